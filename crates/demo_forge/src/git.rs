@@ -1,0 +1,332 @@
+//! Starting git: which programs, in which environment, for how long, and the questions asked of it.
+//! Always argument vectors, never a shell, and nothing a caller sent over HTTP but full object ids.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+    time::timeout,
+};
+
+use crate::Error;
+
+/// How long a git command may take that is not a transfer.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+const MAX_STDERR_BYTES: u64 = 16 * 1024;
+
+/// The only configuration that git reads here: the host's own is shut out.
+///
+/// `safe.directory` because the folder may be mounted from another user, the two `gc` settings so
+/// that no process outlives a push, `hideRefs` and `maxInputSize` because GitHub does the same.
+const CONFIG: &str = "\
+[safe]
+\tdirectory = *
+[gc]
+\tauto = 0
+[receive]
+\tautogc = false
+\tfsckObjects = true
+\thideRefs = refs/pull
+\tmaxInputSize = 2147483648
+[uploadpack]
+\tallowFilter = true
+\tallowAnySHA1InWant = true
+[http]
+\tgetanyfile = false
+";
+
+#[derive(Debug)]
+pub(crate) struct Git {
+    home: PathBuf,
+    config: PathBuf,
+    http_backend: PathBuf,
+}
+
+/// What a finished git command said.
+pub(crate) struct Output {
+    command: String,
+    code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    /// Whether stdout was longer than asked for and was cut.
+    pub(crate) truncated: bool,
+    stderr: String,
+}
+
+impl Output {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    fn success(self) -> Result<Self, Error> {
+        // Git dies of the closed pipe when its answer is cut: that is no failure.
+        if self.code == Some(0) || self.truncated {
+            Ok(self)
+        } else {
+            Err(self.failure())
+        }
+    }
+
+    fn failure(self) -> Error {
+        let reason = match self.stderr.trim() {
+            "" => format!("it ended with {:?}", self.code),
+            stderr => stderr.to_owned(),
+        };
+        Error::GitFailed {
+            command: self.command,
+            reason,
+        }
+    }
+}
+
+impl Git {
+    /// Finds git on the path and writes the configuration it will read.
+    pub(crate) async fn find(dir: &Path) -> Result<Self, Error> {
+        // An owner's folder can't have this name: owners have no dots.
+        let config = dir.join("server.gitconfig");
+        tokio::fs::write(&config, CONFIG)
+            .await
+            .map_err(Error::storage(&config))?;
+        let mut git = Self {
+            home: dir.to_owned(),
+            config,
+            http_backend: PathBuf::new(),
+        };
+        let exec_path = git.run(None, &["--exec-path"]).await?.text();
+        let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
+        let http_backend = Path::new(exec_path.trim()).join(name);
+        if !http_backend.is_file() {
+            return Err(Error::GitMissing {
+                program: http_backend.display().to_string(),
+                source: io::Error::from(io::ErrorKind::NotFound),
+            });
+        }
+        git.http_backend = http_backend;
+        Ok(git)
+    }
+
+    pub(crate) fn http_backend(&self) -> Command {
+        self.command(&self.http_backend)
+    }
+
+    /// A child that sees neither the host's environment nor its configuration.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear();
+        // Git needs the path to find its own parts, and Windows can't start sockets without its root.
+        for name in ["PATH", "SYSTEMROOT"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("HOME", &self.home)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", &self.config)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    pub(crate) async fn run(
+        &self,
+        repository: Option<&Path>,
+        args: &[&str],
+    ) -> Result<Output, Error> {
+        self.complete(repository, args, &[], u64::MAX)
+            .await?
+            .success()
+    }
+
+    async fn complete(
+        &self,
+        repository: Option<&Path>,
+        args: &[&str],
+        input: &[u8],
+        max_bytes: u64,
+    ) -> Result<Output, Error> {
+        let name = args.first().copied().unwrap_or_default().to_owned();
+        let mut command = self.command(Path::new("git"));
+        if let Some(repository) = repository {
+            command.env("GIT_DIR", repository);
+        }
+        let mut child = command
+            .args(args)
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|source| Error::GitMissing {
+                program: "git".to_owned(),
+                source,
+            })?;
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let talk = async {
+            let write = async move {
+                if let Some(mut stdin) = stdin {
+                    // Git that stops reading early says why on stderr.
+                    let _ = stdin.write_all(input).await;
+                }
+            };
+            let ((), stdout, stderr) = tokio::join!(
+                write,
+                read_up_to(stdout, max_bytes.saturating_add(1)),
+                read_up_to(stderr, MAX_STDERR_BYTES),
+            );
+            let status = child.wait().await?;
+            Ok::<_, io::Error>((status, stdout?, stderr?))
+        };
+        let (status, mut stdout, stderr) = match timeout(COMMAND_LIMIT, talk).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(source)) => {
+                return Err(Error::GitFailed {
+                    command: name,
+                    reason: source.to_string(),
+                });
+            }
+            Err(_) => {
+                return Err(Error::GitTimedOut {
+                    command: name,
+                    limit: COMMAND_LIMIT,
+                });
+            }
+        };
+        let truncated = stdout.len() as u64 > max_bytes;
+        if truncated {
+            stdout.pop();
+        }
+        Ok(Output {
+            command: name,
+            code: status.code(),
+            stdout,
+            truncated,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        })
+    }
+
+    /// Runs git with something to read.
+    pub(crate) async fn feed(
+        &self,
+        repository: &Path,
+        args: &[&str],
+        input: &[u8],
+    ) -> Result<(), Error> {
+        self.complete(Some(repository), args, input, u64::MAX)
+            .await?
+            .success()
+            .map(drop)
+    }
+
+    /// All branches with the commit each points to.
+    pub(crate) async fn branches(
+        &self,
+        repository: &Path,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let args = [
+            "for-each-ref",
+            "--format=%(objectname) %(refname)",
+            "refs/heads/",
+        ];
+        let listed = self.run(Some(repository), &args).await?.text();
+        Ok(listed
+            .lines()
+            .filter_map(|line| line.split_once(" refs/heads/"))
+            .map(|(sha, branch)| (branch.to_owned(), sha.to_owned()))
+            .collect())
+    }
+
+    /// How many commits `head` has that `base` has not.
+    pub(crate) async fn commits_between(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<u64, Error> {
+        let range = format!("{base}..{head}");
+        let output = self
+            .run(Some(repository), &["rev-list", "--count", &range, "--"])
+            .await?;
+        output.text().trim().parse().map_err(|_| Error::GitFailed {
+            command: "rev-list".to_owned(),
+            reason: "the count is not a number".to_owned(),
+        })
+    }
+
+    /// Where the two histories part, or `None` when they never met.
+    pub(crate) async fn merge_base(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<Option<String>, Error> {
+        let output = self
+            .complete(Some(repository), &["merge-base", base, head], &[], 1024)
+            .await?;
+        if output.code == Some(1) && output.stderr.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(output.success()?.text().trim().to_owned()))
+    }
+
+    /// What a reviewer sees: the change from where the two parted up to `head`.
+    pub(crate) async fn diff(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+        max_bytes: u64,
+    ) -> Result<Output, Error> {
+        let range = format!("{base}...{head}");
+        let args = [
+            "diff",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            &range,
+            "--",
+        ];
+        self.complete(Some(repository), &args, &[], max_bytes)
+            .await?
+            .success()
+    }
+
+    /// The newest commits of `head` that `base` has not: short id, author, subject.
+    pub(crate) async fn commits(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+        limit: usize,
+    ) -> Result<Vec<[String; 3]>, Error> {
+        let range = format!("{base}..{head}");
+        let count = format!("--max-count={limit}");
+        let args = ["log", "-z", "--format=%h%n%an%n%s", &count, &range, "--"];
+        let log = self.run(Some(repository), &args).await?.text();
+        Ok(log
+            .split('\0')
+            .filter(|entry| !entry.is_empty())
+            .map(|entry| {
+                let mut lines = entry.splitn(3, '\n').map(str::to_owned);
+                std::array::from_fn(|_| lines.next().unwrap_or_default())
+            })
+            .collect())
+    }
+}
+
+/// Reads to the end or the limit, then closes the pipe, so that a child with more to say ends.
+async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(limit).read_to_end(&mut read).await?;
+    }
+    Ok(read)
+}

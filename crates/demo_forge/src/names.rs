@@ -1,0 +1,168 @@
+//! Which repository, branch and file names the forge takes when it creates a repository.
+//! Names that arrive over HTTP are never checked here: they are only looked up, so that a path on
+//! disk is always built from a name that passed this file.
+
+use crate::Error;
+
+/// `owner/name`, taken apart.
+pub(crate) struct FullName {
+    pub(crate) owner: String,
+    pub(crate) name: String,
+}
+
+/// Owners that would shadow the forge's own routes.
+const RESERVED_OWNERS: &[&str] = &["api"];
+
+impl FullName {
+    pub(crate) fn parse(full_name: &str) -> Result<Self, Error> {
+        let refuse = |reason| Error::InvalidName {
+            name: full_name.to_owned(),
+            reason,
+        };
+        let (owner, name) = full_name
+            .split_once('/')
+            .ok_or_else(|| refuse("expected owner/name"))?;
+        let owner_fits = !owner.is_empty()
+            && owner.len() <= 39
+            && owner
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !owner.starts_with('-');
+        if !owner_fits {
+            return Err(refuse(
+                "an owner has up to 39 letters, digits and inner dashes",
+            ));
+        }
+        if RESERVED_OWNERS
+            .iter()
+            .any(|reserved| reserved.eq_ignore_ascii_case(owner))
+        {
+            return Err(refuse("the owner is reserved"));
+        }
+        let name_fits = !name.is_empty()
+            && name.len() <= 100
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && !name.starts_with('.')
+            && !name.ends_with('.');
+        if !name_fits {
+            return Err(refuse(
+                "a repository has up to 100 letters, digits, '-', '_' and inner '.'",
+            ));
+        }
+        // `.git` is what clients put behind a name, the others are what this forge does.
+        if [".git", ".json", ".new"]
+            .iter()
+            .any(|suffix| name.to_ascii_lowercase().ends_with(suffix))
+        {
+            return Err(refuse("a repository may not end in .git, .json or .new"));
+        }
+        Ok(Self {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// How a repository is looked up: GitHub does not tell upper from lower case, and takes `.git`.
+pub(crate) fn lookup_key(owner: &str, name: &str) -> String {
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    format!("{owner}/{name}").to_ascii_lowercase()
+}
+
+pub(crate) fn check_branch(branch: &str) -> Result<(), Error> {
+    let part_fits = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(['.', '-'])
+            && !part.ends_with(".lock")
+            && !part.ends_with('.')
+            && !part.contains("..")
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if branch.len() <= 200 && branch.split('/').all(part_fits) {
+        return Ok(());
+    }
+    Err(Error::InvalidName {
+        name: branch.to_owned(),
+        reason: "a default branch has letters, digits, '-', '_', '.' and '/'",
+    })
+}
+
+pub(crate) fn check_file(path: &str) -> Result<(), Error> {
+    let part_fits =
+        |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    // A leading quote would be read as quoting by `git fast-import`.
+    let fits = path.split('/').all(part_fits)
+        && !path.starts_with('"')
+        && !path.contains('\\')
+        && !path.chars().any(char::is_control);
+    if fits {
+        return Ok(());
+    }
+    Err(Error::InvalidName {
+        name: path.to_owned(),
+        reason: "a file is relative, with '/' between plain names",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_repository_names_are_taken() {
+        for good in ["acme/app", "a/b.c", "A-1/x_y-z"] {
+            assert!(FullName::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "acme",
+            "acme/",
+            "/app",
+            "acme/..",
+            "../app",
+            "acme/a/b",
+            "acme/.x",
+            "api/v3",
+            "acme/x.git",
+            "acme/x.json",
+            "acme/a b",
+            "-a/b",
+            "acme/ü",
+            "acme/a\\b",
+            "acme/x\0",
+        ] {
+            assert!(FullName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_plain_branches_and_files_are_taken() {
+        for good in ["main", "release/1.0", "a_b"] {
+            assert!(check_branch(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "a..b", "-x", "a/", "/a", "a b", "x.lock", "a\nb", "@{1}",
+        ] {
+            assert!(check_branch(bad).is_err(), "{bad:?}");
+        }
+        for good in ["README.md", "src/a b.rs", ".github/workflows/ci.yml"] {
+            assert!(check_file(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a//b",
+            ".git/config",
+            "a/.GIT/x",
+            "a\nb",
+            "\"a",
+        ] {
+            assert!(check_file(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The repositories of the forge: creating them, and finding them again after a restart.
+//! A caller's name is only ever looked up; the paths come from names checked at creation.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::{Mutex, RwLock};
+
+use crate::{
+    Error,
+    git::Git,
+    names::{self, FullName},
+    record::RepositoryRecord,
+};
+
+/// The first id is the smallest whole number that a double can't hold: whoever parses ids as
+/// floating point finds out on the demo forge, not on GitHub.
+const FIRST_ID: u64 = 9_007_199_254_740_993;
+
+/// One repository as the routes see it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) owner: String,
+    pub(crate) name: String,
+    pub(crate) default_branch: String,
+    /// The bare repository.
+    pub(crate) git_dir: PathBuf,
+    record_path: PathBuf,
+    /// Held while a pull request is checked and stored, so that two callers can't both be first.
+    pub(crate) record: Mutex<RepositoryRecord>,
+}
+
+impl Entry {
+    fn new(dir: &Path, name: FullName, record: RepositoryRecord) -> Self {
+        let FullName { owner, name } = name;
+        Self {
+            id: record.id,
+            default_branch: record.default_branch.clone(),
+            git_dir: dir.join(&owner).join(format!("{name}.git")),
+            record_path: dir.join(&owner).join(format!("{name}.json")),
+            record: Mutex::new(record),
+            owner,
+            name,
+        }
+    }
+
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    /// Stores the changed record, and only then lets others see it.
+    pub(crate) async fn replace(
+        &self,
+        current: &mut RepositoryRecord,
+        changed: RepositoryRecord,
+    ) -> Result<(), Error> {
+        changed.save(&self.record_path).await?;
+        *current = changed;
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Repositories {
+    dir: PathBuf,
+    git: Arc<Git>,
+    entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+}
+
+impl Repositories {
+    /// Takes up what an earlier forge left in the folder.
+    pub(crate) async fn load(dir: &Path, git: Arc<Git>) -> Result<Self, Error> {
+        let mut entries = BTreeMap::new();
+        for owner in children(dir).await? {
+            if !owner.is_dir() {
+                continue;
+            }
+            for path in children(&owner).await? {
+                if path.extension().is_none_or(|extension| extension != "json") {
+                    continue;
+                }
+                let record = RepositoryRecord::load(&path).await?;
+                let name = FullName::parse(&record.full_name)?;
+                let key = names::lookup_key(&name.owner, &name.name);
+                let entry = Entry::new(dir, name, record);
+                // Without its repository it is the rest of a creation that was cut off.
+                if entry.record_path == path && entry.git_dir.is_dir() {
+                    entries.insert(key, Arc::new(entry));
+                }
+            }
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            git,
+            entries: RwLock::new(entries),
+        })
+    }
+
+    pub(crate) async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
+        self.entries
+            .read()
+            .await
+            .get(&names::lookup_key(owner, name))
+            .cloned()
+    }
+
+    pub(crate) async fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().await.values().cloned().collect()
+    }
+
+    pub(crate) async fn create(
+        &self,
+        full_name: &str,
+        default_branch: &str,
+        files: &[(&str, &str, bool)],
+    ) -> Result<Arc<Entry>, Error> {
+        let name = FullName::parse(full_name)?;
+        names::check_branch(default_branch)?;
+        for (path, ..) in files {
+            names::check_file(path)?;
+        }
+        let mut entries = self.entries.write().await;
+        let key = names::lookup_key(&name.owner, &name.name);
+        if entries.contains_key(&key) {
+            return Err(Error::RepositoryExists {
+                full_name: full_name.to_owned(),
+            });
+        }
+        let id = entries
+            .values()
+            .map(|entry| entry.id + 1)
+            .max()
+            .unwrap_or(FIRST_ID);
+        let record = RepositoryRecord {
+            id,
+            full_name: full_name.to_owned(),
+            default_branch: default_branch.to_owned(),
+            next_number: 1,
+            pulls: Vec::new(),
+        };
+        let entry = Entry::new(&self.dir, name, record.clone());
+
+        // Built beside its place and moved last: a cut-off creation is neither served nor in the way.
+        let draft = self
+            .dir
+            .join(&entry.owner)
+            .join(format!("{}.new", entry.name));
+        if draft.exists() {
+            tokio::fs::remove_dir_all(&draft)
+                .await
+                .map_err(Error::storage(&draft))?;
+        }
+        tokio::fs::create_dir_all(&draft)
+            .await
+            .map_err(Error::storage(&draft))?;
+        let initial_branch = format!("--initial-branch={default_branch}");
+        let init = ["init", "--bare", "--quiet", "--template=", &initial_branch];
+        self.git.run(Some(&draft), &init).await?;
+        let first_commit = fast_import(default_branch, files);
+        let import = ["fast-import", "--quiet", "--done", "--date-format=raw"];
+        self.git.feed(&draft, &import, &first_commit).await?;
+        record.save(&entry.record_path).await?;
+        tokio::fs::rename(&draft, &entry.git_dir)
+            .await
+            .map_err(Error::storage(&entry.git_dir))?;
+
+        let entry = Arc::new(entry);
+        entries.insert(key, entry.clone());
+        Ok(entry)
+    }
+}
+
+/// The first commit as git's import stream. Who and when are fixed, so that its id is, too.
+fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
+    const MESSAGE: &str = "First commit";
+    let mut stream = format!(
+        "commit refs/heads/{branch}\n\
+         committer Demo Forge <demo-forge@localhost> 1767225600 +0000\n\
+         data {}\n{MESSAGE}\n",
+        MESSAGE.len()
+    );
+    for (path, contents, executable) in files {
+        let mode = if *executable { "100755" } else { "100644" };
+        stream.push_str(&format!(
+            "M {mode} inline {path}\ndata {}\n{contents}\n",
+            contents.len()
+        ));
+    }
+    stream.push_str("done\n");
+    stream.into_bytes()
+}
+
+async fn children(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut listing = tokio::fs::read_dir(dir)
+        .await
+        .map_err(Error::storage(dir))?;
+    let mut paths = Vec::new();
+    while let Some(child) = listing.next_entry().await.map_err(Error::storage(dir))? {
+        paths.push(child.path());
+    }
+    Ok(paths)
+}

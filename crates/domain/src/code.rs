@@ -1,0 +1,142 @@
+//! One enum variant = one code = one sentence = one thing to do, with its facts typed.
+//!
+//! The three vocabularies (decisions, waits, failures) are written with the macro here, so that the
+//! guard, the ledger, the API, the docs and the command line cannot drift apart.
+
+/// A row of a vocabulary, as the generated docs and the tests see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The stable code.
+    pub code: &'static str,
+    /// The verdict, class or kind in brackets.
+    pub class: String,
+    /// The sentence, its facts in braces.
+    pub sentence: &'static str,
+    /// What to do, its facts in braces.
+    pub help: &'static str,
+}
+
+macro_rules! vocabulary {
+    (
+        $(#[$meta:meta])*
+        pub enum $Name:ident: $Class:ident {
+            $($Variant:ident { $($field:ident: $Type:ty),* } [$class:ident] $code:literal, $sentence:literal, $help:literal;)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "code", deny_unknown_fields)]
+        pub enum $Name {
+            $(
+                #[doc = $sentence]
+                #[serde(rename = $code)]
+                $Variant {
+                    $(
+                        #[doc = concat!("The fact `", stringify!($field), "` of the sentence.")]
+                        $field: $Type,
+                    )*
+                },
+            )*
+        }
+
+        impl $Name {
+            /// The stable code.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$Variant { .. } => $code,)* }
+            }
+
+            /// What kind of row it is.
+            pub fn class(&self) -> $Class {
+                match self { $(Self::$Variant { .. } => $Class::$class,)* }
+            }
+
+            /// What is so, in one sentence.
+            pub fn sentence(&self) -> String {
+                match self {
+                    $(Self::$Variant { $($field),* } => {
+                        $(let $field = $crate::text::Fact::say($field); let _ = &$field;)*
+                        format!($sentence)
+                    })*
+                }
+            }
+
+            /// What to do about it, in one sentence.
+            pub fn help(&self) -> String {
+                match self {
+                    $(Self::$Variant { $($field),* } => {
+                        $(let $field = $crate::text::Fact::say($field); let _ = &$field;)*
+                        format!($help)
+                    })*
+                }
+            }
+
+            /// The same with every text from outside cut, so that what is stored stays small.
+            pub fn clipped(self) -> Self {
+                match self {
+                    $(Self::$Variant { $($field),* } => Self::$Variant { $($field: $crate::text::Fact::cut($field)),* },)*
+                }
+            }
+
+            /// Every row with sample facts, in the published order.
+            pub fn samples() -> Vec<Self> {
+                vec![$(Self::$Variant { $($field: <$Type as $crate::text::Fact>::sample()),* },)*]
+            }
+
+            /// Every row as the docs show it.
+            pub fn rows() -> Vec<$crate::code::Row> {
+                vec![$($crate::code::Row {
+                    code: $code,
+                    class: stringify!($class).to_lowercase(),
+                    sentence: $sentence,
+                    help: $help,
+                },)*]
+            }
+        }
+    };
+}
+pub(crate) use vocabulary;
+
+#[cfg(test)]
+mod tests {
+    use crate::decision::Reason;
+    use crate::failure::Failure;
+    use crate::wait::Wait;
+    use std::collections::BTreeSet;
+
+    fn check(rows: Vec<(&'static str, String, String)>) {
+        let codes: BTreeSet<_> = rows.iter().map(|(code, ..)| *code).collect();
+        assert_eq!(codes.len(), rows.len(), "a code stands twice");
+        for (code, sentence, help) in rows {
+            assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
+            for text in [&sentence, &help] {
+                assert!(text.chars().count() <= 140, "{code} is too long: {text}");
+                assert!(text.ends_with(['.', '?']), "{code} has no full stop: {text}");
+                assert!(!text.contains(['{', '}']), "{code} has an unfilled fact: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_a_short_sentence_with_something_to_do() {
+        check(Reason::samples().iter().map(|r| (r.code(), r.sentence(), r.help())).collect());
+        check(Wait::samples().iter().map(|r| (r.code(), r.sentence(), r.help())).collect());
+        check(Failure::samples().iter().map(|r| (r.code(), r.sentence(), r.help())).collect());
+    }
+
+    #[test]
+    fn every_row_reads_back_from_what_it_writes() {
+        for failure in Failure::samples() {
+            let text = serde_json::to_string(&failure).unwrap();
+            assert!(text.contains(failure.code()), "{text}");
+            assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+        }
+        for reason in Reason::samples() {
+            let text = serde_json::to_string(&reason).unwrap();
+            assert_eq!(serde_json::from_str::<Reason>(&text).unwrap(), reason);
+        }
+        for wait in Wait::samples() {
+            let text = serde_json::to_string(&wait).unwrap();
+            assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), wait);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The one answer to a delivery: a verdict and a reason with its facts.
+
+use crate::code::vocabulary;
+use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::text::Span;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A job was made.
+    Accepted,
+    /// It will be part of a later job.
+    Held,
+    /// It asked for a job and may not have one.
+    Refused,
+    /// It asks for nothing.
+    Ignored,
+    /// It was answered before.
+    Duplicate,
+    /// It could not be read or trusted.
+    Invalid,
+}
+
+impl Verdict {
+    /// As the wire and the table write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Held => "held",
+            Self::Refused => "refused",
+            Self::Ignored => "ignored",
+            Self::Duplicate => "duplicate",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+vocabulary! {
+    /// Why a delivery was answered as it was, with the facts that decided.
+    pub enum Reason: Verdict {
+        Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
+        HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";
+        HeldUntil { ago: Span, time: Timestamp } [Held] "held_until", "The last revision started {ago} ago; this review will be part of one at {time}.", "Wait, or press Start now.";
+        Repeat { first: String } [Duplicate] "repeat", "This delivery was already handled: {first}.", "Nothing to do.";
+        UnknownProject { project: ProjectId } [Refused] "unknown_project", "There is no project {project}.", "Check the project name in the ticket tool's call.";
+        StaleEvent { ticket: TicketKey, time: Timestamp } [Refused] "stale_event", "A newer change of {ticket} is already known ({time}).", "Nothing to do.";
+        Echo {} [Ignored] "echo", "This is our own update coming back.", "Nothing to do.";
+        NotTriggerStatus { status: String, trigger: String } [Ignored] "not_trigger_status", "{status} does not start jobs; {trigger} does.", "Nothing to do.";
+        StatusUnchanged { ticket: TicketKey, status: String } [Refused] "status_unchanged", "{ticket} was already in {status}; only entering it starts a job.", "Move it out and in again, or Create job.";
+        AutoCreateOff { project: ProjectId } [Refused] "auto_create_off", "Creating jobs by status is switched off for {project}.", "Settings → Flow, or Create job.";
+        JobActive { ticket: TicketKey, job: JobId } [Refused] "job_active", "{ticket} already has an active job, {job}.", "Open that job; cancel it to start another.";
+        ProjectHeld { project: ProjectId, who: String } [Refused] "project_held", "{project} is paused by {who}.", "Settings → Flow → Resume.";
+        BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise the budget.";
+        TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} names no repository.", "Set one on the ticket, or a default in Settings.";
+        RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";
+        RetriggerDisabled { project: ProjectId } [Refused] "retrigger_disabled", "Revising on review is switched off for {project}.", "Settings → Flow → Revise when changes are requested.";
+        NoLinkedTicket { pr: String } [Refused] "no_linked_ticket", "{pr} is not linked to an active ticket.", "Link it: `pullyard link {pr} TICKET`.";
+        TicketInactive { ticket: TicketKey } [Refused] "ticket_inactive", "{ticket} is closed in the ticket tool.", "Reopen it.";
+        PreviousJobNotCompleted { ticket: TicketKey, outcome: String } [Refused] "previous_job_not_completed", "The last job of {ticket} ended {outcome}, so there is nothing to revise.", "Retry that job.";
+        DuplicateReview { job: JobId } [Duplicate] "duplicate_review", "This review already started job {job}.", "Nothing to do.";
+        RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or Start now (admin).";
+        OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
+        AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write permission on {repo}.", "Give the permission, or list them in Settings → Flow.";
+        PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} did not say whether {author} may start jobs.", "Replay the delivery when it answers again.";
+        EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
+        PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "Reopen it to go on.";
+        EventIgnored { event: String } [Ignored] "event_ignored", "{event} is not an event Pullyard acts on.", "Nothing to do; `hooks verify` trims the list.";
+        Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";
+        Queued { pr: String } [Held] "queued", "Many deliveries for {pr} arrived at once; this one is decided in turn.", "Nothing to do.";
+        Contended { subject: String, left: Span } [Refused] "contended", "Too many changes to {subject} at once; nothing was stored.", "Send it again in {left}.";
+        SignatureMissing {} [Invalid] "signature_missing", "The delivery carries no signature.", "Set the secret in the forge: `hooks install`.";
+        SignatureWrong { n: u64, integration: IntegrationId } [Invalid] "signature_wrong", "The signature matches none of the {n} accepted secrets.", "Rotate: `secrets rotate {integration}`.";
+        BodyTooLarge { size: String, limit: String } [Invalid] "body_too_large", "The body is {size}; {limit} is accepted.", "Send less, or raise the limit.";
+        BodyUnreadable { pointer: String, fault: String } [Invalid] "body_unreadable", "`{pointer}`: {fault}.", "Correct the field; see the API description.";
+    }
+}
+
+impl Reason {
+    /// What became of the delivery.
+    pub fn verdict(&self) -> Verdict {
+        self.class()
+    }
+
+    /// The answer stands for ever: a redelivery gets it again instead of a new decision.
+    ///
+    /// Other refusals are decided again, so that a person can repair the cause and redeliver.
+    pub fn is_final(&self) -> bool {
+        matches!(self.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate)
+    }
+}

@@ -1,0 +1,47 @@
+//! The ledger: what came in, what was decided, from which facts.
+
+use crate::decision::Reason;
+use crate::facts::Recorded;
+use crate::id::{DeliveryId, EventId, JobId, ProjectId, TicketKey};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many later arrivals of the same delivery are noted one by one.
+pub const MOST_SEEN: usize = 20;
+
+/// One ledger entry. Final answers never change; others are replaced when the delivery is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Which.
+    pub id: DeliveryId,
+    /// Whose.
+    pub project: ProjectId,
+    /// Where it came from.
+    pub source: Source,
+    /// What its sender calls it.
+    pub event: EventId,
+    /// What it is about.
+    pub ticket: Option<TicketKey>,
+    /// When it came first.
+    pub at: Timestamp,
+    /// The answer.
+    pub reason: Reason,
+    /// The job it made.
+    pub job: Option<JobId>,
+    /// What was decided from; none for what could not be read.
+    pub facts: Option<Recorded>,
+    /// When it came again; capped.
+    pub seen: Vec<Timestamp>,
+}
+
+/// Where a delivery came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The ticket tool called.
+    TicketTool,
+    /// Somebody moved or edited a ticket on the built-in board.
+    Board,
+    /// Somebody asked for a job.
+    Person,
+}

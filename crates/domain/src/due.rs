@@ -1,0 +1,62 @@
+//! When each item is due next: its one row of the `work` index, computed from the whole item.
+//!
+//! Every write stores the row this module names, so nothing that needs a next step can be forgotten.
+
+use crate::id::ClassId;
+use crate::job::{FINISH_GRACE, Job, Place, Status};
+use crate::ticket::Ticket;
+use crate::time::Timestamp;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Over how many partitions due items are spread, so that none of them gets hot.
+pub const SHARDS: u8 = 16;
+
+/// How long after its time limit a job may still end by itself before the sweeper ends it.
+pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
+
+/// An item's row in the `work` index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The sweeper takes it up at this time.
+    At(Timestamp),
+    /// Runners of this class may claim it, lowest order first.
+    Ready {
+        /// Which class.
+        class: ClassId,
+        /// Virtual time: when it was made, less what its priority is worth.
+        order: i64,
+    },
+}
+
+/// The partition of an item among the due ones.
+pub fn shard(key: &str) -> u8 {
+    Sha256::digest(key.as_bytes()).first().map_or(0, |byte| byte % SHARDS)
+}
+
+/// When the sweeper looks at a job next, or who may claim it. None: it has ended.
+pub fn job(job: &Job) -> Option<Due> {
+    let at = match job.status {
+        Status::Ready if job.place == Place::Runners => {
+            return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });
+        }
+        Status::Ready => job.dispatch.due,
+        Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => {
+            let run = job.run.as_ref()?;
+            let overdue = run.started.plus(Duration::from_secs(job.policy.wall_secs)).plus(OVERDUE_GRACE);
+            let died = run.died.as_ref().map(|died| died.at.plus(FINISH_GRACE));
+            let at = died.map_or(overdue, |died| died.min(overdue));
+            job.push_until.map_or(at, |until| at.max(until))
+        }
+        // Nothing leads into these yet; once something does, their rows are named here.
+        Status::Pending | Status::AwaitingInput | Status::Paused => return None,
+        Status::Completed | Status::Failed | Status::Cancelled => return None,
+    };
+    Some(Due::At(job.not_before.map_or(at, |not_before| at.max(not_before))))
+}
+
+/// When a ticket is to be settled. None: nothing is left to do, or its job's end will see to it.
+pub fn ticket(ticket: &Ticket) -> Option<Due> {
+    let entered = ticket.active_job.is_none() && ticket.again.is_some();
+    (ticket.is_unsynced() || entered).then(|| Due::At(ticket.not_before.unwrap_or(Timestamp::from_millis(0))))
+}

@@ -1,0 +1,74 @@
+//! What a decision is made from, loaded before it and stored beside it.
+
+use crate::decision::Reason;
+use crate::id::{EventId, JobId, RepositoryName};
+use crate::project::{Project, Repository};
+use crate::ticket::Ticket;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Everything a decision about a ticket event looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// When it is decided.
+    pub now: Timestamp,
+    /// The first answer to the same event, if there was one.
+    pub first: Option<FirstAnswer>,
+    /// The project, if there is one of that name.
+    pub project: Option<Project>,
+    /// The ticket as stored, if it was seen before.
+    pub ticket: Option<Ticket>,
+    /// The repository the work would go to.
+    pub repository: RepositoryFact,
+}
+
+/// What is known of the repository the work would go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryFact {
+    /// Neither the ticket nor the settings name one.
+    Unnamed,
+    /// It is named, and not connected to the project.
+    NotConnected(RepositoryName),
+    /// It is connected.
+    Connected(Box<Repository>),
+}
+
+/// The first answer to an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstAnswer {
+    /// What it was.
+    pub reason: Reason,
+    /// The status the ticket had before that event, as far as was known then.
+    pub status_before: Option<String>,
+}
+
+/// The facts as the ledger keeps them, so that a decision can be replayed under other settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The version of this shape.
+    pub v: u32,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When it happened, by the ticket tool's clock.
+    pub occurred_at: Timestamp,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// The status after the event.
+    pub status: String,
+    /// What the sender said the status was before.
+    pub previous_status: Option<String>,
+    /// The status we had stored before the event.
+    pub status_before: Option<String>,
+    /// The newest event we had stored, and its time.
+    pub seen: Option<(Timestamp, Option<EventId>)>,
+    /// The job that was active.
+    pub active_job: Option<JobId>,
+    /// The trigger status then.
+    pub trigger: Option<String>,
+    /// Auto-create then.
+    pub auto_create: Option<bool>,
+    /// Who held the project then.
+    pub held_by: Option<String>,
+    /// The repository it was about.
+    pub repository: Option<RepositoryName>,
+}

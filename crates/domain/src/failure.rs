@@ -1,0 +1,88 @@
+//! How a job fails: one code each, and what kind of person acts.
+
+use crate::code::vocabulary;
+use crate::id::{IntegrationId, RepositoryName};
+use crate::text::Span;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What kind of person acts on a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// A limit that somebody set.
+    Limit,
+    /// Our platform or the machine under it.
+    Infra,
+    /// The repository, its forge or its rules.
+    Repo,
+    /// The runner's owner.
+    Runner,
+    /// Whoever keeps the model's key.
+    Key,
+    /// The model's provider.
+    Provider,
+    /// The agent's work itself.
+    Agent,
+    /// Checks after the agent.
+    Checks,
+}
+
+vocabulary! {
+    /// Why a job failed, with the facts for its sentence.
+    pub enum Failure: Class {
+        TimeLimit { limit: Span } [Limit] "time_limit", "It reached its time limit of {limit}.", "Raise the limit or split the ticket; Retry goes on from the checkpoint.";
+        Stalled { limit: Span, event: String } [Limit] "stalled", "The agent did nothing for {limit}; the last event was \"{event}\".", "Look at the last event; Retry.";
+        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "It spent {spent}; the limit is {limit}.", "Raise the limit, Retry.";
+        TurnLimit { limit: u64 } [Limit] "turn_limit", "It used all {limit} turns.", "Raise the limit, Retry.";
+        DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise the limit, or clean in setup.";
+        RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} while it worked.", "Check the machine; Retry.";
+        TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "`pullyard doctor`; Retry.";
+        TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "Nothing to do if it retries; else Retry.";
+        RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner ended with {exit}.", "See its log; Retry.";
+        SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} can't be found, or the token may not see it.", "Check the name and the integration.";
+        SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test the integration.";
+        SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; Retry.";
+        BaseBranchMissing { repo: RepositoryName, branch: String } [Repo] "base_branch_missing", "{repo} has no branch `{branch}`.", "Correct the branch.";
+        SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` ended with {exit}.", "Open its output; correct the command.";
+        CommandNotAllowed { command: String } [Repo] "command_not_allowed", "`{command}` is not on the list of allowed commands.", "Allow it, or use `unrestricted`.";
+        IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, and this job writes.", "Install bubblewrap or Docker, or mark the host as isolated.";
+        WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Check the disk and the folder's rights; Retry.";
+        AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
+        AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
+        AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; Retry.";
+        AgentQuota { time: Timestamp } [Key] "agent_quota", "The model account's limit is used up until {time}.", "It can retry at {time}.";
+        AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider stayed overloaded through {n} retries.", "Retry later.";
+        AgentUnreachable { reason: String } [Provider] "agent_unreachable", "The provider could not be reached: {reason}.", "Check the network; Retry.";
+        ModelUnavailable { model: String } [Key] "model_unavailable", "The model `{model}` does not exist or is not allowed for this key.", "Choose another model.";
+        ContextTooLong {} [Agent] "context_too_long", "The work no longer fits the model's context.", "Split the ticket.";
+        PermissionDenied { tool: String } [Agent] "permission_denied", "The agent was not allowed to use `{tool}` and could not finish.", "Allow the tool, or change the role.";
+        NoChanges {} [Agent] "no_changes", "The agent finished without changing a file.", "Read its last words; make the ticket more exact.";
+        AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last words.";
+        AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} ended with {exit}: \"{last_words}\".", "Open the log; Retry.";
+        ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";
+        TreeChanged { n: u64 } [Agent] "tree_changed", "A read-only job changed {n} files; nothing was kept.", "Report it; use another role.";
+        ChecksFailed { command: String, exit: String, n: u64 } [Checks] "checks_failed", "Check `{command}` ended with {exit}, after {n} repair round.", "Open its output.";
+        ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise its limit.";
+        PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "Someone else pushed to the branch: Retry on the new head.";
+        BranchProtected { branch: String } [Repo] "branch_protected", "`{branch}` is protected against this account.", "Change the rule, or the branch prefix.";
+        BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "Retry makes a new one.";
+        PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason; the branch is pushed.";
+        Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "Start a resolve job.";
+        LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was thrown away.", "Nothing to do.";
+        ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "Replay the delivery.";
+        NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "Nobody took it within {limit}: {why}.", "Start a matching runner; Retry.";
+        SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job asks for it.", "Retry without the session.";
+        HeadMoved {} [Repo] "head_moved", "The branch moved again while it was brought up to date.", "Retry on the new head.";
+        InputTimeout { limit: Span } [Limit] "input_timeout", "Nobody answered the agent's question for {limit}.", "Retry, and answer.";
+        WorkflowPermission {} [Repo] "workflow_permission", "The change touches workflow files, and the token may not.", "Grant `workflows: write`, or exclude them.";
+        Unknown { last_words: String } [Infra] "unknown", "It failed in a way we don't know: \"{last_words}\".", "Open the log; tell us with the job's id.";
+    }
+}
+
+impl Failure {
+    /// The platform's fault, not the work's: what a requeue may heal.
+    pub fn is_platform(&self) -> bool {
+        self.class() == Class::Infra
+    }
+}

@@ -1,0 +1,170 @@
+//! The guards of a ticket event, in the published order: the first that answers decides.
+//!
+//! The order is a list, so that docs and tests can name it. The guards read facts and nothing else; a
+//! transaction that finds the facts stale reloads them and asks again, it never names a reason itself.
+
+use crate::decision::Reason;
+use crate::event::TicketEvent;
+use crate::facts::{Facts, Recorded, RepositoryFact};
+use crate::id::JobId;
+
+/// Why this event may not start a job, or `None`.
+type Guard = fn(&TicketEvent, &Facts) -> Option<Reason>;
+
+/// The published order, each guard by its name.
+pub const TICKET_GUARDS: [(&str, Guard); 11] = [
+    ("unknown_project", unknown_project),
+    ("repeat", repeat),
+    ("stale_event", stale_event),
+    ("echo", echo),
+    ("not_trigger_status", not_trigger_status),
+    ("status_unchanged", status_unchanged),
+    ("auto_create_off", auto_create_off),
+    ("job_active", job_active),
+    ("project_held", project_held),
+    ("ticket_without_repository", ticket_without_repository),
+    ("repository_not_integrated", repository_not_integrated),
+];
+
+/// The answer to a ticket event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why.
+    pub reason: Reason,
+    /// What follows for the stored ticket.
+    pub follow: Follow,
+}
+
+/// What a decision means for the stored ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// Nothing is stored of the event itself.
+    Nothing,
+    /// Status and text are stored.
+    Snapshot,
+    /// They are, and the entry waits for the active job to end.
+    EnterAgain,
+    /// They are, and a job is made.
+    Trigger,
+}
+
+/// Decides a ticket event.
+pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
+    let refused = TICKET_GUARDS.iter().find_map(|(_, guard)| guard(event, facts));
+    let follow = match &refused {
+        None => Follow::Trigger,
+        Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => Follow::Nothing,
+        Some(Reason::JobActive { .. }) => Follow::EnterAgain,
+        Some(_) => Follow::Snapshot,
+    };
+    let reason = refused.unwrap_or_else(|| Reason::Accepted {
+        job: JobId::of_entry(&event.project, &event.key, &event.entry()),
+    });
+    Decision { reason, follow }
+}
+
+/// The facts as the ledger keeps them.
+pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
+    let settings = facts.project.as_ref().map(|project| &project.settings);
+    Recorded {
+        v: 1,
+        decided_at: facts.now,
+        occurred_at: event.occurred_at,
+        actor: event.actor.clone(),
+        status: event.status.clone(),
+        previous_status: event.previous_status.clone(),
+        status_before: status_before(event, facts).map(str::to_owned),
+        seen: facts.ticket.as_ref().map(|ticket| (ticket.seen_at, ticket.seen_event.clone())),
+        active_job: facts.ticket.as_ref().and_then(|ticket| ticket.active_job.clone()),
+        trigger: settings.map(|settings| settings.statuses.trigger.clone()),
+        auto_create: settings.map(|settings| settings.auto_create),
+        held_by: settings.and_then(|settings| settings.held_by.clone()),
+        repository: match &facts.repository {
+            RepositoryFact::Unnamed => None,
+            RepositoryFact::NotConnected(name) => Some(name.clone()),
+            RepositoryFact::Connected(repository) => Some(repository.name.clone()),
+        },
+    }
+}
+
+/// The status the ticket had before this event. When the event is decided a second time, the stored
+/// status is already its own, so the first answer's facts say what was before.
+fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
+    let ticket = facts.ticket.as_ref()?;
+    match &facts.first {
+        Some(first) if ticket.seen_event.as_ref() == Some(&event.event) => first.status_before.as_deref(),
+        _ => Some(&ticket.status),
+    }
+}
+
+fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    facts.project.is_none().then(|| Reason::UnknownProject { project: event.project.clone() })
+}
+
+/// This event already has its job or its lasting answer. Before every guard, or a redelivery would meet
+/// its own job as `job_active`.
+fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let first = facts.first.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
+    let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
+    first.or(entered.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
+}
+
+/// Older than what is known. Equal is not stale: some tools tell whole seconds only, then arrival decides.
+fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let ticket = facts.ticket.as_ref()?;
+    (event.occurred_at < ticket.seen_at)
+        .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })
+}
+
+/// Our own write-back coming home: by our account, or the first event after it that tells its status.
+fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let ours = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
+    let by_us = ours.is_some() && event.actor.as_ref() == ours;
+    let told = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
+    (by_us || told).then_some(Reason::Echo {})
+}
+
+fn not_trigger_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let trigger = &facts.project.as_ref()?.settings.statuses.trigger;
+    (event.status != *trigger)
+        .then(|| Reason::NotTriggerStatus { status: event.status.clone(), trigger: trigger.clone() })
+}
+
+/// Only entering the trigger status counts; an edit of a ticket that sits in it starts nothing.
+fn status_unchanged(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    (status_before(event, facts) == Some(event.status.as_str()))
+        .then(|| Reason::StatusUnchanged { ticket: event.key.clone(), status: event.status.clone() })
+}
+
+fn auto_create_off(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let on = facts.project.as_ref()?.settings.auto_create;
+    (!on).then(|| Reason::AutoCreateOff { project: event.project.clone() })
+}
+
+/// A ticket has at most one job that has not ended.
+fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let job = facts.ticket.as_ref()?.active_job.clone()?;
+    Some(Reason::JobActive { ticket: event.key.clone(), job })
+}
+
+fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let who = facts.project.as_ref()?.settings.held_by.clone()?;
+    Some(Reason::ProjectHeld { project: event.project.clone(), who })
+}
+
+fn ticket_without_repository(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    matches!(facts.repository, RepositoryFact::Unnamed)
+        .then(|| Reason::TicketWithoutRepository { ticket: event.key.clone() })
+}
+
+fn repository_not_integrated(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    match &facts.repository {
+        RepositoryFact::NotConnected(repo) => {
+            Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: event.project.clone() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

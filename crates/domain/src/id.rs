@@ -1,0 +1,257 @@
+//! The ids of everything, each its own type, each checked where it enters.
+//!
+//! Derived ids are hashes of what triggered: the same trigger always names the same job, so a repeat
+//! finds the first. Making random ids is not here (no random numbers in this crate).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Why a text can't be an id, in words that name the field's rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadId(pub &'static str);
+
+impl fmt::Display for BadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for BadId {}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident checked by $check:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the text and takes it.
+            pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
+                let text = text.into();
+                $check(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+            fn try_from(text: String) -> Result<Self, BadId> {
+                Self::new(text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A project's short name, `acme`.
+    ProjectId checked by slug;
+    /// A connected forge or ticket tool, `gh1`.
+    IntegrationId checked by slug;
+    /// A ticket's key in its tool, `APP-17`; any printable text of at most 64 characters.
+    TicketKey checked by ticket_key;
+    /// What the sender calls its event; any printable text of at most 128 characters.
+    EventId checked by event_id;
+    /// `owner/name` as the forge spells it.
+    RepositoryName checked by repository_name;
+    /// A job, `job_` and 26 characters.
+    JobId checked by job_id;
+    /// One answered delivery, `dlv_` and 26 characters.
+    DeliveryId checked by delivery_id;
+    /// A registered runner, `rnr_` and 26 characters.
+    RunnerId checked by runner_id;
+    /// What a runner calls one claim, so that a repeat finds it; 1 to 64 of `A-Za-z0-9._-`.
+    ClaimId checked by token_like;
+    /// What a runner calls one finish, so that a repeat finds it; 1 to 64 of `A-Za-z0-9._-`.
+    FinishId checked by token_like;
+    /// One life of a runner process; 1 to 64 of `A-Za-z0-9._-`.
+    InstanceId checked by token_like;
+    /// The part of a pool whose jobs ask for the same: 16 characters of a hash.
+    ClassId checked by token_like;
+}
+
+fn slug(text: &str) -> Result<(), BadId> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if first && text.len() <= 40 && text.chars().all(good) {
+        Ok(())
+    } else {
+        Err(BadId("use 1 to 40 lower-case letters, digits and dashes, not starting with a dash"))
+    }
+}
+
+fn printable(text: &str, most: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control) && text.trim() == text
+}
+
+fn ticket_key(text: &str) -> Result<(), BadId> {
+    if printable(text, 64) { Ok(()) } else { Err(BadId("use 1 to 64 printable characters")) }
+}
+
+fn event_id(text: &str) -> Result<(), BadId> {
+    if printable(text, 128) { Ok(()) } else { Err(BadId("use 1 to 128 printable characters")) }
+}
+
+fn repository_name(text: &str) -> Result<(), BadId> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 100
+            && !part.starts_with(['.', '-'])
+            && !part.ends_with(".git")
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    };
+    match text.split_once('/') {
+        Some((owner, name)) if part(owner) && part(name) => Ok(()),
+        _ => Err(BadId("write it as owner/name")),
+    }
+}
+
+fn token_like(text: &str) -> Result<(), BadId> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=64).contains(&text.len()) && text.chars().all(good) {
+        Ok(())
+    } else {
+        Err(BadId("use 1 to 64 letters, digits, dots, dashes and underscores"))
+    }
+}
+
+fn prefixed(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 26 && rest.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
+}
+
+fn job_id(text: &str) -> Result<(), BadId> {
+    if prefixed(text, "job_") { Ok(()) } else { Err(BadId("a job's id is job_ and 26 characters")) }
+}
+
+fn delivery_id(text: &str) -> Result<(), BadId> {
+    if prefixed(text, "dlv_") { Ok(()) } else { Err(BadId("a delivery's id is dlv_ and 26 characters")) }
+}
+
+fn runner_id(text: &str) -> Result<(), BadId> {
+    if prefixed(text, "rnr_") { Ok(()) } else { Err(BadId("a runner's id is rnr_ and 26 characters")) }
+}
+
+impl JobId {
+    /// The job of one entry of a ticket into the trigger status.
+    pub fn of_entry(project: &ProjectId, ticket: &TicketKey, entry: &crate::ticket::Entry) -> Self {
+        let at = entry.at.millis().to_string();
+        Self(derived("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
+    }
+
+    /// The job of one request by a person or program that brought its own idempotency key.
+    pub fn of_request(project: &ProjectId, caller: &str, key: &str) -> Self {
+        Self(derived("job_", "request", &[project.as_str(), caller, key]))
+    }
+
+    /// The last four characters in capitals, as sentences and tables show it: `7F2K`.
+    pub fn short(&self) -> String {
+        self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
+    }
+}
+
+impl DeliveryId {
+    /// The ledger entry of one event of one sender. `source` names the sender's kind and scope.
+    pub fn of(source: &str, event: &EventId) -> Self {
+        Self(derived("dlv_", source, &[event.as_str()]))
+    }
+}
+
+impl RunnerId {
+    /// The runner of one token and name: registering again finds the same one.
+    pub fn of(token: &str, name: &str) -> Self {
+        Self(derived("rnr_", "runner", &[token, name]))
+    }
+}
+
+impl ClassId {
+    /// The class of jobs that ask for exactly this.
+    pub fn of(pool: &str, capability: &str, labels: &std::collections::BTreeSet<String>) -> Self {
+        let mut parts = vec![pool, capability];
+        parts.extend(labels.iter().map(String::as_str));
+        Self(derived("", "class", &parts).chars().take(16).collect())
+    }
+}
+
+/// Prefix and 26 base32 characters of SHA-256 over a domain and length-prefixed parts.
+///
+/// The lengths keep `("ab", "c")` and `("a", "bc")` apart; the domain keeps a person's chosen key from
+/// ever naming a ticket's job.
+fn derived(prefix: &str, domain: &str, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(&domain).chain(parts) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let text = data_encoding::BASE32_NOPAD.encode(&digest).to_lowercase();
+    let body: String = text.chars().take(26).collect();
+    format!("{prefix}{body}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_never_run_together() {
+        assert_ne!(derived("", "d", &["ab", "c"]), derived("", "d", &["a", "bc"]));
+        assert_ne!(derived("", "d", &["a"]), derived("", "da", &[]));
+    }
+
+    #[test]
+    fn derived_ids_are_valid_ids() {
+        let project = ProjectId::new("acme").unwrap();
+        let id = JobId::of_request(&project, "token", "key");
+        assert_eq!(JobId::new(id.as_str()), Ok(id.clone()));
+        assert_eq!(id.short().len(), 4);
+    }
+
+    #[test]
+    fn a_chosen_key_can_never_name_a_tickets_job() {
+        let project = ProjectId::new("acme").unwrap();
+        let ticket = TicketKey::new("A-1").unwrap();
+        let entry = crate::ticket::Entry { at: crate::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
+        assert_ne!(JobId::of_entry(&project, &ticket, &entry), JobId::of_request(&project, "A-1", "5"));
+    }
+
+    #[test]
+    fn bad_ids_are_refused() {
+        assert!(ProjectId::new("Acme").is_err());
+        assert!(ProjectId::new("-a").is_err());
+        assert!(ProjectId::new("a#b").is_err());
+        assert!(TicketKey::new("").is_err());
+        assert!(TicketKey::new("a\nb").is_err());
+        assert!(TicketKey::new("x".repeat(65)).is_err());
+        assert!(TicketKey::new("A#1/ü").is_ok());
+        for name in ["acme", "acme/", "/app", "a/b/c", "../x", "a/..", "a b/c", "acme/app.git", "-o/x"] {
+            assert!(RepositoryName::new(name).is_err(), "{name}");
+        }
+        assert!(RepositoryName::new("acme/app.rs").is_ok());
+    }
+}

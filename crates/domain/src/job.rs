@@ -1,0 +1,330 @@
+//! A job: one piece of work, its states, and the only ways from one to the next.
+//!
+//! Every transition is a pure function from the job as stored to the job as it shall be stored. What a
+//! caller may not do is refused here and nowhere else; the store only proves that the job it read is
+//! still the job it replaces.
+
+mod plan;
+mod transition;
+
+pub use plan::{Plan, branch_name, plan_for_ticket, plan_without_ticket};
+pub use transition::{Claim, DispatchFault, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
+
+use crate::failure::Failure;
+use crate::id::{ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RunnerId, TicketKey};
+use crate::project::OfflinePolicy;
+use crate::pull_request::PullRequestId;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not ready yet: it waits for its context, another job or a limit.
+    Pending,
+    /// Anyone who may run it can take it now.
+    Ready,
+    /// A runner has taken it.
+    Claimed,
+    /// The source is fetched and set up.
+    Preparing,
+    /// The agent works.
+    Executing,
+    /// The work is pushed and the pull request made.
+    Syncing,
+    /// The agent asked a question.
+    AwaitingInput,
+    /// A person stopped it; it can go on.
+    Paused,
+    /// Done.
+    Completed,
+    /// Did not get there.
+    Failed,
+    /// A person or a closed pull request ended it.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status, in the published order.
+    pub const ALL: [Self; 11] = [
+        Self::Pending,
+        Self::Ready,
+        Self::Claimed,
+        Self::Preparing,
+        Self::Executing,
+        Self::Syncing,
+        Self::AwaitingInput,
+        Self::Paused,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// There is no way out of it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// A runner holds it.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
+    }
+
+    /// As people read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Ready => "Ready",
+            Self::Claimed => "Claimed",
+            Self::Preparing => "Preparing",
+            Self::Executing => "Executing",
+            Self::Syncing => "Syncing",
+            Self::AwaitingInput => "Needs answer",
+            Self::Paused => "Paused",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+}
+
+/// What kind of work a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Make what the ticket or the prompt asks for, as a pull request.
+    Implement,
+}
+
+/// What the job's people want of it. A level, not a message: read at every call of its runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    /// Go on.
+    Run,
+    /// Stop for good.
+    Cancel,
+}
+
+/// Where a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A Fargate task of its own.
+    Fargate,
+    /// Whichever matching runner claims it.
+    Runners,
+}
+
+/// A job as the table keeps it. At most about 1 KB: it is written at every step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// Its project.
+    pub project: ProjectId,
+    /// What kind of work.
+    pub kind: Kind,
+    /// Where it is.
+    pub status: Status,
+    /// The ticket it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketKey>,
+    /// The forge of its repository.
+    pub integration: IntegrationId,
+    /// The forge's id of its repository.
+    pub repository: u64,
+    /// The branch it makes, if it does not go on with an open pull request.
+    pub branch: String,
+    /// The ticket's earlier pull request, to go on with if it is still open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
+    /// Jobs of one class ask a runner for the same.
+    pub class: ClassId,
+    /// Where it runs.
+    pub place: Place,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Since when it has been Ready this time.
+    pub ready_since: Timestamp,
+    /// How many attempts were claimed.
+    pub attempt: u32,
+    /// An agent has worked on it: only then its end counts as the ticket's last job.
+    pub worked: bool,
+    /// How many times a platform fault put it back.
+    pub requeues: u32,
+    /// Starting a task for the next attempt.
+    pub dispatch: Dispatch,
+    /// Who holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// What its people want.
+    pub want: Want,
+    /// Until when nobody but its runner may end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_until: Option<Timestamp>,
+    /// What it may use up, frozen when it was made.
+    pub policy: Policy,
+    /// The hash of its frozen context.
+    pub context: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// What it made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<JobResult>,
+    /// Who ended it, so that a repeat of that end is a repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Failed tries of the sweeper, since its last success.
+    #[serde(default)]
+    pub tries: u32,
+    /// Not to be swept before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Raised by every write.
+    pub rev: u64,
+}
+
+/// An earlier pull request to go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continues {
+    /// Its number.
+    pub number: u64,
+    /// Its head branch.
+    pub branch: String,
+}
+
+/// Starting a Fargate task for the next attempt. A start is only a try: the attempt is counted at the claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// How many deliberate starts there were for this attempt.
+    pub number: u32,
+    /// When the sweeper looks: to start it if `starting` is off, to start it anew if it is on.
+    pub due: Timestamp,
+    /// A start was asked for and has not been claimed.
+    pub starting: bool,
+    /// The task, once ECS named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Why the last start did not happen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<DispatchFault>,
+}
+
+/// Who holds a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The runner, if it is not a Fargate task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<RunnerId>,
+    /// The process.
+    pub instance: InstanceId,
+    /// The claim, so that repeating it gets the same answer.
+    pub claim: ClaimId,
+    /// Since when.
+    pub started: Timestamp,
+    /// The Fargate task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The container died, and why; the runner's own finish may still be on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died: Option<Died>,
+}
+
+/// A container that died under a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Died {
+    /// When we heard of it.
+    pub at: Timestamp,
+    /// What it will be called if nothing better is heard.
+    pub failure: Failure,
+}
+
+/// What a job may use up, frozen when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// From the claim to the end. Units: seconds.
+    pub wall_secs: u64,
+    /// Without any event from the agent. Units: seconds.
+    pub stall_secs: u64,
+    /// How often a platform fault may put it back.
+    pub requeues: u32,
+    /// What a death while the agent works means.
+    pub offline: OfflinePolicy,
+}
+
+/// What a job made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// The branch it pushed.
+    pub branch: String,
+    /// The commit at its head.
+    pub head: String,
+    /// The pull request's number.
+    pub number: u64,
+    /// The pull request's page.
+    pub url: String,
+    /// Files changed against the base.
+    pub files: u32,
+    /// Lines added.
+    pub insertions: u32,
+    /// Lines removed.
+    pub deletions: u32,
+}
+
+impl JobResult {
+    /// The pull request by its forge's ids.
+    pub fn pull_request(&self, integration: &IntegrationId, repository: u64) -> PullRequestId {
+        PullRequestId { integration: integration.clone(), repository, number: self.number }
+    }
+}
+
+/// Who ended a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedBy {
+    /// The attempt.
+    pub attempt: u32,
+    /// The runner's finish; none when somebody else ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<FinishId>,
+}
+
+/// How one attempt went, kept after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its job.
+    pub job: JobId,
+    /// Its number.
+    pub number: u32,
+    /// Who ran it.
+    pub run: Run,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub ended: AttemptEnd,
+}
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "how")]
+pub enum AttemptEnd {
+    /// Its work is in a pull request.
+    Completed {},
+    /// It failed, and its job with it.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// It was cancelled, and its job with it.
+    Cancelled {},
+    /// A platform fault ended it; its job went back.
+    Requeued {
+        /// Why.
+        failure: Failure,
+    },
+}

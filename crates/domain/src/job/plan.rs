@@ -1,0 +1,154 @@
+//! A new job: everything that is frozen when it is made.
+
+use super::{Continues, Dispatch, Job, Kind, Place, Policy, Status, WAKE_WITHIN, Want};
+use crate::id::{ClassId, JobId, ProjectId, TicketKey};
+use crate::project::{Compute, Repository, Settings};
+use crate::ticket::Ticket;
+use crate::time::Timestamp;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// What a new job is made from.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    /// Its id, derived from what asked for it.
+    pub id: JobId,
+    /// Its project.
+    pub project: &'a ProjectId,
+    /// The project's settings, frozen into the job.
+    pub settings: &'a Settings,
+    /// Where the work goes.
+    pub repository: &'a Repository,
+    /// The hash of its frozen context.
+    pub context: String,
+    /// Labels that a runner must have.
+    pub labels: &'a BTreeSet<String>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A job for a ticket, and the ticket that has it.
+pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
+    let mut ticket = ticket.clone();
+    ticket.branches += 1;
+    let mut job = bare(plan, branch_name(plan.project, &ticket.key, ticket.branches));
+    job.ticket = Some(ticket.key.clone());
+    // Whether that pull request is still open is asked of the forge when the work starts.
+    job.continues = ticket
+        .pull_request
+        .as_ref()
+        .filter(|link| link.id.integration == job.integration && link.id.repository == job.repository)
+        .map(|link| Continues { number: link.id.number, branch: link.branch.clone() });
+    ticket.active_job = Some(job.id.clone());
+    ticket.found_in = Some(ticket.status.clone());
+    ticket.again = None;
+    ticket.want(None, None, None);
+    (job, ticket)
+}
+
+/// A job from a free prompt.
+pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
+    let tail: String = plan.id.as_str().chars().skip(4).take(8).collect();
+    bare(plan, format!("pullyard/{}/job-{tail}", plan.project))
+}
+
+fn bare(plan: &Plan<'_>, branch: String) -> Job {
+    let place = match plan.settings.compute {
+        Compute::Fargate => Place::Fargate,
+        Compute::Runners => Place::Runners,
+    };
+    let limits = plan.settings.limits;
+    Job {
+        id: plan.id.clone(),
+        project: plan.project.clone(),
+        kind: Kind::Implement,
+        status: Status::Ready,
+        ticket: None,
+        integration: plan.repository.integration.clone(),
+        repository: plan.repository.id,
+        branch,
+        continues: None,
+        class: ClassId::of(plan.project.as_str(), &plan.repository.agent.capability, plan.labels),
+        place,
+        created: plan.now,
+        ready_since: plan.now,
+        attempt: 0,
+        worked: false,
+        requeues: 0,
+        dispatch: Dispatch { number: 0, due: plan.now.plus(WAKE_WITHIN), starting: false, task: None, fault: None },
+        run: None,
+        want: Want::Run,
+        push_until: None,
+        policy: Policy {
+            wall_secs: limits.wall_secs,
+            stall_secs: limits.stall_secs,
+            requeues: limits.requeues,
+            offline: plan.settings.offline,
+        },
+        context: plan.context.clone(),
+        failure: None,
+        result: None,
+        ended_by: None,
+        ended_at: None,
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    }
+}
+
+/// `pullyard/{project}/{ticket}-{n}` in lower case, always a valid ref name.
+///
+/// A key that is more than capitals, digits and dashes is spelled as well as git allows and told apart
+/// by a short hash.
+pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> String {
+    let lower = ticket.as_str().to_lowercase();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let mut slug = String::new();
+    for c in lower.chars() {
+        if plain(c) {
+            slug.push(c);
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+    }
+    let mut slug = slug.trim_end_matches('-').chars().take(40).collect::<String>();
+    if slug != lower || ticket.as_str().to_uppercase() != ticket.as_str() {
+        let digest = Sha256::digest(ticket.as_str().as_bytes());
+        let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        slug = if slug.is_empty() { mark } else { format!("{}-{mark}", slug.trim_end_matches('-')) };
+    }
+    format!("pullyard/{project}/{slug}-{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(key: &str) -> String {
+        branch_name(&ProjectId::new("acme").unwrap(), &TicketKey::new(key).unwrap(), 1)
+    }
+
+    #[test]
+    fn usual_keys_are_spelled_as_they_are() {
+        assert_eq!(name("APP-17"), "pullyard/acme/app-17-1");
+    }
+
+    #[test]
+    fn keys_that_would_be_spelled_alike_are_told_apart() {
+        assert_ne!(name("A#1"), name("A-1"));
+        assert_ne!(name("a-1"), name("A-1"));
+        assert_ne!(name("A#1"), name("A/1"));
+        assert_ne!(name("日本"), name("中国"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_branch_is_a_valid_ref(key in "[^\\p{Cc}]{1,64}") {
+            prop_assume!(TicketKey::new(key.clone()).is_ok());
+            let name = name(&key);
+            prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '/')));
+            prop_assert!(!name.contains("//") && !name.contains("/-") && name.len() <= 120);
+        }
+    }
+}

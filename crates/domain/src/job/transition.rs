@@ -1,0 +1,384 @@
+//! The ways from one state of a job to the next. Anything not written here is refused.
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | Ready | Ready | dispatch: a task is started for it, or could not be |
+//! | Ready | Claimed | claim |
+//! | Claimed → Preparing → Executing → Syncing | the next | progress |
+//! | Claimed … Executing | Ready | requeue after a platform fault |
+//! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
+//! | Ready | Failed | nobody claimed it |
+//! | Claimed … Executing | Failed, Cancelled | its runner; others when it is overdue or died |
+//! | Syncing | Completed, Failed, Cancelled | its runner at once; others after `push_until` |
+
+use super::{AttemptEnd, EndedBy, Job, JobResult, Place, Run, Status, Want};
+use crate::failure::Failure;
+use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a Ready job may wait for its wake-up before the sweeper starts it.
+pub const WAKE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a started task may take until it claims.
+pub const START_WITHIN: Duration = Duration::from_secs(300);
+
+/// How long nobody but its runner may end a job that is being pushed.
+pub const PUSH_FOR: Duration = Duration::from_secs(120);
+
+/// How long a finish may still be on its way after its container died.
+pub const FINISH_GRACE: Duration = Duration::from_secs(15);
+
+/// Proof that an attempt was claimed: every write for that attempt takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The claim.
+    pub claim: ClaimId,
+}
+
+/// Somebody takes a Ready job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The attempt this will be: one more than were claimed.
+    pub attempt: u32,
+    /// Chosen by the runner, so that a repeat gets the same answer.
+    pub claim: ClaimId,
+    /// The runner's process.
+    pub instance: InstanceId,
+    /// The runner, if it is not a Fargate task.
+    pub runner: Option<RunnerId>,
+    /// The Fargate task.
+    pub task: Option<String>,
+}
+
+/// Why a start did not happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum DispatchFault {
+    /// AWS has no capacity.
+    Capacity {
+        /// Since when.
+        since: Timestamp,
+        /// How many starts in a row met this.
+        times: u32,
+    },
+    /// AWS slows our starts.
+    Throttled {
+        /// How many starts in a row met this.
+        times: u32,
+    },
+    /// AWS refuses for another reason.
+    Refused {
+        /// In AWS's words, cut.
+        reason: String,
+        /// How many starts in a row met this.
+        times: u32,
+    },
+    /// The container started and died before it claimed.
+    Died {
+        /// In ECS's words, cut.
+        reason: String,
+        /// How many starts in a row met this.
+        times: u32,
+    },
+    /// The container was never heard of.
+    Silent {
+        /// How many starts in a row met this.
+        times: u32,
+    },
+}
+
+impl DispatchFault {
+    fn times(&self) -> u32 {
+        match self {
+            Self::Capacity { times, .. }
+            | Self::Throttled { times }
+            | Self::Refused { times, .. }
+            | Self::Died { times, .. }
+            | Self::Silent { times } => *times,
+        }
+    }
+
+    /// The fault to store after `last`: counted on when it is of the same kind.
+    fn after(self, last: Option<&DispatchFault>) -> Self {
+        let times = 1 + last.filter(|last| std::mem::discriminant(*last) == std::mem::discriminant(&self)).map_or(0, Self::times);
+        match (self, last) {
+            (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
+            (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
+            (Self::Throttled { .. }, _) => Self::Throttled { times },
+            (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::clipped(&reason, 120), times },
+            (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::clipped(&reason, 120), times },
+            (Self::Silent { .. }, _) => Self::Silent { times },
+        }
+    }
+
+    /// How long to wait before the next start: 5 s doubling to 5 min.
+    fn back_off(&self) -> Duration {
+        Duration::from_secs(5u64.saturating_mul(1 << (self.times().clamp(1, 7) - 1)).min(300))
+    }
+
+    /// After how many in a row nobody will ever start it. Capacity and throttling pass by themselves.
+    fn gives_up_after(&self) -> Option<u32> {
+        match self {
+            Self::Capacity { .. } | Self::Throttled { .. } => None,
+            Self::Refused { .. } | Self::Died { .. } | Self::Silent { .. } => Some(3),
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Capacity { .. } => "no capacity".into(),
+            Self::Throttled { .. } => "starts are throttled".into(),
+            Self::Refused { reason, .. } | Self::Died { reason, .. } => reason.clone(),
+            Self::Silent { .. } => "it was never heard of".into(),
+        }
+    }
+}
+
+/// How a job ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its work is in a pull request.
+    Completed(JobResult),
+    /// It failed; work that was pushed all the same is kept.
+    Failed(Failure, Option<JobResult>),
+    /// Somebody ended it.
+    Cancelled,
+}
+
+/// Why a transition is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// Exactly this was done before; the job stands as it should.
+    Already,
+    /// Another attempt holds the job, or none does.
+    LeaseLost,
+    /// The job is not in a state that this leads on from.
+    Status(Status),
+    /// It is too early.
+    NotBefore(Timestamp),
+    /// Its people want it to stop.
+    Unwanted,
+}
+
+impl Job {
+    /// A deliberate start of a task: counted, and due again if nobody claims.
+    pub fn dispatched(&self, now: Timestamp) -> Result<Self, NotNow> {
+        self.must_be_ready_on_fargate()?;
+        if self.dispatch.starting {
+            return Err(NotNow::Already);
+        }
+        let mut job = self.clone();
+        job.dispatch.number += 1;
+        job.dispatch.starting = true;
+        job.dispatch.due = now.plus(START_WITHIN);
+        job.dispatch.task = None;
+        Ok(job)
+    }
+
+    /// ECS named the task that start `number` of attempt `attempt` is.
+    pub fn start_named(&self, attempt: u32, number: u32, task: &str) -> Result<Self, NotNow> {
+        self.must_be_ready_on_fargate()?;
+        if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
+            return Err(NotNow::LeaseLost);
+        }
+        if self.dispatch.task.as_deref() == Some(task) {
+            return Err(NotNow::Already);
+        }
+        let mut job = self.clone();
+        job.dispatch.task = Some(task.into());
+        Ok(job)
+    }
+
+    /// Start `number` of attempt `attempt` came to nothing: it is tried again later, or given up.
+    /// No attempt is used up.
+    pub fn start_failed(&self, attempt: u32, number: u32, fault: DispatchFault, now: Timestamp) -> Result<Self, NotNow> {
+        self.must_be_ready_on_fargate()?;
+        if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
+            return Err(NotNow::LeaseLost);
+        }
+        let fault = fault.after(self.dispatch.fault.as_ref());
+        let mut job = self.clone();
+        job.dispatch.starting = false;
+        job.dispatch.task = None;
+        job.dispatch.due = now.plus(fault.back_off());
+        job.dispatch.fault = Some(fault);
+        Ok(job)
+    }
+
+    /// The failure of a job whose starts have failed too often, if they have.
+    pub fn never_started(&self) -> Option<Failure> {
+        let fault = self.dispatch.fault.as_ref()?;
+        let enough = fault.gives_up_after().is_some_and(|most| fault.times() >= most);
+        (self.status == Status::Ready && enough)
+            .then(|| Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: fault.words() })
+    }
+
+    /// Somebody takes it.
+    pub fn claimed(&self, claim: &Claim, now: Timestamp) -> Result<Self, NotNow> {
+        if let Some(run) = &self.run
+            && run.claim == claim.claim
+            && self.attempt == claim.attempt
+        {
+            return Err(NotNow::Already);
+        }
+        if self.attempt + 1 != claim.attempt {
+            return Err(NotNow::LeaseLost);
+        }
+        if self.status != Status::Ready {
+            return Err(NotNow::Status(self.status));
+        }
+        if self.want != Want::Run {
+            return Err(NotNow::Unwanted);
+        }
+        let mut job = self.clone();
+        job.status = Status::Claimed;
+        job.attempt = claim.attempt;
+        job.run = Some(Run {
+            runner: claim.runner.clone(),
+            instance: claim.instance.clone(),
+            claim: claim.claim.clone(),
+            started: now,
+            task: claim.task.clone(),
+            died: None,
+        });
+        job.dispatch.starting = false;
+        job.dispatch.fault = None;
+        Ok(job)
+    }
+
+    /// The next phase begins. Repeating the present one is `Already`.
+    pub fn progressed(&self, fence: &Fence, to: Status, now: Timestamp) -> Result<Self, NotNow> {
+        self.held_by(fence)?;
+        if self.status == to {
+            return Err(NotNow::Already);
+        }
+        let from = match to {
+            Status::Preparing => Status::Claimed,
+            Status::Executing => Status::Preparing,
+            Status::Syncing => Status::Executing,
+            _ => return Err(NotNow::Status(self.status)),
+        };
+        if self.status != from {
+            return Err(NotNow::Status(self.status));
+        }
+        if to == Status::Syncing && self.want != Want::Run {
+            return Err(NotNow::Unwanted);
+        }
+        let mut job = self.clone();
+        job.status = to;
+        job.worked |= to == Status::Executing;
+        job.push_until = (to == Status::Syncing).then(|| now.plus(PUSH_FOR));
+        Ok(job)
+    }
+
+    /// The runner of the fence ends its job.
+    pub fn finished(&self, fence: &Fence, finish: &FinishId, end: End, now: Timestamp) -> Result<Self, NotNow> {
+        if let Some(by) = &self.ended_by
+            && by.finish.as_ref() == Some(finish)
+            && by.attempt == fence.attempt
+        {
+            return Err(NotNow::Already);
+        }
+        self.held_by(fence)?;
+        if matches!(end, End::Completed(_)) && self.status != Status::Syncing {
+            return Err(NotNow::Status(self.status));
+        }
+        Ok(self.ended(end, Some(finish.clone()), now))
+    }
+
+    /// Somebody else than its runner ends it: it is overdue, dead, or was never claimed.
+    pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
+        self.may_be_taken_away(now)?;
+        Ok(self.ended(End::Failed(failure, None), None, now))
+    }
+
+    /// A platform fault puts it back, if it may go back again.
+    pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
+        self.may_be_taken_away(now)?;
+        if !self.status.is_active() {
+            return Err(NotNow::Status(self.status));
+        }
+        let mut job = self.clone();
+        job.status = Status::Ready;
+        job.ready_since = now;
+        job.requeues += 1;
+        job.run = None;
+        job.want = Want::Run;
+        job.push_until = None;
+        job.dispatch.number = 0;
+        job.dispatch.starting = false;
+        job.dispatch.task = None;
+        job.dispatch.fault = None;
+        job.dispatch.due = now;
+        Ok(job)
+    }
+
+    /// The container of its runner died; its own finish may still be on its way.
+    pub fn container_died(&self, task: &str, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
+        let Some(run) = self.run.as_ref().filter(|run| self.status.is_active() && run.task.as_deref() == Some(task)) else {
+            return Err(NotNow::LeaseLost);
+        };
+        if run.died.is_some() {
+            return Err(NotNow::Already);
+        }
+        let mut job = self.clone();
+        if let Some(run) = &mut job.run {
+            run.died = Some(super::Died { at: now, failure: failure.clipped() });
+        }
+        Ok(job)
+    }
+
+    /// Checks that the attempt of the fence holds this job.
+    pub fn held_by(&self, fence: &Fence) -> Result<&Run, NotNow> {
+        self.run
+            .as_ref()
+            .filter(|run| self.status.is_active() && self.attempt == fence.attempt && run.claim == fence.claim)
+            .ok_or(NotNow::LeaseLost)
+    }
+
+    /// How the attempt that the fence held has ended, for its ATTEMPT item.
+    pub fn attempt_end(&self) -> AttemptEnd {
+        match (self.status, &self.failure) {
+            (Status::Completed, _) => AttemptEnd::Completed {},
+            (Status::Cancelled, _) => AttemptEnd::Cancelled {},
+            (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
+            (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
+        }
+    }
+
+    fn must_be_ready_on_fargate(&self) -> Result<(), NotNow> {
+        if self.status == Status::Ready && self.place == Place::Fargate { Ok(()) } else { Err(NotNow::Status(self.status)) }
+    }
+
+    /// Nobody but its runner touches a job that may be pushing.
+    fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
+        if self.status != Status::Ready && !self.status.is_active() {
+            return Err(NotNow::Status(self.status));
+        }
+        match self.push_until {
+            Some(until) if now < until => Err(NotNow::NotBefore(until)),
+            _ => Ok(()),
+        }
+    }
+
+    fn ended(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
+        let mut job = self.clone();
+        (job.status, job.failure, job.result) = match end {
+            End::Completed(result) => (Status::Completed, None, Some(result)),
+            End::Failed(failure, result) => (Status::Failed, Some(failure.clipped()), result),
+            End::Cancelled => (Status::Cancelled, None, None),
+        };
+        job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
+        job.ended_at = Some(now);
+        job.push_until = None;
+        job.tries = 0;
+        job.not_before = None;
+        job
+    }
+}

@@ -1,0 +1,27 @@
+//! The rules of Pullyard as plain data and functions of data.
+//!
+//! Owns what is decided: ids, times, guards, decisions, the job's state machine, matching, failures,
+//! the outcome of a job for its ticket, and when each item is due next.
+//! Does no IO: no clock, no random number, no environment, no async. `now` is always an argument.
+
+pub mod code;
+pub mod decision;
+pub mod delivery;
+pub mod due;
+pub mod event;
+pub mod facts;
+pub mod failure;
+pub mod guard;
+pub mod id;
+pub mod job;
+pub mod outcome;
+pub mod project;
+pub mod prompt;
+pub mod pull_request;
+pub mod runner;
+pub mod select;
+pub mod sweep;
+pub mod text;
+pub mod ticket;
+pub mod time;
+pub mod wait;

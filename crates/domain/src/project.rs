@@ -1,0 +1,247 @@
+//! A project's settings, its repositories and the forges they live on.
+
+use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use serde::{Deserialize, Serialize};
+
+/// A project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its short name.
+    pub id: ProjectId,
+    /// Its name for people.
+    pub name: String,
+    /// How it works.
+    pub settings: Settings,
+    /// Raised by every write; a change names the revision it saw.
+    pub rev: u64,
+}
+
+/// How a project works. The defaults are the published ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The ticket statuses that mean something.
+    pub statuses: Statuses,
+    /// A ticket that enters the trigger status gets a job.
+    pub auto_create: bool,
+    /// Where jobs run.
+    pub compute: Compute,
+    /// The repository of tickets that name none.
+    pub default_repository: Option<RepositoryName>,
+    /// What a job may use up.
+    pub limits: Limits,
+    /// What becomes of a job whose runner died while the agent worked.
+    pub offline: OfflinePolicy,
+    /// Nothing new starts while set; who set it.
+    pub held_by: Option<String>,
+    /// Our account in the ticket tool: what it does is our own echo.
+    pub tool_account: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            statuses: Statuses::default(),
+            auto_create: false,
+            compute: Compute::Fargate,
+            default_repository: None,
+            limits: Limits::default(),
+            offline: OfflinePolicy::Fail,
+            held_by: None,
+            tool_account: None,
+        }
+    }
+}
+
+/// The ticket statuses that mean something, in the ticket tool's spelling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Statuses {
+    /// Where tickets go back to when the work failed.
+    pub todo: String,
+    /// Entering it makes a job.
+    pub trigger: String,
+    /// Where tickets go when the work is done.
+    pub completion: String,
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self { todo: "Todo".into(), trigger: "AI Processing".into(), completion: "In Review".into() }
+    }
+}
+
+/// Where a project's jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compute {
+    /// One Fargate task per attempt.
+    Fargate,
+    /// Runners of the project's own claim them.
+    Runners,
+}
+
+/// What a job may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// From the claim to the end. Units: seconds.
+    pub wall_secs: u64,
+    /// Without any event from the agent. Units: seconds.
+    pub stall_secs: u64,
+    /// How often a platform fault may put a job back.
+    pub requeues: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2 }
+    }
+}
+
+/// What becomes of a job whose runner died while the agent worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfflinePolicy {
+    /// It fails, and the ticket says so.
+    Fail,
+    /// It goes back, as often as the limit allows.
+    Requeue,
+}
+
+/// The kinds of forge that can be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForgeKind {
+    /// github.com or GitHub Enterprise Server.
+    #[serde(rename = "github")]
+    GitHub,
+}
+
+impl ForgeKind {
+    /// As people read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::GitHub => "GitHub",
+        }
+    }
+}
+
+/// A connected forge. It holds the name of its secret, never the secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integration {
+    /// Its short name.
+    pub id: IntegrationId,
+    /// What it is.
+    pub kind: ForgeKind,
+    /// The REST base, without a trailing slash.
+    pub api_url: String,
+    /// The name of the secret that holds the token.
+    pub token_secret: String,
+    /// Our account there: its reviews never start a job.
+    pub account: Account,
+}
+
+/// Who a token belongs to at its forge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The forge's id; may pass 2^53.
+    pub id: u64,
+    /// The name it shows.
+    pub login: String,
+}
+
+/// A repository connected to a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// Its project.
+    pub project: ProjectId,
+    /// The forge it lives on.
+    pub integration: IntegrationId,
+    /// The forge's id of it, which survives renames; may pass 2^53.
+    pub id: u64,
+    /// `owner/name` as the forge spells it.
+    pub name: RepositoryName,
+    /// The branch that work starts from and goes to.
+    pub default_branch: String,
+    /// For git over HTTPS.
+    pub clone_url: String,
+    /// The agent that works on it.
+    pub agent: Agent,
+}
+
+/// Which agent works on a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// What a runner must be able to drive: `command`.
+    pub capability: String,
+    /// Program and arguments; a relative program is found in the repository.
+    pub command: Vec<String>,
+}
+
+/// What is wrong with a setting: its JSON pointer and the fault in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingFault {
+    /// Where.
+    pub pointer: &'static str,
+    /// What.
+    pub fault: &'static str,
+}
+
+impl Settings {
+    /// Refuses settings that could not work: a todo or completion status that is the trigger status
+    /// would make every write-back start the next job, for ever.
+    pub fn check(&self) -> Result<(), SettingFault> {
+        let fault = |pointer, fault| Err(SettingFault { pointer, fault });
+        let named = |status: &str| !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control);
+        let Statuses { todo, trigger, completion } = &self.statuses;
+        if !named(todo) {
+            return fault("/statuses/todo", "a status is 1 to 64 printable characters");
+        }
+        if !named(trigger) {
+            return fault("/statuses/trigger", "a status is 1 to 64 printable characters");
+        }
+        if !named(completion) {
+            return fault("/statuses/completion", "a status is 1 to 64 printable characters");
+        }
+        if todo == trigger {
+            return fault("/statuses/todo", "it is the trigger status; a failed job would start the next one for ever");
+        }
+        if completion == trigger {
+            return fault("/statuses/completion", "it is the trigger status; a finished job would start the next one for ever");
+        }
+        if !(60..=86_400).contains(&self.limits.wall_secs) {
+            return fault("/limits/wall_secs", "use 60 to 86400 seconds");
+        }
+        if !(10..=86_400).contains(&self.limits.stall_secs) {
+            return fault("/limits/stall_secs", "use 10 to 86400 seconds");
+        }
+        if self.limits.requeues > 10 {
+            return fault("/limits/requeues", "use 0 to 10");
+        }
+        if self.compute == Compute::Runners {
+            return fault("/compute", "this version runs jobs on Fargate only; use \"fargate\"");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_work() {
+        assert_eq!(Settings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn settings_that_would_loop_are_refused() {
+        let mut settings = Settings::default();
+        settings.statuses.todo = settings.statuses.trigger.clone();
+        assert_eq!(settings.check().unwrap_err().pointer, "/statuses/todo");
+        let mut settings = Settings::default();
+        settings.statuses.completion = settings.statuses.trigger.clone();
+        assert_eq!(settings.check().unwrap_err().pointer, "/statuses/completion");
+    }
+}

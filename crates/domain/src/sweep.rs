@@ -1,0 +1,83 @@
+//! What a due job needs: the sweeper's judgement, as a function of the job and the time.
+
+use crate::failure::{Class, Failure};
+use crate::job::{DispatchFault, FINISH_GRACE, Job, Place, Status};
+use crate::project::OfflinePolicy;
+use crate::text::Span;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// How long a job may stay Ready before it is given up.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long the sweeper leaves an item alone after it failed on it `tries` times: 1 min doubling to 1 h.
+pub fn back_off(tries: u32) -> Duration {
+    Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
+}
+
+/// What a due job needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A task is started for it.
+    Start,
+    /// The task that was started is given up first.
+    StartAnew(DispatchFault),
+    /// It goes back to Ready.
+    Requeue(Failure),
+    /// It fails.
+    GiveUp(Failure),
+    /// It is too early, or others see to it.
+    Nothing,
+}
+
+/// What this job needs now.
+pub fn step(job: &Job, now: Timestamp) -> Step {
+    match job.status {
+        Status::Ready if job.place == Place::Fargate => ready(job, now),
+        Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => active(job, now),
+        _ => Step::Nothing,
+    }
+}
+
+fn ready(job: &Job, now: Timestamp) -> Step {
+    if now < job.dispatch.due {
+        return Step::Nothing;
+    }
+    if let Some(failure) = job.never_started() {
+        return Step::GiveUp(failure);
+    }
+    if now.since(job.ready_since) >= LONGEST_WAIT {
+        let why = "no container could be started for it".into();
+        return Step::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
+    }
+    if job.dispatch.starting { Step::StartAnew(DispatchFault::Silent { times: 1 }) } else { Step::Start }
+}
+
+fn active(job: &Job, now: Timestamp) -> Step {
+    if job.push_until.is_some_and(|until| now < until) {
+        return Step::Nothing;
+    }
+    let Some(run) = &job.run else { return Step::Nothing };
+    let wall = Duration::from_secs(job.policy.wall_secs);
+    if now >= run.started.plus(wall).plus(crate::due::OVERDUE_GRACE) {
+        return Step::GiveUp(Failure::TimeLimit { limit: wall.into() });
+    }
+    match &run.died {
+        Some(died) if now >= died.at.plus(FINISH_GRACE) => after_death(job, died.failure.clone()),
+        _ => Step::Nothing,
+    }
+}
+
+/// A fault of the platform before the agent worked goes back as often as the limit allows; afterwards
+/// the project's policy decides, since half-done work is money spent.
+fn after_death(job: &Job, failure: Failure) -> Step {
+    let may_go_back = match job.status {
+        Status::Claimed | Status::Preparing => true,
+        _ => job.policy.offline == OfflinePolicy::Requeue,
+    };
+    if failure.class() == Class::Infra && may_go_back && job.requeues < job.policy.requeues {
+        Step::Requeue(failure)
+    } else {
+        Step::GiveUp(failure)
+    }
+}

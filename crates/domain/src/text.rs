@@ -1,0 +1,139 @@
+//! How facts are said in a sentence: short, safe, in units people use.
+
+use crate::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A length of time in a fact. Units: whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span(pub u64);
+
+impl From<Duration> for Span {
+    fn from(length: Duration) -> Self {
+        Self(length.as_secs())
+    }
+}
+
+/// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
+pub fn clipped(text: &str, most: usize) -> String {
+    let mut said: String = text.trim().chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.trim().chars().count() > most {
+        said.pop();
+        said.push('…');
+    }
+    said
+}
+
+/// A fact that a sentence can carry, with a sample for the test that renders every row.
+pub(crate) trait Fact {
+    fn say(&self) -> String;
+    fn sample() -> Self;
+    /// The fact, no longer than the table should keep.
+    fn cut(self) -> Self
+    where
+        Self: Sized,
+    {
+        self
+    }
+}
+
+/// The longest text that a sentence takes over from outside.
+const LONGEST_FACT: usize = 48;
+
+/// The longest text that is stored as a fact.
+const LONGEST_STORED: usize = 200;
+
+impl Fact for String {
+    fn say(&self) -> String {
+        clipped(self, LONGEST_FACT)
+    }
+    fn sample() -> Self {
+        "something".into()
+    }
+    fn cut(self) -> Self {
+        clipped(&self, LONGEST_STORED)
+    }
+}
+
+impl Fact for u64 {
+    fn say(&self) -> String {
+        self.to_string()
+    }
+    fn sample() -> Self {
+        3
+    }
+}
+
+impl Fact for Span {
+    fn say(&self) -> String {
+        match self.0 {
+            s if s < 120 => format!("{s} s"),
+            s if s < 7_200 => format!("{} min", s / 60),
+            s if s < 172_800 => format!("{} h", s / 3_600),
+            s => format!("{} days", s / 86_400),
+        }
+    }
+    fn sample() -> Self {
+        Span(2_400)
+    }
+}
+
+impl Fact for Timestamp {
+    fn say(&self) -> String {
+        let text = self.to_string();
+        format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
+    }
+    fn sample() -> Self {
+        Timestamp::from_millis(1_795_154_401_000)
+    }
+}
+
+impl Fact for JobId {
+    fn say(&self) -> String {
+        self.short()
+    }
+    fn sample() -> Self {
+        JobId::of_request(&Fact::sample(), "sample", "sample")
+    }
+}
+
+macro_rules! plain_facts {
+    ($($name:ident = $sample:literal;)*) => {$(
+        impl Fact for $name {
+            fn say(&self) -> String {
+                clipped(self.as_str(), LONGEST_FACT)
+            }
+            fn sample() -> Self {
+                $name::new($sample).expect("a valid sample")
+            }
+        }
+    )*};
+}
+
+plain_facts! {
+    ProjectId = "acme";
+    IntegrationId = "gh1";
+    TicketKey = "APP-17";
+    RepositoryName = "acme/app";
+    DeliveryId = "dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_is_cut_and_tamed() {
+        assert_eq!(clipped("a\u{1b}[31mb\nc ", 10), "a [31mb c");
+        assert_eq!(clipped("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn spans_use_the_unit_people_would() {
+        for (seconds, said) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (200_000, "2 days")] {
+            assert_eq!(Span(seconds).say(), said);
+        }
+    }
+}

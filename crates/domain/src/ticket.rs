@@ -1,0 +1,226 @@
+//! A ticket as the control plane knows it: where it is, what runs for it, what it should show.
+//!
+//! Its text lives elsewhere: an update of this is charged for the whole of it.
+
+use crate::id::{EventId, JobId, ProjectId, TicketKey};
+use crate::project::Settings;
+use crate::pull_request::PullRequestLink;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the control plane knows of one ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Its project.
+    pub project: ProjectId,
+    /// Its key in the ticket tool.
+    pub key: TicketKey,
+    /// Its status as last seen or written.
+    pub status: String,
+    /// When that was, by the ticket tool's clock.
+    pub seen_at: Timestamp,
+    /// The event that said so.
+    pub seen_event: Option<EventId>,
+    /// The status we wrote last, until the first event after it: that one is our own echo.
+    pub written: Option<String>,
+    /// The entry into the trigger status that made the newest job.
+    pub last_entry: Option<Entry>,
+    /// An entry that happened while a job was active; settled when that job has ended.
+    pub again: Option<Entry>,
+    /// The one job that has not ended.
+    pub active_job: Option<JobId>,
+    /// The status in which that job found the ticket: the only one its end may move it from.
+    pub found_in: Option<String>,
+    /// The last job that ended.
+    pub last_job: Option<LastJob>,
+    /// How many branches were named for this ticket.
+    pub branches: u32,
+    /// The newest pull request linked to it.
+    pub pull_request: Option<PullRequestLink>,
+    /// What the ticket tool should show.
+    pub wanted: Wanted,
+    /// What it shows.
+    pub shown: Shown,
+    /// The version of `wanted` that was written back.
+    pub synced_version: u32,
+    /// Failed tries to settle it, since the last success.
+    pub tries: u32,
+    /// Not to be settled before.
+    pub not_before: Option<Timestamp>,
+    /// Raised by every write.
+    pub rev: u64,
+}
+
+/// One entry of a ticket into the trigger status: the identity of the job it makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When, by the ticket tool's clock.
+    pub at: Timestamp,
+    /// The event that told it.
+    pub event: EventId,
+}
+
+/// The last job of a ticket that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastJob {
+    /// Which.
+    pub id: JobId,
+    /// How.
+    pub outcome: LastOutcome,
+}
+
+/// How a ticket's last job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastOutcome {
+    /// Its work is in a pull request.
+    Completed,
+    /// It failed.
+    Failed,
+    /// A person cancelled it.
+    Cancelled,
+}
+
+/// A mark on the ticket that people see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Badge {
+    /// The last job failed.
+    AiFailed,
+}
+
+impl Badge {
+    /// As people read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::AiFailed => "AI Failed",
+        }
+    }
+}
+
+/// What the ticket tool should show. Higher versions replace lower ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Raised by every change.
+    pub version: u32,
+    /// Where the ticket should move, if it is still where its job found it.
+    pub status: Option<Move>,
+    /// The badge.
+    pub badge: Option<Badge>,
+}
+
+/// Where a ticket should move. The status itself is read from the settings when it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// To which of the project's statuses.
+    pub to: Target,
+    /// Only from this status: a person's move in the meantime wins.
+    pub expected: String,
+}
+
+/// One of the project's own statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Where tickets go when the work failed.
+    Todo,
+    /// Where tickets go when the work is done.
+    Completion,
+}
+
+/// What the ticket tool shows of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The badge.
+    pub badge: Option<Badge>,
+    /// The linked pull request.
+    pub pull_request: Option<PullRequestLink>,
+}
+
+/// What a ticket needs now that no job is in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settling {
+    /// Its tool does not show what it should: this is the ticket once it does.
+    WriteBack(Box<Ticket>),
+    /// It was moved into the trigger status again while its last job ran.
+    Enter(Entry),
+    /// That second entry leads nowhere any more: this is the ticket without it.
+    Forget(Box<Ticket>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Ticket {
+    /// A ticket seen for the first time.
+    pub fn first_seen(project: ProjectId, key: TicketKey, status: String, seen_at: Timestamp, event: Option<EventId>) -> Self {
+        Self {
+            project,
+            key,
+            status,
+            seen_at,
+            seen_event: event,
+            written: None,
+            last_entry: None,
+            again: None,
+            active_job: None,
+            found_in: None,
+            last_job: None,
+            branches: 0,
+            pull_request: None,
+            wanted: Wanted::default(),
+            shown: Shown::default(),
+            synced_version: 0,
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        }
+    }
+
+    /// The ticket tool does not show what it should.
+    pub fn is_unsynced(&self) -> bool {
+        self.synced_version < self.wanted.version
+    }
+
+    /// Wants another badge or move, if it is not what is wanted already.
+    pub fn want(&mut self, status: Option<Move>, badge: Option<Badge>, pull_request: Option<PullRequestLink>) {
+        let link_changes = pull_request.is_some() && pull_request != self.pull_request;
+        if link_changes {
+            self.pull_request = pull_request;
+        }
+        if status.is_some() || badge != self.wanted.badge || link_changes {
+            self.wanted = Wanted { version: self.wanted.version + 1, status, badge };
+        }
+    }
+
+    /// What this ticket needs next. The order is the published one: write-back, then the second entry.
+    pub fn settling(&self, settings: &Settings) -> Settling {
+        if self.is_unsynced() {
+            return Settling::WriteBack(Box::new(self.written_back(settings)));
+        }
+        match (&self.active_job, &self.again) {
+            (None, Some(entry)) if self.status == settings.statuses.trigger => Settling::Enter(entry.clone()),
+            (None, Some(_)) => Settling::Forget(Box::new(Self { again: None, ..self.clone() })),
+            _ => Settling::Nothing,
+        }
+    }
+
+    /// The ticket once its tool shows what it should. A person's move in the meantime wins.
+    fn written_back(&self, settings: &Settings) -> Self {
+        let mut ticket = self.clone();
+        if let Some(wanted) = &self.wanted.status {
+            let to = match wanted.to {
+                Target::Todo => &settings.statuses.todo,
+                Target::Completion => &settings.statuses.completion,
+            };
+            if self.status == wanted.expected && self.status != *to {
+                ticket.status.clone_from(to);
+                ticket.written = Some(to.clone());
+            }
+        }
+        ticket.shown = Shown { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
+        ticket.synced_version = self.wanted.version;
+        ticket.tries = 0;
+        ticket.not_before = None;
+        ticket
+    }
+}

@@ -1,0 +1,149 @@
+//! Instants as the table stores them: milliseconds since 1970, UTC.
+//!
+//! On the wire they are RFC 3339 text; in the table a number, because text with varying fractions
+//! compares wrongly. Reading the clock is not here: `now` comes in as an argument.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// An instant. Units: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+/// The last instant of the year 9999: what RFC 3339 can still write.
+const MAX_MILLIS: i64 = 253_402_300_799_999;
+
+impl Timestamp {
+    /// The instant this many milliseconds after 1970, kept between 1970 and the year 9999.
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis.clamp(0, MAX_MILLIS))
+    }
+
+    /// Units: milliseconds since 1970.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Reads RFC 3339 text, such as `2026-11-20T12:04:01.5Z`; fractions below a millisecond are cut.
+    pub fn parse(text: &str) -> Result<Self, NotATime> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime)?;
+        let millis = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
+        if (0..=MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(NotATime) }
+    }
+
+    /// The instant `by` later.
+    pub fn plus(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(MAX_MILLIS);
+        Self::from_millis(self.0.saturating_add(by))
+    }
+
+    /// The instant `by` earlier.
+    pub fn minus(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(MAX_MILLIS);
+        Self::from_millis(self.0.saturating_sub(by))
+    }
+
+    /// How long ago `earlier` was; nothing if it lies ahead.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The day in UTC, `2026-11-20`: part of the ledger's list key.
+    pub fn day(self) -> String {
+        self.to_string().chars().take(10).collect()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .map_err(|_| fmt::Error)?;
+        let (year, month, day) = at.to_calendar_date();
+        let (hour, minute, second, milli) = at.to_hms_milli();
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z",
+            month = u8::from(month)
+        )
+    }
+}
+
+/// The text is not an RFC 3339 instant between 1970 and 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotATime;
+
+impl fmt::Display for NotATime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a time; write it as 2026-11-20T12:04:01Z")
+    }
+}
+
+impl std::error::Error for NotATime {}
+
+/// `#[serde(with = "rfc3339")]`: a timestamp as wire text.
+pub mod rfc3339 {
+    use super::{Deserialize, Deserializer, Serializer, Timestamp, de};
+
+    /// Writes `2026-11-20T12:04:01.000Z`.
+    pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(at)
+    }
+
+    /// Reads any RFC 3339 instant.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(from)?;
+        Timestamp::parse(&text).map_err(de::Error::custom)
+    }
+
+    /// The same for a time that may be absent.
+    pub mod option {
+        use super::super::{Deserialize, Deserializer, Serializer, Timestamp, de};
+
+        /// Writes the text, or null.
+        pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => to.collect_str(at),
+                None => to.serialize_none(),
+            }
+        }
+
+        /// Reads the text, or null.
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom)).transpose()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_orders_as_time_does() {
+        let at = Timestamp::from_millis(1_795_154_401_007);
+        assert_eq!(at.to_string(), "2026-11-20T06:00:01.007Z");
+        assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
+        assert_eq!(Timestamp::parse("2026-11-20T07:00:01.0074+01:00"), Ok(at));
+        assert_eq!(at.day(), "2026-11-20");
+    }
+
+    #[test]
+    fn refuses_what_is_no_instant() {
+        for text in ["", "yesterday", "2026-11-20", "2026-13-20T00:00:00Z", "1969-12-31T23:59:59Z"] {
+            assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
+        }
+    }
+
+    #[test]
+    fn never_leaves_its_range() {
+        let end = Timestamp::from_millis(i64::MAX);
+        assert_eq!(end.plus(Duration::MAX), end);
+        assert_eq!(Timestamp::from_millis(5).minus(Duration::MAX).millis(), 0);
+        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,112 @@
+//! The whole embedded AWS as one value: what runs, where, and its end.
+//!
+//! Owns start order and shutdown; each service lives in its own file.
+
+use std::path::PathBuf;
+
+use crate::Error;
+use crate::dynamodb::DynamoDb;
+use crate::ecs::{self, Ecs};
+use crate::secretsmanager::SecretsManager;
+use crate::sqs::{self, Sqs};
+
+/// The only region there is.
+pub const REGION: &str = "us-east-1";
+/// The only account there is.
+pub const ACCOUNT: &str = "000000000000";
+/// The access key id for clients; signatures are never checked.
+pub const ACCESS_KEY_ID: &str = "local";
+/// The secret access key for clients; signatures are never checked.
+pub const SECRET_ACCESS_KEY: &str = "local";
+
+/// How the embedded AWS is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of DynamoDB's file; none keeps the tables in memory.
+    pub data: Option<PathBuf>,
+    /// How tasks run.
+    pub tasks: ecs::Options,
+}
+
+/// Where each service listens: `http` URLs without a trailing slash.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// DynamoDB.
+    pub dynamodb: String,
+    /// SQS.
+    pub sqs: String,
+    /// Secrets Manager.
+    pub secretsmanager: String,
+    /// ECS.
+    pub ecs: String,
+}
+
+/// The running services.
+#[derive(Debug)]
+pub struct Aws {
+    endpoints: Endpoints,
+    dynamodb: DynamoDb,
+    sqs: sqs::Service,
+    secretsmanager: SecretsManager,
+    ecs: Ecs,
+}
+
+impl Aws {
+    /// Starts every service, each on a loopback port of its own.
+    ///
+    /// # Errors
+    /// A port that can't be bound, a folder that can't be made, a database that can't be opened.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let dynamodb = DynamoDb::start(options.data.as_deref()).await?;
+        let sqs = sqs::Service::start().await?;
+        let secretsmanager = SecretsManager::start().await?;
+        let ecs = Ecs::start(options.tasks).await?;
+        let endpoints = Endpoints {
+            dynamodb: dynamodb.url.clone(),
+            sqs: sqs.url.clone(),
+            secretsmanager: secretsmanager.url.clone(),
+            ecs: ecs.url().to_owned(),
+        };
+        Ok(Self {
+            endpoints,
+            dynamodb,
+            sqs,
+            secretsmanager,
+            ecs,
+        })
+    }
+
+    /// Where each service listens.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The region every service answers for.
+    #[must_use]
+    pub fn region(&self) -> &'static str {
+        REGION
+    }
+
+    /// The tasks: events, scripted failures.
+    #[must_use]
+    pub fn ecs(&self) -> &Ecs {
+        &self.ecs
+    }
+
+    /// The queues, without HTTP.
+    #[must_use]
+    pub fn sqs(&self) -> &Sqs {
+        &self.sqs.queues
+    }
+
+    /// Kills running tasks, then ends every service; bounded by the tasks' stop timeout.
+    pub async fn shutdown(mut self) {
+        self.ecs.shutdown().await;
+        tokio::join!(
+            self.sqs.shutdown(),
+            self.secretsmanager.server.stop(),
+            self.dynamodb.server.stop(),
+        );
+    }
+}

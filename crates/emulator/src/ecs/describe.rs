@@ -1,0 +1,104 @@
+//! DescribeTasks and ListTasks: reading without changing.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::protocol::Failure;
+use super::record::Status;
+use super::run;
+use super::tasks::{Tasks, last_segment};
+
+/// The most tasks of one call.
+const MOST: usize = 100;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct DescribeRequest {
+    cluster: Option<String>,
+    #[serde(default)]
+    tasks: Vec<String>,
+}
+
+/// Answers DescribeTasks; what is not there is a failure `MISSING` in a 200.
+pub(super) async fn describe(tasks: &Tasks, request: DescribeRequest) -> Result<Value, Failure> {
+    let cluster = run::cluster_name(request.cluster.as_deref())?;
+    if request.tasks.is_empty() {
+        return Err(Failure::invalid_parameter("Tasks cannot be empty."));
+    }
+    if request.tasks.len() > MOST {
+        return Err(Failure::invalid_parameter(
+            "Tasks cannot have more than 100 elements.",
+        ));
+    }
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    for wanted in &request.tasks {
+        match tasks.find(&cluster, wanted) {
+            Some(task) => found.push(task.describe().await.to_json()),
+            None => failures.push(json!({
+                "arn": run::task_arn(&cluster, last_segment(wanted)),
+                "reason": "MISSING",
+            })),
+        }
+    }
+    Ok(json!({ "tasks": found, "failures": failures }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListRequest {
+    cluster: Option<String>,
+    family: Option<String>,
+    started_by: Option<String>,
+    desired_status: Option<String>,
+    max_results: Option<usize>,
+    next_token: Option<String>,
+}
+
+/// Answers ListTasks, ordered by id; the desired status is RUNNING unless another is asked for.
+pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, Failure> {
+    let cluster = run::cluster_name(request.cluster.as_deref())?;
+    let wanted = match request.desired_status.as_deref() {
+        None | Some("RUNNING") => Status::Running,
+        // ECS accepts PENDING and finds nothing: no task is ever meant to stay pending.
+        Some("PENDING") => Status::Pending,
+        Some("STOPPED") => Status::Stopped,
+        Some(_) => return Err(Failure::invalid_parameter("Invalid desiredStatus.")),
+    };
+    let page = request.max_results.unwrap_or(MOST);
+    if !(1..=MOST).contains(&page) {
+        return Err(Failure::invalid_parameter(
+            "maxResults must be between 1 and 100.",
+        ));
+    }
+    let mut arns = Vec::new();
+    let mut next_token = None;
+    for task in tasks.list() {
+        // The token is the last id of the page before; tasks are never forgotten.
+        let seen = request
+            .next_token
+            .as_deref()
+            .is_some_and(|last| task.id.as_str() <= last);
+        let other = request
+            .family
+            .as_deref()
+            .is_some_and(|family| family != task.family);
+        if seen || other || task.cluster != cluster {
+            continue;
+        }
+        let description = task.describe().await;
+        let by_other = request.started_by.is_some() && request.started_by != description.started_by;
+        if by_other || description.desired_status != wanted {
+            continue;
+        }
+        if arns.len() == page {
+            next_token = arns.last().map(|arn: &String| last_segment(arn).to_owned());
+            break;
+        }
+        arns.push(description.task_arn);
+    }
+    let mut answer = json!({ "taskArns": arns });
+    if let (Some(token), Some(fields)) = (next_token, answer.as_object_mut()) {
+        fields.insert("nextToken".to_owned(), Value::String(token));
+    }
+    Ok(answer)
+}

@@ -1,0 +1,50 @@
+//! "ECS Task State Change": the EventBridge envelope and who gets it.
+//!
+//! Owns subscribers. Delivery to a function, with its retries, belongs to `lambda::events`.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::record::Description;
+use crate::moment::{Moment, random_uuid};
+use crate::{ACCOUNT, REGION};
+
+/// Those who get the state changes.
+#[derive(Debug, Default)]
+pub(super) struct Events(Mutex<Vec<UnboundedSender<Value>>>);
+
+impl Events {
+    pub(super) fn subscribe(&self) -> UnboundedReceiver<Value> {
+        let (sender, receiver) = unbounded_channel();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
+        receiver
+    }
+
+    /// Tells every subscriber, and forgets those that are gone.
+    pub(super) fn publish(&self, task: &Description) {
+        let event = envelope(task);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+}
+
+fn envelope(task: &Description) -> Value {
+    json!({
+        "version": "0",
+        "id": random_uuid(),
+        "detail-type": "ECS Task State Change",
+        "source": "aws.ecs",
+        "account": ACCOUNT,
+        "time": Moment::now().rfc3339(),
+        "region": REGION,
+        "resources": [task.task_arn],
+        "detail": task.to_detail(),
+    })
+}

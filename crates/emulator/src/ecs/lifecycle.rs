@@ -1,0 +1,111 @@
+//! The life of one task: PROVISIONING, PENDING, RUNNING, STOPPED.
+//!
+//! Owns the order of the transitions. Who asks for a stop is elsewhere; it is noticed here.
+
+use std::sync::Arc;
+
+use super::process::Process;
+use super::record::{Record, Status, StopCode};
+use super::tasks::{Task, Tasks};
+use crate::moment::Moment;
+
+/// Lives a task that was recorded as PROVISIONING to its end.
+pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
+    if let Pause::Stopped = pause(&tasks, &task).await {
+        return end(&tasks, &task, None).await;
+    }
+    task.change(&tasks.events, |record| record.task.enter(Status::Pending))
+        .await;
+    if let Pause::Stopped = pause(&tasks, &task).await {
+        return end(&tasks, &task, None).await;
+    }
+    let Some(mut process) = start(&tasks, &task).await else {
+        return;
+    };
+    let ended = tokio::select! {
+        ended = process.wait() => ended,
+        () = task.stop.cancelled() => process.terminate(tasks.options.stop_timeout).await,
+    };
+    match ended {
+        Ok(code) => end(&tasks, &task, Some(code)).await,
+        Err(error) => {
+            tracing::error!(task = task.id, %error, "the end of an ECS task is unknown");
+            end(&tasks, &task, None).await;
+        }
+    }
+}
+
+enum Pause {
+    Over,
+    Stopped,
+}
+
+async fn pause(tasks: &Tasks, task: &Task) -> Pause {
+    tokio::select! {
+        biased;
+        () = task.stop.cancelled() => Pause::Stopped,
+        () = tokio::time::sleep(tasks.options.transition) => Pause::Over,
+    }
+}
+
+/// Starts the child and records it as RUNNING, or ends the task when it can't or mustn't start.
+///
+/// The record is locked over all of it: a stop comes before or after the start, never between, and
+/// a child that asks the metadata endpoint who it is waits until it is recorded as running.
+async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
+    let mut record = task.record.lock().await;
+    if record.task.desired_status == Status::Stopped {
+        task.change_locked(&mut record, &tasks.events, |record| {
+            ended(task, record, None)
+        })
+        .await;
+        return None;
+    }
+    let uri = format!("{}/v4/{}", tasks.url, task.id);
+    match Process::spawn(&record.command, &task.environment, &uri, &task.folder) {
+        Ok(process) => {
+            let mark = process.mark();
+            task.change_locked(&mut record, &tasks.events, |record| {
+                record.process = Some(mark);
+                record.task.started_at = Some(Moment::now().epoch_secs());
+                record.task.enter(Status::Running);
+            })
+            .await;
+            Some(process)
+        }
+        Err(error) => {
+            let program = record.command.first().map_or("", String::as_str);
+            let reason = format!("CannotStartContainerError: exec: {program:?}: {error}");
+            task.change_locked(&mut record, &tasks.events, |record| {
+                for container in &mut record.task.containers {
+                    container.reason = Some(reason.clone());
+                }
+                record.task.end(StopCode::TaskFailedToStart, &reason);
+            })
+            .await;
+            None
+        }
+    }
+}
+
+async fn end(tasks: &Tasks, task: &Task, exit_code: Option<i32>) {
+    task.change(&tasks.events, |record| ended(task, record, exit_code))
+        .await;
+}
+
+fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
+    for container in &mut record.task.containers {
+        container.exit_code = exit_code;
+    }
+    // Without a StopTask only the end of the whole ECS cancels.
+    if task.stop.is_cancelled() {
+        record
+            .task
+            .end(StopCode::UserInitiated, super::stop::SHUTDOWN);
+    } else {
+        record.task.end(
+            StopCode::EssentialContainerExited,
+            "Essential container in task exited",
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! ECS on a loopback port: a task is a child process with its own process group, logs and state file.
+//!
+//! Owns the service handle and its options. One cluster is as good as another: a task belongs to
+//! the cluster it was started on and is found only there. Task definitions are given at the start
+//! and have one revision. Services, task sets and capacity are deliberately not here.
+
+mod describe;
+mod disk;
+mod event;
+mod lifecycle;
+mod metadata;
+mod process;
+mod protocol;
+mod record;
+mod run;
+mod script;
+mod stop;
+mod tasks;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+pub use script::Outcome;
+
+use crate::Error;
+use crate::server::{self, Server};
+use tasks::Tasks;
+
+/// How tasks run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Each task gets a folder `tasks/<task id>` in here.
+    pub dir: PathBuf,
+    /// What can be started.
+    pub definitions: Vec<TaskDefinition>,
+    /// How long a task stays in each of PROVISIONING and PENDING.
+    pub transition: Duration,
+    /// How long a stopped task has between SIGTERM and SIGKILL.
+    pub stop_timeout: Duration,
+}
+
+impl Options {
+    /// Short transitions, three seconds to stop.
+    #[must_use]
+    pub fn new(dir: PathBuf, definitions: Vec<TaskDefinition>) -> Self {
+        Self {
+            dir,
+            definitions,
+            transition: Duration::from_millis(20),
+            stop_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// A task definition with one container, revision 1.
+#[derive(Clone, Debug)]
+pub struct TaskDefinition {
+    /// The family, as RunTask names it.
+    pub family: String,
+    /// The container, as overrides name it.
+    pub container: String,
+    /// The program and its arguments; a container override's `command` replaces all of it.
+    pub command: Vec<String>,
+    /// The environment before overrides.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A running ECS.
+#[derive(Debug)]
+pub struct Ecs {
+    url: String,
+    tasks: Arc<Tasks>,
+    server: Server,
+}
+
+impl Ecs {
+    /// Serves the definitions on a loopback port.
+    ///
+    /// # Errors
+    /// The folder of the tasks can't be made or no port can be bound.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let folder = options.dir.join("tasks");
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Folder {
+            path: folder.clone(),
+            source,
+        })?;
+        let (listener, address) = server::bind("ECS").await?;
+        let url = format!("http://{address}");
+        let tasks = Arc::new(Tasks::new(options, url.clone()));
+        let router = Router::new()
+            .route("/", post(protocol::answer))
+            .route("/v4/{task}", get(metadata::container))
+            .route("/v4/{task}/task", get(metadata::task))
+            .with_state(Arc::clone(&tasks));
+        Ok(Self {
+            url,
+            tasks,
+            server: Server::router(listener, router),
+        })
+    }
+
+    /// Where it listens, without a trailing slash.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Subscribes to the state changes from now on, as whole EventBridge envelopes.
+    #[must_use]
+    pub fn events(&self) -> UnboundedReceiver<Value> {
+        self.tasks.events.subscribe()
+    }
+
+    /// Decides the next RunTask calls, one outcome each, after those already waiting.
+    pub fn script(&self, outcomes: Vec<Outcome>) {
+        self.tasks.script.extend(outcomes);
+    }
+
+    /// Stops every task as StopTask would, waits for their ends, then closes the port.
+    pub async fn shutdown(mut self) {
+        stop::everything(&self.tasks).await;
+        self.server.stop().await;
+    }
+}
+
+impl Drop for Ecs {
+    /// Without a shutdown the tasks still end, only nobody waits for it.
+    fn drop(&mut self) {
+        self.tasks.closing.cancel();
+    }
+}

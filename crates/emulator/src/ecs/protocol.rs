@@ -1,0 +1,127 @@
+//! JSON 1.1 of ECS: which operation was called, and how answers and errors look on the wire.
+//!
+//! Owns no task; each operation has its own file.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http_body_util::{Full, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::tasks::Tasks;
+use super::{describe, run, stop};
+use crate::moment::random_uuid;
+
+const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
+
+/// An error answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// An exception of the API.
+    Exception {
+        kind: &'static str,
+        message: String,
+        resource_ids: Vec<String>,
+    },
+    /// No answer at all: the connection closes.
+    AnswerLost,
+}
+
+impl Failure {
+    pub(super) fn exception(kind: &'static str, message: impl Into<String>) -> Self {
+        Self::Exception {
+            kind,
+            message: message.into(),
+            resource_ids: Vec::new(),
+        }
+    }
+
+    pub(super) fn client(message: impl Into<String>) -> Self {
+        Self::exception("ClientException", message)
+    }
+
+    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::exception("InvalidParameterException", message)
+    }
+}
+
+/// Answers one call.
+pub(super) async fn answer(
+    State(tasks): State<Arc<Tasks>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    // Detached: a client that hangs up must not leave a call half done.
+    let called = tokio::spawn(async move { call(&tasks, &target, &body).await }).await;
+    match called {
+        Ok(Ok(answer)) => respond(StatusCode::OK, &answer),
+        Ok(Err(Failure::AnswerLost)) => lost(),
+        Ok(Err(Failure::Exception {
+            kind,
+            message,
+            resource_ids,
+        })) => {
+            let status = match kind {
+                "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            let mut answer = json!({ "__type": kind, "message": message });
+            if let (false, Some(fields)) = (resource_ids.is_empty(), answer.as_object_mut()) {
+                fields.insert("resourceIds".to_owned(), json!(resource_ids));
+            }
+            respond(status, &answer)
+        }
+        Err(_) => respond(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &json!({ "__type": "ServerException", "message": "Internal error" }),
+        ),
+    }
+}
+
+async fn call(tasks: &Arc<Tasks>, target: &str, body: &[u8]) -> Result<Value, Failure> {
+    match target.strip_prefix(PREFIX) {
+        Some("RunTask") => run::answer(tasks, body).await,
+        Some("StopTask") => stop::answer(tasks, parse(body)?).await,
+        Some("DescribeTasks") => describe::describe(tasks, parse(body)?).await,
+        Some("ListTasks") => describe::list(tasks, parse(body)?).await,
+        _ => Err(Failure::exception(
+            "UnknownOperationException",
+            format!("Unknown operation {target:?}"),
+        )),
+    }
+}
+
+/// Reads a request.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::exception("SerializationException", error.to_string()))
+}
+
+fn respond(status: StatusCode, answer: &Value) -> Response {
+    let mut response = Response::new(Body::from(answer.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-amz-json-1.1"),
+    );
+    if let Ok(id) = HeaderValue::from_str(&random_uuid()) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+/// A body that breaks at its first frame: hyper closes the connection before it has sent the head.
+fn lost() -> Response {
+    let too_long = Full::new(Bytes::from_static(b"lost"));
+    Response::new(Body::new(Limited::new(too_long, 1)))
+}

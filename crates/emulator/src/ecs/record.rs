@@ -1,0 +1,147 @@
+//! What is known of one task: the shape of the API, and what only the emulator needs.
+//!
+//! Owns the fields and their spelling. When they change is the life cycle's business.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::moment::{Moment, rfc3339_of};
+
+/// The statuses a task passes through here, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Status {
+    Provisioning,
+    Pending,
+    Running,
+    Stopped,
+}
+
+impl Status {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "PROVISIONING",
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// Why a task stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum StopCode {
+    EssentialContainerExited,
+    TaskFailedToStart,
+    UserInitiated,
+}
+
+/// A task as DescribeTasks shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Description {
+    pub(super) task_arn: String,
+    pub(super) cluster_arn: String,
+    pub(super) task_definition_arn: String,
+    pub(super) group: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) started_by: Option<String>,
+    pub(super) overrides: Value,
+    pub(super) containers: Vec<Container>,
+    pub(super) last_status: Status,
+    pub(super) desired_status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stop_code: Option<StopCode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stopped_reason: Option<String>,
+    pub(super) created_at: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) started_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stopping_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stopped_at: Option<f64>,
+    pub(super) launch_type: String,
+    pub(super) version: u64,
+}
+
+/// The one container of a task.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Container {
+    pub(super) container_arn: String,
+    pub(super) task_arn: String,
+    pub(super) name: String,
+    pub(super) last_status: Status,
+    /// Absent while it runs and when it never started; 128 + n after signal n.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+/// A process, recognisable after a restart of the parent even if its pid was given out again.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProcessMark {
+    pub(super) pid: u32,
+    /// Boot id and start time in ticks; absent where the system doesn't tell.
+    pub(super) start_mark: Option<String>,
+}
+
+/// The whole state of a task, as `task.json` keeps it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Record {
+    pub(super) task: Description,
+    pub(super) family: String,
+    pub(super) cluster: String,
+    pub(super) client_token: Option<String>,
+    /// The program with its arguments.
+    pub(super) command: Vec<String>,
+    pub(super) process: Option<ProcessMark>,
+}
+
+impl Description {
+    /// Moves the task and its container to a status.
+    pub(super) fn enter(&mut self, status: Status) {
+        self.last_status = status;
+        for container in &mut self.containers {
+            container.last_status = status;
+        }
+    }
+
+    /// Ends the task; a cause that was recorded before (a stop the user asked for) stays.
+    pub(super) fn end(&mut self, code: StopCode, reason: &str) {
+        self.enter(Status::Stopped);
+        self.desired_status = Status::Stopped;
+        let now = Moment::now().epoch_secs();
+        self.stopping_at.get_or_insert(now);
+        self.stopped_at = Some(now);
+        self.stop_code.get_or_insert(code);
+        self.stopped_reason.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// The JSON of the API.
+    pub(super) fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_else(|_| json!({}))
+    }
+
+    /// The `detail` of its state-change event: the same, with times as text.
+    pub(super) fn to_detail(&self) -> Value {
+        let mut detail = match self.to_json() {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        for name in ["createdAt", "startedAt", "stoppingAt", "stoppedAt"] {
+            if let Some(secs) = detail.get(name).and_then(Value::as_f64) {
+                detail.insert(name.to_owned(), Value::String(rfc3339_of(secs)));
+            }
+        }
+        detail.insert(
+            "updatedAt".to_owned(),
+            Value::String(rfc3339_of(Moment::now().epoch_secs())),
+        );
+        Value::Object(detail)
+    }
+}

@@ -1,0 +1,349 @@
+//! RunTask: the checks of its parameters, the client token, and the birth of tasks.
+//!
+//! Owns names (clusters, definitions, ARNs) as requests give them. The task's life is elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::protocol::{Failure, parse};
+use super::record::{Container, Description, Record, Status};
+use super::script::Outcome;
+use super::tasks::{Task, Tasks, last_segment};
+use super::{TaskDefinition, lifecycle};
+use crate::moment::{Moment, random_hex};
+use crate::{ACCOUNT, REGION};
+
+/// Which call each client token was used for. Kept for good, where AWS forgets after a day.
+pub(super) type Tokens = HashMap<String, Used>;
+
+/// A call that was answered.
+#[derive(Debug)]
+pub(super) struct Used {
+    request: Value,
+    tasks: Vec<Arc<Task>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    cluster: Option<String>,
+    task_definition: Option<String>,
+    count: Option<i64>,
+    started_by: Option<String>,
+    group: Option<String>,
+    client_token: Option<String>,
+    launch_type: Option<String>,
+    overrides: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Overrides {
+    #[serde(default)]
+    container_overrides: Vec<ContainerOverride>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ContainerOverride {
+    name: Option<String>,
+    command: Option<Vec<String>>,
+    #[serde(default)]
+    environment: Vec<Variable>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Variable {
+    name: String,
+    #[serde(default)]
+    value: String,
+}
+
+/// Answers RunTask.
+///
+/// Idempotent: by `clientToken`; the same token with other parameters is a ConflictException.
+pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Failure> {
+    let whole: Value = parse(body)?;
+    let request: Request = parse(body)?;
+    let outcome = tasks.script.next();
+    if let Some(refusal) = refusal(outcome) {
+        return refusal;
+    }
+    let plan = Plan::of(tasks, &request)?;
+    let started = match request.client_token {
+        Some(token) => once(tasks, plan, token, whole).await?,
+        None => start(tasks, plan, None).await?,
+    };
+    if outcome == Outcome::AnswerLost {
+        return Err(Failure::AnswerLost);
+    }
+    let mut descriptions = Vec::new();
+    for task in started {
+        descriptions.push(task.describe().await.to_json());
+    }
+    Ok(json!({ "tasks": descriptions, "failures": [] }))
+}
+
+/// What a scripted outcome answers instead of starting.
+fn refusal(outcome: Outcome) -> Option<Result<Value, Failure>> {
+    let failure = |reason: &str| {
+        Some(Ok(
+            json!({ "tasks": [], "failures": [{ "reason": reason }] }),
+        ))
+    };
+    match outcome {
+        Outcome::Start | Outcome::AnswerLost => None,
+        Outcome::ResourceMemory => failure("RESOURCE:MEMORY"),
+        Outcome::CapacityUnavailable => failure(
+            "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+        ),
+        Outcome::Throttled => Some(Err(Failure::exception(
+            "ThrottlingException",
+            "Rate exceeded",
+        ))),
+        Outcome::RateExceeded => Some(Err(Failure::invalid_parameter("Rate exceeded"))),
+    }
+}
+
+/// Starts under a token, or finds what was started under it.
+async fn once(
+    tasks: &Arc<Tasks>,
+    plan: Plan,
+    token: String,
+    mut request: Value,
+) -> Result<Vec<Arc<Task>>, Failure> {
+    // A call without a cluster and one that names the default are the same call.
+    if let Some(fields) = request.as_object_mut() {
+        fields.insert("cluster".to_owned(), Value::String(plan.cluster.clone()));
+    }
+    let mut tokens = tasks.tokens.lock().await;
+    if let Some(used) = tokens.get(&token) {
+        if used.request == request {
+            return Ok(used.tasks.clone());
+        }
+        return Err(Failure::Exception {
+            kind: "ConflictException",
+            message: "The clientToken was already used with other parameters.".to_owned(),
+            resource_ids: used
+                .tasks
+                .iter()
+                .map(|task| task_arn(&task.cluster, &task.id))
+                .collect(),
+        });
+    }
+    let started = start(tasks, plan, Some(token.clone())).await?;
+    let used = Used {
+        request,
+        tasks: started.clone(),
+    };
+    tokens.insert(token, used);
+    Ok(started)
+}
+
+/// A call that passed every check.
+struct Plan {
+    cluster: String,
+    definition: TaskDefinition,
+    count: i64,
+    started_by: Option<String>,
+    group: String,
+    launch_type: String,
+    overrides: Value,
+    command: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Plan {
+    fn of(tasks: &Tasks, request: &Request) -> Result<Self, Failure> {
+        let cluster = cluster_name(request.cluster.as_deref())?;
+        check_length("startedBy", request.started_by.as_deref(), 128)?;
+        check_length("clientToken", request.client_token.as_deref(), 64)?;
+        let count = request.count.unwrap_or(1);
+        if !(1..=10).contains(&count) {
+            return Err(Failure::invalid_parameter(
+                "Count should be between 1 and 10.",
+            ));
+        }
+        let raw = request.overrides.clone().unwrap_or_else(|| json!({}));
+        if raw.to_string().chars().count() > 8192 {
+            return Err(Failure::invalid_parameter(
+                "The overrides may have at most 8192 characters, JSON formatting included.",
+            ));
+        }
+        let definition = definition(tasks, request.task_definition.as_deref())?;
+        let overrides: Overrides = serde_json::from_value(raw.clone())
+            .map_err(|error| Failure::exception("SerializationException", error.to_string()))?;
+        let mut command = definition.command.clone();
+        let mut environment = definition.environment.clone();
+        for container in overrides.container_overrides {
+            if container.name.as_deref() != Some(definition.container.as_str()) {
+                return Err(Failure::invalid_parameter(format!(
+                    "Override for container named {} is not a container in the TaskDefinition.",
+                    container.name.unwrap_or_default()
+                )));
+            }
+            // Later pairs win when the child's environment is put together.
+            environment.extend(
+                container
+                    .environment
+                    .into_iter()
+                    .map(|pair| (pair.name, pair.value)),
+            );
+            command = container
+                .command
+                .filter(|command| !command.is_empty())
+                .unwrap_or(command);
+        }
+        Ok(Self {
+            cluster,
+            count,
+            started_by: request.started_by.clone(),
+            group: request
+                .group
+                .clone()
+                .unwrap_or_else(|| format!("family:{}", definition.family)),
+            launch_type: request
+                .launch_type
+                .clone()
+                .unwrap_or_else(|| "FARGATE".to_owned()),
+            overrides: echoed(raw),
+            command,
+            environment,
+            definition: definition.clone(),
+        })
+    }
+}
+
+/// Overrides as a task shows them: always with their list, even when none were given.
+fn echoed(mut overrides: Value) -> Value {
+    if let Some(fields) = overrides.as_object_mut() {
+        fields
+            .entry("containerOverrides")
+            .or_insert_with(|| json!([]));
+        fields
+            .entry("inferenceAcceleratorOverrides")
+            .or_insert_with(|| json!([]));
+    }
+    overrides
+}
+
+fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), Failure> {
+    match text {
+        Some(text) if text.chars().count() > most => Err(Failure::invalid_parameter(format!(
+            "{name} must be at most {most} characters long."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The cluster's short name; the cluster `default` when none is named.
+pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, Failure> {
+    let name = last_segment(cluster.unwrap_or("default"));
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if name.is_empty() || name.len() > 255 || !name.chars().all(allowed) {
+        return Err(Failure::invalid_parameter("Invalid cluster name."));
+    }
+    Ok(name.to_owned())
+}
+
+/// Finds a definition by family, family:revision or ARN.
+fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefinition, Failure> {
+    let wanted = wanted.unwrap_or_default();
+    if wanted.is_empty() {
+        return Err(Failure::client("TaskDefinition can not be blank."));
+    }
+    let name = last_segment(wanted);
+    let (family, revision) = name.split_once(':').unwrap_or((name, "1"));
+    tasks
+        .options
+        .definitions
+        .iter()
+        .find(|definition| definition.family == family && revision == "1")
+        .ok_or_else(|| Failure::client("TaskDefinition not found."))
+}
+
+/// The ARN of a task.
+pub(super) fn task_arn(cluster: &str, id: &str) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
+}
+
+async fn start(
+    tasks: &Arc<Tasks>,
+    plan: Plan,
+    token: Option<String>,
+) -> Result<Vec<Arc<Task>>, Failure> {
+    let mut started = Vec::new();
+    for _ in 0..plan.count {
+        let task = Arc::new(birth(tasks, &plan, token.as_deref()));
+        let record = task.record.lock().await;
+        let made = tokio::fs::create_dir_all(&task.folder).await.is_ok();
+        // On disk before it is answered or lives.
+        if !made || !task.save(&record).await {
+            return Err(Failure::exception(
+                "ServerException",
+                "The task could not be recorded.",
+            ));
+        }
+        tasks.events.publish(&record.task);
+        drop(record);
+        tasks.insert(Arc::clone(&task));
+        tasks
+            .lives
+            .spawn(lifecycle::live(Arc::clone(tasks), Arc::clone(&task)));
+        started.push(task);
+    }
+    Ok(started)
+}
+
+fn birth(tasks: &Tasks, plan: &Plan, token: Option<&str>) -> Task {
+    let id = random_hex();
+    let arn = task_arn(&plan.cluster, &id);
+    let family = &plan.definition.family;
+    let description = Description {
+        task_arn: arn.clone(),
+        cluster_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", plan.cluster),
+        task_definition_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:1"),
+        group: plan.group.clone(),
+        started_by: plan.started_by.clone(),
+        overrides: plan.overrides.clone(),
+        containers: vec![Container {
+            container_arn: format!(
+                "arn:aws:ecs:{REGION}:{ACCOUNT}:container/{}/{id}/{}",
+                plan.cluster, plan.definition.container
+            ),
+            task_arn: arn,
+            name: plan.definition.container.clone(),
+            last_status: Status::Provisioning,
+            exit_code: None,
+            reason: None,
+        }],
+        last_status: Status::Provisioning,
+        desired_status: Status::Running,
+        stop_code: None,
+        stopped_reason: None,
+        created_at: Moment::now().epoch_secs(),
+        started_at: None,
+        stopping_at: None,
+        stopped_at: None,
+        launch_type: plan.launch_type.clone(),
+        version: 1,
+    };
+    Task {
+        folder: tasks.options.dir.join("tasks").join(&id),
+        cluster: plan.cluster.clone(),
+        family: family.clone(),
+        environment: plan.environment.clone(),
+        stop: tasks.closing.child_token(),
+        record: tokio::sync::Mutex::new(Record {
+            task: description,
+            family: family.clone(),
+            cluster: plan.cluster.clone(),
+            client_token: token.map(str::to_owned),
+            command: plan.command.clone(),
+            process: None,
+        }),
+        id,
+    }
+}

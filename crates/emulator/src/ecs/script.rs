@@ -1,0 +1,45 @@
+//! Scripted answers of RunTask, for tests of what callers do when a start fails.
+//!
+//! Owns the queue of outcomes; the answers themselves are made where RunTask is answered.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// What one RunTask call comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The task starts, as without a script.
+    Start,
+    /// 200 with the failure `RESOURCE:MEMORY`.
+    ResourceMemory,
+    /// 200 with the failure "Capacity is unavailable at this time…".
+    CapacityUnavailable,
+    /// `ThrottlingException`.
+    Throttled,
+    /// `InvalidParameterException` "Rate exceeded", the other face of throttling.
+    RateExceeded,
+    /// The task starts, but the connection closes without an answer.
+    AnswerLost,
+}
+
+/// Outcomes still to come.
+#[derive(Debug, Default)]
+pub(super) struct Script(Mutex<VecDeque<Outcome>>);
+
+impl Script {
+    pub(super) fn extend(&self, outcomes: Vec<Outcome>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(outcomes);
+    }
+
+    /// The outcome of the call being answered.
+    pub(super) fn next(&self) -> Outcome {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+            .unwrap_or(Outcome::Start)
+    }
+}

@@ -1,0 +1,68 @@
+//! StopTask, and the stop of everything at the end.
+//!
+//! Owns the wish to stop; the killing happens in the task's own life.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::protocol::Failure;
+use super::record::{Description, Status, StopCode};
+use super::run;
+use super::tasks::{Task, Tasks};
+use crate::moment::Moment;
+
+/// The reason of tasks that end with the emulator.
+pub(super) const SHUTDOWN: &str = "The embedded ECS shut down";
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Request {
+    cluster: Option<String>,
+    task: Option<String>,
+    reason: Option<String>,
+}
+
+/// Answers StopTask.
+///
+/// Idempotent: a task that is stopping or has stopped is answered as it is.
+pub(super) async fn answer(tasks: &Tasks, request: Request) -> Result<Value, Failure> {
+    let cluster = run::cluster_name(request.cluster.as_deref())?;
+    let wanted = request.task.unwrap_or_default();
+    let task = tasks
+        .find(&cluster, &wanted)
+        .ok_or_else(|| Failure::invalid_parameter("The referenced task was not found."))?;
+    let reason = request
+        .reason
+        .unwrap_or_else(|| "Task stopped by user".to_owned());
+    let description = ask(tasks, &task, &reason).await;
+    Ok(json!({ "task": description.to_json() }))
+}
+
+/// Stops every task and waits until all are dead; bounded by the stop timeout of each.
+pub(super) async fn everything(tasks: &Arc<Tasks>) {
+    for task in tasks.list() {
+        ask(tasks, &task, SHUTDOWN).await;
+    }
+    // Also for tasks that a late call has started since.
+    tasks.closing.cancel();
+    tasks.lives.close();
+    tasks.lives.wait().await;
+}
+
+async fn ask(tasks: &Tasks, task: &Task, reason: &str) -> Description {
+    let mut record = task.record.lock().await;
+    if record.task.desired_status == Status::Stopped {
+        return record.task.clone();
+    }
+    let description = task
+        .change_locked(&mut record, &tasks.events, |record| {
+            record.task.desired_status = Status::Stopped;
+            record.task.stop_code = Some(StopCode::UserInitiated);
+            record.task.stopped_reason = Some(reason.to_owned());
+            record.task.stopping_at = Some(Moment::now().epoch_secs());
+        })
+        .await;
+    task.stop.cancel();
+    description
+}

@@ -1,0 +1,148 @@
+//! Every task there is, and the one way a task's state changes.
+//!
+//! Owns the registry and the order lock, disk, memory, event. What changes when is elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::event::Events;
+use super::record::{Description, Record};
+use super::script::Script;
+use super::{Options, disk, run};
+
+/// The tasks and what they share.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    pub(super) options: Options,
+    /// Where the metadata endpoint is.
+    pub(super) url: String,
+    pub(super) events: Events,
+    pub(super) script: Script,
+    /// Follows each task's life, so that a shutdown can wait for all of them.
+    pub(super) lives: TaskTracker,
+    /// The parent of every task's `stop`.
+    pub(super) closing: CancellationToken,
+    /// Held over one RunTask: two calls with one token must not both start.
+    pub(super) tokens: tokio::sync::Mutex<run::Tokens>,
+    all: Mutex<BTreeMap<String, Arc<Task>>>,
+}
+
+/// One task.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) cluster: String,
+    pub(super) family: String,
+    pub(super) folder: PathBuf,
+    /// What the child gets beside the few inherited variables.
+    pub(super) environment: Vec<(String, String)>,
+    /// Cancelled once the task is to stop.
+    pub(super) stop: CancellationToken,
+    /// Held while a change is written, so that versions reach disk and subscribers in order.
+    pub(super) record: tokio::sync::Mutex<Record>,
+}
+
+impl Tasks {
+    pub(super) fn new(options: Options, url: String) -> Self {
+        Self {
+            options,
+            url,
+            events: Events::default(),
+            script: Script::default(),
+            lives: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            tokens: tokio::sync::Mutex::default(),
+            all: Mutex::default(),
+        }
+    }
+
+    pub(super) fn insert(&self, task: Arc<Task>) {
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(task.id.clone(), task);
+    }
+
+    /// Finds a task of a cluster by its id or its ARN.
+    pub(super) fn find(&self, cluster: &str, id_or_arn: &str) -> Option<Arc<Task>> {
+        let task = self.by_id(last_segment(id_or_arn))?;
+        let named = id_or_arn == task.id || id_or_arn == run::task_arn(cluster, &task.id);
+        (task.cluster == cluster && named).then_some(task)
+    }
+
+    pub(super) fn by_id(&self, id: &str) -> Option<Arc<Task>> {
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    pub(super) fn list(&self) -> Vec<Arc<Task>> {
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+}
+
+impl Task {
+    /// What DescribeTasks shows now.
+    pub(super) async fn describe(&self) -> Description {
+        self.record.lock().await.task.clone()
+    }
+
+    /// Changes the state: a higher version, on disk, then in memory, then told.
+    ///
+    /// Writes: `task.json`. A disk that refuses is logged and the task lives on in memory,
+    /// because a child that runs can't be taken back.
+    pub(super) async fn change(
+        &self,
+        events: &Events,
+        change: impl FnOnce(&mut Record),
+    ) -> Description {
+        let mut record = self.record.lock().await;
+        self.change_locked(&mut record, events, change).await
+    }
+
+    /// The same for who already holds the lock.
+    pub(super) async fn change_locked(
+        &self,
+        record: &mut Record,
+        events: &Events,
+        change: impl FnOnce(&mut Record),
+    ) -> Description {
+        change(record);
+        record.task.version += 1;
+        self.save(record).await;
+        events.publish(&record.task);
+        record.task.clone()
+    }
+
+    /// Writes the state as it is.
+    pub(super) async fn save(&self, record: &Record) -> bool {
+        let folder = self.folder.clone();
+        let json = serde_json::to_vec_pretty(record).unwrap_or_default();
+        // A sync takes milliseconds: not on a thread that serves requests.
+        let saved = tokio::task::spawn_blocking(move || disk::save(&folder, &json)).await;
+        match saved {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(task = self.id, %error, "the state of an ECS task could not be written");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// The last part of an ARN, or the whole of a plain id.
+pub(super) fn last_segment(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

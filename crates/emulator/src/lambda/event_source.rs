@@ -1,0 +1,323 @@
+//! A Lambda event-source mapping of an SQS queue, with partial batch responses.
+//!
+//! Owns polling, the event and the deletes. What fails is not touched: it becomes visible again by
+//! the queue's own visibility timeout and goes to its dead-letter queue by its own redrive policy.
+//! Groups of a FIFO queue stay in order because the queue gives out nothing of a group in flight.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Function;
+use super::invoke::Invoker;
+use super::trigger::Background;
+use crate::sqs::{CallError, Sqs};
+use crate::{ACCOUNT, REGION};
+
+/// How a queue is polled.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The most records of one invocation; 1 to 10 here.
+    pub batch_size: u8,
+    /// How many invocations may run at once.
+    pub concurrency: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            batch_size: 10,
+            concurrency: 2,
+        }
+    }
+}
+
+/// A running event-source mapping.
+#[derive(Debug)]
+pub struct EventSource {
+    invoker: Arc<Invoker>,
+    background: Background,
+}
+
+/// Polls a queue and invokes a function with what comes.
+///
+/// Drop stops it once the current invocations are over and their records deleted.
+#[must_use]
+pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) -> EventSource {
+    let invoker = Arc::new(Invoker::new(function));
+    let background = Background::spawn(|stop| {
+        (0..options.concurrency.max(1))
+            .map(|_| {
+                Poller {
+                    sqs: sqs.clone(),
+                    queue_url: queue_url.to_owned(),
+                    batch_size: options.batch_size.clamp(1, 10),
+                    invoker: Arc::clone(&invoker),
+                    stop: stop.clone(),
+                }
+                .run()
+            })
+            .collect()
+    });
+    EventSource {
+        invoker,
+        background,
+    }
+}
+
+impl EventSource {
+    /// How many invocations were begun.
+    #[must_use]
+    pub fn invocations(&self) -> u64 {
+        self.invoker.started()
+    }
+
+    /// Stops polling and waits for the invocations that run, and for their deletes.
+    pub async fn shutdown(self) {
+        self.background.shutdown().await;
+    }
+}
+
+/// One of the concurrent loops; it never holds more than one batch.
+struct Poller {
+    sqs: Sqs,
+    queue_url: String,
+    batch_size: u8,
+    invoker: Arc<Invoker>,
+    stop: CancellationToken,
+}
+
+impl Poller {
+    async fn run(self) {
+        loop {
+            // What a poll takes in the instant it is dropped becomes visible again, as on AWS.
+            let received = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                received = self.receive() => received,
+            };
+            match received {
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => self.deliver(messages).await,
+                Err(error) => {
+                    // AWS disables nothing for a queue that is not there; it asks again.
+                    tracing::warn!(%error, queue = self.queue_url, "an SQS queue could not be polled");
+                    tokio::select! {
+                        () = self.stop.cancelled() => return,
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn receive(&self) -> Result<Vec<Value>, CallError> {
+        let request = json!({
+            "QueueUrl": self.queue_url,
+            "MaxNumberOfMessages": self.batch_size,
+            "WaitTimeSeconds": 20,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        });
+        let mut answer = self.sqs.call("ReceiveMessage", &request).await?;
+        match answer.get_mut("Messages").map(Value::take) {
+            Some(Value::Array(messages)) => Ok(messages),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn deliver(&self, messages: Vec<Value>) {
+        let source = queue_arn(&self.queue_url);
+        let records: Vec<Value> = messages
+            .iter()
+            .map(|message| record(message, &source))
+            .collect();
+        let answered = self.invoker.invoke(json!({ "Records": records })).await;
+        let done = match &answered {
+            Ok(response) => done(&records, response),
+            Err(error) => {
+                tracing::warn!(
+                    error,
+                    queue = self.queue_url,
+                    "an invocation for an SQS batch failed"
+                );
+                Vec::new()
+            }
+        };
+        for record in done {
+            let request = json!({
+                "QueueUrl": self.queue_url,
+                "ReceiptHandle": record.get("receiptHandle"),
+            });
+            if let Err(error) = self.sqs.call("DeleteMessage", &request).await {
+                tracing::warn!(%error, queue = self.queue_url, "a handled SQS message will come again");
+            }
+        }
+    }
+}
+
+/// The ARN of a queue, out of its URL.
+fn queue_arn(queue_url: &str) -> String {
+    let name = queue_url.rsplit('/').next().unwrap_or_default();
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
+}
+
+/// A received message as a record of the event: the same fields in another spelling.
+fn record(message: &Value, source: &str) -> Value {
+    let mut attributes = Map::new();
+    if let Some(Value::Object(given)) = message.get("MessageAttributes") {
+        for (name, attribute) in given {
+            let mut value = json!({
+                "stringListValues": [],
+                "binaryListValues": [],
+                "dataType": attribute.get("DataType"),
+            });
+            for (from, to) in [
+                ("StringValue", "stringValue"),
+                ("BinaryValue", "binaryValue"),
+            ] {
+                if let (Some(given), Some(fields)) = (attribute.get(from), value.as_object_mut()) {
+                    fields.insert(to.to_owned(), given.clone());
+                }
+            }
+            attributes.insert(name.clone(), value);
+        }
+    }
+    let mut record = json!({
+        "messageId": message.get("MessageId"),
+        "receiptHandle": message.get("ReceiptHandle"),
+        "body": message.get("Body"),
+        "attributes": message.get("Attributes").cloned().unwrap_or_else(|| json!({})),
+        "messageAttributes": attributes,
+        "md5OfBody": message.get("MD5OfBody"),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": source,
+        "awsRegion": REGION,
+    });
+    if let (Some(md5), Some(fields)) = (
+        message.get("MD5OfMessageAttributes"),
+        record.as_object_mut(),
+    ) {
+        fields.insert("md5OfMessageAttributes".to_owned(), md5.clone());
+    }
+    record
+}
+
+/// The records to delete after a response.
+///
+/// Nothing reported means all are done; a report that makes no sense means none is, as on AWS. In a
+/// FIFO queue what follows a failure in its group stays as well, so that the group keeps its order.
+fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
+    let reported = match response.get("batchItemFailures") {
+        None | Some(Value::Null) => return records.iter().collect(),
+        Some(Value::Array(failures)) => failures,
+        Some(_) => return Vec::new(),
+    };
+    let mut failed: HashSet<&str> = HashSet::new();
+    for failure in reported {
+        let id = failure.get("itemIdentifier").and_then(Value::as_str);
+        match id {
+            Some(id) if records.iter().any(|record| text(record, "messageId") == id) => {
+                failed.insert(id);
+            }
+            _ => {
+                tracing::warn!(
+                    "a partial batch response names no record of its batch; the whole batch failed"
+                );
+                return Vec::new();
+            }
+        }
+    }
+    let mut blocked: HashSet<&str> = HashSet::new();
+    records
+        .iter()
+        .filter(|record| {
+            let fifo = text(record, "eventSourceARN").ends_with(".fifo");
+            let group = record
+                .pointer("/attributes/MessageGroupId")
+                .and_then(Value::as_str)
+                .filter(|_| fifo);
+            let kept = failed.contains(text(record, "messageId"))
+                || group.is_some_and(|group| blocked.contains(group));
+            if let (true, Some(group)) = (kept, group) {
+                blocked.insert(group);
+            }
+            !kept
+        })
+        .collect()
+}
+
+fn text<'a>(record: &'a Value, name: &str) -> &'a str {
+    record.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(queue: &str, response: Value, expected: &[&str]) {
+        let message = |id: &str, group: &str| {
+            let message = json!({
+                "MessageId": id, "Body": "", "Attributes": { "MessageGroupId": group },
+            });
+            record(&message, &queue_arn(queue))
+        };
+        let records = [
+            message("1", "a"),
+            message("2", "b"),
+            message("3", "a"),
+            message("4", "b"),
+        ];
+        let done: Vec<_> = done(&records, &response)
+            .into_iter()
+            .map(|record| text(record, "messageId"))
+            .collect();
+        assert_eq!(done, expected, "{queue} {response}");
+    }
+
+    #[test]
+    fn no_report_means_all_are_done() {
+        let all = &["1", "2", "3", "4"];
+        check("http://h/0/q", Value::Null, all);
+        check("http://h/0/q", json!({}), all);
+        check("http://h/0/q", json!({ "batchItemFailures": null }), all);
+        check("http://h/0/q", json!({ "batchItemFailures": [] }), all);
+    }
+
+    #[test]
+    fn a_report_that_makes_no_sense_means_none_is_done() {
+        check(
+            "http://h/0/q",
+            json!({ "batchItemFailures": [{ "itemIdentifier": "" }] }),
+            &[],
+        );
+        check(
+            "http://h/0/q",
+            json!({ "batchItemFailures": [{ "itemIdentifier": null }] }),
+            &[],
+        );
+        check(
+            "http://h/0/q",
+            json!({ "batchItemFailures": [{ "id": "1" }] }),
+            &[],
+        );
+        check(
+            "http://h/0/q",
+            json!({ "batchItemFailures": [{ "itemIdentifier": "9" }] }),
+            &[],
+        );
+        check("http://h/0/q", json!({ "batchItemFailures": "1" }), &[]);
+    }
+
+    #[test]
+    fn only_fifo_groups_keep_what_follows_a_failure() {
+        let first = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }] });
+        check("http://h/0/q", first.clone(), &["2", "3", "4"]);
+        check("http://h/0/q.fifo", first, &["2", "4"]);
+        let last = json!({ "batchItemFailures": [{ "itemIdentifier": "4" }] });
+        check("http://h/0/q.fifo", last, &["1", "2", "3"]);
+    }
+}

@@ -1,0 +1,259 @@
+//! An API Gateway HTTP API in front of functions: every request passes as a Lambda event.
+//!
+//! Owns routing, the limits and the gateway's own answers. The two translations have their own
+//! files. Stages, authorisers, CORS and TLS are deliberately not here.
+
+mod request;
+mod response;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::Function;
+use super::invoke::Invoker;
+use crate::server::Server;
+
+/// The largest body an HTTP API takes.
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// How much of a body that is too large is read off, so that the client gets to see the answer.
+const MAX_DRAINED_BYTES: usize = 16 * MAX_BODY_BYTES;
+/// How long an HTTP API waits for its function.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which requests a function gets.
+#[derive(Clone)]
+pub struct Route {
+    /// The method; none for any.
+    pub method: Option<Method>,
+    /// The path's beginning in whole segments: `/api` takes `/api` and `/api/x` but not `/apix`.
+    pub prefix: String,
+    /// The function.
+    pub function: Function,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Route")
+            .field("method", &self.method)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A running HTTP API; dropping it stops it once the open requests are answered.
+#[derive(Debug)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+    server: Server,
+}
+
+/// Serves routes on a listener.
+#[must_use]
+pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
+    serve_with_timeout(listener, routes, TIMEOUT)
+}
+
+/// Serves routes with another time limit for the functions than the 30 seconds of AWS.
+#[must_use]
+pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let inner = Arc::new(Inner {
+        routes: routes.into_iter().map(Target::new).collect(),
+        timeout,
+        port,
+        requests: AtomicU64::new(0),
+    });
+    let router = Router::new()
+        .fallback(answer)
+        .with_state(Arc::clone(&inner));
+    Gateway {
+        server: Server::router(listener, router),
+        inner,
+    }
+}
+
+impl Gateway {
+    /// How many requests came, those without a route included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.inner.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many invocations were begun over all routes.
+    #[must_use]
+    pub fn invocations(&self) -> u64 {
+        self.inner
+            .routes
+            .iter()
+            .map(|target| target.invoker.started())
+            .sum()
+    }
+
+    /// How many invocations were begun by route, as `POST /prefix` or `ANY /prefix`.
+    #[must_use]
+    pub fn invocations_by_route(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for target in &self.inner.routes {
+            *counts.entry(target.name()).or_default() += target.invoker.started();
+        }
+        counts
+    }
+
+    /// Stops accepting, answers the open requests, waits for the invocations that run.
+    pub async fn shutdown(mut self) {
+        self.server.stop().await;
+        for target in &self.inner.routes {
+            target.invoker.idle().await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    routes: Vec<Target>,
+    timeout: Duration,
+    port: u16,
+    requests: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Target {
+    method: Option<Method>,
+    /// Without a trailing slash; empty for everything.
+    prefix: String,
+    invoker: Invoker,
+}
+
+impl Target {
+    fn new(route: Route) -> Self {
+        Self {
+            method: route.method,
+            prefix: route.prefix.trim_end_matches('/').to_owned(),
+            invoker: Invoker::new(route.function),
+        }
+    }
+
+    fn name(&self) -> String {
+        let method = self.method.as_ref().map_or("ANY", Method::as_str);
+        let prefix = if self.prefix.is_empty() {
+            "/"
+        } else {
+            &self.prefix
+        };
+        format!("{method} {prefix}")
+    }
+
+    fn takes(&self, method: &Method, path: &str) -> bool {
+        let rest = path.strip_prefix(self.prefix.as_str());
+        self.method.as_ref().is_none_or(|wanted| wanted == method)
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Inner {
+    /// The longest prefix wins; between equals the one that names the method.
+    fn route(&self, method: &Method, path: &str) -> Option<&Target> {
+        self.routes
+            .iter()
+            .filter(|target| target.takes(method, path))
+            .max_by_key(|target| (target.prefix.len(), target.method.is_some()))
+    }
+}
+
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    inner.requests.fetch_add(1, Ordering::SeqCst);
+    let (head, body) = request.into_parts();
+    let body = match read(body).await {
+        Read::Whole(body) => body,
+        Read::TooLarge => return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        Read::Broken => return own(StatusCode::BAD_REQUEST, "Bad Request"),
+    };
+    let Some(target) = inner.route(&head.method, head.uri.path()) else {
+        return own(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let event = request::event(&head, &body, client.ip(), inner.port);
+    let invoked = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await;
+    match invoked {
+        Ok(Ok(answer)) => response::http(answer).unwrap_or_else(|fault| {
+            tracing::warn!(
+                fault,
+                route = target.name(),
+                "a function answered what is no HTTP response"
+            );
+            own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }),
+        Ok(Err(error)) => {
+            tracing::warn!(
+                error,
+                route = target.name(),
+                "a function behind the gateway failed"
+            );
+            own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
+        Err(_) => {
+            tracing::warn!(
+                route = target.name(),
+                "a function behind the gateway took too long"
+            );
+            own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+        }
+    }
+}
+
+enum Read {
+    Whole(Bytes),
+    TooLarge,
+    Broken,
+}
+
+async fn read(mut body: Body) -> Read {
+    let mut whole = BytesMut::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Read::Broken;
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        seen = seen.saturating_add(data.len());
+        if seen > MAX_DRAINED_BYTES {
+            return Read::TooLarge;
+        }
+        if seen <= MAX_BODY_BYTES {
+            whole.extend_from_slice(&data);
+        }
+    }
+    if seen > MAX_BODY_BYTES {
+        return Read::TooLarge;
+    }
+    Read::Whole(whole.freeze())
+}
+
+/// An answer of the gateway itself.
+fn own(status: StatusCode, message: &str) -> Response {
+    let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}

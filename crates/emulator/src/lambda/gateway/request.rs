@@ -1,0 +1,189 @@
+//! An HTTP request as the Lambda event of payload format 2.0.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::ACCOUNT;
+use crate::moment::{Moment, random_hex};
+
+/// The id of the one API.
+const API: &str = "local";
+
+/// Headers of one connection, which a gateway doesn't pass on.
+const OF_THE_CONNECTION: [&str; 7] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The event of a request.
+pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
+    let moment = Moment::now();
+    let path = head.uri.path();
+    let query = head.uri.query().unwrap_or_default();
+    let (headers, cookies) = headers(&head.headers, body, client, port);
+    let host = headers.get("host").cloned();
+    let domain = match &host {
+        Some(Value::String(host)) => host.split(':').next().unwrap_or_default().to_owned(),
+        _ => "localhost".to_owned(),
+    };
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": API,
+            "domainName": domain,
+            "domainPrefix": domain.split('.').next().unwrap_or_default(),
+            "http": {
+                "method": head.method.as_str(),
+                "path": path,
+                "protocol": format!("{:?}", head.version),
+                "sourceIp": client.to_string(),
+                "userAgent": headers.get("user-agent").and_then(Value::as_str).unwrap_or_default(),
+            },
+            "requestId": random_hex(),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": moment.common_log(),
+            "timeEpoch": moment.epoch_millis(),
+        },
+        "headers": headers,
+        "isBase64Encoded": false,
+    });
+    let Some(fields) = event.as_object_mut() else {
+        return event;
+    };
+    if !cookies.is_empty() {
+        fields.insert("cookies".to_owned(), json!(cookies));
+    }
+    let parameters = parameters(query);
+    if !parameters.is_empty() {
+        fields.insert("queryStringParameters".to_owned(), json!(parameters));
+    }
+    match std::str::from_utf8(body) {
+        Ok("") => {}
+        Ok(text) => {
+            fields.insert("body".to_owned(), json!(text));
+        }
+        Err(_) => {
+            fields.insert("body".to_owned(), json!(STANDARD.encode(body)));
+            fields.insert("isBase64Encoded".to_owned(), json!(true));
+        }
+    }
+    event
+}
+
+/// Names in lower case, duplicates joined; cookies go to a list of their own.
+fn headers(
+    given: &HeaderMap,
+    body: &[u8],
+    client: IpAddr,
+    port: u16,
+) -> (Map<String, Value>, Vec<String>) {
+    let mut joined: BTreeMap<String, String> = BTreeMap::new();
+    let mut cookies = Vec::new();
+    for (name, value) in given {
+        // Header values are bytes; those beyond ASCII come as Latin-1, one character each.
+        let value: String = match value.to_str() {
+            Ok(text) => text.to_owned(),
+            Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        };
+        if name == header::COOKIE {
+            cookies.extend(value.split(';').map(|cookie| cookie.trim().to_owned()));
+        } else if !OF_THE_CONNECTION.contains(&name.as_str()) {
+            join(&mut joined, name.as_str(), &value);
+        }
+    }
+    if !body.is_empty() {
+        joined.insert("content-length".to_owned(), body.len().to_string());
+    }
+    join(&mut joined, "x-forwarded-for", &client.to_string());
+    joined.insert("x-forwarded-port".to_owned(), port.to_string());
+    joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
+    joined
+        .entry("x-amzn-trace-id".to_owned())
+        .or_insert_with(trace_id);
+    let headers = joined
+        .into_iter()
+        .map(|(name, value)| (name, Value::String(value)))
+        .collect();
+    (headers, cookies)
+}
+
+fn join(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
+    joined
+        .entry(name.to_owned())
+        .and_modify(|before| {
+            before.push(',');
+            before.push_str(value);
+        })
+        .or_insert_with(|| value.to_owned());
+}
+
+fn trace_id() -> String {
+    let secs = Moment::now().epoch_millis() / 1000;
+    let random = random_hex();
+    format!("Root=1-{secs:08x}-{}", random.get(..24).unwrap_or_default())
+}
+
+/// The decoded query; values of one name are joined by commas.
+fn parameters(query: &str) -> BTreeMap<String, String> {
+    let mut joined = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        join(&mut joined, &decoded(name), &decoded(value));
+    }
+    joined
+}
+
+/// `+` and `%xx` undone; a `%` without two digits stays what it is.
+fn decoded(text: &str) -> String {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        let after = rest.as_slice();
+        match (byte, digit(after.first()), digit(after.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                plain.push(u8::try_from(high * 16 + low).unwrap_or_default());
+                rest.nth(1);
+            }
+            (b'+', _, _) => plain.push(b' '),
+            _ => plain.push(*byte),
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_decoded_and_joined() {
+        let parameters = parameters("a=1&b=x%20y+z&a=2&flag&bad=%zz%4&e=%C3%A9");
+        let expected = [
+            ("a", "1,2"),
+            ("b", "x y z"),
+            ("bad", "%zz%4"),
+            ("e", "é"),
+            ("flag", ""),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(parameters, BTreeMap::from(expected));
+    }
+}

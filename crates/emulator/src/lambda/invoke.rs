@@ -1,0 +1,58 @@
+//! One function with its invocations counted and followed.
+//!
+//! Owns isolation: an invocation ends by itself even when its caller has gone, and a panic in it is
+//! its error, as the Lambda runtime has it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+use super::Function;
+
+/// A function under observation.
+pub(super) struct Invoker {
+    function: Function,
+    started: AtomicU64,
+    running: TaskTracker,
+}
+
+impl fmt::Debug for Invoker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Invoker")
+            .field("started", &self.started)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Invoker {
+    pub(super) fn new(function: Function) -> Self {
+        Self {
+            function,
+            started: AtomicU64::new(0),
+            running: TaskTracker::new(),
+        }
+    }
+
+    /// Invokes the function with a whole event.
+    pub(super) async fn invoke(&self, event: Value) -> Result<Value, String> {
+        self.started.fetch_add(1, Ordering::SeqCst);
+        let function = Function::clone(&self.function);
+        let running = self.running.spawn(async move { function(event).await });
+        running
+            .await
+            .unwrap_or_else(|_| Err("the function panicked".to_owned()))
+    }
+
+    /// How many invocations were begun.
+    pub(super) fn started(&self) -> u64 {
+        self.started.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no invocation runs.
+    pub(super) async fn idle(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+}

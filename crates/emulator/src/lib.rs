@@ -1,0 +1,18 @@
+//! The embedded AWS: DynamoDB, SQS, Secrets Manager and ECS on loopback ports, and Lambda's triggers.
+//!
+//! Owns generic AWS pieces for local runs and tests; each service speaks its own wire protocol.
+//! It knows nothing of the program that runs on it: no table, queue or task is named here.
+
+pub mod ecs;
+pub mod lambda;
+pub mod sqs;
+
+mod aws;
+mod dynamodb;
+mod error;
+mod moment;
+mod secretsmanager;
+mod server;
+
+pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
+pub use error::Error;

@@ -1,0 +1,80 @@
+//! One loopback HTTP server: bound first, served in the background, stopped in a bounded time.
+//!
+//! Owns the port and the task; what is answered belongs to each service.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+
+/// How long open requests may take to finish once a stop was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Opens a fresh loopback port.
+pub(crate) async fn bind(service: &'static str) -> Result<(TcpListener, SocketAddr), Error> {
+    let bound = async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound
+        .await
+        .map_err(|source| Error::Bind { service, source })
+}
+
+/// A server that runs in the background; dropping it asks it to stop.
+#[derive(Debug)]
+pub(crate) struct Server {
+    cancel: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves a router until stopped.
+    pub(crate) fn router(listener: TcpListener, router: Router) -> Self {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        Self::spawn(|stop| async move {
+            let served = axum::serve(listener, service)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await;
+            if let Err(error) = served {
+                tracing::error!(%error, "an embedded AWS server ended by itself");
+            }
+        })
+    }
+
+    /// Runs whatever serves until its token is cancelled.
+    pub(crate) fn spawn<F>(serve: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(serve(cancel.clone()));
+        Self {
+            cancel,
+            task: Some(task),
+        }
+    }
+
+    /// Stops accepting, lets open requests finish within the grace, then gives up on them.
+    pub(crate) async fn stop(&mut self) {
+        self.cancel.cancel();
+        if let Some(mut task) = self.task.take()
+            && tokio::time::timeout(GRACE, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}

@@ -1,0 +1,140 @@
+//! SQS on a loopback port, in memory, by rustack.
+//!
+//! Owns the port, the HTTP edge and a door for callers inside this process.
+//! A restart loses every message; timers (visibility, delay) may be up to a second late.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use axum::routing::post;
+use http_body_util::BodyExt as _;
+use rustack_sqs_core::config::SqsConfig;
+use rustack_sqs_core::handler::RustackSqsHandler;
+use rustack_sqs_core::provider::RustackSqs;
+use rustack_sqs_http::dispatch::dispatch_operation;
+use rustack_sqs_http::response::error_to_response;
+use rustack_sqs_http::router::resolve_operation;
+use serde_json::Value;
+
+use crate::server::{self, Server};
+use crate::{ACCOUNT, Error, REGION, moment};
+
+/// A door to the queues for callers inside this process.
+#[derive(Clone)]
+pub struct Sqs {
+    handler: Arc<RustackSqsHandler>,
+}
+
+impl fmt::Debug for Sqs {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Sqs").finish_non_exhaustive()
+    }
+}
+
+/// An error answer of SQS.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("call SQS {operation}: {kind}: {message}")]
+pub struct CallError {
+    /// The operation that was called.
+    pub operation: String,
+    /// The `__type` of the answer.
+    pub kind: String,
+    /// The message of the answer.
+    pub message: String,
+}
+
+impl Sqs {
+    /// Calls an operation (`SendMessage`, `ReceiveMessage` …) with its JSON 1.0 request.
+    ///
+    /// # Errors
+    /// Whatever SQS answers over HTTP with a status that is not a success.
+    pub async fn call(&self, operation: &str, request: &Value) -> Result<Value, CallError> {
+        let failed = |kind: &str, message: String| CallError {
+            operation: operation.to_owned(),
+            kind: kind.to_owned(),
+            message,
+        };
+        let mut headers = HeaderMap::new();
+        let target = HeaderValue::from_str(&format!("AmazonSQS.{operation}"))
+            .map_err(|error| failed("InvalidAction", error.to_string()))?;
+        headers.insert("x-amz-target", target);
+        let response = self.answer(&headers, request.to_string().into()).await;
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| failed("InternalFailure", error.to_string()))?
+            .to_bytes();
+        let answer: Value = serde_json::from_slice(&body)
+            .map_err(|error| failed("InternalFailure", error.to_string()))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+        Err(failed(text("__type"), text("message").to_owned()))
+    }
+
+    async fn answer(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let answered = match resolve_operation(headers) {
+            Ok(operation) => dispatch_operation(self.handler.as_ref(), operation, body).await,
+            Err(error) => Err(error),
+        };
+        answered
+            .unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid()))
+            .map(Body::new)
+    }
+}
+
+/// A running SQS.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) queues: Sqs,
+    provider: Arc<RustackSqs>,
+    server: Server,
+}
+
+impl Service {
+    /// Serves an SQS without queues.
+    pub(crate) async fn start() -> Result<Self, Error> {
+        // Bound first, because the port is part of every queue URL.
+        let (listener, address) = server::bind("SQS").await?;
+        let provider = Arc::new(RustackSqs::new(SqsConfig {
+            skip_signature_validation: true,
+            default_region: REGION.to_owned(),
+            account_id: ACCOUNT.to_owned(),
+            host: address.ip().to_string(),
+            port: address.port(),
+        }));
+        let queues = Sqs {
+            handler: Arc::new(RustackSqsHandler::new(Arc::clone(&provider))),
+        };
+        // Clients that take the queue URL for the endpoint post to its path.
+        let router = Router::new()
+            .route("/", post(answer))
+            .route("/{account}/{queue}", post(answer))
+            .with_state(queues.clone());
+        Ok(Self {
+            url: format!("http://{address}"),
+            queues,
+            provider,
+            server: Server::router(listener, router),
+        })
+    }
+
+    /// Ends the queues first, so that open long polls end with them.
+    pub(crate) async fn shutdown(mut self) {
+        self.provider.shutdown_all().await;
+        self.server.stop().await;
+    }
+}
+
+async fn answer(State(queues): State<Sqs>, headers: HeaderMap, body: Bytes) -> Response {
+    queues.answer(&headers, body).await
+}

@@ -1,0 +1,85 @@
+//! Why a call to a forge did not bring what was asked for, by what a person would do about it.
+
+use std::time::Duration;
+
+/// Why a forge did not do what we asked. Never contains a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The endpoint or the token can't be used at all.
+    #[error("use the forge's settings: {reason}")]
+    Settings {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// There was no answer: no name, no connection, no end.
+    #[error("reach {host}: {reason}")]
+    Unreachable {
+        /// The forge.
+        host: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The token is not, or no longer, known (401).
+    #[error("be let in by {host}: {message}")]
+    Denied {
+        /// The forge.
+        host: String,
+        /// The forge's own words.
+        message: String,
+    },
+    /// The token is known and may not do this (403).
+    #[error("get permission for {what}: {message}")]
+    Forbidden {
+        /// What the call was about.
+        what: String,
+        /// The forge's own words.
+        message: String,
+    },
+    /// It is not there, or the token may not see it (404).
+    #[error("find {what}")]
+    NotFound {
+        /// What the call was about.
+        what: String,
+        /// The forge's own words.
+        message: String,
+    },
+    /// Too many calls (429, and some 403).
+    #[error("call {host} so often; it asks for {} s of rest", retry_after.as_secs())]
+    RateLimited {
+        /// The forge.
+        host: String,
+        /// How long to wait before the next call.
+        retry_after: Duration,
+    },
+    /// The forge understood and won't (422).
+    #[error("get it accepted: {reason}")]
+    Refused {
+        /// Its reasons in readable words, such as `no commits between main and x`.
+        reason: String,
+    },
+    /// Anything else.
+    #[error("understand the forge's answer {status}: {message}")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+        /// The forge's own words, or what is wrong with the answer.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later when it is repeated unchanged.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::RateLimited { .. } => true,
+            // 202: GitHub is still computing the answer.
+            Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
+            Self::Settings { .. }
+            | Self::Denied { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What GitHub's answers look like, as far as we read them. Unknown fields are ignored: GitHub adds.
+
+use serde::Deserialize;
+
+use crate::{Account, Branch, PullRequest, PullRequestState, Repository};
+
+#[derive(Deserialize)]
+pub(super) struct AccountAnswer {
+    id: u64,
+    login: String,
+}
+
+impl From<AccountAnswer> for Account {
+    fn from(AccountAnswer { id, login }: AccountAnswer) -> Self {
+        Self { id, login }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct RepositoryAnswer {
+    id: u64,
+    full_name: String,
+    default_branch: String,
+    clone_url: String,
+    html_url: String,
+    private: bool,
+}
+
+impl From<RepositoryAnswer> for Repository {
+    fn from(answer: RepositoryAnswer) -> Self {
+        let RepositoryAnswer {
+            id,
+            full_name,
+            default_branch,
+            clone_url,
+            html_url,
+            private,
+        } = answer;
+        Self {
+            id,
+            full_name,
+            default_branch,
+            clone_url,
+            html_url,
+            private,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct BranchAnswer {
+    name: String,
+    commit: CommitAnswer,
+}
+
+#[derive(Deserialize)]
+struct CommitAnswer {
+    sha: String,
+}
+
+impl From<BranchAnswer> for Branch {
+    fn from(BranchAnswer { name, commit }: BranchAnswer) -> Self {
+        Self {
+            name,
+            sha: commit.sha,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PullRequestAnswer {
+    number: u64,
+    html_url: String,
+    title: String,
+    state: StateAnswer,
+    merged_at: Option<String>,
+    head: EndAnswer,
+    base: EndAnswer,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StateAnswer {
+    Open,
+    Closed,
+}
+
+#[derive(Deserialize)]
+struct EndAnswer {
+    #[serde(rename = "ref")]
+    branch: String,
+    sha: String,
+}
+
+impl From<PullRequestAnswer> for PullRequest {
+    fn from(answer: PullRequestAnswer) -> Self {
+        Self {
+            number: answer.number,
+            url: answer.html_url,
+            head_sha: answer.head.sha,
+            head_branch: answer.head.branch,
+            base_branch: answer.base.branch,
+            state: match (answer.state, answer.merged_at) {
+                (StateAnswer::Open, _) => PullRequestState::Open,
+                (StateAnswer::Closed, None) => PullRequestState::Closed,
+                (StateAnswer::Closed, Some(_)) => PullRequestState::Merged,
+            },
+            title: answer.title,
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! One call over HTTP: its limits, its headers, its redirects, its repeats, and which error a
+//! status means. What is asked and what the answer means is not known here.
+
+use std::{
+    error::Error as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use reqwest::{
+    Method, Response, StatusCode, Url,
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT},
+    redirect,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{sleep, timeout};
+
+use super::{refusal, repeat};
+use crate::{Endpoint, Error, Token};
+
+/// For one try, with its redirects and its body.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+const MAX_REDIRECTS: u32 = 3;
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// What GitHub asks for when it limits us without saying for how long.
+const DEFAULT_REST: Duration = Duration::from_secs(60);
+
+/// How often a call that is safe to repeat is tried.
+#[derive(Clone, Copy)]
+pub(super) enum Tries {
+    One,
+    Three,
+}
+
+#[derive(Clone)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    api_url: Url,
+    host: String,
+    token: Token,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("api_url", &self.api_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came back, whatever it means.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn new(endpoint: &Endpoint, token: Token) -> Result<Self, Error> {
+        let refuse = |reason: &str| Error::Settings {
+            reason: reason.to_owned(),
+        };
+        let api_url: Url = endpoint
+            .api_url
+            .parse()
+            .map_err(|_| refuse("the API's address is not a URL"))?;
+        if !matches!(api_url.scheme(), "https" | "http") {
+            return Err(refuse(
+                "the API's address begins with neither https: nor http:",
+            ));
+        }
+        if !api_url.username().is_empty() || api_url.password().is_some() {
+            return Err(refuse("the API's address contains a password"));
+        }
+        let host = match (api_url.host_str(), api_url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => return Err(refuse("the API's address has no host")),
+        };
+        let bearer = token
+            .bearer()
+            .ok_or_else(|| refuse("the token has impossible characters"))?;
+        let headers = HeaderMap::from_iter([
+            (
+                ACCEPT,
+                HeaderValue::from_static("application/vnd.github+json"),
+            ),
+            (USER_AGENT, HeaderValue::from_static("pullyard")),
+            (AUTHORIZATION, bearer),
+            (API_VERSION, HeaderValue::from_static("2022-11-28")),
+        ]);
+        let mut http = reqwest::Client::builder()
+            .default_headers(headers)
+            .connect_timeout(CONNECT_LIMIT)
+            // Followed by hand: reqwest would turn a redirected POST into a GET.
+            .redirect(redirect::Policy::none());
+        if is_loopback(&api_url) {
+            // A proxy can't reach what is on this machine.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| refuse(&innermost(&error)))?;
+        Ok(Self {
+            http,
+            api_url,
+            host,
+            token,
+        })
+    }
+
+    /// The API's address with these path segments, each percent-encoded.
+    pub(super) fn address(&self, segments: &[&str]) -> Url {
+        let mut address = self.api_url.clone();
+        // Never an error: addresses of http and https have paths.
+        if let Ok(mut path) = address.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        address
+    }
+
+    /// Asks, again after a transient fault if so told.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        address: Url,
+        what: &str,
+        tries: Tries,
+    ) -> Result<T, Error> {
+        let mut tried = 0;
+        loop {
+            let error = match self.once(Method::GET, &address, None, what).await {
+                Ok(answer) => return self.read(&answer),
+                Err(error) => error,
+            };
+            tried += 1;
+            let pause = match tries {
+                Tries::One => None,
+                Tries::Three => repeat::pause_after(&error, tried),
+            };
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Sends once: whether it arrived is not known after a fault.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        address: Url,
+        what: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Settings {
+            reason: error.to_string(),
+        })?;
+        self.read(&self.once(Method::POST, &address, Some(body), what).await?)
+    }
+
+    async fn once(
+        &self,
+        method: Method,
+        address: &Url,
+        body: Option<Vec<u8>>,
+        what: &str,
+    ) -> Result<Answer, Error> {
+        let exchange = self.exchange(method, address.clone(), body);
+        let answer = timeout(TRY_LIMIT, exchange)
+            .await
+            .map_err(|_| Error::Unreachable {
+                host: self.host.clone(),
+                reason: format!("no complete answer within {} s", TRY_LIMIT.as_secs()),
+            })??;
+        self.judge(answer, what)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        mut address: Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        let mut redirects = 0;
+        loop {
+            let mut request = self.http.request(method.clone(), address.clone());
+            if let Some(body) = &body {
+                request = request
+                    .header("content-type", "application/json")
+                    .body(body.clone());
+            }
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.unreachable(&error))?;
+            let target = match response.headers().get(LOCATION) {
+                Some(target) if response.status().is_redirection() => target,
+                _ => return self.collect(response).await,
+            };
+            let status = response.status();
+            // A renamed repository answers 301 to reads and 307 to writes.
+            let target = target
+                .to_str()
+                .ok()
+                .and_then(|target| address.join(target).ok());
+            address = match target {
+                _ if method != Method::GET => Err("it redirects; was the repository renamed?"),
+                _ if redirects == MAX_REDIRECTS => Err("it redirects in circles"),
+                // Anywhere else has no business with our token.
+                Some(target) if target.origin() == self.api_url.origin() => Ok(target),
+                _ => Err("it redirects to another host"),
+            }
+            .map_err(|message| unexpected(status, message))?;
+            redirects += 1;
+        }
+    }
+
+    async fn collect(&self, mut response: Response) -> Result<Answer, Error> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(unexpected(status, "the answer is too large"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// The answer if it is one, else the error its status means.
+    fn judge(&self, answer: Answer, what: &str) -> Result<Answer, Error> {
+        let host = || self.host.clone();
+        let what = || what.to_owned();
+        let message = || self.token.redact(&refusal::message(&answer.body));
+        Err(match answer.status {
+            StatusCode::ACCEPTED => unexpected(answer.status, "the answer is not ready yet"),
+            status if status.is_success() => return Ok(answer),
+            StatusCode::UNAUTHORIZED => Error::Denied {
+                host: host(),
+                message: message(),
+            },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit(&answer) => {
+                Error::RateLimited {
+                    host: host(),
+                    retry_after: rest(&answer.headers),
+                }
+            }
+            StatusCode::FORBIDDEN => Error::Forbidden {
+                what: what(),
+                message: message(),
+            },
+            StatusCode::NOT_FOUND => Error::NotFound {
+                what: what(),
+                message: message(),
+            },
+            StatusCode::UNPROCESSABLE_ENTITY => Error::Refused {
+                reason: self.token.redact(&refusal::reason(&answer.body)),
+            },
+            status => Error::Unexpected {
+                status: status.as_u16(),
+                message: message(),
+            },
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            let message = format!("it is not the JSON we know: {error}");
+            unexpected(answer.status, &self.token.redact(&message))
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        Error::Unreachable {
+            host: self.host.clone(),
+            reason: innermost(error),
+        }
+    }
+}
+
+const API_VERSION: reqwest::header::HeaderName =
+    reqwest::header::HeaderName::from_static("x-github-api-version");
+
+fn unexpected(status: StatusCode, message: &str) -> Error {
+    Error::Unexpected {
+        status: status.as_u16(),
+        message: message.to_owned(),
+    }
+}
+
+fn is_loopback(address: &Url) -> bool {
+    let host = address.host_str().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || literal
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// The last cause in the chain: reqwest's own words only say that something failed.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut words = None;
+    while let Some(error) = cause {
+        words = Some(error.to_string());
+        cause = error.source();
+    }
+    words.unwrap_or_else(|| "the connection failed".to_owned())
+}
+
+fn number(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn is_rate_limit(answer: &Answer) -> bool {
+    answer.status == StatusCode::TOO_MANY_REQUESTS
+        || answer.headers.contains_key(RETRY_AFTER)
+        || number(&answer.headers, "x-ratelimit-remaining") == Some(0)
+        || refusal::message(&answer.body)
+            .to_lowercase()
+            .contains("rate limit")
+}
+
+/// How long GitHub wants to be left alone.
+fn rest(headers: &HeaderMap) -> Duration {
+    if let Some(secs) = number(headers, RETRY_AFTER) {
+        return Duration::from_secs(secs);
+    }
+    let reset = number(headers, "x-ratelimit-reset")
+        .filter(|_| number(headers, "x-ratelimit-remaining") == Some(0));
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    reset.map_or(DEFAULT_REST, |reset| {
+        Duration::from_secs(reset).saturating_sub(now)
+    })
+}

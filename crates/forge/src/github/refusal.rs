@@ -1,0 +1,130 @@
+//! GitHub's error bodies in words a person can use.
+
+use serde_json::Value;
+
+use crate::Error;
+
+/// Longer words are a page, not a reason.
+const MAX_CHARACTERS: usize = 500;
+
+/// The `message` of an error body, or a note that there is none.
+pub(super) fn message(body: &[u8]) -> String {
+    let message = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|body| Some(body.get("message")?.as_str()?.to_owned()))
+        .filter(|message| !message.trim().is_empty());
+    shorten(message.as_deref().unwrap_or("no reason given"))
+}
+
+/// The reasons of a 422: what each of `errors` says, else the message.
+pub(super) fn reason(body: &[u8]) -> String {
+    let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let reasons: Vec<String> = match parsed.get("errors") {
+        Some(Value::Array(faults)) => faults.iter().filter_map(fault).collect(),
+        // Some routes have one string instead of a list.
+        Some(single) => fault(single).into_iter().collect(),
+        None => Vec::new(),
+    };
+    if reasons.is_empty() {
+        in_sentence(&message(body))
+    } else {
+        shorten(&reasons.join("; "))
+    }
+}
+
+fn fault(fault: &Value) -> Option<String> {
+    let text = |name: &str| fault.get(name).and_then(Value::as_str);
+    if let Some(message) = fault.as_str().or_else(|| text("message")) {
+        let message = in_sentence(message);
+        return (!message.is_empty()).then_some(message);
+    }
+    let subject = text("field").or_else(|| text("resource"))?;
+    Some(match text("code") {
+        Some("missing") => format!("{subject} does not exist"),
+        Some("missing_field") => format!("{subject} is missing"),
+        Some("invalid") => format!("{subject} is invalid"),
+        Some("already_exists") => format!("{subject} already exists"),
+        Some("unprocessable") => format!("{subject} can't be processed"),
+        Some(code) => format!("{subject} is refused ({code})"),
+        None => format!("{subject} is refused"),
+    })
+}
+
+/// A sentence as it reads after a colon: small at the start, no stop at the end, on one line.
+fn in_sentence(sentence: &str) -> String {
+    let words = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = words.trim_end_matches('.');
+    let mut characters = words.chars();
+    match (characters.next(), characters.clone().next()) {
+        // "HEAD is …" keeps its shape.
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            shorten(&first.to_lowercase().chain(characters).collect::<String>())
+        }
+        _ => shorten(words),
+    }
+}
+
+fn shorten(words: &str) -> String {
+    match words.char_indices().nth(MAX_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
+    }
+}
+
+/// Whether it was refused because the branch has a pull request already.
+pub(super) fn says_it_exists(error: &Error) -> bool {
+    // GitHub gives the code `custom`: the words are all there is.
+    matches!(error, Error::Refused { reason } if reason.contains("pull request already exists"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: &str) {
+        assert_eq!(reason(body.as_bytes()), expected);
+    }
+
+    #[test]
+    fn the_words_of_each_error_are_told() {
+        check(
+            r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom",
+                "message":"No commits between main and x"}]}"#,
+            "no commits between main and x",
+        );
+        check(
+            r#"{"message":"Validation Failed","errors":[
+                {"resource":"PullRequest","field":"head","code":"invalid"},
+                {"resource":"PullRequest","field":"title","code":"missing_field"}]}"#,
+            "head is invalid; title is missing",
+        );
+    }
+
+    #[test]
+    fn odd_bodies_still_give_a_reason() {
+        check(
+            r#"{"message":"Invalid request.\n\n\"head\" wasn't supplied."}"#,
+            r#"invalid request. "head" wasn't supplied"#,
+        );
+        check(
+            r#"{"message":"Validation Failed","errors":["Head sha can't be blank"]}"#,
+            "head sha can't be blank",
+        );
+        check(
+            r#"{"message":"Validation Failed","errors":"Not allowed."}"#,
+            "not allowed",
+        );
+        check(
+            r#"{"message":"Validation Failed","errors":[{}]}"#,
+            "validation Failed".to_lowercase().as_str(),
+        );
+        check("<html>", "no reason given");
+        check("[]", "no reason given");
+    }
+
+    #[test]
+    fn a_page_of_words_is_cut_between_characters() {
+        let body = format!(r#"{{"message":"{}"}}"#, "ü".repeat(9_000));
+        assert_eq!(reason(body.as_bytes()).chars().count(), MAX_CHARACTERS + 1);
+    }
+}

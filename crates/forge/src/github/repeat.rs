@@ -1,0 +1,71 @@
+//! Whether a failed call is tried again, and after which pause.
+
+use std::time::Duration;
+
+use crate::Error;
+
+/// How often a call is tried, the first time included.
+const MAX_TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A forge that asks for more rest gets it from our caller, who can do other things meanwhile.
+const MAX_REST: Duration = Duration::from_secs(5);
+
+/// The pause before trying again, or `None` when the call has failed for good.
+pub(super) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
+    if !error.is_transient() {
+        return None;
+    }
+    match error {
+        Error::RateLimited { retry_after, .. } if *retry_after > MAX_REST => None,
+        Error::RateLimited { retry_after, .. } => pause(tried).map(|_| *retry_after),
+        _ => pause(tried),
+    }
+}
+
+/// The pause after so many tries, or `None` when that was the last.
+pub(super) fn pause(tried: u32) -> Option<Duration> {
+    if tried >= MAX_TRIES {
+        return None;
+    }
+    let longest = FIRST_PAUSE * 2_u32.pow(tried.saturating_sub(1));
+    // Jitter, so that many that failed together don't come back together.
+    Some(rand::random_range(longest / 2..=longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(secs: u64) -> Error {
+        let retry_after = Duration::from_secs(secs);
+        Error::RateLimited {
+            host: "h".to_owned(),
+            retry_after,
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        for _ in 0..100 {
+            let (first, second) = (pause(1).unwrap(), pause(2).unwrap());
+            assert!((Duration::from_millis(125)..=FIRST_PAUSE).contains(&first));
+            assert!((FIRST_PAUSE..=FIRST_PAUSE * 2).contains(&second));
+        }
+        assert_eq!(pause(3), None);
+    }
+
+    #[test]
+    fn a_forge_gets_the_rest_it_asks_for_or_no_second_call() {
+        assert_eq!(pause_after(&limited(2), 1), Some(Duration::from_secs(2)));
+        assert_eq!(pause_after(&limited(2), 3), None);
+        assert_eq!(pause_after(&limited(60), 1), None);
+    }
+
+    #[test]
+    fn what_is_wrong_stays_wrong() {
+        let refused = Error::Refused {
+            reason: "no".to_owned(),
+        };
+        assert_eq!(pause_after(&refused, 1), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! Pull requests: the one we want, and the one the forge has.
+
+/// A pull request on a forge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Counts within its repository.
+    pub number: u64,
+    /// The page for people.
+    pub url: String,
+    /// The newest commit, as far as the forge knows.
+    pub head_sha: String,
+    /// The branch with the change.
+    pub head_branch: String,
+    /// The branch it goes to; people may change it.
+    pub base_branch: String,
+    /// Open, closed or merged.
+    pub state: PullRequestState,
+    /// The first line people read.
+    pub title: String,
+}
+
+/// What became of a pull request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullRequestState {
+    /// It awaits review or merge.
+    Open,
+    /// It was closed without being merged.
+    Closed,
+    /// Its change is in the base branch.
+    Merged,
+}
+
+/// A pull request to be opened. Both branches are in the repository itself: there are no forks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPullRequest {
+    /// The first line people read; GitHub takes 256 characters.
+    pub title: String,
+    /// The text below it, Markdown; GitHub takes 65,536 characters.
+    pub body: String,
+    /// The branch with the change, already pushed.
+    pub head: String,
+    /// The branch it goes to.
+    pub base: String,
+}

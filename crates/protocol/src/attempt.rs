@@ -1,0 +1,254 @@
+//! What the runner of one attempt says and hears:
+//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,finish}`.
+//!
+//! `start` is called with the bootstrap token of the task, everything after it with the lease from its
+//! answer. A call of a superseded attempt gets 409 `lease_lost`. Only durations are sent to a runner,
+//! never instants: clocks differ, so the runner counts from before it sent the request.
+
+use crate::event::Event;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, TicketKey};
+use pullyard_domain::job::Kind;
+use serde::{Deserialize, Serialize};
+
+/// Claims the attempt. Repeating it with the same `claim_id` returns the same assignment and lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// Chosen by the runner, once per process.
+    pub claim_id: ClaimId,
+    /// This life of the runner process.
+    pub instance: InstanceId,
+    /// The ECS task's ARN, from the container metadata endpoint; absent outside ECS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+}
+
+/// Everything a runner needs to do the job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The job.
+    pub job: JobId,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Bearer credential of every further call of this attempt.
+    pub lease: String,
+    /// What kind of work it is.
+    pub kind: Kind,
+    /// The ticket, if the job has one.
+    pub ticket: Option<AssignedTicket>,
+    /// Where the source is and where the pull request goes.
+    pub repository: AssignedRepository,
+    /// The branch that the work starts from and the pull request asks to merge into.
+    pub base: String,
+    /// The branch to make and push, if `continues` does not apply.
+    pub branch: String,
+    /// An earlier pull request of the same ticket. While the forge says it is open, the work goes on
+    /// on its branch and no other pull request is made; closed or merged, `branch` is used.
+    pub continues: Option<Continues>,
+    /// The whole prompt for the agent.
+    pub prompt: String,
+    /// Which agent, and how it is started.
+    pub agent: Agent,
+    /// Title and text of a new pull request.
+    pub pull_request: PullRequestText,
+    /// What the attempt may use up.
+    pub limits: Limits,
+    /// How often an `events` call is due, with or without events in it.
+    pub heartbeat_secs: u64,
+}
+
+/// The ticket a job is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedTicket {
+    /// Its key in the ticket tool.
+    pub key: TicketKey,
+    /// Its title when the job was made.
+    pub title: String,
+    /// Its page, if the tool gave one.
+    pub url: Option<String>,
+}
+
+/// The repository of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedRepository {
+    /// The kind of forge.
+    pub forge: pullyard_domain::project::ForgeKind,
+    /// The forge's REST base, without a trailing slash.
+    pub api_url: String,
+    /// `owner/name`.
+    pub name: RepositoryName,
+    /// For git over HTTPS.
+    pub clone_url: String,
+}
+
+/// A pull request to go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continues {
+    /// Its number at the forge.
+    pub number: u64,
+    /// Its head branch.
+    pub branch: String,
+}
+
+/// Which agent drives the work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// `command`, later also `claude_code` and `codex`.
+    pub capability: String,
+    /// Program and arguments of the `command` agent; a relative program is found in the worktree.
+    pub command: Vec<String>,
+}
+
+/// Title and text of a pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestText {
+    /// One line.
+    pub title: String,
+    /// Markdown.
+    pub body: String,
+}
+
+/// What an attempt may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the claim to the last call.
+    pub wall_secs: u64,
+    /// Without any event from the agent.
+    pub stall_secs: u64,
+}
+
+/// Says how far the attempt is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusRequest {
+    /// The phase that begins now.
+    pub status: Phase,
+}
+
+/// The phases a runner reports, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Fetching the source and making the worktree.
+    Preparing,
+    /// The agent works.
+    Executing,
+    /// About to push.
+    Syncing,
+}
+
+/// The answer to a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// What the job's people want of it now.
+    pub want: pullyard_domain::job::Want,
+    /// Only for `syncing`: nobody else ends the attempt for this long, counted from the server's clock.
+    /// The runner stops pushing well before, counted from when it sent the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_for_secs: Option<u64>,
+}
+
+/// A batch of events; immutable once sent, so that a repeat is a repeat. An empty one is a heartbeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsRequest {
+    /// The number of the first event; each event's number is one more than the one before.
+    pub first_seq: u64,
+    /// At most 1,000.
+    pub events: Vec<Event>,
+}
+
+/// The answer to a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsAnswer {
+    /// The number the server expects next.
+    pub next_seq: u64,
+    /// What the job's people want of it now.
+    pub want: pullyard_domain::job::Want,
+    /// Somebody is looking: send small batches.
+    pub watched: bool,
+    /// Send the next batch after at most this long.
+    pub send_every_ms: u64,
+}
+
+/// Asks for the secrets of this attempt. No fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialsRequest {}
+
+/// The secrets of this attempt. Never logged; the type has no `Debug` of its content.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// For git and the forge's REST API, limited to what the job needs.
+    pub forge_token: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials { .. }")
+    }
+}
+
+/// Ends the attempt. Repeating it with the same `finish_id` gets the same answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinishRequest {
+    /// Chosen by the runner, once per finish, and kept on disk until the server answered.
+    pub finish_id: FinishId,
+    /// How it ended.
+    pub outcome: FinishOutcome,
+    /// Required when failed, refused otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Required when completed; may be there when a pushed attempt failed afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<FinishResult>,
+}
+
+/// How an attempt ended, as its runner saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishOutcome {
+    /// The work is pushed and the pull request is there.
+    Completed,
+    /// It did not get there; `failure` says why.
+    Failed,
+    /// The runner stopped because the job's `want` was `cancel`.
+    Cancelled,
+}
+
+/// What the attempt made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinishResult {
+    /// The pushed branch.
+    pub branch: String,
+    /// The commit at its head, 40 or 64 hex digits.
+    pub head: String,
+    /// The pull request.
+    pub pull_request: FinishPullRequest,
+    /// Files changed against the base.
+    pub files: u32,
+    /// Lines added.
+    pub insertions: u32,
+    /// Lines removed.
+    pub deletions: u32,
+}
+
+/// The pull request an attempt made or went on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinishPullRequest {
+    /// Its number at the forge.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+}
+
+/// The answer to a finish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishAnswer {
+    /// The job's status now.
+    pub status: pullyard_domain::job::Status,
+}

@@ -1,0 +1,166 @@
+//! The HTTP client that the runner, the command line and the tests use.
+//!
+//! Every call has a timeout. Calls that are safe to repeat (they are keyed by an id the caller chose, or
+//! only read) are tried again with jittered back-off; what the server refused is never tried again.
+
+mod attempt;
+mod operator;
+
+pub use attempt::AttemptClient;
+pub use operator::Operator;
+
+use crate::Problem;
+use rand::RngExt;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// How long one call may take, from connecting to the last byte.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a call that is safe to repeat is made in all.
+const TRIES: u32 = 4;
+
+/// Why a call did not get its answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answered, or not in time.
+    #[error("reach {url}: {reason}")]
+    Unreachable {
+        /// What was called.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server refused or failed, and said why.
+    #[error("{} ({})", .0.detail, .0.code)]
+    Problem(Box<Problem>),
+    /// The answer is not what this version understands.
+    #[error("understand the answer of {url}: {reason}")]
+    Unreadable {
+        /// What was called.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Problem(problem) => matches!(problem.status, 429 | 500 | 502 | 503 | 504),
+            Self::Unreadable { .. } => false,
+        }
+    }
+
+    /// The problem's stable code, if the server said one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Problem(problem) => Some(&problem.code),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a call may be made again when its answer was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Safe,
+    Never,
+}
+
+/// A base URL and a bearer credential.
+#[derive(Clone)]
+struct Http {
+    base: String,
+    bearer: String,
+    client: reqwest::Client,
+}
+
+impl Http {
+    fn new(base: &str, bearer: &str) -> Result<Self, Error> {
+        let base = base.trim_end_matches('/').to_owned();
+        let client = reqwest::Client::builder()
+            .timeout(CALL_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
+        Ok(Self { base, bearer: bearer.to_owned(), client })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.bearer)
+            .header(crate::version::HEADER, crate::version::PROTOCOL)
+    }
+
+    async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Error> {
+        self.send(self.request(Method::GET, path), Repeat::Safe).await
+    }
+
+    async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize, repeat: Repeat) -> Result<A, Error> {
+        self.send(self.request(Method::POST, path).json(body), repeat).await
+    }
+
+    async fn send<A: DeserializeOwned>(&self, request: RequestBuilder, repeat: Repeat) -> Result<A, Error> {
+        let tries = if repeat == Repeat::Safe { TRIES } else { 1 };
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let Some(this) = request.try_clone() else {
+                return Err(Error::Unreachable { url: self.base.clone(), reason: "the request can't be sent twice".into() });
+            };
+            match once(this, &self.base).await {
+                Err(error) if error.is_transient() && tried < tries => {
+                    let most = 200 * (1 << tried);
+                    let pause = rand::rng().random_range(most / 2..=most);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+async fn once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Result<A, Error> {
+    let unreachable = |error: reqwest::Error| Error::Unreachable {
+        url: base.to_owned(),
+        reason: reason_of(&error),
+    };
+    let answer = request.send().await.map_err(unreachable)?;
+    let (status, url) = (answer.status(), answer.url().to_string());
+    let body = answer.bytes().await.map_err(unreachable)?;
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
+    }
+    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))))
+}
+
+/// An error answer that is not ours: a gateway's or a proxy's.
+fn nameless(status: StatusCode) -> Problem {
+    Problem {
+        kind: "about:blank".into(),
+        title: status.canonical_reason().unwrap_or("Unknown").into(),
+        status: status.as_u16(),
+        code: "gateway".into(),
+        detail: format!("Something between us and Pullyard answered {status}."),
+        help: None,
+        pointer: None,
+        recorded: None,
+    }
+}
+
+/// The innermost cause: "connection refused" says more than "error sending request".
+fn reason_of(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

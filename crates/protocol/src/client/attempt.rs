@@ -1,0 +1,52 @@
+//! The calls of one attempt. All of them are safe to repeat.
+
+use super::{Error, Http, Repeat};
+use crate::attempt::{
+    Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest, StartRequest,
+    StatusAnswer, StatusRequest,
+};
+use pullyard_domain::id::JobId;
+
+/// Speaks for one attempt, with its lease.
+#[derive(Clone)]
+pub struct AttemptClient {
+    http: Http,
+    path: String,
+}
+
+impl AttemptClient {
+    /// Exchanges the task's bootstrap token for the assignment and its lease.
+    pub async fn start(base: &str, bootstrap: &str, job: &JobId, attempt: u32, request: &StartRequest) -> Result<Assignment, Error> {
+        let http = Http::new(base, bootstrap)?;
+        http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
+    }
+
+    /// Speaks with the lease of an assignment.
+    pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
+        Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
+    }
+
+    /// A phase begins.
+    pub async fn status(&self, request: &StatusRequest) -> Result<StatusAnswer, Error> {
+        self.call("status", request).await
+    }
+
+    /// Sends a batch of events; an empty one is a heartbeat.
+    pub async fn events(&self, request: &EventsRequest) -> Result<EventsAnswer, Error> {
+        self.call("events", request).await
+    }
+
+    /// Fetches the secrets of this attempt.
+    pub async fn credentials(&self) -> Result<Credentials, Error> {
+        self.call("credentials", &CredentialsRequest {}).await
+    }
+
+    /// Ends the attempt.
+    pub async fn finish(&self, request: &FinishRequest) -> Result<FinishAnswer, Error> {
+        self.call("finish", request).await
+    }
+
+    async fn call<A: serde::de::DeserializeOwned>(&self, what: &str, body: &impl serde::Serialize) -> Result<A, Error> {
+        self.http.post(&format!("{}/{what}", self.path), body, Repeat::Safe).await
+    }
+}

@@ -1,0 +1,144 @@
+//! The calls of people and of ticket tools.
+
+use super::{Error, Http, Repeat};
+use crate::decision::Decision;
+use crate::delivery::{Delivery, DeliveryPage};
+use crate::event::EventPage;
+use crate::integration::{CreateIntegration, Integration};
+use crate::job::{CreateJob, Job, JobPage, Why};
+use crate::project::{AddRepository, CreateProject, Project, Repository};
+use crate::sweep::SweepReport;
+use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent};
+use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use pullyard_domain::project::Settings;
+use reqwest::Method;
+
+/// Speaks with an API token.
+#[derive(Clone)]
+pub struct Operator {
+    http: Http,
+}
+
+impl Operator {
+    /// `base` is the API's address without `/v1`.
+    pub fn new(base: &str, token: &str) -> Result<Self, Error> {
+        Ok(Self { http: Http::new(base, token)? })
+    }
+
+    /// Connects a forge.
+    pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
+        self.http.post("/v1/integrations", request, Repeat::Safe).await
+    }
+
+    /// Makes a project.
+    pub async fn create_project(&self, request: &CreateProject) -> Result<Project, Error> {
+        self.http.post("/v1/projects", request, Repeat::Safe).await
+    }
+
+    /// A project.
+    pub async fn project(&self, project: &ProjectId) -> Result<Project, Error> {
+        self.http.get(&format!("/v1/projects/{project}")).await
+    }
+
+    /// Replaces a project's settings, if nobody else changed them since `revision`.
+    pub async fn set_settings(&self, project: &ProjectId, settings: &Settings, revision: u64) -> Result<Project, Error> {
+        let request = self
+            .http
+            .request(Method::PUT, &format!("/v1/projects/{project}/settings"))
+            .header("if-match", format!("\"{revision}\""))
+            .json(settings);
+        self.http.send(request, Repeat::Never).await
+    }
+
+    /// Connects a repository.
+    pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
+        self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
+    }
+
+    /// A ticket tool's call. Safe to repeat: the event's id is its key.
+    pub async fn ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
+        self.http.post("/v1/tickets/events", event, Repeat::Safe).await
+    }
+
+    /// Writes a ticket on the board.
+    pub async fn create_ticket(&self, request: &CreateTicket) -> Result<TicketAnswer, Error> {
+        self.http.post("/v1/tickets", request, Repeat::Never).await
+    }
+
+    /// Puts a ticket in another column.
+    pub async fn move_ticket(&self, project: &ProjectId, key: &TicketKey, status: &str) -> Result<TicketAnswer, Error> {
+        let body = MoveTicket { status: status.into() };
+        self.http.post(&format!("{}/move?project={project}", ticket_path(key)), &body, Repeat::Never).await
+    }
+
+    /// Changes a ticket's text.
+    pub async fn edit_ticket(&self, project: &ProjectId, key: &TicketKey, edit: &EditTicket) -> Result<TicketAnswer, Error> {
+        let request = self.http.request(Method::PATCH, &format!("{}?project={project}", ticket_path(key))).json(edit);
+        self.http.send(request, Repeat::Never).await
+    }
+
+    /// A ticket.
+    pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
+        self.http.get(&format!("{}?project={project}", ticket_path(key))).await
+    }
+
+    /// Asks for a job. `idempotency_key` makes repeating it safe.
+    pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
+        let mut call = self.http.request(Method::POST, "/v1/jobs").json(request);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+    }
+
+    /// A job.
+    pub async fn job(&self, job: &JobId) -> Result<Job, Error> {
+        self.http.get(&format!("/v1/jobs/{job}")).await
+    }
+
+    /// A project's jobs, newest first.
+    pub async fn jobs(&self, project: &ProjectId, after: Option<&str>) -> Result<JobPage, Error> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/jobs?project={project}{after}")).await
+    }
+
+    /// Why a job is where it is.
+    pub async fn why(&self, job: &JobId) -> Result<Why, Error> {
+        self.http.get(&format!("/v1/jobs/{job}/why")).await
+    }
+
+    /// A job's events after a cursor; none reads from the first.
+    pub async fn events(&self, job: &JobId, after: Option<&str>) -> Result<EventPage, Error> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/jobs/{job}/events{after}")).await
+    }
+
+    /// A ledger entry.
+    pub async fn delivery(&self, delivery: &DeliveryId) -> Result<Delivery, Error> {
+        self.http.get(&format!("/v1/deliveries/{delivery}")).await
+    }
+
+    /// One day of the ledger, newest first; today when none is given.
+    pub async fn deliveries(&self, project: &ProjectId, day: Option<&str>) -> Result<DeliveryPage, Error> {
+        let day = day.map(|day| format!("&day={day}")).unwrap_or_default();
+        self.http.get(&format!("/v1/deliveries?project={project}{day}")).await
+    }
+
+    /// One round of the sweeper.
+    pub async fn sweep(&self) -> Result<SweepReport, Error> {
+        self.http.post("/v1/sweep", &serde_json::json!({}), Repeat::Safe).await
+    }
+}
+
+/// A ticket's key is free text, so it is percent-encoded.
+fn ticket_path(key: &TicketKey) -> String {
+    let mut path = String::from("/v1/tickets/");
+    for byte in key.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
+}

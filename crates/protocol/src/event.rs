@@ -1,0 +1,84 @@
+//! One thing an agent or its runner did or said, the same vocabulary for every agent.
+//!
+//! In: as part of a batch of `POST …/attempts/{n}/events`. Out: `GET /v1/jobs/{id}/events?after=CURSOR`.
+
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+
+/// One event, as the runner sends it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Its number in the attempt, from 1, without gaps.
+    pub seq: u64,
+    /// How long before sending it happened. Units: milliseconds.
+    pub age_ms: u64,
+    /// What it is.
+    pub kind: EventKind,
+    /// Words: the agent's, a question's, a phase's, a log line's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The tool's or phase's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The file, relative to the worktree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Joins a call with its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// Whatever else the agent said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
+}
+
+/// The vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A phase of the runner began (`name`).
+    Phase,
+    /// The agent's words.
+    Text,
+    /// The agent calls a tool.
+    ToolCall,
+    /// What the tool answered.
+    ToolResult,
+    /// A file was written.
+    FileEdit,
+    /// A command was run.
+    Command,
+    /// The agent asks something.
+    Question,
+    /// Tokens and money.
+    Usage,
+    /// The agent's last word.
+    Result,
+    /// A line of the agent's standard error.
+    Log,
+    /// A line in a shape nobody knows, passed on as it came.
+    Raw,
+}
+
+/// A page of a job's events, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// The events after the cursor.
+    pub events: Vec<SeenEvent>,
+    /// Where to go on from; the same as asked when there was nothing new.
+    pub cursor: String,
+    /// The job has ended and this page reaches its last event.
+    pub end: bool,
+}
+
+/// An event as a reader sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeenEvent {
+    /// The attempt it belongs to.
+    pub attempt: u32,
+    /// When it happened, by the server's clock.
+    #[serde(with = "rfc3339")]
+    pub at: Timestamp,
+    /// The event.
+    pub event: Event,
+}

@@ -1,0 +1,120 @@
+//! Jobs: `/v1/jobs`, `/v1/jobs/{id}`, `…/why`.
+
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::{Kind, Place, Status};
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/jobs`: a job that a person asks for, for a ticket, from a prompt, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateJob {
+    /// Whose.
+    pub project: ProjectId,
+    /// The ticket it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketKey>,
+    /// What to do, beside or instead of the ticket's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Where; the ticket's or the project's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
+    /// The branch to start from; the repository's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+}
+
+/// A job as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// Whose.
+    pub project: ProjectId,
+    /// What kind of work.
+    pub kind: Kind,
+    /// Where it is.
+    pub status: Status,
+    /// One line that names the work.
+    pub title: String,
+    /// The ticket it is for.
+    pub ticket: Option<TicketKey>,
+    /// Where the work goes.
+    pub repository: Option<RepositoryName>,
+    /// Where it runs.
+    pub place: Place,
+    /// How many attempts were claimed.
+    pub attempt: u32,
+    /// The branch it makes.
+    pub branch: String,
+    /// When it was made.
+    #[serde(with = "rfc3339")]
+    pub created: Timestamp,
+    /// When the present attempt was claimed.
+    #[serde(with = "rfc3339::option")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    #[serde(with = "rfc3339::option")]
+    pub ended: Option<Timestamp>,
+    /// Why it failed.
+    pub failure: Option<Explained>,
+    /// What it waits for, while it does.
+    pub waits: Option<Explained>,
+    /// What it made.
+    pub result: Option<JobResult>,
+}
+
+/// A code with its sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// Stable, for programs.
+    pub code: String,
+    /// What is so.
+    pub sentence: String,
+    /// What to do about it.
+    pub help: String,
+    /// The facts behind it.
+    pub facts: serde_json::Value,
+}
+
+/// What a job made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// The branch it pushed.
+    pub branch: String,
+    /// The commit at its head.
+    pub head: String,
+    /// The pull request's number.
+    pub number: u64,
+    /// The pull request's page.
+    pub url: String,
+    /// Files changed against the base.
+    pub files: u32,
+    /// Lines added.
+    pub insertions: u32,
+    /// Lines removed.
+    pub deletions: u32,
+}
+
+/// `GET /v1/jobs?project=P&after=CURSOR`: newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPage {
+    /// At most 50.
+    pub jobs: Vec<Job>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<String>,
+}
+
+/// `GET /v1/jobs/{id}/why`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// Where the job is.
+    pub status: Status,
+    /// One plain sentence on why it is there.
+    pub sentence: String,
+    /// What to do about it.
+    pub help: String,
+    /// The code of a wait or failure, if it is one.
+    pub code: Option<String>,
+}

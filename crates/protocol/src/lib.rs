@@ -1,0 +1,20 @@
+//! What goes over the wire, one file per subject: requests, answers, problems, and the client.
+//!
+//! Requests refuse unknown fields; answers may grow, so their readers ignore what they don't know.
+//! Times are RFC 3339 text, durations carry their unit in the name. No rule of business is here.
+
+pub mod attempt;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod decision;
+pub mod delivery;
+pub mod event;
+pub mod integration;
+pub mod job;
+pub mod problem;
+pub mod project;
+pub mod sweep;
+pub mod ticket;
+pub mod version;
+
+pub use problem::Problem;

@@ -1,0 +1,61 @@
+//! Projects and their repositories: `/v1/projects…`.
+
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{Agent, Settings};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/projects`. Repeating it with the same body is a repeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProject {
+    /// Its short name.
+    pub id: ProjectId,
+    /// Its name for people.
+    pub name: String,
+    /// How it works; the defaults where absent.
+    #[serde(default)]
+    pub settings: Settings,
+}
+
+/// A project as the API shows it. `PUT /v1/projects/{id}/settings` takes the settings alone, with
+/// `If-Match: "REVISION"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its short name.
+    pub id: ProjectId,
+    /// Its name for people.
+    pub name: String,
+    /// How it works.
+    pub settings: Settings,
+    /// For `If-Match`.
+    pub revision: u64,
+}
+
+/// `POST /v1/projects/{id}/repositories`: connects a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddRepository {
+    /// The forge it lives on.
+    pub integration: IntegrationId,
+    /// `owner/name`.
+    pub name: RepositoryName,
+    /// The agent that works on it.
+    pub agent: Agent,
+}
+
+/// A connected repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// The forge it lives on.
+    pub integration: IntegrationId,
+    /// The forge's id of it.
+    pub id: u64,
+    /// `owner/name` as the forge spells it.
+    pub name: RepositoryName,
+    /// The branch that work starts from and goes to.
+    pub default_branch: String,
+    /// For git over HTTPS.
+    pub clone_url: String,
+    /// The agent that works on it.
+    pub agent: Agent,
+}

@@ -1,0 +1,24 @@
+//! `POST /v1/sweep`: one round of the sweeper, now.
+
+use serde::{Deserialize, Serialize};
+
+/// What one round of the sweeper did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// Due items that were looked at.
+    pub looked_at: u32,
+    /// Tasks that were started.
+    pub started: u32,
+    /// Jobs that went back to Ready.
+    pub requeued: u32,
+    /// Jobs that were ended.
+    pub ended: u32,
+    /// Tickets whose settling was asked for.
+    pub tickets: u32,
+    /// Items that needed nothing: the index was behind, or somebody else was quicker.
+    pub nothing: u32,
+    /// Items that failed and are left alone for a while.
+    pub failed: u32,
+    /// More was due than one round may do.
+    pub more: bool,
+}

@@ -1,0 +1,141 @@
+//! Tickets: `POST /v1/tickets/events` for ticket tools, `/v1/tickets…` for the built-in board.
+
+use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A ticket tool tells that a ticket was created, changed or moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketEvent {
+    /// The tool's id of this event; the same id is the same event.
+    pub event_id: EventId,
+    /// When it happened, by the tool's clock.
+    #[serde(with = "rfc3339")]
+    pub occurred_at: Timestamp,
+    /// Whose ticket.
+    pub project: ProjectId,
+    /// Who did it, by the tool's account id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The status before. Recorded; the stored status decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_status: Option<String>,
+    /// The ticket after the event.
+    pub ticket: EventTicket,
+}
+
+/// A ticket as its tool has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventTicket {
+    /// Its key.
+    pub key: TicketKey,
+    /// One line.
+    pub title: String,
+    /// Usually Markdown.
+    #[serde(default)]
+    pub description: String,
+    /// Its status.
+    pub status: String,
+    /// Its labels; `runner:gpu` asks for a runner with the label `gpu`.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+    /// Its page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The repository it is about; the project's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// `POST /v1/tickets`: writes a ticket on the built-in board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateTicket {
+    /// Whose.
+    pub project: ProjectId,
+    /// Its key.
+    pub key: TicketKey,
+    /// One line.
+    pub title: String,
+    /// Usually Markdown.
+    #[serde(default)]
+    pub description: String,
+    /// Where it starts; the project's todo status when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+    /// The repository it is about; the project's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// `POST /v1/tickets/{key}/move?project=P`: puts a ticket in another column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveTicket {
+    /// The column.
+    pub status: String,
+}
+
+/// `PATCH /v1/tickets/{key}?project=P`: changes what is given and leaves the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditTicket {
+    /// One line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Usually Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeSet<String>>,
+    /// The repository it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// The answer to creating, moving and editing: the ticket, and what was decided about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketAnswer {
+    /// The ticket afterwards.
+    pub ticket: Ticket,
+    /// What the change led to.
+    pub decision: crate::decision::Decision,
+}
+
+/// A ticket as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Whose.
+    pub project: ProjectId,
+    /// Its key.
+    pub key: TicketKey,
+    /// One line.
+    pub title: String,
+    /// Usually Markdown.
+    pub description: String,
+    /// Its column.
+    pub status: String,
+    /// Its labels.
+    pub labels: BTreeSet<String>,
+    /// Its page in its tool.
+    pub url: Option<String>,
+    /// The repository it is about.
+    pub repository: Option<RepositoryName>,
+    /// What Pullyard marks it with, in words: `AI Failed`.
+    pub badges: Vec<String>,
+    /// The linked pull request's page.
+    pub pull_request: Option<String>,
+    /// The job that has not ended.
+    pub active_job: Option<JobId>,
+    /// The last job that ended.
+    pub last_job: Option<JobId>,
+    /// Everything that Pullyard wants it to show is shown.
+    pub synced: bool,
+}

@@ -1,0 +1,18 @@
+//! `GET /v1/version` and the header that runners send.
+
+use serde::{Deserialize, Serialize};
+
+/// The header in which a runner names the protocol it speaks.
+pub const HEADER: &str = "pullyard-version";
+
+/// The protocol this code speaks. Raised when an older runner could no longer be served.
+pub const PROTOCOL: u32 = 1;
+
+/// What is running.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The release.
+    pub version: String,
+    /// See [`PROTOCOL`].
+    pub protocol: u32,
+}
