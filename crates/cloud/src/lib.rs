@@ -1,1 +1,13 @@
-//! pullyard-cloud
+//! Every AWS service but the table: wake-ups (SQS), tasks (ECS), secrets (Secrets Manager).
+//!
+//! Knows how to ask and what the answers mean; decides nothing. No SDK type leaves this room.
+
+mod error;
+mod secret;
+mod task;
+mod wakeup;
+
+pub use error::Error;
+pub use secret::Secrets;
+pub use task::{Network, Start, Started, Tasks};
+pub use wakeup::{Wakeup, Wakeups};

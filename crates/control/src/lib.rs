@@ -1,1 +1,53 @@
-//! pullyard-control
+//! The use cases: load facts, ask the domain, write once, ring a bell.
+//!
+//! One public async function per file. No rule of business is here (the domain has them all), and no
+//! HTTP, Lambda or SDK type: the functions translate. Every use case may be repeated, and may be stopped
+//! after any line: what it leaves behind is derivable from the table and taken up by [`sweep`].
+
+pub mod attempt {
+    //! The calls of one attempt, from its claim to its end.
+    mod credentials;
+    mod events;
+    mod finish;
+    mod progress;
+    mod start;
+
+    pub use credentials::credentials;
+    pub use events::{Heard, record_events};
+    pub use finish::{Finish, finish};
+    pub use progress::{Progressed, progress};
+    pub use start::{Assignment, start};
+}
+mod board;
+mod clock;
+mod context;
+mod create_job;
+mod dispatch;
+mod ending;
+mod error;
+mod facts;
+mod forge;
+mod move_ticket;
+mod projects;
+mod proof;
+mod settle_ticket;
+mod sweep;
+mod task_stopped;
+mod trigger;
+mod unreadable;
+mod views;
+
+pub use board::{Edit, NewTicket, create_ticket, edit_ticket, put_ticket};
+pub use clock::Clock;
+pub use context::{Context, Parts};
+pub use create_job::{JobRequest, create_job};
+pub use dispatch::{Dispatched, dispatch};
+pub use error::Error;
+pub use move_ticket::{Answer, move_ticket};
+pub use projects::{add_repository, connect_forge, create_project, set_settings};
+pub use proof::{Bootstrap, Keys};
+pub use settle_ticket::{Settled, settle_ticket};
+pub use sweep::{Report, sweep};
+pub use task_stopped::{TaskStopped, task_stopped};
+pub use unreadable::record_unreadable;
+pub use views::{JobEvents, JobView, TicketView, events_of, job_view, job_views, ticket_view};

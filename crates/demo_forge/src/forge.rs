@@ -9,7 +9,12 @@ use std::{
 };
 
 use axum::Router;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
     Error, User,
@@ -63,6 +68,7 @@ pub struct DemoForge {
 struct Running {
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    over: watch::Sender<()>,
 }
 
 /// What every route needs.
@@ -73,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) git: Arc<Git>,
     pub(crate) users: Users,
     pub(crate) repositories: Repositories,
+    /// Closed when the forge is over, for what would outlive the server.
+    pub(crate) over: watch::Receiver<()>,
 }
 
 impl DemoForge {
@@ -99,7 +107,9 @@ impl DemoForge {
             .map_err(Error::storage(&dir))?;
         let git = Arc::new(Git::find(&dir).await?);
         let repositories = Repositories::load(&dir, git.clone()).await?;
+        let (over, is_over) = watch::channel(());
         let shared = Arc::new(Shared {
+            over: is_over,
             url: base_url(address),
             users: Users::new(users),
             dir,
@@ -126,7 +136,7 @@ impl DemoForge {
         });
         Ok(Self {
             shared,
-            running: Mutex::new(Some(Running { stop, server })),
+            running: Mutex::new(Some(Running { stop, server, over })),
         })
     }
 
@@ -188,13 +198,20 @@ impl DemoForge {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(Running { stop, mut server }) = running else {
+        let Some(Running {
+            stop,
+            mut server,
+            over,
+        }) = running
+        else {
             return;
         };
         let _ = stop.send(());
         if timeout(STOP_LIMIT, &mut server).await.is_err() {
             server.abort();
         }
+        // A fetch or push that is still under way ends here.
+        drop(over);
     }
 }
 

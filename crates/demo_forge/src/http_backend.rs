@@ -2,19 +2,19 @@
 //! variables and stdin, stdout becomes the response, both streamed.
 //! Whether the caller may do this is decided before, in `smart_http`.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path, process::Stdio, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use futures::{StreamExt as _, stream};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout},
-    task::JoinHandle,
-    time::{Instant, timeout_at},
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
 };
 
 use crate::{Error, git::Git};
@@ -56,13 +56,13 @@ pub(crate) struct Call<'a> {
     pub(crate) repository: String,
     pub(crate) user: &'a str,
     pub(crate) headers: &'a HeaderMap,
+    /// Closed when the forge is over.
+    pub(crate) over: watch::Receiver<()>,
 }
 
 pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Response, Error> {
-    let deadline = Instant::now() + TRANSFER_LIMIT;
     let mut command = git.http_backend();
     command
-        .stdin(std::process::Stdio::piped())
         .env("GIT_PROJECT_ROOT", call.root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REMOTE_USER", call.user)
@@ -93,116 +93,150 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
             command.env(variable, value);
         }
     }
-    let mut child = command.spawn().map_err(|source| Error::GitMissing {
-        program: "git-http-backend".to_owned(),
-        source,
-    })?;
-    let (Some(stdin), Some(stdout), Some(stderr)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
-        return Err(failed("a pipe is missing"));
+    let child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|source| Error::GitMissing {
+            program: "git-http-backend".to_owned(),
+            source,
+        })?;
+    let (head_sender, head) = oneshot::channel();
+    let (chunk_sender, chunks) = mpsc::channel(1);
+    // In a task of its own, so that the time limit also holds for a caller who stops reading.
+    tokio::spawn(attend(child, body, head_sender, chunk_sender, call.over));
+    let Ok(head) = head.await else {
+        // The caller hung up, the time is up, or the forge is over.
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
-    let mut transfer = Transfer {
-        child,
-        stdout: BufReader::with_capacity(CHUNK_BYTES, stdout),
-        deadline,
-        // Git may answer before it has read everything, so both directions run at once.
-        _request: AbortOnDrop(tokio::spawn(pump(body, stdin))),
-        stderr: tokio::spawn(complaints(stderr)),
-    };
-    let head = match timeout_at(deadline, read_head(&mut transfer.stdout)).await {
-        Ok(Ok(head)) => head,
-        Ok(Err(error)) => return Err(failed(&transfer.last_words(&error.to_string()).await)),
-        Err(_) => {
-            return Err(Error::GitTimedOut {
-                command: "http-backend".to_owned(),
-                limit: TRANSFER_LIMIT,
-            });
-        }
-    };
-    let mut response = Response::new(Body::from_stream(transfer.into_stream()));
+    let head = head?;
+    let chunks = stream::unfold(chunks, async |mut chunks| {
+        Some((chunks.recv().await?, chunks))
+    });
+    let mut response = Response::new(Body::from_stream(chunks));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     Ok(response)
 }
 
-fn failed(reason: &str) -> Error {
-    Error::GitFailed {
-        command: "http-backend".to_owned(),
-        reason: reason.to_owned(),
-    }
-}
+type HeadSender = oneshot::Sender<Result<Head, Error>>;
+type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 
-/// A child at work. Dropping it, as happens when the caller hangs up, kills the child, and the
-/// closed pipes end what that had started.
-struct Transfer {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    deadline: Instant,
-    _request: AbortOnDrop,
-    stderr: JoinHandle<String>,
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Transfer {
-    fn into_stream(self) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
-        stream::unfold(Some(self), async |transfer| {
-            let mut transfer = transfer?;
-            match timeout_at(transfer.deadline, transfer.next_chunk()).await {
-                Ok(Ok(Some(chunk))) => Some((Ok(chunk), Some(transfer))),
-                Ok(Ok(None)) => None,
-                Ok(Err(error)) => Some((Err(error), None)),
-                Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
-            }
-        })
-    }
-
-    /// The next part of the answer. The last one is followed by the child's end, so that a caller
-    /// who has the whole answer finds everything on disk.
-    async fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        let chunk = Bytes::copy_from_slice(self.stdout.fill_buf().await?);
-        if !chunk.is_empty() {
-            self.stdout.consume(chunk.len());
-            return Ok(Some(chunk));
+/// Ends the child when it is done, when its time is up, when the caller hung up, or with the forge.
+///
+/// Only the child itself is killed; what it started ends by its pipes being closed.
+async fn attend(
+    mut child: Child,
+    body: Body,
+    head: HeadSender,
+    chunks: ChunkSender,
+    mut over: watch::Receiver<()>,
+) {
+    let result = tokio::select! {
+        result = timeout(TRANSFER_LIMIT, transfer(&mut child, body, head, &chunks)) => {
+            result.unwrap_or_else(|_| {
+                let limit_secs = TRANSFER_LIMIT.as_secs();
+                tracing::warn!(limit_secs, "git http-backend was stopped after {limit_secs} s");
+                Err(io::ErrorKind::TimedOut.into())
+            })
         }
-        let status = self.child.wait().await?;
-        if !status.success() {
-            let words = self.last_words("no reason given").await;
-            // Refusing a bad request is git's ordinary work, and the caller was told.
-            tracing::debug!(reason = %words, "git http-backend ended with {status}");
-        }
-        Ok(None)
+        () = chunks.closed() => return,
+        _ = over.changed() => return,
+    };
+    drop(child);
+    if let Err(error) = result {
+        // Whoever has half the answer must not take it for the whole.
+        let _ = chunks.send(Err(error)).await;
     }
+}
 
-    async fn last_words(&mut self, otherwise: &str) -> String {
-        match timeout_at(self.deadline, &mut self.stderr).await {
-            Ok(Ok(words)) if !words.trim().is_empty() => words.trim().to_owned(),
-            _ => otherwise.to_owned(),
+/// Moves the request to git and the answer back, both at once: git may answer before it has read
+/// everything. The answer ends after the child, so that whoever has it finds everything on disk.
+async fn transfer(
+    child: &mut Child,
+    body: Body,
+    head: HeadSender,
+    chunks: &ChunkSender,
+) -> io::Result<()> {
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    let mut head = Some(head);
+    let talk = async { tokio::join!(answer(stdout, &mut head, chunks), complaints(stderr)) };
+    let ask = async {
+        match pump(body, stdin).await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        }
+    };
+    let (answered, complaints) = tokio::select! {
+        talked = talk => talked,
+        // `http-backend` waits for the promised length for ever, and at full speed, when its input
+        // ends before (git 2.47): it has to be killed.
+        error = ask => return Err(error),
+    };
+    if let (Err(error), Some(head)) = (&answered, head) {
+        let reason = if complaints.is_empty() {
+            error.to_string()
+        } else {
+            complaints.clone()
+        };
+        let _ = head.send(Err(Error::GitFailed {
+            command: "http-backend".to_owned(),
+            reason,
+        }));
+    }
+    answered?;
+    let status = child.wait().await?;
+    if !status.success() {
+        // Refusing a bad request is git's ordinary work, and the caller was told.
+        tracing::debug!(reason = complaints, "git http-backend ended with {status}");
+    }
+    Ok(())
+}
+
+/// Passes the answer on: first the head, then the rest.
+async fn answer(
+    stdout: ChildStdout,
+    head: &mut Option<HeadSender>,
+    chunks: &ChunkSender,
+) -> io::Result<()> {
+    let mut stdout = BufReader::with_capacity(CHUNK_BYTES, stdout);
+    let read = read_head(&mut stdout).await?;
+    if let Some(head) = head.take() {
+        // A caller who hung up is noticed below.
+        let _ = head.send(Ok(read));
+    }
+    loop {
+        let chunk = Bytes::copy_from_slice(stdout.fill_buf().await?);
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        stdout.consume(chunk.len());
+        if chunks.send(Ok(chunk)).await.is_err() {
+            return Ok(());
         }
     }
 }
 
-async fn pump(body: Body, mut stdin: ChildStdin) {
+/// Passes the request on; fails when it broke off.
+async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     let mut chunks = body.into_data_stream();
-    // Either side may hang up; the closed pipe tells git, and the answer tells the caller.
-    while let Some(Ok(chunk)) = chunks.next().await {
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(io::Error::other)?;
         if stdin.write_all(&chunk).await.is_err() {
-            return;
+            // Git has read enough, and says in its answer why.
+            return Ok(());
         }
     }
+    Ok(())
 }
 
 async fn complaints(stderr: ChildStderr) -> String {
     let mut read = Vec::new();
     let _ = stderr.take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
-    String::from_utf8_lossy(&read).into_owned()
+    String::from_utf8_lossy(&read).trim().to_owned()
 }
 
 struct Head {

@@ -94,7 +94,7 @@ async fn serve(
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    let Credentials::Of(user) = shared.users.from_basic(headers) else {
+    let Credentials::Of(user) = shared.users.by_basic(headers) else {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Demo forge\"")];
         return (
             StatusCode::UNAUTHORIZED,
@@ -113,6 +113,7 @@ async fn serve(
         repository: format!("/{}.git", entry.full_name()),
         user: &user.login,
         headers,
+        over: shared.over.clone(),
     };
     http_backend::serve(&shared.git, call, body)
         .await

@@ -47,7 +47,7 @@ impl Users {
     }
 
     /// As git sends it: any user name, the password is the token.
-    pub(crate) fn from_basic(&self, headers: &HeaderMap) -> Credentials<'_> {
+    pub(crate) fn by_basic(&self, headers: &HeaderMap) -> Credentials<'_> {
         self.identify(headers, |scheme, value| {
             if !scheme.eq_ignore_ascii_case("basic") {
                 return None;
@@ -60,7 +60,7 @@ impl Users {
     }
 
     /// As REST clients send it: `Bearer TOKEN` or `token TOKEN`.
-    pub(crate) fn from_bearer(&self, headers: &HeaderMap) -> Credentials<'_> {
+    pub(crate) fn by_bearer(&self, headers: &HeaderMap) -> Credentials<'_> {
         self.identify(headers, |scheme, value| {
             let fits = ["bearer", "token"]
                 .iter()

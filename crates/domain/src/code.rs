@@ -118,9 +118,24 @@ mod tests {
 
     #[test]
     fn every_row_is_a_short_sentence_with_something_to_do() {
-        check(Reason::samples().iter().map(|r| (r.code(), r.sentence(), r.help())).collect());
-        check(Wait::samples().iter().map(|r| (r.code(), r.sentence(), r.help())).collect());
-        check(Failure::samples().iter().map(|r| (r.code(), r.sentence(), r.help())).collect());
+        check(
+            Reason::samples()
+                .iter()
+                .map(|r| (r.code(), r.sentence(), r.help()))
+                .collect(),
+        );
+        check(
+            Wait::samples()
+                .iter()
+                .map(|r| (r.code(), r.sentence(), r.help()))
+                .collect(),
+        );
+        check(
+            Failure::samples()
+                .iter()
+                .map(|r| (r.code(), r.sentence(), r.help()))
+                .collect(),
+        );
     }
 
     #[test]

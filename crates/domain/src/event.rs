@@ -1,5 +1,6 @@
 //! What ticket tools and the board tell us, freed of its wire format.
 
+use crate::delivery::Source;
 use crate::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use crate::ticket::Entry;
 use crate::time::Timestamp;
@@ -9,6 +10,8 @@ use std::collections::BTreeSet;
 /// A ticket was created, changed or moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketEvent {
+    /// Who tells it.
+    pub source: Source,
     /// Whose.
     pub project: ProjectId,
     /// What the sender calls this event; the same id is the same event.
@@ -30,7 +33,10 @@ pub struct TicketEvent {
 impl TicketEvent {
     /// The entry this event is, if it is one.
     pub fn entry(&self) -> Entry {
-        Entry { at: self.occurred_at, event: self.event.clone() }
+        Entry {
+            at: self.occurred_at,
+            event: self.event.clone(),
+        }
     }
 }
 
@@ -52,6 +58,10 @@ pub struct TicketText {
 impl TicketText {
     /// The labels that a runner must have.
     pub fn runner_labels(&self) -> BTreeSet<String> {
-        self.labels.iter().filter_map(|label| label.strip_prefix("runner:")).map(str::to_owned).collect()
+        self.labels
+            .iter()
+            .filter_map(|label| label.strip_prefix("runner:"))
+            .map(str::to_owned)
+            .collect()
     }
 }

@@ -4,6 +4,7 @@
 //! transaction that finds the facts stale reloads them and asks again, it never names a reason itself.
 
 use crate::decision::Reason;
+use crate::delivery::Source;
 use crate::event::TicketEvent;
 use crate::facts::{Facts, Recorded, RepositoryFact};
 use crate::id::JobId;
@@ -63,6 +64,58 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     Decision { reason, follow }
 }
 
+/// Decides an entry that happened while a job was active, now that the job has ended. The guards up to
+/// `status_unchanged` passed when it happened; the rest is asked again.
+pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
+    let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
+    match later
+        .map(|(_, guard)| guard(event, facts))
+        .find(Option::is_some)
+        .flatten()
+    {
+        Some(reason) => Decision {
+            reason,
+            follow: Follow::Snapshot,
+        },
+        None => Decision {
+            reason: Reason::Accepted {
+                job: JobId::of_entry(&event.project, &event.key, &event.entry()),
+            },
+            follow: Follow::Trigger,
+        },
+    }
+}
+
+/// Decides a person's request for a job for a ticket. Status and auto-create don't matter to it.
+pub fn decide_request(
+    project: &crate::project::Project,
+    ticket: &crate::ticket::Ticket,
+    facts: &RepositoryFact,
+) -> Option<Reason> {
+    if let Some(job) = &ticket.active_job {
+        return Some(Reason::JobActive {
+            ticket: ticket.key.clone(),
+            job: job.clone(),
+        });
+    }
+    if let Some(who) = &project.settings.held_by {
+        return Some(Reason::ProjectHeld {
+            project: project.id.clone(),
+            who: who.clone(),
+        });
+    }
+    match facts {
+        RepositoryFact::Unnamed => Some(Reason::TicketWithoutRepository {
+            ticket: ticket.key.clone(),
+        }),
+        RepositoryFact::NotConnected(repo) => Some(Reason::RepositoryNotIntegrated {
+            repo: repo.clone(),
+            project: project.id.clone(),
+        }),
+        RepositoryFact::Connected(_) => None,
+    }
+}
+
 /// The facts as the ledger keeps them.
 pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
     let settings = facts.project.as_ref().map(|project| &project.settings);
@@ -74,7 +127,10 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
         status: event.status.clone(),
         previous_status: event.previous_status.clone(),
         status_before: status_before(event, facts).map(str::to_owned),
-        seen: facts.ticket.as_ref().map(|ticket| (ticket.seen_at, ticket.seen_event.clone())),
+        seen: facts
+            .ticket
+            .as_ref()
+            .map(|ticket| (ticket.seen_at, ticket.seen_event.clone())),
         active_job: facts.ticket.as_ref().and_then(|ticket| ticket.active_job.clone()),
         trigger: settings.map(|settings| settings.statuses.trigger.clone()),
         auto_create: settings.map(|settings| settings.auto_create),
@@ -98,27 +154,44 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
 }
 
 fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    facts.project.is_none().then(|| Reason::UnknownProject { project: event.project.clone() })
+    facts.project.is_none().then(|| Reason::UnknownProject {
+        project: event.project.clone(),
+    })
 }
 
 /// This event already has its job or its lasting answer. Before every guard, or a redelivery would meet
 /// its own job as `job_active`.
 fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let first = facts.first.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
+    let first = facts
+        .first
+        .as_ref()
+        .filter(|first| first.reason.is_final())
+        .map(|first| first.reason.code());
     let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
-    first.or(entered.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
+    first
+        .or(entered.then_some("accepted"))
+        .map(|first| Reason::Repeat { first: first.into() })
 }
 
 /// Older than what is known. Equal is not stale: some tools tell whole seconds only, then arrival decides.
 fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
-    (event.occurred_at < ticket.seen_at)
-        .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })
+    (event.occurred_at < ticket.seen_at).then(|| Reason::StaleEvent {
+        ticket: event.key.clone(),
+        time: ticket.seen_at,
+    })
 }
 
 /// Our own write-back coming home: by our account, or the first event after it that tells its status.
+/// The built-in board has no such echo: writing back and showing are one there.
 fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let ours = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
+    if event.source == Source::Board {
+        return None;
+    }
+    let ours = facts
+        .project
+        .as_ref()
+        .and_then(|project| project.settings.tool_account.as_ref());
     let by_us = ours.is_some() && event.actor.as_ref() == ours;
     let told = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
     (by_us || told).then_some(Reason::Echo {})
@@ -126,42 +199,56 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 
 fn not_trigger_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let trigger = &facts.project.as_ref()?.settings.statuses.trigger;
-    (event.status != *trigger)
-        .then(|| Reason::NotTriggerStatus { status: event.status.clone(), trigger: trigger.clone() })
+    (event.status != *trigger).then(|| Reason::NotTriggerStatus {
+        status: event.status.clone(),
+        trigger: trigger.clone(),
+    })
 }
 
 /// Only entering the trigger status counts; an edit of a ticket that sits in it starts nothing.
 fn status_unchanged(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    (status_before(event, facts) == Some(event.status.as_str()))
-        .then(|| Reason::StatusUnchanged { ticket: event.key.clone(), status: event.status.clone() })
+    (status_before(event, facts) == Some(event.status.as_str())).then(|| Reason::StatusUnchanged {
+        ticket: event.key.clone(),
+        status: event.status.clone(),
+    })
 }
 
 fn auto_create_off(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let on = facts.project.as_ref()?.settings.auto_create;
-    (!on).then(|| Reason::AutoCreateOff { project: event.project.clone() })
+    (!on).then(|| Reason::AutoCreateOff {
+        project: event.project.clone(),
+    })
 }
 
 /// A ticket has at most one job that has not ended.
 fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let job = facts.ticket.as_ref()?.active_job.clone()?;
-    Some(Reason::JobActive { ticket: event.key.clone(), job })
+    Some(Reason::JobActive {
+        ticket: event.key.clone(),
+        job,
+    })
 }
 
 fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let who = facts.project.as_ref()?.settings.held_by.clone()?;
-    Some(Reason::ProjectHeld { project: event.project.clone(), who })
+    Some(Reason::ProjectHeld {
+        project: event.project.clone(),
+        who,
+    })
 }
 
 fn ticket_without_repository(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    matches!(facts.repository, RepositoryFact::Unnamed)
-        .then(|| Reason::TicketWithoutRepository { ticket: event.key.clone() })
+    matches!(facts.repository, RepositoryFact::Unnamed).then(|| Reason::TicketWithoutRepository {
+        ticket: event.key.clone(),
+    })
 }
 
 fn repository_not_integrated(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     match &facts.repository {
-        RepositoryFact::NotConnected(repo) => {
-            Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: event.project.clone() })
-        }
+        RepositoryFact::NotConnected(repo) => Some(Reason::RepositoryNotIntegrated {
+            repo: repo.clone(),
+            project: event.project.clone(),
+        }),
         _ => None,
     }
 }

@@ -25,3 +25,4 @@ pub mod text;
 pub mod ticket;
 pub mod time;
 pub mod wait;
+pub mod why;

@@ -67,7 +67,11 @@ pub struct Statuses {
 
 impl Default for Statuses {
     fn default() -> Self {
-        Self { todo: "Todo".into(), trigger: "AI Processing".into(), completion: "In Review".into() }
+        Self {
+            todo: "Todo".into(),
+            trigger: "AI Processing".into(),
+            completion: "In Review".into(),
+        }
     }
 }
 
@@ -95,7 +99,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2 }
+        Self {
+            wall_secs: 3_600,
+            stall_secs: 900,
+            requeues: 2,
+        }
     }
 }
 
@@ -193,8 +201,14 @@ impl Settings {
     /// would make every write-back start the next job, for ever.
     pub fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault| Err(SettingFault { pointer, fault });
-        let named = |status: &str| !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control);
-        let Statuses { todo, trigger, completion } = &self.statuses;
+        let named = |status: &str| {
+            !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control)
+        };
+        let Statuses {
+            todo,
+            trigger,
+            completion,
+        } = &self.statuses;
         if !named(todo) {
             return fault("/statuses/todo", "a status is 1 to 64 printable characters");
         }
@@ -205,10 +219,16 @@ impl Settings {
             return fault("/statuses/completion", "a status is 1 to 64 printable characters");
         }
         if todo == trigger {
-            return fault("/statuses/todo", "it is the trigger status; a failed job would start the next one for ever");
+            return fault(
+                "/statuses/todo",
+                "it is the trigger status; a failed job would start the next one for ever",
+            );
         }
         if completion == trigger {
-            return fault("/statuses/completion", "it is the trigger status; a finished job would start the next one for ever");
+            return fault(
+                "/statuses/completion",
+                "it is the trigger status; a finished job would start the next one for ever",
+            );
         }
         if !(60..=86_400).contains(&self.limits.wall_secs) {
             return fault("/limits/wall_secs", "use 60 to 86400 seconds");

@@ -18,7 +18,12 @@ impl From<Duration> for Span {
 
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
-    let mut said: String = text.trim().chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut said: String = text
+        .trim()
+        .chars()
+        .take(most)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if text.trim().chars().count() > most {
         said.pop();
         said.push('…');
@@ -132,7 +137,14 @@ mod tests {
 
     #[test]
     fn spans_use_the_unit_people_would() {
-        for (seconds, said) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (200_000, "2 days")] {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_199, "119 min"),
+            (7_200, "2 h"),
+            (200_000, "2 days"),
+        ] {
             assert_eq!(Span(seconds).say(), said);
         }
     }

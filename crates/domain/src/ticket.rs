@@ -152,7 +152,13 @@ pub enum Settling {
 
 impl Ticket {
     /// A ticket seen for the first time.
-    pub fn first_seen(project: ProjectId, key: TicketKey, status: String, seen_at: Timestamp, event: Option<EventId>) -> Self {
+    pub fn first_seen(
+        project: ProjectId,
+        key: TicketKey,
+        status: String,
+        seen_at: Timestamp,
+        event: Option<EventId>,
+    ) -> Self {
         Self {
             project,
             key,
@@ -188,7 +194,11 @@ impl Ticket {
             self.pull_request = pull_request;
         }
         if status.is_some() || badge != self.wanted.badge || link_changes {
-            self.wanted = Wanted { version: self.wanted.version + 1, status, badge };
+            self.wanted = Wanted {
+                version: self.wanted.version + 1,
+                status,
+                badge,
+            };
         }
     }
 
@@ -199,7 +209,10 @@ impl Ticket {
         }
         match (&self.active_job, &self.again) {
             (None, Some(entry)) if self.status == settings.statuses.trigger => Settling::Enter(entry.clone()),
-            (None, Some(_)) => Settling::Forget(Box::new(Self { again: None, ..self.clone() })),
+            (None, Some(_)) => Settling::Forget(Box::new(Self {
+                again: None,
+                ..self.clone()
+            })),
             _ => Settling::Nothing,
         }
     }
@@ -217,7 +230,10 @@ impl Ticket {
                 ticket.written = Some(to.clone());
             }
         }
-        ticket.shown = Shown { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
+        ticket.shown = Shown {
+            badge: self.wanted.badge,
+            pull_request: self.pull_request.clone(),
+        };
         ticket.synced_version = self.wanted.version;
         ticket.tries = 0;
         ticket.not_before = None;

@@ -32,7 +32,11 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime)?;
         let millis = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
-        if (0..=MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(NotATime) }
+        if (0..=MAX_MILLIS).contains(&millis) {
+            Ok(Self(millis))
+        } else {
+            Err(NotATime)
+        }
     }
 
     /// The instant `by` later.
@@ -60,8 +64,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .map_err(|_| fmt::Error)?;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
         let (year, month, day) = at.to_calendar_date();
         let (hour, minute, second, milli) = at.to_hms_milli();
         write!(
@@ -114,7 +117,8 @@ pub mod rfc3339 {
         /// Reads the text, or null.
         pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
             let text = Option::<String>::deserialize(from)?;
-            text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom)).transpose()
+            text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom))
+                .transpose()
         }
     }
 }
@@ -134,7 +138,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_instant() {
-        for text in ["", "yesterday", "2026-11-20", "2026-13-20T00:00:00Z", "1969-12-31T23:59:59Z"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-11-20",
+            "2026-13-20T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+        ] {
             assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
         }
     }
@@ -144,6 +154,9 @@ mod tests {
         let end = Timestamp::from_millis(i64::MAX);
         assert_eq!(end.plus(Duration::MAX), end);
         assert_eq!(Timestamp::from_millis(5).minus(Duration::MAX).millis(), 0);
-        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_millis(5).since(Timestamp::from_millis(9)),
+            Duration::ZERO
+        );
     }
 }

@@ -74,7 +74,7 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::RateLimited { .. } => true,
             // 202: GitHub is still computing the answer.
-            Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
+            Self::Unexpected { status, .. } => matches!(status, 202 | 502 | 503 | 504),
             Self::Settings { .. }
             | Self::Denied { .. }
             | Self::Forbidden { .. }

@@ -89,8 +89,15 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
-        Ok(Self { base, bearer: bearer.to_owned(), client })
+            .map_err(|error| Error::Unreachable {
+                url: base.clone(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            base,
+            bearer: bearer.to_owned(),
+            client,
+        })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -114,7 +121,10 @@ impl Http {
         loop {
             tried += 1;
             let Some(this) = request.try_clone() else {
-                return Err(Error::Unreachable { url: self.base.clone(), reason: "the request can't be sent twice".into() });
+                return Err(Error::Unreachable {
+                    url: self.base.clone(),
+                    reason: "the request can't be sent twice".into(),
+                });
             };
             match once(this, &self.base).await {
                 Err(error) if error.is_transient() && tried < tries => {
@@ -137,9 +147,14 @@ async fn once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Resul
     let (status, url) = (answer.status(), answer.url().to_string());
     let body = answer.bytes().await.map_err(unreachable)?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
+        return serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
+            url,
+            reason: error.to_string(),
+        });
     }
-    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))))
+    Err(Error::Problem(Box::new(
+        serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)),
+    )))
 }
 
 /// An error answer that is not ours: a gateway's or a proxy's.

@@ -1,1 +1,37 @@
-//! pullyard-runner
+//! The runner: takes one job, lets an agent work on it in a worktree of its own, pushes what the agent
+//! made, opens the pull request, and tells the control plane how it ended.
+//!
+//! Deliberately not here: which job is run when, what an ending means for the ticket, and every call
+//! of a forge's REST API (crate `pullyard-forge`). It speaks to the control plane only over the wire.
+
+mod agent;
+mod args;
+mod attempt;
+mod commit;
+mod ecs;
+mod error;
+mod exit;
+mod finish;
+mod git;
+mod group;
+mod ids;
+mod job;
+mod options;
+mod orders;
+mod outbox;
+mod pull_request;
+mod push;
+mod reporter;
+mod retry;
+mod said;
+mod signals;
+mod start;
+mod stop;
+mod target;
+mod workspace;
+
+pub use args::RunJob;
+pub use error::Error;
+pub use exit::Exit;
+pub use job::run_job;
+pub use options::{Afterwards, Isolation, Options};

@@ -1,1 +1,85 @@
-//! pullyard-store
+//! The table: the only room that knows its keys, its conditions and its transactions.
+//!
+//! A write takes the state that the domain computed from what was read, and proves in its condition
+//! that what was read is still there (`rev`). It never decides anything: a refused condition is told as
+//! [`Write::Stale`], and the caller reads and decides again. There is no Scan.
+//!
+//! Every item that needs a next step carries its row of the `work` index, computed by the domain from
+//! the whole item in the same write ([`item`]).
+
+mod error;
+mod item;
+mod key;
+mod mark;
+mod schema;
+mod transaction;
+mod read {
+    mod event;
+    mod job;
+    mod ledger;
+    mod project;
+    mod runner;
+    mod ticket;
+    mod token;
+    mod work;
+
+    pub use event::StoredBatch;
+    pub use work::WorkKey;
+}
+mod write {
+    mod claim;
+    mod context;
+    mod end;
+    mod event;
+    mod job;
+    mod late;
+    mod ledger;
+    mod project;
+    mod register;
+    mod requeue;
+    mod snapshot;
+    mod ticket;
+    mod token;
+    mod trigger;
+
+    pub use end::Ended;
+    pub use event::Batch;
+    pub use register::Registered;
+    pub use snapshot::Snapshot;
+    pub use trigger::{Request, Trigger};
+}
+
+pub use error::Error;
+pub use item::token::{ApiToken, Scope};
+pub use read::{StoredBatch, WorkKey};
+pub use write::{Batch, Ended, Registered, Request, Snapshot, Trigger};
+
+use aws_sdk_dynamodb::Client;
+
+/// What became of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It is stored, by this call or by an earlier one whose answer was lost.
+    Applied,
+    /// What it was computed from has changed: read and decide again.
+    Stale,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+impl Store {
+    /// The table of this name, reached as `config` says; `endpoint` replaces AWS's own address.
+    pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, table: impl Into<String>) -> Self {
+        let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
+        builder.set_endpoint_url(endpoint.map(str::to_owned));
+        Self {
+            client: Client::from_conf(builder.build()),
+            table: table.into(),
+        }
+    }
+}

@@ -21,7 +21,7 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         parts: &mut Parts,
         shared: &Arc<Shared>,
     ) -> Result<Self, Self::Rejection> {
-        match shared.users.from_bearer(&parts.headers) {
+        match shared.users.by_bearer(&parts.headers) {
             Credentials::Of(user) => Ok(Self(Some(user.clone()))),
             Credentials::Missing => Ok(Self(None)),
             Credentials::Wrong => Err(Refusal::bad_credentials()),

@@ -106,13 +106,21 @@ impl DispatchFault {
 
     /// The fault to store after `last`: counted on when it is of the same kind.
     fn after(self, last: Option<&DispatchFault>) -> Self {
-        let times = 1 + last.filter(|last| std::mem::discriminant(*last) == std::mem::discriminant(&self)).map_or(0, Self::times);
+        let times = 1 + last
+            .filter(|last| std::mem::discriminant(*last) == std::mem::discriminant(&self))
+            .map_or(0, Self::times);
         match (self, last) {
             (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
             (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
             (Self::Throttled { .. }, _) => Self::Throttled { times },
-            (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::clipped(&reason, 120), times },
-            (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::clipped(&reason, 120), times },
+            (Self::Refused { reason, .. }, _) => Self::Refused {
+                reason: crate::text::clipped(&reason, 120),
+                times,
+            },
+            (Self::Died { reason, .. }, _) => Self::Died {
+                reason: crate::text::clipped(&reason, 120),
+                times,
+            },
             (Self::Silent { .. }, _) => Self::Silent { times },
         }
     }
@@ -197,7 +205,13 @@ impl Job {
 
     /// Start `number` of attempt `attempt` came to nothing: it is tried again later, or given up.
     /// No attempt is used up.
-    pub fn start_failed(&self, attempt: u32, number: u32, fault: DispatchFault, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn start_failed(
+        &self,
+        attempt: u32,
+        number: u32,
+        fault: DispatchFault,
+        now: Timestamp,
+    ) -> Result<Self, NotNow> {
         self.must_be_ready_on_fargate()?;
         if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
             return Err(NotNow::LeaseLost);
@@ -215,8 +229,10 @@ impl Job {
     pub fn never_started(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
         let enough = fault.gives_up_after().is_some_and(|most| fault.times() >= most);
-        (self.status == Status::Ready && enough)
-            .then(|| Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: fault.words() })
+        (self.status == Status::Ready && enough).then(|| Failure::TaskNeverStarted {
+            limit: START_WITHIN.into(),
+            reason: fault.words(),
+        })
     }
 
     /// Somebody takes it.
@@ -321,7 +337,11 @@ impl Job {
 
     /// The container of its runner died; its own finish may still be on its way.
     pub fn container_died(&self, task: &str, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
-        let Some(run) = self.run.as_ref().filter(|run| self.status.is_active() && run.task.as_deref() == Some(task)) else {
+        let Some(run) = self
+            .run
+            .as_ref()
+            .filter(|run| self.status.is_active() && run.task.as_deref() == Some(task))
+        else {
             return Err(NotNow::LeaseLost);
         };
         if run.died.is_some() {
@@ -329,7 +349,10 @@ impl Job {
         }
         let mut job = self.clone();
         if let Some(run) = &mut job.run {
-            run.died = Some(super::Died { at: now, failure: failure.clipped() });
+            run.died = Some(super::Died {
+                at: now,
+                failure: failure.clipped(),
+            });
         }
         Ok(job)
     }
@@ -347,13 +370,23 @@ impl Job {
         match (self.status, &self.failure) {
             (Status::Completed, _) => AttemptEnd::Completed {},
             (Status::Cancelled, _) => AttemptEnd::Cancelled {},
-            (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
-            (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
+            (_, Some(failure)) => AttemptEnd::Failed {
+                failure: failure.clone(),
+            },
+            (_, None) => AttemptEnd::Failed {
+                failure: Failure::Unknown {
+                    last_words: String::new(),
+                },
+            },
         }
     }
 
     fn must_be_ready_on_fargate(&self) -> Result<(), NotNow> {
-        if self.status == Status::Ready && self.place == Place::Fargate { Ok(()) } else { Err(NotNow::Status(self.status)) }
+        if self.status == Status::Ready && self.place == Place::Fargate {
+            Ok(())
+        } else {
+            Err(NotNow::Status(self.status))
+        }
     }
 
     /// Nobody but its runner touches a job that may be pushing.
@@ -374,7 +407,10 @@ impl Job {
             End::Failed(failure, result) => (Status::Failed, Some(failure.clipped()), result),
             End::Cancelled => (Status::Cancelled, None, None),
         };
-        job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
+        job.ended_by = Some(EndedBy {
+            attempt: self.attempt,
+            finish,
+        });
         job.ended_at = Some(now);
         job.push_until = None;
         job.tries = 0;

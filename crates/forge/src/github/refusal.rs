@@ -116,7 +116,7 @@ mod tests {
         );
         check(
             r#"{"message":"Validation Failed","errors":[{}]}"#,
-            "validation Failed".to_lowercase().as_str(),
+            "validation Failed",
         );
         check("<html>", "no reason given");
         check("[]", "no reason given");

@@ -2,8 +2,8 @@
 
 use super::{Error, Http, Repeat};
 use crate::attempt::{
-    Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest, StartRequest,
-    StatusAnswer, StatusRequest,
+    Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest,
+    StartRequest, StatusAnswer, StatusRequest,
 };
 use pullyard_domain::id::JobId;
 
@@ -16,14 +16,28 @@ pub struct AttemptClient {
 
 impl AttemptClient {
     /// Exchanges the task's bootstrap token for the assignment and its lease.
-    pub async fn start(base: &str, bootstrap: &str, job: &JobId, attempt: u32, request: &StartRequest) -> Result<Assignment, Error> {
+    pub async fn start(
+        base: &str,
+        bootstrap: &str,
+        job: &JobId,
+        attempt: u32,
+        request: &StartRequest,
+    ) -> Result<Assignment, Error> {
         let http = Http::new(base, bootstrap)?;
-        http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
+        http.post(
+            &format!("/v1/jobs/{job}/attempts/{attempt}/start"),
+            request,
+            Repeat::Safe,
+        )
+        .await
     }
 
     /// Speaks with the lease of an assignment.
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
-        Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
+        Ok(Self {
+            http: Http::new(base, lease)?,
+            path: format!("/v1/jobs/{job}/attempts/{attempt}"),
+        })
     }
 
     /// A phase begins.
@@ -47,6 +61,8 @@ impl AttemptClient {
     }
 
     async fn call<A: serde::de::DeserializeOwned>(&self, what: &str, body: &impl serde::Serialize) -> Result<A, Error> {
-        self.http.post(&format!("{}/{what}", self.path), body, Repeat::Safe).await
+        self.http
+            .post(&format!("{}/{what}", self.path), body, Repeat::Safe)
+            .await
     }
 }

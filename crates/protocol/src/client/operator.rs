@@ -22,7 +22,9 @@ pub struct Operator {
 impl Operator {
     /// `base` is the API's address without `/v1`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
-        Ok(Self { http: Http::new(base, token)? })
+        Ok(Self {
+            http: Http::new(base, token)?,
+        })
     }
 
     /// Connects a forge.
@@ -41,7 +43,12 @@ impl Operator {
     }
 
     /// Replaces a project's settings, if nobody else changed them since `revision`.
-    pub async fn set_settings(&self, project: &ProjectId, settings: &Settings, revision: u64) -> Result<Project, Error> {
+    pub async fn set_settings(
+        &self,
+        project: &ProjectId,
+        settings: &Settings,
+        revision: u64,
+    ) -> Result<Project, Error> {
         let request = self
             .http
             .request(Method::PUT, &format!("/v1/projects/{project}/settings"))
@@ -52,7 +59,9 @@ impl Operator {
 
     /// Connects a repository.
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
-        self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
+        self.http
+            .post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe)
+            .await
     }
 
     /// A ticket tool's call. Safe to repeat: the event's id is its key.
@@ -68,12 +77,26 @@ impl Operator {
     /// Puts a ticket in another column.
     pub async fn move_ticket(&self, project: &ProjectId, key: &TicketKey, status: &str) -> Result<TicketAnswer, Error> {
         let body = MoveTicket { status: status.into() };
-        self.http.post(&format!("{}/move?project={project}", ticket_path(key)), &body, Repeat::Never).await
+        self.http
+            .post(
+                &format!("{}/move?project={project}", ticket_path(key)),
+                &body,
+                Repeat::Never,
+            )
+            .await
     }
 
     /// Changes a ticket's text.
-    pub async fn edit_ticket(&self, project: &ProjectId, key: &TicketKey, edit: &EditTicket) -> Result<TicketAnswer, Error> {
-        let request = self.http.request(Method::PATCH, &format!("{}?project={project}", ticket_path(key))).json(edit);
+    pub async fn edit_ticket(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        edit: &EditTicket,
+    ) -> Result<TicketAnswer, Error> {
+        let request = self
+            .http
+            .request(Method::PATCH, &format!("{}?project={project}", ticket_path(key)))
+            .json(edit);
         self.http.send(request, Repeat::Never).await
     }
 
@@ -88,7 +111,16 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http
+            .send(
+                call,
+                if idempotency_key.is_some() {
+                    Repeat::Safe
+                } else {
+                    Repeat::Never
+                },
+            )
+            .await
     }
 
     /// A job.

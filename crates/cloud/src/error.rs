@@ -1,0 +1,37 @@
+//! How the services around the table can fail.
+
+use aws_sdk_sqs::error::DisplayErrorContext;
+use std::error::Error as StdError;
+
+/// Why a service did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The service could not be reached, or answered with an error of its own.
+    #[error("{operation}: {reason}")]
+    Unavailable {
+        /// What was tried; reads after "failed to".
+        operation: &'static str,
+        /// What the SDK says, causes included.
+        reason: String,
+    },
+    /// There is no secret of this name, or it is empty.
+    #[error("read the secret {name}: it does not exist or is empty")]
+    NoSecret {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Error {
+    /// Trying later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    pub(crate) fn unavailable(operation: &'static str, error: impl StdError) -> Self {
+        Self::Unavailable {
+            operation,
+            reason: DisplayErrorContext(error).to_string(),
+        }
+    }
+}

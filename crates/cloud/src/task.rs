@@ -1,0 +1,219 @@
+//! Fargate tasks: one per start of an attempt.
+
+use crate::Error;
+use aws_sdk_ecs::operation::run_task::RunTaskError;
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, ContainerOverride, KeyValuePair, LaunchType, NetworkConfiguration,
+    TaskOverride,
+};
+use pullyard_domain::id::JobId;
+
+/// Starts and stops tasks.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    client: aws_sdk_ecs::Client,
+    cluster: String,
+    definition: String,
+    container: String,
+    network: Option<Network>,
+}
+
+/// Where tasks stand in the network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Subnets.
+    pub subnets: Vec<String>,
+    /// Security groups.
+    pub security_groups: Vec<String>,
+    /// Tasks get a public address: for subnets without a NAT gateway.
+    pub public_ip: bool,
+}
+
+/// One start of an attempt. Asking for the same one again, with the same environment, starts nothing new.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// The job.
+    pub job: &'a JobId,
+    /// The attempt the task will claim.
+    pub attempt: u32,
+    /// The number of this start.
+    pub dispatch: u32,
+    /// The container's environment: ids and the bootstrap token, never a prompt or a lasting secret.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// What became of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// The task of this name has been asked for.
+    Task {
+        /// Its ARN.
+        arn: String,
+    },
+    /// AWS has no capacity now.
+    NoCapacity,
+    /// AWS slows our calls.
+    Throttled,
+    /// AWS refuses for a reason that won't pass by itself.
+    Refused {
+        /// In AWS's words.
+        reason: String,
+    },
+}
+
+impl Tasks {
+    /// Reached as `config` says; `endpoint` replaces AWS's own address.
+    pub fn new(
+        config: &aws_config::SdkConfig,
+        endpoint: Option<&str>,
+        cluster: impl Into<String>,
+        definition: impl Into<String>,
+        container: impl Into<String>,
+        network: Option<Network>,
+    ) -> Self {
+        let mut builder = aws_sdk_ecs::config::Builder::from(config);
+        builder.set_endpoint_url(endpoint.map(str::to_owned));
+        Self {
+            client: aws_sdk_ecs::Client::from_conf(builder.build()),
+            cluster: cluster.into(),
+            definition: definition.into(),
+            container: container.into(),
+            network,
+        }
+    }
+
+    /// Asks for a task.
+    ///
+    /// Idempotent: the client token is `{job}-{attempt}-{dispatch}` and the parameters are made from
+    /// nothing else, so a repeat returns the same task.
+    /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
+    pub async fn run(&self, start: &Start<'_>) -> Result<Started, Error> {
+        let mut container = ContainerOverride::builder().name(&self.container);
+        for (name, value) in &start.environment {
+            container = container.environment(KeyValuePair::builder().name(*name).value(value).build());
+        }
+        let mut call = self
+            .client
+            .run_task()
+            .cluster(&self.cluster)
+            .task_definition(&self.definition)
+            .launch_type(LaunchType::Fargate)
+            .count(1)
+            .client_token(format!("{}-{}-{}", start.job, start.attempt, start.dispatch))
+            .started_by(start.job.as_str())
+            .overrides(TaskOverride::builder().container_overrides(container.build()).build());
+        if let Some(network) = &self.network {
+            let public = if network.public_ip {
+                AssignPublicIp::Enabled
+            } else {
+                AssignPublicIp::Disabled
+            };
+            let vpc = AwsVpcConfiguration::builder()
+                .set_subnets(Some(network.subnets.clone()))
+                .set_security_groups(Some(network.security_groups.clone()))
+                .assign_public_ip(public)
+                .build()
+                .map_err(|error| Error::unavailable("describe the network of a task", error))?;
+            call = call.network_configuration(NetworkConfiguration::builder().awsvpc_configuration(vpc).build());
+        }
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return refused(error.as_service_error()).ok_or_else(|| Error::unavailable("start a task", error));
+            }
+        };
+        if let Some(arn) = answer.tasks().first().and_then(|task| task.task_arn()) {
+            return Ok(Started::Task { arn: arn.into() });
+        }
+        let reason = answer
+            .failures()
+            .first()
+            .and_then(|failure| failure.reason())
+            .unwrap_or("no reason given");
+        Ok(judged(reason))
+    }
+
+    /// The task that a start asked for, found by who started it when its name was lost.
+    pub async fn find(&self, job: &JobId) -> Result<Vec<String>, Error> {
+        let answer = self
+            .client
+            .list_tasks()
+            .cluster(&self.cluster)
+            .started_by(job.as_str())
+            .send()
+            .await
+            .map_err(|error| Error::unavailable("list tasks", error))?;
+        Ok(answer.task_arns.unwrap_or_default())
+    }
+
+    /// Stops a task. One that is gone already counts as stopped.
+    pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), Error> {
+        match self
+            .client
+            .stop_task()
+            .cluster(&self.cluster)
+            .task(arn)
+            .reason(reason)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_invalid_parameter_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(Error::unavailable("stop a task", error)),
+        }
+    }
+}
+
+/// What an answered error means for the start. None: it is not about the start.
+///
+/// Throttling comes in two forms, one of them as an `InvalidParameterException`. A conflict means that
+/// this very start was asked for with other parameters before; starting again would make two tasks, so
+/// it is refused and the next start has another number.
+fn refused(error: Option<&RunTaskError>) -> Option<Started> {
+    let error = error?;
+    let meta = aws_sdk_ecs::error::ProvideErrorMetadata::meta(error);
+    let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
+    match code {
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => Some(Started::Throttled),
+        "InvalidParameterException" if message.contains("Rate exceeded") => Some(Started::Throttled),
+        "ServerException" | "" => None,
+        _ => Some(judged(if message.is_empty() { code } else { message })),
+    }
+}
+
+fn judged(reason: &str) -> Started {
+    let capacity =
+        reason.starts_with("RESOURCE:") || reason.contains("Capacity is unavailable") || reason.contains("capacity");
+    if capacity {
+        Started::NoCapacity
+    } else {
+        Started::Refused { reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_is_told_from_refusals() {
+        for reason in [
+            "RESOURCE:MEMORY",
+            "Capacity is unavailable at this time. Please try again later.",
+        ] {
+            assert_eq!(judged(reason), Started::NoCapacity, "{reason}");
+        }
+        assert_eq!(
+            judged("TaskDefinition is inactive"),
+            Started::Refused {
+                reason: "TaskDefinition is inactive".into()
+            }
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! A runner ends its attempt.
+
+use crate::context::Round;
+use crate::ending::{pull_request_of, write_end};
+use crate::{Context, Error};
+use pullyard_domain::id::FinishId;
+use pullyard_domain::job::{End, Fence, Job, NotNow, Status};
+use pullyard_store::Write;
+
+/// What a runner says at the end.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// Chosen by the runner, so that a repeat gets the same answer.
+    pub id: FinishId,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Ends an attempt and its job.
+///
+/// Idempotent: by the finish's id.
+/// Errors: `LeaseLost` when the attempt does not hold the job any more. A result that comes too late is
+/// kept and its pull request linked all the same (`recorded`), because it exists: without the link every
+/// later review of it would be refused.
+pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Status, Error> {
+    ctx.rounds(fence.job.as_str(), async || {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(&fence.job).await? else {
+            return Err(Error::LeaseLost { recorded: false });
+        };
+        let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
+            Ok(ended) => ended,
+            Err(NotNow::Already) => return Ok(Round::Done(job.status)),
+            Err(NotNow::LeaseLost) => {
+                return Err(Error::LeaseLost {
+                    recorded: keep_late_result(ctx, &job, fence, &finish.end).await?,
+                });
+            }
+            Err(refusal) => return Err(Error::refused(refusal, now)),
+        };
+        Ok(match write_end(ctx, &job, &ended, now).await? {
+            Write::Applied => Round::Done(ended.status),
+            Write::Stale => Round::Again,
+        })
+    })
+    .await
+}
+
+async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {
+    let (End::Completed(result) | End::Failed(_, Some(result))) = end else {
+        return Ok(false);
+    };
+    let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
+    let with_result = Job {
+        result: Some(result.clone()),
+        ..job.clone()
+    };
+    if let Some(pull_request) = pull_request_of(ctx, &with_result).await? {
+        ctx.store.link_if_unlinked(&pull_request).await?;
+    }
+    tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "a result came after its attempt was taken away");
+    Ok(noted)
+}

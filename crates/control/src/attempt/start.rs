@@ -1,0 +1,79 @@
+//! A task claims its attempt and gets to know what to do.
+
+use crate::context::Round;
+use crate::proof::Bootstrap;
+use crate::{Context, Error};
+use pullyard_domain::id::{ClaimId, InstanceId};
+use pullyard_domain::job::{Claim, Fence, Job, NotNow};
+use pullyard_domain::project::Integration;
+use pullyard_domain::prompt;
+use pullyard_store::Write;
+
+/// What an attempt gets to know.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// The job as claimed.
+    pub job: Job,
+    /// Its frozen context.
+    pub context: prompt::Context,
+    /// The forge it works with.
+    pub integration: Integration,
+    /// Credential of every further call.
+    pub lease: String,
+}
+
+/// Claims an attempt for a task.
+///
+/// Idempotent: by `claim`; repeating it returns the same assignment and lease.
+/// Errors: `LeaseLost` when another task was quicker, `WrongStatus`, `Unwanted`.
+pub async fn start(
+    ctx: &Context,
+    bootstrap: &Bootstrap,
+    claim: ClaimId,
+    instance: InstanceId,
+    task: Option<String>,
+) -> Result<Assignment, Error> {
+    let claim = Claim {
+        attempt: bootstrap.attempt,
+        claim,
+        instance,
+        runner: None,
+        task,
+    };
+    let job = ctx
+        .rounds(bootstrap.job.as_str(), async || {
+            let now = ctx.clock.now();
+            let Some(job) = ctx.store.job(&bootstrap.job).await? else {
+                return Err(Error::NotFound {
+                    what: "job",
+                    name: bootstrap.job.to_string(),
+                });
+            };
+            match job.claimed(&claim, now) {
+                Ok(next) => Ok(match ctx.store.claim(&next).await? {
+                    Write::Applied => Round::Done(next),
+                    Write::Stale => Round::Again,
+                }),
+                Err(NotNow::Already) => Ok(Round::Done(job)),
+                Err(refusal) => Err(Error::refused(refusal, now)),
+            }
+        })
+        .await?;
+    tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
+    let (context, integration) = tokio::try_join!(
+        ctx.store.context(&job.id, &job.context),
+        ctx.store.integration(&job.integration)
+    )?;
+    let fence = Fence {
+        job: job.id.clone(),
+        attempt: job.attempt,
+        claim: claim.claim,
+    };
+    Ok(Assignment {
+        context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
+        integration: integration
+            .ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?,
+        lease: ctx.keys().await?.lease(&fence)?,
+        job,
+    })
+}

@@ -1,0 +1,157 @@
+//! The built-in board: its tickets are the table's own, so what people do there are ticket events.
+
+use crate::context::Round;
+use crate::facts::facts_of;
+use crate::move_ticket::{Answer, apply, move_ticket};
+use crate::{Context, Error};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::guard::{self, Decision, Follow};
+use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::Write;
+use std::collections::BTreeSet;
+
+/// A ticket to write on the board.
+#[derive(Clone, Debug)]
+pub struct NewTicket {
+    /// Whose.
+    pub project: ProjectId,
+    /// Its key.
+    pub key: TicketKey,
+    /// What it says.
+    pub text: TicketText,
+    /// Its column; the project's todo status when none.
+    pub status: Option<String>,
+    /// Who writes it.
+    pub actor: String,
+}
+
+/// What is changed on a ticket; what is none stays.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// One line.
+    pub title: Option<String>,
+    /// Usually Markdown.
+    pub description: Option<String>,
+    /// Its labels.
+    pub labels: Option<BTreeSet<String>>,
+    /// The repository it is about.
+    pub repository: Option<RepositoryName>,
+}
+
+/// Writes a ticket on the board. Written into the trigger status, it enters it.
+///
+/// Errors: `NotFound` without its project; `Taken` when there is a ticket of that key.
+pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
+    let Some(project) = ctx.store.project(&new.project).await? else {
+        return Err(Error::NotFound {
+            what: "project",
+            name: new.project.to_string(),
+        });
+    };
+    let now = ctx.clock.now();
+    let todo = project.settings.statuses.todo;
+    let fresh = Ticket::first_seen(new.project.clone(), new.key.clone(), todo.clone(), now, None);
+    if ctx.store.update_ticket(&fresh).await? == Write::Stale {
+        return Err(Error::Taken {
+            what: "ticket",
+            name: new.key.to_string(),
+        });
+    }
+    let status = new.status.unwrap_or(todo);
+    let event = event(ctx, new.project, new.key, status, Some(new.text), new.actor);
+    move_ticket(ctx, &event).await
+}
+
+/// Puts a ticket in another column.
+///
+/// Errors: `NotFound` when there is no such ticket.
+pub async fn put_ticket(
+    ctx: &Context,
+    project: &ProjectId,
+    key: &TicketKey,
+    status: String,
+    actor: String,
+) -> Result<Answer, Error> {
+    existing(ctx, project, key).await?;
+    move_ticket(ctx, &event(ctx, project.clone(), key.clone(), status, None, actor)).await
+}
+
+/// Changes a ticket's text. Its status stays what it is, even if somebody moves it at this moment, so
+/// that an edit never starts a job.
+///
+/// Errors: `NotFound` when there is no such ticket.
+pub async fn edit_ticket(
+    ctx: &Context,
+    project: &ProjectId,
+    key: &TicketKey,
+    edit: Edit,
+    actor: String,
+) -> Result<Answer, Error> {
+    let ticket = existing(ctx, project, key).await?;
+    let mut text = ctx.store.ticket_text(project, key).await?.unwrap_or_default();
+    text.title = edit.title.unwrap_or(text.title);
+    text.description = edit.description.unwrap_or(text.description);
+    text.labels = edit.labels.unwrap_or(text.labels);
+    text.repository = edit.repository.or(text.repository);
+    let mut event = event(ctx, project.clone(), key.clone(), ticket.status, Some(text), actor);
+    ctx.store.store_text(&event).await?;
+    ctx.rounds(key.as_str(), async || {
+        event.status = existing(ctx, project, key).await?.status;
+        let (facts, text) = facts_of(ctx, &event).await?;
+        let decision = guard::decide(&event, &facts);
+        if decision.follow == Follow::Trigger {
+            // It was moved between the two reads; an edit never starts a job.
+            return Ok(Round::Again);
+        }
+        // Nothing but the ledger: status and text stand already.
+        apply(
+            ctx,
+            &event,
+            &facts,
+            &text,
+            Decision {
+                follow: Follow::Nothing,
+                ..decision
+            },
+        )
+        .await
+    })
+    .await
+}
+
+async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
+    let found = ctx.store.ticket(project, key).await?;
+    found.ok_or_else(|| Error::NotFound {
+        what: "ticket",
+        name: key.to_string(),
+    })
+}
+
+fn event(
+    ctx: &Context,
+    project: ProjectId,
+    key: TicketKey,
+    status: String,
+    text: Option<TicketText>,
+    actor: String,
+) -> TicketEvent {
+    TicketEvent {
+        source: Source::Board,
+        project,
+        event: new_event_id(),
+        occurred_at: ctx.clock.now(),
+        actor: Some(actor),
+        previous_status: None,
+        key,
+        status,
+        text,
+    }
+}
+
+/// The board's own events have no sender that would name them.
+fn new_event_id() -> EventId {
+    let id = format!("board-{}", ulid::Ulid::generate().to_string().to_lowercase());
+    EventId::new(id).unwrap_or_else(|_| unreachable!("letters, digits and a dash"))
+}

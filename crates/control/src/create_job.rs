@@ -1,0 +1,212 @@
+//! A person or program asks for a job: for a ticket, from a prompt, or both.
+
+use crate::context::Round;
+use crate::facts::repository_fact;
+use crate::move_ticket::Answer;
+use crate::trigger::{NewJob, make_job};
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::facts::RepositoryFact;
+use pullyard_domain::guard::decide_request;
+use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Request, Write};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// What is asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobRequest {
+    /// Whose.
+    pub project: ProjectId,
+    /// The ticket it is for.
+    pub ticket: Option<TicketKey>,
+    /// What to do, beside or instead of the ticket's text.
+    pub instructions: Option<String>,
+    /// Where.
+    pub repository: Option<RepositoryName>,
+    /// The branch to start from.
+    pub base: Option<String>,
+}
+
+/// Makes a job, unless a guard refuses it.
+///
+/// Idempotent: with a key, by caller and key: the same request again gets `repeat` and the first job.
+/// Errors: `NotFound` (project, ticket), `Invalid`, `KeyReused`, `Contended`.
+pub async fn create_job(
+    ctx: &Context,
+    request: &JobRequest,
+    caller: &str,
+    key: Option<EventId>,
+) -> Result<Answer, Error> {
+    let now = ctx.clock.now();
+    let request_key = key.map(|key| Request {
+        caller: caller.to_owned(),
+        key,
+        content: content_of(request),
+        at: now,
+    });
+    let job = match &request_key {
+        Some(request_key) => JobId::of_request(&request.project, caller, request_key.key.as_str()),
+        None => new_job_id(),
+    };
+    ctx.rounds(job.as_str(), async || {
+        if let Some(first) = repeat(ctx, request_key.as_ref(), now).await? {
+            return Ok(Round::Done(first));
+        }
+        attempt(ctx, request, caller, &job, request_key.as_ref()).await
+    })
+    .await
+}
+
+async fn attempt(
+    ctx: &Context,
+    request: &JobRequest,
+    caller: &str,
+    id: &JobId,
+    key: Option<&Request>,
+) -> Result<Round<Answer>, Error> {
+    let now = ctx.clock.now();
+    let Some(project) = ctx.store.project(&request.project).await? else {
+        return Err(Error::NotFound {
+            what: "project",
+            name: request.project.to_string(),
+        });
+    };
+    let ticket = match &request.ticket {
+        None => None,
+        Some(key) => {
+            let (ticket, text) = tokio::try_join!(
+                ctx.store.ticket(&project.id, key),
+                ctx.store.ticket_text(&project.id, key)
+            )?;
+            let ticket = ticket.ok_or_else(|| Error::NotFound {
+                what: "ticket",
+                name: key.to_string(),
+            })?;
+            Some((ticket, text.unwrap_or_default()))
+        }
+    };
+    let named = request
+        .repository
+        .as_ref()
+        .or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
+    let fact = repository_fact(ctx, &project, named).await?;
+    let refusal = match &ticket {
+        Some((ticket, _)) => decide_request(&project, ticket, &fact),
+        None => without_ticket(&project, &fact, request)?,
+    };
+    let reason = refusal.unwrap_or_else(|| Reason::Accepted { job: id.clone() });
+    let delivery = Delivery {
+        id: DeliveryId::of_request(id),
+        project: project.id.clone(),
+        source: Source::Person,
+        event: EventId::new(id.as_str()).map_err(|_| Error::Inconsistent("a job's id is no event id".into()))?,
+        ticket: request.ticket.clone(),
+        at: now,
+        reason: reason.clone(),
+        job: matches!(reason, Reason::Accepted { .. }).then(|| id.clone()),
+        facts: None,
+        seen: Vec::new(),
+    };
+    let written = match (&reason, fact) {
+        (Reason::Accepted { .. }, RepositoryFact::Connected(repository)) => {
+            make_job(
+                ctx,
+                NewJob {
+                    id: id.clone(),
+                    project: &project,
+                    repository: &repository,
+                    ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
+                    instructions: request.instructions.clone(),
+                    base: request.base.clone(),
+                    delivery: Some(&delivery),
+                    request: key,
+                    now,
+                },
+            )
+            .await?
+        }
+        _ => ctx.store.record(&delivery).await?,
+    };
+    Ok(match written {
+        Write::Stale => Round::Again,
+        Write::Applied => {
+            tracing::info!(project = %project.id, caller, decision.reason = reason.code(), delivery = %delivery.id, "a request for a job was decided");
+            let job = match &reason {
+                Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
+                _ => None,
+            };
+            Round::Done(Answer {
+                delivery: delivery.id,
+                reason,
+                job,
+            })
+        }
+    })
+}
+
+/// A job without a ticket needs a prompt and a repository; both are the caller's to name.
+fn without_ticket(
+    project: &pullyard_domain::project::Project,
+    fact: &RepositoryFact,
+    request: &JobRequest,
+) -> Result<Option<Reason>, Error> {
+    if request
+        .instructions
+        .as_ref()
+        .is_none_or(|words| words.trim().is_empty())
+    {
+        return Err(Error::Invalid {
+            pointer: "/prompt",
+            fault: "name a ticket, or say what to do".into(),
+        });
+    }
+    if let Some(who) = &project.settings.held_by {
+        return Ok(Some(Reason::ProjectHeld {
+            project: project.id.clone(),
+            who: who.clone(),
+        }));
+    }
+    match fact {
+        RepositoryFact::Unnamed => Err(Error::Invalid {
+            pointer: "/repository",
+            fault: "name one, or set a default in the project's settings".into(),
+        }),
+        RepositoryFact::NotConnected(repo) => Ok(Some(Reason::RepositoryNotIntegrated {
+            repo: repo.clone(),
+            project: project.id.clone(),
+        })),
+        RepositoryFact::Connected(_) => Ok(None),
+    }
+}
+
+async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<Option<Answer>, Error> {
+    let Some(key) = key else { return Ok(None) };
+    let Some((content, job)) = ctx.store.request(&key.caller, &key.key, now).await? else {
+        return Ok(None);
+    };
+    if content != key.content {
+        return Err(Error::KeyReused);
+    }
+    let reason = Reason::Repeat {
+        first: "accepted".into(),
+    };
+    Ok(Some(Answer {
+        delivery: DeliveryId::of_request(&job),
+        reason,
+        job: Some(job),
+    }))
+}
+
+/// What was asked, as a hash: the same key with other content is a mistake of the caller.
+fn content_of(request: &JobRequest) -> String {
+    let json = serde_json::to_vec(request).unwrap_or_default();
+    Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn new_job_id() -> JobId {
+    let id = format!("job_{}", ulid::Ulid::generate().to_string().to_lowercase());
+    JobId::new(id).unwrap_or_else(|_| unreachable!("the prefix and 26 letters and digits"))
+}

@@ -1,0 +1,173 @@
+//! Starting a task for a Ready job.
+
+use crate::context::Round;
+use crate::proof::Bootstrap;
+use crate::{Context, Error};
+use pullyard_cloud::{Start, Started};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Status};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::Write;
+
+/// What a wake-up of a job led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dispatched {
+    /// A task has been asked for.
+    Started,
+    /// AWS could not; it is tried again when due.
+    PutOff,
+    /// There was nothing to start.
+    Nothing,
+}
+
+/// Starts a task for a job, if it is Ready and none has been.
+///
+/// The start is written down before it is asked for, under a number that is part of ECS's client token:
+/// a crash between the two, a lost answer and a repeated wake-up all ask for the same task again.
+/// Idempotent: by that number.
+pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
+    let begun = ctx
+        .rounds(job.as_str(), async || {
+            let now = ctx.clock.now();
+            let Some(job) = ctx.store.job(job).await? else {
+                return Err(Error::NotFound {
+                    what: "job",
+                    name: job.to_string(),
+                });
+            };
+            let next = match begin(&job, now) {
+                Begin::Nothing => return Ok(Round::Done(None)),
+                Begin::Repeat => return Ok(Round::Done(Some(job))),
+                Begin::Write(next) => *next,
+            };
+            Ok(match ctx.store.update_job(&next).await? {
+                Write::Stale => Round::Again,
+                // A silent start was given up: the next one is due a little later.
+                Write::Applied if !next.dispatch.starting => Round::Done(None),
+                Write::Applied => Round::Done(Some(Job {
+                    rev: next.rev + 1,
+                    ..next
+                })),
+            })
+        })
+        .await?;
+    match begun {
+        None => Ok(Dispatched::Nothing),
+        Some(job) => ask(ctx, &job).await,
+    }
+}
+
+enum Begin {
+    /// Nothing is to be started now.
+    Nothing,
+    /// A start was written down; whether it was asked for is not known.
+    Repeat,
+    /// The next start, or the end of one that nobody heard of.
+    Write(Box<Job>),
+}
+
+fn begin(job: &Job, now: Timestamp) -> Begin {
+    if job.status != Status::Ready || job.place != Place::Fargate || job.never_started().is_some() {
+        return Begin::Nothing;
+    }
+    let due = job.dispatch.due <= now;
+    if job.dispatch.starting {
+        return match (due, &job.dispatch.task) {
+            (false, Some(_)) => Begin::Nothing,
+            (false, None) => Begin::Repeat,
+            (true, _) => {
+                let silent = DispatchFault::Silent { times: 1 };
+                job.start_failed(job.attempt + 1, job.dispatch.number, silent, now)
+                    .map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
+            }
+        };
+    }
+    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none();
+    if fresh || due {
+        job.dispatched(now)
+            .map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
+    } else {
+        Begin::Nothing
+    }
+}
+
+async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
+    let (attempt, number) = (job.attempt + 1, job.dispatch.number);
+    let bootstrap = Bootstrap {
+        job: job.id.clone(),
+        attempt,
+        dispatch: number,
+        // From stored values only, so that a repeat has the same parameters.
+        expires: job.dispatch.due.plus(START_WITHIN),
+    };
+    let token = ctx.keys().await?.bootstrap(&bootstrap)?;
+    let start = Start {
+        job: &job.id,
+        attempt,
+        dispatch: number,
+        environment: vec![
+            ("PULLYARD_API_URL", ctx.api_url.clone()),
+            ("PULLYARD_JOB", job.id.to_string()),
+            ("PULLYARD_ATTEMPT", attempt.to_string()),
+            ("PULLYARD_BOOTSTRAP", token),
+            ("PULLYARD_ISOLATION", ctx.task_isolation.clone()),
+        ],
+    };
+    let now = ctx.clock.now();
+    let started = ctx.tasks.run(&start).await?;
+    tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "a task was asked for");
+    let (fault, answer) = match started {
+        Started::Task { arn } => {
+            name(ctx, &job.id, attempt, number, &arn).await;
+            return Ok(Dispatched::Started);
+        }
+        Started::NoCapacity => (DispatchFault::Capacity { since: now, times: 1 }, Dispatched::PutOff),
+        Started::Throttled => (DispatchFault::Throttled { times: 1 }, Dispatched::PutOff),
+        Started::Refused { reason } => {
+            tracing::error!(job.id = %job.id, reason, "ECS refused to start a task");
+            (DispatchFault::Refused { reason, times: 1 }, Dispatched::PutOff)
+        }
+    };
+    put_off(ctx, &job.id, attempt, number, fault).await?;
+    Ok(answer)
+}
+
+/// Notes the task's name. Best effort: it makes a death before the claim known at once; without it the
+/// start is given up when it is due.
+async fn name(ctx: &Context, job: &JobId, attempt: u32, number: u32, arn: &str) {
+    let noted = ctx
+        .rounds(job.as_str(), async || {
+            let Some(job) = ctx.store.job(job).await? else {
+                return Ok(Round::Done(()));
+            };
+            match job.start_named(attempt, number, arn) {
+                Ok(next) if ctx.store.update_job(&next).await? == Write::Stale => Ok(Round::Again),
+                _ => Ok(Round::Done(())),
+            }
+        })
+        .await;
+    if let Err(error) = noted {
+        tracing::warn!(job.id = %job, error = %error, "the name of a task was not noted");
+    }
+}
+
+/// Puts a start off that came to nothing. No attempt is used up.
+pub(crate) async fn put_off(
+    ctx: &Context,
+    job: &JobId,
+    attempt: u32,
+    number: u32,
+    fault: DispatchFault,
+) -> Result<(), Error> {
+    ctx.rounds(job.as_str(), async || {
+        let Some(job) = ctx.store.job(job).await? else {
+            return Ok(Round::Done(()));
+        };
+        match job.start_failed(attempt, number, fault.clone(), ctx.clock.now()) {
+            Ok(next) if ctx.store.update_job(&next).await? == Write::Stale => Ok(Round::Again),
+            Ok(_) | Err(NotNow::LeaseLost | NotNow::Status(_)) => Ok(Round::Done(())),
+            Err(refusal) => Err(Error::refused(refusal, ctx.clock.now())),
+        }
+    })
+    .await
+}

@@ -1,0 +1,112 @@
+//! Writing the end of a job, whoever decided it, and putting one back.
+
+use crate::{Context, Error};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::{Attempt, AttemptEnd, Job};
+use pullyard_domain::outcome::ticket_after;
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Ended, Write};
+
+/// Writes an ended job: with its ticket, its attempt and its pull request, or not at all.
+pub(crate) async fn write_end(ctx: &Context, before: &Job, ended: &Job, now: Timestamp) -> Result<Write, Error> {
+    let attempt = attempt_of(before, ended.attempt_end(), now);
+    let ticket = match &ended.ticket {
+        None => None,
+        Some(key) => {
+            let ticket = ctx.store.ticket(&ended.project, key).await?;
+            let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&ended.id));
+            if ticket.is_none() {
+                // The invariant says that this ticket is locked by this job, unless the job was ended
+                // between our two reads; then its revision refuses the write.
+                tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ends is not locked by it");
+            }
+            ticket.map(|ticket| ticket_after(ended, &ticket))
+        }
+    };
+    let pull_request = pull_request_of(ctx, ended).await?;
+    let written = ctx
+        .store
+        .end(&Ended {
+            before,
+            job: ended,
+            attempt: attempt.as_ref(),
+            ticket: ticket.as_ref(),
+            pull_request: pull_request.as_ref(),
+        })
+        .await?;
+    if written == Write::Applied {
+        tracing::info!(
+            job.id = %ended.id,
+            attempt = ended.attempt,
+            status = ended.status.words(),
+            failure = ended.failure.as_ref().map(Failure::code),
+            "a job ended"
+        );
+        if let Some(ticket) = &ticket {
+            ctx.wake_ticket(&ticket.project, &ticket.key).await;
+        }
+    }
+    Ok(written)
+}
+
+/// Writes a job that goes back to Ready, and wakes it.
+pub(crate) async fn write_requeue(
+    ctx: &Context,
+    before: &Job,
+    job: &Job,
+    failure: Failure,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    let Some(attempt) = attempt_of(
+        before,
+        AttemptEnd::Requeued {
+            failure: failure.clone(),
+        },
+        now,
+    ) else {
+        return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
+    };
+    let written = ctx.store.requeue(before, job, &attempt).await?;
+    if written == Write::Applied {
+        tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
+        ctx.wake_job(&job.id).await;
+    }
+    Ok(written)
+}
+
+fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
+    let run = before.run.clone().filter(|_| before.status.is_active())?;
+    Some(Attempt {
+        job: before.id.clone(),
+        number: before.attempt,
+        run,
+        ended_at: now,
+        ended,
+    })
+}
+
+/// The link of the pull request a job left behind. One that belongs to another ticket is left alone:
+/// losing the link must not keep the job from ending.
+pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
+    let Some(result) = &job.result else { return Ok(None) };
+    let id = result.pull_request(&job.integration, job.repository);
+    let stored = ctx.store.pull_request(&id).await?;
+    let foreign = stored
+        .as_ref()
+        .is_some_and(|stored| stored.project != job.project || stored.ticket != job.ticket);
+    if foreign {
+        tracing::warn!(job.id = %job.id, number = id.number, "the pull request belongs to another ticket and stays there");
+        return Ok(None);
+    }
+    Ok(Some(PullRequest {
+        id,
+        project: job.project.clone(),
+        ticket: job.ticket.clone(),
+        job: job.id.clone(),
+        url: result.url.clone(),
+        branch: result.branch.clone(),
+        head: result.head.clone(),
+        rev: stored.map_or(0, |stored| stored.rev),
+    }))
+}

@@ -1,0 +1,100 @@
+//! How a use case can fail. A refusal by a guard is not a failure: it is an answer.
+
+use pullyard_domain::job::{NotNow, Status};
+use pullyard_domain::time::Timestamp;
+
+/// Why a use case did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The table failed.
+    #[error(transparent)]
+    Store(#[from] pullyard_store::Error),
+    /// Another service failed.
+    #[error(transparent)]
+    Cloud(#[from] pullyard_cloud::Error),
+    /// The forge failed or refused.
+    #[error("ask the forge: {0}")]
+    Forge(#[from] pullyard_forge::Error),
+    /// Others kept changing the same thing; nothing was stored.
+    #[error("change {subject}: others kept changing it")]
+    Contended {
+        /// What.
+        subject: String,
+    },
+    /// There is no such thing.
+    #[error("find {what} {name}")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// The name is taken by something else.
+    #[error("take the name {name}: another {what} has it")]
+    Taken {
+        /// What kind of thing.
+        what: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// A value in the request can't be used.
+    #[error("use {pointer}: {fault}")]
+    Invalid {
+        /// JSON pointer to it.
+        pointer: &'static str,
+        /// What is wrong.
+        fault: String,
+    },
+    /// Somebody else changed it since it was read.
+    #[error("change it: somebody else did first")]
+    ChangedMeanwhile {
+        /// Its revision now.
+        revision: u64,
+    },
+    /// The key was used for another request before.
+    #[error("repeat the request: its key was used for another one")]
+    KeyReused,
+    /// The attempt does not hold its job.
+    #[error("act for the attempt: another one holds the job, or it has ended")]
+    LeaseLost {
+        /// The result was kept all the same.
+        recorded: bool,
+    },
+    /// The job is not where this leads on from.
+    #[error("do this while the job is {}", .0.words())]
+    WrongStatus(Status),
+    /// The job's people want it to stop.
+    #[error("go on: the job is to stop")]
+    Unwanted,
+    /// A token was not made by us, has expired, or is for something else.
+    #[error("accept the token")]
+    BadProof,
+    /// What is stored does not fit together; a person must look.
+    #[error("understand the table: {0}")]
+    Inconsistent(String),
+}
+
+impl Error {
+    /// Trying later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Cloud(error) => error.is_transient(),
+            Self::Forge(error) => error.is_transient(),
+            Self::Contended { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// A transition that the domain refused.
+    pub(crate) fn refused(refusal: NotNow, now: Timestamp) -> Self {
+        match refusal {
+            NotNow::LeaseLost => Self::LeaseLost { recorded: false },
+            NotNow::Status(status) => Self::WrongStatus(status),
+            NotNow::Unwanted => Self::Unwanted,
+            // These two are answered where they can happen; here they are our own mistake.
+            NotNow::Already => Self::Inconsistent("a repeat was not recognised".into()),
+            NotNow::NotBefore(until) => Self::Inconsistent(format!("it may be pushed until {until}, now it is {now}")),
+        }
+    }
+}

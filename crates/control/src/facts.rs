@@ -1,0 +1,63 @@
+//! Loading the facts of a decision.
+
+use crate::{Context, Error};
+use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::facts::{Facts, FirstAnswer, RepositoryFact};
+use pullyard_domain::id::{DeliveryId, RepositoryName};
+use pullyard_domain::project::Project;
+
+/// The facts of a ticket event, and the text it is about.
+pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
+    let delivery = DeliveryId::of_ticket_event(&event.project, &event.event);
+    let (project, first, ticket) = tokio::try_join!(
+        ctx.store.project(&event.project),
+        ctx.store.delivery(&delivery),
+        ctx.store.ticket(&event.project, &event.key),
+    )?;
+    let text = match &event.text {
+        Some(text) => text.clone(),
+        None => stored_text(ctx, event).await?,
+    };
+    let repository = match &project {
+        Some(project) => repository_fact(ctx, project, text.repository.as_ref()).await?,
+        None => RepositoryFact::Unnamed,
+    };
+    let first = first.map(|first| FirstAnswer {
+        reason: first.reason,
+        status_before: first.facts.and_then(|facts| facts.status_before),
+    });
+    Ok((
+        Facts {
+            now: ctx.clock.now(),
+            first,
+            project,
+            ticket,
+            repository,
+        },
+        text,
+    ))
+}
+
+/// What is known of the repository that is named, or of the project's default.
+pub(crate) async fn repository_fact(
+    ctx: &Context,
+    project: &Project,
+    named: Option<&RepositoryName>,
+) -> Result<RepositoryFact, Error> {
+    let Some(name) = named.or(project.settings.default_repository.as_ref()) else {
+        return Ok(RepositoryFact::Unnamed);
+    };
+    Ok(match ctx.store.repository_named(&project.id, name).await? {
+        Some(repository) => RepositoryFact::Connected(Box::new(repository)),
+        None => RepositoryFact::NotConnected(name.clone()),
+    })
+}
+
+/// A tool that tells only the status has told the text before; if not, the key is all there is.
+async fn stored_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
+    let stored = ctx.store.ticket_text(&event.project, &event.key).await?;
+    Ok(stored.unwrap_or_else(|| TicketText {
+        title: event.key.to_string(),
+        ..TicketText::default()
+    }))
+}

@@ -1,0 +1,183 @@
+//! A ticket was created, changed or moved: decides it, and makes its job if it gets one.
+
+use crate::context::Round;
+use crate::facts::facts_of;
+use crate::trigger::{NewJob, make_job};
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::facts::{Facts, RepositoryFact};
+use pullyard_domain::guard::{self, Decision, Follow};
+use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::Write;
+
+/// The answer to whatever asked for a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its ledger entry.
+    pub delivery: DeliveryId,
+    /// Why.
+    pub reason: Reason,
+    /// The job it is about.
+    pub job: Option<JobId>,
+}
+
+/// Decides a ticket event, stores what the ticket looks like now, and makes the job of an accepted one.
+///
+/// Idempotent: by the event's id; a repeat gets the first answer.
+/// Errors: `Contended` when others kept changing the ticket; nothing is stored then, and the same call
+/// may be made again.
+pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
+    ctx.rounds(event.key.as_str(), async || {
+        let (facts, text) = facts_of(ctx, event).await?;
+        let decision = guard::decide(event, &facts);
+        apply(ctx, event, &facts, &text, decision).await
+    })
+    .await
+}
+
+/// Writes what a decision means. `Again` when its facts were stale.
+pub(crate) async fn apply(
+    ctx: &Context,
+    event: &TicketEvent,
+    facts: &Facts,
+    text: &TicketText,
+    decision: Decision,
+) -> Result<Round<Answer>, Error> {
+    let delivery = delivery_of(event, facts, &decision.reason);
+    if let Reason::Repeat { .. } = decision.reason {
+        ctx.store.note_repeat(&delivery.id, facts.now).await?;
+        let first = ctx.store.delivery(&delivery.id).await?.and_then(|first| first.job);
+        return Ok(Round::Done(Answer {
+            delivery: delivery.id,
+            reason: decision.reason,
+            job: first,
+        }));
+    }
+    let written = match decision.follow {
+        Follow::Nothing => ctx.store.record(&delivery).await?,
+        Follow::Snapshot => {
+            // The ledger first: its facts say what the status was before, should this be decided again.
+            let written = ctx.store.record(&delivery).await?;
+            if written == Write::Applied {
+                ctx.store.store_text(event).await?;
+                ctx.store.snapshot(event).await?;
+            }
+            written
+        }
+        Follow::EnterAgain => {
+            let again = Ticket {
+                again: Some(event.entry()),
+                ..seen(event, facts)
+            };
+            match ctx.store.update_ticket(&again).await? {
+                Write::Stale => Write::Stale,
+                Write::Applied => {
+                    ctx.store.store_text(event).await?;
+                    ctx.store.record(&delivery).await?
+                }
+            }
+        }
+        Follow::Trigger => trigger(ctx, event, facts, text, &delivery).await?,
+    };
+    Ok(match written {
+        Write::Stale => Round::Again,
+        Write::Applied => {
+            tracing::info!(
+                project = %event.project,
+                ticket = %event.key,
+                decision.reason = decision.reason.code(),
+                delivery = %delivery.id,
+                "a ticket event was decided"
+            );
+            let job = delivery.job.or_else(|| in_the_way(&decision.reason));
+            Round::Done(Answer {
+                delivery: delivery.id,
+                reason: decision.reason,
+                job,
+            })
+        }
+    })
+}
+
+async fn trigger(
+    ctx: &Context,
+    event: &TicketEvent,
+    facts: &Facts,
+    text: &TicketText,
+    delivery: &Delivery,
+) -> Result<Write, Error> {
+    let (Some(project), RepositoryFact::Connected(repository), Some(job)) =
+        (&facts.project, &facts.repository, &delivery.job)
+    else {
+        return Err(Error::Inconsistent(
+            "an event was accepted without project or repository".into(),
+        ));
+    };
+    ctx.store.store_text(event).await?;
+    let ticket = Ticket {
+        last_entry: Some(event.entry()),
+        ..seen(event, facts)
+    };
+    make_job(
+        ctx,
+        NewJob {
+            id: job.clone(),
+            project,
+            repository,
+            ticket: Some((&ticket, text)),
+            instructions: None,
+            base: None,
+            delivery: Some(delivery),
+            request: None,
+            now: facts.now,
+        },
+    )
+    .await
+}
+
+/// The ticket as the event shows it.
+fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
+    let mut ticket = facts.ticket.clone().unwrap_or_else(|| {
+        Ticket::first_seen(
+            event.project.clone(),
+            event.key.clone(),
+            event.status.clone(),
+            event.occurred_at,
+            None,
+        )
+    });
+    ticket.status.clone_from(&event.status);
+    ticket.seen_at = event.occurred_at;
+    ticket.seen_event = Some(event.event.clone());
+    ticket.written = None;
+    ticket
+}
+
+fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
+    Delivery {
+        id: DeliveryId::of_ticket_event(&event.project, &event.event),
+        project: event.project.clone(),
+        source: event.source,
+        event: event.event.clone(),
+        ticket: Some(event.key.clone()),
+        at: facts.now,
+        reason: reason.clone().clipped(),
+        job: match reason {
+            Reason::Accepted { job } => Some(job.clone()),
+            _ => None,
+        },
+        facts: Some(guard::record(event, facts)),
+        seen: Vec::new(),
+    }
+}
+
+/// The job that a refusal is about.
+fn in_the_way(reason: &Reason) -> Option<JobId> {
+    match reason {
+        Reason::JobActive { job, .. } => Some(job.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,181 @@
+//! Proofs that need no read: the bootstrap token of a task and the lease of an attempt.
+//!
+//! Both are a MAC (HMAC-SHA256) over what they are for. A bootstrap token is made from stored values
+//! only, so that asking ECS twice for the same start has the same parameters.
+
+use crate::Error;
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Fence;
+use pullyard_domain::time::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+const BOOTSTRAP: &str = "pyb_";
+const LEASE: &str = "pyl_";
+/// A key shorter than the hash would weaken it.
+const SHORTEST_KEY: usize = 32;
+/// Longer tokens are not ours; they are refused before any work is done on them.
+const LONGEST: usize = 1_024;
+
+/// What a task may do: claim this attempt, until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The number of the start.
+    pub dispatch: u32,
+    /// Until when.
+    pub expires: Timestamp,
+}
+
+/// The signing key. Never in a log: there is no `Debug` of its content.
+#[derive(Clone)]
+pub struct Keys(Hmac<Sha256>);
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys { .. }")
+    }
+}
+
+impl Keys {
+    /// From a secret of at least 32 bytes.
+    pub fn new(secret: &str) -> Result<Self, Error> {
+        if secret.len() < SHORTEST_KEY {
+            return Err(Error::Inconsistent(format!(
+                "the signing key has fewer than {SHORTEST_KEY} characters"
+            )));
+        }
+        let mac = Hmac::new_from_slice(secret.as_bytes())
+            .map_err(|_| Error::Inconsistent("the signing key can't be used".into()))?;
+        Ok(Self(mac))
+    }
+
+    /// The token for a task.
+    pub fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<String, Error> {
+        self.seal(BOOTSTRAP, bootstrap)
+    }
+
+    /// What a task's token is for, if it is ours and has not expired.
+    pub fn read_bootstrap(&self, token: &str, now: Timestamp) -> Result<Bootstrap, Error> {
+        let bootstrap: Bootstrap = self.open(BOOTSTRAP, token)?;
+        if now < bootstrap.expires {
+            Ok(bootstrap)
+        } else {
+            Err(Error::BadProof)
+        }
+    }
+
+    /// The lease of a claimed attempt. Whether it still holds its job is in the table.
+    pub fn lease(&self, fence: &Fence) -> Result<String, Error> {
+        self.seal(LEASE, fence)
+    }
+
+    /// Which attempt a lease is for, if it is ours.
+    pub fn read_lease(&self, token: &str) -> Result<Fence, Error> {
+        self.open(LEASE, token)
+    }
+
+    fn seal<T: Serialize>(&self, kind: &str, content: &T) -> Result<String, Error> {
+        let json = serde_json::to_vec(content).map_err(|error| Error::Inconsistent(error.to_string()))?;
+        let body = BASE64URL_NOPAD.encode(&json);
+        let mac = BASE64URL_NOPAD.encode(&self.mac(kind, &body).finalize().into_bytes());
+        Ok(format!("{kind}{body}.{mac}"))
+    }
+
+    fn open<T: DeserializeOwned>(&self, kind: &str, token: &str) -> Result<T, Error> {
+        let sealed = token
+            .strip_prefix(kind)
+            .filter(|_| token.len() <= LONGEST)
+            .ok_or(Error::BadProof)?;
+        let (body, mac) = sealed.split_once('.').ok_or(Error::BadProof)?;
+        let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).map_err(|_| Error::BadProof)?;
+        // Constant time, and before anything of the body is read.
+        self.mac(kind, body).verify_slice(&mac).map_err(|_| Error::BadProof)?;
+        let json = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| Error::BadProof)?;
+        serde_json::from_slice(&json).map_err(|_| Error::BadProof)
+    }
+
+    /// The kind is part of what is signed, so that no bootstrap token can pass for a lease.
+    fn mac(&self, kind: &str, body: &str) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(kind.as_bytes());
+        mac.update(body.as_bytes());
+        mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::id::{ClaimId, ProjectId};
+
+    fn job() -> JobId {
+        JobId::of_request(&ProjectId::new("acme").unwrap(), "caller", "key")
+    }
+
+    fn fence() -> Fence {
+        Fence {
+            job: job(),
+            attempt: 3,
+            claim: ClaimId::new("c1").unwrap(),
+        }
+    }
+
+    fn keys(secret: char) -> Keys {
+        Keys::new(&secret.to_string().repeat(32)).unwrap()
+    }
+
+    #[test]
+    fn a_lease_reads_back_and_only_with_its_key() {
+        let lease = keys('a').lease(&fence()).unwrap();
+        assert_eq!(keys('a').read_lease(&lease).unwrap(), fence());
+        assert!(keys('b').read_lease(&lease).is_err());
+    }
+
+    #[test]
+    fn every_changed_character_is_refused() {
+        let lease = keys('a').lease(&fence()).unwrap();
+        for at in 0..lease.len() {
+            let mut bytes = lease.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(bytes).unwrap();
+            assert!(keys('a').read_lease(&forged).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn one_kind_never_passes_for_the_other() {
+        let lease = keys('a').lease(&fence()).unwrap();
+        let disguised = lease.replacen(LEASE, BOOTSTRAP, 1);
+        assert!(keys('a').read_bootstrap(&disguised, Timestamp::from_millis(0)).is_err());
+    }
+
+    #[test]
+    fn a_bootstrap_token_dies_and_is_the_same_each_time() {
+        let expires = Timestamp::from_millis(1_000);
+        let bootstrap = Bootstrap {
+            job: job(),
+            attempt: 1,
+            dispatch: 2,
+            expires,
+        };
+        let token = keys('a').bootstrap(&bootstrap).unwrap();
+        assert_eq!(token, keys('a').bootstrap(&bootstrap).unwrap());
+        assert_eq!(
+            keys('a').read_bootstrap(&token, Timestamp::from_millis(999)).unwrap(),
+            bootstrap
+        );
+        assert!(keys('a').read_bootstrap(&token, expires).is_err());
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        assert!(Keys::new("short").is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! A ticket's tool is made to show what it should; then what waited for that is done.
+
+use crate::context::Round;
+use crate::facts::facts_of;
+use crate::move_ticket::apply;
+use crate::{Context, Error};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::event::TicketEvent;
+use pullyard_domain::guard::decide_again;
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::sweep::back_off;
+use pullyard_domain::ticket::{Entry, Settling, Ticket};
+use pullyard_store::Write;
+
+/// What settling a ticket did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The tool was made to show what it should.
+    pub written_back: bool,
+    /// A second entry was decided.
+    pub entered: bool,
+}
+
+/// Settles a ticket.
+///
+/// Level-triggered: looks at the ticket, not at the message, so that one settling serves any number of
+/// wake-ups, and none that comes late does harm.
+/// Idempotent: by the ticket's revision.
+/// Errors: a ticket that can't be settled is left alone for a while, longer each time.
+pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
+    match settle(ctx, project, key).await {
+        Err(error) if !matches!(error, Error::Contended { .. }) => {
+            put_off(ctx, project, key).await;
+            Err(error)
+        }
+        settled => settled,
+    }
+}
+
+async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
+    let mut settled = Settled::default();
+    // Two steps at most follow from one another; the rounds inside bound each.
+    while let Some(step) = next_step(ctx, project, key).await? {
+        match step {
+            Settling::WriteBack(_) => settled.written_back = true,
+            Settling::Enter(_) | Settling::Forget(_) => settled.entered = true,
+            Settling::Nothing => break,
+        }
+    }
+    Ok(settled)
+}
+
+/// Does the next thing the ticket needs. None: it needs nothing.
+async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
+    ctx.rounds(key.as_str(), async || {
+        let Some(ticket) = ctx.store.ticket(project, key).await? else { return Ok(Round::Done(None)) };
+        let Some(stored) = ctx.store.project(project).await? else {
+            return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
+        };
+        let step = ticket.settling(&stored.settings);
+        let written = match &step {
+            Settling::Nothing => return Ok(Round::Done(None)),
+            Settling::WriteBack(next) | Settling::Forget(next) => ctx.store.update_ticket(next).await?,
+            Settling::Enter(entry) => return Ok(enter(ctx, &ticket, entry).await?.then_some(step).map_or(Round::Again, |step| Round::Done(Some(step)))),
+        };
+        Ok(match written {
+            Write::Stale => Round::Again,
+            Write::Applied => {
+                tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
+                Round::Done(Some(step))
+            }
+        })
+    })
+    .await
+}
+
+/// Decides the entry that happened while the last job ran. False: its facts were stale.
+async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Error> {
+    let event = TicketEvent {
+        source: Source::TicketTool,
+        project: ticket.project.clone(),
+        event: entry.event.clone(),
+        occurred_at: entry.at.max(ticket.seen_at),
+        actor: None,
+        previous_status: None,
+        key: ticket.key.clone(),
+        status: ticket.status.clone(),
+        text: None,
+    };
+    let (facts, text) = facts_of(ctx, &event).await?;
+    let decision = decide_again(&event, &facts);
+    let refused = decision.reason.verdict() != pullyard_domain::decision::Verdict::Accepted;
+    if refused
+        && ctx
+            .store
+            .update_ticket(&Ticket {
+                again: None,
+                ..ticket.clone()
+            })
+            .await?
+            == Write::Stale
+    {
+        return Ok(false);
+    }
+    Ok(matches!(
+        apply(ctx, &event, &facts, &text, decision).await?,
+        Round::Done(_)
+    ))
+}
+
+async fn put_off(ctx: &Context, project: &ProjectId, key: &TicketKey) {
+    let put_off = async {
+        let Some(mut ticket) = ctx.store.ticket(project, key).await? else {
+            return Ok::<_, Error>(());
+        };
+        ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
+        ticket.tries += 1;
+        // Stale is as good: whoever changed it is about to settle it.
+        ctx.store.update_ticket(&ticket).await?;
+        Ok(())
+    };
+    if let Err(error) = put_off.await {
+        tracing::warn!(project = %project, ticket = %key, error = %error, "a ticket that can't be settled was not put off");
+    }
+}

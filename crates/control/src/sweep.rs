@@ -1,0 +1,142 @@
+//! One bounded round over everything that is due: what was lost anywhere is found here.
+//!
+//! It reads the index, never the whole table. An item that fails is left alone for a while, longer each
+//! time, so that a poisoned one can't keep the others waiting.
+
+use crate::context::Round;
+use crate::ending::{write_end, write_requeue};
+use crate::{Context, Error};
+use pullyard_cloud::Wakeup;
+use pullyard_domain::due::SHARDS;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::NotNow;
+use pullyard_domain::sweep::{Step, back_off, step};
+use pullyard_store::{WorkKey, Write};
+
+/// How many due items of one shard a round takes.
+const PER_SHARD: i32 = 25;
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Due items that were looked at.
+    pub looked_at: u32,
+    /// Jobs whose start was asked for.
+    pub started: u32,
+    /// Jobs that went back to Ready.
+    pub requeued: u32,
+    /// Jobs that were ended.
+    pub ended: u32,
+    /// Tickets whose settling was asked for.
+    pub tickets: u32,
+    /// Items that needed nothing: the index was behind, or somebody else was quicker.
+    pub nothing: u32,
+    /// Items that failed and are left alone for a while.
+    pub failed: u32,
+    /// More is due than one round takes.
+    pub more: bool,
+}
+
+/// Takes up everything that is due.
+///
+/// Idempotent: every step is a conditional write or a hint; two sweepers at once do no harm.
+/// Errors: only when the index itself can't be read.
+pub async fn sweep(ctx: &Context) -> Result<Report, Error> {
+    let mut report = Report::default();
+    for shard in 0..SHARDS {
+        let due = ctx.store.due(shard, ctx.clock.now(), PER_SHARD).await?;
+        report.more |= i32::try_from(due.len()).is_ok_and(|len| len >= PER_SHARD);
+        for key in due {
+            report.looked_at += 1;
+            take_up(ctx, &key, &mut report).await;
+        }
+    }
+    tracing::info!(?report, "a sweep is done");
+    Ok(report)
+}
+
+async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
+    let done = match key {
+        WorkKey::Job(job) => sweep_job(ctx, job).await,
+        WorkKey::Ticket(project, ticket) => {
+            let wakeup = Wakeup::Ticket {
+                project: project.clone(),
+                ticket: ticket.clone(),
+            };
+            ctx.wakeups
+                .send(&wakeup)
+                .await
+                .map(|()| Done::Ticket)
+                .map_err(Error::from)
+        }
+    };
+    match done {
+        Ok(Done::Start) => report.started += 1,
+        Ok(Done::Requeue) => report.requeued += 1,
+        Ok(Done::End) => report.ended += 1,
+        Ok(Done::Ticket) => report.tickets += 1,
+        Ok(Done::Nothing) => report.nothing += 1,
+        Err(error) => {
+            report.failed += 1;
+            tracing::error!(item = ?key, error = %error, "an item could not be swept");
+            if let WorkKey::Job(job) = key {
+                put_off(ctx, job).await;
+            }
+        }
+    }
+}
+
+enum Done {
+    Start,
+    Requeue,
+    End,
+    Ticket,
+    Nothing,
+}
+
+async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
+    ctx.rounds(job.as_str(), async || {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(job).await? else {
+            return Ok(Round::Done(Done::Nothing));
+        };
+        let (written, done) = match step(&job, now) {
+            Step::Nothing => return Ok(Round::Done(Done::Nothing)),
+            Step::Start | Step::StartAnew(_) => {
+                // Only the dispatcher may start tasks; it judges the same job again.
+                ctx.wakeups.send(&Wakeup::Job { job: job.id.clone() }).await?;
+                return Ok(Round::Done(Done::Start));
+            }
+            Step::Requeue(failure) => match job.requeued(now) {
+                Ok(next) => (write_requeue(ctx, &job, &next, failure, now).await?, Done::Requeue),
+                Err(NotNow::NotBefore(_) | NotNow::Status(_)) => return Ok(Round::Done(Done::Nothing)),
+                Err(refusal) => return Err(Error::refused(refusal, now)),
+            },
+            Step::GiveUp(failure) => match job.given_up(failure, now) {
+                Ok(next) => (write_end(ctx, &job, &next, now).await?, Done::End),
+                Err(NotNow::NotBefore(_) | NotNow::Status(_)) => return Ok(Round::Done(Done::Nothing)),
+                Err(refusal) => return Err(Error::refused(refusal, now)),
+            },
+        };
+        Ok(match written {
+            Write::Applied => Round::Done(done),
+            Write::Stale => Round::Again,
+        })
+    })
+    .await
+}
+
+async fn put_off(ctx: &Context, job: &JobId) {
+    let put_off = async {
+        let Some(mut job) = ctx.store.job(job).await? else {
+            return Ok::<_, Error>(());
+        };
+        job.not_before = Some(ctx.clock.now().plus(back_off(job.tries)));
+        job.tries += 1;
+        ctx.store.update_job(&job).await?;
+        Ok(())
+    };
+    if let Err(error) = put_off.await {
+        tracing::warn!(job.id = %job, error = %error, "a job that can't be swept was not put off");
+    }
+}

@@ -1,0 +1,73 @@
+//! ECS says that a task stopped.
+
+use crate::context::Round;
+use crate::dispatch::put_off;
+use crate::{Context, Error};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{DispatchFault, NotNow, Status};
+use pullyard_store::Write;
+
+/// A task that stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskStopped {
+    /// The task.
+    pub arn: String,
+    /// The job it was started for.
+    pub job: JobId,
+    /// ECS's code: `EssentialContainerExited`, `TaskFailedToStart`, `UserInitiated`, ….
+    pub code: Option<String>,
+    /// ECS's words.
+    pub reason: String,
+    /// The container's exit code, if it ran.
+    pub exit: Option<i64>,
+}
+
+impl TaskStopped {
+    fn failure(&self) -> Failure {
+        match (self.code.as_deref(), self.exit) {
+            (Some("EssentialContainerExited") | None, Some(exit)) => Failure::RunnerCrashed { exit: exit_words(exit) },
+            _ => Failure::TaskStopped {
+                reason: self.reason.clone(),
+            },
+        }
+    }
+}
+
+fn exit_words(exit: i64) -> String {
+    if exit > 128 {
+        format!("signal {}", exit - 128)
+    } else {
+        format!("exit code {exit}")
+    }
+}
+
+/// Notes the death of a container. One that died before it claimed is started again later; one that
+/// held its job gives the finish a little time to arrive, then the sweeper decides.
+///
+/// Idempotent: by the task; a repeat finds it noted.
+pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Error> {
+    ctx.rounds(stopped.job.as_str(), async || {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(&stopped.job).await? else { return Ok(Round::Done(())) };
+        if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
+            let fault = DispatchFault::Died { reason: stopped.failure().sentence(), times: 1 };
+            put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await?;
+            tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
+            return Ok(Round::Done(()));
+        }
+        match job.container_died(&stopped.arn, stopped.failure(), now) {
+            Ok(next) => Ok(match ctx.store.update_job(&next).await? {
+                Write::Stale => Round::Again,
+                Write::Applied => {
+                    tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "a task died under its job");
+                    Round::Done(())
+                }
+            }),
+            // It stopped because its job had ended, or an older start of it did.
+            Err(NotNow::LeaseLost | NotNow::Already) => Ok(Round::Done(())),
+            Err(refusal) => Err(Error::refused(refusal, now)),
+        }
+    })
+    .await
+}

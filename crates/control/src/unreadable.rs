@@ -1,0 +1,40 @@
+//! A call that could not be read gets its ledger entry too: nobody should wonder where it went.
+
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId};
+use sha2::{Digest, Sha256};
+
+/// Records a ticket tool's call that is malformed or too large. The body itself is not kept.
+///
+/// Idempotent: by caller and content; the same broken call again is the same entry.
+pub async fn record_unreadable(
+    ctx: &Context,
+    caller: &str,
+    project: &ProjectId,
+    body: &[u8],
+    reason: Reason,
+) -> Result<DeliveryId, Error> {
+    let hash: String = Sha256::digest(body)
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let delivery = Delivery {
+        id: DeliveryId::of_unreadable(caller, &hash),
+        project: project.clone(),
+        source: Source::TicketTool,
+        event: EventId::new(format!("sha256:{hash}"))
+            .map_err(|_| Error::Inconsistent("a hash is no event id".into()))?,
+        ticket: None,
+        at: ctx.clock.now(),
+        reason: reason.clipped(),
+        job: None,
+        facts: None,
+        seen: Vec::new(),
+    };
+    ctx.store.record(&delivery).await?;
+    tracing::info!(project = %project, caller, decision.reason = delivery.reason.code(), delivery = %delivery.id, "a call could not be read");
+    Ok(delivery.id)
+}

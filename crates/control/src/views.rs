@@ -1,0 +1,136 @@
+//! What readers see: values put together from several items. Nothing is written here.
+
+use crate::{Context, Error};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::Job;
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use serde::de::DeserializeOwned;
+
+/// A job with the words of its context.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// The job.
+    pub job: Job,
+    /// One line that names the work.
+    pub title: String,
+    /// Where the work goes.
+    pub repository: Option<RepositoryName>,
+    /// When this was read.
+    pub now: Timestamp,
+}
+
+/// A ticket with its text.
+#[derive(Clone, Debug)]
+pub struct TicketView {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What it says.
+    pub text: TicketText,
+}
+
+/// A page of a job's events.
+#[derive(Clone, Debug)]
+pub struct JobEvents<E> {
+    /// Attempt, arrival, event; oldest first.
+    pub events: Vec<(u32, Timestamp, E)>,
+    /// The attempt and number of the last event, to go on after.
+    pub cursor: (u32, u64),
+    /// The job has ended and this reaches its last event.
+    pub end: bool,
+}
+
+/// One job.
+pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
+    let Some(job) = ctx.store.job(id).await? else {
+        return Err(Error::NotFound {
+            what: "job",
+            name: id.to_string(),
+        });
+    };
+    view(ctx, job).await
+}
+
+async fn view(ctx: &Context, job: Job) -> Result<JobView, Error> {
+    let context = ctx.store.context(&job.id, &job.context).await?;
+    Ok(JobView {
+        title: context.as_ref().map(|context| context.title()).unwrap_or_default(),
+        repository: context.map(|context| context.repository_name().clone()),
+        now: ctx.clock.now(),
+        job,
+    })
+}
+
+/// A page of a project's jobs, newest first, and where the next begins.
+pub async fn job_views(
+    ctx: &Context,
+    project: &ProjectId,
+    after: Option<&str>,
+    limit: i32,
+) -> Result<(Vec<JobView>, Option<String>), Error> {
+    let (ids, next) = ctx.store.job_ids(project, after, limit).await?;
+    let mut views = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(job) = ctx.store.job(&id).await? {
+            views.push(view(ctx, job).await?);
+        }
+    }
+    Ok((views, next))
+}
+
+/// One ticket.
+pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
+    let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
+    let ticket = ticket.ok_or_else(|| Error::NotFound {
+        what: "ticket",
+        name: key.to_string(),
+    })?;
+    Ok(TicketView {
+        ticket,
+        text: text.unwrap_or_default(),
+    })
+}
+
+/// How many batches one page of events reads.
+const BATCHES: i32 = 20;
+
+/// A job's events after `cursor`, an attempt and the number of its last event that was seen.
+///
+/// Only numbers that follow one another are given while the attempt runs: a batch that is still on its
+/// way is waited for. Once the job moved on, what is missing will never come and is passed over.
+pub async fn events_of<E: DeserializeOwned>(
+    ctx: &Context,
+    id: &JobId,
+    cursor: (u32, u64),
+) -> Result<JobEvents<E>, Error> {
+    let Some(job) = ctx.store.job(id).await? else {
+        return Err(Error::NotFound {
+            what: "job",
+            name: id.to_string(),
+        });
+    };
+    let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
+    let mut events = Vec::new();
+    loop {
+        let running = attempt == job.attempt && job.status.is_active();
+        let batches = ctx.store.event_batches::<E>(id, attempt, seq, BATCHES).await?;
+        let full = i32::try_from(batches.len()).is_ok_and(|len| len >= BATCHES);
+        for batch in batches {
+            if running && batch.first != seq + 1 {
+                break;
+            }
+            seq = batch.first + batch.events.len() as u64 - 1;
+            events.extend(batch.events.into_iter().map(|event| (attempt, batch.at, event)));
+        }
+        if full || attempt >= job.attempt {
+            let end = job.status.is_terminal() && !full;
+            return Ok(JobEvents {
+                events,
+                cursor: (attempt, seq),
+                end,
+            });
+        }
+        (attempt, seq) = (attempt + 1, 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a job is where it is, in one plain sentence.
+
+use crate::job::{DispatchFault, Job, Place, Status};
+use crate::text::{Fact, Span};
+use crate::time::Timestamp;
+use crate::wait::Wait;
+
+/// What a job that does not run waits for.
+pub fn wait(job: &Job, now: Timestamp) -> Option<Wait> {
+    if job.status != Status::Ready {
+        return None;
+    }
+    let next = job.dispatch.due;
+    Some(match (&job.dispatch.fault, job.place) {
+        (_, Place::Fargate) if job.dispatch.starting => Wait::TaskStarting {
+            time: next.minus(crate::job::START_WITHIN),
+        },
+        (Some(DispatchFault::Capacity { since, .. }), _) => Wait::FargateCapacity { time: *since, next },
+        (Some(DispatchFault::Throttled { .. }), _) => Wait::FargateThrottled { next },
+        (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason, .. }), _) => Wait::StartFailed {
+            reason: reason.clone(),
+            next,
+        },
+        (Some(DispatchFault::Silent { .. }), _) => Wait::StartFailed {
+            reason: "it was never heard of".into(),
+            next,
+        },
+        (None, _) => Wait::StartingNow {
+            ago: Span::from(now.since(job.ready_since)),
+        },
+    })
+}
+
+/// One sentence on where a job is and what to do about it.
+pub fn why(job: &Job, now: Timestamp) -> (String, String) {
+    if let Some(wait) = wait(job, now) {
+        return (wait.sentence(), wait.help());
+    }
+    if let Some(failure) = &job.failure {
+        return (failure.sentence(), failure.help());
+    }
+    let nothing = || "Nothing to do.".to_owned();
+    let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
+    match (job.status, &job.result) {
+        (Status::Completed, Some(result)) => (
+            format!(
+                "It completed with pull request #{}: {} files changed.",
+                result.number, result.files
+            ),
+            "Review it.".into(),
+        ),
+        (Status::Cancelled, _) => ("It was cancelled.".into(), nothing()),
+        (status, _) => {
+            let started = job.run.as_ref().map(|run| run.started);
+            (
+                format!(
+                    "It is {} in attempt {}, claimed {} ago.",
+                    status.words().to_lowercase(),
+                    job.attempt,
+                    since(started)
+                ),
+                nothing(),
+            )
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The life of a task as its callers see it.
+
+use std::time::Duration;
+
+use pullyard_emulator::ecs::Outcome;
+use serde_json::{Value, json};
+
+use crate::support::{World, client, post, soon, until, world, world_of};
+
+const RUN_TASK: &str = "AmazonEC2ContainerServiceV20141113.RunTask";
+
+async fn check_exit(script: &str, code: i64) {
+    let world = world(script).await;
+    let arn = world.run().await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
+    assert_eq!(task["containers"][0]["exitCode"], code, "{task}");
+    assert_eq!(task["desiredStatus"], "STOPPED");
+    let at = |name: &str| task[name].as_f64().unwrap();
+    assert!(
+        at("createdAt") <= at("startedAt") && at("startedAt") <= at("stoppedAt"),
+        "{task}"
+    );
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_task_that_succeeds_exits_with_zero() {
+    check_exit("exit 0", 0).await;
+}
+
+#[tokio::test]
+async fn a_task_that_fails_keeps_its_exit_code() {
+    check_exit("exit 7", 7).await;
+}
+
+#[tokio::test]
+async fn a_signal_is_reported_as_128_and_its_number() {
+    check_exit("kill -KILL $$", 137).await;
+    check_exit("kill -SEGV $$", 139).await;
+}
+
+#[tokio::test]
+async fn a_missing_program_fails_to_start_with_a_reason() {
+    let world = world_of(&["/no/such/program"], |_| {}).await;
+    let arn = world.run().await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "TaskFailedToStart", "{task}");
+    let reason = task["stoppedReason"].as_str().unwrap();
+    assert!(reason.starts_with("CannotStartContainerError"), "{reason}");
+    assert!(task["containers"][0].get("exitCode").is_none());
+    assert!(task.get("startedAt").is_none());
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn every_status_is_visible_and_versions_rise() {
+    let world = world_of(&["/bin/sh", "-c", "exit 3"], |options| {
+        options.transition = Duration::from_millis(100);
+    })
+    .await;
+    let mut events = world.aws.ecs().events();
+    let request =
+        json!({ "taskDefinition": "job:1", "startedBy": "me", "group": "g", "cluster": "c" });
+    let (_, answer) = world.ecs("RunTask", request).await;
+    let first = answer["tasks"][0].clone();
+    assert_eq!(first["lastStatus"], "PROVISIONING");
+    assert!(
+        first["clusterArn"]
+            .as_str()
+            .unwrap()
+            .ends_with(":cluster/c")
+    );
+    let mut statuses = Vec::new();
+    let mut version = 0;
+    while statuses.last().is_none_or(|last| last != "STOPPED") {
+        let event = soon("the next event", events.recv()).await.unwrap();
+        let detail = &event["detail"];
+        assert_eq!(event["source"], "aws.ecs");
+        assert_eq!(event["detail-type"], "ECS Task State Change");
+        assert_eq!(event["resources"], json!([first["taskArn"]]));
+        assert_eq!(detail["startedBy"], "me");
+        assert_eq!(detail["group"], "g");
+        assert!(detail["createdAt"].as_str().unwrap().ends_with('Z'));
+        assert!(detail["version"].as_u64().unwrap() > version, "{event}");
+        version = detail["version"].as_u64().unwrap();
+        statuses.push(detail["lastStatus"].as_str().unwrap().to_owned());
+        // What an event tells is on disk already, or something newer.
+        let file = world
+            .task_folder(first["taskArn"].as_str().unwrap())
+            .join("task.json");
+        let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert!(state["task"]["version"].as_u64().unwrap() >= version);
+    }
+    assert_eq!(statuses, ["PROVISIONING", "PENDING", "RUNNING", "STOPPED"]);
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_state_file_names_the_process_and_how_it_ended() {
+    let world = world("echo pid $$; echo oops >&2; exec sleep 1000").await;
+    let arn = world.run().await;
+    world.reach(&arn, "RUNNING").await;
+    let pid = world.line(&arn, "pid ").await;
+    let read = || -> Value {
+        let file = world.task_folder(&arn).join("task.json");
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let state = read();
+    assert_eq!(state["task"]["lastStatus"], "RUNNING");
+    assert_eq!(state["process"]["pid"].to_string(), pid);
+    assert!(state["process"]["startMark"].is_string());
+    world.ecs("StopTask", json!({ "task": arn })).await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(read()["task"], task);
+    let errors = std::fs::read_to_string(world.task_folder(&arn).join("stderr.log")).unwrap();
+    assert_eq!(errors, "oops\n");
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_environment_is_the_definitions_the_overrides_and_little_else() {
+    let world = world("cat && env && exec sleep 1000").await;
+    let request = json!({ "taskDefinition": "job", "overrides": { "containerOverrides": [
+        { "name": "main", "environment": [{ "name": "GIVEN", "value": "by the call" }] },
+    ] } });
+    let (_, answer) = world.ecs("RunTask", request).await;
+    let task = &answer["tasks"][0];
+    let echoed = &task["overrides"]["containerOverrides"][0]["environment"][0]["name"];
+    assert_eq!(echoed, "GIVEN", "{task}");
+    let arn = task["taskArn"].as_str().unwrap();
+    assert_eq!(world.line(arn, "FROM=").await, "definition");
+    assert_eq!(world.line(arn, "GIVEN=").await, "by the call");
+    let uri = world.line(arn, "ECS_CONTAINER_METADATA_URI_V4=").await;
+    // Cargo sets this one for the test itself.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    assert!(!world.printed(arn).contains("CARGO"));
+    let answer = client().get(format!("{uri}/task")).send().await.unwrap();
+    let me: Value = answer.json().await.unwrap();
+    assert_eq!(me["TaskARN"], arn);
+    assert_eq!(me["Family"], "job");
+    assert_eq!(me["KnownStatus"], "RUNNING");
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_repeated_token_finds_the_same_task_and_another_call_conflicts() {
+    let world = world("exec sleep 1000").await;
+    let request = json!({ "taskDefinition": "job", "clientToken": "t", "startedBy": "a" });
+    // At the same time, so that both look for the token before one has used it.
+    let (one, two) = tokio::join!(
+        world.ecs("RunTask", request.clone()),
+        world.ecs("RunTask", request.clone())
+    );
+    let arn = one.1["tasks"][0]["taskArn"].clone();
+    assert_eq!(two.1["tasks"][0]["taskArn"], arn);
+    let other = json!({ "taskDefinition": "job", "clientToken": "t", "startedBy": "b" });
+    let (status, conflict) = world.ecs("RunTask", other).await;
+    assert_eq!(status, 400);
+    assert_eq!(conflict["__type"], "ConflictException");
+    assert_eq!(conflict["resourceIds"], json!([arn]));
+    let (_, listed) = world.ecs("ListTasks", json!({})).await;
+    assert_eq!(listed, json!({ "taskArns": [arn] }));
+    world.aws.shutdown().await;
+}
+
+async fn check_refused(world: &World, request: Value, kind: &str) {
+    let (status, answer) = world.ecs("RunTask", request.clone()).await;
+    assert_eq!(
+        (status, answer["__type"].as_str()),
+        (400, Some(kind)),
+        "{request} {answer}"
+    );
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limits_are_refused() {
+    let world = world("true").await;
+    let invalid = "InvalidParameterException";
+    let with = |name: &str, value: Value| json!({ "taskDefinition": "job", name: value });
+    check_refused(&world, with("startedBy", json!("x".repeat(129))), invalid).await;
+    check_refused(&world, with("clientToken", json!("x".repeat(65))), invalid).await;
+    check_refused(&world, with("count", json!(0)), invalid).await;
+    check_refused(&world, with("count", json!(11)), invalid).await;
+    check_refused(&world, with("cluster", json!("")), invalid).await;
+    let long =
+        json!([{ "name": "main", "environment": [{ "name": "A", "value": "x".repeat(8192) }] }]);
+    check_refused(
+        &world,
+        with("overrides", json!({ "containerOverrides": long })),
+        invalid,
+    )
+    .await;
+    let other = json!({ "containerOverrides": [{ "name": "other" }] });
+    check_refused(&world, with("overrides", other), invalid).await;
+    check_refused(
+        &world,
+        with("taskDefinition", json!("nothing")),
+        "ClientException",
+    )
+    .await;
+    check_refused(
+        &world,
+        with("taskDefinition", json!("job:2")),
+        "ClientException",
+    )
+    .await;
+    check_refused(&world, json!({}), "ClientException").await;
+    check_refused(
+        &world,
+        with("count", json!("two")),
+        "SerializationException",
+    )
+    .await;
+    let (_, listed) = world
+        .ecs("ListTasks", json!({ "desiredStatus": "STOPPED" }))
+        .await;
+    assert_eq!(listed, json!({ "taskArns": [] }));
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_unknown_task_is_missing_for_describe_and_invalid_for_stop() {
+    let world = world("exec sleep 1000").await;
+    let arn = world.run().await;
+    let request = json!({ "tasks": ["0123", arn], "cluster": "default" });
+    let (status, answer) = world.ecs("DescribeTasks", request).await;
+    assert_eq!(status, 200);
+    assert_eq!(answer["tasks"][0]["taskArn"], arn.as_str());
+    let missing = "arn:aws:ecs:us-east-1:000000000000:task/default/0123";
+    assert_eq!(
+        answer["failures"],
+        json!([{ "arn": missing, "reason": "MISSING" }])
+    );
+    let (_, elsewhere) = world
+        .ecs("DescribeTasks", json!({ "tasks": [arn], "cluster": "c" }))
+        .await;
+    assert_eq!(elsewhere["failures"][0]["reason"], "MISSING");
+    let (status, refused) = world.ecs("StopTask", json!({ "task": "0123" })).await;
+    assert_eq!(
+        (status, &refused["__type"]),
+        (400, &json!("InvalidParameterException"))
+    );
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let world = world("exec sleep 1000").await;
+    for by in ["a", "b"] {
+        let request = json!({ "taskDefinition": "job", "startedBy": by, "count": 2 });
+        assert_eq!(world.ecs("RunTask", request).await.0, 200);
+    }
+    let count = async |request: Value| {
+        let (_, answer) = world.ecs("ListTasks", request).await;
+        answer["taskArns"].as_array().unwrap().len()
+    };
+    assert_eq!(count(json!({})).await, 4);
+    assert_eq!(count(json!({ "startedBy": "a" })).await, 2);
+    assert_eq!(count(json!({ "family": "job" })).await, 4);
+    assert_eq!(count(json!({ "family": "other" })).await, 0);
+    assert_eq!(count(json!({ "desiredStatus": "STOPPED" })).await, 0);
+    let (_, page) = world.ecs("ListTasks", json!({ "maxResults": 3 })).await;
+    assert_eq!(page["taskArns"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        count(json!({ "maxResults": 3, "nextToken": page["nextToken"] })).await,
+        1
+    );
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn scripted_outcomes_come_in_order_and_start_nothing() {
+    let world = world("exec sleep 1000").await;
+    world.aws.ecs().script(vec![
+        Outcome::ResourceMemory,
+        Outcome::CapacityUnavailable,
+        Outcome::Throttled,
+        Outcome::RateExceeded,
+    ]);
+    let request = json!({ "taskDefinition": "job", "clientToken": "t" });
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(world.ecs("RunTask", request.clone()).await);
+    }
+    assert_eq!(answers[0].1["failures"][0]["reason"], "RESOURCE:MEMORY");
+    let reason = answers[1].1["failures"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("Capacity is unavailable at this time"));
+    assert_eq!(answers[2].1["__type"], "ThrottlingException");
+    assert_eq!(answers[3].1["__type"], "InvalidParameterException");
+    assert_eq!(answers[3].1["message"], "Rate exceeded");
+    assert_eq!(
+        world.ecs("ListTasks", json!({})).await.1,
+        json!({ "taskArns": [] })
+    );
+    let (_, started) = world.ecs("RunTask", request).await;
+    assert_eq!(started["failures"], json!([]));
+    assert_eq!(started["tasks"].as_array().unwrap().len(), 1);
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_a_task_that_its_token_finds() {
+    let world = world("exec sleep 1000").await;
+    world.aws.ecs().script(vec![Outcome::AnswerLost]);
+    let request = json!({ "taskDefinition": "job", "clientToken": "t" });
+    let lost = post(&world.aws.endpoints().ecs, RUN_TASK, &request).await;
+    assert!(lost.is_err(), "{lost:?}");
+    let arn = until("the task is there", || async {
+        let (_, listed) = world.ecs("ListTasks", json!({})).await;
+        listed["taskArns"].get(0).cloned()
+    })
+    .await;
+    let (_, again) = world.ecs("RunTask", request).await;
+    assert_eq!(again["tasks"][0]["taskArn"], arn);
+    world.aws.shutdown().await;
+}

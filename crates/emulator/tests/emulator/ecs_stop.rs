@@ -1,0 +1,122 @@
+//! A stopped task is really dead, and all it started with it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{dead, soon, until, world, world_of};
+
+/// Ignores SIGTERM, as its children do, of which one left the session and one its environment, too.
+const STUBBORN: &str = "
+    trap '' TERM
+    sleep 1000 & echo child $!
+    setsid sleep 1000 & echo session $!
+    env -i setsid sleep 1000 & echo bare $!
+    echo leader $$
+    while :; do sleep 1; done";
+
+#[tokio::test]
+async fn a_stop_kills_what_ignores_it_and_its_children() {
+    let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
+        options.stop_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let arn = world.run().await;
+    let leader = world.line(&arn, "leader ").await;
+    let mut pids = vec![leader];
+    for name in ["child ", "session ", "bare "] {
+        pids.push(world.line(&arn, name).await);
+    }
+    assert!(pids.iter().all(|pid| !dead(pid)));
+    let request = json!({ "task": arn, "reason": "enough" });
+    let (status, answer) = world.ecs("StopTask", request).await;
+    assert_eq!(status, 200);
+    assert_eq!(answer["task"]["desiredStatus"], "STOPPED");
+    assert_eq!(answer["task"]["lastStatus"], "RUNNING");
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "UserInitiated");
+    assert_eq!(task["stoppedReason"], "enough");
+    assert_eq!(task["containers"][0]["exitCode"], 137);
+    // Dead when it says so, not some time later.
+    assert!(pids.iter().all(|pid| dead(pid)), "{pids:?}");
+    let (status, again) = world
+        .ecs("StopTask", json!({ "task": arn, "reason": "more" }))
+        .await;
+    assert_eq!((status, &again["task"]), (200, &task));
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_task_that_heeds_sigterm_ends_with_its_own_exit_code() {
+    let world = world("trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done").await;
+    let mut events = world.aws.ecs().events();
+    let arn = world.run().await;
+    world.line(&arn, "ready").await;
+    world.ecs("StopTask", json!({ "task": arn })).await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "UserInitiated");
+    assert_eq!(task["containers"][0]["exitCode"], 9);
+    let mut seen = Vec::new();
+    while seen.last() != Some(&("STOPPED".to_owned(), "STOPPED".to_owned())) {
+        let event = soon("the next event", events.recv()).await.unwrap();
+        let text = |name: &str| event["detail"][name].as_str().unwrap().to_owned();
+        seen.push((text("lastStatus"), text("desiredStatus")));
+    }
+    let expected = [
+        ("PROVISIONING", "RUNNING"),
+        ("PENDING", "RUNNING"),
+        ("RUNNING", "RUNNING"),
+        ("RUNNING", "STOPPED"),
+        ("STOPPED", "STOPPED"),
+    ];
+    assert_eq!(
+        seen,
+        expected.map(|(last, desired)| (last.to_owned(), desired.to_owned()))
+    );
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_task_stopped_before_its_start_never_starts() {
+    let world = world_of(&["/bin/sh", "-c", "echo started"], |options| {
+        options.transition = Duration::from_secs(600);
+    })
+    .await;
+    let arn = world.run().await;
+    world.ecs("StopTask", json!({ "task": arn })).await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "UserInitiated");
+    assert!(task["containers"][0].get("exitCode").is_none());
+    assert!(task.get("startedAt").is_none());
+    assert!(!world.task_folder(&arn).join("stdout.log").exists());
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_task_leaves_behind_ends_with_it() {
+    let world = world("setsid sleep 1000 & echo orphan $!").await;
+    let arn = world.run().await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["containers"][0]["exitCode"], 0);
+    let orphan = world.line(&arn, "orphan ").await;
+    assert!(dead(&orphan));
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_no_process() {
+    let world = world("echo pid $$; exec sleep 1000").await;
+    let arn = world.run().await;
+    let pid = world.line(&arn, "pid ").await;
+    world.aws.shutdown().await;
+    assert!(dead(&pid));
+}
+
+#[tokio::test]
+async fn an_aws_that_is_dropped_takes_its_tasks_along() {
+    let world = world("echo pid $$; exec sleep 1000").await;
+    let arn = world.run().await;
+    let pid = world.line(&arn, "pid ").await;
+    drop(world);
+    until("the task is dead", || async { dead(&pid).then_some(()) }).await;
+}

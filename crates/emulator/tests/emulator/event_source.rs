@@ -1,0 +1,245 @@
+//! A queue's messages reach a function as Lambda would bring them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use pullyard_emulator::lambda::event_source::{self, Options};
+use serde_json::{Value, json};
+
+use crate::support::{World, function, until, world};
+
+/// Everything handled, in order, and what was told of it.
+type Log = Arc<Mutex<Vec<Value>>>;
+
+async fn send(world: &World, queue: &str, body: &str, group: Option<&str>) {
+    let mut request = json!({ "QueueUrl": queue, "MessageBody": body });
+    if let Some(group) = group {
+        request["MessageGroupId"] = json!(group);
+        request["MessageDeduplicationId"] = json!(body);
+    }
+    world.aws.sqs().call("SendMessage", &request).await.unwrap();
+}
+
+fn records(event: &Value) -> Vec<Value> {
+    event["Records"].as_array().unwrap().clone()
+}
+
+fn bodies(log: &Log) -> Vec<String> {
+    let log = log.lock().unwrap();
+    log.iter()
+        .map(|record| record["body"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Makes the first message that failed visible at once, as the end of its timeout would.
+async fn release(world: &World, queue: &str, failed: &Log) {
+    let record = until("a record has failed", || async {
+        failed.lock().unwrap().first().cloned()
+    })
+    .await;
+    let request = json!({
+        "QueueUrl": queue, "ReceiptHandle": record["receiptHandle"], "VisibilityTimeout": 0,
+    });
+    let sqs = world.aws.sqs();
+    sqs.call("ChangeMessageVisibility", &request).await.unwrap();
+}
+
+fn failure(record: &Value) -> Value {
+    json!({ "itemIdentifier": record["messageId"] })
+}
+
+#[tokio::test]
+async fn only_the_records_that_failed_come_again() {
+    let world = world("true").await;
+    let queue = world
+        .queue("q", json!({ "VisibilityTimeout": "600" }))
+        .await;
+    let request = json!({ "QueueUrl": queue, "MessageBody": "good", "MessageAttributes": {
+        "Colour": { "DataType": "String", "StringValue": "red" },
+    } });
+    world.aws.sqs().call("SendMessage", &request).await.unwrap();
+    send(&world, &queue, "bad", None).await;
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    let failed = Log::default();
+    let failing = Arc::clone(&failed);
+    let partial = function(move |event| {
+        let mut failures = Vec::new();
+        for record in records(&event) {
+            if record["body"] == "bad" && record["attributes"]["ApproximateReceiveCount"] == "1" {
+                failures.push(failure(&record));
+                failing.lock().unwrap().push(record.clone());
+            }
+            kept.lock().unwrap().push(record);
+        }
+        async move { Ok(json!({ "batchItemFailures": failures })) }
+    });
+    let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), partial);
+    release(&world, &queue, &failed).await;
+    world.drained(&queue).await;
+    let handled = bodies(&log);
+    assert_eq!(
+        handled.iter().filter(|body| *body == "good").count(),
+        1,
+        "{handled:?}"
+    );
+    assert_eq!(
+        handled.iter().filter(|body| *body == "bad").count(),
+        2,
+        "{handled:?}"
+    );
+    assert!(source.invocations() >= 2);
+    let log = log.lock().unwrap().clone();
+    let good = log.iter().find(|record| record["body"] == "good").unwrap();
+    assert_eq!(good["eventSource"], "aws:sqs");
+    assert_eq!(
+        good["eventSourceARN"],
+        "arn:aws:sqs:us-east-1:000000000000:q"
+    );
+    assert_eq!(good["awsRegion"], "us-east-1");
+    assert_eq!(good["md5OfBody"], "755f85c2723bb39381c7379a604160d8");
+    assert_eq!(good["messageAttributes"]["Colour"]["stringValue"], "red");
+    for name in ["messageId", "receiptHandle"] {
+        assert!(good[name].is_string(), "{good}");
+    }
+    let told = [
+        "ApproximateReceiveCount",
+        "SentTimestamp",
+        "SenderId",
+        "ApproximateFirstReceiveTimestamp",
+    ];
+    for name in told {
+        assert!(good["attributes"][name].is_string(), "{name}: {good}");
+    }
+    source.shutdown().await;
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_always_fails_ends_in_the_dead_letter_queue() {
+    let world = world("true").await;
+    let dead = world.queue("dead", json!({})).await;
+    let policy = json!({
+        "deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 2,
+    });
+    let attributes = json!({ "VisibilityTimeout": "1", "RedrivePolicy": policy.to_string() });
+    let queue = world.queue("q", attributes).await;
+    send(&world, &queue, "poison", None).await;
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    let failing = function(move |event| {
+        kept.lock().unwrap().extend(records(&event));
+        async { Err("always".to_owned()) }
+    });
+    let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), failing);
+    let found = until("the dead-letter queue has it", || async {
+        let request = json!({ "QueueUrl": dead, "WaitTimeSeconds": 1 });
+        let answer = world
+            .aws
+            .sqs()
+            .call("ReceiveMessage", &request)
+            .await
+            .unwrap();
+        answer["Messages"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(found["Body"], "poison");
+    let log = log.lock().unwrap().clone();
+    let counts: Vec<_> = log
+        .iter()
+        .map(|record| &record["attributes"]["ApproximateReceiveCount"])
+        .collect();
+    assert_eq!(counts, ["1", "2"]);
+    assert_eq!(source.invocations(), 2);
+    source.shutdown().await;
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn fifo_groups_keep_their_order_over_a_failure() {
+    let world = world("true").await;
+    let attributes = json!({ "FifoQueue": "true", "VisibilityTimeout": "600" });
+    let queue = world.queue("q.fifo", attributes).await;
+    for number in 1..=4 {
+        for group in ["a", "b"] {
+            send(&world, &queue, &format!("{group}{number}"), Some(group)).await;
+        }
+    }
+    let log = Log::default();
+    let kept = Arc::clone(&log);
+    let failed = Log::default();
+    let failing = Arc::clone(&failed);
+    let in_order = function(move |event| {
+        let mut failures = Vec::new();
+        for record in records(&event) {
+            if record["body"] == "a2" && record["attributes"]["ApproximateReceiveCount"] == "1" {
+                failures.push(failure(&record));
+                failing.lock().unwrap().push(record);
+            } else {
+                kept.lock().unwrap().push(record);
+            }
+        }
+        async move { Ok(json!({ "batchItemFailures": failures })) }
+    });
+    let options = Options {
+        concurrency: 3,
+        ..Options::default()
+    };
+    let source = event_source::poll(world.aws.sqs(), &queue, options, in_order);
+    release(&world, &queue, &failed).await;
+    world.drained(&queue).await;
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in log.lock().unwrap().iter() {
+        let group = record["attributes"]["MessageGroupId"].as_str().unwrap();
+        let body = record["body"].as_str().unwrap().to_owned();
+        groups.entry(group.to_owned()).or_default().push(body);
+    }
+    assert_eq!(groups["a"], ["a1", "a2", "a3", "a4"]);
+    assert_eq!(groups["b"], ["b1", "b2", "b3", "b4"]);
+    source.shutdown().await;
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn invocations_run_beside_each_other_and_a_shutdown_finishes_them() {
+    let world = world("true").await;
+    let queue = world.queue("q", json!({})).await;
+    let (let_go, wait) = tokio::sync::watch::channel(false);
+    let slow = function(move |_| {
+        let mut wait = wait.clone();
+        async move {
+            wait.wait_for(|go| *go).await.unwrap();
+            Ok(Value::Null)
+        }
+    });
+    let options = Options {
+        batch_size: 1,
+        concurrency: 2,
+    };
+    let source = event_source::poll(world.aws.sqs(), &queue, options, slow);
+    for body in ["1", "2", "3"] {
+        send(&world, &queue, body, None).await;
+    }
+    until("two run", || async {
+        (source.invocations() == 2).then_some(())
+    })
+    .await;
+    let stopping = tokio::spawn(source.shutdown());
+    // The stop comes first, so that the third message is not begun.
+    tokio::task::yield_now().await;
+    let_go.send_replace(true);
+    stopping.await.unwrap();
+    let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
+    let answer = world
+        .aws
+        .sqs()
+        .call("GetQueueAttributes", &request)
+        .await
+        .unwrap();
+    assert_eq!(answer["Attributes"]["ApproximateNumberOfMessages"], "1");
+    assert_eq!(
+        answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"],
+        "0"
+    );
+    world.aws.shutdown().await;
+}

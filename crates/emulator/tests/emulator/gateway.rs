@@ -1,0 +1,241 @@
+//! Every request passes the gateway as a Lambda event.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pullyard_emulator::lambda::Function;
+use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{client, function};
+
+fn any(prefix: &str, function: Function) -> Route {
+    Route {
+        method: None,
+        prefix: prefix.to_owned(),
+        function,
+    }
+}
+
+async fn serve(routes: Vec<Route>) -> (Gateway, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (gateway::serve(listener, routes), url)
+}
+
+/// Keeps every event and answers 200 with a name.
+fn named(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&events);
+    let function = function(move |event| {
+        kept.lock().unwrap().push(event);
+        async move { Ok(json!({ "statusCode": 200, "body": name })) }
+    });
+    (function, events)
+}
+
+async fn check_message(response: reqwest::Response, status: u16, message: &str) {
+    assert_eq!(response.status(), status);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body, json!({ "message": message }));
+}
+
+#[tokio::test]
+async fn a_text_request_is_a_whole_event() {
+    let (function, events) = named("ok");
+    let (gateway, url) = serve(vec![any("/", function)]).await;
+    let response = client()
+        .post(format!("{url}/a/b%20c?x=1&x=2&y=%C3%A9"))
+        .header("X-Twice", "one")
+        .header("X-Twice", "two")
+        .header("Cookie", "a=1; b=2")
+        .header("User-Agent", "test")
+        .body("héllo")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let event = events.lock().unwrap()[0].clone();
+    assert_eq!(event["version"], "2.0");
+    assert_eq!(event["routeKey"], "$default");
+    assert_eq!(event["rawPath"], "/a/b%20c");
+    assert_eq!(event["rawQueryString"], "x=1&x=2&y=%C3%A9");
+    assert_eq!(
+        event["queryStringParameters"],
+        json!({ "x": "1,2", "y": "é" })
+    );
+    assert_eq!(event["headers"]["x-twice"], "one,two");
+    assert_eq!(event["headers"]["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(event["headers"]["content-length"], "6");
+    assert!(event["headers"].get("cookie").is_none());
+    assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
+    assert_eq!(event["body"], "héllo");
+    assert_eq!(event["isBase64Encoded"], false);
+    let context = &event["requestContext"];
+    assert_eq!(context["http"]["method"], "POST");
+    assert_eq!(context["http"]["path"], "/a/b%20c");
+    assert_eq!(context["http"]["protocol"], "HTTP/1.1");
+    assert_eq!(context["http"]["sourceIp"], "127.0.0.1");
+    assert_eq!(context["http"]["userAgent"], "test");
+    assert_eq!(context["stage"], "$default");
+    assert_eq!(context["domainName"], "127.0.0.1");
+    for name in ["accountId", "apiId", "requestId", "time"] {
+        assert!(context[name].is_string(), "{name}");
+    }
+    assert!(context["timeEpoch"].is_i64());
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn binary_passes_unchanged_in_both_directions() {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let echo = function(|event| async move {
+        assert_eq!(event["isBase64Encoded"], true);
+        Ok(json!({
+            "statusCode": 201,
+            "headers": { "content-type": "application/x-any", "x-both": "single" },
+            "multiValueHeaders": { "x-both": ["1", "2"] },
+            "cookies": ["a=1", "b=2"],
+            "body": event["body"],
+            "isBase64Encoded": true,
+        }))
+    });
+    let (gateway, url) = serve(vec![any("/", echo)]).await;
+    let response = client().put(&url).body(bytes.clone()).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    assert_eq!(response.headers()["content-type"], "application/x-any");
+    let several = |name: &str| -> Vec<_> {
+        let values = response.headers().get_all(name);
+        values
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(several("x-both"), ["1", "2"]);
+    assert_eq!(several("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(response.bytes().await.unwrap(), bytes);
+    assert_eq!(STANDARD.encode(&bytes).len(), 344);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_longest_prefix_wins_and_requests_are_counted() {
+    let ((root, _), (api, _), (hook, _)) = (named("root"), named("api"), named("hook"));
+    let routes = vec![
+        any("/api", api),
+        any("/", root),
+        Route {
+            method: Some(Method::POST),
+            prefix: "/api".to_owned(),
+            function: hook,
+        },
+    ];
+    let (gateway, url) = serve(routes).await;
+    let ask = async |method: Method, path: &str| {
+        let response = client()
+            .request(method, format!("{url}{path}"))
+            .send()
+            .await
+            .unwrap();
+        response.text().await.unwrap()
+    };
+    assert_eq!(ask(Method::GET, "/api").await, "api");
+    assert_eq!(ask(Method::GET, "/api/x").await, "api");
+    assert_eq!(ask(Method::POST, "/api/x").await, "hook");
+    assert_eq!(ask(Method::GET, "/apix").await, "root");
+    assert_eq!(ask(Method::GET, "/").await, "root");
+    assert_eq!(gateway.requests(), 5);
+    assert_eq!(gateway.invocations(), 5);
+    let counts: Vec<_> = gateway.invocations_by_route().into_iter().collect();
+    let expected = [("ANY /", 2), ("ANY /api", 2), ("POST /api", 1)];
+    assert_eq!(
+        counts,
+        expected.map(|(name, count)| (name.to_owned(), count))
+    );
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_path_without_a_route_is_not_found() {
+    let (function, events) = named("ok");
+    let (gateway, url) = serve(vec![any("/api", function)]).await;
+    let response = client().get(format!("{url}/other")).send().await.unwrap();
+    check_message(response, 404, "Not Found").await;
+    assert_eq!((gateway.requests(), gateway.invocations()), (1, 0));
+    assert!(events.lock().unwrap().is_empty());
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn ten_mebibytes_pass_and_one_byte_more_does_not() {
+    let (function, events) = named("ok");
+    let (gateway, url) = serve(vec![any("/", function)]).await;
+    let limit = 10 * 1024 * 1024;
+    let response = client()
+        .post(&url)
+        .body(vec![b'a'; limit])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let response = client()
+        .post(&url)
+        .body(vec![b'a'; limit + 1])
+        .send()
+        .await
+        .unwrap();
+    check_message(response, 413, "Request Entity Too Large").await;
+    assert_eq!(events.lock().unwrap().len(), 1);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_error_a_panic_and_nonsense_are_internal_errors() {
+    let routes = vec![
+        any("/error", function(|_| async { Err("no".to_owned()) })),
+        any("/panic", function(|_| async { panic!("on purpose") })),
+        any(
+            "/status",
+            function(|_| async { Ok(json!({ "statusCode": "x" })) }),
+        ),
+        any("/bare", function(|_| async { Ok(json!({ "a": 1 })) })),
+    ];
+    let (gateway, url) = serve(routes).await;
+    for path in ["error", "panic", "status"] {
+        let response = client().get(format!("{url}/{path}")).send().await.unwrap();
+        check_message(response, 500, "Internal Server Error").await;
+    }
+    // Without a status the whole answer is the body.
+    let response = client().get(format!("{url}/bare")).send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.json::<Value>().await.unwrap(), json!({ "a": 1 }));
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_function_that_takes_too_long_is_unavailable_but_runs_on() {
+    let (let_go, wait) = tokio::sync::watch::channel(false);
+    let ended = Arc::new(Mutex::new(false));
+    let end = Arc::clone(&ended);
+    let slow = function(move |_| {
+        let (mut wait, end) = (wait.clone(), Arc::clone(&end));
+        async move {
+            wait.wait_for(|go| *go).await.unwrap();
+            *end.lock().unwrap() = true;
+            Ok(Value::Null)
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let timeout = Duration::from_millis(50);
+    let gateway = gateway::serve_with_timeout(listener, vec![any("/", slow)], timeout);
+    let response = client().get(&url).send().await.unwrap();
+    check_message(response, 503, "Service Unavailable").await;
+    assert!(!*ended.lock().unwrap());
+    let_go.send_replace(true);
+    gateway.shutdown().await;
+    assert!(*ended.lock().unwrap());
+}

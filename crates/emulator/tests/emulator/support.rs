@@ -1,0 +1,196 @@
+//! What every test here needs: a started AWS, JSON calls, and waiting for a condition.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pullyard_emulator::ecs::{self, TaskDefinition};
+use pullyard_emulator::lambda::Function;
+use pullyard_emulator::{Aws, Options};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// Far more than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Signatures are not checked, but dynoxide wants to see one.
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/any/aws4_request, \
+    SignedHeaders=host;x-amz-date, Signature=0";
+
+pub(crate) struct World {
+    pub(crate) aws: Aws,
+    pub(crate) folder: TempDir,
+}
+
+/// An AWS with one definition `job` whose container `main` runs a shell script.
+pub(crate) async fn world(script: &str) -> World {
+    world_of(&["/bin/sh", "-c", script], |_| {}).await
+}
+
+pub(crate) async fn world_of(command: &[&str], adjust: impl FnOnce(&mut ecs::Options)) -> World {
+    let folder = TempDir::new().unwrap();
+    let definition = TaskDefinition {
+        family: "job".to_owned(),
+        container: "main".to_owned(),
+        command: command.iter().map(|part| (*part).to_owned()).collect(),
+        environment: vec![("FROM".to_owned(), "definition".to_owned())],
+    };
+    let mut tasks = ecs::Options::new(folder.path().to_owned(), vec![definition]);
+    adjust(&mut tasks);
+    let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
+    World { aws, folder }
+}
+
+/// Calls a JSON operation and gives status and answer.
+pub(crate) async fn call(url: &str, target: &str, body: &Value) -> (u16, Value) {
+    let response = post(url, target, body).await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    match serde_json::from_str(&text) {
+        Ok(answer) => (status, answer),
+        Err(error) => panic!("{target}: {status} {error}: {text}"),
+    }
+}
+
+pub(crate) async fn post(
+    url: &str,
+    target: &str,
+    body: &Value,
+) -> reqwest::Result<reqwest::Response> {
+    client()
+        .post(url)
+        .header("x-amz-target", target)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("authorization", AUTHORIZATION)
+        .header("x-amz-date", "20260101T000000Z")
+        .body(body.to_string())
+        .send()
+        .await
+}
+
+/// A client that asks no proxy of the environment.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+impl World {
+    pub(crate) async fn ecs(&self, operation: &str, body: Value) -> (u16, Value) {
+        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        call(&self.aws.endpoints().ecs, &target, &body).await
+    }
+
+    /// Starts one task and gives its ARN.
+    pub(crate) async fn run(&self) -> String {
+        let (status, answer) = self
+            .ecs("RunTask", json!({ "taskDefinition": "job" }))
+            .await;
+        assert_eq!(status, 200, "{answer}");
+        answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn describe(&self, arn: &str) -> Value {
+        let (status, answer) = self.ecs("DescribeTasks", json!({ "tasks": [arn] })).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["tasks"][0].clone()
+    }
+
+    /// Waits until a task has a status, and describes it.
+    pub(crate) async fn reach(&self, arn: &str, status: &str) -> Value {
+        until(&format!("{arn} is {status}"), || async {
+            let task = self.describe(arn).await;
+            (task["lastStatus"] == status).then_some(task)
+        })
+        .await
+    }
+
+    /// What a task has printed so far.
+    pub(crate) fn printed(&self, arn: &str) -> String {
+        std::fs::read_to_string(self.task_folder(arn).join("stdout.log")).unwrap_or_default()
+    }
+
+    /// Waits for a line of output that starts so, and gives the rest of it.
+    pub(crate) async fn line(&self, arn: &str, start: &str) -> String {
+        until(&format!("{arn} prints {start}"), || async {
+            let printed = self.printed(arn);
+            // Only whole lines: the end of the last one may still be coming.
+            let (whole, _) = printed.rsplit_once('\n')?;
+            whole
+                .lines()
+                .find_map(|line| line.strip_prefix(start))
+                .map(str::to_owned)
+        })
+        .await
+    }
+
+    pub(crate) fn task_folder(&self, arn: &str) -> std::path::PathBuf {
+        let id = arn.rsplit('/').next().unwrap();
+        self.folder.path().join("tasks").join(id)
+    }
+
+    /// Creates a queue and gives its URL.
+    pub(crate) async fn queue(&self, name: &str, attributes: Value) -> String {
+        let request = json!({ "QueueName": name, "Attributes": attributes });
+        let answer = self.aws.sqs().call("CreateQueue", &request).await.unwrap();
+        answer["QueueUrl"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a queue holds no message, visible or in flight.
+    pub(crate) async fn drained(&self, queue: &str) {
+        let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
+        until("the queue is empty", || async {
+            let answer = self
+                .aws
+                .sqs()
+                .call("GetQueueAttributes", &request)
+                .await
+                .unwrap();
+            let visible = &answer["Attributes"]["ApproximateNumberOfMessages"];
+            let hidden = &answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"];
+            (visible == "0" && hidden == "0").then_some(())
+        })
+        .await;
+    }
+}
+
+/// Asks again until there is an answer; a test fails when it never comes.
+pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits for something with the same patience.
+pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, coming).await {
+        Ok(come) => come,
+        Err(_) => panic!("never: {what}"),
+    }
+}
+
+/// A function out of a closure.
+pub(crate) fn function<F>(answer: impl Fn(Value) -> F + Send + Sync + 'static) -> Function
+where
+    F: Future<Output = Result<Value, String>> + Send + 'static,
+{
+    Arc::new(move |event| Box::pin(answer(event)))
+}
+
+/// Whether a process is gone; a zombie is.
+pub(crate) fn dead(pid: &str) -> bool {
+    match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
+        Ok(stat) => stat
+            .rsplit_once(')')
+            .is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
+        Err(_) => true,
+    }
+}

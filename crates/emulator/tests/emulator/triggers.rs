@@ -1,0 +1,84 @@
+//! Schedules and EventBridge rules.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pullyard_emulator::lambda::{events, schedule};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::support::{function, until, world};
+
+#[tokio::test]
+async fn a_schedule_ticks_by_itself() {
+    let echo = function(|event| async move { Ok(event) });
+    let schedule = schedule::every(Duration::from_millis(5), echo);
+    until("it has ticked", || async {
+        (schedule.invocations() >= 3).then_some(())
+    })
+    .await;
+    schedule.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_schedule_can_be_fired_by_hand() {
+    let echo = function(|event| async move { Ok(event) });
+    let schedule = schedule::every(Duration::from_secs(3600), echo);
+    let event = schedule.fire().await.unwrap();
+    assert_eq!(event["source"], "aws.scheduler");
+    assert_eq!(event["detail-type"], "Scheduled Event");
+    assert!(event["time"].is_string() && event["id"].is_string());
+    assert_eq!(schedule.invocations(), 1);
+    schedule.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_event_is_delivered_again_until_the_function_takes_it() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&seen);
+    let fails_twice = function(move |event| {
+        let mut seen = kept.lock().unwrap();
+        seen.push(event);
+        let answer = if seen.len() <= 2 {
+            Err("not yet".to_owned())
+        } else {
+            Ok(Value::Null)
+        };
+        async move { answer }
+    });
+    let (sender, receiver) = unbounded_channel();
+    let rule = events::forward(receiver, fails_twice);
+    sender.send(json!(1)).unwrap();
+    sender.send(json!(2)).unwrap();
+    until("both are delivered", || async {
+        (rule.invocations() == 4).then_some(())
+    })
+    .await;
+    rule.shutdown().await;
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [json!(1), json!(1), json!(1), json!(2)]
+    );
+}
+
+#[tokio::test]
+async fn the_changes_of_a_task_reach_a_function() {
+    let world = world("exit 4").await;
+    let codes = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&codes);
+    let keep = function(move |event| {
+        kept.lock()
+            .unwrap()
+            .push(event["detail"]["containers"][0]["exitCode"].clone());
+        async { Ok(Value::Null) }
+    });
+    let rule = events::forward(world.aws.ecs().events(), keep);
+    world.run().await;
+    until("the end is delivered", || async {
+        codes.lock().unwrap().contains(&json!(4)).then_some(())
+    })
+    .await;
+    assert_eq!(rule.invocations(), 4);
+    rule.shutdown().await;
+    world.aws.shutdown().await;
+}

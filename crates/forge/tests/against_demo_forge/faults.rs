@@ -1,0 +1,386 @@
+//! Forges and networks that misbehave: what is repeated, what is not, and what is told.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pullyard_forge::{Endpoint, Error, GitHub, Token};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{
+    scripted::{Line, Scripted},
+    world::{REPOSITORY, TOKEN, forge_at, proposal},
+};
+
+fn user() -> Line {
+    (
+        200,
+        &[],
+        json!({"id": u64::MAX, "login": "bot"}).to_string(),
+    )
+}
+
+fn fault(status: u16) -> Line {
+    (status, &[], json!({"message": "Oh no."}).to_string())
+}
+
+fn pull() -> serde_json::Value {
+    json!({
+        "number": 7, "html_url": "http://forge/7", "title": "T", "state": "open", "merged_at": null,
+        "head": {"ref": "job", "sha": "a"}, "base": {"ref": "main", "sha": "b"},
+    })
+}
+
+fn pulls(found: &[serde_json::Value]) -> Line {
+    (200, &[], json!(found).to_string())
+}
+
+/// Asks for the account; gives the outcome and how many requests it took.
+async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
+    let scripted = Scripted::start(lines).await;
+    let outcome = forge_at(&scripted.url, TOKEN).account().await;
+    (outcome.map(|account| account.id), scripted.requests().len())
+}
+
+#[tokio::test]
+async fn reading_is_tried_again_after_a_transient_fault() {
+    for status in [202, 502, 503, 504] {
+        assert_eq!(
+            ask([fault(status), user()]).await,
+            (Ok(u64::MAX), 2),
+            "{status}"
+        );
+    }
+    let (outcome, requests) = ask([fault(502), fault(503), fault(504), user()]).await;
+    let error = Error::Unexpected {
+        status: 504,
+        message: "Oh no.".to_owned(),
+    };
+    assert!(error.is_transient());
+    assert_eq!((outcome, requests), (Err(error), 3));
+}
+
+#[tokio::test]
+async fn what_a_repeat_cannot_change_is_not_repeated() {
+    for status in [400, 401, 403, 404, 409, 422, 500] {
+        let (outcome, requests) = ask([fault(status), user()]).await;
+        assert_eq!(requests, 1, "{status}");
+        assert!(!outcome.unwrap_err().is_transient(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_rest_is_taken_and_a_long_one_is_told() {
+    let short: Line = (429, &[("retry-after", "0")], "{}".to_owned());
+    assert_eq!(ask([short, user()]).await, (Ok(u64::MAX), 2));
+
+    for (status, headers, expected) in [
+        (429, &[("retry-after", "90")][..], 90),
+        (403, &[("retry-after", "90")], 90),
+        (429, &[], 60),
+        (403, &[("x-ratelimit-remaining", "0")], 60),
+    ] {
+        let (outcome, requests) = ask([(status, headers, "{}".to_owned()), user()]).await;
+        let Err(Error::RateLimited { retry_after, .. }) = outcome else {
+            panic!("{status} {headers:?}: {outcome:?}");
+        };
+        assert_eq!((retry_after, requests), (Duration::from_secs(expected), 1));
+    }
+    let secondary = json!({"message": "You have exceeded a secondary rate limit."}).to_string();
+    let (outcome, _) = ask([(403, &[], secondary)]).await;
+    assert!(matches!(outcome, Err(Error::RateLimited { .. })));
+    // The year 2100: the time of the reset is given, not the length of the rest.
+    let reset: &[_] = &[
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "4102444800"),
+    ];
+    let (outcome, _) = ask([(403, reset, "{}".to_owned())]).await;
+    let Err(Error::RateLimited { retry_after, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(retry_after > Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn missing_permission_is_told_in_the_forges_words() {
+    let body = json!({"message": "Resource not accessible by integration"}).to_string();
+    let scripted = Scripted::start([(403, &[] as &[_], body)]).await;
+    let error = forge_at(&scripted.url, TOKEN)
+        .repository(REPOSITORY)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "get permission for acme/app: Resource not accessible by integration"
+    );
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_followed_when_reading() {
+    let body = json!({
+        "id": 1, "full_name": "acme/new", "default_branch": "main", "clone_url": "c",
+        "html_url": "h", "private": false,
+    });
+    let moved: Line = (301, &[("location", "/repositories/1")], "{}".to_owned());
+    let scripted = Scripted::start([moved, (200, &[], body.to_string())]).await;
+    let repository = forge_at(&scripted.url, TOKEN)
+        .repository("acme/old")
+        .await
+        .unwrap();
+    assert_eq!(repository.full_name, "acme/new");
+    assert_eq!(
+        scripted.requests(),
+        ["GET /repos/acme/old", "GET /repositories/1"]
+    );
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_not_written_to() {
+    let moved: Line = (
+        307,
+        &[("location", "/repositories/1/pulls")],
+        "{}".to_owned(),
+    );
+    let scripted = Scripted::start([moved]).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let error = forge
+        .create_pull_request(REPOSITORY, &proposal("job"))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("was the repository renamed?"),
+        "{error}"
+    );
+    assert_eq!(scripted.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn circles_and_other_hosts_are_not_followed() {
+    let circle = || -> Line { (302, &[("location", "/user")], String::new()) };
+    let (outcome, requests) = ask::<9>(std::array::from_fn(|_| circle())).await;
+    assert!(
+        matches!(outcome, Err(Error::Unexpected { status: 302, .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(requests, 4);
+
+    // The same address and another port is another host, too.
+    for target in [
+        "http://127.0.0.1:1/user",
+        "https://example.com/",
+        "//example.com/",
+        "file:///",
+    ] {
+        let target: &'static str = target;
+        let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
+        let (outcome, requests) = ask([(302, headers, String::new())]).await;
+        let message = "it redirects to another host".to_owned();
+        assert_eq!(
+            outcome,
+            Err(Error::Unexpected {
+                status: 302,
+                message
+            }),
+            "{target}"
+        );
+        assert_eq!(requests, 1);
+    }
+}
+
+#[tokio::test]
+async fn creating_is_tried_once() {
+    for status in [502, 503, 429] {
+        let scripted = Scripted::start([fault(status), fault(status)]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let error = forge
+            .create_pull_request(REPOSITORY, &proposal("job"))
+            .await
+            .unwrap_err();
+        assert!(error.is_transient());
+        assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls"]);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_creating_is_found_again() {
+    let scripted = Scripted::start([pulls(&[]), fault(502), pulls(&[pull()])]).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let found = forge
+        .find_or_create_pull_request(REPOSITORY, &proposal("job"))
+        .await
+        .unwrap();
+    assert_eq!(found.number, 7);
+    let look = "GET /repos/acme/app/pulls?state=open&head=acme%3Ajob&per_page=100";
+    assert_eq!(
+        scripted.requests(),
+        [look, "POST /repos/acme/app/pulls", look]
+    );
+}
+
+#[tokio::test]
+async fn a_twin_that_is_not_listed_yet_is_waited_for() {
+    let twin = || -> Line {
+        let message = "A pull request already exists for acme:job.";
+        let errors = json!([{"resource": "PullRequest", "code": "custom", "message": message}]);
+        (
+            422,
+            &[],
+            json!({"message": "Validation Failed", "errors": errors}).to_string(),
+        )
+    };
+    let none = || pulls(&[]);
+    let lines = [none(), twin(), none(), none(), twin(), pulls(&[pull()])];
+    let scripted = Scripted::start(lines).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let found = forge
+        .find_or_create_pull_request(REPOSITORY, &proposal("job"))
+        .await
+        .unwrap();
+    assert_eq!((found.number, scripted.requests().len()), (7, 6));
+
+    // It never appears: the refusal is told, after three rounds.
+    let rounds = (0..3).flat_map(|_| [none(), twin(), none()]);
+    let scripted = Scripted::start(rounds).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let error = forge
+        .find_or_create_pull_request(REPOSITORY, &proposal("job"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    assert_eq!(scripted.requests().len(), 9);
+}
+
+#[tokio::test]
+async fn an_unfiltered_list_gives_no_foreign_pull_request() {
+    let mut other = pull();
+    other["head"]["ref"] = json!("someone-elses");
+    let mut retargeted = pull();
+    retargeted["base"]["ref"] = json!("release");
+    let scripted = Scripted::start([
+        pulls(&[other, retargeted.clone(), pull()]),
+        pulls(&[retargeted]),
+    ])
+    .await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let find = async || {
+        let new = proposal("job");
+        forge
+            .find_or_create_pull_request(REPOSITORY, &new)
+            .await
+            .unwrap()
+            .base_branch
+    };
+    assert_eq!(find().await, "main");
+    // Somebody pointed it elsewhere: still the pull request of this branch.
+    assert_eq!(find().await, "release");
+}
+
+#[tokio::test]
+async fn merged_is_told_from_closed() {
+    use pullyard_forge::PullRequestState::{Closed, Merged};
+
+    for (merged_at, expected) in [
+        (json!(null), Closed),
+        (json!("2026-01-01T00:00:00Z"), Merged),
+    ] {
+        let mut answer = pull();
+        answer["state"] = json!("closed");
+        answer["merged_at"] = merged_at;
+        let scripted = Scripted::start([pulls(&[answer])]).await;
+        let found = forge_at(&scripted.url, TOKEN)
+            .open_pull_request(REPOSITORY, "job")
+            .await;
+        assert_eq!(found.unwrap().unwrap().state, expected);
+    }
+}
+
+#[tokio::test]
+async fn odd_answers_are_told_as_such() {
+    for body in [
+        "<html>",
+        "[]",
+        r#"{"id": 1.5, "login": "x"}"#,
+        r#"{"id": -1, "login": "x"}"#,
+    ] {
+        let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;
+        let error = outcome.unwrap_err();
+        assert!(
+            error.to_string().contains("it is not the JSON we know"),
+            "{error}"
+        );
+        assert_eq!(requests, 1);
+    }
+    let (outcome, _) = ask([(200, &[] as &[_], " ".repeat(9 * 1024 * 1024))]).await;
+    assert!(outcome.unwrap_err().to_string().contains("too large"));
+}
+
+#[tokio::test]
+async fn a_token_that_the_server_repeats_is_not_told() {
+    for status in [400, 401, 403, 404, 422] {
+        let body = json!({"message": format!("Who is {TOKEN}?"), "errors": [TOKEN]}).to_string();
+        let (outcome, _) = ask([(status, &[] as &[_], body)]).await;
+        let error = outcome.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
+    }
+    let body = json!({"id": TOKEN, "login": "x"}).to_string();
+    let (outcome, _) = ask([(200, &[] as &[_], body)]).await;
+    assert!(!format!("{outcome:?}").contains(TOKEN), "{outcome:?}");
+    assert!(!format!("{:?}", forge_at("https://api.github.com", TOKEN)).contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_hung_up_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            drop(connection);
+        }
+    });
+    let error = forge_at(&format!("http://{address}"), TOKEN)
+        .account()
+        .await
+        .unwrap_err();
+    assert!(error.is_transient());
+    let Error::Unreachable { host, reason } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(host, address.to_string());
+    assert!(!reason.is_empty());
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_at_once() {
+    let new = |api_url: &str, token: &str| {
+        GitHub::new(
+            Endpoint {
+                api_url: api_url.to_owned(),
+            },
+            Token::new(token),
+        )
+    };
+    for bad in [
+        "",
+        "api.github.com",
+        "ftp://forge",
+        "https://user:pw@forge",
+        "file:///etc",
+    ] {
+        let error = new(bad, TOKEN).unwrap_err();
+        assert!(matches!(error, Error::Settings { .. }), "{bad}: {error:?}");
+    }
+    assert!(matches!(
+        new("https://forge", "a\nb").unwrap_err(),
+        Error::Settings { .. }
+    ));
+    assert!(new(&Endpoint::github_com().api_url, TOKEN).is_ok());
+}

@@ -1,0 +1,390 @@
+//! Real git over HTTP: clones, pushes, and what is turned away.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use crate::world::{REPOSITORY, TOKEN, World, assert_success, git, git_as, http, said};
+
+#[tokio::test]
+async fn a_clone_has_the_files_and_their_modes() {
+    let world = World::new().await;
+    let worktree = world.clone("clone").await;
+    let listed = worktree.git(&["ls-tree", "-r", "HEAD"]).await;
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(
+        listed.contains("100644 blob") && listed.contains("\tREADME.md"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("100755 blob") && listed.contains("\tbin/run me.sh"),
+        "{listed}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(worktree.path.join("README.md")).unwrap(),
+        "# App\n"
+    );
+}
+
+#[tokio::test]
+async fn every_protocol_version_can_fetch() {
+    let world = World::new().await;
+    for version in ["0", "1", "2"] {
+        let config = format!("protocol.version={version}");
+        let args = ["-c", &config, "ls-remote", &world.repository.clone_url];
+        let output = git(world.dir.path(), &args).await;
+        assert_success(&output);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("refs/heads/main"));
+        // The server says which it speaks; version 0 says nothing.
+        let spoke = said(&output).contains(&format!("git< version {version}"));
+        assert_eq!(spoke, version != "0", "{}", said(&output));
+    }
+}
+
+#[tokio::test]
+async fn shallow_and_partial_clones_work() {
+    let world = World::new().await;
+    for option in ["--depth=1", "--filter=blob:none"] {
+        let target = format!("clone{option}");
+        let args = [
+            "clone",
+            "-q",
+            option,
+            "--",
+            &world.repository.clone_url,
+            &target,
+        ];
+        let output = git(world.dir.path(), &args).await;
+        assert_success(&output);
+        assert!(
+            !said(&output).contains("filtering not recognized"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_big_push_in_chunks_arrives_whole() {
+    let world = World::new().await;
+    let worktree = world.clone("big").await;
+    // Noise, so that it stays big when compressed: a few times git's buffer and ours.
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(6 * 1024 * 1024)
+    .collect();
+    worktree.commit("big", "noise.bin", &noise).await;
+    let pushed = worktree.git(&["push", "-q", "origin", "big"]).await;
+    assert_success(&pushed);
+    let trace = said(&pushed).to_lowercase();
+    assert!(
+        trace.contains("transfer-encoding: chunked"),
+        "the push was not big enough"
+    );
+
+    let branch = world
+        .forge()
+        .branch(REPOSITORY, "big")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(branch.sha, worktree.head().await);
+    let back = world.clone("back").await;
+    assert_success(&back.git(&["checkout", "-q", "big"]).await);
+    assert!(std::fs::read(back.path.join("noise.bin")).unwrap() == noise);
+}
+
+#[tokio::test]
+async fn a_gzipped_request_is_understood() {
+    let world = World::new().await;
+    let worktree = world.clone("many").await;
+    // Enough different commits that the list of what is wanted is long: git compresses it then.
+    let stream: String = (0..60)
+        .map(|n| {
+            format!(
+                "commit refs/heads/many/{n}\ncommitter T <t@example.com> {} +0000\ndata 1\nx\n\
+                 from refs/heads/main^0\n\n",
+                1_700_000_000 + n
+            )
+        })
+        .collect();
+    let import = ["fast-import", "--quiet", "--date-format=raw"];
+    assert_success(&git_as(&worktree.path, None, &import, stream.as_bytes()).await);
+    assert_success(&worktree.git(&["push", "-q", "origin", "--all"]).await);
+
+    for version in ["0", "2"] {
+        let config = format!("protocol.version={version}");
+        let target = format!("clone-{version}");
+        let args = ["-c", &config, "clone", &world.repository.clone_url, &target];
+        let output = git(world.dir.path(), &args).await;
+        assert_success(&output);
+        let trace = said(&output).to_lowercase();
+        assert!(
+            trace.contains("content-encoding: gzip"),
+            "the request was not compressed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_gzipped_push_is_understood() {
+    let world = World::new().await;
+    let worktree = world.clone("by-hand").await;
+    worktree.commit("zipped", "file.txt", b"text").await;
+    let (old, new) = ("0".repeat(40), worktree.head().await);
+    let pack = git_as(
+        &worktree.path,
+        None,
+        &["pack-objects", "--revs", "--stdout", "-q"],
+        b"zipped\n^main\n",
+    )
+    .await;
+    assert_success(&pack);
+    let command = format!("{old} {new} refs/heads/zipped\0 report-status");
+    let mut body = format!("{:04x}{command}0000", command.len() + 4).into_bytes();
+    body.extend_from_slice(&pack.stdout);
+    let answer = http()
+        .post(format!("{}/git-receive-pack", world.repository.clone_url))
+        .basic_auth("x-access-token", Some(TOKEN))
+        .header("content-type", "application/x-git-receive-pack-request")
+        .header("content-encoding", "gzip")
+        .body(gzip(&body))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("ok refs/heads/zipped")
+    );
+    let branch = world
+        .forge()
+        .branch(REPOSITORY, "zipped")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(branch.sha, new);
+}
+
+#[tokio::test]
+async fn of_racing_pushes_with_the_same_expected_head_one_is_admitted() {
+    let world = World::new().await;
+    let old = world.push_branch("job").await;
+    let mut worktrees = Vec::new();
+    for n in 0..4 {
+        let worktree = world.clone(&format!("racer-{n}")).await;
+        assert_success(&worktree.git(&["checkout", "-q", "job"]).await);
+        worktree
+            .commit("job", "racer.txt", n.to_string().as_bytes())
+            .await;
+        worktrees.push(worktree);
+    }
+    let lease = format!("--force-with-lease=refs/heads/job:{old}");
+    let args = [
+        "push",
+        "--porcelain",
+        &lease,
+        "origin",
+        "HEAD:refs/heads/job",
+    ];
+    let pushes = worktrees.iter().map(|worktree| worktree.git(&args));
+    let outputs = futures::future::join_all(pushes).await;
+    let admitted: Vec<usize> = (0..4).filter(|&n| outputs[n].status.success()).collect();
+    assert_eq!(
+        admitted.len(),
+        1,
+        "{}",
+        outputs.iter().map(said).collect::<String>()
+    );
+    let branch = world
+        .forge()
+        .branch(REPOSITORY, "job")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(branch.sha, worktrees[admitted[0]].head().await);
+}
+
+#[tokio::test]
+async fn refs_that_belong_to_the_forge_are_not_pushed_to() {
+    let world = World::new().await;
+    let worktree = world.clone("clone").await;
+    for target in ["HEAD:refs/pull/1/head", ":refs/heads/main"] {
+        let output = worktree.git(&["push", "origin", target]).await;
+        assert!(!output.status.success(), "{target}");
+        assert!(said(&output).contains("rejected"), "{}", said(&output));
+    }
+    assert!(
+        world
+            .forge()
+            .branch(REPOSITORY, "main")
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn git_without_the_right_token_is_turned_away() {
+    let world = World::new().await;
+    let url = &world.repository.clone_url;
+    for token in [None, Some("wrong"), Some("")] {
+        let output = git_as(world.dir.path(), token, &["ls-remote", url], b"").await;
+        assert!(!output.status.success(), "{token:?}");
+    }
+    for service in [
+        "info/refs?service=git-upload-pack",
+        "info/refs?service=git-receive-pack",
+    ] {
+        let answer = http().get(format!("{url}/{service}")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 401);
+        assert!(
+            answer.headers()["www-authenticate"]
+                .to_str()
+                .unwrap()
+                .starts_with("Basic ")
+        );
+    }
+    let post = http().post(format!("{url}/git-receive-pack")).send().await;
+    assert_eq!(post.unwrap().status().as_u16(), 401);
+}
+
+#[tokio::test]
+async fn an_unknown_repository_cannot_be_cloned() {
+    let world = World::new().await;
+    let url = format!("{}/acme/none.git", world.demo.url());
+    let output = git(world.dir.path(), &["ls-remote", &url]).await;
+    assert!(!output.status.success());
+    assert!(said(&output).contains("not found"), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
+    let world = World::new().await;
+    std::fs::write(world.dir.path().join("secret"), "secret").unwrap();
+    for path in [
+        "/../../etc/passwd",
+        "/../secret/info/refs?service=git-upload-pack",
+        "/acme/../../secret/info/refs?service=git-upload-pack",
+        "/acme/..%2f..%2fsecret/info/refs?service=git-upload-pack",
+        "/%2e%2e/%2e%2e/info/refs?service=git-upload-pack",
+        "/acme/%2e%2e/info/refs?service=git-upload-pack",
+        "/acme/app%00/info/refs?service=git-upload-pack",
+        "/acme%2fapp/x/info/refs?service=git-upload-pack",
+        "//acme/app/info/refs?service=git-upload-pack",
+        "/acme/app.git/config",
+        "/acme/app.git/HEAD",
+        "/acme/app.git/objects/info/packs",
+        "/acme/app.json",
+        "/server.gitconfig",
+        "/acme/../pull/1",
+        "/%2e%2e/secret/pull/1.diff",
+        "/api/v3/repos/../../secret",
+        "/api/v3/repos/%2e%2e/%2e%2e",
+        "/api/v3/repos/acme/app%2f..",
+    ] {
+        assert_eq!(raw_get(&world, path).await, 404, "{path}");
+    }
+    // The same request by a plain name is answered.
+    assert_eq!(
+        raw_get(&world, "/acme/app/info/refs?service=git-upload-pack").await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_push_that_breaks_off_changes_nothing() {
+    let world = World::new().await;
+    let main = world
+        .forge()
+        .branch(REPOSITORY, "main")
+        .await
+        .unwrap()
+        .unwrap();
+    let authority = world.demo.url().replace("http://", "");
+    let basic = BASE64_STANDARD.encode(format!("x:{TOKEN}"));
+    let command = format!(
+        "{} {} refs/heads/main\0 report-status",
+        main.sha,
+        "1".repeat(40)
+    );
+    let command = format!("{:04x}{command}", command.len() + 4);
+    let request = format!(
+        "POST /acme/app.git/git-receive-pack HTTP/1.1\r\nHost: {authority}\r\n\
+         Authorization: Basic {basic}\r\nContent-Length: 100000\r\n\
+         Content-Type: application/x-git-receive-pack-request\r\n\r\n{command}0000PACK"
+    );
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(&authority).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        drop(stream);
+    }
+    assert_eq!(
+        world
+            .forge()
+            .branch(REPOSITORY, "main")
+            .await
+            .unwrap()
+            .unwrap(),
+        main
+    );
+    world.push_branch("next").await;
+    world.demo.shutdown().await;
+    let again = crate::world::start(&world.dir.path().join("forge")).await;
+    let forge = crate::world::forge_at(&again.api_url(), TOKEN);
+    assert_eq!(
+        forge.branch(REPOSITORY, "main").await.unwrap().unwrap(),
+        main
+    );
+}
+
+/// HTTP by hand: clients tidy paths up before they send them.
+async fn raw_get(world: &World, path: &str) -> u16 {
+    let authority = world.demo.url().replace("http://", "");
+    let credentials = if path.starts_with("/api") {
+        format!("Bearer {TOKEN}")
+    } else {
+        format!("Basic {}", BASE64_STANDARD.encode(format!("x:{TOKEN}")))
+    };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: {credentials}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(&authority).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The gzip format without compression: git's client compresses only fetches, so that a push in
+/// gzip is made by hand.
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(data.len()).unwrap();
+    let mut zipped = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    // One last block, stored as it is.
+    zipped.push(1);
+    zipped.extend(length.to_le_bytes());
+    zipped.extend((!length).to_le_bytes());
+    zipped.extend(data);
+    let crc = !data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    zipped.extend(crc.to_le_bytes());
+    zipped.extend(u32::from(length).to_le_bytes());
+    zipped
+}

@@ -1,0 +1,116 @@
+//! The pages for people, which anyone on this machine may open.
+
+use pullyard_forge::NewPullRequest;
+
+use crate::world::{REPOSITORY, World, assert_success, http};
+
+const HOSTILE: &str = "<script>alert('x')</script> \"&amp;";
+const ESCAPED: &str = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;&amp;amp;";
+
+async fn get(world: &World, path: &str) -> reqwest::Response {
+    http()
+        .get(format!("{}{path}", world.demo.url()))
+        .send()
+        .await
+        .unwrap()
+}
+
+async fn with_hostile_pull_request() -> World {
+    let world = World::new().await;
+    let worktree = world.clone("hostile").await;
+    worktree
+        .commit("job", "page.html", format!("{HOSTILE}\n").as_bytes())
+        .await;
+    let message = format!("--message={HOSTILE}");
+    assert_success(&worktree.git(&["commit", "-q", "--amend", &message]).await);
+    assert_success(&worktree.git(&["push", "-q", "origin", "job"]).await);
+    let new = NewPullRequest {
+        title: HOSTILE.to_owned(),
+        body: HOSTILE.to_owned(),
+        head: "job".to_owned(),
+        base: "main".to_owned(),
+    };
+    world
+        .forge()
+        .create_pull_request(REPOSITORY, &new)
+        .await
+        .unwrap();
+    world
+}
+
+#[tokio::test]
+async fn hostile_words_stay_words() {
+    let world = with_hostile_pull_request().await;
+    for (path, least) in [("/", 1), ("/acme/app", 1), ("/acme/app/pull/1", 5)] {
+        let answer = get(&world, path).await;
+        assert_eq!(answer.status().as_u16(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+        let policy = answer.headers()["content-security-policy"]
+            .to_str()
+            .unwrap();
+        assert!(policy.starts_with("default-src 'none'"));
+        let page = answer.text().await.unwrap();
+        assert!(!page.contains("<script"), "{page}");
+        // Title and heading, body, subject of the commit, line of the change.
+        assert!(page.matches(ESCAPED).count() >= least, "{path}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_branches_commits_and_the_change() {
+    let world = with_hostile_pull_request().await;
+    let page = get(&world, "/acme/app/pull/1").await.text().await.unwrap();
+    for part in [
+        "<code>job</code> into <code>main</code>",
+        "<h2>Commits</h2>",
+        "(Test)</li>",
+        "<ins>+&lt;script&gt;",
+        "/acme/app/pull/1.diff",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn the_plain_change_is_what_git_apply_takes() {
+    let world = with_hostile_pull_request().await;
+    let answer = get(&world, "/acme/app/pull/1.diff").await;
+    assert_eq!(
+        answer.headers()["content-type"],
+        "text/plain; charset=utf-8"
+    );
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    let diff = answer.text().await.unwrap();
+    assert!(diff.contains(&format!("+{HOSTILE}")), "{diff}");
+    let worktree = world.clone("apply").await;
+    std::fs::write(world.dir.path().join("change.diff"), diff).unwrap();
+    assert_success(&worktree.git(&["apply", "--check", "../change.diff"]).await);
+}
+
+#[tokio::test]
+async fn the_change_is_measured_from_where_the_branches_parted() {
+    let world = with_hostile_pull_request().await;
+    let worktree = world.clone("main").await;
+    worktree.commit("main", "later.txt", b"later\n").await;
+    assert_success(&worktree.git(&["push", "-q", "origin", "main"]).await);
+    let diff = get(&world, "/acme/app/pull/1.diff")
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(!diff.contains("later.txt"), "{diff}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_no_page() {
+    let world = World::new().await;
+    for path in [
+        "/acme/none",
+        "/acme/app/pull/1",
+        "/acme/app/pull/x",
+        "/acme/app/pull/1.diff",
+        "/x",
+    ] {
+        assert_eq!(get(&world, path).await.status().as_u16(), 404, "{path}");
+    }
+}

@@ -1,0 +1,377 @@
+//! Opening, finding and refusing pull requests.
+
+use std::collections::BTreeSet;
+
+use pullyard_forge::{Error, NewPullRequest, PullRequestState};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::world::{self, REPOSITORY, TOKEN, World, assert_success, http, proposal};
+
+/// Asks the demo forge directly, for what the forge crate never asks.
+async fn call(world: &World, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
+    let url = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());
+    let request = http().request(method, url).bearer_auth(TOKEN);
+    let answer = request.body(body.to_string()).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn check_refused(world: &World, new: NewPullRequest, expected: &str) {
+    for outcome in [
+        world.forge().create_pull_request(REPOSITORY, &new).await,
+        world
+            .forge()
+            .find_or_create_pull_request(REPOSITORY, &new)
+            .await,
+    ] {
+        assert_eq!(
+            outcome.unwrap_err(),
+            Error::Refused {
+                reason: expected.to_owned()
+            }
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pushed_branch_becomes_a_pull_request_that_follows_its_head() {
+    let world = World::new().await;
+    let forge = world.forge();
+    assert_eq!(
+        forge
+            .open_pull_request(REPOSITORY, "feature/a")
+            .await
+            .unwrap(),
+        None
+    );
+    let sha = world.push_branch("feature/a").await;
+    let created = forge
+        .create_pull_request(REPOSITORY, &proposal("feature/a"))
+        .await
+        .unwrap();
+    assert_eq!(created.number, 1);
+    assert_eq!(
+        created.url,
+        format!("{}/{REPOSITORY}/pull/1", world.demo.url())
+    );
+    assert_eq!(
+        (created.head_branch.as_str(), &created.head_sha),
+        ("feature/a", &sha)
+    );
+    assert_eq!(
+        (created.base_branch.as_str(), created.title.as_str()),
+        ("main", "Add feature/a")
+    );
+    assert_eq!(created.state, PullRequestState::Open);
+    assert_eq!(
+        forge
+            .open_pull_request(REPOSITORY, "feature/a")
+            .await
+            .unwrap(),
+        Some(created)
+    );
+
+    let worktree = world.clone("again").await;
+    assert_success(&worktree.git(&["checkout", "-q", "feature/a"]).await);
+    worktree.commit("feature/a", "more.txt", b"more").await;
+    assert_success(&worktree.git(&["push", "-q", "origin", "feature/a"]).await);
+    let found = forge
+        .open_pull_request(REPOSITORY, "feature/a")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.head_sha, worktree.head().await);
+    assert_ne!(found.head_sha, sha);
+}
+
+#[tokio::test]
+async fn finding_or_creating_twice_gives_the_same_number() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    world.push_branch("feature/b").await;
+    let find = async |head| {
+        world
+            .forge()
+            .find_or_create_pull_request(REPOSITORY, &proposal(head))
+            .await
+            .unwrap()
+    };
+    let (first, second) = (find("feature/a").await, find("feature/a").await);
+    assert_eq!(first, second);
+    assert_eq!(find("feature/b").await.number, 2);
+}
+
+#[tokio::test]
+async fn sixteen_at_once_open_one_pull_request() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    let mut calls = JoinSet::new();
+    for _ in 0..16 {
+        let forge = world.forge();
+        calls.spawn(async move {
+            let new = proposal("feature/a");
+            forge
+                .find_or_create_pull_request(REPOSITORY, &new)
+                .await
+                .unwrap()
+                .number
+        });
+    }
+    let numbers: BTreeSet<u64> = calls.join_all().await.into_iter().collect();
+    assert_eq!(numbers, BTreeSet::from([1]));
+    let (_, all) = call(&world, reqwest::Method::GET, "pulls?state=all", Value::Null).await;
+    assert_eq!(all.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_github_refuses_is_refused_in_readable_words() {
+    let world = World::new().await;
+    let sha = world.push_branch("feature/a").await;
+    let worktree = world.clone("empty").await;
+    assert_success(
+        &worktree
+            .git(&["push", "-q", "origin", "HEAD:refs/heads/empty"])
+            .await,
+    );
+
+    check_refused(
+        &world,
+        proposal("empty"),
+        "no commits between main and empty",
+    )
+    .await;
+    check_refused(&world, proposal("none"), "head is invalid").await;
+    check_refused(&world, proposal("other:feature/a"), "head is invalid").await;
+    let onto = |base: &str| NewPullRequest {
+        base: base.to_owned(),
+        ..proposal("feature/a")
+    };
+    check_refused(&world, onto("none"), "base is invalid").await;
+    let both = NewPullRequest {
+        head: "no".to_owned(),
+        ..onto("none")
+    };
+    check_refused(&world, both, "head is invalid; base is invalid").await;
+    let titled = |title: &str| NewPullRequest {
+        title: title.to_owned(),
+        ..proposal("feature/a")
+    };
+    check_refused(&world, titled(" "), "title is missing").await;
+    let long = "title is too long (maximum is 256 characters)";
+    check_refused(&world, titled(&"x".repeat(257)), long).await;
+    let body = NewPullRequest {
+        body: "ü".repeat(65_537),
+        ..proposal("feature/a")
+    };
+    check_refused(
+        &world,
+        body,
+        "body is too long (maximum is 65536 characters)",
+    )
+    .await;
+
+    // Refused attempts use up no numbers.
+    let forge = world.forge();
+    let first = forge
+        .create_pull_request(REPOSITORY, &proposal("feature/a"))
+        .await
+        .unwrap();
+    assert_eq!((first.number, first.head_sha), (1, sha));
+    let again = forge
+        .create_pull_request(REPOSITORY, &proposal("feature/a"))
+        .await
+        .unwrap_err();
+    let reason = "a pull request already exists for acme:feature/a".to_owned();
+    assert_eq!(again, Error::Refused { reason });
+    let unknown = forge
+        .create_pull_request("acme/none", &proposal("feature/a"))
+        .await
+        .unwrap_err();
+    assert!(matches!(unknown, Error::NotFound { .. }));
+}
+
+#[tokio::test]
+async fn a_branch_without_common_history_is_refused() {
+    let world = World::new().await;
+    let worktree = world.clone("orphan").await;
+    assert_success(&worktree.git(&["checkout", "-q", "--orphan", "lone"]).await);
+    assert_success(&worktree.git(&["commit", "-q", "-m", "Alone"]).await);
+    assert_success(&worktree.git(&["push", "-q", "origin", "lone"]).await);
+    let reason = "the lone branch has no history in common with main";
+    check_refused(&world, proposal("lone"), reason).await;
+}
+
+#[tokio::test]
+async fn refusals_have_githubs_shape() {
+    let world = World::new().await;
+    let post = async |body| call(&world, reqwest::Method::POST, "pulls", body).await;
+    let (status, body) = post(json!({"title": "T", "head": "none", "base": "main"})).await;
+    assert_eq!(status, 422);
+    assert_eq!(
+        body,
+        json!({
+            "message": "Validation Failed",
+            "documentation_url": "https://docs.github.com/rest",
+            "status": "422",
+            "errors": [{"resource": "PullRequest", "field": "head", "code": "invalid"}],
+        })
+    );
+    let (status, body) = post(json!({"title": "T", "base": "main"})).await;
+    assert_eq!(
+        (status, &body["message"]),
+        (422, &json!("Invalid request.\n\n\"head\" wasn't supplied."))
+    );
+    let (status, _) = post(json!({"title": 1, "head": "x", "base": "main"})).await;
+    assert_eq!(status, 422);
+    let url = format!("{}/repos/{REPOSITORY}/pulls", world.demo.api_url());
+    let answer = http()
+        .post(url)
+        .bearer_auth(TOKEN)
+        .body("{")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 400);
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("Problems parsing JSON")
+    );
+}
+
+#[tokio::test]
+async fn a_closed_pull_request_keeps_its_head_and_makes_room_for_another() {
+    let world = World::new().await;
+    let forge = world.forge();
+    let sha = world.push_branch("feature/a").await;
+    forge
+        .create_pull_request(REPOSITORY, &proposal("feature/a"))
+        .await
+        .unwrap();
+    let patch = async |body| call(&world, reqwest::Method::PATCH, "pulls/1", body).await;
+    let (_, changed) = patch(json!({"title": "New", "body": null})).await;
+    assert_eq!(
+        (&changed["title"], &changed["body"]),
+        (&json!("New"), &Value::Null)
+    );
+    let (status, closed) = patch(json!({"state": "closed"})).await;
+    assert_eq!((status, &closed["state"]), (200, &json!("closed")));
+    assert!(closed["closed_at"].is_string() && closed["merged_at"].is_null());
+    assert_eq!(patch(json!({"state": "open"})).await.0, 422);
+    assert_eq!(
+        call(&world, reqwest::Method::PATCH, "pulls/9", json!({}))
+            .await
+            .0,
+        404
+    );
+    assert_eq!(
+        forge
+            .open_pull_request(REPOSITORY, "feature/a")
+            .await
+            .unwrap(),
+        None
+    );
+
+    let worktree = world.clone("again").await;
+    assert_success(&worktree.git(&["checkout", "-q", "feature/a"]).await);
+    worktree.commit("feature/a", "more.txt", b"more").await;
+    assert_success(&worktree.git(&["push", "-q", "origin", "feature/a"]).await);
+    let new = proposal("feature/a");
+    let second = forge
+        .find_or_create_pull_request(REPOSITORY, &new)
+        .await
+        .unwrap();
+    assert_eq!((second.number, second.head_sha), (2, worktree.head().await));
+    let (_, first) = call(&world, reqwest::Method::GET, "pulls/1", Value::Null).await;
+    assert_eq!(first["head"]["sha"], json!(sha));
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged_as_on_github() {
+    let world = World::new().await;
+    let forge = world.forge();
+    for branch in ["one", "two", "three"] {
+        world.push_branch(branch).await;
+        forge
+            .create_pull_request(REPOSITORY, &proposal(branch))
+            .await
+            .unwrap();
+    }
+    call(
+        &world,
+        reqwest::Method::PATCH,
+        "pulls/2",
+        json!({"state": "closed"}),
+    )
+    .await;
+    for (query, expected) in [
+        ("", vec![3, 1]),
+        ("?state=closed", vec![2]),
+        ("?state=all", vec![3, 2, 1]),
+        ("?state=all&per_page=2", vec![3, 2]),
+        ("?state=all&per_page=2&page=2", vec![1]),
+        ("?state=all&page=99", vec![]),
+        ("?head=acme:one", vec![1]),
+        ("?head=acme:two", vec![]),
+        ("?head=other:one", vec![]),
+        ("?base=other", vec![]),
+        // GitHub does not filter by a head without its owner.
+        ("?head=one", vec![3, 1]),
+    ] {
+        let path = format!("pulls{query}");
+        let (_, list) = call(&world, reqwest::Method::GET, &path, Value::Null).await;
+        let numbers: Vec<u64> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pull| pull["number"].as_u64().unwrap())
+            .collect();
+        assert_eq!(numbers, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_forge_knows_its_repositories_and_numbers() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    world.push_branch("feature/b").await;
+    world
+        .demo
+        .number_pull_requests_from(REPOSITORY, 231)
+        .await
+        .unwrap();
+    let new = proposal("feature/a");
+    let first = world
+        .forge()
+        .find_or_create_pull_request(REPOSITORY, &new)
+        .await
+        .unwrap();
+    assert_eq!(first.number, 231);
+    world
+        .demo
+        .number_pull_requests_from(REPOSITORY, 1)
+        .await
+        .unwrap();
+    world.demo.shutdown().await;
+    world.demo.shutdown().await;
+
+    let again = world::start(&world.dir.path().join("forge")).await;
+    assert_eq!(
+        again.repository(REPOSITORY).await.unwrap().id,
+        world.repository.id
+    );
+    let forge = world::forge_at(&again.api_url(), TOKEN);
+    let found = forge
+        .open_pull_request(REPOSITORY, "feature/a")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.number, found.head_sha), (231, first.head_sha));
+    let second = forge
+        .find_or_create_pull_request(REPOSITORY, &proposal("feature/b"))
+        .await
+        .unwrap();
+    assert_eq!(second.number, 232);
+}

@@ -1,0 +1,167 @@
+//! Accounts, repositories and branches; and what a wrong token or name is told.
+
+use pullyard_demo_forge::Error as DemoError;
+use pullyard_forge::{Account, Error};
+
+use crate::world::{self, REPOSITORY, USER_ID, World, http};
+
+#[tokio::test]
+async fn the_account_behind_the_token_is_told() {
+    let world = World::new().await;
+    let account = world.forge().account().await.unwrap();
+    assert_eq!(
+        account,
+        Account {
+            id: USER_ID,
+            login: "pullyard-bot".to_owned()
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_repository_is_told_with_an_id_no_double_can_hold() {
+    let world = World::new().await;
+    let repository = world.forge().repository(REPOSITORY).await.unwrap();
+    assert_eq!(repository.id, world.repository.id);
+    assert_ne!(repository.id as f64 as u64, repository.id);
+    assert_eq!(repository.full_name, REPOSITORY);
+    assert_eq!(repository.default_branch, "main");
+    assert_eq!(repository.clone_url, world.repository.clone_url);
+    assert_eq!(
+        repository.html_url,
+        format!("{}/{REPOSITORY}", world.demo.url())
+    );
+    assert!(repository.private);
+}
+
+#[tokio::test]
+async fn upper_and_lower_case_name_the_same_repository() {
+    let world = World::new().await;
+    let repository = world.forge().repository("ACME/App").await.unwrap();
+    assert_eq!(repository.full_name, REPOSITORY);
+}
+
+#[tokio::test]
+async fn an_unknown_repository_is_not_found() {
+    let world = World::new().await;
+    let forge = world.forge();
+    for unknown in [
+        "acme/none",
+        "other/app",
+        "acme",
+        "../..",
+        "acme/..",
+        "acme/app/pulls",
+        "a b/c",
+    ] {
+        let error = forge.repository(unknown).await.unwrap_err();
+        assert!(
+            matches!(error, Error::NotFound { .. }),
+            "{unknown}: {error:?}"
+        );
+    }
+    let error = forge.branch("acme/none", "main").await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_denied_whatever_is_asked() {
+    let world = World::new().await;
+    let forge = world.forge_with("ghs_wrong");
+    let errors = [
+        forge.account().await.unwrap_err(),
+        forge.repository(REPOSITORY).await.unwrap_err(),
+        forge.repository("acme/none").await.unwrap_err(),
+        forge.branch(REPOSITORY, "main").await.unwrap_err(),
+        forge.open_pull_request(REPOSITORY, "x").await.unwrap_err(),
+        forge
+            .create_pull_request(REPOSITORY, &world::proposal("x"))
+            .await
+            .unwrap_err(),
+        forge
+            .find_or_create_pull_request(REPOSITORY, &world::proposal("x"))
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(&error, Error::Denied { .. }), "{error:?}");
+        assert!(error.to_string().ends_with("Bad credentials"), "{error}");
+        assert!(!error.is_transient());
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_a_private_repository_is_not_there() {
+    let world = World::new().await;
+    let api = world.demo.api_url();
+    for (path, expected) in [("user", 401), ("repos/acme/app", 404), ("nothing", 404)] {
+        let answer = http().get(format!("{api}/{path}")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), expected, "{path}");
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert!(
+            body["message"].is_string() && body["documentation_url"].is_string(),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_branch_is_found_by_its_exact_name_only() {
+    let world = World::new().await;
+    let forge = world.forge();
+    let sha = world.push_branch("pullyard/acme/app-17+x").await;
+    let branch = forge
+        .branch(REPOSITORY, "pullyard/acme/app-17+x")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (branch.name.as_str(), branch.sha),
+        ("pullyard/acme/app-17+x", sha)
+    );
+    for unknown in [
+        "pullyard",
+        "pullyard/acme",
+        "none",
+        "",
+        ".",
+        "..",
+        "a?b",
+        "main/../main",
+        "a%2fb",
+    ] {
+        assert_eq!(
+            forge.branch(REPOSITORY, unknown).await.unwrap(),
+            None,
+            "{unknown:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_repository_is_created_once_and_only_under_a_plain_name() {
+    let world = World::new().await;
+    let create = |name| world.demo.create_repository(name, "main", world::FILES);
+    assert!(matches!(
+        create("ACME/app").await,
+        Err(DemoError::RepositoryExists { .. })
+    ));
+    for bad in ["acme", "../up", "acme/..", "acme/x.git", "api/v3"] {
+        assert!(
+            matches!(create(bad).await, Err(DemoError::InvalidName { .. })),
+            "{bad}"
+        );
+    }
+    assert_eq!(
+        create("acme/other").await.unwrap().id,
+        world.repository.id + 1
+    );
+}
+
+#[tokio::test]
+async fn the_first_commit_is_the_same_every_time() {
+    let (one, two) = (World::new().await, World::new().await);
+    let first = one.forge().branch(REPOSITORY, "main").await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(first, two.forge().branch(REPOSITORY, "main").await.unwrap());
+}

@@ -1,0 +1,82 @@
+//! A server that answers what the test wrote down, one answer a request, and remembers the requests.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use tokio::net::TcpListener;
+
+use crate::world::TOKEN;
+
+/// Status, headers, body.
+pub(crate) type Line = (u16, &'static [(&'static str, &'static str)], String);
+
+#[derive(Clone)]
+pub(crate) struct Scripted {
+    pub(crate) url: String,
+    state: Arc<Mutex<Play>>,
+}
+
+#[derive(Default)]
+struct Play {
+    lines: VecDeque<Line>,
+    requests: Vec<String>,
+}
+
+impl Scripted {
+    pub(crate) async fn start(lines: impl IntoIterator<Item = Line>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let play = Play {
+            lines: lines.into_iter().collect(),
+            requests: Vec::new(),
+        };
+        let scripted = Self {
+            url,
+            state: Arc::new(Mutex::new(play)),
+        };
+        let routes = Router::new().fallback(answer).with_state(scripted.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        scripted
+    }
+
+    /// The requests so far, as method and path with query.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.state.lock().unwrap().requests.clone()
+    }
+}
+
+async fn answer(State(scripted): State<Scripted>, request: Request) -> Response {
+    let headers = request.headers();
+    let sent = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+    };
+    let expected = sent("authorization") == format!("Bearer {TOKEN}")
+        && sent("accept") == "application/vnd.github+json"
+        && sent("x-github-api-version") == "2022-11-28"
+        && sent("user-agent") == "pullyard";
+    let mut play = scripted.state.lock().unwrap();
+    play.requests
+        .push(format!("{} {}", request.method(), request.uri()));
+    if !expected {
+        return (StatusCode::IM_A_TEAPOT, "the headers are not as promised").into_response();
+    }
+    let Some((status, headers, body)) = play.lines.pop_front() else {
+        return (StatusCode::IM_A_TEAPOT, "the script is over").into_response();
+    };
+    let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+    for (name, value) in headers {
+        response.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    response
+}

@@ -1,0 +1,203 @@
+//! A demo forge of its own for each test, and git as a runner would use it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use pullyard_demo_forge::{DemoForge, Options, Repository, User};
+use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, Token};
+use tempfile::TempDir;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
+
+pub(crate) const TOKEN: &str = "ghs_12345_eyJ-test.token-with_dots";
+pub(crate) const USER_ID: u64 = 9_007_199_254_740_995;
+pub(crate) const REPOSITORY: &str = "acme/app";
+pub(crate) const FILES: &[(&str, &str, bool)] = &[
+    ("README.md", "# App\n", false),
+    ("bin/run me.sh", "#!/bin/sh\necho hi\n", true),
+];
+
+/// Much longer than any call takes; a test that hangs ends here.
+const GIT_LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) struct World {
+    pub(crate) demo: DemoForge,
+    pub(crate) repository: Repository,
+    pub(crate) dir: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let demo = start(&dir.path().join("forge")).await;
+        let repository = demo
+            .create_repository(REPOSITORY, "main", FILES)
+            .await
+            .unwrap();
+        Self {
+            demo,
+            repository,
+            dir,
+        }
+    }
+
+    pub(crate) fn forge(&self) -> Forge {
+        self.forge_with(TOKEN)
+    }
+
+    pub(crate) fn forge_with(&self, token: &str) -> Forge {
+        forge_at(&self.demo.api_url(), token)
+    }
+
+    /// A clone to work in.
+    pub(crate) async fn clone(&self, name: &str) -> Worktree {
+        let worktree = Worktree {
+            path: self.dir.path().join(name),
+        };
+        let target = worktree.path.display().to_string();
+        let output = git(
+            self.dir.path(),
+            &["clone", "-q", &self.repository.clone_url, &target],
+        )
+        .await;
+        assert_success(&output);
+        worktree
+    }
+
+    /// A branch with one new commit, pushed. Gives the commit.
+    pub(crate) async fn push_branch(&self, branch: &str) -> String {
+        let worktree = self
+            .clone(&format!("worktree-{}", branch.replace('/', "-")))
+            .await;
+        worktree
+            .commit(branch, "change.txt", branch.as_bytes())
+            .await;
+        assert_success(&worktree.git(&["push", "-q", "origin", branch]).await);
+        worktree.head().await
+    }
+}
+
+pub(crate) async fn start(dir: &Path) -> DemoForge {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let user = User {
+        login: "pullyard-bot".to_owned(),
+        id: USER_ID,
+        token: TOKEN.to_owned(),
+    };
+    let options = Options {
+        dir: dir.to_owned(),
+        listener,
+        users: vec![user],
+    };
+    DemoForge::start(options).await.unwrap()
+}
+
+pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
+    let endpoint = Endpoint {
+        api_url: api_url.to_owned(),
+    };
+    Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
+}
+
+/// HTTP past the crate under test, and past the proxy this machine may have.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub(crate) fn proposal(head: &str) -> NewPullRequest {
+    NewPullRequest {
+        title: format!("Add {head}"),
+        body: "What and why.".to_owned(),
+        head: head.to_owned(),
+        base: "main".to_owned(),
+    }
+}
+
+pub(crate) struct Worktree {
+    pub(crate) path: PathBuf,
+}
+
+impl Worktree {
+    pub(crate) async fn git(&self, args: &[&str]) -> Output {
+        git(&self.path, args).await
+    }
+
+    pub(crate) async fn commit(&self, branch: &str, file: &str, contents: &[u8]) {
+        std::fs::write(self.path.join(file), contents).unwrap();
+        for args in [
+            &["checkout", "-q", "-B", branch][..],
+            &["add", "--all"],
+            &["commit", "-q", "-m", &format!("Change {file} on {branch}")],
+        ] {
+            assert_success(&self.git(args).await);
+        }
+    }
+
+    pub(crate) async fn head(&self) -> String {
+        let output = self.git(&["rev-parse", "HEAD"]).await;
+        assert_success(&output);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+/// Git with the test's token.
+pub(crate) async fn git(dir: &Path, args: &[&str]) -> Output {
+    git_as(dir, Some(TOKEN), args, b"").await
+}
+
+/// Git as a runner starts it: nothing of the host, the token only in a header.
+pub(crate) async fn git_as(dir: &Path, token: Option<&str>, args: &[&str], input: &[u8]) -> Output {
+    let config = dir.join(".no-gitconfig");
+    let mut command = Command::new("git");
+    command.env_clear();
+    for name in ["PATH", "SYSTEMROOT"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+        .env("GIT_CONFIG_GLOBAL", &config)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_TRACE_CURL", "1")
+        .env("GIT_TRACE_CURL_NO_DATA", "1")
+        .env("GIT_TRACE_PACKET", "1")
+        .env("HOME", dir)
+        .env("LC_ALL", "C");
+    if let Some(token) = token {
+        let basic = BASE64_STANDARD.encode(format!("x-access-token:{token}"));
+        command.args([
+            "-c",
+            &format!("http.extraHeader=Authorization: Basic {basic}"),
+        ]);
+    }
+    let mut child = command
+        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let (written, output) = tokio::join!(
+        async move { stdin.write_all(input).await },
+        tokio::time::timeout(GIT_LIMIT, child.wait_with_output()),
+    );
+    written.unwrap();
+    output.unwrap().unwrap()
+}
+
+pub(crate) fn assert_success(output: &Output) {
+    assert!(output.status.success(), "{}", said(output));
+}
+
+/// What git wrote to stderr, its traces included.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -1,0 +1,93 @@
+//! Which file the agent's program is. A name is looked up in the path, a relative path in the worktree,
+//! which is somebody else's: nothing in it may lead out of it.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The program's file, or why there is none, as a fragment of a sentence.
+pub(super) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
+    if named.is_empty() || named.contains('\0') {
+        return Err("its name is empty or has a zero in it".into());
+    }
+    let named_path = Path::new(named);
+    if named_path.is_absolute() {
+        return usable(named_path.to_owned())
+            .ok_or_else(|| format!("{named} is not an executable file"));
+    }
+    if named.contains('/') {
+        let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named_path).canonicalize())
+        else {
+            return Err(format!("{named} is not in the repository"));
+        };
+        if !file.starts_with(&tree) {
+            return Err(format!("{named} leads out of the repository"));
+        }
+        return usable(file).ok_or_else(|| format!("{named} is not an executable file"));
+    }
+    // Relative folders in the path would be folders of the repository.
+    let folders = std::env::split_paths(path.unwrap_or_default());
+    folders
+        .filter(|folder| folder.is_absolute())
+        .find_map(|folder| usable(folder.join(named)))
+        .ok_or_else(|| format!("{named} is not in the runner's path"))
+}
+
+fn usable(file: PathBuf) -> Option<PathBuf> {
+    let about = file.metadata().ok()?;
+    (about.is_file() && about.permissions().mode() & 0o111 != 0).then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::symlink;
+
+    fn executable(path: &Path) {
+        fs::write(path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn nothing_in_the_worktree_leads_out_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
+        for folder in [&tree, &outside] {
+            fs::create_dir(folder).unwrap();
+            executable(&folder.join("agent.sh"));
+        }
+        fs::write(tree.join("plain"), "").unwrap();
+        symlink("agent.sh", tree.join("inner")).unwrap();
+        symlink(outside.join("agent.sh"), tree.join("escape")).unwrap();
+        symlink(&outside, tree.join("folder")).unwrap();
+        for good in ["./agent.sh", "./inner"] {
+            assert!(find(good, &tree, None).is_ok(), "{good}");
+        }
+        for bad in [
+            "./escape",
+            "folder/agent.sh",
+            "../outside/agent.sh",
+            "./plain",
+            "./none",
+            "./",
+            "",
+        ] {
+            assert!(find(bad, &tree, None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_in_the_path_only() {
+        let dir = tempfile::tempdir().unwrap();
+        executable(&dir.path().join("tool"));
+        let path =
+            std::env::join_paths([Path::new("."), Path::new("/nowhere"), dir.path()]).unwrap();
+        assert_eq!(
+            find("tool", dir.path(), Some(&path)),
+            Ok(dir.path().join("tool"))
+        );
+        assert!(find("tool", dir.path(), Some(OsStr::new("."))).is_err());
+        assert!(find("tool", dir.path(), None).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! `run-job` on a command line: its flags, each with an environment name, and the one secret that only
+//! comes from the environment. What is done with them is in `job`.
+
+use crate::options::{Afterwards, Isolation, Options};
+use crate::{Error, Exit};
+use pullyard_domain::id::JobId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the bootstrap token stands. Never a flag: every user of a machine can read argument lists.
+const BOOTSTRAP: &str = "PULLYARD_BOOTSTRAP";
+
+/// Run one job, then exit.
+///
+/// Exits with 0 when the control plane knows how the job ended, or when somebody else has it; with 143
+/// when a signal stopped it; with another code when the runner itself failed.
+/// The bootstrap token is read from the environment variable PULLYARD_BOOTSTRAP.
+#[derive(Clone, Debug, clap::Args)]
+#[command(name = "run-job")]
+pub struct RunJob {
+    /// The control plane's base URL.
+    #[arg(long, env = "PULLYARD_API_URL", value_name = "URL")]
+    pub api_url: String,
+    /// The job.
+    #[arg(long, env = "PULLYARD_JOB", value_name = "ID")]
+    pub job: JobId,
+    /// The number of the attempt.
+    #[arg(long, env = "PULLYARD_ATTEMPT", value_name = "N")]
+    pub attempt: u32,
+    /// Keeps mirrors, worktrees and undelivered results; a folder in the temporary folder if not given.
+    #[arg(long, env = "PULLYARD_WORK_DIR", value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// What stands between the agent and this machine; without it the job is refused.
+    #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
+    pub isolation: Option<Isolation>,
+    /// The ECS container metadata endpoint, set by ECS.
+    #[arg(
+        long,
+        env = "ECS_CONTAINER_METADATA_URI_V4",
+        value_name = "URL",
+        hide = true
+    )]
+    pub metadata_uri: Option<String>,
+    /// Seconds that the agent may take to stop by itself before it is killed.
+    #[arg(
+        long,
+        env = "PULLYARD_STOP_GRACE_SECS",
+        value_name = "N",
+        default_value_t = 10
+    )]
+    pub stop_grace_secs: u64,
+    /// Keep the worktree after the job, until the next run on this machine.
+    #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
+    pub keep_worktree: bool,
+}
+
+impl RunJob {
+    /// Runs the job these flags name.
+    ///
+    /// Errors: the bootstrap token is missing, or what [`run_job`](crate::run_job) fails with.
+    pub async fn run(self) -> Result<Exit, Error> {
+        hide_from_children();
+        crate::run_job(self.options()?).await
+    }
+
+    fn options(self) -> Result<Options, Error> {
+        let bootstrap = std::env::var(BOOTSTRAP)
+            .ok()
+            .filter(|token| !token.is_empty())
+            .ok_or(Error::BootstrapMissing)?;
+        Ok(Options {
+            api_url: self.api_url,
+            job: self.job,
+            attempt: self.attempt,
+            bootstrap,
+            work_dir: self
+                .work_dir
+                .unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
+            isolation: self.isolation,
+            metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
+            stop_grace: Duration::from_secs(self.stop_grace_secs),
+            worktree: if self.keep_worktree {
+                Afterwards::Kept
+            } else {
+                Afterwards::Removed
+            },
+        })
+    }
+}
+
+/// Every child is started with an environment made for it, so none inherits the bootstrap token. On
+/// Linux a child of the same user could still read it, and the lease, out of `/proc` of its parent:
+/// a process that may not be dumped may not be read there either. (Root may, whatever is done.)
+fn hide_from_children() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!(error = %error, "the runner's memory could not be hidden from its children: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run_job: super::RunJob,
+    }
+
+    #[test]
+    fn the_bootstrap_token_is_no_flag() {
+        let command = <Line as clap::CommandFactory>::command();
+        command.clone().debug_assert();
+        assert!(
+            command
+                .get_arguments()
+                .all(|arg| !arg.get_id().as_str().contains("bootstrap"))
+        );
+        for arg in command.get_arguments() {
+            assert!(
+                arg.get_env().is_some(),
+                "{} has no environment name",
+                arg.get_id()
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_isolation_is_refused() {
+        let job = format!("--job=job_{}", "a".repeat(26));
+        let line = |isolation| {
+            ["x", "--api-url=http://x", &job, "--attempt=1", isolation].map(String::from)
+        };
+        assert!(Line::try_parse_from(line("--isolation=maybe")).is_err());
+        let parsed =
+            Line::try_parse_from(line("--isolation=external")).map(|line| line.run_job.isolation);
+        assert!(matches!(parsed, Ok(Some(super::Isolation::External))));
+    }
+}

@@ -1,0 +1,104 @@
+//! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
+
+use crate::orders::{Order, Orders};
+use crate::reporter::Events;
+use crate::retry::{BackOff, Refusal, refusal};
+use crate::said::Said;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use pullyard_protocol::attempt::{Assignment, Credentials, Phase, StatusAnswer, StatusRequest};
+use pullyard_protocol::client::{AttemptClient, Error};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// One attempt that is ours.
+pub(crate) struct Attempt<'a> {
+    pub(crate) assignment: &'a Assignment,
+    pub(crate) client: &'a AttemptClient,
+    pub(crate) events: &'a Events,
+    pub(crate) orders: &'a Orders,
+    /// When its time is used up.
+    pub(crate) until: Instant,
+}
+
+impl Attempt<'_> {
+    /// Does a step that any order and the end of the time cut off.
+    pub(crate) async fn bounded<T>(
+        &self,
+        step: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            order = self.orders.any() => Err(Stop::Ordered(order)),
+            () = sleep_until(self.until) => {
+                let limit = Span(self.assignment.limits.wall_secs);
+                Err(Failure::TimeLimit { limit }.into())
+            }
+            done = step => done,
+        }
+    }
+
+    /// Does a step after the push was granted: a cancellation comes too late for it, and it has a limit
+    /// of its own.
+    pub(crate) async fn unless_grave<T>(
+        &self,
+        step: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            order = self.orders.grave() => Err(Stop::Ordered(order)),
+            done = step => done,
+        }
+    }
+
+    /// Says that a phase begins.
+    pub(crate) async fn begin(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
+        let name = match phase {
+            Phase::Preparing => "preparing",
+            Phase::Executing => "executing",
+            Phase::Syncing => "syncing",
+        };
+        tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} begins");
+        let request = StatusRequest { status: phase };
+        let answer = self
+            .insist(async || self.client.status(&request).await)
+            .await?;
+        self.events.add(Said::phase(name));
+        Ok(answer)
+    }
+
+    /// Fetches the secrets of the attempt.
+    pub(crate) async fn credentials(&self) -> Result<Credentials, Stop> {
+        self.insist(async || self.client.credentials().await).await
+    }
+
+    /// Makes a call until it is answered for good.
+    async fn insist<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Stop> {
+        let mut back_off = BackOff::new();
+        loop {
+            let error = match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match refusal(&error) {
+                Refusal::LeaseLost => {
+                    tracing::warn!(error = %error, "the attempt was taken away: {error}");
+                    self.orders.give(Order::LeaseLost);
+                    return Err(Stop::Ordered(Order::LeaseLost));
+                }
+                Refusal::Unwanted => return Err(Stop::Ordered(Order::Cancel)),
+                Refusal::Final => {
+                    tracing::error!(error = %error, "a call was refused for good: {error}");
+                    return Err(Failure::Unknown {
+                        last_words: error.to_string(),
+                    }
+                    .into());
+                }
+                Refusal::Transient => {
+                    tracing::warn!(error = %error, "a call was not answered yet: {error}");
+                    sleep(back_off.next()).await;
+                }
+            }
+        }
+    }
+}

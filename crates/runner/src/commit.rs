@@ -1,0 +1,230 @@
+//! What the agent left in its tree becomes one commit of ours, or turns out to be nothing.
+//!
+//! Commits of the agent's own are not kept: it was told not to make any, they would carry whatever
+//! author, message and trailers it likes, and they stand in a repository we don't trust. Their content
+//! is in the tree, and so in our commit. Files that the repository ignores stay out, even if the agent
+//! forced them into a commit.
+
+use crate::git::{self, Call, Fault, Git};
+use crate::stop::Stop;
+use crate::target::Target;
+use crate::workspace::{Mirror, Workspace};
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::attempt::Assignment;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
+pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
+const TICKET_TRAILER: &str = "Pullyard-Ticket";
+
+/// Commits the tree onto the target's start. The id of the commit.
+///
+/// Errors: `NoChanges` when the tree is as it was.
+pub(crate) async fn commit(
+    git: &Git,
+    workspace: &Workspace,
+    mirror: &Mirror,
+    target: &Target,
+    assignment: &Assignment,
+) -> Result<String, Stop> {
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    git::seal(&repository, Some(mirror.dir()))
+        .await
+        .map_err(|error| failed(Fault::Disk(error)))?;
+    let submodules = submodules(git, &repository).await.map_err(failed)?;
+    let (root, keep) = (tree.clone(), submodules.clone());
+    tokio::task::spawn_blocking(move || remove_inner_repositories(&root, &keep))
+        .await
+        .map_err(|error| failed(Fault::Disk(error.into())))?
+        .map_err(|error| failed(Fault::Disk(error)))?;
+
+    // Submodules stay as they are: their repositories are the agent's, and git would run in them.
+    let mut args: Vec<OsString> = ["add", "--all", "--", "."].map(OsString::from).to_vec();
+    args.extend(submodules.iter().map(|path| {
+        let mut spec = OsString::from(":(exclude,top,literal)");
+        spec.push(path);
+        spec
+    }));
+    git.run(Call::new(args).repository(&repository).tree(&tree))
+        .await
+        .map_err(failed)?;
+    let made = git
+        .line(Call::new(["write-tree"]).repository(&repository))
+        .await
+        .map_err(failed)?;
+    let before = format!("{}^{{tree}}", target.start);
+    let before = git
+        .line(Call::new(["rev-parse", "--verify", &before]).repository(&repository))
+        .await
+        .map_err(failed)?;
+    if made == before {
+        return Err(Failure::NoChanges {}.into());
+    }
+    let message = message(assignment);
+    let call = Call::new(["commit-tree", &made, "-p", &target.start, "-F", "-"]);
+    let call = call
+        .input(message.as_bytes())
+        .repository(&repository)
+        .commits();
+    git.line(call).await.map_err(failed)
+}
+
+fn message(assignment: &Assignment) -> String {
+    // One line: what follows an empty line could pass for a trailer of ours.
+    let title: String = assignment
+        .pull_request
+        .title
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let title = if title.is_empty() {
+        "Work of a Pullyard job".into()
+    } else {
+        title
+    };
+    let mut message = format!(
+        "{title}\n\n{JOB_TRAILER}: {}/{}\n",
+        assignment.job, assignment.attempt
+    );
+    if let Some(ticket) = &assignment.ticket {
+        message.push_str(&format!("{TICKET_TRAILER}: {}\n", ticket.key));
+    }
+    message
+}
+
+/// The paths of submodules, relative to the tree.
+async fn submodules(git: &Git, repository: &Path) -> Result<HashSet<PathBuf>, Fault> {
+    let listed = git
+        .run(Call::new(["ls-files", "--stage", "-z"]).repository(repository))
+        .await?;
+    Ok(listed
+        .split(|byte| *byte == 0)
+        .filter(|entry| entry.starts_with(b"160000 "))
+        .filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1))
+        .map(|path| PathBuf::from(OsString::from_vec(path.to_vec())))
+        .collect())
+}
+
+/// Removes repositories inside the tree, so that their files are committed as files: git would record
+/// only a link to a commit nobody has, and run in them with their settings to find out more.
+fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let listing = match std::fs::read_dir(tree.join(&folder)) {
+            Ok(listing) => listing,
+            // Git says so as well, if it matters.
+            Err(_) => continue,
+        };
+        for entry in listing.flatten() {
+            let path = folder.join(entry.file_name());
+            let is_dir = entry.file_type()?.is_dir();
+            let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
+            if is_git && folder.as_os_str() != OsStr::new("") {
+                if is_dir {
+                    std::fs::remove_dir_all(entry.path())?;
+                } else {
+                    std::fs::remove_file(entry.path())?;
+                }
+            } else if is_dir && !is_git && !keep.contains(&path) {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a commit changed against the base, for the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) files: u32,
+    pub(crate) insertions: u32,
+    pub(crate) deletions: u32,
+}
+
+/// Counts what a reviewer will see. A count that can't be made is no reason to fail a pushed job.
+pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -> Size {
+    let range = format!("{base}...{head}");
+    let args = [
+        "diff",
+        "--numstat",
+        "-z",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--end-of-options",
+        &range,
+        "--",
+    ];
+    match git.run(Call::new(args).repository(repository)).await {
+        Ok(said) => counted(&said),
+        Err(fault) => {
+            tracing::warn!(error = %fault, "the change could not be counted: {fault}");
+            Size::default()
+        }
+    }
+}
+
+fn counted(numstat: &[u8]) -> Size {
+    let mut size = Size::default();
+    for line in numstat
+        .split(|byte| *byte == 0)
+        .filter(|line| !line.is_empty())
+    {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.split('\t');
+        // Binary files have dashes.
+        let mut number = || {
+            fields
+                .next()
+                .and_then(|field| field.parse::<u32>().ok())
+                .unwrap_or(0)
+        };
+        size.files += 1;
+        size.insertions = size.insertions.saturating_add(number());
+        size.deletions = size.deletions.saturating_add(number());
+    }
+    size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_counted_with_binary_files_and_odd_names() {
+        let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
+        assert_eq!(
+            counts,
+            Size {
+                files: 3,
+                insertions: 13,
+                deletions: 1
+            }
+        );
+        assert_eq!(counted(b""), Size::default());
+    }
+
+    #[test]
+    fn inner_repositories_go_and_submodules_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [".git", "a/.git", "a/b/.GIT", "sub/.git"] {
+            std::fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        std::fs::create_dir_all(dir.path().join("c")).unwrap();
+        std::fs::write(dir.path().join("c/.git"), "gitdir: /elsewhere").unwrap();
+        remove_inner_repositories(dir.path(), &HashSet::from([PathBuf::from("sub")])).unwrap();
+        for (path, stays) in [
+            (".git", true),
+            ("a/.git", false),
+            ("a/b/.GIT", false),
+            ("c/.git", false),
+            ("sub/.git", true),
+        ] {
+            assert_eq!(dir.path().join(path).exists(), stays, "{path}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The container metadata endpoint of ECS: which task we are.
+//!
+//! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Deserialize)]
+struct Task {
+    #[serde(rename = "TaskARN")]
+    arn: String,
+}
+
+/// The ARN of our task. Without one the job runs all the same, so every fault is only told.
+pub(crate) async fn task_arn(metadata_uri: &str) -> Option<String> {
+    match ask(metadata_uri).await {
+        Ok(task) => Some(task.arn),
+        Err(error) => {
+            tracing::warn!(error = %error, "the ECS metadata endpoint did not name the task: {error}");
+            None
+        }
+    }
+}
+
+async fn ask(metadata_uri: &str) -> Result<Task, reqwest::Error> {
+    let uri = format!("{}/task", metadata_uri.trim_end_matches('/'));
+    // Link-local: no proxy reaches it.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(LIMIT)
+        .build()?;
+    client
+        .get(uri)
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await
+}

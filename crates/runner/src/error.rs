@@ -1,0 +1,39 @@
+//! Why the runner itself could not do its part. How a job fails is not here: that is `Failure`.
+
+use pullyard_protocol::client;
+
+/// Why a run ended without the control plane knowing how the attempt ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The environment has no bootstrap token.
+    #[error("find the bootstrap token: PULLYARD_BOOTSTRAP is not set")]
+    BootstrapMissing,
+    /// The operating system would not tell us of signals.
+    #[error("listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// A random id was not an id.
+    #[error("make an id")]
+    Id(#[source] pullyard_domain::id::BadId),
+    /// The attempt could not be started.
+    #[error("start the attempt")]
+    Start(#[source] client::Error),
+    /// The control plane refused the finish for good.
+    #[error("have the finish accepted")]
+    FinishRefused(#[source] client::Error),
+    /// The finish could not be delivered in time; it stands in the outbox for the next run.
+    #[error("deliver the finish")]
+    FinishUndelivered(#[source] client::Error),
+}
+
+impl Error {
+    /// The same run may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::BootstrapMissing | Self::Signals(_) | Self::Id(_) | Self::FinishRefused(_) => {
+                false
+            }
+            Self::Start(error) => error.is_transient(),
+            Self::FinishUndelivered(_) => true,
+        }
+    }
+}

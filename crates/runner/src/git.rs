@@ -1,0 +1,418 @@
+//! Running git: in an environment made for it, with hooks, helpers and surprises off, bounded in time,
+//! and killed with all its children when it is no longer wanted.
+//!
+//! The forge's token is in the environment of the commands that talk to the forge, and nowhere else:
+//! not in an argument, not in a file. What a command is for, and what its failure means, is elsewhere.
+
+mod fault;
+
+pub(crate) use fault::Fault;
+
+use crate::group::Group;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long a command may take that does not use the network.
+const LOCAL_LIMIT: Duration = Duration::from_secs(600);
+/// How long one that does may take; whoever calls it has a limit of its own.
+const NETWORK_LIMIT: Duration = Duration::from_secs(1_800);
+/// How long git may take to remove its lock files when it is stopped.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+/// More words are not read by anyone.
+const MAX_STDERR_BYTES: u64 = 64 * 1024;
+
+/// Settings that no repository can change: they stand above its own configuration.
+const SETTINGS: &[(&str, &str)] = &[
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.untrackedCache", "false"),
+    ("core.askPass", ""),
+    ("credential.helper", ""),
+    ("safe.directory", "*"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("push.recurseSubmodules", "no"),
+    ("diff.ignoreSubmodules", "all"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("commit.gpgSign", "false"),
+    ("push.gpgSign", "false"),
+    ("advice.addEmbeddedRepo", "false"),
+    ("protocol.allow", "never"),
+    ("protocol.http.allow", "always"),
+    ("protocol.https.allow", "always"),
+    // A forge that stops sending is a forge that is not there.
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", "60"),
+];
+
+/// What the machine may say about the way to the network.
+const NETWORK_ENVIRONMENT: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+];
+
+/// Git, for one repository at one forge.
+pub(crate) struct Git {
+    url: String,
+    token: String,
+}
+
+/// One command.
+pub(crate) struct Call<'a> {
+    args: Vec<OsString>,
+    repository: Option<&'a Path>,
+    tree: Option<&'a Path>,
+    input: &'a [u8],
+    identity: bool,
+    reach: Reach,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Local,
+    Forge,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Self {
+        Self {
+            args: args
+                .into_iter()
+                .map(|arg| arg.as_ref().to_owned())
+                .collect(),
+            repository: None,
+            tree: None,
+            input: &[],
+            identity: false,
+            reach: Reach::Local,
+        }
+    }
+
+    /// The repository, never found by looking around.
+    pub(crate) fn repository(mut self, dir: &'a Path) -> Self {
+        self.repository = Some(dir);
+        self
+    }
+
+    /// The folder with the files.
+    pub(crate) fn tree(mut self, dir: &'a Path) -> Self {
+        self.tree = Some(dir);
+        self
+    }
+
+    pub(crate) fn input(mut self, input: &'a [u8]) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// It writes a commit.
+    pub(crate) fn commits(mut self) -> Self {
+        self.identity = true;
+        self
+    }
+
+    /// It talks to the forge, and may prove who it is.
+    pub(crate) fn to_forge(mut self) -> Self {
+        self.reach = Reach::Forge;
+        self
+    }
+}
+
+impl Git {
+    /// `url` is what is cloned; `token` proves to its forge who asks.
+    pub(crate) fn new(url: &str, token: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            token: token.to_owned(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs it and returns what it wrote.
+    pub(crate) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
+        let name = call
+            .args
+            .first()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let limit = match call.reach {
+            Reach::Local => LOCAL_LIMIT,
+            Reach::Forge => NETWORK_LIMIT,
+        };
+        let mut child = self.command(&call).spawn().map_err(Fault::Missing)?;
+        // Dropped with everything else when nobody waits for the answer any more; then it kills.
+        let mut group = Group::of(&child);
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let talk = async {
+            let write = async {
+                if let Some(mut stdin) = pipes.0 {
+                    // Git that stops reading early says why on its standard error.
+                    let _ = stdin.write_all(call.input).await;
+                }
+            };
+            let ((), stdout, stderr) = tokio::join!(
+                write,
+                read(pipes.1, u64::MAX),
+                read(pipes.2, MAX_STDERR_BYTES)
+            );
+            let status = child.wait().await?;
+            Ok::<_, std::io::Error>((status, stdout?, stderr?))
+        };
+        let said = timeout(limit, talk).await;
+        if let Some(group) = &mut group {
+            // Helpers that outlive git, such as one that hangs in the network, go with it.
+            let _ = group.stop(&mut child, STOP_GRACE).await;
+        }
+        match said {
+            Err(_) => Err(Fault::TimedOut {
+                command: name,
+                limit,
+            }),
+            Ok(Err(error)) => Err(Fault::Missing(error)),
+            Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
+            Ok(Ok((_, stdout, stderr))) => Err(Fault::Failed {
+                command: name,
+                stdout: self.redacted(&stdout),
+                words: self.redacted(&stderr),
+            }),
+        }
+    }
+
+    /// Runs it and returns the one line it wrote.
+    pub(crate) async fn line(&self, call: Call<'_>) -> Result<String, Fault> {
+        let said = self.run(call).await?;
+        Ok(String::from_utf8_lossy(&said).trim().to_owned())
+    }
+
+    fn command(&self, call: &Call<'_>) -> Command {
+        let mut command = Command::new("git");
+        command
+            .args(&call.args)
+            .env_clear()
+            .env(
+                "PATH",
+                std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            )
+            // No `.netrc`, no user's configuration.
+            .env("HOME", "/dev/null")
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .envs(configuration(&self.settings(call.reach)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(dir) = call.repository {
+            command.env("GIT_DIR", dir).current_dir(dir);
+        }
+        if let Some(dir) = call.tree {
+            command.env("GIT_WORK_TREE", dir).current_dir(dir);
+        }
+        if call.identity {
+            for who in ["AUTHOR", "COMMITTER"] {
+                command.env(format!("GIT_{who}_NAME"), "Pullyard").env(
+                    format!("GIT_{who}_EMAIL"),
+                    "pullyard@users.noreply.github.com",
+                );
+            }
+        }
+        if call.reach == Reach::Forge {
+            for name in NETWORK_ENVIRONMENT {
+                if let Some(value) = std::env::var_os(name) {
+                    command.env(name, value);
+                }
+            }
+        }
+        command
+    }
+
+    fn settings(&self, reach: Reach) -> Vec<(String, String)> {
+        let mut settings: Vec<_> = SETTINGS
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        if self.url.starts_with("file://") {
+            settings.push(("protocol.file.allow".into(), "always".into()));
+        } else if reach == Reach::Forge {
+            let header = format!("Authorization: Basic {}", self.basic());
+            settings.push((format!("http.{}.extraHeader", self.url), header));
+        }
+        settings
+    }
+
+    fn basic(&self) -> String {
+        BASE64_STANDARD.encode(format!("x-access-token:{}", self.token))
+    }
+
+    /// A forge may repeat what it was told; our words never do.
+    fn redacted(&self, words: &[u8]) -> String {
+        let words = String::from_utf8_lossy(words);
+        if self.token.is_empty() {
+            return words.into_owned();
+        }
+        words
+            .replace(&self.basic(), "[token]")
+            .replace(&self.token, "[token]")
+    }
+}
+
+/// Settings as the environment carries them.
+fn configuration(settings: &[(String, String)]) -> Vec<(String, String)> {
+    let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
+    let pairs = settings.iter().enumerate().flat_map(|(n, (name, value))| {
+        [
+            (format!("GIT_CONFIG_KEY_{n}"), name.clone()),
+            (format!("GIT_CONFIG_VALUE_{n}"), value.clone()),
+        ]
+    });
+    std::iter::once(count).chain(pairs).collect()
+}
+
+async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut said = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(most).read_to_end(&mut said).await?;
+        // The rest is drained, so that git never waits for us.
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(said)
+}
+
+/// The settings that a repository of the runner's own has; written anew before each use.
+pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
+    const CONFIG: &str =
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+    tokio::fs::write(repository.join("config"), CONFIG).await?;
+    let info = repository.join("objects/info");
+    tokio::fs::create_dir_all(&info).await?;
+    if let Some(mirror) = objects_of {
+        let mut line = mirror.join("objects").into_os_string().into_encoded_bytes();
+        line.push(b'\n');
+        tokio::fs::write(info.join("alternates"), line).await?;
+    }
+    for foreign in [
+        "config.worktree",
+        "info/attributes",
+        "info/grafts",
+        "shallow",
+    ] {
+        match tokio::fs::remove_file(repository.join(foreign)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether the text is a branch's name and nothing else, such as an option or a revision.
+pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault> {
+    if name.starts_with('-') || name.is_empty() {
+        return Ok(false);
+    }
+    match git
+        .line(Call::new(["check-ref-format", "--branch", name]))
+        .await
+    {
+        Ok(same) => Ok(same == name),
+        Err(Fault::Failed { .. }) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The commit that a full ref of a repository points to, if it has the ref.
+pub(crate) async fn commit_of(
+    git: &Git,
+    repository: &Path,
+    reference: &str,
+) -> Result<Option<String>, Fault> {
+    let commit = format!("{reference}^{{commit}}");
+    let call = Call::new([
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &commit,
+    ]);
+    match git.line(call.repository(repository)).await {
+        Ok(id) => Ok(Some(id)),
+        Err(Fault::Failed { .. }) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Where a branch is in the runner's repositories.
+pub(crate) fn branch_ref(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
+/// Where a repository of the runner's own is made, if it isn't there yet.
+pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, Fault> {
+    let args = [
+        OsStr::new("init"),
+        "--quiet".as_ref(),
+        "--bare".as_ref(),
+        "--template=".as_ref(),
+        "--".as_ref(),
+        dir.as_os_str(),
+    ];
+    git.run(Call::new(args)).await?;
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_branch_names_are_branch_names() {
+        let git = Git::new("https://forge.test/a/b.git", "secret");
+        for good in ["main", "pullyard/acme/app-17-1", "a.b", "ü"] {
+            assert!(is_branch_name(&git, good).await.unwrap(), "{good}");
+        }
+        for bad in [
+            "", "-x", "--all", "a..b", "a b", "@{-1}", "a~1", "x.lock", "a:b", "/a",
+        ] {
+            assert!(!is_branch_name(&git, bad).await.unwrap(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_commands_for_the_forge_carry_the_token() {
+        let git = Git::new("https://forge.test/a/b.git", "secret");
+        let carries = |call: Call<'_>| {
+            let command = git.command(&call);
+            let encoded = git.basic();
+            command.as_std().get_envs().any(|(_, value)| {
+                value.is_some_and(|value| value.to_string_lossy().contains(&encoded))
+            })
+        };
+        assert!(!carries(Call::new(["status"])));
+        assert!(carries(Call::new(["fetch"]).to_forge()));
+        assert_eq!(git.redacted(b"bad secret"), "bad [token]");
+    }
+}

@@ -1,0 +1,183 @@
+//! How git fails, and which failure of the job that is. Git has no codes: its words, in the C locale,
+//! are all there is.
+
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::clipped;
+use std::time::Duration;
+
+/// A git command that did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// It could not be started or listened to.
+    #[error("start git")]
+    Missing(#[source] std::io::Error),
+    /// A file around it could not be read or written.
+    #[error("use the work folder")]
+    Disk(#[source] std::io::Error),
+    /// It took too long and was killed.
+    #[error("git {command} within {} s", limit.as_secs())]
+    TimedOut {
+        /// Its first argument.
+        command: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It said no.
+    #[error("git {command}: {words}")]
+    Failed {
+        /// Its first argument.
+        command: String,
+        /// What it wrote.
+        stdout: String,
+        /// What it wrote about the failure.
+        words: String,
+    },
+}
+
+impl Fault {
+    /// Why it failed, in one line for people.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Missing(error) => format!("git could not be started: {error}"),
+            Self::Disk(error) => error.to_string(),
+            Self::TimedOut { command, limit } => {
+                format!("git {command} took longer than {} s", limit.as_secs())
+            }
+            Self::Failed { command, words, .. } => match telling_line(words) {
+                Some(line) => clipped(line, 200),
+                None => format!("git {command} failed without a word"),
+            },
+        }
+    }
+
+    /// The failure of a job whose source could not be fetched.
+    pub(crate) fn of_source(&self, forge: &str, repo: &RepositoryName) -> Failure {
+        let words = match self {
+            Self::Failed { words, .. } => words.to_lowercase(),
+            Self::Missing(_) | Self::Disk(_) => return self.of_workspace(),
+            Self::TimedOut { .. } => String::new(),
+        };
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+        if says(&[
+            "no space left",
+            "permission denied",
+            "read-only file system",
+            "unable to create",
+            "disk quota",
+        ]) {
+            self.of_workspace()
+        } else if says(&[
+            "authentication failed",
+            "could not read username",
+            "could not read password",
+            "error: 401",
+            "error: 403",
+            "access denied",
+            "invalid username or",
+        ]) {
+            Failure::SourceDenied {
+                forge: forge.into(),
+                repo: repo.clone(),
+            }
+        } else if says(&[
+            "repository not found",
+            "error: 404",
+            "' not found",
+            "does not appear to be a git repository",
+        ]) {
+            Failure::SourceNotFound { repo: repo.clone() }
+        } else {
+            Failure::SourceUnreachable {
+                repo: repo.clone(),
+                reason: self.reason(),
+            }
+        }
+    }
+
+    /// The failure of a job whose folder could not be worked with.
+    pub(crate) fn of_workspace(&self) -> Failure {
+        Failure::WorkspaceFailed {
+            reason: self.reason(),
+        }
+    }
+}
+
+/// The line that says most: the fatal one, else an error, else the forge's, else the last.
+fn telling_line(words: &str) -> Option<&str> {
+    let lines: Vec<&str> = words
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    ["fatal: ", "error: ", "remote: error: ", "remote: "]
+        .iter()
+        .find_map(|start| lines.iter().find_map(|line| line.strip_prefix(start)))
+        .filter(|line| !line.is_empty())
+        .or(lines.last().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(words: &str, code: &str) {
+        let fault = Fault::Failed {
+            command: "fetch".into(),
+            stdout: String::new(),
+            words: words.into(),
+        };
+        let repo = RepositoryName::new("acme/app").unwrap();
+        assert_eq!(fault.of_source("GitHub", &repo).code(), code, "{words}");
+    }
+
+    #[test]
+    fn the_words_of_git_become_codes() {
+        check(
+            "remote: Repository not found.\nfatal: repository 'https://github.com/a/b.git/' not found",
+            "source_not_found",
+        );
+        check(
+            "fatal: '/tmp/x.git' does not appear to be a git repository",
+            "source_not_found",
+        );
+        check(
+            "fatal: Authentication failed for 'https://github.com/a/b.git/'",
+            "source_denied",
+        );
+        check(
+            "fatal: could not read Username for 'https://x': terminal prompts disabled",
+            "source_denied",
+        );
+        check(
+            "fatal: unable to access 'https://x/': The requested URL returned error: 403",
+            "source_denied",
+        );
+        check(
+            "fatal: unable to access 'https://x/': Could not resolve host: x",
+            "source_unreachable",
+        );
+        check(
+            "fatal: unable to access 'http://x/': Failed to connect to x port 1: Connection refused",
+            "source_unreachable",
+        );
+        check(
+            "fatal: write error: No space left on device",
+            "workspace_failed",
+        );
+        check(
+            "error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.",
+            "workspace_failed",
+        );
+    }
+
+    #[test]
+    fn the_telling_line_is_found() {
+        assert_eq!(
+            telling_line("remote: \nremote: no\nfatal: it is so\nhint: x"),
+            Some("it is so")
+        );
+        assert_eq!(telling_line("  \n"), None);
+        assert_eq!(telling_line("odd"), Some("odd"));
+    }
+}

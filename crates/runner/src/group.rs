@@ -1,0 +1,193 @@
+//! A process group of ours: signalled as a whole, killed when forgotten, and found empty in the end.
+//!
+//! Deliberately nothing about processes that left their group: only a container or a namespace around
+//! the runner holds those.
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::time::{Instant, sleep};
+
+/// How long processes may take to be gone after SIGKILL.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Processes of a group outlived SIGKILL.
+#[derive(Debug, thiserror::Error)]
+#[error("stop every process of the group {group}")]
+pub(crate) struct StillAlive {
+    group: Pid,
+}
+
+/// The group that a child leads; the child was started with `process_group(0)`.
+#[derive(Debug)]
+pub(crate) struct Group {
+    id: Pid,
+    emptied: bool,
+}
+
+impl Group {
+    /// The child's group, or `None` when the child has already been waited for.
+    pub(crate) fn of(child: &Child) -> Option<Self> {
+        let id = i32::try_from(child.id()?).ok()?;
+        Some(Self {
+            id: Pid::from_raw(id),
+            emptied: false,
+        })
+    }
+
+    /// Stops the whole group: SIGTERM, up to `grace` of waiting, SIGKILL, and a look whether it is empty.
+    /// The exit status of the leader, if it could be learned.
+    pub(crate) async fn stop(
+        &mut self,
+        leader: &mut Child,
+        grace: Duration,
+    ) -> Result<Option<ExitStatus>, StillAlive> {
+        for (signal, limit) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, KILL_LIMIT)] {
+            if self.is_empty(leader) {
+                break;
+            }
+            // No such group: the look below finds that out as well.
+            let _ = killpg(self.id, signal);
+            let until = Instant::now() + limit;
+            while !self.is_empty(leader) && Instant::now() < until {
+                sleep(LOOK_EVERY).await;
+            }
+        }
+        if self.is_empty(leader) {
+            Ok(leader.try_wait().ok().flatten())
+        } else {
+            Err(StillAlive { group: self.id })
+        }
+    }
+
+    /// Looks whether nothing of the group is alive, and remembers it: the number may be another's soon.
+    fn is_empty(&mut self, leader: &mut Child) -> bool {
+        if self.emptied {
+            return true;
+        }
+        // While the leader is not waited for, its group is there.
+        if !matches!(leader.try_wait(), Ok(Some(_)) | Err(_)) {
+            return false;
+        }
+        self.reap();
+        self.emptied = match killpg(self.id, None) {
+            Err(Errno::ESRCH) => true,
+            // macOS says so of a group of zombies.
+            Err(Errno::EPERM) if cfg!(target_os = "macos") => true,
+            _ => only_zombies(self.id),
+        };
+        self.emptied
+    }
+
+    /// As process 1 of a container we inherit orphans, and nobody else would wait for them.
+    fn reap(&self) {
+        let members = Pid::from_raw(-self.id.as_raw());
+        while let Ok(status) = waitpid(members, Some(WaitPidFlag::WNOHANG)) {
+            if status == WaitStatus::StillAlive {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.emptied {
+            let _ = killpg(self.id, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Whether everything left of a group is dead and only waits for its parent to notice.
+#[cfg(target_os = "linux")]
+fn only_zombies(group: Pid) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return false;
+    };
+    let group = group.to_string();
+    !processes.flatten().any(|process| {
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        // `pid (name) state parent group …`; the name may contain anything, even brackets.
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, rest)| rest)
+            .split(' ');
+        let state = fields.next();
+        let its_group = fields.nth(1);
+        its_group == Some(&group) && !matches!(state, Some("Z" | "X"))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn only_zombies(_: Pid) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Stdio;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    fn shell(script: &str) -> Child {
+        tokio::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap()
+    }
+
+    async fn first_line(child: &mut Child) -> String {
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.next_line().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ignores_sigterm_is_dead_afterwards() {
+        let mut child = shell("trap '' TERM; (while :; do sleep 1; done) & echo $!; wait");
+        let mut group = Group::of(&child).unwrap();
+        let member: i32 = first_line(&mut child).await.parse().unwrap();
+        assert!(!group.is_empty(&mut child));
+        let status = group
+            .stop(&mut child, Duration::from_millis(50))
+            .await
+            .unwrap();
+        assert!(!status.unwrap().success());
+        assert!(group.emptied);
+        assert!(!alive(member));
+    }
+
+    #[tokio::test]
+    async fn what_a_leader_leaves_behind_is_dead_afterwards() {
+        let mut child = shell("(trap '' TERM; echo ready; while :; do sleep 1; done) & exit 3");
+        let mut group = Group::of(&child).unwrap();
+        assert_eq!(first_line(&mut child).await, "ready");
+        let status = child.wait().await.unwrap();
+        assert_eq!(status.code(), Some(3));
+        group
+            .stop(&mut child, Duration::from_millis(50))
+            .await
+            .unwrap();
+        assert!(group.emptied);
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_group_is_killed() {
+        let mut child = shell("echo ready; exec sleep 600");
+        let group = Group::of(&child).unwrap();
+        assert_eq!(first_line(&mut child).await, "ready");
+        drop(group);
+        assert!(!child.wait().await.unwrap().success());
+    }
+
+    fn alive(pid: i32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        nix::sys::signal::kill(Pid::from_raw(pid), None).is_ok() && !stat.contains(") Z ")
+    }
+}

@@ -1,0 +1,292 @@
+//! One job from start to finish: the order of the steps, and nothing of what they do.
+
+use crate::attempt::Attempt;
+use crate::finish::finish;
+use crate::git::Git;
+use crate::orders::{Order, Orders};
+use crate::outbox::{Letter, Outbox};
+use crate::push::{self, Push};
+use crate::reporter::Reporter;
+use crate::start::{Started, start};
+use crate::stop::Stop;
+use crate::target::Target;
+use crate::workspace::{Checkout, Mirror, Workspace};
+use crate::{Error, Exit, Options, agent, commit, ids, pull_request, signals, target};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Want;
+use pullyard_forge::{Endpoint, Forge, GitHub, Token};
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
+use pullyard_protocol::client::AttemptClient;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long the last events may hold up the finish.
+const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
+/// The same when the process was told to end.
+const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
+
+/// Runs one attempt of a job to its end, and tells the control plane how it ended.
+///
+/// Writes: the work folder; the branch and pull request at the forge; the attempt at the control plane.
+/// Idempotent: an attempt that died is done again from its start, and finds what it had pushed.
+/// Errors: the attempt could not be started, or its finish not be delivered.
+pub async fn run_job(options: Options) -> Result<Exit, Error> {
+    let orders = Orders::new();
+    let _signals = signals::listen(orders.clone())?;
+    let outbox = Outbox::in_dir(&options.work_dir);
+    outbox.deliver_earlier().await;
+
+    // Counted from before the claim is sent: the server's count begins later.
+    let began = Instant::now();
+    let assignment = match start(&options, &orders).await? {
+        Started::Ours(assignment) => assignment,
+        Started::NotOurs => return Ok(Exit::NotOurs),
+        Started::Stopped => return Ok(Exit::Stopped),
+    };
+    let Assignment {
+        job,
+        attempt,
+        lease,
+        ..
+    } = assignment.as_ref();
+    let client =
+        AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
+    let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
+    let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
+    let this = Attempt {
+        assignment: &assignment,
+        client: &client,
+        events: reporter.events(),
+        orders: &orders,
+        until: began + Duration::from_secs(assignment.limits.wall_secs),
+    };
+    let mut workspace = None;
+    let ended = work(&this, &options, &mut workspace).await;
+
+    let exit = match said(ended) {
+        Ok(ending) => {
+            let letter = letter(&options, &assignment, ending)?;
+            tracing::info!(
+                job.id = %job, attempt, outcome = ?letter.finish.outcome,
+                failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
+            );
+            flush(&reporter, &orders).await;
+            finish(&outbox, letter, &orders).await
+        }
+        Err(Order::Shutdown) => {
+            reporter.flush(SHUTDOWN_EVENTS_LIMIT).await;
+            // The next run removes the worktree: there may be no time to.
+            return Ok(Exit::Stopped);
+        }
+        Err(_) => Ok(Exit::LeaseLost),
+    };
+    if let Some(workspace) = workspace {
+        workspace.end(options.worktree).await;
+    }
+    exit
+}
+
+/// How the attempt ended, as far as it is ours to say.
+fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
+    match ended {
+        Ok(result) => Ok((FinishOutcome::Completed, None, Some(result))),
+        Err(Stop::Failed(failure)) => Ok((FinishOutcome::Failed, Some(failure.clipped()), None)),
+        Err(Stop::Ordered(Order::Cancel)) => Ok((FinishOutcome::Cancelled, None, None)),
+        Err(Stop::Ordered(order)) => Err(order),
+    }
+}
+
+type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
+
+fn letter(
+    options: &Options,
+    assignment: &Assignment,
+    (outcome, failure, result): Ending,
+) -> Result<Letter, Error> {
+    Ok(Letter {
+        api_url: options.api_url.clone(),
+        job: assignment.job.clone(),
+        attempt: assignment.attempt,
+        lease: assignment.lease.clone(),
+        finish: FinishRequest {
+            finish_id: ids::finish()?,
+            outcome,
+            failure,
+            result,
+        },
+    })
+}
+
+async fn flush(reporter: &Reporter, orders: &Orders) {
+    tokio::select! {
+        () = reporter.flush(LAST_EVENTS_LIMIT) => {}
+        _ = orders.at_least(Order::Shutdown) => reporter.flush(SHUTDOWN_EVENTS_LIMIT).await,
+    }
+}
+
+async fn work(
+    this: &Attempt<'_>,
+    options: &Options,
+    workspace: &mut Option<Workspace>,
+) -> Result<FinishResult, Stop> {
+    let assignment = this.assignment;
+    if options.isolation.is_none() {
+        return Err(Failure::IsolationMissing {
+            runner: "The runner".into(),
+        }
+        .into());
+    }
+    let prepared = this.bounded(prepare(this, options, workspace)).await?;
+    let Prepared {
+        git,
+        mirror,
+        forge,
+        target,
+        workspace,
+    } = &prepared;
+
+    this.bounded(this.begin(Phase::Executing)).await?;
+    let commit = match &target.adopted {
+        Some(head) => head.clone(),
+        None => {
+            let bounds = agent::Bounds {
+                until: this.until,
+                grace: options.stop_grace,
+                orders: this.orders,
+            };
+            agent::run(assignment, workspace, this.events, bounds).await?;
+            this.bounded(commit::commit(git, workspace, mirror, target, assignment))
+                .await?
+        }
+    };
+
+    let (head, repository) = (
+        publish(this, &prepared, &commit).await?,
+        workspace.repository(),
+    );
+    let opened = this
+        .unless_grave(pull_request::find_or_open(forge, target, assignment))
+        .await?;
+    let size = commit::size(git, &repository, &target.base, &head).await;
+    Ok(FinishResult {
+        branch: target.branch.clone(),
+        head,
+        pull_request: opened,
+        files: size.files,
+        insertions: size.insertions,
+        deletions: size.deletions,
+    })
+}
+
+/// Everything that is there before the agent begins.
+struct Prepared<'a> {
+    git: Git,
+    mirror: Mirror,
+    forge: Forge,
+    target: Target,
+    workspace: &'a Workspace,
+}
+
+async fn prepare<'a>(
+    this: &Attempt<'_>,
+    options: &Options,
+    workspace: &'a mut Option<Workspace>,
+) -> Result<Prepared<'a>, Stop> {
+    let Assignment {
+        job,
+        attempt,
+        repository,
+        ..
+    } = this.assignment;
+    this.begin(Phase::Preparing).await?;
+    let token = this.credentials().await?.forge_token;
+    let denied = |_| Failure::SourceDenied {
+        forge: repository.forge.words().into(),
+        repo: repository.name.clone(),
+    };
+    let endpoint = Endpoint {
+        api_url: repository.api_url.clone(),
+    };
+    let forge = match repository.forge {
+        pullyard_domain::project::ForgeKind::GitHub => {
+            Forge::GitHub(GitHub::new(endpoint, Token::new(token.as_str())).map_err(denied)?)
+        }
+    };
+    let open = match &this.assignment.continues {
+        Some(continues) => target::open_pull_request(&forge, repository, continues).await?,
+        None => None,
+    };
+    let failed = |error: std::io::Error| Failure::WorkspaceFailed {
+        reason: error.to_string(),
+    };
+    std::fs::create_dir_all(&options.work_dir).map_err(failed)?;
+    // Git runs in other folders than we do.
+    let work_dir = options.work_dir.canonicalize().map_err(failed)?;
+    let git = Git::new(&repository.clone_url, &token);
+    let fetched = Mirror::fetched(&git, &work_dir).await;
+    let mirror =
+        fetched.map_err(|fault| fault.of_source(repository.forge.words(), &repository.name))?;
+    let target = target::choose(&git, &mirror, this.assignment, open).await?;
+    let (job, attempt) = (job.clone(), *attempt);
+    let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
+    let workspace = &*workspace.insert(
+        made.map_err(|error| failed(error.into()))?
+            .map_err(failed)?,
+    );
+    let at = Checkout {
+        branch: &target.branch,
+        start: &target.start,
+        base: (&this.assignment.base, &target.base),
+    };
+    workspace
+        .check_out(&git, &mirror, at)
+        .await
+        .map_err(|fault| fault.of_workspace())?;
+    Ok(Prepared {
+        git,
+        mirror,
+        forge,
+        target,
+        workspace,
+    })
+}
+
+/// Asks for the right to push, and uses it. Returns the commit that stands at the forge.
+async fn publish(
+    this: &Attempt<'_>,
+    prepared: &Prepared<'_>,
+    commit: &str,
+) -> Result<String, Stop> {
+    let sent = Instant::now();
+    let asked = this.bounded(this.begin(Phase::Syncing));
+    // Without an answer there is no right to push, and after this long no time for one.
+    let answer = match timeout_at(push::deadline(sent, None), asked).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            let last_words = "the control plane did not answer in time before the push".into();
+            return Err(Failure::Unknown { last_words }.into());
+        }
+    };
+    if answer.want != Want::Run {
+        return Err(Stop::Ordered(Order::Cancel));
+    }
+    let Prepared {
+        git,
+        target,
+        workspace,
+        ..
+    } = prepared;
+    if target.adopted.is_some() {
+        return Ok(commit.to_owned());
+    }
+    let push = Push {
+        git,
+        repository: &workspace.repository(),
+        target,
+        commit,
+        job: &this.assignment.job,
+        forge: this.assignment.repository.forge.words(),
+    };
+    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs)))
+        .await
+}

@@ -1,0 +1,59 @@
+//! What a run is told from outside, checked.
+
+use pullyard_domain::id::JobId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What stands between the agent and the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Isolation {
+    /// Nothing, and the operator said so.
+    None,
+    /// The machine itself: a container, a jail or a virtual machine that runs only this.
+    External,
+}
+
+/// Everything a run needs to know.
+#[derive(Clone)]
+pub struct Options {
+    /// The control plane's base URL.
+    pub api_url: String,
+    /// The job.
+    pub job: JobId,
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// Exchanged for the lease at the start. A secret.
+    pub bootstrap: String,
+    /// Mirrors, worktrees and the outbox; may be kept from run to run and shared between runs.
+    pub work_dir: PathBuf,
+    /// Without one, a job that writes is refused.
+    pub isolation: Option<Isolation>,
+    /// The ECS container metadata endpoint.
+    pub metadata_uri: Option<String>,
+    /// How long the agent may take to stop by itself before it is killed.
+    pub stop_grace: Duration,
+    /// What becomes of the worktree afterwards.
+    pub worktree: Afterwards,
+}
+
+/// What becomes of a worktree when its attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It is removed.
+    Removed,
+    /// It stays until the next run on this machine, to be looked at.
+    Kept,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The bootstrap token never reaches a log.
+        f.debug_struct("Options")
+            .field("api_url", &self.api_url)
+            .field("job", &self.job)
+            .field("attempt", &self.attempt)
+            .field("work_dir", &self.work_dir)
+            .field("isolation", &self.isolation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! What stops an attempt from outside: its people, the loss of its lease, or a signal to this process.
+//! It is a level, not a message: every step looks at it, and a graver order replaces a lighter one.
+
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Why an attempt stops before its work is done. Ordered by gravity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// The job's people want it to stop; the attempt still says that it did.
+    Cancel,
+    /// Somebody else has the job now, or nobody has.
+    LeaseLost,
+    /// This process was told to end.
+    Shutdown,
+}
+
+/// The order in force, shared by everything in a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders(Arc<watch::Sender<Option<Order>>>);
+
+impl Orders {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+
+    /// Puts an order in force, unless a graver one is.
+    pub(crate) fn give(&self, order: Order) {
+        self.0.send_if_modified(|now| {
+            let graver = *now < Some(order);
+            if graver {
+                *now = Some(order);
+            }
+            graver
+        });
+    }
+
+    pub(crate) fn now(&self) -> Option<Order> {
+        *self.0.borrow()
+    }
+
+    /// Waits for any order.
+    pub(crate) async fn any(&self) -> Order {
+        self.at_least(Order::Cancel).await
+    }
+
+    /// Waits for an order that also stops a push: a cancellation comes too late for one.
+    pub(crate) async fn grave(&self) -> Order {
+        self.at_least(Order::LeaseLost).await
+    }
+
+    /// Waits for the process to be told to end.
+    pub(crate) async fn at_least(&self, least: Order) -> Order {
+        let mut orders = self.0.subscribe();
+        loop {
+            if let Some(order) = *orders.borrow_and_update()
+                && order >= least
+            {
+                return order;
+            }
+            if orders.changed().await.is_err() {
+                // Never: `self` holds the sender.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_graver_order_replaces_a_lighter_one_and_never_the_reverse() {
+        let orders = Orders::new();
+        assert_eq!(orders.now(), None);
+        orders.give(Order::Cancel);
+        assert_eq!(orders.any().await, Order::Cancel);
+        orders.give(Order::LeaseLost);
+        orders.give(Order::Cancel);
+        assert_eq!(orders.grave().await, Order::LeaseLost);
+    }
+}

@@ -1,0 +1,53 @@
+//! The pull request of a pushed branch: the one it goes on with, else the one that is open, else a new one.
+
+use crate::stop::Stop;
+use crate::target::Target;
+use pullyard_domain::failure::Failure;
+use pullyard_forge::{Forge, NewPullRequest};
+use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the forge may take in all.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Finds or opens it.
+///
+/// Idempotent: by the head branch.
+/// Errors: `PullRequestRefused`; the branch is pushed by then.
+pub(crate) async fn find_or_open(
+    forge: &Forge,
+    target: &Target,
+    assignment: &Assignment,
+) -> Result<FinishPullRequest, Stop> {
+    if let Some(pull) = &target.pull_request {
+        return Ok(FinishPullRequest {
+            number: pull.number,
+            url: pull.url.clone(),
+        });
+    }
+    let new = NewPullRequest {
+        title: assignment.pull_request.title.clone(),
+        body: assignment.pull_request.body.clone(),
+        head: target.branch.clone(),
+        base: assignment.base.clone(),
+    };
+    let asked = timeout(
+        LIMIT,
+        forge.find_or_create_pull_request(assignment.repository.name.as_str(), &new),
+    );
+    let reason = match asked.await {
+        Ok(Ok(pull)) => {
+            return Ok(FinishPullRequest {
+                number: pull.number,
+                url: pull.url,
+            });
+        }
+        // The forge's own reason reads best; the rest of the sentence is ours.
+        Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,
+        Ok(Err(error)) => format!("failed to {error}"),
+        Err(_) => "it did not answer in time".into(),
+    };
+    let forge = assignment.repository.forge.words().into();
+    Err(Failure::PullRequestRefused { forge, reason }.into())
+}

@@ -1,0 +1,103 @@
+//! Reporting: events go out in numbered batches, and a heartbeat when there are none, on a task of its
+//! own that waits for neither git nor the agent. What comes back (`want`, a lost lease) becomes an order.
+
+mod queue;
+mod sender;
+
+use crate::orders::Orders;
+use crate::said::Said;
+use pullyard_protocol::client::AttemptClient;
+use queue::Queue;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Takes events; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Events(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something for the sender to look at.
+    changed: Notify,
+    /// The sender has been answered, or has ended.
+    answered: Notify,
+}
+
+struct State {
+    queue: Queue,
+    in_flight: bool,
+    /// Don't wait for more to send together.
+    hurry: bool,
+    /// Nobody sends any more.
+    ended: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Events {
+    pub(crate) fn add(&self, said: Said) {
+        self.0.state().queue.add(Instant::now(), said);
+        self.0.changed.notify_one();
+    }
+}
+
+/// The task that sends; it ends when this is dropped.
+pub(crate) struct Reporter {
+    events: Events,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Reporter {
+    /// Begins to report, with a heartbeat at least this often.
+    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, orders: Orders) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                queue: Queue::new(),
+                in_flight: false,
+                hurry: false,
+                ended: false,
+            }),
+            changed: Notify::new(),
+            answered: Notify::new(),
+        });
+        let sender = sender::Sender::new(shared.clone(), client, heartbeat, orders);
+        Self {
+            events: Events(shared),
+            _task: AbortOnDropHandle::new(tokio::spawn(sender.run())),
+        }
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Sends what is waiting, for at most this long.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        let shared = &self.events.0;
+        shared.state().hurry = true;
+        shared.changed.notify_one();
+        let sent = async {
+            loop {
+                let answered = shared.answered.notified();
+                {
+                    let state = shared.state();
+                    if state.ended || (state.queue.is_empty() && !state.in_flight) {
+                        return;
+                    }
+                }
+                answered.await;
+            }
+        };
+        if timeout(limit, sent).await.is_err() {
+            tracing::warn!("some events could not be sent before the end");
+        }
+        shared.state().hurry = false;
+    }
+}

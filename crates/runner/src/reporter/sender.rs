@@ -1,0 +1,216 @@
+//! The sender's loop: when a batch is due, and what its answer means.
+//!
+//! A batch never changes once it was sent: a repeat must be a repeat, or the server drops lines (T-C18).
+
+use super::Shared;
+use crate::orders::{Order, Orders};
+use crate::retry::{BackOff, Refusal, refusal};
+use crate::said::Said;
+use pullyard_domain::job::Want;
+use pullyard_protocol::attempt::{EventsAnswer, EventsRequest};
+use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::event::{Event, EventKind};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Until the server has said how often it wants to hear.
+const FIRST_SEND_EVERY: Duration = Duration::from_millis(500);
+/// However eager the server is.
+const SHORTEST_SEND_EVERY: Duration = Duration::from_millis(20);
+
+pub(super) struct Sender {
+    shared: Arc<Shared>,
+    client: AttemptClient,
+    heartbeat: Duration,
+    send_every: Duration,
+    orders: Orders,
+    next_seq: u64,
+}
+
+impl Sender {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        client: AttemptClient,
+        heartbeat: Duration,
+        orders: Orders,
+    ) -> Self {
+        Self {
+            shared,
+            client,
+            heartbeat: heartbeat.max(Duration::from_millis(100)),
+            send_every: FIRST_SEND_EVERY,
+            orders,
+            next_seq: 1,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut last = Instant::now();
+        loop {
+            self.until_due(last).await;
+            last = Instant::now();
+            let events = {
+                let mut state = self.shared.state();
+                state.in_flight = true;
+                state.queue.take(self.next_seq, last)
+            };
+            let going_on = self.deliver(events).await;
+            let mut state = self.shared.state();
+            state.in_flight = false;
+            state.ended = going_on.is_break();
+            drop(state);
+            self.shared.answered.notify_waiters();
+            if going_on.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is enough to send, or it has waited long enough, or a heartbeat is due.
+    async fn until_due(&self, last: Instant) {
+        let heartbeat = last + self.heartbeat;
+        let due = (last + self.send_every).min(heartbeat);
+        loop {
+            let until = {
+                let state = self.shared.state();
+                match (
+                    state.queue.is_empty(),
+                    state.hurry || state.queue.is_worth_a_batch(),
+                ) {
+                    (true, _) => heartbeat,
+                    (false, true) => return,
+                    (false, false) => due,
+                }
+            };
+            if Instant::now() >= until {
+                return;
+            }
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.shared.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Sends one batch until it is answered.
+    async fn deliver(&mut self, events: Vec<Event>) -> ControlFlow<()> {
+        let mut request = EventsRequest {
+            first_seq: self.next_seq,
+            events,
+        };
+        let mut back_off = BackOff::new();
+        loop {
+            match self.client.events(&request).await {
+                Ok(answer) => {
+                    self.heed(&answer);
+                    match rest_of(request, answer.next_seq) {
+                        Ok(next_seq) => {
+                            self.next_seq = next_seq;
+                            return ControlFlow::Continue(());
+                        }
+                        Err(rest) => request = rest,
+                    }
+                }
+                Err(error) => match refusal(&error) {
+                    Refusal::LeaseLost | Refusal::Unwanted => {
+                        tracing::warn!(error = %error, "the attempt was taken away: {error}");
+                        self.orders.give(Order::LeaseLost);
+                        return ControlFlow::Break(());
+                    }
+                    Refusal::Final if is_a_note(&request) => {
+                        // Neither the events nor a word about them; the heartbeat goes on.
+                        return ControlFlow::Continue(());
+                    }
+                    Refusal::Final => {
+                        tracing::error!(error = %error, "a batch of events was refused: {error}");
+                        request.events = note_about(&request);
+                    }
+                    Refusal::Transient => {
+                        tracing::warn!(error = %error, "events could not be sent yet: {error}");
+                    }
+                },
+            }
+            sleep(back_off.next()).await;
+        }
+    }
+
+    fn heed(&mut self, answer: &EventsAnswer) {
+        self.send_every = Duration::from_millis(answer.send_every_ms).max(SHORTEST_SEND_EVERY);
+        if answer.want == Want::Cancel {
+            self.orders.give(Order::Cancel);
+        }
+    }
+}
+
+/// What the server has not taken of a batch, or the number that follows it.
+fn rest_of(mut request: EventsRequest, next_seq: u64) -> Result<u64, EventsRequest> {
+    let end = request.first_seq + request.events.len() as u64;
+    if next_seq >= end || request.events.is_empty() {
+        return Ok(next_seq.max(end));
+    }
+    request.events.retain(|event| event.seq >= next_seq);
+    request.first_seq = request.events.first().map_or(end, |event| event.seq);
+    Err(request)
+}
+
+/// What a note about refused events begins with.
+const NOTE: &str = "[pullyard] ";
+
+fn note_about(request: &EventsRequest) -> Vec<Event> {
+    let words = format!("{NOTE}{} events could not be kept.", request.events.len());
+    let said = Said::words(EventKind::Log, words);
+    vec![Event {
+        seq: request.first_seq,
+        age_ms: 0,
+        kind: said.kind,
+        text: said.text,
+        name: None,
+        path: None,
+        call: None,
+        data: None,
+    }]
+}
+
+/// Nothing, or one note: there is nothing smaller to try.
+fn is_a_note(request: &EventsRequest) -> bool {
+    match request.events.as_slice() {
+        [] => true,
+        [only] => only
+            .text
+            .as_ref()
+            .is_some_and(|text| text.starts_with(NOTE)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(first: u64, count: u64) -> EventsRequest {
+        let event = |seq| Event {
+            seq,
+            ..note_about(&EventsRequest {
+                first_seq: seq,
+                events: vec![],
+            })
+            .remove(0)
+        };
+        EventsRequest {
+            first_seq: first,
+            events: (first..first + count).map(event).collect(),
+        }
+    }
+
+    #[test]
+    fn the_number_advances_only_past_what_was_taken() {
+        assert_eq!(rest_of(batch(5, 3), 8), Ok(8));
+        assert_eq!(rest_of(batch(5, 0), 5), Ok(5));
+        assert_eq!(rest_of(batch(5, 0), 3), Ok(5));
+        let rest = rest_of(batch(5, 3), 7).unwrap_err();
+        assert_eq!((rest.first_seq, rest.events.len()), (7, 1));
+        assert_eq!(rest_of(batch(5, 3), 5).unwrap_err(), batch(5, 3));
+    }
+}

@@ -1,0 +1,85 @@
+//! When a call to the control plane is made again, and what a refusal of it means for the attempt.
+
+use pullyard_protocol::client::Error;
+use rand::RngExt;
+use std::time::Duration;
+
+/// What the answer to a call that failed means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The attempt is not ours any more.
+    LeaseLost,
+    /// The attempt is ours, and its people want it to stop.
+    Unwanted,
+    /// This call will never be accepted.
+    Final,
+    /// It may be accepted later.
+    Transient,
+}
+
+/// Reads a failed call.
+pub(crate) fn refusal(error: &Error) -> Refusal {
+    match error {
+        Error::Unreachable { .. } => Refusal::Transient,
+        // Whatever a proxy puts in our way is gone some time.
+        Error::Unreadable { .. } => Refusal::Transient,
+        Error::Problem(problem) if problem.code == "gateway" => Refusal::Transient,
+        Error::Problem(problem) => match (problem.status, problem.code.as_str()) {
+            (409, "unwanted") => Refusal::Unwanted,
+            (409, _) => Refusal::LeaseLost,
+            (408 | 425 | 429, _) => Refusal::Transient,
+            (400..500, _) => Refusal::Final,
+            _ => Refusal::Transient,
+        },
+    }
+}
+
+/// Pauses that grow from a fifth of a second to fifteen, jittered.
+pub(crate) struct BackOff(Duration);
+
+impl BackOff {
+    pub(crate) fn new() -> Self {
+        Self(Duration::from_millis(200))
+    }
+
+    pub(crate) fn next(&mut self) -> Duration {
+        let most = self.0;
+        self.0 = (most * 2).min(Duration::from_secs(15));
+        rand::rng().random_range(most / 2..=most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::Problem;
+
+    fn check(status: u16, code: &str, expected: Refusal) {
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: String::new(),
+            status,
+            code: code.into(),
+            detail: String::new(),
+            help: None,
+            pointer: None,
+            recorded: None,
+        };
+        assert_eq!(
+            refusal(&Error::Problem(Box::new(problem))),
+            expected,
+            "{status} {code}"
+        );
+    }
+
+    #[test]
+    fn each_refusal_has_its_meaning() {
+        check(409, "lease_lost", Refusal::LeaseLost);
+        check(409, "unwanted", Refusal::Unwanted);
+        check(409, "not_now", Refusal::LeaseLost);
+        check(400, "bad_request", Refusal::Final);
+        check(403, "gateway", Refusal::Transient);
+        check(429, "slow_down", Refusal::Transient);
+        check(503, "busy", Refusal::Transient);
+    }
+}

@@ -1,0 +1,111 @@
+//! One thing that was said or done, before it has a number: cut to a size that every table can keep.
+
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+
+/// Longer words are cut, and say so.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// Names are names.
+const MAX_NAME_BYTES: usize = 1024;
+/// Larger data is left out, and says so.
+const MAX_DATA_BYTES: usize = 64 * 1024;
+
+/// An event without number and age.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Said {
+    pub(crate) kind: EventKind,
+    pub(crate) text: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) call: Option<String>,
+    pub(crate) data: Option<Value>,
+}
+
+impl Said {
+    pub(crate) fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            text: None,
+            name: None,
+            path: None,
+            call: None,
+            data: None,
+        }
+    }
+
+    /// Words of somebody.
+    pub(crate) fn words(kind: EventKind, text: impl Into<String>) -> Self {
+        Self {
+            text: Some(text.into()),
+            ..Self::new(kind)
+        }
+        .cut()
+    }
+
+    /// A phase of the runner begins.
+    pub(crate) fn phase(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::new(EventKind::Phase)
+        }
+    }
+
+    /// The same, no larger than may be sent.
+    pub(crate) fn cut(mut self) -> Self {
+        self.text = self.text.map(|text| cut(text, MAX_TEXT_BYTES));
+        for field in [&mut self.name, &mut self.path, &mut self.call] {
+            *field = field.take().map(|text| cut(text, MAX_NAME_BYTES));
+        }
+        self.data = self.data.map(|data| {
+            let size = data.to_string().len();
+            if size > MAX_DATA_BYTES {
+                json!({ "left_out_bytes": size })
+            } else {
+                data
+            }
+        });
+        self
+    }
+
+    /// About how much room it takes. Units: bytes.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [&self.text, &self.name, &self.path, &self.call];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        128 + texts + self.data.as_ref().map_or(0, |data| data.to_string().len())
+    }
+}
+
+/// At most `most` bytes, cut between characters, with a mark that says what is missing.
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let size = text.len();
+    text.truncate(text.floor_char_boundary(most));
+    text.push_str(&format!("… [cut: {} of {size} bytes]", text.len()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_are_cut_between_characters_and_say_so() {
+        let said = Said::words(EventKind::Text, "ü".repeat(40_000));
+        let text = said.text.unwrap();
+        assert!(text.len() < MAX_TEXT_BYTES + 64);
+        assert!(
+            text.ends_with("[cut: 65536 of 80000 bytes]"),
+            "{}",
+            &text[text.len() - 40..]
+        );
+    }
+
+    #[test]
+    fn large_data_is_left_out() {
+        let mut said = Said::new(EventKind::Raw);
+        said.data = Some(json!({ "x": "y".repeat(MAX_DATA_BYTES) }));
+        assert!(said.cut().data.unwrap()["left_out_bytes"].is_u64());
+    }
+}

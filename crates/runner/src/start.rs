@@ -1,0 +1,67 @@
+//! The start: the bootstrap token is exchanged for the assignment and its lease.
+
+use crate::orders::{Order, Orders};
+use crate::retry::{BackOff, Refusal, refusal};
+use crate::{Error, Options, ecs, ids};
+use pullyard_protocol::attempt::{Assignment, StartRequest};
+use pullyard_protocol::client::AttemptClient;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long the control plane may be out of reach at the start.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a start comes to.
+pub(crate) enum Started {
+    /// The attempt is ours.
+    Ours(Box<Assignment>),
+    /// Somebody else has it, or nobody shall.
+    NotOurs,
+    /// We were told to end meanwhile.
+    Stopped,
+}
+
+/// Claims the attempt.
+///
+/// Idempotent: by the claim id, made once here, so that a lost answer is asked for again.
+pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started, Error> {
+    let task = match &options.metadata_uri {
+        Some(uri) => ecs::task_arn(uri).await,
+        None => None,
+    };
+    let request = StartRequest {
+        claim_id: ids::claim()?,
+        instance: ids::instance()?,
+        task,
+    };
+    tokio::select! {
+        started = ask(options, &request) => started,
+        _ = orders.at_least(Order::Shutdown) => Ok(Started::Stopped),
+    }
+}
+
+async fn ask(options: &Options, request: &StartRequest) -> Result<Started, Error> {
+    let Options {
+        api_url,
+        job,
+        attempt,
+        bootstrap,
+        ..
+    } = options;
+    let until = Instant::now() + LIMIT;
+    let mut back_off = BackOff::new();
+    loop {
+        let error = match AttemptClient::start(api_url, bootstrap, job, *attempt, request).await {
+            Ok(assignment) => return Ok(Started::Ours(Box::new(assignment))),
+            Err(error) => error,
+        };
+        match refusal(&error) {
+            Refusal::LeaseLost | Refusal::Unwanted => {
+                tracing::info!(error = %error, "the claim was refused: {error}");
+                return Ok(Started::NotOurs);
+            }
+            Refusal::Transient if Instant::now() < until => sleep(back_off.next()).await,
+            Refusal::Transient | Refusal::Final => return Err(Error::Start(error)),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The mirror of one repository: a bare copy of its branches, shared by every attempt on the machine.
+//!
+//! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
+//! written to by an attempt.
+
+use super::{lock_file, private_dirs};
+use crate::git::{self, Call, Fault, Git};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::sleep;
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A repository's branches as they were when it was fetched.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    dir: PathBuf,
+}
+
+impl Mirror {
+    /// Brings the mirror of git's repository up to date.
+    ///
+    /// Waits for another attempt that fetches the same repository; whoever calls has a limit.
+    /// Errors: `Disk` for our side; what git says for the other.
+    pub(crate) async fn fetched(git: &Git, work_dir: &Path) -> Result<Self, Fault> {
+        let mirrors = work_dir.join("mirrors");
+        private_dirs(&mirrors).map_err(Fault::Disk)?;
+        let name = name_of(git.url());
+        let lock = lock_file(&mirrors.join(format!("{name}.lock"))).map_err(Fault::Disk)?;
+        wait_for(&lock).await.map_err(Fault::Disk)?;
+        let dir = mirrors.join(format!("{name}.git"));
+        // Repeating it heals what a killed process left half made.
+        let dir = git::init_bare(git, dir)
+            .await?
+            .canonicalize()
+            .map_err(Fault::Disk)?;
+        git::seal(&dir, None).await.map_err(Fault::Disk)?;
+        remove_locks_of_the_dead(&dir);
+        let args = [
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--",
+            git.url(),
+            "+refs/heads/*:refs/heads/*",
+        ];
+        git.run(Call::new(args).repository(&dir).to_forge()).await?;
+        Ok(Self { dir })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where a branch was, if it was there.
+    pub(crate) async fn branch(&self, git: &Git, name: &str) -> Result<Option<String>, Fault> {
+        git::commit_of(git, &self.dir, &git::branch_ref(name)).await
+    }
+}
+
+fn name_of(url: &str) -> String {
+    Sha256::digest(url)
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Polls: a thread that blocks on a lock could not be stopped.
+async fn wait_for(lock: &File) -> io::Result<()> {
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => sleep(LOOK_EVERY).await,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Git's own lock files. We hold the lock of the mirror, so whoever made them is dead.
+fn remove_locks_of_the_dead(dir: &Path) {
+    for name in ["packed-refs.lock", "HEAD.lock", "config.lock"] {
+        let _ = fs::remove_file(dir.join(name));
+    }
+    let mut folders = vec![dir.join("refs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "lock") {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Removing a folder that an agent wrote in, whatever it did to the permissions.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Removes everything in and under it; never follows a link.
+pub(super) fn tree(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // Module caches make their folders read-only.
+            unlock(dir);
+            fs::remove_dir_all(dir)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn unlock(dir: &Path) {
+    // What can't be unlocked is found when it is removed.
+    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+    let Ok(listing) = fs::read_dir(dir) else {
+        return;
+    };
+    for entry in listing.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            unlock(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_only_folder_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("cache/inner")).unwrap();
+        fs::write(root.join("cache/inner/file"), "").unwrap();
+        fs::set_permissions(root.join("cache"), Permissions::from_mode(0o500)).unwrap();
+        fs::set_permissions(root.join("cache/inner"), Permissions::from_mode(0o000)).unwrap();
+        tree(&root).unwrap();
+        assert!(!root.exists());
+        tree(&root).unwrap();
+    }
+}

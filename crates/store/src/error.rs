@@ -1,0 +1,56 @@
+//! How the table can fail. A refused condition is not a failure: see [`crate::Write`].
+
+use aws_smithy_types::error::display::DisplayErrorContext;
+use std::error::Error as StdError;
+
+/// Why the table did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The table could not be reached, or answered with an error of its own.
+    #[error("{operation} in the table: {reason}")]
+    Unavailable {
+        /// What was tried.
+        operation: &'static str,
+        /// What the SDK says, causes included.
+        reason: String,
+        /// Trying later may help.
+        transient: bool,
+    },
+    /// Other writers kept touching the same items at the same time; nothing was stored.
+    #[error("{operation} in the table: other writers kept touching the same items")]
+    Contended {
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// A stored item is not what this version understands.
+    #[error("read the item {key}: {reason}")]
+    Corrupt {
+        /// Which.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Trying later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { transient, .. } => *transient,
+            Self::Contended { .. } => true,
+            Self::Corrupt { .. } => false,
+        }
+    }
+
+    /// Any failure of the SDK that is not a refused condition. The SDK has tried again by itself.
+    pub(crate) fn unavailable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
+        let reason = DisplayErrorContext(&error).to_string();
+        // A request that can never succeed is our bug; everything else passes.
+        let transient = !reason.contains("ValidationException") && !reason.contains("AccessDenied");
+        Self::Unavailable {
+            operation,
+            reason,
+            transient,
+        }
+    }
+}

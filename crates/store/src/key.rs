@@ -1,0 +1,203 @@
+//! The keys of every item. Free text in a key is percent-encoded, so that no `#` in it can merge two keys.
+
+use pullyard_domain::id::{
+    ClassId, DeliveryId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId, TicketKey,
+};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::time::Timestamp;
+
+/// Partition and sort key of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} / {}", self.pk, self.sk)
+    }
+}
+
+pub(crate) fn project(project: &ProjectId) -> Key {
+    Key::new(format!("PROJECT#{project}"), "SETTINGS")
+}
+
+pub(crate) fn repository(project: &ProjectId, integration: &IntegrationId, id: u64) -> Key {
+    Key::new(format!("PROJECT#{project}"), format!("REPO#{integration}#{id}"))
+}
+
+/// Forges fold case in names, so the alias does too.
+pub(crate) fn repository_name(project: &ProjectId, name: &RepositoryName) -> Key {
+    Key::new(
+        format!("PROJECT#{project}"),
+        format!("REPONAME#{}", name.as_str().to_lowercase()),
+    )
+}
+
+pub(crate) fn integration(integration: &IntegrationId) -> Key {
+    Key::new(format!("INTEGRATION#{integration}"), "INTEGRATION")
+}
+
+pub(crate) fn class(pool: &ProjectId, class: &ClassId) -> Key {
+    Key::new(format!("POOL#{pool}"), format!("CLASS#{class}"))
+}
+
+pub(crate) fn ticket(project: &ProjectId, ticket: &TicketKey) -> Key {
+    Key::new(format!("TICKET#{project}#{}", encoded(ticket.as_str())), "TICKET")
+}
+
+pub(crate) fn ticket_text(project: &ProjectId, key: &TicketKey) -> Key {
+    Key {
+        sk: "TEXT".into(),
+        ..ticket(project, key)
+    }
+}
+
+pub(crate) fn job(job: &JobId) -> Key {
+    Key::new(format!("JOB#{job}"), "JOB")
+}
+
+pub(crate) fn context(job: &JobId, hash: &str) -> Key {
+    Key::new(format!("JOB#{job}"), format!("CONTEXT#{hash}"))
+}
+
+pub(crate) fn attempt(job: &JobId, number: u32) -> Key {
+    Key::new(format!("JOB#{job}"), format!("ATTEMPT#{number:04}"))
+}
+
+/// Events stand in a partition of their own per attempt: their writes must not slow claim and finish.
+pub(crate) fn events(job: &JobId, attempt: u32, first: u64) -> Key {
+    Key::new(format!("EVENTS#{job}#{attempt:04}"), format!("{first:010}"))
+}
+
+pub(crate) fn pull_request(id: &PullRequestId) -> Key {
+    Key::new(format!("PR#{}#{}#{}", id.integration, id.repository, id.number), "PR")
+}
+
+pub(crate) fn delivery(delivery: &DeliveryId) -> Key {
+    Key::new(format!("DELIVERY#{delivery}"), "DELIVERY")
+}
+
+/// Over how many partitions the runners are spread.
+pub(crate) const RUNNER_SHARDS: u8 = 16;
+
+pub(crate) fn runner(runner: &RunnerId) -> Key {
+    Key::new(
+        runner_shard(pullyard_domain::due::shard(runner.as_str()) % RUNNER_SHARDS),
+        runner.as_str(),
+    )
+}
+
+pub(crate) fn runner_shard(shard: u8) -> String {
+    format!("RUNNERS#{shard}")
+}
+
+pub(crate) fn runner_profile(runner: &RunnerId) -> Key {
+    Key::new(format!("RUNNER#{runner}"), "PROFILE")
+}
+
+pub(crate) fn runner_name(name: &str) -> Key {
+    Key::new(format!("NAME#runner#{}", encoded(name)), "NAME")
+}
+
+pub(crate) fn token(hash: &str) -> Key {
+    Key::new(format!("TOKEN#{hash}"), "TOKEN")
+}
+
+pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
+    Key::new(
+        format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())),
+        "IDEMPOTENCY",
+    )
+}
+
+/// The row of an item in the `list` index: newest first when read backwards.
+pub(crate) fn job_list(project: &ProjectId) -> String {
+    format!("JOB#{project}")
+}
+
+pub(crate) fn ticket_list(project: &ProjectId) -> String {
+    format!("TICKET#{project}")
+}
+
+pub(crate) fn delivery_list(project: &ProjectId, day: &str) -> String {
+    format!("DELIVERY#{project}#{day}")
+}
+
+/// A time as a sort key: fixed width, so that text sorts as time does.
+pub(crate) fn sortable(at: Timestamp) -> String {
+    format!("{:015}", at.millis())
+}
+
+/// The `work` partition of due items.
+pub(crate) fn due(shard: u8) -> String {
+    format!("DUE#{shard}")
+}
+
+/// The `work` partition of a class's Ready jobs.
+pub(crate) fn ready(class: &ClassId) -> String {
+    format!("READY#{class}")
+}
+
+/// Everything but letters, digits, `-`, `.` and `_` as `%XX`.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// What `encoded` was made from; none for what it never makes.
+pub(crate) fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn no_text_can_merge_two_keys() {
+        let (a, b) = (ProjectId::new("a").unwrap(), ProjectId::new("a-b").unwrap());
+        let one = ticket(&a, &TicketKey::new("b#c").unwrap());
+        let two = ticket(&b, &TicketKey::new("c").unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.pk, "TICKET#a#b%23c");
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_reads_back(text in ".{0,40}") {
+            let there = encoded(&text);
+            prop_assert!(!there.contains('#'));
+            prop_assert_eq!(decoded(&there), Some(text));
+        }
+    }
+}

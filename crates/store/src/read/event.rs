@@ -1,0 +1,76 @@
+//! Events, in order.
+
+use crate::item::blob;
+use crate::key::{self, Key};
+use crate::transaction::text;
+use crate::{Error, Store};
+use pullyard_domain::id::JobId;
+use pullyard_domain::time::Timestamp;
+use serde::de::DeserializeOwned;
+
+/// One stored batch.
+#[derive(Clone, Debug)]
+pub struct StoredBatch<E> {
+    /// The number of its first event.
+    pub first: u64,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Its events.
+    pub events: Vec<E>,
+}
+
+impl Store {
+    /// The batches of an attempt whose first event comes after `seq`, oldest first, at most `limit`.
+    pub async fn event_batches<E: DeserializeOwned>(
+        &self,
+        job: &JobId,
+        attempt: u32,
+        seq: u64,
+        limit: i32,
+    ) -> Result<Vec<StoredBatch<E>>, Error> {
+        let from = key::events(job, attempt, seq);
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk > :sk")
+            .expression_attribute_values(":pk", text(from.pk))
+            .expression_attribute_values(":sk", text(from.sk))
+            .consistent_read(true)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| Error::unavailable("read events", error))?;
+        page.items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| {
+                let word = |name: &str| {
+                    item.get(name)
+                        .and_then(|value| value.as_s().ok())
+                        .cloned()
+                        .unwrap_or_default()
+                };
+                let key = Key {
+                    pk: word("pk"),
+                    sk: word("sk"),
+                };
+                let corrupt = |reason: &str| Error::Corrupt {
+                    key: key.to_string(),
+                    reason: reason.into(),
+                };
+                let first = key.sk.parse().map_err(|_| corrupt("its number is none"))?;
+                let at = item
+                    .get("at")
+                    .and_then(|value| value.as_n().ok())
+                    .and_then(|at| at.parse().ok())
+                    .ok_or_else(|| corrupt("it has no time"))?;
+                Ok(StoredBatch {
+                    first,
+                    at: Timestamp::from_millis(at),
+                    events: blob::unpack(&key, &item)?,
+                })
+            })
+            .collect()
+    }
+}

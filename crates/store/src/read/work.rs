@@ -1,0 +1,74 @@
+//! The `work` index: what is due, and what may be claimed. It suggests; the item itself decides.
+
+use crate::schema::WORK;
+use crate::transaction::{number, text};
+use crate::{Error, Store, key};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::id::{ClassId, JobId, ProjectId, TicketKey};
+use pullyard_domain::time::Timestamp;
+
+/// An item that the index names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum WorkKey {
+    /// A job.
+    Job(JobId),
+    /// A ticket.
+    Ticket(ProjectId, TicketKey),
+}
+
+impl WorkKey {
+    fn of(pk: &str) -> Option<Self> {
+        if let Some(job) = pk.strip_prefix("JOB#") {
+            return JobId::new(job).ok().map(Self::Job);
+        }
+        let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
+        Some(Self::Ticket(
+            ProjectId::new(project).ok()?,
+            TicketKey::new(key::decoded(ticket)?).ok()?,
+        ))
+    }
+}
+
+impl Store {
+    /// What is due in one shard, longest due first, at most `limit`.
+    pub async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<WorkKey>, Error> {
+        self.work(&key::due(shard), Some(now.millis()), limit).await
+    }
+
+    /// The jobs of a class that may be claimed, first come first, at most `limit`.
+    pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<JobId>, Error> {
+        let keys = self.work(&key::ready(class), None, limit).await?;
+        Ok(keys
+            .into_iter()
+            .filter_map(|key| if let WorkKey::Job(job) = key { Some(job) } else { None })
+            .collect())
+    }
+
+    async fn work(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<WorkKey>, Error> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(WORK)
+            .key_condition_expression(if until.is_some() {
+                "wk = :wk AND ws <= :until"
+            } else {
+                "wk = :wk"
+            })
+            .expression_attribute_values(":wk", text(partition))
+            .limit(limit);
+        if let Some(until) = until {
+            query = query.expression_attribute_values(":until", number(until));
+        }
+        let page = query
+            .send()
+            .await
+            .map_err(|error| Error::unavailable("read what is due", error))?;
+        let pk = |item: &std::collections::HashMap<String, AttributeValue>| {
+            item.get("pk")
+                .and_then(|value| value.as_s().ok())
+                .and_then(|pk| WorkKey::of(pk))
+        };
+        Ok(page.items().iter().filter_map(pk).collect())
+    }
+}

@@ -1,0 +1,335 @@
+//! One conditional write, of one item or of several, all or nothing.
+//!
+//! A single action is sent as a plain write, which costs half. Several are sent as a transaction with a
+//! random token, so that the SDK's own repeat of it is a repeat. A refusal whose reasons include
+//! anything but a refused condition says nothing about the others: it is tried again, never interpreted.
+
+use crate::item::{Attributes, Revised, Stored, encode};
+use crate::key::Key;
+use crate::mark::{self, Mark};
+use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+};
+use rand::RngExt;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// How often a transaction is tried while others touch the same items.
+const TRIES: u32 = 6;
+
+/// A condition with its names and values.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    expression: String,
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
+}
+
+impl Condition {
+    /// There is no such item.
+    pub(crate) fn absent() -> Self {
+        Self::of("attribute_not_exists(pk)")
+    }
+
+    /// The item is the revision that was read, or still absent if none was.
+    pub(crate) fn seen(rev: u64) -> Self {
+        if rev == 0 {
+            Self::absent()
+        } else {
+            Self::of("rev = :seen").value(":seen", number(rev))
+        }
+    }
+
+    /// Any expression.
+    pub(crate) fn of(expression: &str) -> Self {
+        Self {
+            expression: expression.into(),
+            names: None,
+            values: None,
+        }
+    }
+
+    pub(crate) fn name(mut self, placeholder: &str, name: &str) -> Self {
+        self.names
+            .get_or_insert_default()
+            .insert(placeholder.into(), name.into());
+        self
+    }
+
+    pub(crate) fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.get_or_insert_default().insert(placeholder.into(), value);
+        self
+    }
+}
+
+/// A number attribute.
+pub(crate) fn number(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A text attribute.
+pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+enum Action {
+    Put {
+        item: Attributes,
+        condition: Condition,
+    },
+    Update {
+        key: Key,
+        expression: String,
+        condition: Condition,
+    },
+}
+
+impl Action {
+    fn key(&self) -> (String, String) {
+        match self {
+            Self::Update { key, .. } => (key.pk.clone(), key.sk.clone()),
+            Self::Put { item, .. } => {
+                let part = |name: &str| {
+                    item.get(name)
+                        .and_then(|value| value.as_s().ok())
+                        .cloned()
+                        .unwrap_or_default()
+                };
+                (part("pk"), part("sk"))
+            }
+        }
+    }
+}
+
+/// A list of actions, each on another item.
+pub(crate) struct Transaction {
+    operation: &'static str,
+    mark: Mark,
+    actions: Vec<Action>,
+}
+
+impl Transaction {
+    /// `operation` reads after "failed to".
+    pub(crate) fn new(operation: &'static str) -> Self {
+        Self {
+            operation,
+            mark: Mark::random(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Puts the next revision of a value over the one that was read.
+    pub(crate) fn revise<T: Revised>(self, value: &T) -> Result<Self, Error> {
+        let seen = value.seen();
+        let mut item = encode(value)?;
+        item.insert("rev".into(), number(seen + 1));
+        Ok(self.put_item(item, Condition::seen(seen)))
+    }
+
+    /// Puts a value under a condition.
+    pub(crate) fn put<T: Stored>(self, value: &T, condition: Condition) -> Result<Self, Error> {
+        Ok(self.put_item(encode(value)?, condition))
+    }
+
+    /// Puts an item under a condition.
+    pub(crate) fn put_item(mut self, mut item: Attributes, condition: Condition) -> Self {
+        item.insert(mark::ATTRIBUTE.into(), self.mark.value());
+        self.actions.push(Action::Put { item, condition });
+        self
+    }
+
+    /// Updates an item under a condition. `sets` is what follows `SET`, besides the mark; `removes` is
+    /// what follows `REMOVE`. Either may be empty.
+    pub(crate) fn update(mut self, key: Key, sets: &str, removes: &str, condition: Condition) -> Self {
+        let mut expression = format!("SET {} = :mark", mark::ATTRIBUTE);
+        if !sets.is_empty() {
+            expression.push_str(&format!(", {sets}"));
+        }
+        if !removes.is_empty() {
+            expression.push_str(&format!(" REMOVE {removes}"));
+        }
+        let condition = condition.value(":mark", self.mark.value());
+        self.actions.push(Action::Update {
+            key,
+            expression,
+            condition,
+        });
+        self
+    }
+
+    /// Writes all of it or nothing.
+    ///
+    /// Idempotent: a lost answer is recognised by the token and by the mark.
+    /// Errors: `Contended` when other writers never let it through.
+    pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
+        let mut keys = HashSet::new();
+        if !self.actions.iter().all(|action| keys.insert(action.key())) {
+            // A transaction may touch an item once; two actions on one are a bug of the caller.
+            return Err(Error::Corrupt {
+                key: format!("{:?}", self.actions.first().map(Action::key)),
+                reason: "it stands twice in one transaction".into(),
+            });
+        }
+        match <[Action; 1]>::try_from(self.actions) {
+            Ok([action]) => commit_one(store, self.operation, &self.mark, action).await,
+            Err(actions) => commit_all(store, self.operation, &self.mark, actions).await,
+        }
+    }
+}
+
+async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Write, Error> {
+    let (failed, old) = match action {
+        Action::Put { item, condition } => {
+            let call = store
+                .client
+                .put_item()
+                .table_name(&store.table)
+                .set_item(Some(item))
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(condition.names)
+                .set_expression_attribute_values(condition.values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld);
+            match call.send().await {
+                Ok(_) => return Ok(Write::Applied),
+                Err(error) => {
+                    use aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException as Refused;
+                    match error.as_service_error() {
+                        Some(Refused(refused)) => (None, refused.item.clone()),
+                        _ => (Some(Error::unavailable(operation, error)), None),
+                    }
+                }
+            }
+        }
+        Action::Update {
+            key,
+            expression,
+            condition,
+        } => {
+            let call = store
+                .client
+                .update_item()
+                .table_name(&store.table)
+                .key("pk", AttributeValue::S(key.pk))
+                .key("sk", AttributeValue::S(key.sk))
+                .update_expression(expression)
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(condition.names)
+                .set_expression_attribute_values(condition.values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld);
+            match call.send().await {
+                Ok(_) => return Ok(Write::Applied),
+                Err(error) => {
+                    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException as Refused;
+                    match error.as_service_error() {
+                        Some(Refused(refused)) => (None, refused.item.clone()),
+                        _ => (Some(Error::unavailable(operation, error)), None),
+                    }
+                }
+            }
+        }
+    };
+    match failed {
+        Some(error) => Err(error),
+        None if mark.is_on(old.as_ref()) => Ok(Write::Applied),
+        None => Ok(Write::Stale),
+    }
+}
+
+async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions: Vec<Action>) -> Result<Write, Error> {
+    let items = actions
+        .into_iter()
+        .map(|action| sealed(&store.table, action))
+        .collect::<Result<Vec<_>, _>>()?;
+    for tried in 1..=TRIES {
+        // The token must not survive a cancellation: the same token answers from its first outcome.
+        let token = if tried == 1 { mark.clone() } else { Mark::random() };
+        let sent = store
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items.clone()))
+            .client_request_token(token.as_str())
+            .send()
+            .await;
+        match sent {
+            Ok(_) => return Ok(Write::Applied),
+            Err(error) => match judged(operation, mark, error)? {
+                Judgement::Refused(write) => return Ok(write),
+                Judgement::Again => {
+                    let most = 20u64 << tried.min(6);
+                    let pause = rand::rng().random_range(most / 4..=most);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+            },
+        }
+    }
+    Err(Error::Contended { operation })
+}
+
+enum Judgement {
+    Refused(Write),
+    Again,
+}
+
+fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteItemsError>) -> Result<Judgement, Error> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            let reasons = cancelled.cancellation_reasons();
+            let codes = || {
+                reasons
+                    .iter()
+                    .filter_map(|reason| reason.code())
+                    .filter(|code| *code != "None")
+            };
+            if codes().any(|code| code == "ValidationError") {
+                return Err(Error::Unavailable {
+                    operation,
+                    reason: format!("{reasons:?}"),
+                    transient: false,
+                });
+            }
+            if codes().next().is_none() || codes().any(|code| code != "ConditionalCheckFailed") {
+                return Ok(Judgement::Again);
+            }
+            let own = reasons.iter().any(|reason| mark.is_on(reason.item.as_ref()));
+            Ok(Judgement::Refused(if own { Write::Applied } else { Write::Stale }))
+        }
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Judgement::Again),
+        _ => Err(Error::unavailable(operation, error)),
+    }
+}
+
+fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
+    let broken = |error| Error::unavailable("build a transaction", error);
+    let builder = TransactWriteItem::builder();
+    Ok(match action {
+        Action::Put { item, condition } => {
+            let put = Put::builder()
+                .table_name(table)
+                .set_item(Some(item))
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(condition.names)
+                .set_expression_attribute_values(condition.values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld);
+            builder.put(put.build().map_err(broken)?).build()
+        }
+        Action::Update {
+            key,
+            expression,
+            condition,
+        } => {
+            let update = Update::builder()
+                .table_name(table)
+                .key("pk", AttributeValue::S(key.pk))
+                .key("sk", AttributeValue::S(key.sk))
+                .update_expression(expression)
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(condition.names)
+                .set_expression_attribute_values(condition.values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld);
+            builder.update(update.build().map_err(broken)?).build()
+        }
+    })
+}

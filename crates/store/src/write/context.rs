@@ -1,0 +1,51 @@
+//! What an agent is told, frozen before its job is made.
+
+use crate::item::{Attributes, blob};
+use crate::key::{self, Key};
+use crate::transaction::{Condition, Transaction};
+use crate::{Error, Store};
+use pullyard_domain::id::JobId;
+use pullyard_domain::prompt::Context;
+use sha2::{Digest, Sha256};
+
+impl Store {
+    /// Stores a context and returns its hash, which the job will carry.
+    ///
+    /// Writes: CONTEXT, absent or the same: its key is a hash of its content. Plain and before the job,
+    /// because in a transaction it would cost double. A job that is then not made leaves it behind.
+    pub async fn freeze_context(&self, job: &JobId, context: &Context) -> Result<String, Error> {
+        let (hash, key, item) = frozen(job, context)?;
+        Transaction::new("store a context")
+            .put_item(
+                item,
+                Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", crate::transaction::text(key.pk)),
+            )
+            .commit(self)
+            .await?;
+        Ok(hash)
+    }
+
+    /// Reads the frozen context of a job.
+    pub async fn context(&self, job: &JobId, hash: &str) -> Result<Option<Context>, Error> {
+        let key = key::context(job, hash);
+        self.get_attributes(&key)
+            .await?
+            .map(|item| blob::unpack(&key, &item))
+            .transpose()
+    }
+}
+
+fn frozen(job: &JobId, context: &Context) -> Result<(String, Key, Attributes), Error> {
+    let json = serde_json::to_vec(context).map_err(|error| Error::Corrupt {
+        key: job.to_string(),
+        reason: error.to_string(),
+    })?;
+    let hash: String = Sha256::digest(&json)
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let key = key::context(job, &hash);
+    let item = blob::pack(&key, context)?;
+    Ok((hash, key, item))
+}

@@ -1,0 +1,44 @@
+//! A job becomes terminal.
+
+use super::claim::free_slot;
+use crate::transaction::{Condition, Transaction};
+use crate::{Error, Store, Write};
+use pullyard_domain::job::{Attempt, Job};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::ticket::Ticket;
+
+/// What is written when a job ends.
+#[derive(Clone, Debug)]
+pub struct Ended<'a> {
+    /// The job as it was read.
+    pub before: &'a Job,
+    /// The job as it ends.
+    pub job: &'a Job,
+    /// How its attempt went, if one ran.
+    pub attempt: Option<&'a Attempt>,
+    /// Its ticket without it.
+    pub ticket: Option<&'a Ticket>,
+    /// The pull request it left behind.
+    pub pull_request: Option<&'a PullRequest>,
+}
+
+impl Store {
+    /// Ends a job.
+    ///
+    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT if absent (its number is never used
+    /// again); RUNNER one slot less. All or nothing, so a ticket is never locked by a job that has ended.
+    /// Idempotent: by the finish's id, through the domain.
+    pub async fn end(&self, ended: &Ended<'_>) -> Result<Write, Error> {
+        let mut transaction = Transaction::new("end a job").revise(ended.job)?;
+        if let Some(attempt) = ended.attempt {
+            transaction = transaction.put(attempt, Condition::absent())?;
+        }
+        if let Some(ticket) = ended.ticket {
+            transaction = transaction.revise(ticket)?;
+        }
+        if let Some(pull_request) = ended.pull_request {
+            transaction = transaction.revise(pull_request)?;
+        }
+        free_slot(transaction, ended.before).commit(self).await
+    }
+}

@@ -1,0 +1,38 @@
+//! A result that comes after its attempt was taken away: kept, without changing the job.
+
+use crate::key;
+use crate::transaction::{Condition, Transaction};
+use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::JobResult;
+use pullyard_domain::pull_request::PullRequest;
+
+impl Store {
+    /// Notes a late result on its attempt.
+    ///
+    /// Writes: ATTEMPT, if it is there: `late_result`.
+    /// Idempotent: the same result again is the same.
+    pub async fn note_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
+        let key = key::attempt(job, attempt);
+        let result = serde_dynamo::to_item(result).map_err(|error| Error::Corrupt {
+            key: key.to_string(),
+            reason: error.to_string(),
+        })?;
+        let condition = Condition::of("attribute_exists(pk)").value(":result", AttributeValue::M(result));
+        Transaction::new("note a late result")
+            .update(key, "late_result = :result", "", condition)
+            .commit(self)
+            .await
+    }
+
+    /// Links a pull request that nobody has linked yet, or else nothing.
+    ///
+    /// Writes: PR if absent. Without it every later review of that pull request would be refused.
+    pub async fn link_if_unlinked(&self, pull_request: &PullRequest) -> Result<Write, Error> {
+        Transaction::new("link a pull request")
+            .put(pull_request, Condition::absent())?
+            .commit(self)
+            .await
+    }
+}

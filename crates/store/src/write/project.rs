@@ -1,0 +1,49 @@
+//! Projects, their repositories, connected forges.
+
+use crate::item::{Attributes, Stored};
+use crate::key;
+use crate::transaction::{Condition, Transaction, number, text};
+use crate::{Error, Store, Write};
+use pullyard_domain::project::{Integration, Project, Repository};
+
+impl Store {
+    /// Stores a project over the revision that was read.
+    ///
+    /// Writes: PROJECT if `rev` is the one seen (absent if new).
+    pub async fn put_project(&self, project: &Project) -> Result<Write, Error> {
+        Transaction::new("store a project").revise(project)?.commit(self).await
+    }
+
+    /// Connects a forge.
+    ///
+    /// Writes: INTEGRATION if absent; `Stale` when the name is taken.
+    pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {
+        Transaction::new("connect a forge")
+            .put(integration, Condition::absent())?
+            .commit(self)
+            .await
+    }
+
+    /// Connects a repository, or replaces what was said of the same one.
+    ///
+    /// Writes: REPO; its name's alias if absent or already its own. `Stale` when another repository of
+    /// the project has that name.
+    pub async fn put_repository(&self, repository: &Repository) -> Result<Write, Error> {
+        let alias = key::repository_name(&repository.project, &repository.name);
+        let item = Attributes::from([
+            ("pk".to_owned(), text(alias.pk)),
+            ("sk".to_owned(), text(alias.sk)),
+            ("integration".to_owned(), text(repository.integration.as_str())),
+            ("id".to_owned(), number(repository.id)),
+        ]);
+        let own = Condition::of("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
+            .value(":integration", text(repository.integration.as_str()))
+            .value(":id", number(repository.id));
+        let same = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", text(repository.key().pk));
+        Transaction::new("connect a repository")
+            .put(repository, same)?
+            .put_item(item, own)
+            .commit(self)
+            .await
+    }
+}

@@ -1,0 +1,49 @@
+//! A self-hosted runner introduces itself.
+
+use crate::item::Name;
+use crate::transaction::{Condition, Transaction, number, text};
+use crate::{Error, Store, Write};
+use pullyard_domain::runner::{Profile, Runner};
+
+/// What is written when a runner registers.
+#[derive(Clone, Debug)]
+pub struct Registered<'a> {
+    /// Its changing part, with the epoch it takes.
+    pub runner: &'a Runner,
+    /// Its lasting part.
+    pub profile: &'a Profile,
+    /// The epoch that was read; none if it was never seen.
+    pub seen_epoch: Option<u32>,
+}
+
+impl Store {
+    /// Registers a runner, or lets a new process take over from a silent one.
+    ///
+    /// Writes: RUNNER if absent, or if `epoch` is the one seen; PROFILE; NAME if absent or its own.
+    /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
+    pub async fn register(&self, registered: &Registered<'_>) -> Result<Write, Error> {
+        let epoch = match registered.seen_epoch {
+            None => Condition::absent(),
+            Some(epoch) => Condition::of("epoch = :epoch").value(":epoch", number(epoch)),
+        };
+        let own = || text(registered.runner.id.as_str());
+        let name = Name {
+            name: registered.profile.name.clone(),
+            owner: registered.runner.id.clone(),
+        };
+        Transaction::new("register a runner")
+            .put(registered.runner, epoch)?
+            .put(
+                registered.profile,
+                Condition::of("attribute_not_exists(pk) OR id = :own").value(":own", own()),
+            )?
+            .put(
+                &name,
+                Condition::of("attribute_not_exists(pk) OR #owner = :own")
+                    .name("#owner", "owner")
+                    .value(":own", own()),
+            )?
+            .commit(self)
+            .await
+    }
+}

@@ -1,0 +1,84 @@
+//! What a ticket looks like now, stored whenever its tool tells it, whatever is decided.
+
+use crate::item::{Stored, blob};
+use crate::key;
+use crate::transaction::{Condition, Transaction, number, text};
+use crate::{Error, Store, Write};
+use pullyard_domain::event::TicketEvent;
+use pullyard_domain::ticket::Ticket;
+
+/// What became of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Snapshot {
+    /// It is stored.
+    Stored,
+    /// A newer one is known.
+    Older,
+}
+
+impl Store {
+    /// Stores a ticket's status and the event that told it.
+    ///
+    /// Writes: TICKET put if absent; else updated unless a newer event is stored. Not over `rev`: fifty
+    /// callers that are refused must not fight. It raises `rev`, so a job that is being made from the
+    /// older state is decided again.
+    /// Idempotent: by the event's time and id.
+    pub async fn snapshot(&self, event: &TicketEvent) -> Result<Snapshot, Error> {
+        let fresh = Ticket::first_seen(
+            event.project.clone(),
+            event.key.clone(),
+            event.status.clone(),
+            event.occurred_at,
+            Some(event.event.clone()),
+        );
+        if Transaction::new("store a new ticket")
+            .revise(&fresh)?
+            .commit(self)
+            .await?
+            == Write::Applied
+        {
+            return Ok(Snapshot::Stored);
+        }
+        let condition = Condition::of("attribute_exists(pk) AND seen_at <= :at")
+            .name("#status", "status")
+            .value(":at", number(event.occurred_at.millis()))
+            .value(":status", text(&event.status))
+            .value(":event", text(event.event.as_str()))
+            .value(":one", number(1));
+        let written = Transaction::new("store a ticket's status")
+            .update(
+                fresh.key(),
+                "#status = :status, seen_at = :at, seen_event = :event, rev = rev + :one",
+                "written",
+                condition,
+            )
+            .commit(self)
+            .await?;
+        Ok(match written {
+            Write::Applied => Snapshot::Stored,
+            Write::Stale => Snapshot::Older,
+        })
+    }
+
+    /// Stores a ticket's text beside it.
+    ///
+    /// Writes: TEXT put unless a newer event's is stored.
+    /// Idempotent: by the event's time.
+    pub async fn store_text(&self, event: &TicketEvent) -> Result<Snapshot, Error> {
+        let Some(words) = &event.text else {
+            return Ok(Snapshot::Stored);
+        };
+        let mut item = blob::pack(&key::ticket_text(&event.project, &event.key), words)?;
+        item.insert("seen_at".into(), number(event.occurred_at.millis()));
+        let condition = Condition::of("attribute_not_exists(pk) OR seen_at <= :at")
+            .value(":at", number(event.occurred_at.millis()));
+        let written = Transaction::new("store a ticket's text")
+            .put_item(item, condition)
+            .commit(self)
+            .await?;
+        Ok(match written {
+            Write::Applied => Snapshot::Stored,
+            Write::Stale => Snapshot::Older,
+        })
+    }
+}

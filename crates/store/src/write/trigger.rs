@@ -1,0 +1,130 @@
+//! A job comes into being: with its ticket's lock and its ledger entry, or not at all.
+
+use crate::item::{Attributes, Stored};
+use crate::key;
+use crate::transaction::{Condition, Transaction, number, text};
+use crate::write::ledger::unless_final;
+use crate::{Error, Store, Write};
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::job::Job;
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use std::time::Duration;
+
+/// What is written when a job is made.
+#[derive(Clone, Debug)]
+pub struct Trigger<'a> {
+    /// The new job.
+    pub job: &'a Job,
+    /// The ticket that has it now, over the revision that was read.
+    pub ticket: Option<&'a Ticket>,
+    /// The decision, if it is not on record yet.
+    pub delivery: Option<&'a Delivery>,
+    /// The caller's own key for this request.
+    pub request: Option<&'a Request>,
+}
+
+/// A request that a caller may repeat: the same key with the same content gets the first answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Who asks.
+    pub caller: String,
+    /// Their key for it.
+    pub key: EventId,
+    /// SHA-256 of what was asked, hex.
+    pub content: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How long a request's key is remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+
+impl Store {
+    /// Makes a job.
+    ///
+    /// Writes: JOB if absent; TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or
+    /// not final; IDEMPOTENCY if absent. The rev proves that the facts of the decision still stand.
+    /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
+    pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
+        let mut transaction = Transaction::new("make a job").revise(trigger.job)?;
+        if let Some(ticket) = trigger.ticket {
+            transaction = transaction.revise(ticket)?;
+        }
+        if let Some(delivery) = trigger.delivery {
+            transaction = transaction.put(delivery, unless_final())?;
+        }
+        if let Some(request) = trigger.request {
+            transaction = transaction.put_item(request_item(request, &trigger.job.id), Condition::absent());
+        }
+        transaction.commit(self).await
+    }
+
+    /// What a caller asked for with this key, and the job it made.
+    pub async fn request(&self, caller: &str, key: &EventId, now: Timestamp) -> Result<Option<(String, JobId)>, Error> {
+        let Some(item) = self.get_attributes(&key::idempotency(caller, key)).await? else {
+            return Ok(None);
+        };
+        let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        let expired = item
+            .get(crate::schema::EXPIRES)
+            .and_then(|value| value.as_n().ok())
+            .and_then(|seconds| seconds.parse::<i64>().ok())
+            .is_some_and(|seconds| seconds * 1_000 <= now.millis());
+        // DynamoDB deletes late; whoever reads compares.
+        if expired {
+            return Ok(None);
+        }
+        Ok(word("content").zip(word("job").and_then(|job| JobId::new(job).ok())))
+    }
+}
+
+fn request_item(request: &Request, job: &JobId) -> Attributes {
+    let key = key::idempotency(&request.caller, &request.key);
+    let expires = request.at.plus(REMEMBERED).millis() / 1_000;
+    Attributes::from([
+        ("pk".to_owned(), text(key.pk)),
+        ("sk".to_owned(), text(key.sk)),
+        ("content".to_owned(), text(&request.content)),
+        ("job".to_owned(), text(job.as_str())),
+        (crate::schema::EXPIRES.to_owned(), number(expires)),
+    ])
+}
+
+/// The class of a job, kept so that runners and the sweeper know which classes there are.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Class {
+    project: pullyard_domain::id::ProjectId,
+    class: pullyard_domain::id::ClassId,
+    needs: pullyard_domain::select::Needs,
+}
+
+impl Stored for Class {
+    fn key(&self) -> key::Key {
+        key::class(&self.project, &self.class)
+    }
+}
+
+impl Store {
+    /// Notes what jobs of a class ask for, before the first of them is made.
+    ///
+    /// Writes: CLASS if absent; it never changes, its id is a hash of its content.
+    pub async fn note_class(
+        &self,
+        project: &pullyard_domain::id::ProjectId,
+        class: &pullyard_domain::id::ClassId,
+        needs: &pullyard_domain::select::Needs,
+    ) -> Result<(), Error> {
+        let class = Class {
+            project: project.clone(),
+            class: class.clone(),
+            needs: needs.clone(),
+        };
+        Transaction::new("note a class")
+            .put(&class, Condition::absent())?
+            .commit(self)
+            .await?;
+        Ok(())
+    }
+}
