@@ -10,4 +10,4 @@ mod wakeup;
 pub use error::Error;
 pub use secret::Secrets;
 pub use task::{Network, Start, Started, Tasks};
-pub use wakeup::{Wakeup, Wakeups};
+pub use wakeup::Wakeups;

@@ -2,26 +2,9 @@
 //! holds the truth, and the sweeper sends them again.
 
 use crate::Error;
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
-use serde::{Deserialize, Serialize};
-
-/// What to look at. The body of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Wakeup {
-    /// A job may need a task started.
-    Job {
-        /// Which.
-        job: JobId,
-    },
-    /// A ticket may need settling.
-    Ticket {
-        /// Whose.
-        project: ProjectId,
-        /// Which.
-        ticket: TicketKey,
-    },
-}
+use pullyard_domain::id::ticket_group;
+use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
+use serde::Serialize;
 
 /// The two queues.
 #[derive(Clone, Debug)]
@@ -48,22 +31,36 @@ impl Wakeups {
         }
     }
 
-    /// Sends a wake-up. A ticket's go through a FIFO queue grouped by ticket, so that at most one
-    /// write-back of a ticket is in flight.
-    pub async fn send(&self, wakeup: &Wakeup) -> Result<(), Error> {
-        let body = serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))?;
-        let call = self.client.send_message().message_body(body);
-        let call = match wakeup {
-            Wakeup::Job { .. } => call.queue_url(&self.dispatch_url),
-            Wakeup::Ticket { project, ticket } => call
-                .queue_url(&self.effects_url)
-                .message_group_id(pullyard_domain::id::ticket_group(project, ticket))
-                // Never deduplicated: two equal wake-ups are about two different changes.
-                .message_deduplication_id(format!("{:032x}", rand::random::<u128>())),
-        };
+    /// Wakes whoever starts tasks.
+    pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
+        let call = self
+            .client
+            .send_message()
+            .queue_url(&self.dispatch_url)
+            .message_body(body(wakeup)?);
         call.send()
             .await
-            .map_err(|error| Error::unavailable("send a wake-up", error))?;
+            .map_err(|error| Error::unavailable("send the wake-up of a job", error))?;
         Ok(())
     }
+
+    /// Wakes whoever settles tickets. The queue is FIFO, grouped by ticket, so that at most one
+    /// write-back of a ticket is in flight.
+    pub async fn wake_ticket(&self, wakeup: &TicketWakeup) -> Result<(), Error> {
+        self.client
+            .send_message()
+            .queue_url(&self.effects_url)
+            .message_body(body(wakeup)?)
+            .message_group_id(ticket_group(&wakeup.project, &wakeup.ticket))
+            // Never deduplicated: two equal wake-ups are about two different changes.
+            .message_deduplication_id(format!("{:032x}", rand::random::<u128>()))
+            .send()
+            .await
+            .map_err(|error| Error::unavailable("send the wake-up of a ticket", error))?;
+        Ok(())
+    }
+}
+
+fn body(wakeup: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))
 }

@@ -1,6 +1,5 @@
 //! The built-in board: its tickets are the table's own, so what people do there are ticket events.
 
-use crate::context::Round;
 use crate::facts::facts_of;
 use crate::move_ticket::{Answer, apply, move_ticket};
 use crate::{Context, Error};
@@ -97,28 +96,24 @@ pub async fn edit_ticket(
     text.repository = edit.repository.or(text.repository);
     let mut event = event(ctx, project.clone(), key.clone(), ticket.status, Some(text), actor);
     ctx.store.store_text(&event).await?;
-    ctx.rounds(key.as_str(), async || {
+    let mut rounds = ctx.rounds(key);
+    loop {
         event.status = existing(ctx, project, key).await?.status;
         let (facts, text) = facts_of(ctx, &event).await?;
         let decision = guard::decide(&event, &facts);
-        if decision.follow == Follow::Trigger {
-            // It was moved between the two reads; an edit never starts a job.
-            return Ok(Round::Again);
-        }
-        // Nothing but the ledger: status and text stand already.
-        apply(
-            ctx,
-            &event,
-            &facts,
-            &text,
-            Decision {
+        // It may have been moved between the two reads; an edit never starts a job.
+        if decision.follow != Follow::Trigger {
+            // Nothing but the ledger: status and text stand already.
+            let decision = Decision {
                 follow: Follow::Nothing,
                 ..decision
-            },
-        )
-        .await
-    })
-    .await
+            };
+            if let Some(answer) = apply(ctx, &event, &facts, &text, decision).await? {
+                return Ok(answer);
+            }
+        }
+        rounds.again().await?;
+    }
 }
 
 async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {

@@ -1,8 +1,9 @@
 //! Everything a use case needs to reach the world.
 
 use crate::{Clock, Error, Keys};
-use pullyard_cloud::{Secrets, Tasks, Wakeup, Wakeups};
+use pullyard_cloud::{Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
 use pullyard_store::Store;
 use rand::RngExt;
 use std::sync::Arc;
@@ -43,14 +44,6 @@ impl std::ops::Deref for Context {
     }
 }
 
-/// What one round of deciding and writing led to.
-pub(crate) enum Round<T> {
-    /// It stands.
-    Done(T),
-    /// The facts were stale: read and decide again.
-    Again,
-}
-
 impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -65,40 +58,51 @@ impl Context {
 
     /// Says that a job may need a task. A hint: when it is lost, the sweeper says it again.
     pub(crate) async fn wake_job(&self, job: &JobId) {
-        if let Err(error) = self.wakeups.send(&Wakeup::Job { job: job.clone() }).await {
+        if let Err(error) = self.wakeups.wake_job(&JobWakeup { job: job.clone() }).await {
             tracing::warn!(job.id = %job, error = %error, "the wake-up of a job was not sent; the sweeper will");
         }
     }
 
     /// Says that a ticket may need settling. A hint: when it is lost, the sweeper says it again.
     pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) {
-        let wakeup = Wakeup::Ticket {
+        let wakeup = TicketWakeup {
             project: project.clone(),
             ticket: ticket.clone(),
         };
-        if let Err(error) = self.wakeups.send(&wakeup).await {
+        if let Err(error) = self.wakeups.wake_ticket(&wakeup).await {
             tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
         }
     }
 
-    /// Decides and writes until the facts hold, a few times, backing off with jitter.
-    ///
-    /// Errors: `Contended` when they never do; nothing is stored then.
-    pub(crate) async fn rounds<T>(
-        &self,
-        subject: &str,
-        mut round: impl AsyncFnMut() -> Result<Round<T>, Error>,
-    ) -> Result<T, Error> {
-        for tried in 1..=ROUNDS {
-            if let Round::Done(done) = round().await? {
-                return Ok(done);
-            }
-            let most = 10u64 << tried;
-            let pause = rand::rng().random_range(most / 4..=most);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+    /// The rounds of deciding and writing about `subject`, until the facts hold.
+    pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
+        Rounds {
+            subject: subject.to_string(),
+            tried: 0,
         }
-        Err(Error::Contended {
-            subject: subject.to_owned(),
-        })
+    }
+}
+
+/// Counts how often a decision was made again because its facts were stale.
+pub(crate) struct Rounds {
+    subject: String,
+    tried: u32,
+}
+
+impl Rounds {
+    /// Backs off, with jitter, before the facts are read again.
+    ///
+    /// Errors: `Contended` after too many rounds; nothing is stored then.
+    pub(crate) async fn again(&mut self) -> Result<(), Error> {
+        self.tried += 1;
+        if self.tried >= ROUNDS {
+            return Err(Error::Contended {
+                subject: self.subject.clone(),
+            });
+        }
+        let most = 10u64 << self.tried;
+        let pause = rand::rng().random_range(most / 4..=most);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        Ok(())
     }
 }

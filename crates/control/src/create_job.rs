@@ -1,6 +1,5 @@
 //! A person or program asks for a job: for a ticket, from a prompt, or both.
 
-use crate::context::Round;
 use crate::facts::repository_fact;
 use crate::move_ticket::Answer;
 use crate::trigger::{NewJob, make_job};
@@ -51,22 +50,26 @@ pub async fn create_job(
         Some(request_key) => JobId::of_request(&request.project, caller, request_key.key.as_str()),
         None => new_job_id(),
     };
-    ctx.rounds(job.as_str(), async || {
+    let mut rounds = ctx.rounds(&job);
+    loop {
         if let Some(first) = repeat(ctx, request_key.as_ref(), now).await? {
-            return Ok(Round::Done(first));
+            return Ok(first);
         }
-        attempt(ctx, request, caller, &job, request_key.as_ref()).await
-    })
-    .await
+        if let Some(answer) = attempt(ctx, request, caller, &job, request_key.as_ref()).await? {
+            return Ok(answer);
+        }
+        rounds.again().await?;
+    }
 }
 
+/// Decides and writes once. None when the facts were stale.
 async fn attempt(
     ctx: &Context,
     request: &JobRequest,
     caller: &str,
     id: &JobId,
     key: Option<&Request>,
-) -> Result<Round<Answer>, Error> {
+) -> Result<Option<Answer>, Error> {
     let now = ctx.clock.now();
     let Some(project) = ctx.store.project(&request.project).await? else {
         return Err(Error::NotFound {
@@ -131,14 +134,14 @@ async fn attempt(
         _ => ctx.store.record(&delivery).await?,
     };
     Ok(match written {
-        Write::Stale => Round::Again,
+        Write::Stale => None,
         Write::Applied => {
             tracing::info!(project = %project.id, caller, decision.reason = reason.code(), delivery = %delivery.id, "a request for a job was decided");
             let job = match &reason {
                 Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
                 _ => None,
             };
-            Round::Done(Answer {
+            Some(Answer {
                 delivery: delivery.id,
                 reason,
                 job,

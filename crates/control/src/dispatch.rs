@@ -1,6 +1,5 @@
 //! Starting a task for a Ready job.
 
-use crate::context::Round;
 use crate::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_cloud::{Start, Started};
@@ -26,35 +25,27 @@ pub enum Dispatched {
 /// a crash between the two, a lost answer and a repeated wake-up all ask for the same task again.
 /// Idempotent: by that number.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
-    let begun = ctx
-        .rounds(job.as_str(), async || {
-            let now = ctx.clock.now();
-            let Some(job) = ctx.store.job(job).await? else {
-                return Err(Error::NotFound {
-                    what: "job",
-                    name: job.to_string(),
-                });
-            };
-            let next = match begin(&job, now) {
-                Begin::Nothing => return Ok(Round::Done(None)),
-                Begin::Repeat => return Ok(Round::Done(Some(job))),
-                Begin::Write(next) => *next,
-            };
-            Ok(match ctx.store.update_job(&next).await? {
-                Write::Stale => Round::Again,
-                // A silent start was given up: the next one is due a little later.
-                Write::Applied if !next.dispatch.starting => Round::Done(None),
-                Write::Applied => Round::Done(Some(Job {
-                    rev: next.rev + 1,
-                    ..next
-                })),
-            })
-        })
-        .await?;
-    match begun {
-        None => Ok(Dispatched::Nothing),
-        Some(job) => ask(ctx, &job).await,
-    }
+    let mut rounds = ctx.rounds(job);
+    let begun = loop {
+        let Some(job) = ctx.store.job(job).await? else {
+            return Err(Error::NotFound {
+                what: "job",
+                name: job.to_string(),
+            });
+        };
+        let next = match begin(&job, ctx.clock.now()) {
+            Begin::Nothing => return Ok(Dispatched::Nothing),
+            Begin::Repeat => break job,
+            Begin::Write(next) => *next,
+        };
+        match ctx.store.update_job(&next).await? {
+            // A silent start was given up: the next one is due a little later.
+            Write::Applied if !next.dispatch.starting => return Ok(Dispatched::PutOff),
+            Write::Applied => break next,
+            Write::Stale => rounds.again().await?,
+        }
+    };
+    ask(ctx, &begun).await
 }
 
 enum Begin {
@@ -135,17 +126,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
 /// Notes the task's name. Best effort: it makes a death before the claim known at once; without it the
 /// start is given up when it is due.
 async fn name(ctx: &Context, job: &JobId, attempt: u32, number: u32, arn: &str) {
-    let noted = ctx
-        .rounds(job.as_str(), async || {
-            let Some(job) = ctx.store.job(job).await? else {
-                return Ok(Round::Done(()));
-            };
-            match job.start_named(attempt, number, arn) {
-                Ok(next) if ctx.store.update_job(&next).await? == Write::Stale => Ok(Round::Again),
-                _ => Ok(Round::Done(())),
-            }
-        })
-        .await;
+    let noted = change(ctx, job, |job| job.start_named(attempt, number, arn)).await;
     if let Err(error) = noted {
         tracing::warn!(job.id = %job, error = %error, "the name of a task was not noted");
     }
@@ -159,15 +140,19 @@ pub(crate) async fn put_off(
     number: u32,
     fault: DispatchFault,
 ) -> Result<(), Error> {
-    ctx.rounds(job.as_str(), async || {
-        let Some(job) = ctx.store.job(job).await? else {
-            return Ok(Round::Done(()));
-        };
-        match job.start_failed(attempt, number, fault.clone(), ctx.clock.now()) {
-            Ok(next) if ctx.store.update_job(&next).await? == Write::Stale => Ok(Round::Again),
-            Ok(_) | Err(NotNow::LeaseLost | NotNow::Status(_)) => Ok(Round::Done(())),
-            Err(refusal) => Err(Error::refused(refusal, ctx.clock.now())),
+    let now = ctx.clock.now();
+    change(ctx, job, |job| job.start_failed(attempt, number, fault.clone(), now)).await
+}
+
+/// Changes a job that is still being started. One that moved on is left alone: the start is over.
+async fn change(ctx: &Context, job: &JobId, to: impl Fn(&Job) -> Result<Job, NotNow>) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(job);
+    while let Some(stored) = ctx.store.job(job).await? {
+        match to(&stored) {
+            Err(_) => break,
+            Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => break,
+            Ok(_) => rounds.again().await?,
         }
-    })
-    .await
+    }
+    Ok(())
 }

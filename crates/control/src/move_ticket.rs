@@ -1,6 +1,5 @@
 //! A ticket was created, changed or moved: decides it, and makes its job if it gets one.
 
-use crate::context::Round;
 use crate::facts::facts_of;
 use crate::trigger::{NewJob, make_job};
 use crate::{Context, Error};
@@ -30,27 +29,30 @@ pub struct Answer {
 /// Errors: `Contended` when others kept changing the ticket; nothing is stored then, and the same call
 /// may be made again.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
-    ctx.rounds(event.key.as_str(), async || {
+    let mut rounds = ctx.rounds(&event.key);
+    loop {
         let (facts, text) = facts_of(ctx, event).await?;
         let decision = guard::decide(event, &facts);
-        apply(ctx, event, &facts, &text, decision).await
-    })
-    .await
+        if let Some(answer) = apply(ctx, event, &facts, &text, decision).await? {
+            return Ok(answer);
+        }
+        rounds.again().await?;
+    }
 }
 
-/// Writes what a decision means. `Again` when its facts were stale.
+/// Writes what a decision means. None when its facts were stale.
 pub(crate) async fn apply(
     ctx: &Context,
     event: &TicketEvent,
     facts: &Facts,
     text: &TicketText,
     decision: Decision,
-) -> Result<Round<Answer>, Error> {
+) -> Result<Option<Answer>, Error> {
     let delivery = delivery_of(event, facts, &decision.reason);
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.delivery(&delivery.id).await?.and_then(|first| first.job);
-        return Ok(Round::Done(Answer {
+        return Ok(Some(Answer {
             delivery: delivery.id,
             reason: decision.reason,
             job: first,
@@ -83,7 +85,7 @@ pub(crate) async fn apply(
         Follow::Trigger => trigger(ctx, event, facts, text, &delivery).await?,
     };
     Ok(match written {
-        Write::Stale => Round::Again,
+        Write::Stale => None,
         Write::Applied => {
             tracing::info!(
                 project = %event.project,
@@ -93,7 +95,7 @@ pub(crate) async fn apply(
                 "a ticket event was decided"
             );
             let job = delivery.job.or_else(|| in_the_way(&decision.reason));
-            Round::Done(Answer {
+            Some(Answer {
                 delivery: delivery.id,
                 reason: decision.reason,
                 job,

@@ -1,6 +1,5 @@
 //! A ticket's tool is made to show what it should; then what waited for that is done.
 
-use crate::context::Round;
 use crate::facts::facts_of;
 use crate::move_ticket::apply;
 use crate::{Context, Error};
@@ -52,26 +51,30 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
 
 /// Does the next thing the ticket needs. None: it needs nothing.
 async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
-    ctx.rounds(key.as_str(), async || {
-        let Some(ticket) = ctx.store.ticket(project, key).await? else { return Ok(Round::Done(None)) };
+    let mut rounds = ctx.rounds(key);
+    loop {
+        let Some(ticket) = ctx.store.ticket(project, key).await? else {
+            return Ok(None);
+        };
         let Some(stored) = ctx.store.project(project).await? else {
-            return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
+            return Err(Error::Inconsistent(format!(
+                "the ticket {key} has no project {project}"
+            )));
         };
         let step = ticket.settling(&stored.settings);
-        let written = match &step {
-            Settling::Nothing => return Ok(Round::Done(None)),
-            Settling::WriteBack(next) | Settling::Forget(next) => ctx.store.update_ticket(next).await?,
-            Settling::Enter(entry) => return Ok(enter(ctx, &ticket, entry).await?.then_some(step).map_or(Round::Again, |step| Round::Done(Some(step)))),
-        };
-        Ok(match written {
-            Write::Stale => Round::Again,
-            Write::Applied => {
-                tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
-                Round::Done(Some(step))
+        let done = match &step {
+            Settling::Nothing => return Ok(None),
+            Settling::WriteBack(next) | Settling::Forget(next) => {
+                ctx.store.update_ticket(next).await? == Write::Applied
             }
-        })
-    })
-    .await
+            Settling::Enter(entry) => enter(ctx, &ticket, entry).await?,
+        };
+        if done {
+            tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
+            return Ok(Some(step));
+        }
+        rounds.again().await?;
+    }
 }
 
 /// Decides the entry that happened while the last job ran. False: its facts were stale.
@@ -102,10 +105,7 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Er
     {
         return Ok(false);
     }
-    Ok(matches!(
-        apply(ctx, &event, &facts, &text, decision).await?,
-        Round::Done(_)
-    ))
+    Ok(apply(ctx, &event, &facts, &text, decision).await?.is_some())
 }
 
 async fn put_off(ctx: &Context, project: &ProjectId, key: &TicketKey) {

@@ -3,14 +3,12 @@
 //! It reads the index, never the whole table. An item that fails is left alone for a while, longer each
 //! time, so that a poisoned one can't keep the others waiting.
 
-use crate::context::Round;
 use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
-use pullyard_cloud::Wakeup;
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::NotNow;
 use pullyard_domain::sweep::{Step, back_off, step};
+use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
 use pullyard_store::{WorkKey, Write};
 
 /// How many due items of one shard a round takes.
@@ -59,12 +57,12 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
     let done = match key {
         WorkKey::Job(job) => sweep_job(ctx, job).await,
         WorkKey::Ticket(project, ticket) => {
-            let wakeup = Wakeup::Ticket {
+            let wakeup = TicketWakeup {
                 project: project.clone(),
                 ticket: ticket.clone(),
             };
             ctx.wakeups
-                .send(&wakeup)
+                .wake_ticket(&wakeup)
                 .await
                 .map(|()| Done::Ticket)
                 .map_err(Error::from)
@@ -95,35 +93,35 @@ enum Done {
 }
 
 async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
-    ctx.rounds(job.as_str(), async || {
+    let mut rounds = ctx.rounds(job);
+    loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.job(job).await? else {
-            return Ok(Round::Done(Done::Nothing));
+            return Ok(Done::Nothing);
         };
         let (written, done) = match step(&job, now) {
-            Step::Nothing => return Ok(Round::Done(Done::Nothing)),
+            Step::Nothing => return Ok(Done::Nothing),
             Step::Start | Step::StartAnew(_) => {
                 // Only the dispatcher may start tasks; it judges the same job again.
-                ctx.wakeups.send(&Wakeup::Job { job: job.id.clone() }).await?;
-                return Ok(Round::Done(Done::Start));
+                ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
+                return Ok(Done::Start);
             }
-            Step::Requeue(failure) => match job.requeued(now) {
-                Ok(next) => (write_requeue(ctx, &job, &next, failure, now).await?, Done::Requeue),
-                Err(NotNow::NotBefore(_) | NotNow::Status(_)) => return Ok(Round::Done(Done::Nothing)),
-                Err(refusal) => return Err(Error::refused(refusal, now)),
-            },
-            Step::GiveUp(failure) => match job.given_up(failure, now) {
-                Ok(next) => (write_end(ctx, &job, &next, now).await?, Done::End),
-                Err(NotNow::NotBefore(_) | NotNow::Status(_)) => return Ok(Round::Done(Done::Nothing)),
-                Err(refusal) => return Err(Error::refused(refusal, now)),
-            },
+            Step::Requeue(failure) => {
+                let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;
+                (write_requeue(ctx, &job, &next, failure, now).await?, Done::Requeue)
+            }
+            Step::GiveUp(failure) => {
+                let next = job
+                    .given_up(failure, now)
+                    .map_err(|refusal| Error::refused(refusal, now))?;
+                (write_end(ctx, &job, &next, now).await?, Done::End)
+            }
         };
-        Ok(match written {
-            Write::Applied => Round::Done(done),
-            Write::Stale => Round::Again,
-        })
-    })
-    .await
+        if written == Write::Applied {
+            return Ok(done);
+        }
+        rounds.again().await?;
+    }
 }
 
 async fn put_off(ctx: &Context, job: &JobId) {

@@ -1,6 +1,5 @@
 //! ECS says that a task stopped.
 
-use crate::context::Round;
 use crate::dispatch::put_off;
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
@@ -47,27 +46,29 @@ fn exit_words(exit: i64) -> String {
 ///
 /// Idempotent: by the task; a repeat finds it noted.
 pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Error> {
-    ctx.rounds(stopped.job.as_str(), async || {
+    let mut rounds = ctx.rounds(&stopped.job);
+    loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&stopped.job).await? else { return Ok(Round::Done(())) };
+        let Some(job) = ctx.store.job(&stopped.job).await? else {
+            return Ok(());
+        };
         if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
-            let fault = DispatchFault::Died { reason: stopped.failure().sentence(), times: 1 };
-            put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await?;
+            let fault = DispatchFault::Died {
+                reason: stopped.failure().sentence(),
+                times: 1,
+            };
             tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
-            return Ok(Round::Done(()));
+            return put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await;
         }
         match job.container_died(&stopped.arn, stopped.failure(), now) {
-            Ok(next) => Ok(match ctx.store.update_job(&next).await? {
-                Write::Stale => Round::Again,
-                Write::Applied => {
-                    tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "a task died under its job");
-                    Round::Done(())
-                }
-            }),
+            Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
+                tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "a task died under its job");
+                return Ok(());
+            }
+            Ok(_) => rounds.again().await?,
             // It stopped because its job had ended, or an older start of it did.
-            Err(NotNow::LeaseLost | NotNow::Already) => Ok(Round::Done(())),
-            Err(refusal) => Err(Error::refused(refusal, now)),
+            Err(NotNow::LeaseLost | NotNow::Already) => return Ok(()),
+            Err(refusal) => return Err(Error::refused(refusal, now)),
         }
-    })
-    .await
+    }
 }

@@ -89,22 +89,14 @@ impl DemoForge {
     /// Errors: the listener is not on a loopback address, git is not installed, or the folder
     /// can't be used.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options {
-            dir,
-            listener,
-            users,
-        } = options;
-        let address = listener
-            .local_addr()
-            .map_err(Error::storage("the listener"))?;
+        let Options { dir, listener, users } = options;
+        let address = listener.local_addr().map_err(Error::storage("the listener"))?;
         if !address.ip().is_loopback() {
             return Err(Error::NotLoopback { address });
         }
         // Git's children get absolute paths, whatever folder the host runs in.
         let dir = std::path::absolute(&dir).map_err(Error::storage(&dir))?;
-        tokio::fs::create_dir_all(&dir)
-            .await
-            .map_err(Error::storage(&dir))?;
+        tokio::fs::create_dir_all(&dir).await.map_err(Error::storage(&dir))?;
         let git = Arc::new(Git::find(&dir).await?);
         let repositories = Repositories::load(&dir, git.clone()).await?;
         let (over, is_over) = watch::channel(());
@@ -127,10 +119,7 @@ impl DemoForge {
                 // A dropped forge stops as well.
                 let _ = stopped.await;
             };
-            if let Err(error) = axum::serve(listener, routes)
-                .with_graceful_shutdown(stopped)
-                .await
-            {
+            if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });
@@ -193,17 +182,8 @@ impl DemoForge {
 
     /// Stops serving: requests under way get a few seconds to end. Repeating it does nothing.
     pub async fn shutdown(&self) {
-        let running = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(Running {
-            stop,
-            mut server,
-            over,
-        }) = running
-        else {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { stop, mut server, over }) = running else {
             return;
         };
         let _ = stop.send(());

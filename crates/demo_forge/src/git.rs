@@ -138,14 +138,8 @@ impl Git {
         command
     }
 
-    pub(crate) async fn run(
-        &self,
-        repository: Option<&Path>,
-        args: &[&str],
-    ) -> Result<Output, Error> {
-        self.complete(repository, args, &[], u64::MAX)
-            .await?
-            .success()
+    pub(crate) async fn run(&self, repository: Option<&Path>, args: &[&str]) -> Result<Output, Error> {
+        self.complete(repository, args, &[], u64::MAX).await?.success()
     }
 
     async fn complete(
@@ -168,8 +162,7 @@ impl Git {
                 program: "git".to_owned(),
                 source,
             })?;
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let talk = async {
             let write = async move {
                 if let Some(mut stdin) = stdin {
@@ -214,12 +207,7 @@ impl Git {
     }
 
     /// Runs git with something to read.
-    pub(crate) async fn feed(
-        &self,
-        repository: &Path,
-        args: &[&str],
-        input: &[u8],
-    ) -> Result<(), Error> {
+    pub(crate) async fn feed(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
         self.complete(Some(repository), args, input, u64::MAX)
             .await?
             .success()
@@ -227,15 +215,8 @@ impl Git {
     }
 
     /// All branches with the commit each points to.
-    pub(crate) async fn branches(
-        &self,
-        repository: &Path,
-    ) -> Result<BTreeMap<String, String>, Error> {
-        let args = [
-            "for-each-ref",
-            "--format=%(objectname) %(refname)",
-            "refs/heads/",
-        ];
+    pub(crate) async fn branches(&self, repository: &Path) -> Result<BTreeMap<String, String>, Error> {
+        let args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"];
         let listed = self.run(Some(repository), &args).await?.text();
         Ok(listed
             .lines()
@@ -245,12 +226,7 @@ impl Git {
     }
 
     /// How many commits `head` has that `base` has not.
-    pub(crate) async fn commits_between(
-        &self,
-        repository: &Path,
-        base: &str,
-        head: &str,
-    ) -> Result<u64, Error> {
+    pub(crate) async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {
         let range = format!("{base}..{head}");
         let output = self
             .run(Some(repository), &["rev-list", "--count", &range, "--"])
@@ -262,12 +238,7 @@ impl Git {
     }
 
     /// Where the two histories part, or `None` when they never met.
-    pub(crate) async fn merge_base(
-        &self,
-        repository: &Path,
-        base: &str,
-        head: &str,
-    ) -> Result<Option<String>, Error> {
+    pub(crate) async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
         let output = self
             .complete(Some(repository), &["merge-base", base, head], &[], 1024)
             .await?;
@@ -286,17 +257,8 @@ impl Git {
         max_bytes: u64,
     ) -> Result<Output, Error> {
         let range = format!("{base}...{head}");
-        let args = [
-            "diff",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-            &range,
-            "--",
-        ];
-        self.complete(Some(repository), &args, &[], max_bytes)
-            .await?
-            .success()
+        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
+        self.complete(Some(repository), &args, &[], max_bytes).await?.success()
     }
 
     /// The newest commits of `head` that `base` has not: short id, author, subject.

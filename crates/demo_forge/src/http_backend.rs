@@ -85,11 +85,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
         ("content-encoding", "HTTP_CONTENT_ENCODING"),
         ("git-protocol", "GIT_PROTOCOL"),
     ] {
-        if let Some(value) = call
-            .headers
-            .get(header)
-            .and_then(|value| value.to_str().ok())
-        {
+        if let Some(value) = call.headers.get(header).and_then(|value| value.to_str().ok()) {
             command.env(variable, value);
         }
     }
@@ -109,9 +105,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
     let head = head?;
-    let chunks = stream::unfold(chunks, async |mut chunks| {
-        Some((chunks.recv().await?, chunks))
-    });
+    let chunks = stream::unfold(chunks, async |mut chunks| Some((chunks.recv().await?, chunks)));
     let mut response = Response::new(Body::from_stream(chunks));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
@@ -124,13 +118,7 @@ type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 /// Ends the child when it is done, when its time is up, when the caller hung up, or with the forge.
 ///
 /// Only the child itself is killed; what it started ends by its pipes being closed.
-async fn attend(
-    mut child: Child,
-    body: Body,
-    head: HeadSender,
-    chunks: ChunkSender,
-    mut over: watch::Receiver<()>,
-) {
+async fn attend(mut child: Child, body: Body, head: HeadSender, chunks: ChunkSender, mut over: watch::Receiver<()>) {
     let result = tokio::select! {
         result = timeout(TRANSFER_LIMIT, transfer(&mut child, body, head, &chunks)) => {
             result.unwrap_or_else(|_| {
@@ -151,14 +139,8 @@ async fn attend(
 
 /// Moves the request to git and the answer back, both at once: git may answer before it has read
 /// everything. The answer ends after the child, so that whoever has it finds everything on disk.
-async fn transfer(
-    child: &mut Child,
-    body: Body,
-    head: HeadSender,
-    chunks: &ChunkSender,
-) -> io::Result<()> {
-    let (Some(stdin), Some(stdout), Some(stderr)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+async fn transfer(child: &mut Child, body: Body, head: HeadSender, chunks: &ChunkSender) -> io::Result<()> {
+    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
@@ -197,11 +179,7 @@ async fn transfer(
 }
 
 /// Passes the answer on: first the head, then the rest.
-async fn answer(
-    stdout: ChildStdout,
-    head: &mut Option<HeadSender>,
-    chunks: &ChunkSender,
-) -> io::Result<()> {
+async fn answer(stdout: ChildStdout, head: &mut Option<HeadSender>, chunks: &ChunkSender) -> io::Result<()> {
     let mut stdout = BufReader::with_capacity(CHUNK_BYTES, stdout);
     let read = read_head(&mut stdout).await?;
     if let Some(head) = head.take() {
@@ -262,9 +240,7 @@ async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head>
         if text.is_empty() {
             return Ok(head);
         }
-        let (name, value) = text
-            .split_once(':')
-            .ok_or_else(|| malformed("a header has no colon"))?;
+        let (name, value) = text.split_once(':').ok_or_else(|| malformed("a header has no colon"))?;
         let value = value.trim();
         if name.eq_ignore_ascii_case("status") {
             head.status = value
@@ -277,8 +253,7 @@ async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head>
         let name = name
             .parse::<HeaderName>()
             .map_err(|_| malformed("a header's name is odd"))?;
-        let value =
-            HeaderValue::from_str(value).map_err(|_| malformed("a header's value is odd"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| malformed("a header's value is odd"))?;
         // Hyper frames the body itself.
         if name != CONTENT_LENGTH {
             head.headers.append(name, value);

@@ -19,19 +19,13 @@ impl FullName {
             name: full_name.to_owned(),
             reason,
         };
-        let (owner, name) = full_name
-            .split_once('/')
-            .ok_or_else(|| refuse("expected owner/name"))?;
+        let (owner, name) = full_name.split_once('/').ok_or_else(|| refuse("expected owner/name"))?;
         let owner_fits = !owner.is_empty()
             && owner.len() <= 39
-            && owner
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && owner.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !owner.starts_with('-');
         if !owner_fits {
-            return Err(refuse(
-                "an owner has up to 39 letters, digits and inner dashes",
-            ));
+            return Err(refuse("an owner has up to 39 letters, digits and inner dashes"));
         }
         if RESERVED_OWNERS
             .iter()
@@ -92,8 +86,7 @@ pub(crate) fn check_branch(branch: &str) -> Result<(), Error> {
 }
 
 pub(crate) fn check_file(path: &str) -> Result<(), Error> {
-    let part_fits =
-        |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    let part_fits = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
     // A leading quote would be read as quoting by `git fast-import`.
     let fits = path.split('/').all(part_fits)
         && !path.starts_with('"')
@@ -144,9 +137,7 @@ mod tests {
         for good in ["main", "release/1.0", "a_b"] {
             assert!(check_branch(good).is_ok(), "{good}");
         }
-        for bad in [
-            "", "a..b", "-x", "a/", "/a", "a b", "x.lock", "a\nb", "@{1}",
-        ] {
+        for bad in ["", "a..b", "-x", "a/", "/a", "a b", "x.lock", "a\nb", "@{1}"] {
             assert!(check_branch(bad).is_err(), "{bad:?}");
         }
         for good in ["README.md", "src/a b.rs", ".github/workflows/ci.yml"] {

@@ -49,11 +49,7 @@ async fn repository(
     State(shared): State<Arc<Shared>>,
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Page, Absent> {
-    let entry = shared
-        .repositories
-        .find(&owner, &name)
-        .await
-        .ok_or(Absent::NotFound)?;
+    let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
     let full_name = entry.full_name();
     let mut html = Html::new();
     html.open("h1").text(&full_name).close("h1");
@@ -65,11 +61,7 @@ async fn repository(
     list(&mut html, &shared, &entry).await?;
     html.open("h2").text("Branches").close("h2").open("ul");
     for (branch, sha) in shared.git.branches(&entry.git_dir).await? {
-        html.open("li")
-            .text(&branch)
-            .text(" ")
-            .open("code")
-            .text(short(&sha));
+        html.open("li").text(&branch).text(" ").open("code").text(short(&sha));
         html.close("code").close("li");
     }
     html.close("ul");
@@ -87,8 +79,7 @@ async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Abs
         let address = format!("/{}/pull/{}", entry.full_name(), record.number);
         html.open("li")
             .link(&address, &format!("#{} {}", record.number, record.title));
-        html.text(&format!(" ({})", state(record.state)))
-            .close("li");
+        html.text(&format!(" ({})", state(record.state))).close("li");
     }
     html.close("ul");
     Ok(())
@@ -104,11 +95,7 @@ async fn pull_request(
         None => (number, false),
     };
     let number = number.parse().map_err(|_| Absent::NotFound)?;
-    let entry = shared
-        .repositories
-        .find(&owner, &name)
-        .await
-        .ok_or(Absent::NotFound)?;
+    let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
     let pull = pulls::find(&shared.git, &entry, number)
         .await?
         .ok_or(Absent::NotFound)?;
@@ -149,8 +136,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
         .close("p");
     html.open("h1").text(&title).close("h1");
     html.open("p").open("b").text(state(record.state));
-    html.text(if record.draft { ", draft" } else { "" })
-        .close("b");
+    html.text(if record.draft { ", draft" } else { "" }).close("b");
     html.text(&format!(" · {} wants to merge ", record.author))
         .open("code")
         .text(&record.head);
@@ -180,10 +166,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
         .diff(&entry.git_dir, base_sha, head_sha, MAX_PAGE_DIFF_BYTES)
         .await?;
     let address = format!("/{}/pull/{}.diff", entry.full_name(), record.number);
-    html.open("h2")
-        .text("Change ")
-        .link(&address, "plain")
-        .close("h2");
+    html.open("h2").text("Change ").link(&address, "plain").close("h2");
     html.open("pre").diff(&diff.text()).close("pre");
     if diff.truncated {
         html.open("p")
@@ -222,10 +205,7 @@ impl IntoResponse for Absent {
     fn into_response(self) -> Response {
         let (status, words) = match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "Not found.\n"),
-            Self::TooLarge => (
-                StatusCode::NOT_ACCEPTABLE,
-                "The change is too large to show.\n",
-            ),
+            Self::TooLarge => (StatusCode::NOT_ACCEPTABLE, "The change is too large to show.\n"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n"),
         };
         (status, words).into_response()

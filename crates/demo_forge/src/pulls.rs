@@ -58,12 +58,7 @@ pub(crate) struct Change {
 ///
 /// Writes: the repository's record, on the condition that no open pull request has the same head
 /// and base; racing twins wait for each other.
-pub(crate) async fn open(
-    git: &Git,
-    entry: &Entry,
-    author: &User,
-    proposal: Proposal,
-) -> Result<Opened, Error> {
+pub(crate) async fn open(git: &Git, entry: &Entry, author: &User, proposal: Proposal) -> Result<Opened, Error> {
     let mut record = entry.record.lock().await;
     let branches = git.branches(&entry.git_dir).await?;
     let head = own_branch(entry, &proposal.head);
@@ -78,28 +73,21 @@ pub(crate) async fn open(
             return Ok(Opened::Refused(head.into_iter().chain(base).collect()));
         }
     };
-    let already_open = record.pulls.iter().any(|pull| {
-        pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base
-    });
+    let already_open = record
+        .pulls
+        .iter()
+        .any(|pull| pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base);
     let objection = if already_open {
         Some(Objection::AlreadyOpen {
             owner: entry.owner.clone(),
             branch: head.clone(),
         })
-    } else if git
-        .merge_base(&entry.git_dir, base_sha, head_sha)
-        .await?
-        .is_none()
-    {
+    } else if git.merge_base(&entry.git_dir, base_sha, head_sha).await?.is_none() {
         Some(Objection::NoCommonHistory {
             base: proposal.base.clone(),
             head: head.clone(),
         })
-    } else if git
-        .commits_between(&entry.git_dir, base_sha, head_sha)
-        .await?
-        == 0
-    {
+    } else if git.commits_between(&entry.git_dir, base_sha, head_sha).await? == 0 {
         Some(Objection::NoCommits {
             base: proposal.base.clone(),
             head: head.clone(),
@@ -139,12 +127,7 @@ pub(crate) async fn open(
 }
 
 /// Changes title, body or state. `None` when there is no such pull request.
-pub(crate) async fn change(
-    git: &Git,
-    entry: &Entry,
-    number: u64,
-    change: Change,
-) -> Result<Option<Pull>, Error> {
+pub(crate) async fn change(git: &Git, entry: &Entry, number: u64, change: Change) -> Result<Option<Pull>, Error> {
     let mut record = entry.record.lock().await;
     let branches = git.branches(&entry.git_dir).await?;
     let mut changed = record.clone();
@@ -175,11 +158,7 @@ pub(crate) async fn change(
 pub(crate) async fn list(git: &Git, entry: &Entry) -> Result<Vec<Pull>, Error> {
     let RepositoryRecord { pulls, .. } = entry.record.lock().await.clone();
     let branches = git.branches(&entry.git_dir).await?;
-    Ok(pulls
-        .into_iter()
-        .rev()
-        .map(|pull| live(pull, &branches))
-        .collect())
+    Ok(pulls.into_iter().rev().map(|pull| live(pull, &branches)).collect())
 }
 
 pub(crate) async fn find(git: &Git, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {

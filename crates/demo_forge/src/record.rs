@@ -60,17 +60,11 @@ impl RepositoryRecord {
             source,
         })?;
         let draft = draft_of(path);
-        let mut file = tokio::fs::File::create(&draft)
-            .await
-            .map_err(Error::storage(&draft))?;
-        file.write_all(&bytes)
-            .await
-            .map_err(Error::storage(&draft))?;
+        let mut file = tokio::fs::File::create(&draft).await.map_err(Error::storage(&draft))?;
+        file.write_all(&bytes).await.map_err(Error::storage(&draft))?;
         file.sync_all().await.map_err(Error::storage(&draft))?;
         drop(file);
-        tokio::fs::rename(&draft, path)
-            .await
-            .map_err(Error::storage(path))
+        tokio::fs::rename(&draft, path).await.map_err(Error::storage(path))
     }
 }
 

@@ -53,11 +53,7 @@ impl Entry {
     }
 
     /// Stores the changed record, and only then lets others see it.
-    pub(crate) async fn replace(
-        &self,
-        current: &mut RepositoryRecord,
-        changed: RepositoryRecord,
-    ) -> Result<(), Error> {
+    pub(crate) async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
         changed.save(&self.record_path).await?;
         *current = changed;
         Ok(())
@@ -101,11 +97,7 @@ impl Repositories {
     }
 
     pub(crate) async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
-        self.entries
-            .read()
-            .await
-            .get(&names::lookup_key(owner, name))
-            .cloned()
+        self.entries.read().await.get(&names::lookup_key(owner, name)).cloned()
     }
 
     pub(crate) async fn all(&self) -> Vec<Arc<Entry>> {
@@ -130,11 +122,7 @@ impl Repositories {
                 full_name: full_name.to_owned(),
             });
         }
-        let id = entries
-            .values()
-            .map(|entry| entry.id + 1)
-            .max()
-            .unwrap_or(FIRST_ID);
+        let id = entries.values().map(|entry| entry.id + 1).max().unwrap_or(FIRST_ID);
         let record = RepositoryRecord {
             id,
             full_name: full_name.to_owned(),
@@ -145,10 +133,7 @@ impl Repositories {
         let entry = Entry::new(&self.dir, name, record.clone());
 
         // Built beside its place and moved last: a cut-off creation is neither served nor in the way.
-        let draft = self
-            .dir
-            .join(&entry.owner)
-            .join(format!("{}.new", entry.name));
+        let draft = self.dir.join(&entry.owner).join(format!("{}.new", entry.name));
         if draft.exists() {
             tokio::fs::remove_dir_all(&draft)
                 .await
@@ -195,9 +180,7 @@ fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
 }
 
 async fn children(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut listing = tokio::fs::read_dir(dir)
-        .await
-        .map_err(Error::storage(dir))?;
+    let mut listing = tokio::fs::read_dir(dir).await.map_err(Error::storage(dir))?;
     let mut paths = Vec::new();
     while let Some(child) = listing.next_entry().await.map_err(Error::storage(dir))? {
         paths.push(child.path());

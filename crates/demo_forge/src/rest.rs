@@ -22,10 +22,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/user", get(repositories::user))
         .route("/repos/{owner}/{name}", get(repositories::repository))
-        .route(
-            "/repos/{owner}/{name}/branches/{*branch}",
-            get(repositories::branch),
-        )
+        .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
         .route(
             "/repos/{owner}/{name}/pulls",
             get(pull_requests::list).post(pull_requests::create),

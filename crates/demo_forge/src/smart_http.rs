@@ -45,14 +45,7 @@ async fn advertise(
         Some("git-receive-pack") => Service::ReceivePack,
         _ => return (StatusCode::FORBIDDEN, "Please upgrade your git client.\n").into_response(),
     };
-    serve(
-        &shared,
-        repository,
-        (service, Exchange::Advertise),
-        &headers,
-        body,
-    )
-    .await
+    serve(&shared, repository, (service, Exchange::Advertise), &headers, body).await
 }
 
 async fn upload_pack(
@@ -96,12 +89,7 @@ async fn serve(
 ) -> Response {
     let Credentials::Of(user) = shared.users.by_basic(headers) else {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Demo forge\"")];
-        return (
-            StatusCode::UNAUTHORIZED,
-            challenge,
-            "Authentication failed.\n",
-        )
-            .into_response();
+        return (StatusCode::UNAUTHORIZED, challenge, "Authentication failed.\n").into_response();
     };
     let Some(entry) = shared.repositories.find(&owner, &name).await else {
         return (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();

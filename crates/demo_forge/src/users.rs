@@ -53,27 +53,19 @@ impl Users {
                 return None;
             }
             let decoded = String::from_utf8(BASE64_STANDARD.decode(value).ok()?).ok()?;
-            decoded
-                .split_once(':')
-                .map(|(_, password)| password.to_owned())
+            decoded.split_once(':').map(|(_, password)| password.to_owned())
         })
     }
 
     /// As REST clients send it: `Bearer TOKEN` or `token TOKEN`.
     pub(crate) fn by_bearer(&self, headers: &HeaderMap) -> Credentials<'_> {
         self.identify(headers, |scheme, value| {
-            let fits = ["bearer", "token"]
-                .iter()
-                .any(|word| scheme.eq_ignore_ascii_case(word));
+            let fits = ["bearer", "token"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
             fits.then(|| value.to_owned())
         })
     }
 
-    fn identify(
-        &self,
-        headers: &HeaderMap,
-        token: impl FnOnce(&str, &str) -> Option<String>,
-    ) -> Credentials<'_> {
+    fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials<'_> {
         let Some(header) = headers.get(AUTHORIZATION) else {
             return Credentials::Missing;
         };

@@ -66,3 +66,6 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
     let entered = ticket.active_job.is_none() && ticket.again.is_some();
     (ticket.is_unsynced() || entered).then(|| Due::At(ticket.not_before.unwrap_or(Timestamp::from_millis(0))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -332,3 +332,6 @@ pub enum AttemptEnd {
         failure: Failure,
     },
 }
+
+#[cfg(test)]
+mod tests;

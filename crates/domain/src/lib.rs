@@ -25,4 +25,10 @@ pub mod text;
 pub mod ticket;
 pub mod time;
 pub mod wait;
+pub mod wakeup;
 pub mod why;
+
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod story;

@@ -52,3 +52,6 @@ pub fn link_of(job: &Job) -> Option<PullRequestLink> {
         branch: result.branch.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -247,21 +247,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_work() {
-        assert_eq!(Settings::default().check(), Ok(()));
-    }
-
-    #[test]
-    fn settings_that_would_loop_are_refused() {
-        let mut settings = Settings::default();
-        settings.statuses.todo = settings.statuses.trigger.clone();
-        assert_eq!(settings.check().unwrap_err().pointer, "/statuses/todo");
-        let mut settings = Settings::default();
-        settings.statuses.completion = settings.statuses.trigger.clone();
-        assert_eq!(settings.check().unwrap_err().pointer, "/statuses/completion");
-    }
-}
+mod tests;

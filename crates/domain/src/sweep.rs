@@ -88,3 +88,6 @@ fn after_death(job: &Job, failure: Failure) -> Step {
         Step::GiveUp(failure)
     }
 }
+
+#[cfg(test)]
+mod tests;

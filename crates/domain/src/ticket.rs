@@ -240,3 +240,6 @@ impl Ticket {
         ticket
     }
 }
+
+#[cfg(test)]
+mod tests;

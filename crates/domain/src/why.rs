@@ -64,3 +64,6 @@ pub fn why(job: &Job, now: Timestamp) -> (String, String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

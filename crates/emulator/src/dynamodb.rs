@@ -25,8 +25,7 @@ impl DynamoDb {
         let database = open(data)?;
         let (listener, address) = server::bind("DynamoDB").await?;
         let server = Server::spawn(|stop| async move {
-            let served =
-                dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
+            let served = dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
             if let Err(error) = served.await {
                 tracing::error!(%error, "the embedded DynamoDB ended by itself");
             }

@@ -84,8 +84,7 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_aws_writes_them() {
-        let moment =
-            Moment(OffsetDateTime::from_unix_timestamp_nanos(1_583_348_638_390_000_000).unwrap());
+        let moment = Moment(OffsetDateTime::from_unix_timestamp_nanos(1_583_348_638_390_000_000).unwrap());
         assert_eq!(moment.common_log(), "04/Mar/2020:19:03:58 +0000");
         assert_eq!(moment.rfc3339(), "2020-03-04T19:03:58Z");
         assert_eq!(moment.epoch_millis(), 1_583_348_638_390);

@@ -45,11 +45,7 @@ impl SecretsManager {
     }
 }
 
-async fn answer(
-    State(handler): State<Arc<RustackSecretsManagerHandler>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn answer(State(handler): State<Arc<RustackSecretsManagerHandler>>, headers: HeaderMap, body: Bytes) -> Response {
     let answered = match resolve_operation(&headers) {
         Ok(operation) => dispatch_operation(handler.as_ref(), operation, body).await,
         Err(error) => Err(error),

@@ -23,9 +23,7 @@ pub(crate) async fn bind(service: &'static str) -> Result<(TcpListener, SocketAd
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    bound
-        .await
-        .map_err(|source| Error::Bind { service, source })
+    bound.await.map_err(|source| Error::Bind { service, source })
 }
 
 /// A server that runs in the background; dropping it asks it to stop.

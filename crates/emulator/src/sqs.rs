@@ -71,8 +71,8 @@ impl Sqs {
             .await
             .map_err(|error| failed("InternalFailure", error.to_string()))?
             .to_bytes();
-        let answer: Value = serde_json::from_slice(&body)
-            .map_err(|error| failed("InternalFailure", error.to_string()))?;
+        let answer: Value =
+            serde_json::from_slice(&body).map_err(|error| failed("InternalFailure", error.to_string()))?;
         if status.is_success() {
             return Ok(answer);
         }

@@ -1,1 +1,18 @@
-//! pullyard-entry
+//! What every function shares: its configuration, its context, who is calling, strict bodies, problem
+//! documents, batches of messages, logs.
+//!
+//! A function is a library that turns its trigger into one use case and back, and a main of a few lines.
+//! The same library runs in Lambda and in the local system, fed with the same events.
+
+pub mod auth;
+pub mod config;
+pub mod http;
+pub mod messages;
+pub mod problem;
+pub mod strict;
+pub mod telemetry;
+
+pub use auth::{Caller, Leased, Starting, scope};
+pub use config::Config;
+pub use problem::Problem;
+pub use strict::Strict;

@@ -36,11 +36,7 @@ impl Forge {
     }
 
     /// The open pull request of a branch, if it has one; the newest, if it has several.
-    pub async fn open_pull_request(
-        &self,
-        full_name: &str,
-        head_branch: &str,
-    ) -> Result<Option<PullRequest>, Error> {
+    pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_request(full_name, head_branch).await,
         }
@@ -49,11 +45,7 @@ impl Forge {
     /// Opens a pull request, once: after a transient error it may exist or not.
     ///
     /// Errors: `Refused` when the forge won't, such as for a branch without new commits.
-    pub async fn create_pull_request(
-        &self,
-        full_name: &str,
-        new: &NewPullRequest,
-    ) -> Result<PullRequest, Error> {
+    pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         match self {
             Self::GitHub(github) => github.create_pull_request(full_name, new).await,
         }

@@ -9,10 +9,7 @@ mod repeat;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
-    names::RepositoryName,
-};
+use crate::{Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName};
 use answers::{AccountAnswer, BranchAnswer, PullRequestAnswer, RepositoryAnswer};
 use client::{Client, Tries};
 
@@ -35,10 +32,7 @@ impl GitHub {
     /// See [`Forge::account`](crate::Forge::account). Source: `GET /user`.
     pub async fn account(&self) -> Result<Account, Error> {
         let address = self.client.address(&["user"]);
-        let answer: AccountAnswer = self
-            .client
-            .get(address, "the account", Tries::Three)
-            .await?;
+        let answer: AccountAnswer = self.client.get(address, "the account", Tries::Three).await?;
         Ok(answer.into())
     }
 
@@ -59,11 +53,7 @@ impl GitHub {
         }
         let segments = ["repos", repository.owner, repository.name, "branches", name];
         let address = self.client.address(&segments);
-        match self
-            .client
-            .get::<BranchAnswer>(address, full_name, Tries::Three)
-            .await
-        {
+        match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
             // A renamed branch redirects to its new name, which git does not do.
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
             // The same status as for a repository that isn't there: only the words differ.
@@ -74,11 +64,7 @@ impl GitHub {
 
     /// See [`Forge::open_pull_request`](crate::Forge::open_pull_request).
     /// Source: `GET /repos/{o}/{r}/pulls`.
-    pub async fn open_pull_request(
-        &self,
-        full_name: &str,
-        head_branch: &str,
-    ) -> Result<Option<PullRequest>, Error> {
+    pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         self.find(repository, head_branch, None, Tries::Three).await
     }
@@ -113,11 +99,7 @@ impl GitHub {
 
     /// See [`Forge::create_pull_request`](crate::Forge::create_pull_request).
     /// Source: `POST /repos/{o}/{r}/pulls`.
-    pub async fn create_pull_request(
-        &self,
-        full_name: &str,
-        new: &NewPullRequest,
-    ) -> Result<PullRequest, Error> {
+    pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let address = self.client.address(&["repos", owner, name, "pulls"]);
         let body = json!({
@@ -170,10 +152,9 @@ impl GitHub {
             return Ok(pull);
         }
         match self.create_pull_request(full_name, new).await {
-            Err(error) if refusal::says_it_exists(&error) => self
-                .find(repository, &new.head, base, Tries::One)
-                .await?
-                .ok_or(error),
+            Err(error) if refusal::says_it_exists(&error) => {
+                self.find(repository, &new.head, base, Tries::One).await?.ok_or(error)
+            }
             other => other,
         }
     }

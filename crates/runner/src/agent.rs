@@ -7,11 +7,13 @@ mod line;
 mod lines;
 mod program;
 
+use crate::attempt::later;
 use crate::group::Group;
-use crate::orders::{Order, Orders};
+use crate::orders::Orders;
 use crate::reporter::Events;
 use crate::said::Said;
 use crate::stop::Stop;
+use crate::stray;
 use crate::workspace::Workspace;
 use line::Stream;
 use lines::Lines;
@@ -58,12 +60,7 @@ pub(crate) async fn run(
             EventKind::Log,
             format!("The agent could not be started: {reason}."),
         ));
-        let agent = assignment
-            .agent
-            .command
-            .first()
-            .cloned()
-            .unwrap_or_else(|| NAME.into());
+        let agent = assignment.agent.command.first().cloned().unwrap_or_else(|| NAME.into());
         Stop::from(Failure::AgentMissing {
             agent,
             runner: "the runner".into(),
@@ -75,8 +72,7 @@ pub(crate) async fn run(
         .split_first()
         .ok_or_else(|| missing("no command is set".into()))?;
     let tree = workspace.tree();
-    let found =
-        program::find(named, &tree, std::env::var_os("PATH").as_deref()).map_err(missing)?;
+    let found = program::find(named, &tree, std::env::var_os("PATH").as_deref()).map_err(missing)?;
     let mut command = Command::new(found);
     command
         .args(args)
@@ -94,19 +90,14 @@ pub(crate) async fn run(
         .env("PULLYARD_KIND", kind_of(assignment))
         .env(
             "PULLYARD_TICKET",
-            assignment
-                .ticket
-                .as_ref()
-                .map_or("", |ticket| ticket.key.as_str()),
+            assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str()),
         )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .map_err(|error| missing(error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| missing(error.to_string()))?;
     let Some(mut group) = Group::of(&child) else {
         return Err(Failure::Unknown {
             last_words: "the agent has no process id".into(),
@@ -136,6 +127,7 @@ pub(crate) async fn run(
     let ending = supervise(&mut child, assignment, &heard, &bounds).await;
     drop(prompt);
     let stopped = group.stop(&mut child, bounds.grace).await;
+    stray::kill(&workspace.temporary()).await;
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_WORDS_LIMIT, reader).await;
     }
@@ -163,15 +155,10 @@ enum Ending {
     Stopped(Stop),
 }
 
-async fn supervise(
-    child: &mut Child,
-    assignment: &Assignment,
-    heard: &Heard,
-    bounds: &Bounds<'_>,
-) -> Ending {
+async fn supervise(child: &mut Child, assignment: &Assignment, heard: &Heard, bounds: &Bounds<'_>) -> Ending {
     let stall = Duration::from_secs(assignment.limits.stall_secs);
     loop {
-        let silent_until = heard.last() + stall;
+        let silent_until = later(heard.last(), stall);
         tokio::select! {
             biased;
             order = bounds.orders.any() => return Ending::Stopped(Stop::Ordered(order)),
@@ -185,7 +172,7 @@ async fn supervise(
             }
             () = sleep_until(silent_until) => {
                 // It may have spoken meanwhile.
-                if heard.last() + stall <= Instant::now() {
+                if later(heard.last(), stall) <= Instant::now() {
                     let limit = Span::from(stall);
                     return Ending::Stopped(Failure::Stalled { limit, event: heard.last_event() }.into());
                 }
@@ -230,11 +217,7 @@ impl Heard {
     }
 
     fn note(&self, stream: Stream, said: &Said) {
-        let words = said
-            .text
-            .as_deref()
-            .or(said.name.as_deref())
-            .unwrap_or_default();
+        let words = said.text.as_deref().or(said.name.as_deref()).unwrap_or_default();
         let words = words
             .lines()
             .rev()
@@ -268,9 +251,7 @@ impl Heard {
     /// Errors say more than output.
     fn last_words(&self) -> String {
         let last = self.last_mut();
-        let words = [&last.err, &last.out]
-            .into_iter()
-            .find(|words| !words.is_empty());
+        let words = [&last.err, &last.out].into_iter().find(|words| !words.is_empty());
         words.map_or_else(|| "it said nothing".into(), String::clone)
     }
 

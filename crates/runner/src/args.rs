@@ -34,20 +34,10 @@ pub struct RunJob {
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
     /// The ECS container metadata endpoint, set by ECS.
-    #[arg(
-        long,
-        env = "ECS_CONTAINER_METADATA_URI_V4",
-        value_name = "URL",
-        hide = true
-    )]
+    #[arg(long, env = "ECS_CONTAINER_METADATA_URI_V4", value_name = "URL", hide = true)]
     pub metadata_uri: Option<String>,
     /// Seconds that the agent may take to stop by itself before it is killed.
-    #[arg(
-        long,
-        env = "PULLYARD_STOP_GRACE_SECS",
-        value_name = "N",
-        default_value_t = 10
-    )]
+    #[arg(long, env = "PULLYARD_STOP_GRACE_SECS", value_name = "N", default_value_t = 10)]
     pub stop_grace_secs: u64,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
@@ -118,23 +108,16 @@ mod tests {
                 .all(|arg| !arg.get_id().as_str().contains("bootstrap"))
         );
         for arg in command.get_arguments() {
-            assert!(
-                arg.get_env().is_some(),
-                "{} has no environment name",
-                arg.get_id()
-            );
+            assert!(arg.get_env().is_some(), "{} has no environment name", arg.get_id());
         }
     }
 
     #[test]
     fn a_wrong_isolation_is_refused() {
         let job = format!("--job=job_{}", "a".repeat(26));
-        let line = |isolation| {
-            ["x", "--api-url=http://x", &job, "--attempt=1", isolation].map(String::from)
-        };
+        let line = |isolation| ["x", "--api-url=http://x", &job, "--attempt=1", isolation].map(String::from);
         assert!(Line::try_parse_from(line("--isolation=maybe")).is_err());
-        let parsed =
-            Line::try_parse_from(line("--isolation=external")).map(|line| line.run_job.isolation);
+        let parsed = Line::try_parse_from(line("--isolation=external")).map(|line| line.run_job.isolation);
         assert!(matches!(parsed, Ok(Some(super::Isolation::External))));
     }
 }

@@ -9,6 +9,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{Assignment, Credentials, Phase, StatusAnswer, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
+use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// One attempt that is ours.
@@ -23,10 +24,7 @@ pub(crate) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Does a step that any order and the end of the time cut off.
-    pub(crate) async fn bounded<T>(
-        &self,
-        step: impl Future<Output = Result<T, Stop>>,
-    ) -> Result<T, Stop> {
+    pub(crate) async fn bounded<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
             order = self.orders.any() => Err(Stop::Ordered(order)),
@@ -40,10 +38,7 @@ impl Attempt<'_> {
 
     /// Does a step after the push was granted: a cancellation comes too late for it, and it has a limit
     /// of its own.
-    pub(crate) async fn unless_grave<T>(
-        &self,
-        step: impl Future<Output = Result<T, Stop>>,
-    ) -> Result<T, Stop> {
+    pub(crate) async fn unless_grave<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
             order = self.orders.grave() => Err(Stop::Ordered(order)),
@@ -60,9 +55,7 @@ impl Attempt<'_> {
         };
         tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} begins");
         let request = StatusRequest { status: phase };
-        let answer = self
-            .insist(async || self.client.status(&request).await)
-            .await?;
+        let answer = self.insist(async || self.client.status(&request).await).await?;
         self.events.add(Said::phase(name));
         Ok(answer)
     }
@@ -100,5 +93,23 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+}
+
+/// An instant so much later. A length from the wire may be any number; beyond a decade, all are the same.
+pub(crate) fn later(at: Instant, length: Duration) -> Instant {
+    const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+    at + length.min(DECADE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_length_is_too_long() {
+        let now = Instant::now();
+        assert!(later(now, Duration::from_secs(u64::MAX)) > now);
+        assert_eq!(later(now, Duration::from_secs(5)), now + Duration::from_secs(5));
     }
 }

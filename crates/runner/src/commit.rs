@@ -66,10 +66,7 @@ pub(crate) async fn commit(
     }
     let message = message(assignment);
     let call = Call::new(["commit-tree", &made, "-p", &target.start, "-F", "-"]);
-    let call = call
-        .input(message.as_bytes())
-        .repository(&repository)
-        .commits();
+    let call = call.input(message.as_bytes()).repository(&repository).commits();
     git.line(call).await.map_err(failed)
 }
 
@@ -86,10 +83,7 @@ fn message(assignment: &Assignment) -> String {
     } else {
         title
     };
-    let mut message = format!(
-        "{title}\n\n{JOB_TRAILER}: {}/{}\n",
-        assignment.job, assignment.attempt
-    );
+    let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", ticket.key));
     }
@@ -170,19 +164,11 @@ pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -
 
 fn counted(numstat: &[u8]) -> Size {
     let mut size = Size::default();
-    for line in numstat
-        .split(|byte| *byte == 0)
-        .filter(|line| !line.is_empty())
-    {
+    for line in numstat.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
         let line = String::from_utf8_lossy(line);
         let mut fields = line.split('\t');
         // Binary files have dashes.
-        let mut number = || {
-            fields
-                .next()
-                .and_then(|field| field.parse::<u32>().ok())
-                .unwrap_or(0)
-        };
+        let mut number = || fields.next().and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
         size.files += 1;
         size.insertions = size.insertions.saturating_add(number());
         size.deletions = size.deletions.saturating_add(number());

@@ -27,15 +27,6 @@ pub(crate) async fn task_arn(metadata_uri: &str) -> Option<String> {
 async fn ask(metadata_uri: &str) -> Result<Task, reqwest::Error> {
     let uri = format!("{}/task", metadata_uri.trim_end_matches('/'));
     // Link-local: no proxy reaches it.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(LIMIT)
-        .build()?;
-    client
-        .get(uri)
-        .send()
-        .await?
-        .error_for_status()?
-        .json()
-        .await
+    let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
+    client.get(uri).send().await?.error_for_status()?.json().await
 }

@@ -29,9 +29,7 @@ impl Error {
     /// The same run may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::BootstrapMissing | Self::Signals(_) | Self::Id(_) | Self::FinishRefused(_) => {
-                false
-            }
+            Self::BootstrapMissing | Self::Signals(_) | Self::Id(_) | Self::FinishRefused(_) => false,
             Self::Start(error) => error.is_transient(),
             Self::FinishUndelivered(_) => true,
         }

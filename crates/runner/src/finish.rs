@@ -16,11 +16,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// Writes: the outbox before the first call; removed when the answer came.
 /// Idempotent: by the finish id in the letter.
-pub(crate) async fn finish(
-    outbox: &Outbox,
-    letter: Letter,
-    orders: &Orders,
-) -> Result<Exit, Error> {
+pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> Result<Exit, Error> {
     // A disk that can't keep it is no reason not to send it.
     let kept = match outbox.keep(&letter) {
         Ok(path) => Some(path),

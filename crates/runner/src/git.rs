@@ -92,10 +92,7 @@ enum Reach {
 impl<'a> Call<'a> {
     pub(crate) fn new<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Self {
         Self {
-            args: args
-                .into_iter()
-                .map(|arg| arg.as_ref().to_owned())
-                .collect(),
+            args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
             repository: None,
             tree: None,
             input: &[],
@@ -128,7 +125,7 @@ impl<'a> Call<'a> {
     }
 
     /// It talks to the forge, and may prove who it is.
-    pub(crate) fn to_forge(mut self) -> Self {
+    pub(crate) fn reaching_forge(mut self) -> Self {
         self.reach = Reach::Forge;
         self
     }
@@ -169,11 +166,7 @@ impl Git {
                     let _ = stdin.write_all(call.input).await;
                 }
             };
-            let ((), stdout, stderr) = tokio::join!(
-                write,
-                read(pipes.1, u64::MAX),
-                read(pipes.2, MAX_STDERR_BYTES)
-            );
+            let ((), stdout, stderr) = tokio::join!(write, read(pipes.1, u64::MAX), read(pipes.2, MAX_STDERR_BYTES));
             let status = child.wait().await?;
             Ok::<_, std::io::Error>((status, stdout?, stderr?))
         };
@@ -183,10 +176,7 @@ impl Git {
             let _ = group.stop(&mut child, STOP_GRACE).await;
         }
         match said {
-            Err(_) => Err(Fault::TimedOut {
-                command: name,
-                limit,
-            }),
+            Err(_) => Err(Fault::TimedOut { command: name, limit }),
             Ok(Err(error)) => Err(Fault::Missing(error)),
             Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
             Ok(Ok((_, stdout, stderr))) => Err(Fault::Failed {
@@ -235,10 +225,9 @@ impl Git {
         }
         if call.identity {
             for who in ["AUTHOR", "COMMITTER"] {
-                command.env(format!("GIT_{who}_NAME"), "Pullyard").env(
-                    format!("GIT_{who}_EMAIL"),
-                    "pullyard@users.noreply.github.com",
-                );
+                command
+                    .env(format!("GIT_{who}_NAME"), "Pullyard")
+                    .env(format!("GIT_{who}_EMAIL"), "pullyard@users.noreply.github.com");
             }
         }
         if call.reach == Reach::Forge {
@@ -275,9 +264,7 @@ impl Git {
         if self.token.is_empty() {
             return words.into_owned();
         }
-        words
-            .replace(&self.basic(), "[token]")
-            .replace(&self.token, "[token]")
+        words.replace(&self.basic(), "[token]").replace(&self.token, "[token]")
     }
 }
 
@@ -305,8 +292,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
 
 /// The settings that a repository of the runner's own has; written anew before each use.
 pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
-    const CONFIG: &str =
-        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+    const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
     tokio::fs::write(repository.join("config"), CONFIG).await?;
     let info = repository.join("objects/info");
     tokio::fs::create_dir_all(&info).await?;
@@ -315,12 +301,7 @@ pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::i
         line.push(b'\n');
         tokio::fs::write(info.join("alternates"), line).await?;
     }
-    for foreign in [
-        "config.worktree",
-        "info/attributes",
-        "info/grafts",
-        "shallow",
-    ] {
+    for foreign in ["config.worktree", "info/attributes", "info/grafts", "shallow"] {
         match tokio::fs::remove_file(repository.join(foreign)).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -334,10 +315,7 @@ pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault>
     if name.starts_with('-') || name.is_empty() {
         return Ok(false);
     }
-    match git
-        .line(Call::new(["check-ref-format", "--branch", name]))
-        .await
-    {
+    match git.line(Call::new(["check-ref-format", "--branch", name])).await {
         Ok(same) => Ok(same == name),
         Err(Fault::Failed { .. }) => Ok(false),
         Err(fault) => Err(fault),
@@ -345,19 +323,9 @@ pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault>
 }
 
 /// The commit that a full ref of a repository points to, if it has the ref.
-pub(crate) async fn commit_of(
-    git: &Git,
-    repository: &Path,
-    reference: &str,
-) -> Result<Option<String>, Fault> {
+pub(crate) async fn commit_of(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, Fault> {
     let commit = format!("{reference}^{{commit}}");
-    let call = Call::new([
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "--end-of-options",
-        &commit,
-    ]);
+    let call = Call::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
     match git.line(call.repository(repository)).await {
         Ok(id) => Ok(Some(id)),
         Err(Fault::Failed { .. }) => Ok(None),
@@ -394,9 +362,7 @@ mod tests {
         for good in ["main", "pullyard/acme/app-17-1", "a.b", "ü"] {
             assert!(is_branch_name(&git, good).await.unwrap(), "{good}");
         }
-        for bad in [
-            "", "-x", "--all", "a..b", "a b", "@{-1}", "a~1", "x.lock", "a:b", "/a",
-        ] {
+        for bad in ["", "-x", "--all", "a..b", "a b", "@{-1}", "a~1", "x.lock", "a:b", "/a"] {
             assert!(!is_branch_name(&git, bad).await.unwrap(), "{bad}");
         }
     }
@@ -407,12 +373,13 @@ mod tests {
         let carries = |call: Call<'_>| {
             let command = git.command(&call);
             let encoded = git.basic();
-            command.as_std().get_envs().any(|(_, value)| {
-                value.is_some_and(|value| value.to_string_lossy().contains(&encoded))
-            })
+            command
+                .as_std()
+                .get_envs()
+                .any(|(_, value)| value.is_some_and(|value| value.to_string_lossy().contains(&encoded)))
         };
         assert!(!carries(Call::new(["status"])));
-        assert!(carries(Call::new(["fetch"]).to_forge()));
+        assert!(carries(Call::new(["fetch"]).reaching_forge()));
         assert_eq!(git.redacted(b"bad secret"), "bad [token]");
     }
 }

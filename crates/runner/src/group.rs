@@ -42,11 +42,7 @@ impl Group {
 
     /// Stops the whole group: SIGTERM, up to `grace` of waiting, SIGKILL, and a look whether it is empty.
     /// The exit status of the leader, if it could be learned.
-    pub(crate) async fn stop(
-        &mut self,
-        leader: &mut Child,
-        grace: Duration,
-    ) -> Result<Option<ExitStatus>, StillAlive> {
+    pub(crate) async fn stop(&mut self, leader: &mut Child, grace: Duration) -> Result<Option<ExitStatus>, StillAlive> {
         for (signal, limit) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, KILL_LIMIT)] {
             if self.is_empty(leader) {
                 break;
@@ -113,10 +109,7 @@ fn only_zombies(group: Pid) -> bool {
     !processes.flatten().any(|process| {
         let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
         // `pid (name) state parent group …`; the name may contain anything, even brackets.
-        let mut fields = stat
-            .rsplit_once(") ")
-            .map_or("", |(_, rest)| rest)
-            .split(' ');
+        let mut fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
         let state = fields.next();
         let its_group = fields.nth(1);
         its_group == Some(&group) && !matches!(state, Some("Z" | "X"))
@@ -154,10 +147,7 @@ mod tests {
         let mut group = Group::of(&child).unwrap();
         let member: i32 = first_line(&mut child).await.parse().unwrap();
         assert!(!group.is_empty(&mut child));
-        let status = group
-            .stop(&mut child, Duration::from_millis(50))
-            .await
-            .unwrap();
+        let status = group.stop(&mut child, Duration::from_millis(50)).await.unwrap();
         assert!(!status.unwrap().success());
         assert!(group.emptied);
         assert!(!alive(member));
@@ -170,10 +160,7 @@ mod tests {
         assert_eq!(first_line(&mut child).await, "ready");
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(3));
-        group
-            .stop(&mut child, Duration::from_millis(50))
-            .await
-            .unwrap();
+        group.stop(&mut child, Duration::from_millis(50)).await.unwrap();
         assert!(group.emptied);
     }
 

@@ -1,6 +1,6 @@
 //! One job from start to finish: the order of the steps, and nothing of what they do.
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, later};
 use crate::finish::finish;
 use crate::git::Git;
 use crate::orders::{Order, Orders};
@@ -10,7 +10,7 @@ use crate::reporter::Reporter;
 use crate::start::{Started, start};
 use crate::stop::Stop;
 use crate::target::Target;
-use crate::workspace::{Checkout, Mirror, Workspace};
+use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
 use crate::{Error, Exit, Options, agent, commit, ids, pull_request, signals, target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
@@ -44,13 +44,9 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
         Started::Stopped => return Ok(Exit::Stopped),
     };
     let Assignment {
-        job,
-        attempt,
-        lease,
-        ..
+        job, attempt, lease, ..
     } = assignment.as_ref();
-    let client =
-        AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
+    let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
     let this = Attempt {
@@ -58,7 +54,7 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
         client: &client,
         events: reporter.events(),
         orders: &orders,
-        until: began + Duration::from_secs(assignment.limits.wall_secs),
+        until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
@@ -98,11 +94,7 @@ fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
 
 type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
-fn letter(
-    options: &Options,
-    assignment: &Assignment,
-    (outcome, failure, result): Ending,
-) -> Result<Letter, Error> {
+fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result): Ending) -> Result<Letter, Error> {
     Ok(Letter {
         api_url: options.api_url.clone(),
         job: assignment.job.clone(),
@@ -124,11 +116,7 @@ async fn flush(reporter: &Reporter, orders: &Orders) {
     }
 }
 
-async fn work(
-    this: &Attempt<'_>,
-    options: &Options,
-    workspace: &mut Option<Workspace>,
-) -> Result<FinishResult, Stop> {
+async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Workspace>) -> Result<FinishResult, Stop> {
     let assignment = this.assignment;
     if options.isolation.is_none() {
         return Err(Failure::IsolationMissing {
@@ -160,10 +148,7 @@ async fn work(
         }
     };
 
-    let (head, repository) = (
-        publish(this, &prepared, &commit).await?,
-        workspace.repository(),
-    );
+    let (head, repository) = (publish(this, &prepared, &commit).await?, workspace.repository());
     let opened = this
         .unless_grave(pull_request::find_or_open(forge, target, assignment))
         .await?;
@@ -219,20 +204,16 @@ async fn prepare<'a>(
     let failed = |error: std::io::Error| Failure::WorkspaceFailed {
         reason: error.to_string(),
     };
-    std::fs::create_dir_all(&options.work_dir).map_err(failed)?;
+    private_dirs(&options.work_dir).map_err(failed)?;
     // Git runs in other folders than we do.
     let work_dir = options.work_dir.canonicalize().map_err(failed)?;
     let git = Git::new(&repository.clone_url, &token);
     let fetched = Mirror::fetched(&git, &work_dir).await;
-    let mirror =
-        fetched.map_err(|fault| fault.of_source(repository.forge.words(), &repository.name))?;
+    let mirror = fetched.map_err(|fault| fault.of_source(repository.forge.words(), &repository.name))?;
     let target = target::choose(&git, &mirror, this.assignment, open).await?;
     let (job, attempt) = (job.clone(), *attempt);
     let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
-    let workspace = &*workspace.insert(
-        made.map_err(|error| failed(error.into()))?
-            .map_err(failed)?,
-    );
+    let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
     let at = Checkout {
         branch: &target.branch,
         start: &target.start,
@@ -252,11 +233,7 @@ async fn prepare<'a>(
 }
 
 /// Asks for the right to push, and uses it. Returns the commit that stands at the forge.
-async fn publish(
-    this: &Attempt<'_>,
-    prepared: &Prepared<'_>,
-    commit: &str,
-) -> Result<String, Stop> {
+async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> Result<String, Stop> {
     let sent = Instant::now();
     let asked = this.bounded(this.begin(Phase::Syncing));
     // Without an answer there is no right to push, and after this long no time for one.
@@ -271,10 +248,7 @@ async fn publish(
         return Err(Stop::Ordered(Order::Cancel));
     }
     let Prepared {
-        git,
-        target,
-        workspace,
-        ..
+        git, target, workspace, ..
     } = prepared;
     if target.adopted.is_some() {
         return Ok(commit.to_owned());

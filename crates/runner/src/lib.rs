@@ -27,6 +27,7 @@ mod said;
 mod signals;
 mod start;
 mod stop;
+mod stray;
 mod target;
 mod workspace;
 

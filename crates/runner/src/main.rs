@@ -25,13 +25,14 @@ fn main() -> anyhow::Result<ExitCode> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = match command {
         Command::RunJob(run_job) => runtime.block_on(run_job.run()),
     };
     // A thread that waits for a disk must not keep the process.
     runtime.shutdown_background();
-    Ok(ExitCode::from(exit?.code()))
+    match exit {
+        Ok(exit) => Ok(ExitCode::from(exit.code())),
+        Err(error) => anyhow::bail!("failed to {:#}", anyhow::Error::new(error)),
+    }
 }

@@ -35,10 +35,6 @@ impl Orders {
         });
     }
 
-    pub(crate) fn now(&self) -> Option<Order> {
-        *self.0.borrow()
-    }
-
     /// Waits for any order.
     pub(crate) async fn any(&self) -> Order {
         self.at_least(Order::Cancel).await
@@ -73,7 +69,6 @@ mod tests {
     #[tokio::test]
     async fn a_graver_order_replaces_a_lighter_one_and_never_the_reverse() {
         let orders = Orders::new();
-        assert_eq!(orders.now(), None);
         orders.give(Order::Cancel);
         assert_eq!(orders.any().await, Order::Cancel);
         orders.give(Order::LeaseLost);

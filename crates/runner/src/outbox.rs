@@ -58,10 +58,7 @@ impl Outbox {
     pub(crate) fn keep(&self, letter: &Letter) -> io::Result<PathBuf> {
         let mut dirs = fs::DirBuilder::new();
         dirs.recursive(true).mode(0o700).create(&self.dir)?;
-        let name = format!(
-            "{}-{}-{}",
-            letter.job, letter.attempt, letter.finish.finish_id
-        );
+        let name = format!("{}-{}-{}", letter.job, letter.attempt, letter.finish.finish_id);
         let path = self.dir.join(format!("{name}.json"));
         let draft = self.dir.join(format!("{name}.draft"));
         let mut options = fs::OpenOptions::new();
@@ -139,9 +136,7 @@ pub(crate) fn forget(path: &Path) {
 
 fn forget_if_old(path: &Path) {
     let written = fs::metadata(path).and_then(|about| about.modified());
-    let age = written
-        .ok()
-        .and_then(|at| SystemTime::now().duration_since(at).ok());
+    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     if age.is_some_and(|age| age > TOO_OLD) {
         tracing::warn!("a finish was given up after a week in the outbox");
         forget(path);
@@ -198,10 +193,7 @@ mod tests {
         };
         let path = outbox.keep(&letter).unwrap();
         assert_eq!(outbox.letters(), vec![path.clone()]);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read: Letter = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(read == letter);
         forget(&path);

@@ -4,6 +4,7 @@
 //! status was sent; every attempt pushes with the same expected old head, so that the forge admits one;
 //! and an attempt whose push is refused adopts the commit of its own job that stands there instead.
 
+use crate::attempt::later;
 use crate::git::{self, Call, Fault, Git};
 use crate::retry::BackOff;
 use crate::stop::Stop;
@@ -24,7 +25,7 @@ const TRIES: u32 = 4;
 /// When git must be done. `sent` is an instant before the status `syncing` was sent the first time.
 pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
     let granted = push_for_secs.map_or(USUAL, Duration::from_secs);
-    sent + granted.saturating_sub(MARGIN)
+    later(sent, granted.saturating_sub(MARGIN))
 }
 
 /// A commit and where it goes.
@@ -92,7 +93,7 @@ impl Push<'_> {
             &refspec,
         ];
         self.git
-            .run(Call::new(args).repository(self.repository).to_forge())
+            .run(Call::new(args).repository(self.repository).reaching_forge())
             .await
             .map(drop)
     }
@@ -102,7 +103,7 @@ impl Push<'_> {
         let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference];
         let said = self
             .git
-            .line(Call::new(args).repository(self.repository).to_forge())
+            .line(Call::new(args).repository(self.repository).reaching_forge())
             .await?;
         // The pattern also matches refs that only end in it.
         let heads = said.lines().filter_map(|line| line.split_once('\t'));
@@ -131,7 +132,7 @@ impl Push<'_> {
                 &refspec,
             ];
             self.git
-                .run(Call::new(args).repository(self.repository).to_forge())
+                .run(Call::new(args).repository(self.repository).reaching_forge())
                 .await?;
             target::is_of_job(self.git, self.repository, &head, self.job).await
         };
@@ -156,13 +157,7 @@ impl Push<'_> {
         let line = stdout.lines().find(|line| line.starts_with('!'));
         let all = format!("{words}\n{stdout}").to_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| all.contains(phrase));
-        if all.contains("workflow")
-            && says(&[
-                "refusing to allow",
-                "workflows` permission",
-                "workflow` scope",
-            ])
-        {
+        if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
             return Some(Failure::WorkflowPermission {});
         }
         if says(&["protected branch", "gh006", "gh013", "rule violations"]) {

@@ -65,11 +65,7 @@ mod tests {
             pointer: None,
             recorded: None,
         };
-        assert_eq!(
-            refusal(&Error::Problem(Box::new(problem))),
-            expected,
-            "{status} {code}"
-        );
+        assert_eq!(refusal(&Error::Problem(Box::new(problem))), expected, "{status} {code}");
     }
 
     #[test]

@@ -35,8 +35,10 @@ pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started,
         task,
     };
     tokio::select! {
-        started = ask(options, &request) => started,
+        // A claim that nobody is left to work on is not made.
+        biased;
         _ = orders.at_least(Order::Shutdown) => Ok(Started::Stopped),
+        started = ask(options, &request) => started,
     }
 }
 

@@ -72,10 +72,7 @@ pub(crate) async fn choose(
         .as_ref()
         .map_or(&assignment.branch, |pull| &pull.head_branch)
         .clone();
-    if !git::is_branch_name(git, &branch)
-        .await
-        .map_err(workspace_failed)?
-    {
+    if !git::is_branch_name(git, &branch).await.map_err(workspace_failed)? {
         let reason = format!("`{branch}` can't be a branch");
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
@@ -95,10 +92,7 @@ pub(crate) async fn choose(
         .await
         .map_err(workspace_failed)?
         .ok_or_else(missing)?;
-    let head = mirror
-        .branch(git, &branch)
-        .await
-        .map_err(workspace_failed)?;
+    let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
     let adopted = match &head {
         Some(head)
             if is_of_job(git, mirror.dir(), head, &assignment.job)
@@ -134,12 +128,7 @@ pub(crate) async fn choose(
 }
 
 /// Whether a commit was made by an attempt of this job: it says so in its trailer.
-pub(crate) async fn is_of_job(
-    git: &Git,
-    repository: &Path,
-    commit: &str,
-    job: &JobId,
-) -> Result<bool, Fault> {
+pub(crate) async fn is_of_job(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Result<bool, Fault> {
     let format = format!("--format=%(trailers:key={JOB_TRAILER},valueonly)");
     let call = Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository);
     let said = git.line(call).await?;

@@ -52,12 +52,9 @@ impl Workspace {
         let root = all.join(format!("{job}-{attempt}"));
         private_dirs(&root)?;
         let living = lock_file(&root.join(LIVING))?;
-        living.try_lock().map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "this attempt already runs on this machine",
-            )
-        })?;
+        living
+            .try_lock()
+            .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "this attempt already runs on this machine"))?;
         let workspace = Self {
             // Git and the agent run in folders of their own.
             root: root.canonicalize()?,
@@ -90,16 +87,9 @@ impl Workspace {
     }
 
     /// Fills the tree.
-    pub(crate) async fn check_out(
-        &self,
-        git: &Git,
-        mirror: &Mirror,
-        at: Checkout<'_>,
-    ) -> Result<(), Fault> {
+    pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
-        git::seal(&repository, Some(mirror.dir()))
-            .await
-            .map_err(Fault::Disk)?;
+        git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;
         // The index remembers what each file looked like, so that only touched files are read again,
         // and files that git would write differently today are not changed by us.
         let call = Call::new(["reset", "--hard", "--quiet", at.start]);
@@ -110,25 +100,12 @@ impl Workspace {
     }
 
     /// The agent's repository: the same files and history, no remote, no credentials, no hooks.
-    async fn give_repository(
-        &self,
-        git: &Git,
-        mirror: &Mirror,
-        at: Checkout<'_>,
-    ) -> Result<(), Fault> {
+    async fn give_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
-        git::seal(&dir, Some(mirror.dir()))
-            .await
-            .map_err(Fault::Disk)?;
+        git::seal(&dir, Some(mirror.dir())).await.map_err(Fault::Disk)?;
         let (base, base_commit) = at.base;
-        let (branch, base) = (
-            git::branch_ref(at.branch),
-            format!("refs/remotes/origin/{base}"),
-        );
-        let refs = format!(
-            "update {branch} {}\nupdate {base} {base_commit}\n",
-            at.start
-        );
+        let (branch, base) = (git::branch_ref(at.branch), format!("refs/remotes/origin/{base}"));
+        let refs = format!("update {branch} {}\nupdate {base} {base_commit}\n", at.start);
         let update = Call::new(["update-ref", "--stdin"]).input(refs.as_bytes());
         git.run(update.repository(&dir)).await?;
         git.run(Call::new(["symbolic-ref", "HEAD", &branch]).repository(&dir))
@@ -167,10 +144,7 @@ const AGENT_CONFIG: &str = "\
 
 /// Folders that other users can't look into.
 pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// A file that exists to be locked.

@@ -1,1 +1,49 @@
-//! pullyard-function-api
+//! `/v1/…`: everything that people, programs and runners ask, but ticket events.
+
+mod routes {
+    pub(crate) mod attempts;
+    pub(crate) mod deliveries;
+    pub(crate) mod integrations;
+    pub(crate) mod jobs;
+    pub(crate) mod meta;
+    pub(crate) mod projects;
+    pub(crate) mod tickets;
+}
+mod wire;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use pullyard_control::Context;
+use pullyard_entry::http;
+use routes::{attempts, deliveries, integrations, jobs, meta, projects, tickets};
+
+/// The function's routes.
+pub fn router(ctx: Context) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(meta::healthz))
+        .route("/v1/version", get(meta::version))
+        .route("/v1/sweep", post(meta::sweep))
+        .route("/v1/integrations", post(integrations::create))
+        .route("/v1/projects", post(projects::create))
+        .route("/v1/projects/{project}", get(projects::show))
+        .route("/v1/projects/{project}/settings", put(projects::set_settings))
+        .route("/v1/projects/{project}/repositories", post(projects::add_repository))
+        .route("/v1/tickets", post(tickets::create))
+        .route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))
+        .route("/v1/tickets/{key}/move", post(tickets::put))
+        .route("/v1/jobs", get(jobs::list).post(jobs::create))
+        .route("/v1/jobs/{job}", get(jobs::show))
+        .route("/v1/jobs/{job}/why", get(jobs::why))
+        .route("/v1/jobs/{job}/events", get(jobs::events))
+        .route("/v1/jobs/{job}/attempts/{attempt}/start", post(attempts::start))
+        .route("/v1/jobs/{job}/attempts/{attempt}/status", post(attempts::status))
+        .route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))
+        .route(
+            "/v1/jobs/{job}/attempts/{attempt}/credentials",
+            post(attempts::credentials),
+        )
+        .route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
+        .route("/v1/deliveries", get(deliveries::list))
+        .route("/v1/deliveries/{delivery}", get(deliveries::show));
+    http::finished(routes.with_state(ctx))
+}

@@ -1,6 +1,5 @@
 //! A runner ends its attempt.
 
-use crate::context::Round;
 use crate::ending::{pull_request_of, write_end};
 use crate::{Context, Error};
 use pullyard_domain::id::FinishId;
@@ -23,14 +22,15 @@ pub struct Finish {
 /// kept and its pull request linked all the same (`recorded`), because it exists: without the link every
 /// later review of it would be refused.
 pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Status, Error> {
-    ctx.rounds(fence.job.as_str(), async || {
+    let mut rounds = ctx.rounds(&fence.job);
+    loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
             Ok(ended) => ended,
-            Err(NotNow::Already) => return Ok(Round::Done(job.status)),
+            Err(NotNow::Already) => return Ok(job.status),
             Err(NotNow::LeaseLost) => {
                 return Err(Error::LeaseLost {
                     recorded: keep_late_result(ctx, &job, fence, &finish.end).await?,
@@ -38,12 +38,11 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             }
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
-        Ok(match write_end(ctx, &job, &ended, now).await? {
-            Write::Applied => Round::Done(ended.status),
-            Write::Stale => Round::Again,
-        })
-    })
-    .await
+        if write_end(ctx, &job, &ended, now).await? == Write::Applied {
+            return Ok(ended.status);
+        }
+        rounds.again().await?;
+    }
 }
 
 async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {

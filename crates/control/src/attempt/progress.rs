@@ -1,8 +1,7 @@
 //! The next phase of an attempt begins.
 
-use crate::context::Round;
 use crate::{Context, Error};
-use pullyard_domain::job::{Fence, NotNow, Status, Want};
+use pullyard_domain::job::{Fence, Job, NotNow, Status, Want};
 use pullyard_store::Write;
 use std::time::Duration;
 
@@ -21,31 +20,25 @@ pub struct Progressed {
 /// it never extends it.
 /// Errors: `LeaseLost`, `WrongStatus`, `Unwanted` (only for Syncing).
 pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progressed, Error> {
-    ctx.rounds(fence.job.as_str(), async || {
+    let mut rounds = ctx.rounds(&fence.job);
+    loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
+        let answer = |job: &Job| Progressed {
+            want: job.want,
+            push_for: job.push_until.map(|until| until.since(now)),
+        };
         let next = match job.progressed(fence, to, now) {
             Ok(next) => next,
-            Err(NotNow::Already) => {
-                return Ok(Round::Done(Progressed {
-                    want: job.want,
-                    push_for: job.push_until.map(|until| until.since(now)),
-                }));
-            }
+            Err(NotNow::Already) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
-        Ok(match ctx.store.update_job(&next).await? {
-            Write::Stale => Round::Again,
-            Write::Applied => {
-                tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "an attempt goes on");
-                Round::Done(Progressed {
-                    want: next.want,
-                    push_for: next.push_until.map(|until| until.since(now)),
-                })
-            }
-        })
-    })
-    .await
+        if ctx.store.update_job(&next).await? == Write::Applied {
+            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "an attempt goes on");
+            return Ok(answer(&next));
+        }
+        rounds.again().await?;
+    }
 }

@@ -1,6 +1,5 @@
 //! A task claims its attempt and gets to know what to do.
 
-use crate::context::Round;
 use crate::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId};
@@ -40,25 +39,22 @@ pub async fn start(
         runner: None,
         task,
     };
-    let job = ctx
-        .rounds(bootstrap.job.as_str(), async || {
-            let now = ctx.clock.now();
-            let Some(job) = ctx.store.job(&bootstrap.job).await? else {
-                return Err(Error::NotFound {
-                    what: "job",
-                    name: bootstrap.job.to_string(),
-                });
-            };
-            match job.claimed(&claim, now) {
-                Ok(next) => Ok(match ctx.store.claim(&next).await? {
-                    Write::Applied => Round::Done(next),
-                    Write::Stale => Round::Again,
-                }),
-                Err(NotNow::Already) => Ok(Round::Done(job)),
-                Err(refusal) => Err(Error::refused(refusal, now)),
-            }
-        })
-        .await?;
+    let mut rounds = ctx.rounds(&bootstrap.job);
+    let job = loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(&bootstrap.job).await? else {
+            return Err(Error::NotFound {
+                what: "job",
+                name: bootstrap.job.to_string(),
+            });
+        };
+        match job.claimed(&claim, now) {
+            Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
+            Ok(_) => rounds.again().await?,
+            Err(NotNow::Already) => break job,
+            Err(refusal) => return Err(Error::refused(refusal, now)),
+        }
+    };
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
     let (context, integration) = tokio::try_join!(
         ctx.store.context(&job.id, &job.context),

@@ -65,15 +65,10 @@ impl Html {
     }
 
     pub(super) fn page(self, title: &str) -> Page {
-        let mut page =
-            Self("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">".into());
+        let mut page = Self("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">".into());
         page.open("title").text(title).close("title");
         page.open("style").0.push_str(STYLE);
-        page.close("style")
-            .close("head")
-            .open("body")
-            .0
-            .push_str(&self.0);
+        page.close("style").close("head").open("body").0.push_str(&self.0);
         page.close("body").close("html");
         Page(page.0)
     }

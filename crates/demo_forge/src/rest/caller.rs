@@ -17,10 +17,7 @@ pub(crate) struct Caller(Option<User>);
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refusal;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        shared: &Arc<Shared>,
-    ) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
         match shared.users.by_bearer(&parts.headers) {
             Credentials::Of(user) => Ok(Self(Some(user.clone()))),
             Credentials::Missing => Ok(Self(None)),

@@ -55,8 +55,7 @@ pub(crate) fn check_words(title: Option<&str>, body: Option<&str>) -> Result<(),
             faults.push(Fault::of_field("title", "missing_field"));
         }
         if title.chars().count() > MAX_TITLE_CHARACTERS {
-            let message =
-                format!("title is too long (maximum is {MAX_TITLE_CHARACTERS} characters)");
+            let message = format!("title is too long (maximum is {MAX_TITLE_CHARACTERS} characters)");
             faults.push(Fault::about("title", message));
         }
     }

@@ -51,22 +51,15 @@ pub(crate) async fn list(
         Some("closed") => Some(PullState::Closed),
         Some("all") => None,
         Some(_) => {
-            return Err(Refusal::validation_failed(vec![Fault::of_field(
-                "state", "invalid",
-            )]));
+            return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
         }
     };
     // GitHub ignores a head without its owner and lists everything. So do we: clients must cope.
     let head = wanted.head.as_deref().and_then(|head| head.split_once(':'));
     let fits = |pull: &Pull| {
         state.is_none_or(|state| pull.record.state == state)
-            && wanted
-                .base
-                .as_ref()
-                .is_none_or(|base| pull.record.base == *base)
-            && head.is_none_or(|(owner, branch)| {
-                owner.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch
-            })
+            && wanted.base.as_ref().is_none_or(|base| pull.record.base == *base)
+            && head.is_none_or(|(owner, branch)| owner.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch)
     };
     let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
     let per_page = number(&wanted.per_page)
@@ -154,9 +147,7 @@ pub(crate) async fn update(
         Some("closed") => Some(PullState::Closed),
         // Opening again is not offered: it would need the rules of opening once more.
         Some(_) => {
-            return Err(Refusal::validation_failed(vec![Fault::of_field(
-                "state", "invalid",
-            )]));
+            return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
         }
     };
     let change = Change {
@@ -164,10 +155,7 @@ pub(crate) async fn update(
         body: fields.text("body")?,
         state,
     };
-    fields::check_words(
-        change.title.as_deref(),
-        change.body.as_ref().and_then(Option::as_deref),
-    )?;
+    fields::check_words(change.title.as_deref(), change.body.as_ref().and_then(Option::as_deref))?;
     let pull = pulls::change(&shared.git, &entry, number, change).await?;
     Ok(Json(answers::pull(
         &shared,

@@ -53,15 +53,13 @@ impl From<Objection> for Fault {
         match objection {
             Objection::HeadUnknown => Self::of_field("head", "invalid"),
             Objection::BaseUnknown => Self::of_field("base", "invalid"),
-            Objection::AlreadyOpen { owner, branch } => Self::custom(format!(
-                "A pull request already exists for {owner}:{branch}."
-            )),
-            Objection::NoCommits { base, head } => {
-                Self::custom(format!("No commits between {base} and {head}"))
+            Objection::AlreadyOpen { owner, branch } => {
+                Self::custom(format!("A pull request already exists for {owner}:{branch}."))
             }
-            Objection::NoCommonHistory { base, head } => Self::custom(format!(
-                "The {head} branch has no history in common with {base}"
-            )),
+            Objection::NoCommits { base, head } => Self::custom(format!("No commits between {base} and {head}")),
+            Objection::NoCommonHistory { base, head } => {
+                Self::custom(format!("The {head} branch has no history in common with {base}"))
+            }
         }
     }
 }
@@ -105,10 +103,7 @@ impl Refusal {
 
     /// The body is JSON of the wrong shape.
     pub(crate) fn invalid_request(what: &str) -> Self {
-        Self::plain(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("Invalid request.\n\n{what}"),
-        )
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, format!("Invalid request.\n\n{what}"))
     }
 
     pub(crate) fn validation_failed(faults: Vec<Fault>) -> Self {

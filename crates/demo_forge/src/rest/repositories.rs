@@ -11,10 +11,7 @@ use serde_json::Value;
 use super::{answers, caller::Caller, refusal::Refusal};
 use crate::forge::Shared;
 
-pub(crate) async fn user(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn user(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
     Ok(Json(answers::user(&shared, &caller.user()?)))
 }
 

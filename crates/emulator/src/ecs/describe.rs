@@ -25,9 +25,7 @@ pub(super) async fn describe(tasks: &Tasks, request: DescribeRequest) -> Result<
         return Err(Failure::invalid_parameter("Tasks cannot be empty."));
     }
     if request.tasks.len() > MOST {
-        return Err(Failure::invalid_parameter(
-            "Tasks cannot have more than 100 elements.",
-        ));
+        return Err(Failure::invalid_parameter("Tasks cannot have more than 100 elements."));
     }
     let mut found = Vec::new();
     let mut failures = Vec::new();
@@ -66,9 +64,7 @@ pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, F
     };
     let page = request.max_results.unwrap_or(MOST);
     if !(1..=MOST).contains(&page) {
-        return Err(Failure::invalid_parameter(
-            "maxResults must be between 1 and 100.",
-        ));
+        return Err(Failure::invalid_parameter("maxResults must be between 1 and 100."));
     }
     let mut arns = Vec::new();
     let mut next_token = None;
@@ -78,10 +74,7 @@ pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, F
             .next_token
             .as_deref()
             .is_some_and(|last| task.id.as_str() <= last);
-        let other = request
-            .family
-            .as_deref()
-            .is_some_and(|family| family != task.family);
+        let other = request.family.as_deref().is_some_and(|family| family != task.family);
         if seen || other || task.cluster != cluster {
             continue;
         }

@@ -18,10 +18,7 @@ pub(super) struct Events(Mutex<Vec<UnboundedSender<Value>>>);
 impl Events {
     pub(super) fn subscribe(&self) -> UnboundedReceiver<Value> {
         let (sender, receiver) = unbounded_channel();
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 

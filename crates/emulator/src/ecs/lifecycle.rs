@@ -55,10 +55,8 @@ async fn pause(tasks: &Tasks, task: &Task) -> Pause {
 async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
     let mut record = task.record.lock().await;
     if record.task.desired_status == Status::Stopped {
-        task.change_locked(&mut record, &tasks.events, |record| {
-            ended(task, record, None)
-        })
-        .await;
+        task.change_locked(&mut record, &tasks.events, |record| ended(task, record, None))
+            .await;
         return None;
     }
     let uri = format!("{}/v4/{}", tasks.url, task.id);
@@ -99,13 +97,10 @@ fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
     }
     // Without a StopTask only the end of the whole ECS cancels.
     if task.stop.is_cancelled() {
+        record.task.end(StopCode::UserInitiated, super::stop::SHUTDOWN);
+    } else {
         record
             .task
-            .end(StopCode::UserInitiated, super::stop::SHUTDOWN);
-    } else {
-        record.task.end(
-            StopCode::EssentialContainerExited,
-            "Essential container in task exited",
-        );
+            .end(StopCode::EssentialContainerExited, "Essential container in task exited");
     }
 }

@@ -136,10 +136,7 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tracing::warn!(
-            group = self.group.as_raw(),
-            "processes of an ECS task survive SIGKILL"
-        );
+        tracing::warn!(group = self.group.as_raw(), "processes of an ECS task survive SIGKILL");
     }
 
     /// The living members: the known, the group, those that carry the mark, and their descendants.
@@ -160,9 +157,7 @@ impl Process {
                 let is_member = entry.marked
                     || entry.group == self.group.as_raw()
                     || self.known.contains(&entry.member)
-                    || found
-                        .iter()
-                        .any(|parent| parent.pid.as_raw() == entry.parent);
+                    || found.iter().any(|parent| parent.pid.as_raw() == entry.parent);
                 if is_member {
                     found.push(entry.member.clone());
                 }
@@ -240,9 +235,7 @@ impl Entry {
             },
             parent: stat.parent,
             group: stat.group,
-            marked: environ
-                .split(|byte| *byte == 0)
-                .any(|pair| pair == mark.as_bytes()),
+            marked: environ.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()),
         })
     }
 }
@@ -289,8 +282,7 @@ mod tests {
             let printed = std::fs::read_to_string(folder.path().join("stdout.log")).unwrap();
             let member = |member: &&Member| printed == format!("{}\n", member.pid);
             if let Some(member) = process.known.iter().find(member)
-                && Entry::read(member.pid.as_raw(), &process.mark)
-                    .is_some_and(|entry| !entry.marked)
+                && Entry::read(member.pid.as_raw(), &process.mark).is_some_and(|entry| !entry.marked)
             {
                 break member.clone();
             }

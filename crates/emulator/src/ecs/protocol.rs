@@ -50,11 +50,7 @@ impl Failure {
 }
 
 /// Answers one call.
-pub(super) async fn answer(
-    State(tasks): State<Arc<Tasks>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok())
@@ -102,8 +98,7 @@ async fn call(tasks: &Arc<Tasks>, target: &str, body: &[u8]) -> Result<Value, Fa
 
 /// Reads a request.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|error| Failure::exception("SerializationException", error.to_string()))
+    serde_json::from_slice(body).map_err(|error| Failure::exception("SerializationException", error.to_string()))
 }
 
 fn respond(status: StatusCode, answer: &Value) -> Response {

@@ -88,32 +88,20 @@ pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Fai
 
 /// What a scripted outcome answers instead of starting.
 fn refusal(outcome: Outcome) -> Option<Result<Value, Failure>> {
-    let failure = |reason: &str| {
-        Some(Ok(
-            json!({ "tasks": [], "failures": [{ "reason": reason }] }),
-        ))
-    };
+    let failure = |reason: &str| Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] })));
     match outcome {
         Outcome::Start | Outcome::AnswerLost => None,
         Outcome::ResourceMemory => failure("RESOURCE:MEMORY"),
-        Outcome::CapacityUnavailable => failure(
-            "Capacity is unavailable at this time. Please try again later or in a different availability zone",
-        ),
-        Outcome::Throttled => Some(Err(Failure::exception(
-            "ThrottlingException",
-            "Rate exceeded",
-        ))),
+        Outcome::CapacityUnavailable => {
+            failure("Capacity is unavailable at this time. Please try again later or in a different availability zone")
+        }
+        Outcome::Throttled => Some(Err(Failure::exception("ThrottlingException", "Rate exceeded"))),
         Outcome::RateExceeded => Some(Err(Failure::invalid_parameter("Rate exceeded"))),
     }
 }
 
 /// Starts under a token, or finds what was started under it.
-async fn once(
-    tasks: &Arc<Tasks>,
-    plan: Plan,
-    token: String,
-    mut request: Value,
-) -> Result<Vec<Arc<Task>>, Failure> {
+async fn once(tasks: &Arc<Tasks>, plan: Plan, token: String, mut request: Value) -> Result<Vec<Arc<Task>>, Failure> {
     // A call without a cluster and one that names the default are the same call.
     if let Some(fields) = request.as_object_mut() {
         fields.insert("cluster".to_owned(), Value::String(plan.cluster.clone()));
@@ -162,9 +150,7 @@ impl Plan {
         check_length("clientToken", request.client_token.as_deref(), 64)?;
         let count = request.count.unwrap_or(1);
         if !(1..=10).contains(&count) {
-            return Err(Failure::invalid_parameter(
-                "Count should be between 1 and 10.",
-            ));
+            return Err(Failure::invalid_parameter("Count should be between 1 and 10."));
         }
         let raw = request.overrides.clone().unwrap_or_else(|| json!({}));
         if raw.to_string().chars().count() > 8192 {
@@ -185,12 +171,7 @@ impl Plan {
                 )));
             }
             // Later pairs win when the child's environment is put together.
-            environment.extend(
-                container
-                    .environment
-                    .into_iter()
-                    .map(|pair| (pair.name, pair.value)),
-            );
+            environment.extend(container.environment.into_iter().map(|pair| (pair.name, pair.value)));
             command = container
                 .command
                 .filter(|command| !command.is_empty())
@@ -204,10 +185,7 @@ impl Plan {
                 .group
                 .clone()
                 .unwrap_or_else(|| format!("family:{}", definition.family)),
-            launch_type: request
-                .launch_type
-                .clone()
-                .unwrap_or_else(|| "FARGATE".to_owned()),
+            launch_type: request.launch_type.clone().unwrap_or_else(|| "FARGATE".to_owned()),
             overrides: echoed(raw),
             command,
             environment,
@@ -219,9 +197,7 @@ impl Plan {
 /// Overrides as a task shows them: always with their list, even when none were given.
 fn echoed(mut overrides: Value) -> Value {
     if let Some(fields) = overrides.as_object_mut() {
-        fields
-            .entry("containerOverrides")
-            .or_insert_with(|| json!([]));
+        fields.entry("containerOverrides").or_insert_with(|| json!([]));
         fields
             .entry("inferenceAcceleratorOverrides")
             .or_insert_with(|| json!([]));
@@ -269,11 +245,7 @@ pub(super) fn task_arn(cluster: &str, id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
 }
 
-async fn start(
-    tasks: &Arc<Tasks>,
-    plan: Plan,
-    token: Option<String>,
-) -> Result<Vec<Arc<Task>>, Failure> {
+async fn start(tasks: &Arc<Tasks>, plan: Plan, token: Option<String>) -> Result<Vec<Arc<Task>>, Failure> {
     let mut started = Vec::new();
     for _ in 0..plan.count {
         let task = Arc::new(birth(tasks, &plan, token.as_deref()));
@@ -281,17 +253,12 @@ async fn start(
         let made = tokio::fs::create_dir_all(&task.folder).await.is_ok();
         // On disk before it is answered or lives.
         if !made || !task.save(&record).await {
-            return Err(Failure::exception(
-                "ServerException",
-                "The task could not be recorded.",
-            ));
+            return Err(Failure::exception("ServerException", "The task could not be recorded."));
         }
         tasks.events.publish(&record.task);
         drop(record);
         tasks.insert(Arc::clone(&task));
-        tasks
-            .lives
-            .spawn(lifecycle::live(Arc::clone(tasks), Arc::clone(&task)));
+        tasks.lives.spawn(lifecycle::live(Arc::clone(tasks), Arc::clone(&task)));
         started.push(task);
     }
     Ok(started)

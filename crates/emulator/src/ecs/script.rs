@@ -28,10 +28,7 @@ pub(super) struct Script(Mutex<VecDeque<Outcome>>);
 
 impl Script {
     pub(super) fn extend(&self, outcomes: Vec<Outcome>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(outcomes);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(outcomes);
     }
 
     /// The outcome of the call being answered.

@@ -32,9 +32,7 @@ pub(super) async fn answer(tasks: &Tasks, request: Request) -> Result<Value, Fai
     let task = tasks
         .find(&cluster, &wanted)
         .ok_or_else(|| Failure::invalid_parameter("The referenced task was not found."))?;
-    let reason = request
-        .reason
-        .unwrap_or_else(|| "Task stopped by user".to_owned());
+    let reason = request.reason.unwrap_or_else(|| "Task stopped by user".to_owned());
     let description = ask(tasks, &task, &reason).await;
     Ok(json!({ "task": description.to_json() }))
 }

@@ -75,11 +75,7 @@ impl Tasks {
     }
 
     pub(super) fn by_id(&self, id: &str) -> Option<Arc<Task>> {
-        self.all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     pub(super) fn list(&self) -> Vec<Arc<Task>> {
@@ -102,11 +98,7 @@ impl Task {
     ///
     /// Writes: `task.json`. A disk that refuses is logged and the task lives on in memory,
     /// because a child that runs can't be taken back.
-    pub(super) async fn change(
-        &self,
-        events: &Events,
-        change: impl FnOnce(&mut Record),
-    ) -> Description {
+    pub(super) async fn change(&self, events: &Events, change: impl FnOnce(&mut Record)) -> Description {
         let mut record = self.record.lock().await;
         self.change_locked(&mut record, events, change).await
     }

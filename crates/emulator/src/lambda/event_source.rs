@@ -62,10 +62,7 @@ pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) ->
             })
             .collect()
     });
-    EventSource {
-        invoker,
-        background,
-    }
+    EventSource { invoker, background }
 }
 
 impl EventSource {
@@ -131,19 +128,12 @@ impl Poller {
 
     async fn deliver(&self, messages: Vec<Value>) {
         let source = queue_arn(&self.queue_url);
-        let records: Vec<Value> = messages
-            .iter()
-            .map(|message| record(message, &source))
-            .collect();
+        let records: Vec<Value> = messages.iter().map(|message| record(message, &source)).collect();
         let answered = self.invoker.invoke(json!({ "Records": records })).await;
         let done = match &answered {
             Ok(response) => done(&records, response),
             Err(error) => {
-                tracing::warn!(
-                    error,
-                    queue = self.queue_url,
-                    "an invocation for an SQS batch failed"
-                );
+                tracing::warn!(error, queue = self.queue_url, "an invocation for an SQS batch failed");
                 Vec::new()
             }
         };
@@ -175,10 +165,7 @@ fn record(message: &Value, source: &str) -> Value {
                 "binaryListValues": [],
                 "dataType": attribute.get("DataType"),
             });
-            for (from, to) in [
-                ("StringValue", "stringValue"),
-                ("BinaryValue", "binaryValue"),
-            ] {
+            for (from, to) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
                 if let (Some(given), Some(fields)) = (attribute.get(from), value.as_object_mut()) {
                     fields.insert(to.to_owned(), given.clone());
                 }
@@ -197,10 +184,7 @@ fn record(message: &Value, source: &str) -> Value {
         "eventSourceARN": source,
         "awsRegion": REGION,
     });
-    if let (Some(md5), Some(fields)) = (
-        message.get("MD5OfMessageAttributes"),
-        record.as_object_mut(),
-    ) {
+    if let (Some(md5), Some(fields)) = (message.get("MD5OfMessageAttributes"), record.as_object_mut()) {
         fields.insert("md5OfMessageAttributes".to_owned(), md5.clone());
     }
     record
@@ -224,9 +208,7 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
                 failed.insert(id);
             }
             _ => {
-                tracing::warn!(
-                    "a partial batch response names no record of its batch; the whole batch failed"
-                );
+                tracing::warn!("a partial batch response names no record of its batch; the whole batch failed");
                 return Vec::new();
             }
         }
@@ -240,8 +222,7 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
                 .pointer("/attributes/MessageGroupId")
                 .and_then(Value::as_str)
                 .filter(|_| fifo);
-            let kept = failed.contains(text(record, "messageId"))
-                || group.is_some_and(|group| blocked.contains(group));
+            let kept = failed.contains(text(record, "messageId")) || group.is_some_and(|group| blocked.contains(group));
             if let (true, Some(group)) = (kept, group) {
                 blocked.insert(group);
             }
@@ -299,11 +280,7 @@ mod tests {
             json!({ "batchItemFailures": [{ "itemIdentifier": null }] }),
             &[],
         );
-        check(
-            "http://h/0/q",
-            json!({ "batchItemFailures": [{ "id": "1" }] }),
-            &[],
-        );
+        check("http://h/0/q", json!({ "batchItemFailures": [{ "id": "1" }] }), &[]);
         check(
             "http://h/0/q",
             json!({ "batchItemFailures": [{ "itemIdentifier": "9" }] }),

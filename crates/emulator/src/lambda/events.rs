@@ -48,10 +48,7 @@ pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule
             }
         }]
     });
-    Rule {
-        invoker,
-        background,
-    }
+    Rule { invoker, background }
 }
 
 impl Rule {
@@ -77,11 +74,7 @@ async fn deliver(invoker: &Invoker, event: Value, stop: &CancellationToken) {
                 tracing::error!(error, attempt, "an EventBridge event was given up");
             }
             Err(error) => {
-                tracing::warn!(
-                    error,
-                    attempt,
-                    "an EventBridge event will be delivered again"
-                );
+                tracing::warn!(error, attempt, "an EventBridge event will be delivered again");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => pause *= 2,

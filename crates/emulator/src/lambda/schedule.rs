@@ -48,10 +48,7 @@ pub fn every(period: Duration, function: Function) -> Schedule {
             }
         }]
     });
-    Schedule {
-        invoker,
-        background,
-    }
+    Schedule { invoker, background }
 }
 
 impl Schedule {

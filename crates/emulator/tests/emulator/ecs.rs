@@ -60,17 +60,11 @@ async fn every_status_is_visible_and_versions_rise() {
     })
     .await;
     let mut events = world.aws.ecs().events();
-    let request =
-        json!({ "taskDefinition": "job:1", "startedBy": "me", "group": "g", "cluster": "c" });
+    let request = json!({ "taskDefinition": "job:1", "startedBy": "me", "group": "g", "cluster": "c" });
     let (_, answer) = world.ecs("RunTask", request).await;
     let first = answer["tasks"][0].clone();
     assert_eq!(first["lastStatus"], "PROVISIONING");
-    assert!(
-        first["clusterArn"]
-            .as_str()
-            .unwrap()
-            .ends_with(":cluster/c")
-    );
+    assert!(first["clusterArn"].as_str().unwrap().ends_with(":cluster/c"));
     let mut statuses = Vec::new();
     let mut version = 0;
     while statuses.last().is_none_or(|last| last != "STOPPED") {
@@ -86,9 +80,7 @@ async fn every_status_is_visible_and_versions_rise() {
         version = detail["version"].as_u64().unwrap();
         statuses.push(detail["lastStatus"].as_str().unwrap().to_owned());
         // What an event tells is on disk already, or something newer.
-        let file = world
-            .task_folder(first["taskArn"].as_str().unwrap())
-            .join("task.json");
+        let file = world.task_folder(first["taskArn"].as_str().unwrap()).join("task.json");
         let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         assert!(state["task"]["version"].as_u64().unwrap() >= version);
     }
@@ -183,8 +175,7 @@ async fn calls_beyond_the_limits_are_refused() {
     check_refused(&world, with("count", json!(0)), invalid).await;
     check_refused(&world, with("count", json!(11)), invalid).await;
     check_refused(&world, with("cluster", json!("")), invalid).await;
-    let long =
-        json!([{ "name": "main", "environment": [{ "name": "A", "value": "x".repeat(8192) }] }]);
+    let long = json!([{ "name": "main", "environment": [{ "name": "A", "value": "x".repeat(8192) }] }]);
     check_refused(
         &world,
         with("overrides", json!({ "containerOverrides": long })),
@@ -193,28 +184,11 @@ async fn calls_beyond_the_limits_are_refused() {
     .await;
     let other = json!({ "containerOverrides": [{ "name": "other" }] });
     check_refused(&world, with("overrides", other), invalid).await;
-    check_refused(
-        &world,
-        with("taskDefinition", json!("nothing")),
-        "ClientException",
-    )
-    .await;
-    check_refused(
-        &world,
-        with("taskDefinition", json!("job:2")),
-        "ClientException",
-    )
-    .await;
+    check_refused(&world, with("taskDefinition", json!("nothing")), "ClientException").await;
+    check_refused(&world, with("taskDefinition", json!("job:2")), "ClientException").await;
     check_refused(&world, json!({}), "ClientException").await;
-    check_refused(
-        &world,
-        with("count", json!("two")),
-        "SerializationException",
-    )
-    .await;
-    let (_, listed) = world
-        .ecs("ListTasks", json!({ "desiredStatus": "STOPPED" }))
-        .await;
+    check_refused(&world, with("count", json!("two")), "SerializationException").await;
+    let (_, listed) = world.ecs("ListTasks", json!({ "desiredStatus": "STOPPED" })).await;
     assert_eq!(listed, json!({ "taskArns": [] }));
     world.aws.shutdown().await;
 }
@@ -228,19 +202,13 @@ async fn an_unknown_task_is_missing_for_describe_and_invalid_for_stop() {
     assert_eq!(status, 200);
     assert_eq!(answer["tasks"][0]["taskArn"], arn.as_str());
     let missing = "arn:aws:ecs:us-east-1:000000000000:task/default/0123";
-    assert_eq!(
-        answer["failures"],
-        json!([{ "arn": missing, "reason": "MISSING" }])
-    );
+    assert_eq!(answer["failures"], json!([{ "arn": missing, "reason": "MISSING" }]));
     let (_, elsewhere) = world
         .ecs("DescribeTasks", json!({ "tasks": [arn], "cluster": "c" }))
         .await;
     assert_eq!(elsewhere["failures"][0]["reason"], "MISSING");
     let (status, refused) = world.ecs("StopTask", json!({ "task": "0123" })).await;
-    assert_eq!(
-        (status, &refused["__type"]),
-        (400, &json!("InvalidParameterException"))
-    );
+    assert_eq!((status, &refused["__type"]), (400, &json!("InvalidParameterException")));
     world.aws.shutdown().await;
 }
 
@@ -289,10 +257,7 @@ async fn scripted_outcomes_come_in_order_and_start_nothing() {
     assert_eq!(answers[2].1["__type"], "ThrottlingException");
     assert_eq!(answers[3].1["__type"], "InvalidParameterException");
     assert_eq!(answers[3].1["message"], "Rate exceeded");
-    assert_eq!(
-        world.ecs("ListTasks", json!({})).await.1,
-        json!({ "taskArns": [] })
-    );
+    assert_eq!(world.ecs("ListTasks", json!({})).await.1, json!({ "taskArns": [] }));
     let (_, started) = world.ecs("RunTask", request).await;
     assert_eq!(started["failures"], json!([]));
     assert_eq!(started["tasks"].as_array().unwrap().len(), 1);

@@ -39,9 +39,7 @@ async fn a_stop_kills_what_ignores_it_and_its_children() {
     assert_eq!(task["containers"][0]["exitCode"], 137);
     // Dead when it says so, not some time later.
     assert!(pids.iter().all(|pid| dead(pid)), "{pids:?}");
-    let (status, again) = world
-        .ecs("StopTask", json!({ "task": arn, "reason": "more" }))
-        .await;
+    let (status, again) = world.ecs("StopTask", json!({ "task": arn, "reason": "more" })).await;
     assert_eq!((status, &again["task"]), (200, &task));
     world.aws.shutdown().await;
 }

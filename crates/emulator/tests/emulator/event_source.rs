@@ -51,9 +51,7 @@ fn failure(record: &Value) -> Value {
 #[tokio::test]
 async fn only_the_records_that_failed_come_again() {
     let world = world("true").await;
-    let queue = world
-        .queue("q", json!({ "VisibilityTimeout": "600" }))
-        .await;
+    let queue = world.queue("q", json!({ "VisibilityTimeout": "600" })).await;
     let request = json!({ "QueueUrl": queue, "MessageBody": "good", "MessageAttributes": {
         "Colour": { "DataType": "String", "StringValue": "red" },
     } });
@@ -78,24 +76,13 @@ async fn only_the_records_that_failed_come_again() {
     release(&world, &queue, &failed).await;
     world.drained(&queue).await;
     let handled = bodies(&log);
-    assert_eq!(
-        handled.iter().filter(|body| *body == "good").count(),
-        1,
-        "{handled:?}"
-    );
-    assert_eq!(
-        handled.iter().filter(|body| *body == "bad").count(),
-        2,
-        "{handled:?}"
-    );
+    assert_eq!(handled.iter().filter(|body| *body == "good").count(), 1, "{handled:?}");
+    assert_eq!(handled.iter().filter(|body| *body == "bad").count(), 2, "{handled:?}");
     assert!(source.invocations() >= 2);
     let log = log.lock().unwrap().clone();
     let good = log.iter().find(|record| record["body"] == "good").unwrap();
     assert_eq!(good["eventSource"], "aws:sqs");
-    assert_eq!(
-        good["eventSourceARN"],
-        "arn:aws:sqs:us-east-1:000000000000:q"
-    );
+    assert_eq!(good["eventSourceARN"], "arn:aws:sqs:us-east-1:000000000000:q");
     assert_eq!(good["awsRegion"], "us-east-1");
     assert_eq!(good["md5OfBody"], "755f85c2723bb39381c7379a604160d8");
     assert_eq!(good["messageAttributes"]["Colour"]["stringValue"], "red");
@@ -134,12 +121,7 @@ async fn what_always_fails_ends_in_the_dead_letter_queue() {
     let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), failing);
     let found = until("the dead-letter queue has it", || async {
         let request = json!({ "QueueUrl": dead, "WaitTimeSeconds": 1 });
-        let answer = world
-            .aws
-            .sqs()
-            .call("ReceiveMessage", &request)
-            .await
-            .unwrap();
+        let answer = world.aws.sqs().call("ReceiveMessage", &request).await.unwrap();
         answer["Messages"].get(0).cloned()
     })
     .await;
@@ -220,26 +202,15 @@ async fn invocations_run_beside_each_other_and_a_shutdown_finishes_them() {
     for body in ["1", "2", "3"] {
         send(&world, &queue, body, None).await;
     }
-    until("two run", || async {
-        (source.invocations() == 2).then_some(())
-    })
-    .await;
+    until("two run", || async { (source.invocations() == 2).then_some(()) }).await;
     let stopping = tokio::spawn(source.shutdown());
     // The stop comes first, so that the third message is not begun.
     tokio::task::yield_now().await;
     let_go.send_replace(true);
     stopping.await.unwrap();
     let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
-    let answer = world
-        .aws
-        .sqs()
-        .call("GetQueueAttributes", &request)
-        .await
-        .unwrap();
+    let answer = world.aws.sqs().call("GetQueueAttributes", &request).await.unwrap();
     assert_eq!(answer["Attributes"]["ApproximateNumberOfMessages"], "1");
-    assert_eq!(
-        answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"],
-        "0"
-    );
+    assert_eq!(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"], "0");
     world.aws.shutdown().await;
 }

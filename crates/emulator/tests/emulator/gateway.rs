@@ -63,10 +63,7 @@ async fn a_text_request_is_a_whole_event() {
     assert_eq!(event["routeKey"], "$default");
     assert_eq!(event["rawPath"], "/a/b%20c");
     assert_eq!(event["rawQueryString"], "x=1&x=2&y=%C3%A9");
-    assert_eq!(
-        event["queryStringParameters"],
-        json!({ "x": "1,2", "y": "é" })
-    );
+    assert_eq!(event["queryStringParameters"], json!({ "x": "1,2", "y": "é" }));
     assert_eq!(event["headers"]["x-twice"], "one,two");
     assert_eq!(event["headers"]["x-forwarded-for"], "127.0.0.1");
     assert_eq!(event["headers"]["content-length"], "6");
@@ -109,10 +106,7 @@ async fn binary_passes_unchanged_in_both_directions() {
     assert_eq!(response.headers()["content-type"], "application/x-any");
     let several = |name: &str| -> Vec<_> {
         let values = response.headers().get_all(name);
-        values
-            .iter()
-            .map(|value| value.to_str().unwrap().to_owned())
-            .collect()
+        values.iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     };
     assert_eq!(several("x-both"), ["1", "2"]);
     assert_eq!(several("set-cookie"), ["a=1", "b=2"]);
@@ -135,11 +129,7 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
     ];
     let (gateway, url) = serve(routes).await;
     let ask = async |method: Method, path: &str| {
-        let response = client()
-            .request(method, format!("{url}{path}"))
-            .send()
-            .await
-            .unwrap();
+        let response = client().request(method, format!("{url}{path}")).send().await.unwrap();
         response.text().await.unwrap()
     };
     assert_eq!(ask(Method::GET, "/api").await, "api");
@@ -151,10 +141,7 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
     assert_eq!(gateway.invocations(), 5);
     let counts: Vec<_> = gateway.invocations_by_route().into_iter().collect();
     let expected = [("ANY /", 2), ("ANY /api", 2), ("POST /api", 1)];
-    assert_eq!(
-        counts,
-        expected.map(|(name, count)| (name.to_owned(), count))
-    );
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)));
     gateway.shutdown().await;
 }
 
@@ -174,19 +161,9 @@ async fn ten_mebibytes_pass_and_one_byte_more_does_not() {
     let (function, events) = named("ok");
     let (gateway, url) = serve(vec![any("/", function)]).await;
     let limit = 10 * 1024 * 1024;
-    let response = client()
-        .post(&url)
-        .body(vec![b'a'; limit])
-        .send()
-        .await
-        .unwrap();
+    let response = client().post(&url).body(vec![b'a'; limit]).send().await.unwrap();
     assert_eq!(response.status(), 200);
-    let response = client()
-        .post(&url)
-        .body(vec![b'a'; limit + 1])
-        .send()
-        .await
-        .unwrap();
+    let response = client().post(&url).body(vec![b'a'; limit + 1]).send().await.unwrap();
     check_message(response, 413, "Request Entity Too Large").await;
     assert_eq!(events.lock().unwrap().len(), 1);
     gateway.shutdown().await;
@@ -197,10 +174,7 @@ async fn an_error_a_panic_and_nonsense_are_internal_errors() {
     let routes = vec![
         any("/error", function(|_| async { Err("no".to_owned()) })),
         any("/panic", function(|_| async { panic!("on purpose") })),
-        any(
-            "/status",
-            function(|_| async { Ok(json!({ "statusCode": "x" })) }),
-        ),
+        any("/status", function(|_| async { Ok(json!({ "statusCode": "x" })) })),
         any("/bare", function(|_| async { Ok(json!({ "a": 1 })) })),
     ];
     let (gateway, url) = serve(routes).await;

@@ -22,26 +22,13 @@ async fn every_service_answers_over_http() {
     )
     .await;
     assert_eq!(got["SecretString"], "s");
-    let (status, queue) = call(
-        &at.sqs,
-        "AmazonSQS.CreateQueue",
-        &json!({ "QueueName": "q" }),
-    )
-    .await;
+    let (status, queue) = call(&at.sqs, "AmazonSQS.CreateQueue", &json!({ "QueueName": "q" })).await;
     assert_eq!(status, 200, "{queue}");
     assert_eq!(queue["QueueUrl"], format!("{}/000000000000/q", at.sqs));
-    let (status, missing) = call(
-        &at.sqs,
-        "AmazonSQS.GetQueueUrl",
-        &json!({ "QueueName": "x" }),
-    )
-    .await;
+    let (status, missing) = call(&at.sqs, "AmazonSQS.GetQueueUrl", &json!({ "QueueName": "x" })).await;
     assert_eq!(status, 400, "{missing}");
     let (status, unknown) = call(&at.ecs, "AmazonSQS.CreateQueue", &json!({})).await;
-    assert_eq!(
-        (status, &unknown["__type"]),
-        (400, &json!("UnknownOperationException"))
-    );
+    assert_eq!((status, &unknown["__type"]), (400, &json!("UnknownOperationException")));
     world.aws.shutdown().await;
     for url in [at.dynamodb, at.sqs, at.secretsmanager, at.ecs] {
         let address = url.strip_prefix("http://").unwrap();
@@ -58,8 +45,7 @@ async fn a_long_poll_does_not_hold_the_shutdown() {
     let queue = world.queue("q", json!({})).await;
     let url = world.aws.endpoints().sqs.clone();
     let request = json!({ "QueueUrl": queue, "WaitTimeSeconds": 20 });
-    let polling =
-        tokio::spawn(async move { call(&url, "AmazonSQS.ReceiveMessage", &request).await });
+    let polling = tokio::spawn(async move { call(&url, "AmazonSQS.ReceiveMessage", &request).await });
     let began = std::time::Instant::now();
     world.aws.shutdown().await;
     polling.abort();

@@ -54,11 +54,7 @@ pub(crate) async fn call(url: &str, target: &str, body: &Value) -> (u16, Value) 
     }
 }
 
-pub(crate) async fn post(
-    url: &str,
-    target: &str,
-    body: &Value,
-) -> reqwest::Result<reqwest::Response> {
+pub(crate) async fn post(url: &str, target: &str, body: &Value) -> reqwest::Result<reqwest::Response> {
     client()
         .post(url)
         .header("x-amz-target", target)
@@ -83,9 +79,7 @@ impl World {
 
     /// Starts one task and gives its ARN.
     pub(crate) async fn run(&self) -> String {
-        let (status, answer) = self
-            .ecs("RunTask", json!({ "taskDefinition": "job" }))
-            .await;
+        let (status, answer) = self.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
         assert_eq!(status, 200, "{answer}");
         answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned()
     }
@@ -140,12 +134,7 @@ impl World {
     pub(crate) async fn drained(&self, queue: &str) {
         let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         until("the queue is empty", || async {
-            let answer = self
-                .aws
-                .sqs()
-                .call("GetQueueAttributes", &request)
-                .await
-                .unwrap();
+            let answer = self.aws.sqs().call("GetQueueAttributes", &request).await.unwrap();
             let visible = &answer["Attributes"]["ApproximateNumberOfMessages"];
             let hidden = &answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"];
             (visible == "0" && hidden == "0").then_some(())

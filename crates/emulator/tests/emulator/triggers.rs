@@ -55,10 +55,7 @@ async fn an_event_is_delivered_again_until_the_function_takes_it() {
     })
     .await;
     rule.shutdown().await;
-    assert_eq!(
-        *seen.lock().unwrap(),
-        [json!(1), json!(1), json!(1), json!(2)]
-    );
+    assert_eq!(*seen.lock().unwrap(), [json!(1), json!(1), json!(1), json!(2)]);
 }
 
 #[tokio::test]

@@ -60,10 +60,7 @@ struct CommitAnswer {
 
 impl From<BranchAnswer> for Branch {
     fn from(BranchAnswer { name, commit }: BranchAnswer) -> Self {
-        Self {
-            name,
-            sha: commit.sha,
-        }
+        Self { name, sha: commit.sha }
     }
 }
 

@@ -65,9 +65,7 @@ impl Client {
             .parse()
             .map_err(|_| refuse("the API's address is not a URL"))?;
         if !matches!(api_url.scheme(), "https" | "http") {
-            return Err(refuse(
-                "the API's address begins with neither https: nor http:",
-            ));
+            return Err(refuse("the API's address begins with neither https: nor http:"));
         }
         if !api_url.username().is_empty() || api_url.password().is_some() {
             return Err(refuse("the API's address contains a password"));
@@ -81,10 +79,7 @@ impl Client {
             .bearer()
             .ok_or_else(|| refuse("the token has impossible characters"))?;
         let headers = HeaderMap::from_iter([
-            (
-                ACCEPT,
-                HeaderValue::from_static("application/vnd.github+json"),
-            ),
+            (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
             (USER_AGENT, HeaderValue::from_static("pullyard")),
             (AUTHORIZATION, bearer),
             (API_VERSION, HeaderValue::from_static("2022-11-28")),
@@ -118,12 +113,7 @@ impl Client {
     }
 
     /// Asks, again after a transient fault if so told.
-    pub(super) async fn get<T: DeserializeOwned>(
-        &self,
-        address: Url,
-        what: &str,
-        tries: Tries,
-    ) -> Result<T, Error> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, address: Url, what: &str, tries: Tries) -> Result<T, Error> {
         let mut tried = 0;
         loop {
             let error = match self.once(Method::GET, &address, None, what).await {
@@ -155,51 +145,30 @@ impl Client {
         self.read(&self.once(Method::POST, &address, Some(body), what).await?)
     }
 
-    async fn once(
-        &self,
-        method: Method,
-        address: &Url,
-        body: Option<Vec<u8>>,
-        what: &str,
-    ) -> Result<Answer, Error> {
+    async fn once(&self, method: Method, address: &Url, body: Option<Vec<u8>>, what: &str) -> Result<Answer, Error> {
         let exchange = self.exchange(method, address.clone(), body);
-        let answer = timeout(TRY_LIMIT, exchange)
-            .await
-            .map_err(|_| Error::Unreachable {
-                host: self.host.clone(),
-                reason: format!("no complete answer within {} s", TRY_LIMIT.as_secs()),
-            })??;
+        let answer = timeout(TRY_LIMIT, exchange).await.map_err(|_| Error::Unreachable {
+            host: self.host.clone(),
+            reason: format!("no complete answer within {} s", TRY_LIMIT.as_secs()),
+        })??;
         self.judge(answer, what)
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        mut address: Url,
-        body: Option<Vec<u8>>,
-    ) -> Result<Answer, Error> {
+    async fn exchange(&self, method: Method, mut address: Url, body: Option<Vec<u8>>) -> Result<Answer, Error> {
         let mut redirects = 0;
         loop {
             let mut request = self.http.request(method.clone(), address.clone());
             if let Some(body) = &body {
-                request = request
-                    .header("content-type", "application/json")
-                    .body(body.clone());
+                request = request.header("content-type", "application/json").body(body.clone());
             }
-            let response = request
-                .send()
-                .await
-                .map_err(|error| self.unreachable(&error))?;
+            let response = request.send().await.map_err(|error| self.unreachable(&error))?;
             let target = match response.headers().get(LOCATION) {
                 Some(target) if response.status().is_redirection() => target,
                 _ => return self.collect(response).await,
             };
             let status = response.status();
             // A renamed repository answers 301 to reads and 307 to writes.
-            let target = target
-                .to_str()
-                .ok()
-                .and_then(|target| address.join(target).ok());
+            let target = target.to_str().ok().and_then(|target| address.join(target).ok());
             address = match target {
                 _ if method != Method::GET => Err("it redirects; was the repository renamed?"),
                 _ if redirects == MAX_REDIRECTS => Err("it redirects in circles"),
@@ -215,21 +184,13 @@ impl Client {
     async fn collect(&self, mut response: Response) -> Result<Answer, Error> {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unreachable(&error))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(unexpected(status, "the answer is too large"));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        Ok(Answer { status, headers, body })
     }
 
     /// The answer if it is one, else the error its status means.
@@ -244,12 +205,10 @@ impl Client {
                 host: host(),
                 message: message(),
             },
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit(&answer) => {
-                Error::RateLimited {
-                    host: host(),
-                    retry_after: rest(&answer.headers),
-                }
-            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit(&answer) => Error::RateLimited {
+                host: host(),
+                retry_after: rest(&answer.headers),
+            },
             StatusCode::FORBIDDEN => Error::Forbidden {
                 what: what(),
                 message: message(),
@@ -283,8 +242,7 @@ impl Client {
     }
 }
 
-const API_VERSION: reqwest::header::HeaderName =
-    reqwest::header::HeaderName::from_static("x-github-api-version");
+const API_VERSION: reqwest::header::HeaderName = reqwest::header::HeaderName::from_static("x-github-api-version");
 
 fn unexpected(status: StatusCode, message: &str) -> Error {
     Error::Unexpected {
@@ -296,10 +254,7 @@ fn unexpected(status: StatusCode, message: &str) -> Error {
 fn is_loopback(address: &Url) -> bool {
     let host = address.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || literal
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    host == "localhost" || literal.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 /// The last cause in the chain: reqwest's own words only say that something failed.
@@ -321,9 +276,7 @@ fn is_rate_limit(answer: &Answer) -> bool {
     answer.status == StatusCode::TOO_MANY_REQUESTS
         || answer.headers.contains_key(RETRY_AFTER)
         || number(&answer.headers, "x-ratelimit-remaining") == Some(0)
-        || refusal::message(&answer.body)
-            .to_lowercase()
-            .contains("rate limit")
+        || refusal::message(&answer.body).to_lowercase().contains("rate limit")
 }
 
 /// How long GitHub wants to be left alone.
@@ -331,12 +284,7 @@ fn rest(headers: &HeaderMap) -> Duration {
     if let Some(secs) = number(headers, RETRY_AFTER) {
         return Duration::from_secs(secs);
     }
-    let reset = number(headers, "x-ratelimit-reset")
-        .filter(|_| number(headers, "x-ratelimit-remaining") == Some(0));
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    reset.map_or(DEFAULT_REST, |reset| {
-        Duration::from_secs(reset).saturating_sub(now)
-    })
+    let reset = number(headers, "x-ratelimit-reset").filter(|_| number(headers, "x-ratelimit-remaining") == Some(0));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    reset.map_or(DEFAULT_REST, |reset| Duration::from_secs(reset).saturating_sub(now))
 }

@@ -114,10 +114,7 @@ mod tests {
             r#"{"message":"Validation Failed","errors":"Not allowed."}"#,
             "not allowed",
         );
-        check(
-            r#"{"message":"Validation Failed","errors":[{}]}"#,
-            "validation Failed",
-        );
+        check(r#"{"message":"Validation Failed","errors":[{}]}"#, "validation Failed");
         check("<html>", "no reason given");
         check("[]", "no reason given");
     }

@@ -18,11 +18,7 @@ use crate::{
 };
 
 fn user() -> Line {
-    (
-        200,
-        &[],
-        json!({"id": u64::MAX, "login": "bot"}).to_string(),
-    )
+    (200, &[], json!({"id": u64::MAX, "login": "bot"}).to_string())
 }
 
 fn fault(status: u16) -> Line {
@@ -50,11 +46,7 @@ async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
 #[tokio::test]
 async fn reading_is_tried_again_after_a_transient_fault() {
     for status in [202, 502, 503, 504] {
-        assert_eq!(
-            ask([fault(status), user()]).await,
-            (Ok(u64::MAX), 2),
-            "{status}"
-        );
+        assert_eq!(ask([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
     }
     let (outcome, requests) = ask([fault(502), fault(503), fault(504), user()]).await;
     let error = Error::Unexpected {
@@ -95,10 +87,7 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
     let (outcome, _) = ask([(403, &[], secondary)]).await;
     assert!(matches!(outcome, Err(Error::RateLimited { .. })));
     // The year 2100: the time of the reset is given, not the length of the rest.
-    let reset: &[_] = &[
-        ("x-ratelimit-remaining", "0"),
-        ("x-ratelimit-reset", "4102444800"),
-    ];
+    let reset: &[_] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")];
     let (outcome, _) = ask([(403, reset, "{}".to_owned())]).await;
     let Err(Error::RateLimited { retry_after, .. }) = outcome else {
         panic!("{outcome:?}")
@@ -110,10 +99,7 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
 async fn missing_permission_is_told_in_the_forges_words() {
     let body = json!({"message": "Resource not accessible by integration"}).to_string();
     let scripted = Scripted::start([(403, &[] as &[_], body)]).await;
-    let error = forge_at(&scripted.url, TOKEN)
-        .repository(REPOSITORY)
-        .await
-        .unwrap_err();
+    let error = forge_at(&scripted.url, TOKEN).repository(REPOSITORY).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "get permission for acme/app: Resource not accessible by integration"
@@ -128,34 +114,21 @@ async fn a_renamed_repository_is_followed_when_reading() {
     });
     let moved: Line = (301, &[("location", "/repositories/1")], "{}".to_owned());
     let scripted = Scripted::start([moved, (200, &[], body.to_string())]).await;
-    let repository = forge_at(&scripted.url, TOKEN)
-        .repository("acme/old")
-        .await
-        .unwrap();
+    let repository = forge_at(&scripted.url, TOKEN).repository("acme/old").await.unwrap();
     assert_eq!(repository.full_name, "acme/new");
-    assert_eq!(
-        scripted.requests(),
-        ["GET /repos/acme/old", "GET /repositories/1"]
-    );
+    assert_eq!(scripted.requests(), ["GET /repos/acme/old", "GET /repositories/1"]);
 }
 
 #[tokio::test]
 async fn a_renamed_repository_is_not_written_to() {
-    let moved: Line = (
-        307,
-        &[("location", "/repositories/1/pulls")],
-        "{}".to_owned(),
-    );
+    let moved: Line = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
     let scripted = Scripted::start([moved]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let error = forge
         .create_pull_request(REPOSITORY, &proposal("job"))
         .await
         .unwrap_err();
-    assert!(
-        error.to_string().contains("was the repository renamed?"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("was the repository renamed?"), "{error}");
     assert_eq!(scripted.requests().len(), 1);
 }
 
@@ -180,14 +153,7 @@ async fn circles_and_other_hosts_are_not_followed() {
         let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
         let (outcome, requests) = ask([(302, headers, String::new())]).await;
         let message = "it redirects to another host".to_owned();
-        assert_eq!(
-            outcome,
-            Err(Error::Unexpected {
-                status: 302,
-                message
-            }),
-            "{target}"
-        );
+        assert_eq!(outcome, Err(Error::Unexpected { status: 302, message }), "{target}");
         assert_eq!(requests, 1);
     }
 }
@@ -216,10 +182,7 @@ async fn a_lost_answer_to_creating_is_found_again() {
         .unwrap();
     assert_eq!(found.number, 7);
     let look = "GET /repos/acme/app/pulls?state=open&head=acme%3Ajob&per_page=100";
-    assert_eq!(
-        scripted.requests(),
-        [look, "POST /repos/acme/app/pulls", look]
-    );
+    assert_eq!(scripted.requests(), [look, "POST /repos/acme/app/pulls", look]);
 }
 
 #[tokio::test]
@@ -261,11 +224,7 @@ async fn an_unfiltered_list_gives_no_foreign_pull_request() {
     other["head"]["ref"] = json!("someone-elses");
     let mut retargeted = pull();
     retargeted["base"]["ref"] = json!("release");
-    let scripted = Scripted::start([
-        pulls(&[other, retargeted.clone(), pull()]),
-        pulls(&[retargeted]),
-    ])
-    .await;
+    let scripted = Scripted::start([pulls(&[other, retargeted.clone(), pull()]), pulls(&[retargeted])]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let find = async || {
         let new = proposal("job");
@@ -284,10 +243,7 @@ async fn an_unfiltered_list_gives_no_foreign_pull_request() {
 async fn merged_is_told_from_closed() {
     use pullyard_forge::PullRequestState::{Closed, Merged};
 
-    for (merged_at, expected) in [
-        (json!(null), Closed),
-        (json!("2026-01-01T00:00:00Z"), Merged),
-    ] {
+    for (merged_at, expected) in [(json!(null), Closed), (json!("2026-01-01T00:00:00Z"), Merged)] {
         let mut answer = pull();
         answer["state"] = json!("closed");
         answer["merged_at"] = merged_at;
@@ -309,10 +265,7 @@ async fn odd_answers_are_told_as_such() {
     ] {
         let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;
         let error = outcome.unwrap_err();
-        assert!(
-            error.to_string().contains("it is not the JSON we know"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("it is not the JSON we know"), "{error}");
         assert_eq!(requests, 1);
     }
     let (outcome, _) = ask([(200, &[] as &[_], " ".repeat(9 * 1024 * 1024))]).await;

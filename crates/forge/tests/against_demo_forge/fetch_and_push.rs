@@ -49,21 +49,10 @@ async fn shallow_and_partial_clones_work() {
     let world = World::new().await;
     for option in ["--depth=1", "--filter=blob:none"] {
         let target = format!("clone{option}");
-        let args = [
-            "clone",
-            "-q",
-            option,
-            "--",
-            &world.repository.clone_url,
-            &target,
-        ];
+        let args = ["clone", "-q", option, "--", &world.repository.clone_url, &target];
         let output = git(world.dir.path(), &args).await;
         assert_success(&output);
-        assert!(
-            !said(&output).contains("filtering not recognized"),
-            "{}",
-            said(&output)
-        );
+        assert!(!said(&output).contains("filtering not recognized"), "{}", said(&output));
     }
 }
 
@@ -74,9 +63,7 @@ async fn a_big_push_in_chunks_arrives_whole() {
     // Noise, so that it stays big when compressed: a few times git's buffer and ours.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 56) as u8
     })
     .take(6 * 1024 * 1024)
@@ -90,12 +77,7 @@ async fn a_big_push_in_chunks_arrives_whole() {
         "the push was not big enough"
     );
 
-    let branch = world
-        .forge()
-        .branch(REPOSITORY, "big")
-        .await
-        .unwrap()
-        .unwrap();
+    let branch = world.forge().branch(REPOSITORY, "big").await.unwrap().unwrap();
     assert_eq!(branch.sha, worktree.head().await);
     let back = world.clone("back").await;
     assert_success(&back.git(&["checkout", "-q", "big"]).await);
@@ -161,19 +143,8 @@ async fn a_gzipped_push_is_understood() {
         .await
         .unwrap();
     assert_eq!(answer.status().as_u16(), 200);
-    assert!(
-        answer
-            .text()
-            .await
-            .unwrap()
-            .contains("ok refs/heads/zipped")
-    );
-    let branch = world
-        .forge()
-        .branch(REPOSITORY, "zipped")
-        .await
-        .unwrap()
-        .unwrap();
+    assert!(answer.text().await.unwrap().contains("ok refs/heads/zipped"));
+    let branch = world.forge().branch(REPOSITORY, "zipped").await.unwrap().unwrap();
     assert_eq!(branch.sha, new);
 }
 
@@ -185,34 +156,16 @@ async fn of_racing_pushes_with_the_same_expected_head_one_is_admitted() {
     for n in 0..4 {
         let worktree = world.clone(&format!("racer-{n}")).await;
         assert_success(&worktree.git(&["checkout", "-q", "job"]).await);
-        worktree
-            .commit("job", "racer.txt", n.to_string().as_bytes())
-            .await;
+        worktree.commit("job", "racer.txt", n.to_string().as_bytes()).await;
         worktrees.push(worktree);
     }
     let lease = format!("--force-with-lease=refs/heads/job:{old}");
-    let args = [
-        "push",
-        "--porcelain",
-        &lease,
-        "origin",
-        "HEAD:refs/heads/job",
-    ];
+    let args = ["push", "--porcelain", &lease, "origin", "HEAD:refs/heads/job"];
     let pushes = worktrees.iter().map(|worktree| worktree.git(&args));
     let outputs = futures::future::join_all(pushes).await;
     let admitted: Vec<usize> = (0..4).filter(|&n| outputs[n].status.success()).collect();
-    assert_eq!(
-        admitted.len(),
-        1,
-        "{}",
-        outputs.iter().map(said).collect::<String>()
-    );
-    let branch = world
-        .forge()
-        .branch(REPOSITORY, "job")
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!(admitted.len(), 1, "{}", outputs.iter().map(said).collect::<String>());
+    let branch = world.forge().branch(REPOSITORY, "job").await.unwrap().unwrap();
     assert_eq!(branch.sha, worktrees[admitted[0]].head().await);
 }
 
@@ -225,14 +178,7 @@ async fn refs_that_belong_to_the_forge_are_not_pushed_to() {
         assert!(!output.status.success(), "{target}");
         assert!(said(&output).contains("rejected"), "{}", said(&output));
     }
-    assert!(
-        world
-            .forge()
-            .branch(REPOSITORY, "main")
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(world.forge().branch(REPOSITORY, "main").await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -306,19 +252,10 @@ async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
 #[tokio::test]
 async fn a_push_that_breaks_off_changes_nothing() {
     let world = World::new().await;
-    let main = world
-        .forge()
-        .branch(REPOSITORY, "main")
-        .await
-        .unwrap()
-        .unwrap();
+    let main = world.forge().branch(REPOSITORY, "main").await.unwrap().unwrap();
     let authority = world.demo.url().replace("http://", "");
     let basic = BASE64_STANDARD.encode(format!("x:{TOKEN}"));
-    let command = format!(
-        "{} {} refs/heads/main\0 report-status",
-        main.sha,
-        "1".repeat(40)
-    );
+    let command = format!("{} {} refs/heads/main\0 report-status", main.sha, "1".repeat(40));
     let command = format!("{:04x}{command}", command.len() + 4);
     let request = format!(
         "POST /acme/app.git/git-receive-pack HTTP/1.1\r\nHost: {authority}\r\n\
@@ -330,23 +267,12 @@ async fn a_push_that_breaks_off_changes_nothing() {
         stream.write_all(request.as_bytes()).await.unwrap();
         drop(stream);
     }
-    assert_eq!(
-        world
-            .forge()
-            .branch(REPOSITORY, "main")
-            .await
-            .unwrap()
-            .unwrap(),
-        main
-    );
+    assert_eq!(world.forge().branch(REPOSITORY, "main").await.unwrap().unwrap(), main);
     world.push_branch("next").await;
     world.demo.shutdown().await;
     let again = crate::world::start(&world.dir.path().join("forge")).await;
     let forge = crate::world::forge_at(&again.api_url(), TOKEN);
-    assert_eq!(
-        forge.branch(REPOSITORY, "main").await.unwrap().unwrap(),
-        main
-    );
+    assert_eq!(forge.branch(REPOSITORY, "main").await.unwrap().unwrap(), main);
 }
 
 /// HTTP by hand: clients tidy paths up before they send them.

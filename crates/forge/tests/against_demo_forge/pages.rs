@@ -8,11 +8,7 @@ const HOSTILE: &str = "<script>alert('x')</script> \"&amp;";
 const ESCAPED: &str = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;&amp;amp;";
 
 async fn get(world: &World, path: &str) -> reqwest::Response {
-    http()
-        .get(format!("{}{path}", world.demo.url()))
-        .send()
-        .await
-        .unwrap()
+    http().get(format!("{}{path}", world.demo.url())).send().await.unwrap()
 }
 
 async fn with_hostile_pull_request() -> World {
@@ -30,11 +26,7 @@ async fn with_hostile_pull_request() -> World {
         head: "job".to_owned(),
         base: "main".to_owned(),
     };
-    world
-        .forge()
-        .create_pull_request(REPOSITORY, &new)
-        .await
-        .unwrap();
+    world.forge().create_pull_request(REPOSITORY, &new).await.unwrap();
     world
 }
 
@@ -45,9 +37,7 @@ async fn hostile_words_stay_words() {
         let answer = get(&world, path).await;
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
-        let policy = answer.headers()["content-security-policy"]
-            .to_str()
-            .unwrap();
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'"));
         let page = answer.text().await.unwrap();
         assert!(!page.contains("<script"), "{page}");
@@ -75,10 +65,7 @@ async fn the_page_shows_branches_commits_and_the_change() {
 async fn the_plain_change_is_what_git_apply_takes() {
     let world = with_hostile_pull_request().await;
     let answer = get(&world, "/acme/app/pull/1.diff").await;
-    assert_eq!(
-        answer.headers()["content-type"],
-        "text/plain; charset=utf-8"
-    );
+    assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let diff = answer.text().await.unwrap();
     assert!(diff.contains(&format!("+{HOSTILE}")), "{diff}");
@@ -93,11 +80,7 @@ async fn the_change_is_measured_from_where_the_branches_parted() {
     let worktree = world.clone("main").await;
     worktree.commit("main", "later.txt", b"later\n").await;
     assert_success(&worktree.git(&["push", "-q", "origin", "main"]).await);
-    let diff = get(&world, "/acme/app/pull/1.diff")
-        .await
-        .text()
-        .await
-        .unwrap();
+    let diff = get(&world, "/acme/app/pull/1.diff").await.text().await.unwrap();
     assert!(!diff.contains("later.txt"), "{diff}");
 }
 

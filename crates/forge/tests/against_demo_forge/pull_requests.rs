@@ -19,10 +19,7 @@ async fn call(world: &World, method: reqwest::Method, path: &str, body: Value) -
 async fn check_refused(world: &World, new: NewPullRequest, expected: &str) {
     for outcome in [
         world.forge().create_pull_request(REPOSITORY, &new).await,
-        world
-            .forge()
-            .find_or_create_pull_request(REPOSITORY, &new)
-            .await,
+        world.forge().find_or_create_pull_request(REPOSITORY, &new).await,
     ] {
         assert_eq!(
             outcome.unwrap_err(),
@@ -37,37 +34,22 @@ async fn check_refused(world: &World, new: NewPullRequest, expected: &str) {
 async fn a_pushed_branch_becomes_a_pull_request_that_follows_its_head() {
     let world = World::new().await;
     let forge = world.forge();
-    assert_eq!(
-        forge
-            .open_pull_request(REPOSITORY, "feature/a")
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(), None);
     let sha = world.push_branch("feature/a").await;
     let created = forge
         .create_pull_request(REPOSITORY, &proposal("feature/a"))
         .await
         .unwrap();
     assert_eq!(created.number, 1);
-    assert_eq!(
-        created.url,
-        format!("{}/{REPOSITORY}/pull/1", world.demo.url())
-    );
-    assert_eq!(
-        (created.head_branch.as_str(), &created.head_sha),
-        ("feature/a", &sha)
-    );
+    assert_eq!(created.url, format!("{}/{REPOSITORY}/pull/1", world.demo.url()));
+    assert_eq!((created.head_branch.as_str(), &created.head_sha), ("feature/a", &sha));
     assert_eq!(
         (created.base_branch.as_str(), created.title.as_str()),
         ("main", "Add feature/a")
     );
     assert_eq!(created.state, PullRequestState::Open);
     assert_eq!(
-        forge
-            .open_pull_request(REPOSITORY, "feature/a")
-            .await
-            .unwrap(),
+        forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(),
         Some(created)
     );
 
@@ -75,11 +57,7 @@ async fn a_pushed_branch_becomes_a_pull_request_that_follows_its_head() {
     assert_success(&worktree.git(&["checkout", "-q", "feature/a"]).await);
     worktree.commit("feature/a", "more.txt", b"more").await;
     assert_success(&worktree.git(&["push", "-q", "origin", "feature/a"]).await);
-    let found = forge
-        .open_pull_request(REPOSITORY, "feature/a")
-        .await
-        .unwrap()
-        .unwrap();
+    let found = forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap().unwrap();
     assert_eq!(found.head_sha, worktree.head().await);
     assert_ne!(found.head_sha, sha);
 }
@@ -128,18 +106,9 @@ async fn what_github_refuses_is_refused_in_readable_words() {
     let world = World::new().await;
     let sha = world.push_branch("feature/a").await;
     let worktree = world.clone("empty").await;
-    assert_success(
-        &worktree
-            .git(&["push", "-q", "origin", "HEAD:refs/heads/empty"])
-            .await,
-    );
+    assert_success(&worktree.git(&["push", "-q", "origin", "HEAD:refs/heads/empty"]).await);
 
-    check_refused(
-        &world,
-        proposal("empty"),
-        "no commits between main and empty",
-    )
-    .await;
+    check_refused(&world, proposal("empty"), "no commits between main and empty").await;
     check_refused(&world, proposal("none"), "head is invalid").await;
     check_refused(&world, proposal("other:feature/a"), "head is invalid").await;
     let onto = |base: &str| NewPullRequest {
@@ -163,12 +132,7 @@ async fn what_github_refuses_is_refused_in_readable_words() {
         body: "ü".repeat(65_537),
         ..proposal("feature/a")
     };
-    check_refused(
-        &world,
-        body,
-        "body is too long (maximum is 65536 characters)",
-    )
-    .await;
+    check_refused(&world, body, "body is too long (maximum is 65536 characters)").await;
 
     // Refused attempts use up no numbers.
     let forge = world.forge();
@@ -224,21 +188,9 @@ async fn refusals_have_githubs_shape() {
     let (status, _) = post(json!({"title": 1, "head": "x", "base": "main"})).await;
     assert_eq!(status, 422);
     let url = format!("{}/repos/{REPOSITORY}/pulls", world.demo.api_url());
-    let answer = http()
-        .post(url)
-        .bearer_auth(TOKEN)
-        .body("{")
-        .send()
-        .await
-        .unwrap();
+    let answer = http().post(url).bearer_auth(TOKEN).body("{").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 400);
-    assert!(
-        answer
-            .text()
-            .await
-            .unwrap()
-            .contains("Problems parsing JSON")
-    );
+    assert!(answer.text().await.unwrap().contains("Problems parsing JSON"));
 }
 
 #[tokio::test]
@@ -252,37 +204,20 @@ async fn a_closed_pull_request_keeps_its_head_and_makes_room_for_another() {
         .unwrap();
     let patch = async |body| call(&world, reqwest::Method::PATCH, "pulls/1", body).await;
     let (_, changed) = patch(json!({"title": "New", "body": null})).await;
-    assert_eq!(
-        (&changed["title"], &changed["body"]),
-        (&json!("New"), &Value::Null)
-    );
+    assert_eq!((&changed["title"], &changed["body"]), (&json!("New"), &Value::Null));
     let (status, closed) = patch(json!({"state": "closed"})).await;
     assert_eq!((status, &closed["state"]), (200, &json!("closed")));
     assert!(closed["closed_at"].is_string() && closed["merged_at"].is_null());
     assert_eq!(patch(json!({"state": "open"})).await.0, 422);
-    assert_eq!(
-        call(&world, reqwest::Method::PATCH, "pulls/9", json!({}))
-            .await
-            .0,
-        404
-    );
-    assert_eq!(
-        forge
-            .open_pull_request(REPOSITORY, "feature/a")
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(call(&world, reqwest::Method::PATCH, "pulls/9", json!({})).await.0, 404);
+    assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(), None);
 
     let worktree = world.clone("again").await;
     assert_success(&worktree.git(&["checkout", "-q", "feature/a"]).await);
     worktree.commit("feature/a", "more.txt", b"more").await;
     assert_success(&worktree.git(&["push", "-q", "origin", "feature/a"]).await);
     let new = proposal("feature/a");
-    let second = forge
-        .find_or_create_pull_request(REPOSITORY, &new)
-        .await
-        .unwrap();
+    let second = forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap();
     assert_eq!((second.number, second.head_sha), (2, worktree.head().await));
     let (_, first) = call(&world, reqwest::Method::GET, "pulls/1", Value::Null).await;
     assert_eq!(first["head"]["sha"], json!(sha));
@@ -294,18 +229,9 @@ async fn lists_are_filtered_and_paged_as_on_github() {
     let forge = world.forge();
     for branch in ["one", "two", "three"] {
         world.push_branch(branch).await;
-        forge
-            .create_pull_request(REPOSITORY, &proposal(branch))
-            .await
-            .unwrap();
+        forge.create_pull_request(REPOSITORY, &proposal(branch)).await.unwrap();
     }
-    call(
-        &world,
-        reqwest::Method::PATCH,
-        "pulls/2",
-        json!({"state": "closed"}),
-    )
-    .await;
+    call(&world, reqwest::Method::PATCH, "pulls/2", json!({"state": "closed"})).await;
     for (query, expected) in [
         ("", vec![3, 1]),
         ("?state=closed", vec![2]),
@@ -337,11 +263,7 @@ async fn a_restarted_forge_knows_its_repositories_and_numbers() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     world.push_branch("feature/b").await;
-    world
-        .demo
-        .number_pull_requests_from(REPOSITORY, 231)
-        .await
-        .unwrap();
+    world.demo.number_pull_requests_from(REPOSITORY, 231).await.unwrap();
     let new = proposal("feature/a");
     let first = world
         .forge()
@@ -349,25 +271,14 @@ async fn a_restarted_forge_knows_its_repositories_and_numbers() {
         .await
         .unwrap();
     assert_eq!(first.number, 231);
-    world
-        .demo
-        .number_pull_requests_from(REPOSITORY, 1)
-        .await
-        .unwrap();
+    world.demo.number_pull_requests_from(REPOSITORY, 1).await.unwrap();
     world.demo.shutdown().await;
     world.demo.shutdown().await;
 
     let again = world::start(&world.dir.path().join("forge")).await;
-    assert_eq!(
-        again.repository(REPOSITORY).await.unwrap().id,
-        world.repository.id
-    );
+    assert_eq!(again.repository(REPOSITORY).await.unwrap().id, world.repository.id);
     let forge = world::forge_at(&again.api_url(), TOKEN);
-    let found = forge
-        .open_pull_request(REPOSITORY, "feature/a")
-        .await
-        .unwrap()
-        .unwrap();
+    let found = forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap().unwrap();
     assert_eq!((found.number, found.head_sha), (231, first.head_sha));
     let second = forge
         .find_or_create_pull_request(REPOSITORY, &proposal("feature/b"))

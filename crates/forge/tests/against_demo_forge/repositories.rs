@@ -27,10 +27,7 @@ async fn a_repository_is_told_with_an_id_no_double_can_hold() {
     assert_eq!(repository.full_name, REPOSITORY);
     assert_eq!(repository.default_branch, "main");
     assert_eq!(repository.clone_url, world.repository.clone_url);
-    assert_eq!(
-        repository.html_url,
-        format!("{}/{REPOSITORY}", world.demo.url())
-    );
+    assert_eq!(repository.html_url, format!("{}/{REPOSITORY}", world.demo.url()));
     assert!(repository.private);
 }
 
@@ -55,10 +52,7 @@ async fn an_unknown_repository_is_not_found() {
         "a b/c",
     ] {
         let error = forge.repository(unknown).await.unwrap_err();
-        assert!(
-            matches!(error, Error::NotFound { .. }),
-            "{unknown}: {error:?}"
-        );
+        assert!(matches!(error, Error::NotFound { .. }), "{unknown}: {error:?}");
     }
     let error = forge.branch("acme/none", "main").await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
@@ -115,10 +109,7 @@ async fn a_branch_is_found_by_its_exact_name_only() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(
-        (branch.name.as_str(), branch.sha),
-        ("pullyard/acme/app-17+x", sha)
-    );
+    assert_eq!((branch.name.as_str(), branch.sha), ("pullyard/acme/app-17+x", sha));
     for unknown in [
         "pullyard",
         "pullyard/acme",
@@ -130,11 +121,7 @@ async fn a_branch_is_found_by_its_exact_name_only() {
         "main/../main",
         "a%2fb",
     ] {
-        assert_eq!(
-            forge.branch(REPOSITORY, unknown).await.unwrap(),
-            None,
-            "{unknown:?}"
-        );
+        assert_eq!(forge.branch(REPOSITORY, unknown).await.unwrap(), None, "{unknown:?}");
     }
 }
 
@@ -147,15 +134,9 @@ async fn a_repository_is_created_once_and_only_under_a_plain_name() {
         Err(DemoError::RepositoryExists { .. })
     ));
     for bad in ["acme", "../up", "acme/..", "acme/x.git", "api/v3"] {
-        assert!(
-            matches!(create(bad).await, Err(DemoError::InvalidName { .. })),
-            "{bad}"
-        );
+        assert!(matches!(create(bad).await, Err(DemoError::InvalidName { .. })), "{bad}");
     }
-    assert_eq!(
-        create("acme/other").await.unwrap().id,
-        world.repository.id + 1
-    );
+    assert_eq!(create("acme/other").await.unwrap().id, world.repository.id + 1);
 }
 
 #[tokio::test]

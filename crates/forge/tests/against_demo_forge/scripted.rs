@@ -55,19 +55,13 @@ impl Scripted {
 
 async fn answer(State(scripted): State<Scripted>, request: Request) -> Response {
     let headers = request.headers();
-    let sent = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("")
-    };
+    let sent = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let expected = sent("authorization") == format!("Bearer {TOKEN}")
         && sent("accept") == "application/vnd.github+json"
         && sent("x-github-api-version") == "2022-11-28"
         && sent("user-agent") == "pullyard";
     let mut play = scripted.state.lock().unwrap();
-    play.requests
-        .push(format!("{} {}", request.method(), request.uri()));
+    play.requests.push(format!("{} {}", request.method(), request.uri()));
     if !expected {
         return (StatusCode::IM_A_TEAPOT, "the headers are not as promised").into_response();
     }

@@ -33,15 +33,8 @@ impl World {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let demo = start(&dir.path().join("forge")).await;
-        let repository = demo
-            .create_repository(REPOSITORY, "main", FILES)
-            .await
-            .unwrap();
-        Self {
-            demo,
-            repository,
-            dir,
-        }
+        let repository = demo.create_repository(REPOSITORY, "main", FILES).await.unwrap();
+        Self { demo, repository, dir }
     }
 
     pub(crate) fn forge(&self) -> Forge {
@@ -58,23 +51,15 @@ impl World {
             path: self.dir.path().join(name),
         };
         let target = worktree.path.display().to_string();
-        let output = git(
-            self.dir.path(),
-            &["clone", "-q", &self.repository.clone_url, &target],
-        )
-        .await;
+        let output = git(self.dir.path(), &["clone", "-q", &self.repository.clone_url, &target]).await;
         assert_success(&output);
         worktree
     }
 
     /// A branch with one new commit, pushed. Gives the commit.
     pub(crate) async fn push_branch(&self, branch: &str) -> String {
-        let worktree = self
-            .clone(&format!("worktree-{}", branch.replace('/', "-")))
-            .await;
-        worktree
-            .commit(branch, "change.txt", branch.as_bytes())
-            .await;
+        let worktree = self.clone(&format!("worktree-{}", branch.replace('/', "-"))).await;
+        worktree.commit(branch, "change.txt", branch.as_bytes()).await;
         assert_success(&worktree.git(&["push", "-q", "origin", branch]).await);
         worktree.head().await
     }
@@ -169,10 +154,7 @@ pub(crate) async fn git_as(dir: &Path, token: Option<&str>, args: &[&str], input
         .env("LC_ALL", "C");
     if let Some(token) = token {
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{token}"));
-        command.args([
-            "-c",
-            &format!("http.extraHeader=Authorization: Basic {basic}"),
-        ]);
+        command.args(["-c", &format!("http.extraHeader=Authorization: Basic {basic}")]);
     }
     let mut child = command
         .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])

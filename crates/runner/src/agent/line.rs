@@ -28,19 +28,17 @@ pub(super) fn read(stream: Stream, line: &[u8]) -> Option<Said> {
         && let Ok(Value::Object(mut object)) = serde_json::from_str(text)
         && object.contains_key("kind")
     {
-        return Some(
-            match object.get("kind").and_then(Value::as_str).and_then(known) {
-                Some(kind) => {
-                    object.remove("kind");
-                    of_object(kind, object)
-                }
-                None => Said {
-                    data: Some(Value::Object(object)),
-                    ..Said::new(EventKind::Raw)
-                }
-                .cut(),
-            },
-        );
+        return Some(match object.get("kind").and_then(Value::as_str).and_then(known) {
+            Some(kind) => {
+                object.remove("kind");
+                of_object(kind, object)
+            }
+            None => Said {
+                data: Some(Value::Object(object)),
+                ..Said::new(EventKind::Raw)
+            }
+            .cut(),
+        });
     }
     Some(Said::words(EventKind::Text, text))
 }
@@ -98,8 +96,7 @@ mod tests {
 
     #[test]
     fn known_kinds_are_events_with_the_rest_as_data() {
-        let said =
-            out(r#"{"kind":"tool_call","name":"bash","call":"c1","text":5,"input":{"a":1}}"#);
+        let said = out(r#"{"kind":"tool_call","name":"bash","call":"c1","text":5,"input":{"a":1}}"#);
         assert_eq!(
             (said.kind, said.name.as_deref(), said.call.as_deref()),
             (EventKind::ToolCall, Some("bash"), Some("c1"))
@@ -123,10 +120,7 @@ mod tests {
             "usage",
             "result",
         ] {
-            assert_eq!(
-                kind_name(out(&format!(r#"{{"kind":"{kind}"}}"#)).kind),
-                kind
-            );
+            assert_eq!(kind_name(out(&format!(r#"{{"kind":"{kind}"}}"#)).kind), kind);
         }
     }
 
@@ -143,10 +137,7 @@ mod tests {
         }
         for text in ["hello", "{not json", r#"{"a":1}"#, "[1]", "\"kind\""] {
             let said = out(text);
-            assert_eq!(
-                (said.kind, said.text.as_deref()),
-                (EventKind::Text, Some(text))
-            );
+            assert_eq!((said.kind, said.text.as_deref()), (EventKind::Text, Some(text)));
         }
         let said = read(Stream::Err, br#"{"kind":"text"}"#).unwrap();
         assert_eq!(said.kind, EventKind::Log);

@@ -12,12 +12,10 @@ pub(super) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<Pat
     }
     let named_path = Path::new(named);
     if named_path.is_absolute() {
-        return usable(named_path.to_owned())
-            .ok_or_else(|| format!("{named} is not an executable file"));
+        return usable(named_path.to_owned()).ok_or_else(|| format!("{named} is not an executable file"));
     }
     if named.contains('/') {
-        let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named_path).canonicalize())
-        else {
+        let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named_path).canonicalize()) else {
             return Err(format!("{named} is not in the repository"));
         };
         if !file.starts_with(&tree) {
@@ -81,12 +79,8 @@ mod tests {
     fn a_name_is_looked_up_in_the_path_only() {
         let dir = tempfile::tempdir().unwrap();
         executable(&dir.path().join("tool"));
-        let path =
-            std::env::join_paths([Path::new("."), Path::new("/nowhere"), dir.path()]).unwrap();
-        assert_eq!(
-            find("tool", dir.path(), Some(&path)),
-            Ok(dir.path().join("tool"))
-        );
+        let path = std::env::join_paths([Path::new("."), Path::new("/nowhere"), dir.path()]).unwrap();
+        assert_eq!(find("tool", dir.path(), Some(&path)), Ok(dir.path().join("tool")));
         assert!(find("tool", dir.path(), Some(OsStr::new("."))).is_err());
         assert!(find("tool", dir.path(), None).is_err());
     }

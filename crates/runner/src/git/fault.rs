@@ -97,19 +97,13 @@ impl Fault {
 
     /// The failure of a job whose folder could not be worked with.
     pub(crate) fn of_workspace(&self) -> Failure {
-        Failure::WorkspaceFailed {
-            reason: self.reason(),
-        }
+        Failure::WorkspaceFailed { reason: self.reason() }
     }
 }
 
 /// The line that says most: the fatal one, else an error, else the forge's, else the last.
 fn telling_line(words: &str) -> Option<&str> {
-    let lines: Vec<&str> = words
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     ["fatal: ", "error: ", "remote: error: ", "remote: "]
         .iter()
         .find_map(|start| lines.iter().find_map(|line| line.strip_prefix(start)))
@@ -161,10 +155,7 @@ mod tests {
             "fatal: unable to access 'http://x/': Failed to connect to x port 1: Connection refused",
             "source_unreachable",
         );
-        check(
-            "fatal: write error: No space left on device",
-            "workspace_failed",
-        );
+        check("fatal: write error: No space left on device", "workspace_failed");
         check(
             "error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.",
             "workspace_failed",

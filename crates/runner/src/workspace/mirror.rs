@@ -33,10 +33,7 @@ impl Mirror {
         wait_for(&lock).await.map_err(Fault::Disk)?;
         let dir = mirrors.join(format!("{name}.git"));
         // Repeating it heals what a killed process left half made.
-        let dir = git::init_bare(git, dir)
-            .await?
-            .canonicalize()
-            .map_err(Fault::Disk)?;
+        let dir = git::init_bare(git, dir).await?.canonicalize().map_err(Fault::Disk)?;
         git::seal(&dir, None).await.map_err(Fault::Disk)?;
         remove_locks_of_the_dead(&dir);
         let args = [
@@ -50,7 +47,7 @@ impl Mirror {
             git.url(),
             "+refs/heads/*:refs/heads/*",
         ];
-        git.run(Call::new(args).repository(&dir).to_forge()).await?;
+        git.run(Call::new(args).repository(&dir).reaching_forge()).await?;
         Ok(Self { dir })
     }
 

@@ -77,9 +77,7 @@ pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Du
         port,
         requests: AtomicU64::new(0),
     });
-    let router = Router::new()
-        .fallback(answer)
-        .with_state(Arc::clone(&inner));
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
     Gateway {
         server: Server::router(listener, router),
         inner,
@@ -96,11 +94,7 @@ impl Gateway {
     /// How many invocations were begun over all routes.
     #[must_use]
     pub fn invocations(&self) -> u64 {
-        self.inner
-            .routes
-            .iter()
-            .map(|target| target.invoker.started())
-            .sum()
+        self.inner.routes.iter().map(|target| target.invoker.started()).sum()
     }
 
     /// How many invocations were begun by route, as `POST /prefix` or `ANY /prefix`.
@@ -149,11 +143,7 @@ impl Target {
 
     fn name(&self) -> String {
         let method = self.method.as_ref().map_or("ANY", Method::as_str);
-        let prefix = if self.prefix.is_empty() {
-            "/"
-        } else {
-            &self.prefix
-        };
+        let prefix = if self.prefix.is_empty() { "/" } else { &self.prefix };
         format!("{method} {prefix}")
     }
 
@@ -201,18 +191,11 @@ async fn answer(
             own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }),
         Ok(Err(error)) => {
-            tracing::warn!(
-                error,
-                route = target.name(),
-                "a function behind the gateway failed"
-            );
+            tracing::warn!(error, route = target.name(), "a function behind the gateway failed");
             own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
         Err(_) => {
-            tracing::warn!(
-                route = target.name(),
-                "a function behind the gateway took too long"
-            );
+            tracing::warn!(route = target.name(), "a function behind the gateway took too long");
             own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
     }
@@ -252,9 +235,8 @@ async fn read(mut body: Body) -> Read {
 fn own(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -87,12 +87,7 @@ pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Val
 }
 
 /// Names in lower case, duplicates joined; cookies go to a list of their own.
-fn headers(
-    given: &HeaderMap,
-    body: &[u8],
-    client: IpAddr,
-    port: u16,
-) -> (Map<String, Value>, Vec<String>) {
+fn headers(given: &HeaderMap, body: &[u8], client: IpAddr, port: u16) -> (Map<String, Value>, Vec<String>) {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in given {
@@ -113,9 +108,7 @@ fn headers(
     join(&mut joined, "x-forwarded-for", &client.to_string());
     joined.insert("x-forwarded-port".to_owned(), port.to_string());
     joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
-    joined
-        .entry("x-amzn-trace-id".to_owned())
-        .or_insert_with(trace_id);
+    joined.entry("x-amzn-trace-id".to_owned()).or_insert_with(trace_id);
     let headers = joined
         .into_iter()
         .map(|(name, value)| (name, Value::String(value)))
@@ -176,13 +169,7 @@ mod tests {
     #[test]
     fn queries_are_decoded_and_joined() {
         let parameters = parameters("a=1&b=x%20y+z&a=2&flag&bad=%zz%4&e=%C3%A9");
-        let expected = [
-            ("a", "1,2"),
-            ("b", "x y z"),
-            ("bad", "%zz%4"),
-            ("e", "é"),
-            ("flag", ""),
-        ];
+        let expected = [("a", "1,2"), ("b", "x y z"), ("bad", "%zz%4"), ("e", "é"), ("flag", "")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(parameters, BTreeMap::from(expected));
     }

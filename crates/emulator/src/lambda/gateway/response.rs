@@ -36,19 +36,11 @@ pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
             headers.append(name, value);
         }
     }
-    for cookie in answer
-        .get("cookies")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for cookie in answer.get("cookies").and_then(Value::as_array).into_iter().flatten() {
         headers.append(SET_COOKIE, header_value(cookie)?);
     }
     if !headers.contains_key(CONTENT_TYPE) && answer.get("body").is_some_and(Value::is_string) {
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain;charset=UTF-8"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
     }
     Ok(response)
 }
@@ -68,13 +60,7 @@ fn body(answer: &Value) -> Result<Body, &'static str> {
 
 /// All headers; where a name has several values they win over its single one.
 fn headers_of(answer: &Value) -> Result<Vec<(HeaderName, HeaderValue)>, &'static str> {
-    let fields = |name: &str| {
-        answer
-            .get(name)
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-    };
+    let fields = |name: &str| answer.get(name).and_then(Value::as_object).into_iter().flatten();
     let mut headers = Vec::new();
     for (name, values) in fields("multiValueHeaders") {
         let name = header_name(name)?;
@@ -85,11 +71,7 @@ fn headers_of(answer: &Value) -> Result<Vec<(HeaderName, HeaderValue)>, &'static
     let several = headers.len();
     for (name, value) in fields("headers") {
         let name = header_name(name)?;
-        if !headers
-            .iter()
-            .take(several)
-            .any(|(other, _)| *other == name)
-        {
+        if !headers.iter().take(several).any(|(other, _)| *other == name) {
             headers.push((name, header_value(value)?));
         }
     }

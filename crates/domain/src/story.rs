@@ -1,0 +1,202 @@
+//! What the tests of this crate talk about: one project, its repository, tickets and their jobs.
+//!
+//! Short ways to values only; what is claimed of them stands in the tests.
+
+use crate::delivery::Source;
+use crate::event::{TicketEvent, TicketText};
+use crate::facts::{Facts, RepositoryFact};
+use crate::failure::Failure;
+use crate::id::{ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::job::{Claim, End, Fence, Job, JobResult, Plan, Status, plan_for_ticket};
+use crate::project::{Agent, Project, Repository, Settings};
+use crate::ticket::{Entry, Ticket};
+use crate::time::Timestamp;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+pub(crate) const TODO: &str = "Todo";
+pub(crate) const TRIGGER: &str = "AI Processing";
+pub(crate) const REVIEW: &str = "In Review";
+pub(crate) const DOING: &str = "Doing";
+
+/// This many seconds into the story.
+pub(crate) fn at(secs: u64) -> Timestamp {
+    Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
+}
+
+pub(crate) fn just_before(at: Timestamp) -> Timestamp {
+    at.minus(Duration::from_millis(1))
+}
+
+pub(crate) fn project_id() -> ProjectId {
+    ProjectId::new("acme").unwrap()
+}
+
+pub(crate) fn key() -> TicketKey {
+    TicketKey::new("APP-17").unwrap()
+}
+
+pub(crate) fn event_id(name: &str) -> EventId {
+    EventId::new(name).unwrap()
+}
+
+pub(crate) fn job_id(name: &str) -> JobId {
+    JobId::of_request(&project_id(), "story", name)
+}
+
+pub(crate) fn finish_id(name: &str) -> FinishId {
+    FinishId::new(name).unwrap()
+}
+
+pub(crate) fn entry(name: &str, secs: u64) -> Entry {
+    Entry {
+        at: at(secs),
+        event: event_id(name),
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        auto_create: true,
+        ..Settings::default()
+    }
+}
+
+pub(crate) fn project() -> Project {
+    Project {
+        id: project_id(),
+        name: "Acme".into(),
+        settings: settings(),
+        rev: 1,
+    }
+}
+
+pub(crate) fn repository() -> Repository {
+    Repository {
+        project: project_id(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        id: 99,
+        name: RepositoryName::new("acme/app").unwrap(),
+        default_branch: "main".into(),
+        clone_url: "https://forge.test/acme/app.git".into(),
+        agent: Agent {
+            capability: "command".into(),
+            command: vec!["./agent".into()],
+        },
+    }
+}
+
+pub(crate) fn ticket_in(status: &str) -> Ticket {
+    Ticket::first_seen(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
+}
+
+/// The ticket tool tells that the ticket is now in this status.
+pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
+    TicketEvent {
+        source: Source::TicketTool,
+        project: project_id(),
+        event: event_id(name),
+        occurred_at: at(secs),
+        actor: Some("ann".into()),
+        previous_status: None,
+        key: key(),
+        status: status.into(),
+        text: Some(TicketText::default()),
+    }
+}
+
+/// Facts under which an entry is accepted.
+pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
+    Facts {
+        now: at(1_000),
+        first: None,
+        project: Some(project()),
+        ticket,
+        repository: RepositoryFact::Connected(Box::new(repository())),
+    }
+}
+
+pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
+    let plan = Plan {
+        id,
+        project: &ticket.project,
+        settings,
+        repository: &repository(),
+        context: "c0ffee".into(),
+        labels: &BTreeSet::new(),
+        now,
+    };
+    plan_for_ticket(&plan, ticket)
+}
+
+/// A new job, made at 0 s, of a ticket in the trigger status.
+pub(crate) fn job_and_ticket() -> (Job, Ticket) {
+    planned(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0))
+}
+
+pub(crate) fn ready() -> Job {
+    job_and_ticket().0
+}
+
+pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
+    Claim {
+        attempt,
+        claim: ClaimId::new(name).unwrap(),
+        instance: InstanceId::new("i1").unwrap(),
+        runner: None,
+        task: Some(format!("task-{name}")),
+    }
+}
+
+pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
+    Fence {
+        job: job.id.clone(),
+        attempt,
+        claim: ClaimId::new(name).unwrap(),
+    }
+}
+
+/// The job after its first attempt `c1`, claimed at 100 s, came as far as `status`, reached at 200 s.
+pub(crate) fn worked_to(job: &Job, status: Status) -> Job {
+    let mut job = job.claimed(&claim(1, "c1"), at(100)).unwrap();
+    for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+        if job.status == status {
+            break;
+        }
+        job = job.progressed(&fence(&job, 1, "c1"), phase, at(200)).unwrap();
+    }
+    assert_eq!(job.status, status, "the story leads only into active states");
+    job
+}
+
+pub(crate) fn active(status: Status) -> Job {
+    worked_to(&ready(), status)
+}
+
+pub(crate) fn result() -> JobResult {
+    JobResult {
+        branch: "pullyard/acme/app-17-1".into(),
+        head: "9f3".into(),
+        number: 231,
+        url: "https://forge.test/acme/app/pull/231".into(),
+        files: 2,
+        insertions: 10,
+        deletions: 3,
+    }
+}
+
+pub(crate) fn no_changes() -> Failure {
+    Failure::NoChanges {}
+}
+
+pub(crate) fn crashed() -> Failure {
+    Failure::RunnerCrashed {
+        exit: "signal 9".into(),
+    }
+}
+
+/// The job ended by its first attempt, with the finish `f1`.
+pub(crate) fn finished(job: &Job, end: End) -> Job {
+    job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300))
+        .unwrap()
+}

@@ -1,0 +1,198 @@
+//! Who is calling: an API token with scopes and projects, a task with its bootstrap token, or an attempt
+//! with its lease.
+
+use crate::Problem;
+use axum::extract::{FromRef, FromRequestParts, Path};
+use axum::http::header;
+use axum::http::request::Parts;
+use pullyard_control::{Bootstrap, Context, Error};
+use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::job::Fence;
+use pullyard_store::{ApiToken, Scope};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+/// The prefix of an API token.
+pub const API_TOKEN: &str = "pat_";
+
+/// What a route asks of a token, as types.
+pub mod scope {
+    use pullyard_store::Scope;
+
+    /// A scope as a type.
+    pub trait Needed: Send + Sync {
+        /// Which.
+        const SCOPE: Scope;
+        /// What it lets one do, after "may not".
+        const WORDS: &'static str;
+    }
+
+    macro_rules! needed {
+        ($($(#[$doc:meta])* $name:ident = $words:literal;)*) => {$(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+            impl Needed for $name {
+                const SCOPE: Scope = Scope::$name;
+                const WORDS: &'static str = $words;
+            }
+        )*};
+    }
+
+    needed! {
+        /// Looking.
+        Read = "read";
+        /// Telling ticket events.
+        Tickets = "send ticket events";
+        /// Making jobs and moving tickets.
+        Jobs = "make jobs or move tickets";
+        /// Everything.
+        Admin = "administer";
+    }
+}
+
+/// A caller whose API token has the scope.
+#[derive(Clone, Debug)]
+pub struct Caller<S> {
+    /// The token's name, for ledger and log.
+    pub name: String,
+    projects: Option<BTreeSet<ProjectId>>,
+    scope: PhantomData<S>,
+}
+
+impl<S> Caller<S> {
+    /// Refuses what the token is not for.
+    pub fn may_touch(&self, project: &ProjectId) -> Result<(), Problem> {
+        match &self.projects {
+            Some(projects) if !projects.contains(project) => {
+                Err(Problem::not_allowed(&format!("touch the project {project}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses tokens that are limited to some projects.
+    pub fn may_touch_all(&self) -> Result<(), Problem> {
+        if self.projects.is_none() {
+            Ok(())
+        } else {
+            Err(Problem::not_allowed("touch what belongs to all projects"))
+        }
+    }
+}
+
+/// The hash under which a token is kept.
+pub fn hash_of(token: &str) -> String {
+    Sha256::digest(token.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// An API token as it is stored, made from the token itself.
+pub fn stored_token(
+    token: &str,
+    name: &str,
+    scopes: BTreeSet<Scope>,
+    projects: Option<BTreeSet<ProjectId>>,
+) -> ApiToken {
+    ApiToken {
+        hash: hash_of(token),
+        name: name.to_owned(),
+        prefix: token.chars().take(8).collect(),
+        scopes,
+        projects,
+        expires_at: None,
+        revoked: false,
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<&str, Problem> {
+    parts
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(Problem::not_signed_in)
+}
+
+impl<T, S> FromRequestParts<T> for Caller<S>
+where
+    T: Send + Sync,
+    S: scope::Needed,
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        let token = bearer(parts)?;
+        if !token.starts_with(API_TOKEN) {
+            return Err(Problem::not_signed_in());
+        }
+        let ctx = Context::from_ref(state);
+        let stored = ctx.store.token(&hash_of(token)).await.map_err(Error::from)?;
+        let now = ctx.clock.now();
+        let valid = |token: &ApiToken| !token.revoked && token.expires_at.is_none_or(|at| now < at);
+        let token = stored.filter(valid).ok_or_else(Problem::not_signed_in)?;
+        if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
+            return Err(Problem::not_allowed(S::WORDS));
+        }
+        Ok(Self {
+            name: token.name,
+            projects: token.projects,
+            scope: PhantomData,
+        })
+    }
+}
+
+/// The job and attempt a runner's route names.
+async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
+    let Path((job, attempt)) = Path::<(JobId, u32)>::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Problem::not_found("There is no such job or attempt."))?;
+    Ok((job, attempt))
+}
+
+/// A task that shows the bootstrap token of the very attempt the route names.
+#[derive(Clone, Debug)]
+pub struct Starting(pub Bootstrap);
+
+impl<T: Send + Sync> FromRequestParts<T> for Starting
+where
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        let (job, attempt) = named(parts).await?;
+        let ctx = Context::from_ref(state);
+        let bootstrap = ctx.keys().await?.read_bootstrap(bearer(parts)?, ctx.clock.now())?;
+        if bootstrap.job != job || bootstrap.attempt != attempt {
+            return Err(Problem::not_signed_in());
+        }
+        Ok(Self(bootstrap))
+    }
+}
+
+/// A runner that shows the lease of the very attempt the route names. Whether it still holds its job is
+/// checked by each use case, in the table.
+#[derive(Clone, Debug)]
+pub struct Leased(pub Fence);
+
+impl<T: Send + Sync> FromRequestParts<T> for Leased
+where
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        let (job, attempt) = named(parts).await?;
+        let ctx = Context::from_ref(state);
+        let fence = ctx.keys().await?.read_lease(bearer(parts)?)?;
+        if fence.job != job || fence.attempt != attempt {
+            return Err(Problem::not_signed_in());
+        }
+        Ok(Self(fence))
+    }
+}

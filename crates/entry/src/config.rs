@@ -1,0 +1,181 @@
+//! The one reader of the environment, and the context made from what it says.
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use pullyard_cloud::{Network, Secrets, Tasks, Wakeups};
+use pullyard_control::{Clock, Context, Parts};
+use pullyard_store::Store;
+use std::time::Duration;
+
+/// Everything a function is told from outside.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `PULLYARD_TABLE`: the table's name.
+    pub table: String,
+    /// `PULLYARD_DISPATCH_QUEUE_URL`: the queue that starts tasks.
+    pub dispatch_queue_url: String,
+    /// `PULLYARD_EFFECTS_QUEUE_URL`: the FIFO queue that settles tickets.
+    pub effects_queue_url: String,
+    /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
+    pub cluster: String,
+    /// `PULLYARD_TASK_DEFINITION`: family, or family and revision.
+    pub task_definition: String,
+    /// `PULLYARD_CONTAINER`: the container in it that runs the job.
+    pub container: String,
+    /// `PULLYARD_SUBNETS`, `PULLYARD_SECURITY_GROUPS` (comma-separated), `PULLYARD_PUBLIC_IP` (`true`).
+    pub network: Option<Network>,
+    /// `PULLYARD_KEY_SECRET`: the name of the secret that tokens of attempts are signed with.
+    pub key_secret: String,
+    /// `PULLYARD_API_URL`: where runners reach the API.
+    pub api_url: String,
+    /// `PULLYARD_TASK_ISOLATION`: `external` where a task is a container of its own; else `none`.
+    pub task_isolation: String,
+    /// Where AWS's services are; on AWS itself none of them is set.
+    pub endpoints: Endpoints,
+}
+
+/// Replacements of AWS's own addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// `PULLYARD_DYNAMODB_ENDPOINT`.
+    pub dynamodb: Option<String>,
+    /// `PULLYARD_SQS_ENDPOINT`.
+    pub sqs: Option<String>,
+    /// `PULLYARD_ECS_ENDPOINT`.
+    pub ecs: Option<String>,
+    /// `PULLYARD_SECRETSMANAGER_ENDPOINT`.
+    pub secretsmanager: Option<String>,
+}
+
+/// A variable that is missing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing(pub &'static str);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the environment variable {} is not set", self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, Missing> {
+        Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn read(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, Missing> {
+        let needed = |name| var(name).ok_or(Missing(name));
+        let list =
+            |name| var(name).map(|value| value.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>());
+        Ok(Self {
+            table: needed("PULLYARD_TABLE")?,
+            dispatch_queue_url: needed("PULLYARD_DISPATCH_QUEUE_URL")?,
+            effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
+            cluster: needed("PULLYARD_CLUSTER")?,
+            task_definition: needed("PULLYARD_TASK_DEFINITION")?,
+            container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
+            network: list("PULLYARD_SUBNETS").map(|subnets| Network {
+                subnets,
+                security_groups: list("PULLYARD_SECURITY_GROUPS").unwrap_or_default(),
+                public_ip: var("PULLYARD_PUBLIC_IP").as_deref() == Some("true"),
+            }),
+            key_secret: needed("PULLYARD_KEY_SECRET")?,
+            api_url: needed("PULLYARD_API_URL")?,
+            task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
+            endpoints: Endpoints {
+                dynamodb: var("PULLYARD_DYNAMODB_ENDPOINT"),
+                sqs: var("PULLYARD_SQS_ENDPOINT"),
+                ecs: var("PULLYARD_ECS_ENDPOINT"),
+                secretsmanager: var("PULLYARD_SECRETSMANAGER_ENDPOINT"),
+            },
+        })
+    }
+
+    /// Connects to everything, on AWS: region and credentials are the function's own.
+    pub async fn connect(self) -> Context {
+        let sdk = Box::pin(bounded(aws_config::defaults(BehaviorVersion::latest())).load()).await;
+        self.context(&sdk, Clock::System)
+    }
+
+    /// Connects to everything as `sdk` says.
+    pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
+        let Endpoints {
+            dynamodb,
+            sqs,
+            ecs,
+            secretsmanager,
+        } = self.endpoints;
+        Context::new(Parts {
+            store: Store::new(sdk, dynamodb.as_deref(), self.table),
+            wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
+            tasks: Tasks::new(
+                sdk,
+                ecs.as_deref(),
+                self.cluster,
+                self.task_definition,
+                self.container,
+                self.network,
+            ),
+            secrets: Secrets::new(sdk, secretsmanager.as_deref()),
+            clock,
+            key_secret: self.key_secret,
+            api_url: self.api_url,
+            task_isolation: self.task_isolation,
+        })
+    }
+}
+
+/// Every call to AWS is bounded: one try in time and in all, with the SDK's jittered back-off between.
+pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
+    loader
+        .retry_config(RetryConfig::standard().with_max_attempts(4))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(2))
+                .operation_attempt_timeout(Duration::from_secs(5))
+                .operation_timeout(Duration::from_secs(15))
+                .build(),
+        )
+}
+
+/// An SDK configuration for services on this machine, whose credentials are not checked.
+pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    let credentials = aws_sdk_credentials(key, secret);
+    bounded(aws_config::defaults(BehaviorVersion::latest()))
+        .region(Region::new(region))
+        .credentials_provider(credentials)
+        .load()
+        .await
+}
+
+fn aws_sdk_credentials(key: &str, secret: &str) -> impl aws_credential_types::provider::ProvideCredentials + 'static {
+    aws_credential_types::Credentials::new(key, secret, None, None, "embedded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        assert_eq!(Config::read(|_| None).unwrap_err(), Missing("PULLYARD_TABLE"));
+    }
+
+    #[test]
+    fn lists_are_split_and_defaults_hold() {
+        let config = Config::read(|name| match name {
+            "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
+            "PULLYARD_CONTAINER" | "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => {
+                None
+            }
+            _ => Some("x".into()),
+        })
+        .unwrap();
+        assert_eq!(config.network.unwrap().subnets, ["subnet-a", "subnet-b"]);
+        assert_eq!(config.container, "runner");
+        assert_eq!(config.task_isolation, "external");
+    }
+}

@@ -1,0 +1,74 @@
+//! HTTP functions: an axum router fed with API Gateway events.
+
+use crate::Problem;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+pub use lambda_http::Error;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Context as LambdaContext, LambdaEvent};
+use serde_json::Value;
+use std::time::Instant;
+use tower::ServiceExt;
+
+/// What every HTTP function adds around its routes: answers for what has no route, the check of the
+/// runner's version, one log line per request.
+pub fn finished(router: Router) -> Router {
+    router
+        .fallback(async || Problem::not_found("There is no such route."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This route does not take that method.",
+            )
+        })
+        .layer(from_fn(refuse_old_runners))
+        .layer(from_fn(log_requests))
+}
+
+/// Runs a router in Lambda until the environment ends.
+pub async fn run(router: Router) -> Result<(), Error> {
+    lambda_http::run(router).await
+}
+
+/// Feeds one whole API Gateway event to a router, by the very code that Lambda's runtime uses.
+pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
+    let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
+    let event = LambdaEvent::new(payload, LambdaContext::default());
+    let Ok(response) = Adapter::from(router).oneshot(event).await;
+    serde_json::to_value(response).map_err(|error| error.to_string())
+}
+
+async fn refuse_old_runners(request: Request, next: Next) -> Response {
+    let spoken = request
+        .headers()
+        .get(pullyard_protocol::version::HEADER)
+        .map(|value| value.to_str().unwrap_or_default());
+    match spoken.map(str::parse::<u32>) {
+        None => next.run(request).await,
+        Some(Ok(version)) if version >= pullyard_protocol::version::PROTOCOL => next.run(request).await,
+        Some(_) => Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "runner_too_old",
+            "This runner speaks an older protocol than the control plane understands.",
+        )
+        .help("Update the runner to the control plane's version.")
+        .into_response(),
+    }
+}
+
+/// Method, route and status; never headers, queries or bodies.
+async fn log_requests(request: Request, next: Next) -> Response {
+    let (method, path, since) = (
+        request.method().clone(),
+        request.uri().path().to_owned(),
+        Instant::now(),
+    );
+    let response = next.run(request).await;
+    let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(%method, path, status = response.status().as_u16(), duration_ms, "answered");
+    response
+}

@@ -1,0 +1,196 @@
+//! Every error answer is a problem document with a code, a sentence, and what to do.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use pullyard_control::Error;
+use pullyard_protocol as protocol;
+
+/// An error answer.
+#[derive(Debug)]
+pub struct Problem {
+    body: Box<protocol::Problem>,
+    retry_after_secs: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of this code, in one sentence.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            body: Box::new(protocol::Problem {
+                kind: "about:blank".into(),
+                title: status.canonical_reason().unwrap_or("Error").into(),
+                status: status.as_u16(),
+                code: code.into(),
+                detail: detail.into(),
+                help: None,
+                pointer: None,
+                recorded: None,
+            }),
+            retry_after_secs: None,
+        }
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 400 for a body that can't be read.
+    pub fn unreadable(pointer: impl Into<String>, fault: &str) -> Self {
+        let pointer = pointer.into();
+        let detail = if pointer.is_empty() {
+            format!("The body: {fault}.")
+        } else {
+            format!("`{pointer}`: {fault}.")
+        };
+        Self::new(StatusCode::BAD_REQUEST, "body_unreadable", detail)
+            .at(pointer)
+            .help("Correct the field; see the API description.")
+    }
+
+    /// 400 for a query or path value that can't be used.
+    pub fn bad_parameter(name: &str, fault: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("`{name}`: {fault}."))
+    }
+
+    /// What to do about it.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.body.help = Some(help.into());
+        self
+    }
+
+    /// Where in the body the fault is.
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.body.pointer = Some(pointer.into());
+        self
+    }
+
+    /// When to try again.
+    pub fn retry_after(mut self, secs: u32) -> Self {
+        self.retry_after_secs = Some(secs);
+        self
+    }
+
+    fn recorded(mut self, recorded: bool) -> Self {
+        self.body.recorded = Some(recorded);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        response
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        use StatusCode as S;
+        match error {
+            Error::Contended { subject } => {
+                let reason = pullyard_domain::decision::Reason::Contended {
+                    subject,
+                    left: pullyard_domain::text::Span(1),
+                };
+                Self::new(S::SERVICE_UNAVAILABLE, reason.code(), reason.sentence())
+                    .help(reason.help())
+                    .retry_after(1)
+            }
+            Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
+            Error::Taken { what, name } => {
+                Self::new(S::CONFLICT, "taken", format!("There is another {what} {name} already."))
+                    .help("Choose another name, or use that one.")
+            }
+            Error::Invalid { pointer, fault } => {
+                Self::new(S::UNPROCESSABLE_ENTITY, "invalid", format!("`{pointer}`: {fault}.")).at(pointer)
+            }
+            Error::ChangedMeanwhile { revision } => Self::new(
+                S::PRECONDITION_FAILED,
+                "changed_meanwhile",
+                format!("Somebody else changed it first; it is at revision {revision} now."),
+            )
+            .help("Read it again, and send your change with that revision."),
+            Error::KeyReused => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for another request.",
+            )
+            .help("Use a new key for a new request."),
+            Error::LeaseLost { recorded } => Self::new(
+                S::CONFLICT,
+                "lease_lost",
+                "This attempt does not hold its job any more.",
+            )
+            .recorded(recorded),
+            Error::WrongStatus(status) => Self::new(
+                S::CONFLICT,
+                "wrong_status",
+                format!("The job is {}; this can't follow.", status.words()),
+            ),
+            Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job is to stop."),
+            Error::BadProof => Self::not_signed_in(),
+            Error::Forge(error) if !error.is_transient() => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "forge_refused",
+                format!("The forge refused: it failed to {error}."),
+            )
+            .help("Check the address, the name, and the token's permissions."),
+            Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "secret_missing",
+                format!("The secret {name} does not exist or is empty."),
+            )
+            .help("Put the value into Secrets Manager under that name."),
+            error if error.is_transient() => {
+                tracing::warn!(error = %error, "a request could not be served now");
+                Self::new(
+                    S::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "A service that Pullyard needs does not answer now.",
+                )
+                .retry_after(2)
+            }
+            error => {
+                tracing::error!(error = %error, "a request failed");
+                Self::new(
+                    S::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "Pullyard failed to do this; its log says why.",
+                )
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// 401, without saying what was wrong with the credential.
+    pub fn not_signed_in() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "not_signed_in",
+            "The credential is missing, wrong, expired or revoked.",
+        )
+        .help("Send `Authorization: Bearer TOKEN`.")
+    }
+
+    /// 403.
+    pub fn not_allowed(what: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not_allowed",
+            format!("This token may not {what}."),
+        )
+        .help("Use a token with that scope and project.")
+    }
+}

@@ -1,0 +1,162 @@
+//! Bodies read strictly: unknown fields, wrong types and too many bytes are refused with the place of
+//! the fault.
+
+use crate::Problem;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+
+/// The largest body of a request. Units: bytes.
+pub const LARGEST: usize = 256 * 1024;
+
+/// The largest body of a batch of events. Units: bytes.
+pub const LARGEST_BATCH: usize = 1024 * 1024;
+
+/// A JSON body of this type.
+#[derive(Clone, Copy, Debug)]
+pub struct Strict<T, const MOST: usize = LARGEST>(pub T);
+
+/// Why a body is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// JSON pointer to it; empty for the whole.
+    pub pointer: String,
+    /// In words.
+    pub fault: String,
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It has more bytes than this.
+    TooLarge(usize),
+    /// The connection broke.
+    Broken,
+}
+
+/// Reads a body of at most `most` bytes.
+pub async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge(most)),
+        Err(_) => Err(Unread::Broken),
+    }
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge(most) => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("The body is larger than {} KiB.", most / 1024),
+            )
+            .help("Send less."),
+            Unread::Broken => Self::unreadable("", "it ended too early"),
+        }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::unreadable(fault.pointer, &fault.fault)
+    }
+}
+
+/// Reads JSON of this type; anything else is told with its place.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let said = error.inner().to_string();
+        // The position in the text helps nobody who has the pointer.
+        let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
+        Fault {
+            pointer: pointer(error.path(), fault),
+            fault: fault.into(),
+        }
+    })?;
+    json.end().map_err(|_| Fault {
+        pointer: String::new(),
+        fault: "there is more after the JSON value".into(),
+    })?;
+    Ok(value)
+}
+
+/// The path as a JSON pointer (RFC 6901). An unknown or missing field is part of it.
+fn pointer(path: &Path, fault: &str) -> String {
+    let mut pointer = String::new();
+    let push = |pointer: &mut String, part: &str| {
+        pointer.push('/');
+        pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
+    };
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => push(&mut pointer, &index.to_string()),
+            Segment::Map { key } => push(&mut pointer, key),
+            Segment::Enum { variant } => push(&mut pointer, variant),
+            Segment::Unknown => {}
+        }
+    }
+    let quoted = |start: &str| fault.strip_prefix(start).and_then(|rest| rest.split('`').next());
+    if let Some(field) = quoted("missing field `").or_else(|| quoted("unknown field `"))
+        && !pointer.ends_with(&format!("/{field}"))
+    {
+        push(&mut pointer, field);
+    }
+    pointer
+}
+
+impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for Strict<T, MOST> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = read(request.into_body(), MOST).await?;
+        Ok(Self(parse(&body)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::ticket::TicketEvent;
+
+    const GOOD: &str = r#"{"event_id":"e","occurred_at":"2026-11-20T12:04:01Z","project":"acme",
+        "ticket":{"key":"A-1","title":"t","status":"s"}}"#;
+
+    fn check(change: impl Fn(&str) -> String, pointer: &str, fault: &str) {
+        let found = parse::<TicketEvent>(change(GOOD).as_bytes()).unwrap_err();
+        assert_eq!(found.pointer, pointer, "{}", found.fault);
+        assert!(found.fault.contains(fault), "{}", found.fault);
+    }
+
+    #[test]
+    fn a_good_body_is_read() {
+        assert!(parse::<TicketEvent>(GOOD.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        check(
+            |good| good.replace("\"title\"", "\"titel\""),
+            "/ticket/titel",
+            "unknown field",
+        );
+        check(
+            |good| good.replace("\"title\":\"t\",", ""),
+            "/ticket/title",
+            "missing field",
+        );
+        check(|good| good.replace("\"t\"", "5"), "/ticket/title", "invalid type");
+        check(
+            |good| good.replace("2026-11-20T12:04:01Z", "today"),
+            "/occurred_at",
+            "not a time",
+        );
+        check(|good| good.replace("\"acme\"", "\"Acme!\""), "/project", "lower-case");
+        check(|good| format!("{good} x"), "", "more after");
+        check(|_| "[".into(), "", "EOF");
+    }
+}

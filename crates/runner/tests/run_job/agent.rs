@@ -1,0 +1,199 @@
+//! What an agent may do, and how it ends.
+
+use crate::world::{BRANCH, World, is_alive};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use pullyard_protocol::attempt::FinishOutcome;
+use pullyard_protocol::event::EventKind;
+
+async fn check(script: &str, change: impl FnOnce(&mut pullyard_protocol::attempt::Assignment)) -> (World, Failure) {
+    let world = World::with_agent(script).await;
+    world.api.assign(change);
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(
+        (finish.outcome, &finish.result),
+        (FinishOutcome::Failed, &None),
+        "{finish:?}"
+    );
+    assert_eq!(world.head(BRANCH), None, "something was pushed");
+    (world, finish.failure.unwrap())
+}
+
+#[tokio::test]
+async fn a_failed_agent_is_quoted() {
+    let (_, failure) = check("echo one; echo 'no such file' >&2; echo hello > a.txt; exit 3", |_| ()).await;
+    let expected = Failure::AgentFailed {
+        agent: "The agent".into(),
+        exit: "exit code 3".into(),
+        last_words: "no such file".into(),
+    };
+    assert_eq!(failure, expected);
+    let (_, failure) = check("echo bye; kill -9 $$", |_| ()).await;
+    assert_eq!(failure.sentence(), "The agent ended with signal 9: \"bye\".");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_there_is_missing() {
+    for command in [
+        vec!["./none.sh"],
+        vec!["no-such-program-anywhere"],
+        vec!["./README.md"],
+        vec!["/no/where"],
+        vec![],
+    ] {
+        let (_, failure) = check("true", |job| {
+            job.agent.command = command.iter().map(|arg| (*arg).to_owned()).collect()
+        })
+        .await;
+        assert_eq!(failure.code(), "agent_missing", "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_without_changes_made_none() {
+    let (_, failure) = check("echo x > README.md; echo '# App' > README.md; echo nothing", |_| ()).await;
+    assert_eq!(failure.code(), "no_changes");
+}
+
+#[tokio::test]
+async fn a_silent_agent_is_stopped() {
+    let (_, failure) = check("echo $$ > @DIR@/pid; echo 'thinking hard'; exec sleep 600", |job| {
+        job.limits.stall_secs = 3
+    })
+    .await;
+    assert_eq!(
+        failure,
+        Failure::Stalled {
+            limit: Span(3),
+            event: "thinking hard".into()
+        }
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_takes_too_long_is_stopped() {
+    let script = "echo $$ > @DIR@/pid; while :; do echo busy; sleep 0.1; done";
+    let (world, failure) = check(script, |job| job.limits.wall_secs = 4).await;
+    assert_eq!(failure, Failure::TimeLimit { limit: Span(4) });
+    if let Ok(pid) = std::fs::read_to_string(world.outside("pid")) {
+        assert!(!is_alive(&pid));
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_leaves_running_is_dead_before_anything_is_pushed() {
+    let world = World::with_agent(
+        "env -i PATH=$PATH sh -c 'trap \"\" TERM; echo started > @DIR@/started; while :; do sleep 0.1; done' & echo $! > @DIR@/pid
+         while [ ! -e @DIR@/started ]; do sleep 0.02; done
+         echo hello > greeting.txt",
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    let pid = std::fs::read_to_string(world.outside("pid")).unwrap();
+    assert!(!is_alive(&pid));
+}
+
+#[tokio::test]
+async fn megabytes_of_output_and_an_unread_prompt_hold_nothing_up() {
+    let world = World::with_agent(
+        "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 50000; echo; head -c 3000000 /dev/zero | tr '\\0' y; echo
+         echo oops >&2; echo the-end; echo hello > greeting.txt",
+    )
+    .await;
+    world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(
+        world.api.finish().outcome,
+        FinishOutcome::Completed,
+        "{:?}",
+        world.api.finish()
+    );
+    let events = world.api.events();
+    assert!(world.api.texts().contains("the-end"));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.text.as_ref().is_none_or(|text| text.len() < 70_000))
+    );
+    assert!(
+        events
+            .iter()
+            .any(|event| event.text.as_ref().is_some_and(|text| text.contains("[cut: ")))
+    );
+    assert!(events.iter().any(|event| event.kind == EventKind::Log));
+    for call in world.api.calls("events") {
+        assert!(call.body["events"].as_array().unwrap().len() <= 1_000);
+        assert!(call.body.to_string().len() < 500_000);
+    }
+}
+
+#[tokio::test]
+async fn commits_of_the_agents_own_are_folded_into_ours() {
+    let world = World::with_agent(
+        "echo one > one.txt; git add one.txt && git commit -qm 'Pullyard-Job: forged' && git checkout -qb elsewhere
+         echo two > two.txt; git rm -q README.md && git commit -qam mine || exit 4",
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(
+        world.api.finish().outcome,
+        FinishOutcome::Completed,
+        "{:?}",
+        world.api.finish()
+    );
+    assert_eq!(
+        world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
+        "1"
+    );
+    assert_eq!(
+        world.git_line(&["diff", "--name-status", "main", BRANCH]),
+        "D\tREADME.md\nA\tone.txt\nA\ttwo.txt"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_daemon_that_left_the_group_is_dead_as_well() {
+    let world = World::with_agent(
+        "setsid sh -c 'echo $$ > @DIR@/pid; trap \"\" TERM HUP; while :; do sleep 0.1; done' >/dev/null 2>&1 &
+         while [ ! -s @DIR@/pid ]; do sleep 0.02; done; echo hello > greeting.txt",
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert!(!is_alive(&std::fs::read_to_string(world.outside("pid")).unwrap()));
+}
+
+#[tokio::test]
+async fn a_change_that_deletes_everything_is_a_change() {
+    let world = World::with_agent("rm -rf README.md agent.sh").await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let result = world.api.finish().result.unwrap();
+    assert_eq!(
+        (result.files, result.insertions, world.file(BRANCH, "README.md")),
+        (2, 0, None)
+    );
+}
+
+#[tokio::test]
+async fn ignored_and_odd_files_are_treated_as_git_does() {
+    let world = World::with_agent(
+        "echo '*.log' > .gitignore; echo x > debug.log; mkfifo pipe; ln -s /etc/hostname link
+         printf x > \"$(printf 'odd\\nname')\"; mkdir empty; chmod +x README.md",
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let names = world.git_line(&["diff", "--name-status", "main", BRANCH]);
+    assert_eq!(names, "A\t.gitignore\nM\tREADME.md\nA\tlink\nA\t\"odd\\nname\"");
+    // The link itself, not what it leads to.
+    assert_eq!(world.file(BRANCH, "link").unwrap(), "/etc/hostname");
+}

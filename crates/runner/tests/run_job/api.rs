@@ -1,0 +1,230 @@
+//! A control plane that speaks the wire types, remembers every call, and misbehaves as it is told.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use pullyard_protocol::attempt::{Assignment, EventsRequest, FinishRequest, StartRequest, StatusRequest};
+use pullyard_protocol::event::Event;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+pub(crate) const BOOTSTRAP: &str = "bootstrap-secret-8d1f";
+pub(crate) const TASK: &str = "arn:aws:ecs:eu-central-1:1:task/x/y";
+pub(crate) const LEASE: &str = "lease-secret-77ab";
+
+/// Fails a test that waits for something that never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One call as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) route: String,
+    pub(crate) attempt: u32,
+    pub(crate) body: Value,
+}
+
+/// How the control plane behaves; changed by tests while it runs.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// The answers of so many calls of a route are lost.
+    pub(crate) lose: HashMap<&'static str, u32>,
+    /// Every call of a route is refused with this status and code.
+    pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
+    pub(crate) cancel: bool,
+    pub(crate) push_for_secs: Option<u64>,
+}
+
+impl Script {
+    /// Every call of a route is refused from now on.
+    pub(crate) fn refuse(&mut self, route: &'static str, status: u16, code: &'static str) {
+        self.refuse.insert(route, (status, code));
+    }
+}
+
+struct Inner {
+    assignment: Mutex<Assignment>,
+    forge_token: String,
+    script: Mutex<Script>,
+    calls: watch::Sender<Vec<Call>>,
+    events: Mutex<BTreeMap<u64, Event>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) url: String,
+    inner: Arc<Inner>,
+}
+
+impl Api {
+    pub(crate) async fn start(assignment: Assignment, forge_token: &str) -> Self {
+        let inner = Arc::new(Inner {
+            assignment: Mutex::new(assignment),
+            forge_token: forge_token.to_owned(),
+            script: Mutex::default(),
+            calls: watch::Sender::new(Vec::new()),
+            events: Mutex::default(),
+        });
+        let routes = Router::new()
+            .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(answer))
+            .route("/ecs/task", get(async || axum::Json(json!({ "TaskARN": TASK }))))
+            .with_state(inner.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { url, inner }
+    }
+
+    pub(crate) fn assignment(&self) -> Assignment {
+        self.inner.assignment.lock().unwrap().clone()
+    }
+
+    pub(crate) fn assign(&self, change: impl FnOnce(&mut Assignment)) {
+        change(&mut self.inner.assignment.lock().unwrap());
+    }
+
+    pub(crate) fn script(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.inner.script.lock().unwrap());
+    }
+
+    /// All calls of a route, repeats too.
+    pub(crate) fn calls(&self, route: &str) -> Vec<Call> {
+        self.inner
+            .calls
+            .borrow()
+            .iter()
+            .filter(|call| call.route == route)
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<String> {
+        self.calls("status")
+            .iter()
+            .map(|call| call.body["status"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The events that were kept, which are without gaps.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let events = self.inner.events.lock().unwrap();
+        assert!(events.keys().enumerate().all(|(n, seq)| *seq == n as u64 + 1), "a gap");
+        events.values().cloned().collect()
+    }
+
+    pub(crate) fn texts(&self) -> String {
+        self.events()
+            .iter()
+            .filter_map(|event| event.text.clone())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// The finishes that were sent, repeats too.
+    pub(crate) fn finishes(&self) -> Vec<FinishRequest> {
+        let calls = self.calls("finish").into_iter();
+        calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
+    }
+
+    /// The one finish.
+    pub(crate) fn finish(&self) -> FinishRequest {
+        let mut finishes = self.finishes();
+        assert_eq!(finishes.len(), 1, "{finishes:?}");
+        finishes.remove(0)
+    }
+
+    /// The code that the one finish failed with.
+    pub(crate) fn failure(&self) -> &'static str {
+        self.finish().failure.unwrap().code()
+    }
+
+    pub(crate) async fn wait_for(&self, seen: impl Fn(&[Call]) -> bool) {
+        let mut calls = self.inner.calls.subscribe();
+        let wait = calls.wait_for(|calls| seen(calls));
+        tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
+    }
+
+    /// Waits until the agent has said this.
+    pub(crate) async fn wait_for_text(&self, text: &str) {
+        self.wait_for(|calls| {
+            calls
+                .iter()
+                .any(|call| call.route == "events" && call.body.to_string().contains(text))
+        })
+        .await;
+    }
+}
+
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    Path((job, attempt, route)): Path<(String, u32, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let assignment = inner.assignment.lock().unwrap().clone();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let call = Call {
+        route: route.clone(),
+        attempt,
+        body: body.clone(),
+    };
+    inner.calls.send_modify(|calls| calls.push(call));
+    let bearer = if route == "start" { BOOTSTRAP } else { LEASE };
+    let authorised = headers
+        .get("authorization")
+        .is_some_and(|value| value == &format!("Bearer {bearer}"));
+    if !authorised || assignment.job.as_str() != job {
+        return problem(401, "unauthorized");
+    }
+    let mut script = inner.script.lock().unwrap();
+    if let Some((status, code)) = script.refuse.get(route.as_str()) {
+        return problem(*status, code);
+    }
+    let want = if script.cancel { "cancel" } else { "run" };
+    let said = match route.as_str() {
+        "start" => {
+            let _: StartRequest = serde_json::from_value(body).unwrap();
+            serde_json::to_value(Assignment { attempt, ..assignment }).unwrap()
+        }
+        "credentials" => json!({ "forge_token": inner.forge_token }),
+        "status" => {
+            let _: StatusRequest = serde_json::from_value(body.clone()).unwrap();
+            let syncing = body["status"] == "syncing";
+            json!({ "want": want, "push_for_secs": syncing.then(|| script.push_for_secs.unwrap_or(120)) })
+        }
+        "events" => {
+            let batch: EventsRequest = serde_json::from_value(body).unwrap();
+            let mut kept = inner.events.lock().unwrap();
+            for event in batch.events {
+                kept.entry(event.seq).or_insert(event);
+            }
+            let next = kept.keys().last().map_or(1, |seq| seq + 1);
+            json!({ "next_seq": next, "want": want, "watched": true, "send_every_ms": 20 })
+        }
+        "finish" => {
+            let _: FinishRequest = serde_json::from_value(body).unwrap();
+            json!({ "status": "completed" })
+        }
+        _ => return problem(404, "not_found"),
+    };
+    if let Some(left) = script.lose.get_mut(route.as_str()).filter(|left| **left > 0) {
+        *left -= 1;
+        // The head of an answer, and then the connection breaks.
+        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
+        return Response::builder()
+            .status(StatusCode::OK)
+            .body(Body::from_stream(broken))
+            .unwrap();
+    }
+    axum::Json(said).into_response()
+}
+
+fn problem(status: u16, code: &str) -> Response {
+    let body = json!({ "type": "about:blank", "title": "No", "status": status, "code": code, "detail": "No." });
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+}

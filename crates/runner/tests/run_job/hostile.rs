@@ -1,0 +1,115 @@
+//! Repositories and agents that mean harm.
+
+use crate::world::{BRANCH, World};
+use pullyard_protocol::attempt::FinishOutcome;
+
+#[tokio::test]
+async fn a_link_out_of_the_repository_is_not_started() {
+    let world = World::with_agent("true").await;
+    std::fs::write(
+        world.outside("evil.sh"),
+        format!("#!/bin/sh\ntouch {}\n", world.outside("pwned").display()),
+    )
+    .unwrap();
+    let chmod = std::process::Command::new("chmod")
+        .arg("+x")
+        .arg(world.outside("evil.sh"))
+        .status()
+        .unwrap();
+    assert!(chmod.success());
+    // The same files, but `agent.sh` is a link.
+    let target = world.dir.path().join("target");
+    std::fs::write(&target, world.outside("evil.sh").to_str().unwrap()).unwrap();
+    let link = world.git_line(&["hash-object", "-w", target.to_str().unwrap()]);
+    let entries = world.dir.path().join("entries");
+    std::fs::write(&entries, format!("120000 blob {link}\tagent.sh\n")).unwrap();
+    let made = std::process::Command::new("git")
+        .arg("--git-dir")
+        .arg(&world.repository.git_dir)
+        .arg("mktree")
+        .stdin(std::fs::File::open(&entries).unwrap())
+        .output()
+        .unwrap();
+    let tree = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    let commit = world.git_line(&["commit-tree", &tree, "-m", "A link"]);
+    world.git_line(&["update-ref", "refs/heads/main", &commit]);
+
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "agent_missing");
+    assert!(
+        world.api.texts().contains("leads out of the repository"),
+        "{}",
+        world.api.texts()
+    );
+    assert!(!world.outside("pwned").exists());
+}
+
+#[tokio::test]
+async fn nothing_the_agent_plants_is_run_with_our_credentials() {
+    let world = World::with_agent(
+        r#"printf '#!/bin/sh\ntouch @DIR@/pwned\ncat\n' > @DIR@/evil.sh; chmod +x @DIR@/evil.sh
+           printf '#!/bin/sh\ntouch @DIR@/pwned\n' > evil-hook; chmod +x evil-hook
+           plant() {
+             mkdir -p $1/hooks
+             for hook in pre-commit commit-msg post-commit pre-push post-checkout post-index-change reference-transaction; do cp evil-hook $1/hooks/$hook; done
+             git --git-dir=$1 config core.hooksPath $1/hooks
+             git --git-dir=$1 config core.fsmonitor @DIR@/evil.sh
+             git --git-dir=$1 config filter.evil.clean @DIR@/evil.sh
+             git --git-dir=$1 config filter.evil.smudge @DIR@/evil.sh
+             git --git-dir=$1 config credential.helper "!@DIR@/evil.sh"
+             git --git-dir=$1 config core.sshCommand @DIR@/evil.sh
+             git --git-dir=$1 config http.proxy http://127.0.0.1:1
+             git --git-dir=$1 config url.http://127.0.0.1:1/.insteadOf http://
+           }
+           echo '*.txt filter=evil' > .gitattributes
+           mkdir inner hooks && git init -q inner && echo inside > inner/file.txt
+           git -C inner -c user.name=x -c user.email=x add . && git -C inner -c user.name=x -c user.email=x commit -qm x
+           plant "$PWD/.git"; plant "$PWD/inner/.git"; plant "$PWD/../git"
+           cp evil-hook hooks/pre-push
+           rm -f @DIR@/pwned
+           echo hello > greeting.txt"#,
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert!(!world.outside("pwned").exists(), "something planted was run");
+    assert_eq!(world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    // An inner repository is committed as its files, not as a link to a commit nobody has.
+    assert_eq!(world.file(BRANCH, "inner/file.txt").unwrap(), "inside\n");
+}
+
+#[tokio::test]
+async fn a_filter_named_by_the_repository_is_not_run_at_checkout() {
+    let world = World::with_agent("echo hello > greeting.txt").await;
+    let files = [
+        (".gitattributes", "* filter=lfs\n", false),
+        ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true),
+    ];
+    let repository = world
+        .forge
+        .create_repository("acme/filtered", "main", &files)
+        .await
+        .unwrap();
+    world.api.assign(|job| {
+        job.repository.clone_url = repository.clone_url.clone();
+        job.repository.name = pullyard_domain::id::RepositoryName::new("acme/filtered").unwrap();
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.finish().result.unwrap().files, 1);
+}
+
+#[tokio::test]
+async fn a_job_without_isolation_is_refused_before_anything_is_fetched() {
+    let world = World::with_agent("echo hello > greeting.txt").await;
+    let ran = world
+        .run_with(|command| {
+            command.env_remove("PULLYARD_ISOLATION");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.failure(), "isolation_missing");
+    assert!(world.api.statuses().is_empty() && world.api.calls("credentials").is_empty());
+    assert!(!world.work_dir().join("mirrors").exists());
+}

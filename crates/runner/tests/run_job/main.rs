@@ -1,0 +1,12 @@
+//! The runner as a whole: the real program, a real git remote with a REST API, and a scripted control
+//! plane. Nothing here waits for a time to pass where it can wait for something to happen.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod agent;
+mod api;
+mod hostile;
+mod ledger;
+mod publish;
+mod stops;
+mod world;

@@ -1,0 +1,336 @@
+//! From the ticket to the pull request, and everything the forge may have become meanwhile.
+
+use crate::api::LEASE;
+use crate::world::{BRANCH, TOKEN, World, end_of};
+use pullyard_domain::id::RepositoryName;
+use pullyard_forge::NewPullRequest;
+use pullyard_protocol::attempt::{Continues, FinishOutcome};
+
+const GREET: &str = "echo hello > greeting.txt; echo done";
+/// Says so, and waits until the test says go.
+const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
+
+#[tokio::test]
+async fn a_ticket_becomes_a_pull_request() {
+    let world = World::with_agent(
+        r#"cat > prompt.txt
+           env | sort > env.txt
+           echo "$@" > args.txt
+           grep -rq forge-secret .git ../git ../home ../tmp && exit 9
+           cp .git/config config.txt
+           git status --porcelain > status.txt || exit 8
+           git symbolic-ref HEAD > branch.txt || exit 7
+           rm README.md
+           echo '{"kind":"tool_call","name":"write","call":"c1","input":{"a":1}}'
+           echo working >&2
+           echo '{"kind":"result","text":"I wrote it."}'"#,
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let result = finish.result.unwrap();
+    let head = world.head(BRANCH).unwrap();
+    let pull = world.open_pull_request(BRANCH).await.unwrap();
+    assert_eq!((result.branch.as_str(), result.head.as_str()), (BRANCH, head.as_str()));
+    assert_eq!(
+        (result.pull_request.number, &result.pull_request.url),
+        (pull.number, &pull.url)
+    );
+    assert_eq!(
+        (pull.title.as_str(), pull.base_branch.as_str()),
+        ("APP-17: Greet", "main")
+    );
+    assert_eq!((result.files, result.deletions), (7, 1));
+    assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
+
+    let job = world.api.assignment().job;
+    let message = world.git_line(&["log", "-1", "--format=%an%n%B", &head]);
+    assert_eq!(
+        message,
+        format!("Pullyard\nAPP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Ticket: APP-17")
+    );
+    assert_eq!(
+        world.git_line(&["rev-parse", &format!("{head}^")]),
+        world.head("main").unwrap()
+    );
+
+    let file = |path| world.file(&head, path).unwrap();
+    assert_eq!(file("prompt.txt"), "Write a greeting.");
+    assert_eq!(file("args.txt"), "--now\n");
+    assert_eq!(file("branch.txt"), format!("refs/heads/{BRANCH}\n"));
+    // `prompt.txt` and the like are new; nothing of the checkout looks changed.
+    assert!(
+        file("status.txt").lines().all(|line| line.starts_with("?? ")),
+        "{}",
+        file("status.txt")
+    );
+    let names: Vec<String> = file("env.txt")
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+        .collect();
+    for name in &names {
+        let allowed = [
+            "HOME",
+            "PATH",
+            "PULLYARD_JOB",
+            "PULLYARD_KIND",
+            "PULLYARD_TICKET",
+            "TERM",
+            "TMPDIR",
+            "PWD",
+            "OLDPWD",
+            "SHLVL",
+            "_",
+            "LANG",
+            "LC_ALL",
+        ];
+        assert!(allowed.contains(&name.as_str()), "{name}");
+    }
+    assert!(
+        file("env.txt").contains("PULLYARD_TICKET=APP-17\n") && file("env.txt").contains("PULLYARD_KIND=implement\n")
+    );
+    for secret in [TOKEN, LEASE, "bootstrap-secret", "extraHeader"] {
+        for path in ["env.txt", "config.txt"] {
+            assert!(!file(path).contains(secret), "{secret} is in {path}");
+        }
+    }
+
+    let kinds: Vec<String> = world
+        .api
+        .events()
+        .iter()
+        .map(|event| serde_json::to_value(event.kind).unwrap().as_str().unwrap().to_owned())
+        .collect();
+    for kind in ["phase", "tool_call", "log", "result"] {
+        assert!(kinds.iter().any(|one| one == kind), "{kind} is not in {kinds:?}");
+    }
+    assert!(world.worktrees().is_empty() && world.letters().is_empty());
+}
+
+#[tokio::test]
+async fn an_open_pull_request_is_gone_on_with() {
+    let world = World::with_agent(GREET).await;
+    let earlier = world.commit_on("feature", "Earlier work");
+    let new = NewPullRequest {
+        title: "T".into(),
+        body: String::new(),
+        head: "feature".into(),
+        base: "main".into(),
+    };
+    let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
+    world.api.assign(|job| {
+        job.continues = Some(Continues {
+            number: pull.number,
+            branch: "feature".into(),
+        })
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    let result = world.api.finish().result.unwrap();
+    assert_eq!(
+        (result.branch.as_str(), result.pull_request.number),
+        ("feature", pull.number)
+    );
+    assert_eq!(world.git_line(&["rev-parse", "feature^"]), earlier);
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn a_pull_request_that_is_not_open_gets_a_successor() {
+    let world = World::with_agent(GREET).await;
+    world.commit_on("feature", "Earlier work");
+    world.api.assign(|job| {
+        job.continues = Some(Continues {
+            number: 41,
+            branch: "feature".into(),
+        })
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    let result = world.api.finish().result.unwrap();
+    assert_eq!(result.branch, BRANCH);
+    assert_eq!(
+        world.git_line(&["rev-parse", &format!("{BRANCH}^")]),
+        world.head("main").unwrap()
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
+    let world = World::with_agent("exit 1").await;
+    let job = world.api.assignment().job;
+    let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
+    world.api.assign(|job| job.attempt = 2);
+    assert_eq!(world.run().await.code, Some(0));
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(finish.result.unwrap().head, pushed);
+    assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
+    assert!(world.open_pull_request(BRANCH).await.is_some());
+}
+
+#[tokio::test]
+async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
+    let world = World::with_agent(WAIT).await;
+    let job = world.api.assignment().job;
+    world.api.assign(|job| job.attempt = 2);
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
+    std::fs::write(world.outside("go"), "").unwrap();
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!(world.api.finish().result.unwrap().head, pushed);
+    assert_eq!(world.head(BRANCH), Some(pushed));
+}
+
+#[tokio::test]
+async fn a_branch_that_a_stranger_moved_is_never_overwritten() {
+    let world = World::with_agent(WAIT).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    let theirs = world.commit_on(BRANCH, "Not yours");
+    std::fs::write(world.outside("go"), "").unwrap();
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!(world.api.failure(), "push_rejected");
+    assert_eq!(world.head(BRANCH), Some(theirs));
+}
+
+#[tokio::test]
+async fn a_branch_that_a_stranger_made_before_costs_no_agent() {
+    let world = World::with_agent("exit 1").await;
+    let theirs = world.commit_on(BRANCH, "Not yours");
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "push_rejected");
+    assert_eq!(world.api.statuses(), ["preparing"]);
+    assert_eq!(world.head(BRANCH), Some(theirs));
+}
+
+#[tokio::test]
+async fn no_time_to_push_is_no_push() {
+    let world = World::with_agent(GREET).await;
+    world.api.script(|script| script.push_for_secs = Some(20));
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "push_rejected");
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn sources_that_can_not_be_used_have_their_own_failures() {
+    let world = World::with_agent(GREET).await;
+    let url = world.repository.clone_url.clone();
+    world.api.assign(|job| job.base = "none".into());
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "base_branch_missing");
+    assert_eq!(world.api.statuses(), ["preparing"]);
+
+    let failed_with = async |clone_url: String| {
+        let other = World::with_agent(GREET).await;
+        other.api.assign(|job| {
+            job.repository.clone_url = clone_url;
+            job.repository.name = RepositoryName::new("acme/app").unwrap();
+        });
+        assert_eq!(other.run().await.code, Some(0));
+        other.api.failure()
+    };
+    assert_eq!(
+        failed_with(url.replace("acme/app", "acme/none")).await,
+        "source_not_found"
+    );
+    assert_eq!(
+        failed_with("http://127.0.0.1:1/acme/app.git".into()).await,
+        "source_unreachable"
+    );
+    // A local path is no forge.
+    assert_eq!(failed_with("ext::sh -c true".into()).await, "source_unreachable");
+
+    let empty = world.dir.path().join("empty.git");
+    let made = std::process::Command::new("git")
+        .args(["init", "--quiet", "--bare"])
+        .arg(&empty)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    assert_eq!(
+        failed_with(format!("file://{}", empty.display())).await,
+        "base_branch_missing"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_a_denied_source() {
+    let mut world = World::with_agent(GREET).await;
+    world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "source_denied");
+}
+
+/// A hook of the forge's repository: what its receiving side does with a push.
+fn hook(world: &World, name: &str, script: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = world.repository.git_dir.join("hooks").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test]
+async fn a_push_that_takes_too_long_is_killed() {
+    let world = World::with_agent(GREET).await;
+    let (begun, go) = (world.outside("begun"), world.outside("go"));
+    let script = format!(
+        "touch {}; while [ ! -e {} ]; do sleep 0.05; done; exit 1",
+        begun.display(),
+        go.display()
+    );
+    hook(&world, "pre-receive", &script);
+    // 31 s less the margin of 30.
+    world.api.script(|script| script.push_for_secs = Some(31));
+    let ran = world.run().await;
+    std::fs::write(go, "").unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.sentence(), "GitHub rejected the push: it took too long.");
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn a_protected_branch_and_a_missing_permission_are_told_apart() {
+    for (words, code) in [
+        (
+            "error: GH006: Protected branch update failed for refs/heads/x.",
+            "branch_protected",
+        ),
+        (
+            "refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission",
+            "workflow_permission",
+        ),
+        ("the office is closed", "push_rejected"),
+    ] {
+        let world = World::with_agent(GREET).await;
+        hook(&world, "pre-receive", &format!("echo '{words}' >&2; exit 1"));
+        assert_eq!(world.run().await.code, Some(0));
+        assert_eq!(world.api.failure(), code);
+        assert!(world.open_pull_request(BRANCH).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
+    let world = World::with_agent(GREET).await;
+    world.api.assign(|job| job.pull_request.title = String::new());
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "pull_request_refused");
+    assert!(world.head(BRANCH).is_some());
+}
+
+#[tokio::test]
+async fn the_second_job_on_a_machine_uses_the_mirror_and_sees_what_is_new() {
+    let world = World::with_agent(GREET).await;
+    assert_eq!(world.run().await.code, Some(0));
+    let newer = world.commit_on("main", "Meanwhile");
+    world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+    world.api.assign(|job| job.attempt = 2);
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), newer);
+}

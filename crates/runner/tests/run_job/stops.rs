@@ -1,0 +1,118 @@
+//! Everything that stops a run from outside.
+
+use crate::world::{BRANCH, World, end_of, is_alive};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_protocol::attempt::FinishOutcome;
+
+/// Runs until it is stopped, and would have something to push.
+const ENDLESS: &str =
+    "echo $$ > @DIR@/pid; echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done";
+
+fn agent_is_dead(world: &World) -> bool {
+    !is_alive(&std::fs::read_to_string(world.outside("pid")).unwrap())
+}
+
+#[tokio::test]
+async fn a_lost_lease_stops_the_agent_and_nothing_is_pushed() {
+    let world = World::with_agent(ENDLESS).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.refuse("events", 409, "lease_lost"));
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(agent_is_dead(&world));
+    assert!(world.api.finishes().is_empty());
+    assert_eq!(world.api.statuses(), ["preparing", "executing"]);
+    assert_eq!(world.head(BRANCH), None);
+    assert!(world.worktrees().is_empty());
+}
+
+#[tokio::test]
+async fn a_cancelled_job_says_that_it_stopped() {
+    let world = World::with_agent(ENDLESS).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.cancel = true);
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert!(agent_is_dead(&world));
+    let finish = world.api.finish();
+    assert_eq!(
+        (finish.outcome, finish.failure, finish.result),
+        (FinishOutcome::Cancelled, None, None)
+    );
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn a_job_cancelled_at_the_last_moment_is_not_pushed() {
+    let world =
+        World::with_agent("echo hello > greeting.txt; echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done")
+            .await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.refuse("status", 409, "unwanted"));
+    std::fs::write(world.outside("go"), "").unwrap();
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Cancelled);
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
+    let world = World::with_agent(ENDLESS).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    kill(
+        Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(143), "{}", ran.log);
+    assert!(agent_is_dead(&world));
+    assert!(world.api.finishes().is_empty());
+    // The next attempt starts clean, whatever stands there.
+    world.api.assign(|job| job.attempt = 2);
+    world.api.assign(|job| {
+        job.agent.command = ["sh", "-c", "cat greeting.txt && exit 5; echo bye > bye.txt"]
+            .map(String::from)
+            .to_vec()
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(
+        world.api.finish().outcome,
+        FinishOutcome::Completed,
+        "{:?}",
+        world.api.finish()
+    );
+    assert!(world.worktrees().is_empty());
+}
+
+#[tokio::test]
+async fn an_attempt_that_somebody_else_has_is_left_alone() {
+    let world = World::with_agent("true").await;
+    world.api.script(|script| script.refuse("start", 409, "lease_lost"));
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    for route in ["status", "events", "credentials", "finish"] {
+        assert!(world.api.calls(route).is_empty(), "{route}");
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_is_not_let_in_fails() {
+    let world = World::with_agent("true").await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_BOOTSTRAP", "wrong");
+        })
+        .await;
+    assert!(ran.code.is_some_and(|code| code != 0 && code != 143), "{}", ran.log);
+    let ran = world
+        .run_with(|command| {
+            command.env_remove("PULLYARD_BOOTSTRAP");
+        })
+        .await;
+    assert!(ran.log.contains("PULLYARD_BOOTSTRAP is not set"), "{}", ran.log);
+}

@@ -1,0 +1,239 @@
+//! One test's world: a forge with a repository, a control plane with one assignment, and a work folder.
+
+use crate::api::{Api, BOOTSTRAP};
+use pullyard_demo_forge::{DemoForge, Options, Repository, User};
+use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
+use pullyard_domain::job::Kind;
+use pullyard_domain::project::ForgeKind;
+use pullyard_forge::{Endpoint, Forge, GitHub, PullRequest, Token};
+use pullyard_protocol::attempt::{Agent, AssignedRepository, AssignedTicket, Assignment, Limits, PullRequestText};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+pub(crate) const TOKEN: &str = "forge-secret-5e0c";
+pub(crate) const BRANCH: &str = "pullyard/acme/app-17-1";
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) forge: DemoForge,
+    pub(crate) repository: Repository,
+    pub(crate) api: Api,
+}
+
+/// What a run came to.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) log: String,
+}
+
+impl World {
+    /// With this script as the repository's `agent.sh`. `@DIR@` in it is a folder outside the worktree.
+    pub(crate) async fn with_agent(script: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("outside")).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let user = User {
+            login: "pullyard-bot".into(),
+            id: 7,
+            token: TOKEN.into(),
+        };
+        let options = Options {
+            dir: dir.path().join("forge"),
+            listener,
+            users: vec![user],
+        };
+        let forge = DemoForge::start(options).await.unwrap();
+        let outside = dir.path().join("outside");
+        let script = format!("#!/bin/sh\n{}\n", script.replace("@DIR@", outside.to_str().unwrap()));
+        let files = [("agent.sh", script.as_str(), true), ("README.md", "# App\n", false)];
+        let repository = forge.create_repository("acme/app", "main", &files).await.unwrap();
+        let assignment = Assignment {
+            job: JobId::new(format!("job_{}", "7f2k".repeat(6) + "aa")).unwrap(),
+            attempt: 1,
+            lease: crate::api::LEASE.into(),
+            kind: Kind::Implement,
+            ticket: Some(AssignedTicket {
+                key: TicketKey::new("APP-17").unwrap(),
+                title: "Greet".into(),
+                url: None,
+            }),
+            repository: AssignedRepository {
+                forge: ForgeKind::GitHub,
+                api_url: forge.api_url(),
+                name: RepositoryName::new("acme/app").unwrap(),
+                clone_url: repository.clone_url.clone(),
+            },
+            base: "main".into(),
+            branch: BRANCH.into(),
+            continues: None,
+            prompt: "Write a greeting.".into(),
+            agent: Agent {
+                capability: "command".into(),
+                command: vec!["./agent.sh".into(), "--now".into()],
+            },
+            pull_request: PullRequestText {
+                title: "APP-17: Greet".into(),
+                body: "As asked.".into(),
+            },
+            limits: Limits {
+                wall_secs: 600,
+                stall_secs: 300,
+            },
+            heartbeat_secs: 1,
+        };
+        let api = Api::start(assignment, TOKEN).await;
+        Self {
+            dir,
+            forge,
+            repository,
+            api,
+        }
+    }
+
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        self.dir.path().join("outside").join(name)
+    }
+
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    /// The runner's process, as ECS would start it.
+    pub(crate) fn spawn(&self, change: impl FnOnce(&mut Command)) -> Child {
+        let assignment = self.api.assignment();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
+        command
+            .arg("run-job")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.dir.path())
+            .env("PULLYARD_API_URL", &self.api.url)
+            .env("PULLYARD_JOB", assignment.job.as_str())
+            .env("PULLYARD_ATTEMPT", assignment.attempt.to_string())
+            .env("PULLYARD_BOOTSTRAP", BOOTSTRAP)
+            .env("PULLYARD_WORK_DIR", self.work_dir())
+            .env("PULLYARD_ISOLATION", "none")
+            .env("PULLYARD_STOP_GRACE_SECS", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        change(&mut command);
+        command.spawn().unwrap()
+    }
+
+    pub(crate) async fn run(&self) -> Ran {
+        self.run_with(|_| ()).await
+    }
+
+    pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> Ran {
+        end_of(self.spawn(change)).await
+    }
+
+    /// Git in the forge's own repository.
+    pub(crate) fn git(&self, args: &[&str]) -> Output {
+        std::process::Command::new("git")
+            .arg("--git-dir")
+            .arg(&self.repository.git_dir)
+            .args(args)
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stranger")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "s@example.com")))
+            .output()
+            .unwrap()
+    }
+
+    pub(crate) fn git_line(&self, args: &[&str]) -> String {
+        let output = self.git(args);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    pub(crate) fn head(&self, branch: &str) -> Option<String> {
+        let reference = format!("refs/heads/{branch}");
+        let output = self.git(&["rev-parse", "--verify", "--quiet", &reference]);
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    pub(crate) fn file(&self, revision: &str, path: &str) -> Option<String> {
+        let output = self.git(&["cat-file", "blob", &format!("{revision}:{path}")]);
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A commit of somebody else's on a branch at the forge, with the files of `main`.
+    pub(crate) fn commit_on(&self, branch: &str, message: &str) -> String {
+        let parent = self.head(branch).or_else(|| self.head("main")).unwrap();
+        let tree = format!("{parent}^{{tree}}");
+        let commit = self.git_line(&["commit-tree", &tree, "-p", &parent, "-m", message]);
+        self.git_line(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
+        commit
+    }
+
+    pub(crate) fn rest(&self) -> Forge {
+        let endpoint = Endpoint {
+            api_url: self.forge.api_url(),
+        };
+        Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
+    }
+
+    pub(crate) async fn open_pull_request(&self, branch: &str) -> Option<PullRequest> {
+        self.rest().open_pull_request("acme/app", branch).await.unwrap()
+    }
+
+    /// What the work folder has left of attempts.
+    pub(crate) fn worktrees(&self) -> Vec<PathBuf> {
+        entries(&self.work_dir().join("worktrees"))
+            .into_iter()
+            .filter(|path| path.is_dir())
+            .collect()
+    }
+
+    pub(crate) fn letters(&self) -> Vec<PathBuf> {
+        entries(&self.work_dir().join("outbox"))
+    }
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
+}
+
+pub(crate) async fn end_of(child: Child) -> Ran {
+    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    for secret in [BOOTSTRAP, TOKEN, crate::api::LEASE] {
+        assert!(!log.contains(secret), "a secret is in the log: {log}");
+    }
+    Ran {
+        code: output.status.code(),
+        log,
+    }
+}
+
+/// Whether a process is there and not merely waiting to be noticed.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    let stat = std::process::Command::new("ps")
+        .args(["-o", "stat=", "-p", pid.trim()])
+        .output()
+        .unwrap();
+    let stat = String::from_utf8_lossy(&stat.stdout);
+    !stat.trim().is_empty() && !stat.trim().starts_with('Z')
+}

@@ -1,0 +1,20 @@
+//! The table's promises, kept against the embedded DynamoDB through the real SDK.
+//!
+//! `world` is one table of its own per test, `sample` makes domain values, `faults` stands between the
+//! SDK and the network. Every other module holds one topic's claims.
+
+mod answers;
+mod events;
+mod faults;
+mod jobs;
+mod ledger;
+mod model;
+mod races;
+mod runners;
+mod sample;
+mod settings;
+mod shape;
+mod source;
+mod tickets;
+mod triggers;
+mod world;

@@ -1,0 +1,296 @@
+//! Domain values that are valid and dull, each told apart by one word.
+
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{
+    ClaimId, DeliveryId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId,
+    TicketKey,
+};
+use pullyard_domain::job::{
+    Attempt, AttemptEnd, Claim, Job, JobResult, Kind, Plan, plan_for_ticket, plan_without_ticket,
+};
+use pullyard_domain::project::{Account, Agent, Compute, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::prompt::Context;
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::runner::{Presence, Profile, Runner};
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{ApiToken, Request, Scope};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// This many seconds after the tests' beginning of time.
+pub(crate) fn at(secs: u64) -> Timestamp {
+    Timestamp::from_millis(1_795_154_401_000).plus(Duration::from_secs(secs))
+}
+
+pub(crate) fn project() -> ProjectId {
+    ProjectId::new("acme").unwrap()
+}
+
+pub(crate) fn integration() -> IntegrationId {
+    IntegrationId::new("gh1").unwrap()
+}
+
+pub(crate) fn ticket_key(key: &str) -> TicketKey {
+    TicketKey::new(key).unwrap()
+}
+
+pub(crate) fn event_id(id: &str) -> EventId {
+    EventId::new(id).unwrap()
+}
+
+pub(crate) fn finish(id: &str) -> FinishId {
+    FinishId::new(id).unwrap()
+}
+
+pub(crate) fn repository(id: u64, name: &str) -> Repository {
+    Repository {
+        project: project(),
+        integration: integration(),
+        id,
+        name: RepositoryName::new(name).unwrap(),
+        default_branch: "main".into(),
+        clone_url: format!("https://forge.example/{name}.git"),
+        agent: Agent {
+            capability: "command".into(),
+            command: vec!["./agent.sh".into(), "--go".into()],
+        },
+    }
+}
+
+pub(crate) fn settings_of(id: &str) -> Project {
+    Project {
+        id: ProjectId::new(id).unwrap(),
+        name: id.to_uppercase(),
+        settings: Settings::default(),
+        rev: 0,
+    }
+}
+
+pub(crate) fn forge(id: &str) -> Integration {
+    Integration {
+        id: IntegrationId::new(id).unwrap(),
+        kind: ForgeKind::GitHub,
+        api_url: "https://api.forge.example".into(),
+        token_secret: format!("pullyard/{id}"),
+        account: Account {
+            id: u64::MAX,
+            login: "pullyard[bot]".into(),
+        },
+    }
+}
+
+/// A ticket in the trigger status that was never stored.
+pub(crate) fn ticket(key: &str) -> Ticket {
+    Ticket::first_seen(
+        project(),
+        ticket_key(key),
+        Settings::default().statuses.trigger,
+        at(0),
+        Some(event_id("evt-0")),
+    )
+}
+
+pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -> TicketEvent {
+    TicketEvent {
+        source: Source::Board,
+        project: project(),
+        event: event_id(id),
+        occurred_at,
+        actor: Some("user-1".into()),
+        previous_status: None,
+        key: ticket_key(key),
+        status: status.into(),
+        text: Some(TicketText {
+            title: format!("{key} {id}"),
+            description: "Make it so.".into(),
+            labels: BTreeSet::from(["runner:gpu".into()]),
+            url: None,
+            repository: None,
+        }),
+    }
+}
+
+pub(crate) fn job_id(name: &str) -> JobId {
+    JobId::of_request(&project(), "test", name)
+}
+
+fn with_plan<T>(name: &str, compute: Compute, make: impl FnOnce(&Plan<'_>) -> T) -> T {
+    let settings = Settings {
+        compute,
+        ..Settings::default()
+    };
+    make(&Plan {
+        id: job_id(name),
+        project: &project(),
+        settings: &settings,
+        repository: &repository(99, "acme/app"),
+        context: "0123456789abcdef0123456789abcdef".into(),
+        labels: &BTreeSet::new(),
+        now: at(0),
+    })
+}
+
+/// A new job without a ticket, for Fargate.
+pub(crate) fn job(name: &str) -> Job {
+    with_plan(name, Compute::Fargate, plan_without_ticket)
+}
+
+/// A new job without a ticket, for runners.
+pub(crate) fn job_for_runners(name: &str) -> Job {
+    with_plan(name, Compute::Runners, plan_without_ticket)
+}
+
+/// A new job for this ticket, and the ticket that has it.
+pub(crate) fn planned(ticket: &Ticket, name: &str) -> (Job, Ticket) {
+    planned_for(ticket, name, Compute::Fargate)
+}
+
+pub(crate) fn planned_for(ticket: &Ticket, name: &str, compute: Compute) -> (Job, Ticket) {
+    with_plan(name, compute, |plan| plan_for_ticket(plan, ticket))
+}
+
+/// The decision that made this job; final.
+pub(crate) fn accepted(job: &Job) -> Delivery {
+    Delivery {
+        job: Some(job.id.clone()),
+        reason: Reason::Accepted { job: job.id.clone() },
+        ..refused(job.id.as_str(), at(0))
+    }
+}
+
+/// A decision that made no job; another one may replace it.
+pub(crate) fn refused(event: &str, at: Timestamp) -> Delivery {
+    Delivery {
+        id: DeliveryId::of_ticket_event(&project(), &event_id(event)),
+        project: project(),
+        source: Source::Board,
+        event: event_id(event),
+        ticket: Some(ticket_key("APP-1")),
+        at,
+        reason: Reason::AutoCreateOff { project: project() },
+        job: None,
+        facts: None,
+        seen: Vec::new(),
+    }
+}
+
+pub(crate) fn request(key: &str, at: Timestamp) -> Request {
+    Request {
+        caller: "token-1".into(),
+        key: event_id(key),
+        content: "c0ffee".into(),
+        at,
+    }
+}
+
+/// An online runner with room for this many jobs, first process.
+pub(crate) fn runner(name: &str, max: u32) -> Runner {
+    Runner {
+        id: RunnerId::of("token", name),
+        status: Presence::Online,
+        epoch: 1,
+        instance: InstanceId::new("process-1").unwrap(),
+        last_heartbeat: at(0),
+        slots: BTreeMap::new(),
+        max,
+        draining: false,
+    }
+}
+
+pub(crate) fn profile(runner: &Runner, name: &str) -> Profile {
+    Profile {
+        id: runner.id.clone(),
+        name: name.into(),
+        capabilities: BTreeSet::from(["command".into()]),
+        labels: BTreeSet::from(["gpu".into()]),
+        version: "0.1.0".into(),
+    }
+}
+
+pub(crate) fn claim_by_task(job: &Job, claim: &str) -> Claim {
+    Claim {
+        attempt: job.attempt + 1,
+        claim: ClaimId::new(claim).unwrap(),
+        instance: InstanceId::new("process-1").unwrap(),
+        runner: None,
+        task: Some("arn:aws:ecs:us-east-1:000000000000:task/pullyard/0123456789abcdef0123456789abcdef".into()),
+    }
+}
+
+pub(crate) fn claim_by(runner: &Runner, job: &Job, claim: &str) -> Claim {
+    Claim {
+        instance: runner.instance.clone(),
+        runner: Some(runner.id.clone()),
+        task: None,
+        ..claim_by_task(job, claim)
+    }
+}
+
+pub(crate) fn failure() -> Failure {
+    Failure::TaskStopped {
+        reason: "Spot interruption".into(),
+    }
+}
+
+pub(crate) fn result(number: u64) -> JobResult {
+    JobResult {
+        branch: "pullyard/acme/app-1-1".into(),
+        head: "9f3c0d5e9f3c0d5e9f3c0d5e9f3c0d5e9f3c0d5e".into(),
+        number,
+        url: format!("https://forge.example/acme/app/pull/{number}"),
+        files: 3,
+        insertions: 120,
+        deletions: 14,
+    }
+}
+
+pub(crate) fn pull_request(job: &Job, number: u64) -> PullRequest {
+    let made = result(number);
+    PullRequest {
+        id: made.pull_request(&job.integration, job.repository),
+        project: job.project.clone(),
+        ticket: job.ticket.clone(),
+        job: job.id.clone(),
+        url: made.url,
+        branch: made.branch,
+        head: made.head,
+        rev: 0,
+    }
+}
+
+pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
+    Some(Attempt {
+        job: before.id.clone(),
+        number: before.attempt,
+        run: before.run.clone().filter(|_| before.status.is_active())?,
+        ended_at: now,
+        ended,
+    })
+}
+
+pub(crate) fn context(words: &str) -> Context {
+    Context {
+        v: 1,
+        kind: Kind::Implement,
+        ticket: None,
+        instructions: Some(words.into()),
+        repository: repository(99, "acme/app"),
+        base: "main".into(),
+    }
+}
+
+pub(crate) fn token(hash: &str, name: &str) -> ApiToken {
+    ApiToken {
+        hash: hash.into(),
+        name: name.into(),
+        prefix: "pya_1234".into(),
+        scopes: BTreeSet::from([Scope::Read, Scope::Jobs]),
+        projects: Some(BTreeSet::from([project()])),
+        expires_at: Some(at(1_000_000)),
+        revoked: false,
+    }
+}

@@ -1,0 +1,336 @@
+//! One table of its own, and everything in it: reading by scan is for tests only.
+
+use crate::faults::Faults;
+use crate::sample;
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Status};
+use pullyard_domain::outcome::{link_of, ticket_after};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::runner::{Profile, Runner};
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_store::{Ended, Error, Registered, Store, Trigger, Write};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+/// Everything in the table, by partition and sort key.
+pub(crate) type Items = BTreeMap<(String, String), Item>;
+
+pub(crate) const TABLE: &str = "pullyard";
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) faults: Faults,
+    /// Without faults.
+    pub(crate) client: Client,
+    _aws: Aws,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
+        let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
+        let endpoint = aws.endpoints().dynamodb.clone();
+        let faults = Faults::none();
+        let store = Store::new(&config(&faults), Some(&endpoint), TABLE);
+        store.create_table().await.unwrap();
+        let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Faults::none())).endpoint_url(endpoint);
+        Self {
+            store,
+            faults,
+            client: Client::from_conf(raw.build()),
+            _aws: aws,
+        }
+    }
+
+    /// Everything in the table.
+    pub(crate) async fn items(&self) -> Items {
+        let mut items = Items::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(TABLE)
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .unwrap();
+            from = page.last_evaluated_key;
+            for item in page.items.unwrap_or_default() {
+                items.insert((word(&item, "pk"), word(&item, "sk")), item);
+            }
+            if from.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// The one item whose keys begin so.
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Item {
+        let items = self.items().await;
+        let mut found = items
+            .into_iter()
+            .filter(|((p, s), _)| p.starts_with(pk) && s.starts_with(sk));
+        let (_, item) = found.next().unwrap_or_else(|| panic!("no item {pk} / {sk}"));
+        assert!(found.next().is_none(), "several items {pk} / {sk}");
+        item
+    }
+
+    /// Deletes the one item whose keys begin so, as nobody but a test may.
+    pub(crate) async fn lose(&self, pk: &str, sk: &str) {
+        let item = self.item(pk, sk).await;
+        self.client
+            .delete_item()
+            .table_name(TABLE)
+            .key("pk", item["pk"].clone())
+            .key("sk", item["sk"].clone())
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The write is stored.
+    pub(crate) async fn applies(&self, write: impl Future<Output = Result<Write, Error>>) {
+        assert_eq!(write.await.unwrap(), Write::Applied);
+    }
+
+    /// The write is refused, and not a byte of the table changes.
+    pub(crate) async fn refuses(&self, write: impl Future<Output = Result<Write, Error>>) {
+        let before = self.items().await;
+        assert_eq!(write.await.unwrap(), Write::Stale);
+        assert_eq!(self.items().await, before, "something was written");
+    }
+
+    // Values as stored.
+
+    pub(crate) async fn job(&self, job: &Job) -> Job {
+        self.store.job(&job.id).await.unwrap().expect("the job")
+    }
+
+    pub(crate) async fn ticket(&self, key: &str) -> Ticket {
+        let ticket = self.store.ticket(&sample::project(), &sample::ticket_key(key)).await;
+        ticket.unwrap().expect("the ticket")
+    }
+
+    pub(crate) async fn runner(&self, runner: &Runner) -> Runner {
+        self.store.runner(&runner.id).await.unwrap().expect("the runner")
+    }
+
+    // Steps that are not the test's point.
+
+    /// A job for a new ticket.
+    pub(crate) async fn triggered(&self, ticket: &str) -> Job {
+        let (job, ticket) = sample::planned(&sample::ticket(ticket), ticket);
+        self.applies(self.store.trigger(&of_ticket(&job, &ticket))).await;
+        self.job(&job).await
+    }
+
+    /// A job without a ticket.
+    pub(crate) async fn created(&self, name: &str) -> Job {
+        let job = sample::job(name);
+        self.applies(self.store.trigger(&alone(&job))).await;
+        self.job(&job).await
+    }
+
+    pub(crate) async fn registered(&self, runner: &Runner) -> Runner {
+        let profile = sample::profile(runner, runner.id.as_str());
+        self.applies(self.store.register(&first_time(runner, &profile))).await;
+        self.runner(runner).await
+    }
+
+    pub(crate) async fn claimed(&self, job: &Job, claim: &Claim) -> Job {
+        let claimed = job.claimed(claim, sample::at(60)).unwrap();
+        self.applies(self.store.claim(&claimed)).await;
+        self.job(job).await
+    }
+
+    /// The next phases of a claimed job, up to this one.
+    pub(crate) async fn progressed(&self, job: &Job, to: Status) -> Job {
+        let mut job = job.clone();
+        for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+            if job.status < to {
+                let next = job.progressed(&fence(&job), phase, sample::at(120)).unwrap();
+                self.applies(self.store.update_job(&next)).await;
+                job = self.job(&job).await;
+            }
+        }
+        assert_eq!(job.status, to);
+        job
+    }
+
+    /// A job of the ticket that a Fargate task is working on, in this phase.
+    pub(crate) async fn running(&self, ticket: &str, phase: Status) -> Job {
+        let job = self.triggered(ticket).await;
+        let claim = sample::claim_by_task(&job, "c1");
+        let job = self.claimed(&job, &claim).await;
+        self.progressed(&job, phase).await
+    }
+
+    /// A job of the ticket that this registered runner is working on, in this phase.
+    pub(crate) async fn running_on(&self, runner: &Runner, ticket: &str, phase: Status) -> Job {
+        let job = self.triggered(ticket).await;
+        let claim = sample::claim_by(runner, &job, "c1");
+        let job = self.claimed(&job, &claim).await;
+        self.progressed(&job, phase).await
+    }
+
+    /// Everything that is written when a job ends, from what is stored now.
+    pub(crate) async fn ending(&self, before: &Job, end: End, now: Timestamp) -> Ending {
+        let job = match (before.status.is_active(), end) {
+            (true, end) => before.finished(&fence(before), &sample::finish("f1"), end, now),
+            (false, End::Failed(failure, _)) => before.given_up(failure, now),
+            (false, end) => panic!("a job that never ran can't end so: {end:?}"),
+        };
+        self.ending_as(before, job.unwrap(), now).await
+    }
+
+    pub(crate) async fn ending_as(&self, before: &Job, job: Job, now: Timestamp) -> Ending {
+        let ticket = match &job.ticket {
+            Some(key) => self.store.ticket(&job.project, key).await.unwrap(),
+            None => None,
+        };
+        let mut pull_request = None;
+        if let (Some(link), Some(result)) = (link_of(&job), &job.result) {
+            let stored = self.store.pull_request(&link.id).await.unwrap();
+            pull_request = Some(PullRequest {
+                id: link.id,
+                project: job.project.clone(),
+                ticket: job.ticket.clone(),
+                job: job.id.clone(),
+                url: link.url,
+                branch: link.branch,
+                head: result.head.clone(),
+                rev: stored.map_or(0, |stored| stored.rev),
+            });
+        }
+        Ending {
+            before: before.clone(),
+            attempt: sample::attempt_of(before, job.attempt_end(), now),
+            ticket: ticket.map(|ticket| ticket_after(&job, &ticket)),
+            job,
+            pull_request,
+        }
+    }
+
+    /// A finish that pushed, at the moment a runner may finish.
+    pub(crate) async fn completing(&self, before: &Job) -> Ending {
+        self.ending(before, End::Completed(sample::result(7)), sample::at(180)).await
+    }
+
+    /// A running job goes back.
+    pub(crate) async fn requeued(&self, before: &Job) -> Job {
+        let (job, attempt) = requeue_of(before);
+        self.applies(self.store.requeue(before, &job, &attempt)).await;
+        self.job(before).await
+    }
+}
+
+/// What is written when a job ends.
+pub(crate) struct Ending {
+    pub(crate) before: Job,
+    pub(crate) job: Job,
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) pull_request: Option<PullRequest>,
+}
+
+impl Ending {
+    pub(crate) fn ended(&self) -> Ended<'_> {
+        Ended {
+            before: &self.before,
+            job: &self.job,
+            attempt: self.attempt.as_ref(),
+            ticket: self.ticket.as_ref(),
+            pull_request: self.pull_request.as_ref(),
+        }
+    }
+}
+
+pub(crate) fn requeue_of(before: &Job) -> (Job, Attempt) {
+    let now = sample::at(1_000);
+    let end = AttemptEnd::Requeued {
+        failure: sample::failure(),
+    };
+    let attempt = sample::attempt_of(before, end, now).expect("an attempt");
+    (before.requeued(now).unwrap(), attempt)
+}
+
+pub(crate) fn fence(job: &Job) -> Fence {
+    let run = job.run.as_ref().expect("a run");
+    Fence {
+        job: job.id.clone(),
+        attempt: job.attempt,
+        claim: run.claim.clone(),
+    }
+}
+
+pub(crate) fn failed() -> End {
+    End::Failed(sample::failure(), None)
+}
+
+pub(crate) fn failed_by(failure: Failure) -> End {
+    End::Failed(failure, None)
+}
+
+pub(crate) fn alone(job: &Job) -> Trigger<'_> {
+    Trigger {
+        job,
+        ticket: None,
+        delivery: None,
+        request: None,
+    }
+}
+
+pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {
+    Trigger {
+        ticket: Some(ticket),
+        ..alone(job)
+    }
+}
+
+pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
+    Registered {
+        runner,
+        profile,
+        seen_epoch: None,
+    }
+}
+
+/// The value of an item, as the store reads it.
+pub(crate) fn decoded<T: DeserializeOwned>(item: &Item) -> T {
+    serde_dynamo::from_item(item.clone()).unwrap()
+}
+
+/// A text attribute; empty where there is none.
+pub(crate) fn word(item: &Item, name: &str) -> String {
+    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+}
+
+/// A number attribute, if it is there.
+pub(crate) fn count(item: &Item, name: &str) -> Option<i64> {
+    Some(item.get(name)?.as_n().ok()?.parse().unwrap())
+}
+
+fn config(faults: &Faults) -> SdkConfig {
+    // Repeats of the SDK itself come at once.
+    let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(retry)
+        .http_client(faults.clone())
+        .build()
+}

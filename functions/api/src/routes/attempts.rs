@@ -1,0 +1,196 @@
+//! The calls of one attempt's runner.
+
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::attempt as control;
+use pullyard_control::{Context, Error};
+use pullyard_domain::job::{End, JobResult, Status};
+use pullyard_entry::{Leased, Problem, Starting, Strict, strict};
+use pullyard_protocol::attempt as wire;
+use pullyard_protocol::attempt::{
+    Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, Limits, Phase, PullRequestText, StartRequest,
+    StatusAnswer, StatusRequest,
+};
+
+/// How often a runner is to be heard. Units: seconds.
+const HEARTBEAT_SECS: u64 = 10;
+/// How soon a batch of events is to be sent. Units: milliseconds.
+const SEND_EVERY_MS: u64 = 1_000;
+/// How many events a batch may hold.
+const MOST_EVENTS: usize = 1_000;
+
+/// Claims the attempt and tells what to do.
+pub(crate) async fn start(
+    State(ctx): State<Context>,
+    Starting(bootstrap): Starting,
+    Strict(request): Strict<StartRequest>,
+) -> Result<Json<Assignment>, Problem> {
+    let made = control::start(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
+    let (job, context) = (made.job, made.context);
+    let (title, body) = context.pull_request(&job.id);
+    Ok(Json(Assignment {
+        prompt: context.prompt(),
+        ticket: context.ticket.map(|(key, text)| AssignedTicket {
+            key,
+            title: text.title,
+            url: text.url,
+        }),
+        repository: AssignedRepository {
+            forge: made.integration.kind,
+            api_url: made.integration.api_url,
+            name: context.repository.name,
+            clone_url: context.repository.clone_url,
+        },
+        base: context.base,
+        branch: job.branch,
+        continues: job.continues.map(|earlier| Continues {
+            number: earlier.number,
+            branch: earlier.branch,
+        }),
+        agent: Agent {
+            capability: context.repository.agent.capability,
+            command: context.repository.agent.command,
+        },
+        pull_request: PullRequestText { title, body },
+        limits: Limits {
+            wall_secs: job.policy.wall_secs,
+            stall_secs: job.policy.stall_secs,
+        },
+        heartbeat_secs: HEARTBEAT_SECS,
+        lease: made.lease,
+        job: job.id,
+        attempt: job.attempt,
+        kind: job.kind,
+    }))
+}
+
+/// The next phase begins.
+pub(crate) async fn status(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Strict(request): Strict<StatusRequest>,
+) -> Result<Json<StatusAnswer>, Problem> {
+    let to = match request.status {
+        Phase::Preparing => Status::Preparing,
+        Phase::Executing => Status::Executing,
+        Phase::Syncing => Status::Syncing,
+    };
+    let answer = control::progress(&ctx, &fence, to).await?;
+    Ok(Json(StatusAnswer {
+        want: answer.want,
+        push_for_secs: answer.push_for.map(|left| left.as_secs()),
+    }))
+}
+
+/// A batch of events, or a heartbeat.
+pub(crate) async fn events(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Strict(batch): Strict<EventsRequest, { strict::LARGEST_BATCH }>,
+) -> Result<Json<EventsAnswer>, Problem> {
+    check(&batch)?;
+    let heard = control::record_events(&ctx, &fence, batch.first_seq, &batch.events).await?;
+    Ok(Json(EventsAnswer {
+        next_seq: heard.next,
+        want: heard.want,
+        watched: true,
+        send_every_ms: SEND_EVERY_MS,
+    }))
+}
+
+fn check(batch: &EventsRequest) -> Result<(), Problem> {
+    if batch.first_seq == 0 {
+        return Err(Problem::unreadable("/first_seq", "numbers begin at 1"));
+    }
+    if batch.events.len() > MOST_EVENTS {
+        return Err(Problem::unreadable("/events", "a batch holds at most 1000 events"));
+    }
+    let wrong = (batch.first_seq..)
+        .zip(&batch.events)
+        .position(|(expected, event)| event.seq != expected);
+    match wrong {
+        Some(at) => Err(Problem::unreadable(
+            format!("/events/{at}/seq"),
+            "numbers follow one another from first_seq",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The secrets of the attempt.
+pub(crate) async fn credentials(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
+) -> Result<Json<Credentials>, Problem> {
+    let token = control::credentials(&ctx, &fence).await?;
+    Ok(Json(Credentials {
+        forge_token: token.to_string(),
+    }))
+}
+
+/// The attempt has ended.
+pub(crate) async fn finish(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Strict(request): Strict<FinishRequest>,
+) -> Result<Json<FinishAnswer>, Problem> {
+    let end = end_of(&request)?;
+    let status = control::finish(
+        &ctx,
+        &fence,
+        &control::Finish {
+            id: request.finish_id,
+            end,
+        },
+    )
+    .await?;
+    Ok(Json(FinishAnswer { status }))
+}
+
+fn end_of(request: &FinishRequest) -> Result<End, Problem> {
+    let result = request.result.as_ref().map(result).transpose()?;
+    match (request.outcome, result, request.failure.clone()) {
+        (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
+        (FinishOutcome::Completed, None, _) => Err(Problem::unreadable("/result", "a completed attempt has one")),
+        (FinishOutcome::Failed, result, Some(failure)) => Ok(End::Failed(failure, result)),
+        (FinishOutcome::Failed, _, None) => Err(Problem::unreadable("/failure", "a failed attempt has one")),
+        (FinishOutcome::Cancelled, None, None) => Ok(End::Cancelled),
+        (FinishOutcome::Cancelled, Some(_), _) => Err(Problem::unreadable("/result", "a cancelled attempt has none")),
+        (_, _, Some(_)) => Err(Problem::unreadable("/failure", "only a failed attempt has one")),
+    }
+}
+
+/// The runner's words end up in the job's item and on pages, so they are bounded here.
+fn result(result: &wire::FinishResult) -> Result<JobResult, Error> {
+    let invalid = |pointer, fault: &str| {
+        Err(Error::Invalid {
+            pointer,
+            fault: fault.into(),
+        })
+    };
+    let hex = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !hex {
+        return invalid("/result/head", "use 40 or 64 hex digits");
+    }
+    if result.branch.is_empty() || result.branch.len() > 255 || result.branch.chars().any(char::is_control) {
+        return invalid("/result/branch", "use a branch name of at most 255 bytes");
+    }
+    let url = &result.pull_request.url;
+    if url.len() > 500
+        || !(url.starts_with("https://") || url.starts_with("http://"))
+        || url.chars().any(char::is_control)
+    {
+        return invalid("/result/pull_request/url", "use an http address of at most 500 bytes");
+    }
+    Ok(JobResult {
+        branch: result.branch.clone(),
+        head: result.head.clone(),
+        number: result.pull_request.number,
+        url: url.clone(),
+        files: result.files,
+        insertions: result.insertions,
+        deletions: result.deletions,
+    })
+}

@@ -1,0 +1,55 @@
+//! The ledger.
+
+use crate::wire;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use pullyard_control::{Context, Error};
+use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_entry::{Caller, Problem, scope};
+use pullyard_protocol::delivery::{Delivery, DeliveryPage};
+use serde::Deserialize;
+
+/// How many entries a page shows.
+const PAGE: i32 = 50;
+
+/// A page of one day.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    project: ProjectId,
+    day: Option<String>,
+    after: Option<String>,
+}
+
+/// One day of a project's ledger, newest first; today when none is named.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Query(page): Query<Page>,
+) -> Result<Json<DeliveryPage>, Problem> {
+    caller.may_touch(&page.project)?;
+    let day = page.day.unwrap_or_else(|| ctx.clock.now().day());
+    let found = ctx
+        .store
+        .delivery_ids(&page.project, &day, page.after.as_deref(), PAGE)
+        .await;
+    let (ids, next) = found.map_err(Error::from)?;
+    let mut deliveries = Vec::with_capacity(ids.len());
+    for id in ids {
+        deliveries.extend(ctx.store.delivery(&id).await.map_err(Error::from)?.map(wire::delivery));
+    }
+    Ok(Json(DeliveryPage { deliveries, next }))
+}
+
+/// One entry; one of another project is as if it were not there.
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<Delivery>, Problem> {
+    let found = ctx.store.delivery(&id).await.map_err(Error::from)?;
+    let visible = found.filter(|delivery| caller.may_touch(&delivery.project).is_ok());
+    Ok(Json(wire::delivery(visible.ok_or_else(|| {
+        Problem::not_found(format!("There is no delivery {id}."))
+    })?)))
+}

@@ -1,0 +1,143 @@
+//! Jobs: asking for one, looking at them, and why they are where they are.
+
+use crate::wire;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use pullyard_control::{self as control, Context, JobRequest, JobView};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{EventId, JobId, ProjectId};
+use pullyard_domain::why;
+use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::event::{Event, EventPage, SeenEvent};
+use pullyard_protocol::job::{CreateJob, Job, JobPage, Why};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How many jobs a page shows.
+const PAGE: i32 = 50;
+
+/// A page of a project's jobs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    project: ProjectId,
+    after: Option<String>,
+}
+
+/// Makes a job: `201` when one was made, `200` when the same request made it before, `409` with the
+/// guard's code when one refuses.
+pub(crate) async fn create(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    headers: HeaderMap,
+    Strict(new): Strict<CreateJob>,
+) -> Result<(StatusCode, Json<Decision>), Problem> {
+    caller.may_touch(&new.project)?;
+    let key = headers.get("idempotency-key").map(|key| {
+        let key = key.to_str().ok().and_then(|key| EventId::new(key).ok());
+        key.ok_or_else(|| Problem::bad_parameter("Idempotency-Key", "use 1 to 128 printable characters"))
+    });
+    let request = JobRequest {
+        project: new.project,
+        ticket: new.ticket,
+        instructions: new.prompt,
+        repository: new.repository,
+        base: new.base,
+    };
+    let answer = control::create_job(&ctx, &request, &caller.name, key.transpose()?).await?;
+    match answer.reason.verdict() {
+        Verdict::Accepted => Ok((StatusCode::CREATED, Json(wire::decision(answer)))),
+        Verdict::Duplicate => Ok((StatusCode::OK, Json(wire::decision(answer)))),
+        _ => Err(
+            Problem::new(StatusCode::CONFLICT, answer.reason.code(), answer.reason.sentence())
+                .help(answer.reason.help()),
+        ),
+    }
+}
+
+/// A project's jobs, newest first.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Query(page): Query<Page>,
+) -> Result<Json<JobPage>, Problem> {
+    caller.may_touch(&page.project)?;
+    let (views, next) = control::job_views(&ctx, &page.project, page.after.as_deref(), PAGE).await?;
+    Ok(Json(JobPage {
+        jobs: views.into_iter().map(wire::job).collect(),
+        next,
+    }))
+}
+
+/// A job that the caller may see; one of another project is as if it were not there.
+async fn visible(ctx: &Context, caller: &Caller<scope::Read>, job: &JobId) -> Result<JobView, Problem> {
+    let view = control::job_view(ctx, job).await?;
+    match caller.may_touch(&view.job.project) {
+        Ok(()) => Ok(view),
+        Err(_) => Err(Problem::not_found(format!("There is no job {job}."))),
+    }
+}
+
+/// A job.
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+) -> Result<Json<Job>, Problem> {
+    Ok(Json(wire::job(visible(&ctx, &caller, &job).await?)))
+}
+
+/// One plain sentence on why a job is where it is.
+pub(crate) async fn why(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+) -> Result<Json<Why>, Problem> {
+    let JobView { job, now, .. } = visible(&ctx, &caller, &job).await?;
+    let (sentence, help) = why::why(&job, now);
+    let waits = why::wait(&job, now).map(|wait| wait.code().to_owned());
+    let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
+    Ok(Json(Why {
+        status: job.status,
+        sentence,
+        help,
+        code,
+    }))
+}
+
+/// Where to go on reading.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct After {
+    after: Option<String>,
+}
+
+/// What the agent did, oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.
+pub(crate) async fn events(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+    Query(After { after }): Query<After>,
+) -> Result<Json<EventPage>, Problem> {
+    visible(&ctx, &caller, &job).await?;
+    let cursor = match &after {
+        None => (1, 0),
+        Some(text) => text
+            .split_once('.')
+            .and_then(|(attempt, seq)| Some((attempt.parse().ok()?, seq.parse().ok()?)))
+            .ok_or_else(|| Problem::bad_parameter("after", "use the cursor of an earlier page"))?,
+    };
+    let page = control::events_of::<Event>(&ctx, &job, cursor).await?;
+    let seen = |(attempt, arrived, event): (u32, _, Event)| SeenEvent {
+        attempt,
+        at: pullyard_domain::time::Timestamp::minus(arrived, Duration::from_millis(event.age_ms)),
+        event,
+    };
+    Ok(Json(EventPage {
+        events: page.events.into_iter().map(seen).collect(),
+        cursor: format!("{}.{}", page.cursor.0, page.cursor.1),
+        end: page.end,
+    }))
+}

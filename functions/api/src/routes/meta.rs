@@ -1,0 +1,41 @@
+//! What is running, and one round of the sweeper by hand.
+
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::{self as control, Context};
+use pullyard_entry::{Caller, Problem, scope};
+use pullyard_protocol::sweep::SweepReport;
+use pullyard_protocol::version::{PROTOCOL, Version};
+use serde_json::{Value, json};
+
+/// The process answers.
+pub(crate) async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// The release and the protocol it speaks.
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+    })
+}
+
+/// One round of the sweeper, now.
+pub(crate) async fn sweep(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+) -> Result<Json<SweepReport>, Problem> {
+    caller.may_touch_all()?;
+    let report = control::sweep(&ctx).await?;
+    Ok(Json(SweepReport {
+        looked_at: report.looked_at,
+        started: report.started,
+        requeued: report.requeued,
+        ended: report.ended,
+        tickets: report.tickets,
+        nothing: report.nothing,
+        failed: report.failed,
+        more: report.more,
+    }))
+}

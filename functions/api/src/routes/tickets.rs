@@ -1,0 +1,107 @@
+//! The built-in board's tickets.
+
+use crate::wire;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use pullyard_control::{self as control, Answer, Context, Edit, NewTicket};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer};
+use serde::Deserialize;
+
+/// A ticket's key is unique in its project only.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct In {
+    project: ProjectId,
+}
+
+async fn answered(
+    ctx: &Context,
+    project: &ProjectId,
+    key: &TicketKey,
+    answer: Answer,
+) -> Result<Json<TicketAnswer>, Problem> {
+    let view = control::ticket_view(ctx, project, key).await?;
+    Ok(Json(TicketAnswer {
+        ticket: wire::ticket(view),
+        decision: wire::decision(answer),
+    }))
+}
+
+/// Writes a ticket.
+pub(crate) async fn create(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Strict(new): Strict<CreateTicket>,
+) -> Result<(StatusCode, Json<TicketAnswer>), Problem> {
+    caller.may_touch(&new.project)?;
+    let (project, key) = (new.project.clone(), new.key.clone());
+    let text = TicketText {
+        title: new.title,
+        description: new.description,
+        labels: new.labels,
+        url: None,
+        repository: new.repository,
+    };
+    let ticket = NewTicket {
+        project: new.project,
+        key: new.key,
+        text,
+        status: new.status,
+        actor: caller.name.clone(),
+    };
+    let answer = control::create_ticket(&ctx, ticket).await?;
+    Ok((StatusCode::CREATED, answered(&ctx, &project, &key, answer).await?))
+}
+
+/// A ticket.
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(key): Path<TicketKey>,
+    Query(In { project }): Query<In>,
+) -> Result<Json<Ticket>, Problem> {
+    caller.may_touch(&project)?;
+    Ok(Json(wire::ticket(control::ticket_view(&ctx, &project, &key).await?)))
+}
+
+/// Puts a ticket in another column. Whatever is decided, the move itself is done.
+pub(crate) async fn put(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(key): Path<TicketKey>,
+    Query(In { project }): Query<In>,
+    Strict(to): Strict<MoveTicket>,
+) -> Result<Json<TicketAnswer>, Problem> {
+    caller.may_touch(&project)?;
+    let answer = control::put_ticket(&ctx, &project, &key, to.status, caller.name).await?;
+    answered(&ctx, &project, &key, answer).await
+}
+
+/// Changes a ticket's text; never starts a job.
+pub(crate) async fn edit(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(key): Path<TicketKey>,
+    Query(In { project }): Query<In>,
+    Strict(change): Strict<EditTicket>,
+) -> Result<Json<TicketAnswer>, Problem> {
+    caller.may_touch(&project)?;
+    let EditTicket {
+        title,
+        description,
+        labels,
+        repository,
+    } = change;
+    let edit = Edit {
+        title,
+        description,
+        labels,
+        repository,
+    };
+    let answer = control::edit_ticket(&ctx, &project, &key, edit, caller.name).await?;
+    answered(&ctx, &project, &key, answer).await
+}

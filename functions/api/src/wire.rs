@@ -1,0 +1,110 @@
+//! From the domain's values to what the API shows.
+
+use pullyard_control::{Answer, JobView, TicketView};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::why;
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::job::{Explained, Job, JobResult};
+use pullyard_protocol::ticket::Ticket;
+use serde::Serialize;
+
+pub(crate) fn decision(answer: Answer) -> Decision {
+    Decision::new(answer.delivery, &answer.reason, answer.job)
+}
+
+fn facts(coded: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(coded).unwrap_or_default()
+}
+
+fn failure(failure: &Failure) -> Explained {
+    Explained {
+        code: failure.code().into(),
+        sentence: failure.sentence(),
+        help: failure.help(),
+        facts: facts(failure),
+    }
+}
+
+pub(crate) fn job(view: JobView) -> Job {
+    let JobView {
+        job,
+        title,
+        repository,
+        now,
+    } = view;
+    let waits = why::wait(&job, now).map(|wait| Explained {
+        code: wait.code().into(),
+        sentence: wait.sentence(),
+        help: wait.help(),
+        facts: facts(&wait),
+    });
+    Job {
+        waits,
+        failure: job.failure.as_ref().map(failure),
+        started: job.run.as_ref().map(|run| run.started),
+        result: job.result.map(|result| JobResult {
+            branch: result.branch,
+            head: result.head,
+            number: result.number,
+            url: result.url,
+            files: result.files,
+            insertions: result.insertions,
+            deletions: result.deletions,
+        }),
+        id: job.id,
+        project: job.project,
+        kind: job.kind,
+        status: job.status,
+        title,
+        ticket: job.ticket,
+        repository,
+        place: job.place,
+        attempt: job.attempt,
+        branch: job.branch,
+        created: job.created,
+        ended: job.ended_at,
+    }
+}
+
+pub(crate) fn ticket(view: TicketView) -> Ticket {
+    let TicketView { ticket, text } = view;
+    Ticket {
+        synced: !ticket.is_unsynced(),
+        badges: ticket
+            .shown
+            .badge
+            .iter()
+            .map(|badge| badge.words().to_owned())
+            .collect(),
+        pull_request: ticket.shown.pull_request.map(|link| link.url),
+        last_job: ticket.last_job.map(|last| last.id),
+        project: ticket.project,
+        key: ticket.key,
+        title: text.title,
+        description: text.description,
+        status: ticket.status,
+        labels: text.labels,
+        url: text.url,
+        repository: text.repository,
+        active_job: ticket.active_job,
+    }
+}
+
+pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
+    Delivery {
+        verdict: delivery.reason.verdict(),
+        code: delivery.reason.code().into(),
+        sentence: delivery.reason.sentence(),
+        help: delivery.reason.help(),
+        id: delivery.id,
+        project: delivery.project,
+        source: delivery.source,
+        event: delivery.event,
+        ticket: delivery.ticket,
+        at: delivery.at,
+        repeats: delivery.seen.len(),
+        job: delivery.job,
+        facts: facts(&delivery.facts),
+    }
+}
