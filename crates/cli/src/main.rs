@@ -1,1 +1,51 @@
-fn main() {}
+//! `pullyard`: the command line.
+
+mod demo;
+mod logs;
+mod runner;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Turns tickets into pull requests with AI coding agents.
+#[derive(Parser)]
+#[command(name = "pullyard", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  pullyard demo                    watch three tickets become pull requests, on this machine only
+  pullyard demo --keep ./demo --stay   the same, and keep it running to look around
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    /// What the embedded ECS starts: the runner of one job.
+    #[command(hide = true)]
+    Runner(runner::Runner),
+}
+
+fn main() -> ExitCode {
+    let Line { command } = Line::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: failed to start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = match command {
+        Command::Demo(demo) => runtime.block_on(demo.run()),
+        Command::Runner(runner) => runtime.block_on(runner.run()),
+    };
+    // A thread that waits for a disk must not keep the process.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -4,6 +4,7 @@
 
 mod error;
 mod secret;
+pub mod setup;
 mod task;
 mod wakeup;
 

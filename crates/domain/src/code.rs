@@ -53,20 +53,20 @@ macro_rules! vocabulary {
             /// What is so, in one sentence.
             pub fn sentence(&self) -> String {
                 match self {
-                    $(Self::$Variant { $($field),* } => {
-                        $(let $field = $crate::text::Fact::say($field); let _ = &$field;)*
+                    $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
+                        $(let $field = $crate::text::Fact::say_within($field, _most); let _ = &$field;)*
                         format!($sentence)
-                    })*
+                    }),)*
                 }
             }
 
             /// What to do about it, in one sentence.
             pub fn help(&self) -> String {
                 match self {
-                    $(Self::$Variant { $($field),* } => {
-                        $(let $field = $crate::text::Fact::say($field); let _ = &$field;)*
+                    $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
+                        $(let $field = $crate::text::Fact::say_within($field, _most); let _ = &$field;)*
                         format!($help)
-                    })*
+                    }),)*
                 }
             }
 

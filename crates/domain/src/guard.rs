@@ -174,9 +174,11 @@ fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 /// Older than what is known. Equal is not stale: some tools tell whole seconds only, then arrival decides.
+/// An event that was seen before and whose status we have moved the ticket on from is older than our move.
 fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
-    (event.occurred_at < ticket.seen_at).then(|| Reason::StaleEvent {
+    let moved_on = ticket.seen_event.as_ref() == Some(&event.event) && ticket.status != event.status;
+    (event.occurred_at < ticket.seen_at || moved_on).then(|| Reason::StaleEvent {
         ticket: event.key.clone(),
         time: ticket.seen_at,
     })

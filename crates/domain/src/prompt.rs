@@ -65,7 +65,7 @@ impl Context {
             None => self.title(),
         };
         let ticket = match &self.ticket {
-            Some((key, TicketText { url: Some(url), .. })) => format!("Ticket: [{key}]({url})\n"),
+            Some((key, TicketText { url: Some(url), .. })) if is_plain(url) => format!("Ticket: [{key}]({url})\n"),
             Some((key, _)) => format!("Ticket: {key}\n"),
             None => String::new(),
         };
@@ -79,6 +79,12 @@ impl Context {
     pub fn repository_name(&self) -> &RepositoryName {
         &self.repository.name
     }
+}
+
+/// An address that can't leave the link it is put into.
+fn is_plain(url: &str) -> bool {
+    let loose = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')' | '<' | '>');
+    (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(loose)
 }
 
 fn fenced(text: &str) -> String {

@@ -18,13 +18,9 @@ impl From<Duration> for Span {
 
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
-    let mut said: String = text
-        .trim()
-        .chars()
-        .take(most)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.trim().chars().count() > most {
+    let tame: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut said: String = tame.trim().chars().take(most).collect();
+    if tame.trim().chars().count() > most {
         said.pop();
         said.push('…');
     }
@@ -34,6 +30,10 @@ pub fn clipped(text: &str, most: usize) -> String {
 /// A fact that a sentence can carry, with a sample for the test that renders every row.
 pub(crate) trait Fact {
     fn say(&self) -> String;
+    /// The same in at most this many characters.
+    fn say_within(&self, most: usize) -> String {
+        clipped(&self.say(), most)
+    }
     fn sample() -> Self;
     /// The fact, no longer than the table should keep.
     fn cut(self) -> Self
@@ -46,6 +46,24 @@ pub(crate) trait Fact {
 
 /// The longest text that a sentence takes over from outside.
 const LONGEST_FACT: usize = 48;
+
+/// The shortest that a fact is cut to; every time, number and length is said whole.
+const SHORTEST_FACT: usize = 24;
+
+/// The longest sentence.
+const LONGEST_SENTENCE: usize = 140;
+
+/// A sentence whose facts are cut no more than it takes to stay short.
+pub(crate) fn fitted(render: impl Fn(usize) -> String) -> String {
+    let mut most = LONGEST_FACT;
+    loop {
+        let said = render(most);
+        if said.chars().count() <= LONGEST_SENTENCE || most <= SHORTEST_FACT {
+            return said;
+        }
+        most -= 8;
+    }
+}
 
 /// The longest text that is stored as a fact.
 const LONGEST_STORED: usize = 200;

@@ -187,13 +187,15 @@ impl Ticket {
         self.synced_version < self.wanted.version
     }
 
-    /// Wants another badge or move, if it is not what is wanted already.
+    /// Wants another badge or move, if it is not what is wanted already. A move that was wanted before and
+    /// is not written yet is given up: it must not overtake what made this one wanted.
     pub fn want(&mut self, status: Option<Move>, badge: Option<Badge>, pull_request: Option<PullRequestLink>) {
         let link_changes = pull_request.is_some() && pull_request != self.pull_request;
         if link_changes {
             self.pull_request = pull_request;
         }
-        if status.is_some() || badge != self.wanted.badge || link_changes {
+        let gives_up_a_move = self.wanted.status.is_some() && self.is_unsynced();
+        if status.is_some() || gives_up_a_move || badge != self.wanted.badge || link_changes {
             self.wanted = Wanted {
                 version: self.wanted.version + 1,
                 status,

@@ -6,9 +6,10 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 pub use lambda_http::Error;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Context as LambdaContext, LambdaEvent};
+use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent};
 use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
@@ -31,15 +32,31 @@ pub fn finished(router: Router) -> Router {
 
 /// Runs a router in Lambda until the environment ends.
 pub async fn run(router: Router) -> Result<(), Error> {
-    lambda_http::run(router).await
+    lambda_http::run(tower::service_fn(move |request| answer(router.clone(), request))).await
 }
 
 /// Feeds one whole API Gateway event to a router, by the very code that Lambda's runtime uses.
 pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
     let event = LambdaEvent::new(payload, LambdaContext::default());
-    let Ok(response) = Adapter::from(router).oneshot(event).await;
+    let service = tower::service_fn(move |request| answer(router.clone(), request));
+    let response = Adapter::from(service)
+        .oneshot(event)
+        .await
+        .map_err(|error| error.to_string())?;
     serde_json::to_value(response).map_err(|error| error.to_string())
+}
+
+/// The answer with its whole body: Lambda takes answers in one piece.
+async fn answer(router: Router, request: lambda_http::Request) -> Result<lambda_http::Response<Body>, Error> {
+    let Ok(response) = router.oneshot(request).await;
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    let body = match String::from_utf8(bytes.to_vec()) {
+        Ok(text) => Body::Text(text),
+        Err(_) => Body::Binary(bytes.to_vec()),
+    };
+    Ok(lambda_http::Response::from_parts(head, body))
 }
 
 async fn refuse_old_runners(request: Request, next: Next) -> Response {

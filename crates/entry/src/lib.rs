@@ -15,4 +15,5 @@ pub mod telemetry;
 pub use auth::{Caller, Leased, Starting, scope};
 pub use config::Config;
 pub use problem::Problem;
+pub use pullyard_control::{Clock, Context};
 pub use strict::Strict;

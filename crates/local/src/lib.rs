@@ -1,1 +1,13 @@
-//! pullyard-local
+//! Everything in one process: the embedded AWS, the functions' libraries, the demo forge.
+//!
+//! Nothing here knows a use case. Every request passes the gateway as an API Gateway event through a
+//! function's library, every message and state change as its own event; the runner is a child process
+//! that the embedded ECS starts. The functions share nothing but the services' addresses.
+
+mod error;
+mod functions;
+mod keys;
+mod system;
+
+pub use error::Error;
+pub use system::{Invocations, Local, Options};

@@ -75,6 +75,7 @@ pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
+#[derive(Clone)]
 enum Action {
     Put {
         item: Attributes,
@@ -151,7 +152,9 @@ impl Transaction {
         if !removes.is_empty() {
             expression.push_str(&format!(" REMOVE {removes}"));
         }
-        let condition = condition.value(":mark", self.mark.value());
+        let mut condition = condition.value(":mark", self.mark.value());
+        // Most updates would pass a second time; the repeat of a lost answer must not.
+        condition.expression = format!("({}) AND NOT {} = :mark", condition.expression, mark::ATTRIBUTE);
         self.actions.push(Action::Update {
             key,
             expression,
@@ -181,6 +184,17 @@ impl Transaction {
 }
 
 async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Write, Error> {
+    for tried in 1..=TRIES {
+        match send_one(store, operation, mark, action.clone()).await? {
+            Judgement::Known(write) => return Ok(write),
+            Judgement::Again => pause(tried).await,
+        }
+    }
+    Err(Error::Contended { operation })
+}
+
+async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Judgement, Error> {
+    // A plain write is refused while a transaction holds its item, and the SDK does not try that again.
     let (failed, old) = match action {
         Action::Put { item, condition } => {
             let call = store
@@ -193,11 +207,14 @@ async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action:
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
             match call.send().await {
-                Ok(_) => return Ok(Write::Applied),
+                Ok(_) => return Ok(Judgement::Known(Write::Applied)),
                 Err(error) => {
-                    use aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException as Refused;
+                    use aws_sdk_dynamodb::operation::put_item::PutItemError::{
+                        ConditionalCheckFailedException as Refused, TransactionConflictException as Conflict,
+                    };
                     match error.as_service_error() {
                         Some(Refused(refused)) => (None, refused.item.clone()),
+                        Some(Conflict(_)) => return Ok(Judgement::Again),
                         _ => (Some(Error::unavailable(operation, error)), None),
                     }
                 }
@@ -220,11 +237,14 @@ async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action:
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
             match call.send().await {
-                Ok(_) => return Ok(Write::Applied),
+                Ok(_) => return Ok(Judgement::Known(Write::Applied)),
                 Err(error) => {
-                    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException as Refused;
+                    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::{
+                        ConditionalCheckFailedException as Refused, TransactionConflictException as Conflict,
+                    };
                     match error.as_service_error() {
                         Some(Refused(refused)) => (None, refused.item.clone()),
+                        Some(Conflict(_)) => return Ok(Judgement::Again),
                         _ => (Some(Error::unavailable(operation, error)), None),
                     }
                 }
@@ -233,8 +253,8 @@ async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action:
     };
     match failed {
         Some(error) => Err(error),
-        None if mark.is_on(old.as_ref()) => Ok(Write::Applied),
-        None => Ok(Write::Stale),
+        None if mark.is_on(old.as_ref()) => Ok(Judgement::Known(Write::Applied)),
+        None => Ok(Judgement::Known(Write::Stale)),
     }
 }
 
@@ -256,12 +276,8 @@ async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions
         match sent {
             Ok(_) => return Ok(Write::Applied),
             Err(error) => match judged(operation, mark, error)? {
-                Judgement::Refused(write) => return Ok(write),
-                Judgement::Again => {
-                    let most = 20u64 << tried.min(6);
-                    let pause = rand::rng().random_range(most / 4..=most);
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
-                }
+                Judgement::Known(write) => return Ok(write),
+                Judgement::Again => pause(tried).await,
             },
         }
     }
@@ -269,8 +285,15 @@ async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions
 }
 
 enum Judgement {
-    Refused(Write),
+    Known(Write),
     Again,
+}
+
+/// Lets other writers of the same items finish.
+async fn pause(tried: u32) {
+    let most = 20u64 << tried.min(6);
+    let pause = rand::rng().random_range(most / 4..=most);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
 fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteItemsError>) -> Result<Judgement, Error> {
@@ -294,7 +317,7 @@ fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteIte
                 return Ok(Judgement::Again);
             }
             let own = reasons.iter().any(|reason| mark.is_on(reason.item.as_ref()));
-            Ok(Judgement::Refused(if own { Write::Applied } else { Write::Stale }))
+            Ok(Judgement::Known(if own { Write::Applied } else { Write::Stale }))
         }
         Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Judgement::Again),
         _ => Err(Error::unavailable(operation, error)),

@@ -1,1 +1,482 @@
+use super::Row;
+use crate::decision::{Reason, Verdict};
+use crate::failure::Failure;
+use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::story::job_id;
+use crate::text::{Span, clipped};
+use crate::time::Timestamp;
+use crate::wait::Wait;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
 
+/// What a person reads of one row: its code, its sentence, what to do.
+type Said = (&'static str, String, String);
+
+fn of_reason(reason: &Reason) -> Said {
+    (reason.code(), reason.sentence(), reason.help())
+}
+
+fn of_wait(wait: &Wait) -> Said {
+    (wait.code(), wait.sentence(), wait.help())
+}
+
+fn of_failure(failure: &Failure) -> Said {
+    (failure.code(), failure.sentence(), failure.help())
+}
+
+#[track_caller]
+fn check((code, sentence, help): Said) {
+    assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
+    for text in [&sentence, &help] {
+        assert!(text.chars().count() <= 140, "{code} is too long: {text}");
+        assert!(
+            !text.contains(char::is_control),
+            "{code} has a control character: {text:?}"
+        );
+        assert!(text.ends_with(['.', '?']), "{code} has no full stop: {text}");
+    }
+}
+
+#[test]
+fn every_row_is_a_short_sentence_with_something_to_do() {
+    let reasons = Reason::samples().iter().map(of_reason).collect::<Vec<_>>();
+    let waits = Wait::samples().iter().map(of_wait).collect::<Vec<_>>();
+    let failures = Failure::samples().iter().map(of_failure).collect::<Vec<_>>();
+    for said in [reasons, waits, failures].into_iter().flatten() {
+        assert!(
+            !said.1.contains(['{', '}']) && !said.2.contains(['{', '}']),
+            "an unfilled fact: {said:?}"
+        );
+        check(said);
+    }
+}
+
+#[test]
+fn every_row_reads_back_from_what_it_writes() {
+    for failure in Failure::samples() {
+        let text = serde_json::to_string(&failure).unwrap();
+        assert!(text.contains(failure.code()), "{text}");
+        assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+    }
+    for reason in Reason::samples() {
+        let text = serde_json::to_string(&reason).unwrap();
+        assert_eq!(serde_json::from_str::<Reason>(&text).unwrap(), reason);
+    }
+    for wait in Wait::samples() {
+        let text = serde_json::to_string(&wait).unwrap();
+        assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), wait);
+    }
+}
+
+/// The published codes of a vocabulary, by class; a class ends its line.
+#[track_caller]
+fn check_codes(rows: &[Row], published: &str) {
+    let classes: Vec<(&str, BTreeSet<&str>)> = published
+        .trim()
+        .lines()
+        .map(|line| {
+            let (class, codes) = line.trim().split_once(": ").unwrap();
+            (class, codes.split(' ').collect())
+        })
+        .collect();
+    for (class, codes) in &classes {
+        let known: BTreeSet<_> = rows
+            .iter()
+            .filter(|row| row.class == *class)
+            .map(|row| row.code)
+            .collect();
+        assert_eq!(known, *codes, "{class}");
+    }
+    let published: usize = classes.iter().map(|(_, codes)| codes.len()).sum();
+    assert_eq!(
+        rows.len(),
+        published,
+        "a code stands twice, or in a class that is not published"
+    );
+}
+
+#[test]
+fn the_published_decisions_exist_with_their_verdicts() {
+    check_codes(
+        &Reason::rows(),
+        "accepted: accepted
+        held: held_for_job held_until queued
+        refused: unknown_project stale_event status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated retrigger_disabled no_linked_ticket ticket_inactive previous_job_not_completed rate_limited author_not_permitted permission_unknown pull_request_closed contended
+        ignored: echo not_trigger_status own_review edited_review event_ignored ping
+        duplicate: repeat duplicate_review
+        invalid: signature_missing signature_wrong body_too_large body_unreadable",
+    );
+}
+
+#[test]
+fn the_published_waits_exist_and_say_who_ends_them() {
+    check_codes(
+        &Wait::rows(),
+        "person: no_online_runner no_capability no_label runners_paused start_failed owner_only needs_input paused project_held
+        itself: slots_busy concurrency_key waits_for_job fargate_capacity fargate_throttled task_starting overflow_wait context_fetch forge_rate_limited retry_at owner_offline provider_unavailable limit_reached budget_wait starting_now",
+    );
+}
+
+#[test]
+fn the_published_failures_exist_with_their_classes() {
+    check_codes(
+        &Failure::rows(),
+        "limit: time_limit stalled cost_limit turn_limit disk_limit input_timeout
+        infra: runner_offline task_never_started task_stopped runner_crashed source_unreachable lease_lost never_claimed unknown
+        repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_protected branch_deleted pull_request_refused conflict context_unavailable head_moved workflow_permission
+        runner: isolation_missing workspace_failed agent_missing
+        key: agent_auth agent_billing agent_quota model_unavailable
+        provider: agent_overloaded agent_unreachable
+        agent: context_too_long permission_denied no_changes agent_refused agent_failed tool_server_failed tree_changed session_lost
+        checks: checks_failed checks_timed_out",
+    );
+}
+
+#[test]
+fn a_row_in_the_docs_is_the_row_that_is_spoken() {
+    let of = |row: &Row| (row.code, row.class.clone());
+    let spoken: Vec<_> = Reason::samples()
+        .iter()
+        .map(|r| (r.code(), r.verdict().as_str().to_owned()))
+        .collect();
+    assert_eq!(Reason::rows().iter().map(of).collect::<Vec<_>>(), spoken);
+    let spoken: Vec<_> = Failure::samples()
+        .iter()
+        .map(|f| (f.code(), format!("{:?}", f.class()).to_lowercase()))
+        .collect();
+    assert_eq!(Failure::rows().iter().map(of).collect::<Vec<_>>(), spoken);
+    let spoken: Vec<_> = Wait::samples()
+        .iter()
+        .map(|w| (w.code(), format!("{:?}", w.class()).to_lowercase()))
+        .collect();
+    assert_eq!(Wait::rows().iter().map(of).collect::<Vec<_>>(), spoken);
+}
+
+#[test]
+fn an_answer_stands_when_it_made_keeps_or_names_a_job() {
+    for reason in Reason::samples() {
+        let stands = matches!(reason.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate);
+        assert_eq!(reason.is_final(), stands, "{}", reason.code());
+    }
+}
+
+#[test]
+fn sentences_carry_their_facts() {
+    let failure = Failure::AgentFailed {
+        agent: "codex".into(),
+        exit: "exit code 1".into(),
+        last_words: "I give\nup {really}".into(),
+    };
+    assert_eq!(
+        failure.sentence(),
+        "codex ended with exit code 1: \"I give up {really}\"."
+    );
+    let wait = Wait::FargateThrottled {
+        next: Timestamp::from_millis(1_795_154_401_000),
+    };
+    assert_eq!(
+        wait.sentence(),
+        "AWS is slowing our starts; next try at 2026-11-20 06:00 UTC."
+    );
+    let reason = Reason::Accepted { job: job_id("j") };
+    assert_eq!(reason.sentence(), format!("Created job {}.", job_id("j").short()));
+    let limit = Span(3_600);
+    assert_eq!(
+        Failure::TimeLimit { limit }.sentence(),
+        "It reached its time limit of 60 min."
+    );
+}
+
+#[test]
+fn facts_of_usual_length_are_said_whole() {
+    let agent = "a".repeat(48);
+    let failure = Failure::AgentMissing {
+        agent: agent.clone(),
+        runner: "kite".into(),
+    };
+    assert_eq!(failure.sentence(), format!("{agent} is not installed on kite."));
+}
+
+/// Whatever a body, a ticket tool, an agent or AWS may say.
+fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[\\PC\\n\\r\\t\\x00-\\x1f\\x7f-\\u{9f}\u{202e}]{0,300}",
+        "[\\x00-\\x1f \\n]{40,400}",
+        (
+            1..9_000usize,
+            prop_oneof![
+                Just("x"),
+                Just("ü"),
+                Just("日"),
+                Just("👩‍🚀"),
+                Just("{}"),
+                Just("\n"),
+                Just("\u{1b}[31m"),
+                Just("`\".")
+            ]
+        )
+            .prop_map(|(times, unit)| unit.repeat(times)),
+    ]
+}
+
+fn ids() -> (ProjectId, TicketKey, RepositoryName, IntegrationId, JobId) {
+    (
+        ProjectId::new("p".repeat(40)).unwrap(),
+        TicketKey::new("日".repeat(64)).unwrap(),
+        RepositoryName::new(format!("{}/{}", "o".repeat(100), "n".repeat(100))).unwrap(),
+        IntegrationId::new("i".repeat(40)).unwrap(),
+        job_id("j"),
+    )
+}
+
+/// Every decision that takes over text from outside, with the longest of everything else.
+fn hostile_reasons([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Reason> {
+    let (project, ticket, repo, forge, job) = ids();
+    let ago = Span(n);
+    vec![
+        Reason::Repeat { first: a.clone() },
+        Reason::UnknownProject {
+            project: project.clone(),
+        },
+        Reason::StaleEvent {
+            ticket: ticket.clone(),
+            time,
+        },
+        Reason::NotTriggerStatus {
+            status: a.clone(),
+            trigger: b.clone(),
+        },
+        Reason::StatusUnchanged {
+            ticket: ticket.clone(),
+            status: a.clone(),
+        },
+        Reason::JobActive {
+            ticket: ticket.clone(),
+            job,
+        },
+        Reason::ProjectHeld {
+            project: project.clone(),
+            who: a.clone(),
+        },
+        Reason::BudgetExhausted {
+            project: project.clone(),
+            used: a.clone(),
+            limit: b.clone(),
+            time,
+        },
+        Reason::TicketWithoutRepository { ticket: ticket.clone() },
+        Reason::RepositoryNotIntegrated {
+            repo: repo.clone(),
+            project,
+        },
+        Reason::NoLinkedTicket { pr: a.clone() },
+        Reason::PreviousJobNotCompleted {
+            ticket,
+            outcome: a.clone(),
+        },
+        Reason::RateLimited {
+            pr: a.clone(),
+            ago,
+            time,
+        },
+        Reason::HeldUntil { ago, time },
+        Reason::AuthorNotPermitted {
+            author: a.clone(),
+            repo,
+        },
+        Reason::PermissionUnknown {
+            forge: forge.clone(),
+            author: a.clone(),
+        },
+        Reason::PullRequestClosed {
+            pr: a.clone(),
+            state: b.clone(),
+        },
+        Reason::EventIgnored { event: a.clone() },
+        Reason::Queued { pr: a.clone() },
+        Reason::Contended {
+            subject: a.clone(),
+            left: ago,
+        },
+        Reason::SignatureWrong { n, integration: forge },
+        Reason::BodyTooLarge {
+            size: a.clone(),
+            limit: b.clone(),
+        },
+        Reason::BodyUnreadable { pointer: a, fault: b },
+    ]
+}
+
+/// The failures with the most or the longest facts from outside.
+fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
+    let (.., repo, forge, _) = ids();
+    let limit = Span(n);
+    vec![
+        Failure::AgentFailed {
+            agent: a.clone(),
+            exit: b.clone(),
+            last_words: c,
+        },
+        Failure::ChecksFailed {
+            command: a.clone(),
+            exit: b.clone(),
+            n,
+        },
+        Failure::SetupFailed {
+            command: a.clone(),
+            exit: b.clone(),
+        },
+        Failure::Stalled {
+            limit,
+            event: a.clone(),
+        },
+        Failure::CostLimit {
+            spent: a.clone(),
+            limit: b.clone(),
+        },
+        Failure::DiskLimit {
+            size: a.clone(),
+            limit: b.clone(),
+        },
+        Failure::RunnerOffline {
+            runner: a.clone(),
+            ago: limit,
+        },
+        Failure::TaskNeverStarted {
+            limit,
+            reason: a.clone(),
+        },
+        Failure::SourceDenied {
+            forge: a.clone(),
+            repo: repo.clone(),
+        },
+        Failure::SourceUnreachable {
+            repo: repo.clone(),
+            reason: a.clone(),
+        },
+        Failure::BaseBranchMissing {
+            repo,
+            branch: a.clone(),
+        },
+        Failure::IsolationMissing { runner: a.clone() },
+        Failure::AgentMissing {
+            agent: a.clone(),
+            runner: b.clone(),
+        },
+        Failure::AgentAuth { runner: a.clone() },
+        Failure::ModelUnavailable { model: a.clone() },
+        Failure::PermissionDenied { tool: a.clone() },
+        Failure::ChecksTimedOut {
+            command: a.clone(),
+            limit,
+        },
+        Failure::PushRejected {
+            forge: a.clone(),
+            reason: b,
+        },
+        Failure::Conflict { base: a.clone(), n },
+        Failure::LeaseLost { n, m: n },
+        Failure::ContextUnavailable { forge, n },
+        Failure::NeverClaimed { limit, why: a.clone() },
+        Failure::Unknown { last_words: a },
+    ]
+}
+
+fn hostile_waits([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Wait> {
+    let (project, .., forge, job) = ids();
+    let ago = Span(n);
+    vec![
+        Wait::NoOnlineRunner {
+            project: project.clone(),
+            ago,
+        },
+        Wait::NoCapability {
+            capability: a.clone(),
+            n,
+        },
+        Wait::SlotsBusy { total: n, n, m: n },
+        Wait::RunnersPaused { n, name: a.clone() },
+        Wait::ConcurrencyKey {
+            key: a.clone(),
+            used: n,
+            limit: n,
+            job: job.clone(),
+        },
+        Wait::WaitsForJob { job, status: a.clone() },
+        Wait::StartFailed {
+            reason: a.clone(),
+            next: time,
+        },
+        Wait::ContextFetch { forge, n, max: n },
+        Wait::RetryAt {
+            time,
+            failure: a.clone(),
+        },
+        Wait::OwnerOffline {
+            user: a.clone(),
+            ago,
+            left: ago,
+        },
+        Wait::Paused { who: a.clone(), ago },
+        Wait::ProjectHeld {
+            project,
+            who: b.clone(),
+        },
+        Wait::ProviderUnavailable { provider: b, time },
+    ]
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 128,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn no_fact_from_outside_breaks_a_sentence(
+        a in hostile(), b in hostile(), c in hostile(), n in prop_oneof![0..9u64, Just(u64::MAX)], at in 0..i64::MAX,
+    ) {
+        let time = Timestamp::from_millis(at);
+        for reason in hostile_reasons([a.clone(), b.clone()], n, time) {
+            check(of_reason(&reason));
+            check(of_reason(&reason.clipped()));
+        }
+        for failure in hostile_failures([a.clone(), b.clone(), c], n) {
+            check(of_failure(&failure));
+            check(of_failure(&failure.clipped()));
+        }
+        for wait in hostile_waits([a, b], n, time) {
+            check(of_wait(&wait));
+            check(of_wait(&wait.clipped()));
+        }
+    }
+
+    #[test]
+    fn what_is_stored_of_a_code_stays_small_and_is_cut_once(a in hostile(), b in hostile(), c in hostile()) {
+        for failure in hostile_failures([a.clone(), b.clone(), c], 3) {
+            let cut = failure.clipped();
+            prop_assert_eq!(cut.clone().clipped(), cut.clone());
+            // Four bytes to a character, and quotes and backslashes are escaped.
+            prop_assert!(serde_json::to_string(&cut).unwrap().len() < 3 * 4 * 200 + 300);
+        }
+        for reason in hostile_reasons([a, b], 3, Timestamp::from_millis(0)) {
+            let cut = reason.clipped();
+            prop_assert_eq!(cut.clone().clipped(), cut);
+        }
+    }
+
+    #[test]
+    fn cut_text_has_at_most_that_many_printable_characters(text in hostile(), most in 1..300usize) {
+        let said = clipped(&text, most);
+        prop_assert!(said.chars().count() <= most && !said.contains(char::is_control));
+        let whole = text.replace(char::is_control, " ").trim().chars().count();
+        prop_assert_eq!(said.chars().count(), whole.min(most));
+        prop_assert!(whole <= most || said.ends_with('…'));
+    }
+}

@@ -1,1 +1,134 @@
+use super::*;
+use crate::failure::Failure;
+use crate::job::{DispatchFault, End, START_WITHIN, WAKE_WITHIN};
+use crate::story::{TRIGGER, active, at, crashed, entry, finished, job_id, no_changes, ready, result, ticket_in};
+use crate::ticket::Badge;
 
+#[track_caller]
+fn check(item: &Job, expected: Option<Timestamp>) {
+    assert_eq!(job(item), expected.map(Due::At));
+}
+
+fn died(job: &Job, secs: u64) -> Job {
+    job.container_died("task-c1", crashed(), at(secs)).unwrap()
+}
+
+#[test]
+fn a_ready_job_is_due_when_its_start_is() {
+    let new = ready();
+    check(&new, Some(at(0).plus(WAKE_WITHIN)));
+    let starting = new.dispatched(at(10)).unwrap();
+    check(&starting, Some(at(10).plus(START_WITHIN)));
+    let fault = DispatchFault::Throttled { times: 1 };
+    check(&starting.start_failed(1, 1, fault, at(20)).unwrap(), Some(at(25)));
+    check(&active(Status::Claimed).requeued(at(200)).unwrap(), Some(at(200)));
+}
+
+#[test]
+fn a_ready_job_on_runners_is_offered_to_them_by_age() {
+    let offered = Job {
+        place: Place::Runners,
+        not_before: Some(at(999)),
+        ..ready()
+    };
+    let (class, order) = (offered.class.clone(), at(0).millis());
+    assert_eq!(job(&offered), Some(Due::Ready { class, order }));
+}
+
+#[test]
+fn an_active_job_is_due_a_minute_after_its_time_limit() {
+    let overdue = at(100 + 3_600 + 60);
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        check(&active(status), Some(overdue));
+    }
+}
+
+#[test]
+fn a_dead_one_is_due_as_soon_as_its_finish_would_have_come() {
+    check(&died(&active(Status::Executing), 210), Some(at(225)));
+    // Never later than its time limit.
+    check(&died(&active(Status::Executing), 3_755), Some(at(3_760)));
+}
+
+#[test]
+fn a_pushing_one_is_not_due_before_the_push_is_over() {
+    check(&died(&active(Status::Syncing), 210), Some(at(320)));
+    check(&died(&active(Status::Syncing), 310), Some(at(325)));
+    let late = Job {
+        push_until: Some(at(9_000)),
+        ..active(Status::Syncing)
+    };
+    check(&late, Some(at(9_000)));
+}
+
+#[test]
+fn one_that_was_put_off_is_not_due_before() {
+    let put_off = |item: Job, secs| Job {
+        not_before: Some(at(secs)),
+        ..item
+    };
+    check(&put_off(ready(), 500), Some(at(500)));
+    check(&put_off(ready(), 5), Some(at(60)));
+    check(&put_off(active(Status::Claimed), 9_000), Some(at(9_000)));
+}
+
+#[test]
+fn an_ended_job_is_never_due() {
+    let syncing = active(Status::Syncing);
+    for end in [
+        End::Completed(result()),
+        End::Failed(no_changes(), None),
+        End::Cancelled,
+    ] {
+        check(&finished(&syncing, end), None);
+    }
+}
+
+#[test]
+fn nothing_is_due_where_nothing_leads_yet() {
+    for status in [Status::Pending, Status::AwaitingInput, Status::Paused] {
+        check(&Job { status, ..ready() }, None);
+    }
+}
+
+#[test]
+fn a_ticket_is_due_while_it_shows_too_little_or_waits_to_enter() {
+    let now = Some(Due::At(Timestamp::from_millis(0)));
+    let mut synced = ticket_in(TRIGGER);
+    assert_eq!(ticket(&synced), None);
+    synced.active_job = Some(job_id("j"));
+    assert_eq!(ticket(&synced), None);
+
+    let mut entered = synced.clone();
+    entered.again = Some(entry("e2", 3));
+    assert_eq!(ticket(&entered), None, "its job's end sees to it");
+    entered.active_job = None;
+    assert_eq!(ticket(&entered), now);
+
+    let mut unsynced = synced;
+    unsynced.want(None, Some(Badge::AiFailed), None);
+    assert_eq!(ticket(&unsynced), now, "a job does not keep the badge from being shown");
+    unsynced.not_before = Some(at(70));
+    assert_eq!(ticket(&unsynced), Some(Due::At(at(70))));
+    unsynced.synced_version = unsynced.wanted.version;
+    assert_eq!(ticket(&unsynced), None);
+}
+
+#[test]
+fn items_are_spread_over_all_shards_and_stay_where_they_are() {
+    let shards: std::collections::BTreeSet<_> = (0..500).map(|n| shard(&format!("job {n}"))).collect();
+    assert_eq!(shards.into_iter().collect::<Vec<_>>(), (0..SHARDS).collect::<Vec<_>>());
+    assert_eq!(shard("job 1"), shard("job 1"));
+}
+
+#[test]
+fn a_failure_that_is_ours_is_told_from_the_works() {
+    assert!(crashed().is_platform() && !no_changes().is_platform());
+    assert_eq!(
+        Failure::samples()
+            .iter()
+            .filter(|failure| failure.is_platform())
+            .count(),
+        8
+    );
+}

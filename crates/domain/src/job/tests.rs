@@ -1,1 +1,792 @@
+use super::*;
+use crate::story::{
+    REVIEW, TODO, TRIGGER, active, at, claim, crashed, event_id, fence, finish_id, finished, job_and_ticket, job_id,
+    just_before, no_changes, planned, ready, result, settings, ticket_in, worked_to,
+};
+use crate::sweep::{Step, step};
+use crate::ticket::{Badge, Entry, Move, Target};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+type Outcome = Result<Job, NotNow>;
+
+/// Every way on there is, as attempt 1 with claim `c1` (or, for a claim, as somebody new) would try it.
+const WAYS: [(&str, fn(&Job, Timestamp) -> Outcome); 16] = [
+    ("dispatched", |job, now| job.dispatched(now)),
+    ("start_named", |job, _| {
+        job.start_named(job.attempt + 1, job.dispatch.number, "task-9")
+    }),
+    ("start_failed", |job, now| {
+        job.start_failed(
+            job.attempt + 1,
+            job.dispatch.number,
+            DispatchFault::Throttled { times: 1 },
+            now,
+        )
+    }),
+    ("claimed", |job, now| job.claimed(&claim(job.attempt + 1, "c2"), now)),
+    ("pending", |job, now| to(job, Status::Pending, now)),
+    ("ready", |job, now| to(job, Status::Ready, now)),
+    ("preparing", |job, now| to(job, Status::Preparing, now)),
+    ("executing", |job, now| to(job, Status::Executing, now)),
+    ("syncing", |job, now| to(job, Status::Syncing, now)),
+    ("completed", |job, now| by_runner(job, End::Completed(result()), now)),
+    ("failed", |job, now| {
+        by_runner(job, End::Failed(no_changes(), None), now)
+    }),
+    ("cancelled", |job, now| by_runner(job, End::Cancelled, now)),
+    ("given_up", |job, now| job.given_up(crashed(), now)),
+    ("requeued", |job, now| job.requeued(now)),
+    ("died", |job, now| job.container_died("task-c1", crashed(), now)),
+    ("paused", |job, now| to(job, Status::Paused, now)),
+];
+
+fn to(job: &Job, status: Status, now: Timestamp) -> Outcome {
+    job.progressed(&fence(job, 1, "c1"), status, now)
+}
+
+fn by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
+    job.finished(&fence(job, 1, "c1"), &finish_id("f2"), end, now)
+}
+
+/// A job that stands where nothing leads yet.
+fn stuck_in(status: Status) -> Job {
+    Job {
+        status,
+        run: None,
+        ..active(Status::Executing)
+    }
+}
+
+fn starting() -> Job {
+    ready().dispatched(at(10)).unwrap()
+}
+
+/// Where a job can be, and when it is tried: a Syncing one while it may be pushing, and afterwards.
+fn places() -> Vec<(&'static str, Job, Timestamp)> {
+    let syncing = || active(Status::Syncing);
+    vec![
+        ("Pending", stuck_in(Status::Pending), at(900)),
+        ("Ready", ready(), at(900)),
+        ("Ready, starting", starting(), at(900)),
+        ("Claimed", active(Status::Claimed), at(900)),
+        ("Preparing", active(Status::Preparing), at(900)),
+        ("Executing", active(Status::Executing), at(900)),
+        ("Syncing, pushing", syncing(), at(210)),
+        ("Syncing, overdue", syncing(), at(900)),
+        ("AwaitingInput", stuck_in(Status::AwaitingInput), at(900)),
+        ("Paused", stuck_in(Status::Paused), at(900)),
+        ("Completed", finished(&syncing(), End::Completed(result())), at(900)),
+        ("Failed", finished(&syncing(), End::Failed(no_changes(), None)), at(900)),
+        ("Cancelled", finished(&syncing(), End::Cancelled), at(900)),
+    ]
+}
+
+fn cell(from: &Job, outcome: &Outcome) -> String {
+    match outcome {
+        Ok(next) if next.status == from.status => "stays".into(),
+        Ok(next) => format!("{:?}", next.status),
+        Err(NotNow::Already) => "already".into(),
+        Err(NotNow::LeaseLost) => "lost".into(),
+        Err(NotNow::Status(at)) => {
+            assert_eq!(*at, from.status, "the refusal names another status");
+            "-".into()
+        }
+        Err(NotNow::NotBefore(_)) => "early".into(),
+        Err(NotNow::Unwanted) => "unwanted".into(),
+    }
+}
+
+/// The whole matrix, one line for each place, in the order of `WAYS`.
+fn check_matrix(expected: &str) {
+    let mut lines = vec![WAYS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ")];
+    for (name, job, now) in places() {
+        let cells: Vec<_> = WAYS.iter().map(|(_, way)| cell(&job, &way(&job, now))).collect();
+        lines.push(format!("{name}: {}", cells.join(" ")));
+    }
+    let expected: Vec<_> = expected.trim().lines().map(str::trim).collect();
+    assert_eq!(lines, expected, "\n{}", lines.join("\n"));
+}
+
+// `-` is refused for the status, `lost` for the fence, `early` for push_until.
+#[test]
+fn exactly_the_published_ways_lead_on() {
+    check_matrix(
+        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued died paused
+        Pending: - - - - lost lost lost lost lost lost lost lost - - lost lost
+        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - lost lost
+        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - lost lost
+        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays -
+        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays -
+        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays -
+        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays -
+        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays -
+        AwaitingInput: - - - - lost lost lost lost lost lost lost lost - - lost lost
+        Paused: - - - - lost lost lost lost lost lost lost lost - - lost lost
+        Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost
+        Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost
+        Cancelled: - - - - lost lost lost lost lost lost lost lost - - lost lost",
+    );
+}
+
+#[test]
+fn a_job_on_runners_gets_no_task() {
+    let job = Job {
+        place: Place::Runners,
+        ..starting()
+    };
+    for (name, way) in &WAYS[..3] {
+        assert_eq!(way(&job, at(20)), Err(NotNow::Status(Status::Ready)), "{name}");
+    }
+    assert!(job.claimed(&claim(1, "c1"), at(20)).is_ok());
+}
+
+#[test]
+fn each_status_is_terminal_active_or_neither() {
+    let of = |test: fn(Status) -> bool| {
+        Status::ALL
+            .into_iter()
+            .filter(|s| test(*s))
+            .map(Status::words)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(of(Status::is_terminal), "Completed Failed Cancelled");
+    assert_eq!(of(Status::is_active), "Claimed Preparing Executing Syncing");
+    assert_eq!(Status::ALL.into_iter().collect::<BTreeSet<_>>().len(), 11);
+}
+
+/// All that a runner may do with a fence.
+fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), NotNow>) {
+    let now = at(210);
+    let outcomes = [
+        job.progressed(fence, job.status, now).map(drop),
+        job.finished(fence, &finish_id("f9"), End::Cancelled, now).map(drop),
+        job.held_by(fence).map(drop),
+    ];
+    let allowed = [Err(NotNow::Already), Ok(()), Ok(())];
+    for (outcome, allowed) in outcomes.into_iter().zip(allowed) {
+        assert_eq!(outcome, expected.clone().and(allowed), "{:?} {fence:?}", job.status);
+    }
+}
+
+#[test]
+fn only_the_attempt_and_claim_that_hold_a_job_move_it() {
+    let lost = Err(NotNow::LeaseLost);
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        // Attempt 2 holds the job.
+        let again = active(Status::Preparing).requeued(at(150)).unwrap();
+        let mut second = again.claimed(&claim(2, "c2"), at(160)).unwrap();
+        for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+            if second.status != status {
+                second = second.progressed(&fence(&second, 2, "c2"), phase, at(170)).unwrap();
+            }
+        }
+        assert_eq!((second.status, second.attempt), (status, 2));
+        check_fence(&second, &fence(&second, 2, "c2"), &Ok(()));
+        check_fence(&second, &fence(&second, 2, "c1"), &lost);
+        check_fence(&second, &fence(&second, 1, "c2"), &lost);
+        check_fence(&second, &fence(&second, 1, "c1"), &lost);
+        check_fence(&second, &fence(&second, 3, "c2"), &lost);
+    }
+}
+
+#[test]
+fn an_attempt_whose_job_went_back_or_ended_holds_nothing() {
+    let lost = Err(NotNow::LeaseLost);
+    let held = active(Status::Executing);
+    for gone in [
+        held.requeued(at(210)).unwrap(),
+        held.given_up(crashed(), at(210)).unwrap(),
+    ] {
+        check_fence(&gone, &fence(&gone, 1, "c1"), &lost);
+    }
+}
+
+#[test]
+fn a_claim_needs_the_next_attempts_number() {
+    let back = active(Status::Preparing).requeued(at(150)).unwrap();
+    assert_eq!(back.claimed(&claim(1, "c9"), at(160)), Err(NotNow::LeaseLost));
+    assert_eq!(back.claimed(&claim(1, "c1"), at(160)), Err(NotNow::LeaseLost));
+    assert_eq!(back.claimed(&claim(3, "c9"), at(160)), Err(NotNow::LeaseLost));
+    assert_eq!(back.claimed(&claim(2, "c9"), at(160)).unwrap().attempt, 2);
+    // Of two that claim the same attempt the second has lost.
+    assert_eq!(
+        active(Status::Claimed).claimed(&claim(1, "c9"), at(160)),
+        Err(NotNow::LeaseLost)
+    );
+}
+
+#[test]
+fn nobody_claims_a_job_that_shall_stop_and_a_push_does_not_begin() {
+    let stopped = |job: Job| Job {
+        want: Want::Cancel,
+        ..job
+    };
+    assert_eq!(
+        stopped(ready()).claimed(&claim(1, "c1"), at(100)),
+        Err(NotNow::Unwanted)
+    );
+    let executing = stopped(active(Status::Executing));
+    assert_eq!(to(&executing, Status::Syncing, at(210)), Err(NotNow::Unwanted));
+    assert!(to(&stopped(active(Status::Claimed)), Status::Preparing, at(210)).is_ok());
+    // A push that had begun beats a stop that nobody had answered yet.
+    let pushed = by_runner(&stopped(active(Status::Syncing)), End::Completed(result()), at(210)).unwrap();
+    assert_eq!(pushed.status, Status::Completed);
+}
+
+#[track_caller]
+fn check_repeat(way: impl Fn(&Job) -> Outcome, job: &Job, refusal: NotNow) {
+    let next = way(job).unwrap();
+    assert_eq!(way(&next), Err(refusal));
+}
+
+#[test]
+fn a_repeat_is_told_from_something_new() {
+    check_repeat(|job| job.dispatched(at(10)), &ready(), NotNow::Already);
+    check_repeat(|job| job.start_named(1, 1, "task-9"), &starting(), NotNow::Already);
+    check_repeat(
+        |job| job.claimed(&claim(1, "c1"), at(100)),
+        &starting(),
+        NotNow::Already,
+    );
+    check_repeat(
+        |job| to(job, Status::Preparing, at(200)),
+        &active(Status::Claimed),
+        NotNow::Already,
+    );
+    check_repeat(
+        |job| to(job, Status::Executing, at(200)),
+        &active(Status::Preparing),
+        NotNow::Already,
+    );
+    check_repeat(
+        |job| to(job, Status::Syncing, at(200)),
+        &active(Status::Executing),
+        NotNow::Already,
+    );
+    check_repeat(
+        |job| by_runner(job, End::Completed(result()), at(210)),
+        &active(Status::Syncing),
+        NotNow::Already,
+    );
+    check_repeat(
+        |job| by_runner(job, End::Cancelled, at(210)),
+        &active(Status::Claimed),
+        NotNow::Already,
+    );
+    check_repeat(
+        |job| job.container_died("task-c1", crashed(), at(210)),
+        &active(Status::Claimed),
+        NotNow::Already,
+    );
+    // These name nobody, so a repeat meets the state they led to.
+    check_repeat(
+        |job| job.given_up(crashed(), at(210)),
+        &active(Status::Claimed),
+        NotNow::Status(Status::Failed),
+    );
+    check_repeat(
+        |job| job.requeued(at(210)),
+        &active(Status::Claimed),
+        NotNow::Status(Status::Ready),
+    );
+    let failed = |job: &Job| job.start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(20));
+    check_repeat(failed, &starting(), NotNow::LeaseLost);
+}
+
+#[test]
+fn a_claim_is_a_repeat_as_long_as_it_holds_the_job() {
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        assert_eq!(
+            active(status).claimed(&claim(1, "c1"), at(210)),
+            Err(NotNow::Already),
+            "{status:?}"
+        );
+    }
+    // Its job has ended meanwhile: a repeat must not send the runner to work.
+    let over = active(Status::Claimed).given_up(crashed(), at(210)).unwrap();
+    assert_eq!(over.claimed(&claim(1, "c1"), at(220)), Err(NotNow::LeaseLost));
+}
+
+#[test]
+fn a_repeated_finish_is_known_by_its_id_and_attempt() {
+    let done = finished(&active(Status::Syncing), End::Completed(result()));
+    let again = |attempt, finish| {
+        done.finished(
+            &fence(&done, attempt, "c1"),
+            &finish_id(finish),
+            End::Cancelled,
+            at(400),
+        )
+    };
+    assert_eq!(again(1, "f1"), Err(NotNow::Already));
+    assert_eq!(again(1, "f2"), Err(NotNow::LeaseLost));
+    assert_eq!(again(2, "f1"), Err(NotNow::LeaseLost));
+    let by_sweeper = active(Status::Claimed).given_up(crashed(), at(210)).unwrap();
+    assert_eq!(by_runner(&by_sweeper, End::Cancelled, at(220)), Err(NotNow::LeaseLost));
+}
+
+#[test]
+fn until_a_push_is_over_only_its_runner_ends_the_job() {
+    let pushing = active(Status::Syncing);
+    let until = at(200).plus(PUSH_FOR);
+    assert_eq!(pushing.push_until, Some(until));
+    for early in [at(200), just_before(until)] {
+        assert_eq!(pushing.given_up(crashed(), early), Err(NotNow::NotBefore(until)));
+        assert_eq!(pushing.requeued(early), Err(NotNow::NotBefore(until)));
+    }
+    assert_eq!(pushing.given_up(crashed(), until).unwrap().status, Status::Failed);
+    assert_eq!(pushing.requeued(until).unwrap().status, Status::Ready);
+    for end in [
+        End::Completed(result()),
+        End::Failed(no_changes(), None),
+        End::Cancelled,
+    ] {
+        let ended = by_runner(&pushing, end, at(200)).unwrap();
+        assert!(ended.status.is_terminal() && ended.push_until.is_none());
+    }
+}
+
+#[test]
+fn repeating_the_push_does_not_prolong_it() {
+    assert_eq!(
+        to(&active(Status::Syncing), Status::Syncing, at(300)),
+        Err(NotNow::Already)
+    );
+    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+        assert_eq!(active(status).push_until, None, "{status:?}");
+    }
+}
+
+#[test]
+fn a_claim_holds_the_job_and_forgets_the_faults_of_its_starts() {
+    let faulty = starting()
+        .start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(20))
+        .unwrap();
+    let job = faulty
+        .dispatched(at(30))
+        .unwrap()
+        .claimed(&claim(1, "c1"), at(40))
+        .unwrap();
+    assert_eq!(job.dispatch.fault, None);
+    assert!(!job.dispatch.starting);
+    let run = job.run.clone().unwrap();
+    assert_eq!(
+        (run.started, run.task.as_deref(), run.died.as_ref()),
+        (at(40), Some("task-c1"), None)
+    );
+    assert_eq!((job.status, job.attempt, job.worked), (Status::Claimed, 1, false));
+}
+
+#[test]
+fn an_agent_has_worked_from_executing_on() {
+    let worked = |status| active(status).worked;
+    assert!(!worked(Status::Claimed) && !worked(Status::Preparing));
+    assert!(worked(Status::Executing) && worked(Status::Syncing));
+    let back = active(Status::Executing).requeued(at(210)).unwrap();
+    assert!(
+        back.claimed(&claim(2, "c2"), at(220)).unwrap().worked,
+        "what an agent did is not undone"
+    );
+}
+
+#[test]
+fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
+    let mut job = active(Status::Syncing)
+        .container_died("task-c1", crashed(), at(210))
+        .unwrap();
+    job.want = Want::Cancel;
+    job.tries = 3;
+    job.not_before = Some(at(300));
+    let back = job.requeued(at(400)).unwrap();
+    let expected = Job {
+        status: Status::Ready,
+        ready_since: at(400),
+        attempt: 1,
+        worked: true,
+        requeues: 1,
+        dispatch: Dispatch {
+            number: 0,
+            due: at(400),
+            starting: false,
+            task: None,
+            fault: None,
+        },
+        ..ready()
+    };
+    assert_eq!(back, expected);
+    assert_eq!(back.requeued(at(410)), Err(NotNow::Status(Status::Ready)));
+    let second = back
+        .claimed(&claim(2, "c2"), at(420))
+        .unwrap()
+        .requeued(at(430))
+        .unwrap();
+    assert_eq!((second.attempt, second.requeues), (2, 2));
+}
+
+#[test]
+fn an_end_keeps_who_when_and_why() {
+    let pushed = by_runner(
+        &active(Status::Syncing),
+        End::Failed(no_changes(), Some(result())),
+        at(210),
+    )
+    .unwrap();
+    assert_eq!((pushed.status, pushed.ended_at), (Status::Failed, Some(at(210))));
+    assert_eq!(
+        (pushed.failure.clone(), pushed.result.clone()),
+        (Some(no_changes()), Some(result()))
+    );
+    let finish = Some(finish_id("f2"));
+    assert_eq!(pushed.ended_by, Some(EndedBy { attempt: 1, finish }));
+    assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes() });
+
+    let done = by_runner(&active(Status::Syncing), End::Completed(result()), at(210)).unwrap();
+    assert_eq!((done.failure.clone(), done.result.clone()), (None, Some(result())));
+    assert_eq!(done.attempt_end(), AttemptEnd::Completed {});
+
+    let stopped = by_runner(&active(Status::Executing), End::Cancelled, at(210)).unwrap();
+    assert_eq!((stopped.failure.clone(), stopped.result.clone()), (None, None));
+    assert_eq!(stopped.attempt_end(), AttemptEnd::Cancelled {});
+
+    let unclaimed = ready().given_up(crashed(), at(210)).unwrap();
+    assert_eq!(
+        unclaimed.ended_by,
+        Some(EndedBy {
+            attempt: 0,
+            finish: None
+        })
+    );
+    assert_eq!((unclaimed.failure, unclaimed.result), (Some(crashed()), None));
+}
+
+#[test]
+fn what_is_stored_of_a_failure_is_cut() {
+    let long = || crate::failure::Failure::Unknown {
+        last_words: "x".repeat(9_000),
+    };
+    let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
+    let small = stored(active(Status::Syncing)) + 500;
+    assert!(stored(by_runner(&active(Status::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
+    assert!(stored(ready().given_up(long(), at(210)).unwrap()) < small);
+    assert!(
+        stored(
+            active(Status::Claimed)
+                .container_died("task-c1", long(), at(210))
+                .unwrap()
+        ) < small
+    );
+    let refused = DispatchFault::Refused {
+        reason: "x".repeat(9_000),
+        times: 1,
+    };
+    assert!(stored(starting().start_failed(1, 1, refused, at(20)).unwrap()) < small);
+    let died = DispatchFault::Died {
+        reason: "x".repeat(9_000),
+        times: 1,
+    };
+    assert!(stored(starting().start_failed(1, 1, died, at(20)).unwrap()) < small);
+}
+
+#[test]
+fn a_death_is_noted_for_the_container_that_holds_the_job() {
+    let held = active(Status::Executing);
+    assert_eq!(
+        held.container_died("task-other", crashed(), at(210)),
+        Err(NotNow::LeaseLost)
+    );
+    let noted = held.container_died("task-c1", crashed(), at(210)).unwrap();
+    let died = noted.run.clone().unwrap().died.unwrap();
+    assert_eq!((died.at, died.failure), (at(210), crashed()));
+    // Its own finish may still arrive, and wins.
+    assert_eq!(
+        by_runner(&noted, End::Failed(no_changes(), None), at(211))
+            .unwrap()
+            .failure,
+        Some(no_changes())
+    );
+}
+
+#[test]
+fn a_start_is_known_by_attempt_and_number() {
+    let job = starting();
+    let fail =
+        |job: &Job, attempt, number| job.start_failed(attempt, number, DispatchFault::Silent { times: 1 }, at(20));
+    for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
+        assert_eq!(
+            fail(&job, attempt, number),
+            Err(NotNow::LeaseLost),
+            "{attempt} {number}"
+        );
+        assert_eq!(
+            job.start_named(attempt, number, "t"),
+            Err(NotNow::LeaseLost),
+            "{attempt} {number}"
+        );
+    }
+    assert!(fail(&job, 1, 1).is_ok());
+    let named = job.start_named(1, 1, "t").unwrap();
+    assert_eq!(named.dispatch.task.as_deref(), Some("t"));
+    assert_eq!(named.dispatch.due, at(10).plus(START_WITHIN));
+    // The next start has no name until it gets its own.
+    let next = fail(&named, 1, 1).unwrap().dispatched(at(40)).unwrap();
+    assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
+}
+
+#[test]
+fn the_first_task_may_claim_late_while_the_second_starts_and_only_one_gets_it() {
+    let second = starting()
+        .start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(320))
+        .unwrap()
+        .dispatched(at(330))
+        .unwrap();
+    assert_eq!(second.dispatch.number, 2);
+    let won = second.claimed(&claim(1, "of-d1"), at(340)).unwrap();
+    assert_eq!(won.claimed(&claim(1, "of-d2"), at(341)), Err(NotNow::LeaseLost));
+    assert_eq!(won.claimed(&claim(1, "of-d1"), at(342)), Err(NotNow::Already));
+    // Nor does the loser get a later attempt.
+    let back = won.requeued(at(350)).unwrap();
+    assert_eq!(back.claimed(&claim(1, "of-d2"), at(351)), Err(NotNow::LeaseLost));
+}
+
+/// The job after these faults in a row, each of a start of its own; and how long it then waits.
+fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
+    let mut job = ready();
+    let mut wait = Duration::ZERO;
+    for (n, fault) in faults.iter().enumerate() {
+        let now = at(10 + n as u64 * 1_000);
+        job = job.dispatched(now).unwrap();
+        job = job.start_failed(1, job.dispatch.number, fault.clone(), now).unwrap();
+        assert_eq!(
+            (job.attempt, job.status, job.dispatch.starting),
+            (0, Status::Ready, false),
+            "no attempt is used up"
+        );
+        wait = job.dispatch.due.since(now);
+    }
+    (job, wait.as_secs())
+}
+
+fn capacity(secs: u64) -> DispatchFault {
+    DispatchFault::Capacity {
+        since: at(secs),
+        times: 1,
+    }
+}
+
+fn refused() -> DispatchFault {
+    DispatchFault::Refused {
+        reason: "no role".into(),
+        times: 1,
+    }
+}
+
+fn container_died() -> DispatchFault {
+    DispatchFault::Died {
+        reason: "exit code 1".into(),
+        times: 1,
+    }
+}
+
+const SILENT: DispatchFault = DispatchFault::Silent { times: 1 };
+const THROTTLED: DispatchFault = DispatchFault::Throttled { times: 1 };
+
+#[test]
+fn starts_are_tried_again_after_5_seconds_doubling_to_5_minutes() {
+    for fault in [capacity(1), THROTTLED, refused(), container_died(), SILENT] {
+        let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
+    }
+}
+
+#[test]
+fn capacity_and_throttling_never_give_up_and_keep_their_beginning() {
+    for fault in [capacity(1), THROTTLED] {
+        assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
+    }
+    let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
+    assert_eq!(
+        job.dispatch.fault,
+        Some(DispatchFault::Capacity { since: at(1), times: 3 })
+    );
+    let (job, _) = after_faults(&[capacity(1), THROTTLED, capacity(3)]);
+    assert_eq!(
+        job.dispatch.fault,
+        Some(DispatchFault::Capacity { since: at(3), times: 1 })
+    );
+}
+
+#[test]
+fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
+    for (fault, why) in [
+        (refused(), "no role"),
+        (container_died(), "exit code 1"),
+        (SILENT, "it was never heard of"),
+    ] {
+        assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
+        let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
+        let failure = Failure::TaskNeverStarted {
+            limit: START_WITHIN.into(),
+            reason: why.into(),
+        };
+        assert_eq!(job.never_started(), Some(failure.clone()));
+        assert_eq!(step(&job, job.dispatch.due), Step::GiveUp(failure));
+    }
+}
+
+#[test]
+fn only_faults_of_one_kind_in_a_row_are_counted_together() {
+    let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.never_started().is_some();
+    assert!(!gives_up(&[SILENT, SILENT, refused(), SILENT, SILENT]));
+    assert!(!gives_up(&[refused(), container_died(), SILENT]));
+    assert!(gives_up(&[SILENT, THROTTLED, SILENT, SILENT, SILENT]));
+    assert_eq!(after_faults(&[SILENT, SILENT, THROTTLED]).1, 5);
+    // What the caller says of the count does not matter.
+    assert!(!gives_up(&[DispatchFault::Silent { times: 40 }]));
+}
+
+#[test]
+fn a_claim_or_a_requeue_ends_the_count() {
+    let (twice, _) = after_faults(&[SILENT, SILENT]);
+    let claimed = twice.claimed(&claim(1, "c1"), at(5_000)).unwrap();
+    let back = claimed.requeued(at(5_100)).unwrap().dispatched(at(5_200)).unwrap();
+    let failed = back.start_failed(2, 1, SILENT, at(5_300)).unwrap();
+    assert_eq!(failed.dispatch.fault, Some(SILENT));
+    let claimed_at_last = after_faults(&[SILENT; 3])
+        .0
+        .claimed(&claim(1, "c1"), at(5_000))
+        .unwrap();
+    assert_eq!(claimed_at_last.never_started(), None);
+}
+
+#[test]
+fn a_plan_locks_the_ticket_and_takes_the_old_marks_off() {
+    let mut before = ticket_in(TRIGGER);
+    before.again = Some(Entry {
+        at: at(1),
+        event: event_id("e9"),
+    });
+    before.wanted.badge = Some(Badge::AiFailed);
+    before.wanted.version = 4;
+    before.synced_version = 4;
+    before.branches = 2;
+    let (job, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
+    assert_eq!(
+        (job.status, job.attempt, job.created, job.ready_since),
+        (Status::Ready, 0, at(50), at(50))
+    );
+    assert_eq!(job.dispatch.due, at(50).plus(WAKE_WITHIN));
+    assert_eq!((job.branch.as_str(), ticket.branches), ("pullyard/acme/app-17-3", 3));
+    assert_eq!(ticket.active_job, Some(job_id("j9")));
+    assert_eq!(
+        (ticket.found_in.as_deref(), ticket.again.as_ref()),
+        (Some(TRIGGER), None)
+    );
+    assert_eq!((ticket.wanted.badge, ticket.wanted.version), (None, 5));
+    // With nothing to take off, nothing is to be written back.
+    assert!(!job_and_ticket().1.is_unsynced());
+}
+
+#[test]
+fn a_new_job_keeps_an_older_move_from_overtaking_it() {
+    // The last job completed, its move was not written yet, and a person moved the ticket in again.
+    let mut before = ticket_in(TRIGGER);
+    let expected = TRIGGER.to_owned();
+    before.want(
+        Some(Move {
+            to: Target::Completion,
+            expected,
+        }),
+        None,
+        None,
+    );
+    assert!(before.is_unsynced());
+    let (_, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
+    assert_eq!(ticket.wanted.status, None);
+    match ticket.settling(&settings()) {
+        crate::ticket::Settling::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
+        other => panic!("the link and the badge are still to be written, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
+    let mut ticket = ticket_in(TRIGGER);
+    let done = finished(&active(Status::Syncing), End::Completed(result()));
+    ticket.pull_request = crate::outcome::link_of(&done);
+    let continued = |ticket: &crate::ticket::Ticket| planned(&settings(), job_id("j9"), ticket, at(50)).0.continues;
+    let expected = Continues {
+        number: 231,
+        branch: "pullyard/acme/app-17-1".into(),
+    };
+    assert_eq!(continued(&ticket), Some(expected));
+    let mut elsewhere = ticket.clone();
+    elsewhere.pull_request.as_mut().unwrap().id.repository = 98;
+    assert_eq!(continued(&elsewhere), None);
+    let mut other_host = ticket;
+    other_host.pull_request.as_mut().unwrap().id.integration = IntegrationId::new("gh2").unwrap();
+    assert_eq!(continued(&other_host), None);
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// ECS knows a start by job, attempt and number: two starts of one name would be one task.
+    #[test]
+    fn attempts_only_rise_and_no_two_starts_have_one_name(ways in prop::collection::vec((0..7u8, 0..400u64), 1..120)) {
+        let mut job = ready();
+        let mut now = at(0);
+        let mut names = BTreeSet::new();
+        for (way, secs) in ways {
+            now = now.plus(Duration::from_secs(secs));
+            let (n, d) = (job.attempt + 1, job.dispatch.number);
+            let held = fence(&job, job.attempt, "c");
+            let next = match way {
+                0 | 1 => job.dispatched(now),
+                2 => job.start_failed(n, d, THROTTLED, now),
+                3 => job.claimed(&claim(n, "c"), now),
+                4 => job.progressed(&held, Status::Preparing, now),
+                5 => job.requeued(now),
+                _ => job.start_named(n, d, "t"),
+            };
+            let Ok(next) = next else { continue };
+            prop_assert!(next.attempt >= job.attempt && next.attempt <= job.attempt + 1);
+            if next.dispatch.starting && !job.dispatch.starting {
+                prop_assert!(names.insert((next.attempt + 1, next.dispatch.number)), "a second task of one name");
+            }
+            job = next;
+        }
+    }
+
+    /// Whatever is known of a job that has ended: no way leads on.
+    #[test]
+    fn nothing_leads_on_from_an_end(place in 10..13usize, secs in 0..100_000u64, cancel: bool, died: bool) {
+        let (_, job, _) = places().swap_remove(place);
+        let mut job = Job { want: if cancel { Want::Cancel } else { Want::Run }, ..job };
+        if died {
+            job.dispatch.starting = true;
+            job.push_until = Some(at(secs));
+        }
+        for (name, way) in WAYS {
+            prop_assert!(way(&job, at(secs)).is_err(), "{name} leads out of {:?}", job.status);
+        }
+        prop_assert!(job.claimed(&claim(1, "c1"), at(secs)).is_err());
+    }
+}
+
+#[test]
+fn the_story_reaches_every_active_state() {
+    for status in Status::ALL.into_iter().filter(|status| status.is_active()) {
+        assert_eq!(worked_to(&starting(), status).status, status);
+    }
+}

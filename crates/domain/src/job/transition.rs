@@ -238,6 +238,7 @@ impl Job {
     /// Somebody takes it.
     pub fn claimed(&self, claim: &Claim, now: Timestamp) -> Result<Self, NotNow> {
         if let Some(run) = &self.run
+            && self.status.is_active()
             && run.claim == claim.claim
             && self.attempt == claim.attempt
         {
@@ -332,6 +333,8 @@ impl Job {
         job.dispatch.task = None;
         job.dispatch.fault = None;
         job.dispatch.due = now;
+        job.tries = 0;
+        job.not_before = None;
         Ok(job)
     }
 

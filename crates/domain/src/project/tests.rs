@@ -1,1 +1,108 @@
+use super::*;
 
+#[track_caller]
+fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    assert_eq!(settings.check().map_err(|fault| fault.pointer), expected);
+}
+
+#[test]
+fn the_defaults_are_the_published_ones_and_work() {
+    check(|_| (), Ok(()));
+    let settings = Settings::default();
+    let Statuses {
+        todo,
+        trigger,
+        completion,
+    } = &settings.statuses;
+    assert_eq!(
+        [todo.as_str(), trigger, completion],
+        ["Todo", "AI Processing", "In Review"]
+    );
+    assert!(!settings.auto_create, "nothing starts until somebody switches it on");
+    assert_eq!(
+        (settings.offline, settings.compute),
+        (OfflinePolicy::Fail, Compute::Fargate)
+    );
+    assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), settings);
+}
+
+#[test]
+fn a_setting_that_is_not_known_is_refused() {
+    for text in [
+        r#"{"auto_craete":true}"#,
+        r#"{"statuses":{"done":"Done"}}"#,
+        r#"{"limits":{"hours":1}}"#,
+    ] {
+        assert!(serde_json::from_str::<Settings>(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn each_status_has_1_to_64_printable_characters() {
+    type Status = fn(&mut Settings) -> &mut String;
+    let statuses: [(Status, &str); 3] = [
+        (|settings| &mut settings.statuses.todo, "/statuses/todo"),
+        (|settings| &mut settings.statuses.trigger, "/statuses/trigger"),
+        (|settings| &mut settings.statuses.completion, "/statuses/completion"),
+    ];
+    for (status, pointer) in statuses {
+        let with = |text: String, expected| check(|settings| *status(settings) = text, expected);
+        for bad in ["", " ", "a\nb", "a\u{7f}"] {
+            with(bad.into(), Err(pointer));
+        }
+        with("日".repeat(65), Err(pointer));
+        with("日".repeat(64), Ok(()));
+        with("x".into(), Ok(()));
+    }
+}
+
+#[test]
+fn settings_that_would_loop_are_refused() {
+    check(
+        |settings| settings.statuses.todo = "AI Processing".into(),
+        Err("/statuses/todo"),
+    );
+    check(
+        |settings| settings.statuses.completion = "AI Processing".into(),
+        Err("/statuses/completion"),
+    );
+    check(
+        |settings| settings.statuses.trigger = "Todo".into(),
+        Err("/statuses/todo"),
+    );
+    check(
+        |settings| settings.statuses.trigger = "In Review".into(),
+        Err("/statuses/completion"),
+    );
+    check(|settings| settings.statuses.completion = "Todo".into(), Ok(()));
+}
+
+#[test]
+fn limits_have_bounds() {
+    for (secs, expected) in [
+        (59, Err("/limits/wall_secs")),
+        (60, Ok(())),
+        (86_400, Ok(())),
+        (86_401, Err("/limits/wall_secs")),
+    ] {
+        check(|settings| settings.limits.wall_secs = secs, expected);
+    }
+    for (secs, expected) in [
+        (9, Err("/limits/stall_secs")),
+        (10, Ok(())),
+        (86_400, Ok(())),
+        (86_401, Err("/limits/stall_secs")),
+    ] {
+        check(|settings| settings.limits.stall_secs = secs, expected);
+    }
+    for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {
+        check(|settings| settings.limits.requeues = times, expected);
+    }
+}
+
+#[test]
+fn only_what_this_version_can_do_may_be_set() {
+    check(|settings| settings.compute = Compute::Runners, Err("/compute"));
+}

@@ -1,1 +1,183 @@
+use super::*;
+use crate::job::{End, START_WITHIN};
+use crate::story::{active, at, claim, crashed, finished, just_before, no_changes, ready, result};
 
+/// What the job needs at `due`, and nothing a moment earlier.
+#[track_caller]
+fn check(job: &Job, due: Timestamp, expected: Step) {
+    assert_eq!(step(job, just_before(due)), Step::Nothing, "too early");
+    assert_eq!(step(job, due), expected);
+}
+
+fn silent() -> DispatchFault {
+    DispatchFault::Silent { times: 1 }
+}
+
+fn died(job: &Job, failure: Failure, secs: u64) -> Job {
+    job.container_died("task-c1", failure, at(secs)).unwrap()
+}
+
+fn time_limit() -> Step {
+    let limit = Span(3_600);
+    Step::GiveUp(Failure::TimeLimit { limit })
+}
+
+fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
+    let mut job = job.clone();
+    job.policy.offline = offline;
+    job.policy.requeues = requeues;
+    job
+}
+
+#[test]
+fn a_job_whose_wake_up_was_lost_is_started() {
+    check(&ready(), at(60), Step::Start);
+    check(
+        &active(Status::Claimed).requeued(at(200)).unwrap(),
+        at(200),
+        Step::Start,
+    );
+}
+
+#[test]
+fn a_start_that_nobody_heard_of_is_given_up_and_made_anew() {
+    let starting = ready().dispatched(at(10)).unwrap();
+    check(&starting, at(10).plus(START_WITHIN), Step::StartAnew(silent()));
+}
+
+#[test]
+fn a_job_that_nobody_can_start_is_given_up_after_a_day() {
+    let job = |due: u64| {
+        let mut job = ready();
+        job.dispatch.due = at(due);
+        job
+    };
+    let why = "no container could be started for it".into();
+    let limit = Span(86_400);
+    check(&job(86_399), at(86_399), Step::Start);
+    check(
+        &job(86_400),
+        at(86_400),
+        Step::GiveUp(Failure::NeverClaimed { limit, why }),
+    );
+    // A job that went back has a day again.
+    let mut back = active(Status::Claimed).requeued(at(80_000)).unwrap();
+    back.dispatch.due = at(90_000);
+    check(&back, at(90_000), Step::Start);
+}
+
+#[test]
+fn a_job_that_was_started_in_vain_too_often_is_given_up() {
+    let mut job = ready();
+    for now in [at(10), at(1_000), at(2_000)] {
+        job = job.dispatched(now).unwrap();
+        job = job.start_failed(1, job.dispatch.number, silent(), now).unwrap();
+    }
+    let (limit, reason) = (START_WITHIN.into(), "it was never heard of".into());
+    check(
+        &job,
+        at(2_020),
+        Step::GiveUp(Failure::TaskNeverStarted { limit, reason }),
+    );
+}
+
+#[test]
+fn a_job_that_outlives_its_limit_is_given_up() {
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        check(&active(status), at(3_760), time_limit());
+    }
+    let mut short = active(Status::Executing);
+    short.policy.wall_secs = 60;
+    check(&short, at(220), Step::GiveUp(Failure::TimeLimit { limit: Span(60) }));
+}
+
+#[test]
+fn a_death_before_the_agent_worked_goes_back_as_often_as_allowed() {
+    for status in [Status::Claimed, Status::Preparing] {
+        for offline in [OfflinePolicy::Fail, OfflinePolicy::Requeue] {
+            let dead = died(&active(status), crashed(), 210);
+            check(&with_policy(offline, 1, &dead), at(225), Step::Requeue(crashed()));
+            check(&with_policy(offline, 0, &dead), at(225), Step::GiveUp(crashed()));
+        }
+    }
+    let once = active(Status::Claimed).requeued(at(200)).unwrap();
+    let twice = once.claimed(&claim(2, "c1"), at(300)).unwrap();
+    let dead = died(&twice, crashed(), 310);
+    check(
+        &with_policy(OfflinePolicy::Fail, 2, &dead),
+        at(325),
+        Step::Requeue(crashed()),
+    );
+    check(
+        &with_policy(OfflinePolicy::Fail, 1, &dead),
+        at(325),
+        Step::GiveUp(crashed()),
+    );
+}
+
+#[test]
+fn a_death_while_the_agent_worked_is_the_projects_to_judge() {
+    for (status, due) in [(Status::Executing, 225), (Status::Syncing, 320)] {
+        let dead = died(&active(status), crashed(), 210);
+        check(
+            &with_policy(OfflinePolicy::Fail, 2, &dead),
+            at(due),
+            Step::GiveUp(crashed()),
+        );
+        check(
+            &with_policy(OfflinePolicy::Requeue, 2, &dead),
+            at(due),
+            Step::Requeue(crashed()),
+        );
+        check(
+            &with_policy(OfflinePolicy::Requeue, 0, &dead),
+            at(due),
+            Step::GiveUp(crashed()),
+        );
+    }
+}
+
+#[test]
+fn a_death_that_is_not_the_platforms_fault_never_goes_back() {
+    let dead = died(&active(Status::Claimed), no_changes(), 210);
+    check(
+        &with_policy(OfflinePolicy::Requeue, 2, &dead),
+        at(225),
+        Step::GiveUp(no_changes()),
+    );
+}
+
+#[test]
+fn a_job_that_may_be_pushing_is_left_alone() {
+    let mut late = died(&active(Status::Syncing), crashed(), 210);
+    late.push_until = Some(at(9_000));
+    check(&late, at(9_000), time_limit());
+}
+
+#[test]
+fn nothing_is_needed_where_others_see_to_it() {
+    let far = at(1_000_000);
+    let syncing = active(Status::Syncing);
+    let mut idle: Vec<_> = [
+        End::Completed(result()),
+        End::Failed(no_changes(), None),
+        End::Cancelled,
+    ]
+    .map(|end| finished(&syncing, end))
+    .into();
+    idle.extend([Status::Pending, Status::AwaitingInput, Status::Paused].map(|status| Job { status, ..ready() }));
+    idle.push(Job {
+        place: Place::Runners,
+        ..ready()
+    });
+    for job in idle {
+        assert_eq!(step(&job, far), Step::Nothing, "{:?} {:?}", job.status, job.place);
+    }
+}
+
+#[test]
+fn what_fails_is_left_alone_for_a_minute_doubling_to_an_hour() {
+    let waits: Vec<_> = (0..9).map(|tries| back_off(tries).as_secs() / 60).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
+}

@@ -1,1 +1,158 @@
+use super::*;
+use crate::id::IntegrationId;
+use crate::pull_request::PullRequestId;
+use crate::story::{DOING, REVIEW, TODO, TRIGGER, at, entry, event_id, job_id, key, project_id, settings, ticket_in};
 
+fn link() -> PullRequestLink {
+    PullRequestLink {
+        id: PullRequestId {
+            integration: IntegrationId::new("gh1").unwrap(),
+            repository: 99,
+            number: 231,
+        },
+        url: "https://forge.test/acme/app/pull/231".into(),
+        branch: "pullyard/acme/app-17-1".into(),
+    }
+}
+
+fn from(expected: &str, to: Target) -> Option<Move> {
+    let expected = expected.into();
+    Some(Move { to, expected })
+}
+
+/// A ticket in this status that shall move, get a badge and a link.
+fn unsynced(status: &str, wanted: Option<Move>) -> Ticket {
+    let mut ticket = ticket_in(status);
+    ticket.want(wanted, Some(Badge::AiFailed), Some(link()));
+    ticket.tries = 4;
+    ticket.not_before = Some(at(5));
+    ticket
+}
+
+#[track_caller]
+fn written(ticket: &Ticket) -> Ticket {
+    match ticket.settling(&settings()) {
+        Settling::WriteBack(next) => *next,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where a write-back leaves a ticket in `status`, and which status it wrote. Badge and link are written
+/// in any case.
+#[track_caller]
+fn check_move(status: &str, wanted: Option<Move>, expected: (&str, Option<&str>)) {
+    let before = unsynced(status, wanted);
+    let after = written(&before);
+    assert_eq!((after.status.as_str(), after.written.as_deref()), expected);
+    let shown = Shown {
+        badge: Some(Badge::AiFailed),
+        pull_request: Some(link()),
+    };
+    let rest = Ticket {
+        status: after.status.clone(),
+        written: after.written.clone(),
+        shown,
+        synced_version: 1,
+        tries: 0,
+        not_before: None,
+        ..before
+    };
+    assert_eq!(after, rest, "nothing else changes");
+    assert_eq!(after.settling(&settings()), Settling::Nothing, "once is enough");
+}
+
+#[test]
+fn a_write_back_moves_the_ticket_from_where_its_job_found_it() {
+    check_move(TRIGGER, from(TRIGGER, Target::Completion), (REVIEW, Some(REVIEW)));
+    check_move(TRIGGER, from(TRIGGER, Target::Todo), (TODO, Some(TODO)));
+    check_move(DOING, from(DOING, Target::Todo), (TODO, Some(TODO)));
+}
+
+#[test]
+fn a_persons_move_wins_and_badge_and_link_are_written_all_the_same() {
+    check_move(DOING, from(TRIGGER, Target::Completion), (DOING, None));
+    check_move(REVIEW, from(TRIGGER, Target::Todo), (REVIEW, None));
+    check_move(TRIGGER, None, (TRIGGER, None));
+}
+
+#[test]
+fn what_is_there_already_is_not_written_and_has_no_echo() {
+    check_move(TODO, from(TODO, Target::Todo), (TODO, None));
+    check_move(REVIEW, from(REVIEW, Target::Completion), (REVIEW, None));
+}
+
+#[test]
+fn the_status_is_read_from_the_settings_when_it_is_written() {
+    let mut settings = settings();
+    settings.statuses.completion = "Done".into();
+    match unsynced(TRIGGER, from(TRIGGER, Target::Completion)).settling(&settings) {
+        Settling::WriteBack(next) => assert_eq!(next.status, "Done"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_older_echo_stays_awaited_when_nothing_new_is_written() {
+    let mut ticket = unsynced(DOING, None);
+    ticket.written = Some(TODO.into());
+    assert_eq!(written(&ticket).written.as_deref(), Some(TODO));
+}
+
+#[test]
+fn the_write_back_comes_before_the_second_entry() {
+    let mut ticket = unsynced(TRIGGER, None);
+    ticket.again = Some(entry("e2", 3));
+    let next = written(&ticket);
+    assert_eq!(next.again, ticket.again);
+    assert_eq!(next.settling(&settings()), Settling::Enter(entry("e2", 3)));
+}
+
+#[test]
+fn a_second_entry_waits_for_the_job_and_counts_while_the_ticket_is_still_there() {
+    let again = |status: &str, active_job: Option<JobId>| Ticket {
+        again: Some(entry("e2", 3)),
+        active_job,
+        ..ticket_in(status)
+    };
+    assert_eq!(
+        again(TRIGGER, None).settling(&settings()),
+        Settling::Enter(entry("e2", 3))
+    );
+    assert_eq!(
+        again(TRIGGER, Some(job_id("j"))).settling(&settings()),
+        Settling::Nothing
+    );
+    assert_eq!(again(DOING, Some(job_id("j"))).settling(&settings()), Settling::Nothing);
+    let forgotten = Settling::Forget(Box::new(ticket_in(DOING)));
+    assert_eq!(again(DOING, None).settling(&settings()), forgotten);
+}
+
+#[test]
+fn a_synced_ticket_is_left_alone() {
+    let mut ticket = ticket_in(TRIGGER);
+    assert_eq!(ticket.settling(&settings()), Settling::Nothing);
+    ticket.active_job = Some(job_id("j"));
+    ticket.written = Some(TODO.into());
+    assert_eq!(ticket.settling(&settings()), Settling::Nothing);
+    let done = written(&unsynced(TRIGGER, from(TRIGGER, Target::Todo)));
+    // A person moves it back: nobody drags it away a second time.
+    let moved = Ticket {
+        status: TRIGGER.into(),
+        ..done
+    };
+    assert_eq!(moved.settling(&settings()), Settling::Nothing);
+}
+
+#[test]
+fn a_ticket_seen_first_has_no_past() {
+    let ticket = Ticket::first_seen(project_id(), key(), DOING.into(), at(9), Some(event_id("e")));
+    assert_eq!(
+        (ticket.status.as_str(), ticket.seen_at, ticket.seen_event.clone()),
+        (DOING, at(9), Some(event_id("e")))
+    );
+    assert!(!ticket.is_unsynced());
+    assert_eq!(
+        (ticket.rev, ticket.branches, ticket.last_entry, ticket.last_job),
+        (0, 0, None, None)
+    );
+}

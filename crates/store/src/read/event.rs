@@ -21,6 +21,7 @@ pub struct StoredBatch<E> {
 
 impl Store {
     /// The batches of an attempt whose first event comes after `seq`, oldest first, at most `limit`.
+    /// Fewer than `limit` are all there are.
     pub async fn event_batches<E: DeserializeOwned>(
         &self,
         job: &JobId,
@@ -29,20 +30,31 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<StoredBatch<E>>, Error> {
         let from = key::events(job, attempt, seq);
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND sk > :sk")
-            .expression_attribute_values(":pk", text(from.pk))
-            .expression_attribute_values(":sk", text(from.sk))
-            .consistent_read(true)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| Error::unavailable("read events", error))?;
-        page.items
-            .unwrap_or_default()
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let left = limit.saturating_sub(i32::try_from(items.len()).unwrap_or(i32::MAX));
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk > :sk")
+                .expression_attribute_values(":pk", text(&from.pk))
+                .expression_attribute_values(":sk", text(&from.sk))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .limit(left)
+                .send()
+                .await
+                .map_err(|error| Error::unavailable("read events", error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            // An answer ends at a megabyte, however many were asked for.
+            if start.is_none() || i32::try_from(items.len()).is_ok_and(|read| read >= limit) {
+                break;
+            }
+        }
+        items
             .into_iter()
             .map(|item| {
                 let word = |name: &str| {

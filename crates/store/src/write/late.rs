@@ -28,10 +28,15 @@ impl Store {
 
     /// Links a pull request that nobody has linked yet, or else nothing.
     ///
-    /// Writes: PR if absent. Without it every later review of that pull request would be refused.
+    /// Writes: PR if absent, as its first revision. Without it every later review of that pull request
+    /// would be refused.
     pub async fn link_if_unlinked(&self, pull_request: &PullRequest) -> Result<Write, Error> {
+        let unseen = PullRequest {
+            rev: 0,
+            ..pull_request.clone()
+        };
         Transaction::new("link a pull request")
-            .put(pull_request, Condition::absent())?
+            .revise(&unseen)?
             .commit(self)
             .await
     }

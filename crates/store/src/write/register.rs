@@ -19,12 +19,22 @@ pub struct Registered<'a> {
 impl Store {
     /// Registers a runner, or lets a new process take over from a silent one.
     ///
-    /// Writes: RUNNER if absent, or if `epoch` is the one seen; PROFILE; NAME if absent or its own.
+    /// Writes: RUNNER if absent, or if `epoch` and `slots` are the ones seen: a takeover keeps the slots,
+    /// and forgets none that the older process took meanwhile; PROFILE; NAME if absent or its own.
     /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
     pub async fn register(&self, registered: &Registered<'_>) -> Result<Write, Error> {
         let epoch = match registered.seen_epoch {
             None => Condition::absent(),
-            Some(epoch) => Condition::of("epoch = :epoch").value(":epoch", number(epoch)),
+            Some(epoch) => {
+                let slots =
+                    serde_dynamo::to_attribute_value(&registered.runner.slots).map_err(|error| Error::Corrupt {
+                        key: registered.runner.id.to_string(),
+                        reason: error.to_string(),
+                    })?;
+                Condition::of("epoch = :epoch AND slots = :slots")
+                    .value(":epoch", number(epoch))
+                    .value(":slots", slots)
+            }
         };
         let own = || text(registered.runner.id.as_str());
         let name = Name {

@@ -45,7 +45,7 @@ impl Store {
     /// Makes a job.
     ///
     /// Writes: JOB if absent; TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or
-    /// not final; IDEMPOTENCY if absent. The rev proves that the facts of the decision still stand.
+    /// not final; IDEMPOTENCY if absent or expired. The rev proves that the facts of the decision still stand.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("make a job").revise(trigger.job)?;
@@ -56,7 +56,11 @@ impl Store {
             transaction = transaction.put(delivery, unless_final())?;
         }
         if let Some(request) = trigger.request {
-            transaction = transaction.put_item(request_item(request, &trigger.job.id), Condition::absent());
+            // DynamoDB deletes late; an expired key is as good as none.
+            let unused = Condition::of("attribute_not_exists(pk) OR #expires <= :now")
+                .name("#expires", crate::schema::EXPIRES)
+                .value(":now", number(request.at.millis() / 1_000));
+            transaction = transaction.put_item(request_item(request, &trigger.job.id), unused);
         }
         transaction.commit(self).await
     }

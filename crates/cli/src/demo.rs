@@ -1,0 +1,111 @@
+//! `pullyard demo`: three tickets become pull requests, with everything embedded.
+//!
+//! The demo is a client like any other: it speaks to the public API, and believes nothing that `git`
+//! does not show it.
+
+mod agent;
+mod evidence;
+mod screen;
+mod story;
+
+use crate::logs;
+use anyhow::Context as _;
+use pullyard_local::{Local, Options};
+use screen::Screen;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Watch three tickets become pull requests, on this machine only.
+///
+/// Starts DynamoDB, SQS, ECS, Secrets Manager, a git forge and Pullyard's own functions in this process,
+/// on 127.0.0.1; needs git and sh, no account, no Docker, no network. The agent is a script: no AI is
+/// called. Exits 0 only if everything was seen through the public API and by git.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard demo
+  pullyard demo --json > demo.json
+  pullyard demo --keep ./demo --stay")]
+pub(crate) struct Demo {
+    /// Print the story as one JSON document at the end, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Keep everything in this new folder: table, repositories, task logs, demo.json.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Keep running after the story, until Ctrl-C, so that its addresses can be opened.
+    #[arg(long)]
+    stay: bool,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut screen = Screen::new(self.json);
+        screen.title(
+            "Pullyard demo: tickets become pull requests, on this machine only. No AI is called: the agent is a script.",
+        );
+        let temporary;
+        let folder = match &self.keep {
+            Some(folder) => new_folder(folder)?,
+            None => {
+                temporary = tempfile::Builder::new().prefix("pullyard-demo-").tempdir()?;
+                temporary.path().to_path_buf()
+            }
+        };
+        logs::to_file(&folder.join("pullyard.log"))?;
+        tokio::select! {
+            told = tell(&mut screen, &folder, self.stay) => told,
+            _ = tokio::signal::ctrl_c() => {
+                eprintln!("interrupted: everything the demo had started is stopped");
+                Ok(ExitCode::from(130))
+            }
+        }
+    }
+}
+
+/// An existing folder may hold somebody's work, so only a new or empty one is taken.
+fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let mut entries = std::fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
+    if entries.next().is_some() {
+        anyhow::bail!("{} is not empty\nhelp: name a new folder with --keep", folder.display());
+    }
+    Ok(std::fs::canonicalize(folder)?)
+}
+
+async fn tell(screen: &mut Screen, folder: &std::path::Path, stay: bool) -> anyhow::Result<ExitCode> {
+    screen.step(
+        "Starting",
+        "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge",
+    );
+    let program = std::env::current_exe().context("failed to find this program")?;
+    let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
+    let mut options = Options::new(folder.to_path_buf(), runner);
+    options.sweep_every = std::time::Duration::from_secs(2);
+    let local = Local::start(options).await?;
+    screen.step(
+        "Ready",
+        &format!("API {}, forge {}", local.api_url(), local.forge().url()),
+    );
+    let told = story::tell(&local, screen).await;
+    let told = match told {
+        Ok(pull_requests) => evidence::check(&local, screen, &pull_requests).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &told {
+        screen.failed(&format!("{error:#}"));
+    }
+    let record = screen.record(told.is_ok(), local.api_url(), &local.forge().url());
+    std::fs::write(folder.join("demo.json"), &record)?;
+    screen.end(&record, told.is_ok());
+    if stay {
+        screen.stays(local.api_url(), &local.forge().url(), folder);
+        // Interrupting is how one leaves here, and no failure.
+        tokio::signal::ctrl_c().await?;
+    }
+    local.shutdown().await;
+    Ok(if told.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

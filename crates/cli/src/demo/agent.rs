@@ -1,0 +1,54 @@
+//! The demo's repository: a few text files, and the script that plays the agent.
+
+/// `owner/name` of the demo's repository.
+pub(super) const REPOSITORY: &str = "acme/shop";
+
+/// Path, content, executable.
+pub(super) const FILES: [(&str, &str, bool); 4] = [
+    (
+        "README.md",
+        "# Shop\n\nA small shop that greets its customers.\n",
+        false,
+    ),
+    ("greeting.txt", "Hello, and welcome to the shop.\n", false),
+    ("farewell.txt", "Goodbye, see you soon.\n", false),
+    ("agent.sh", SCRIPT, true),
+];
+
+/// Reads the prompt, does what its one understood line asks for, and says what it does as events.
+///
+/// It really edits files; it fails where an agent would: on a file that is not there, on words it does
+/// not find, on a ticket it does not understand. POSIX `sh` and `awk` only.
+const SCRIPT: &str = r#"#!/bin/sh
+# The agent of Pullyard's demo: a script, no AI. It reads the prompt from its standard input and
+# understands one kind of line:
+#   In `FILE` replace `OLD` with `NEW`
+set -eu
+escaped() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g'; }
+event() { printf '{"kind":"%s","%s":"%s"}\n' "$1" "$2" "$(escaped "$3")"; }
+fail() { event text text "$1"; echo "$1" >&2; exit 3; }
+
+prompt=$(cat)
+event text text "Reading the ticket $PULLYARD_TICKET."
+sleep 1
+line=$(printf '%s\n' "$prompt" | grep '^In `[^`]*` replace `[^`]*` with `[^`]*`' | head -n 1) || true
+[ -n "$line" ] || fail "The ticket asks for nothing I understand."
+file=$(printf '%s' "$line" | cut -d '`' -f 2)
+old=$(printf '%s' "$line" | cut -d '`' -f 4)
+new=$(printf '%s' "$line" | cut -d '`' -f 6)
+case $file in ''|/*|*..*) fail "I only edit files of this repository." ;; esac
+event tool_call name "read $file"
+sleep 1
+[ -f "$file" ] || fail "There is no file $file."
+grep -F -q -e "$old" "$file" || fail "$file does not say $old."
+event text text "Replacing $old with $new."
+OLD=$old NEW=$new awk '{
+  old = ENVIRON["OLD"]; new = ENVIRON["NEW"]; out = ""
+  while (i = index($0, old)) { out = out substr($0, 1, i - 1) new; $0 = substr($0, i + length(old)) }
+  print out $0
+}' "$file" > "$file.new"
+mv "$file.new" "$file"
+event file_edit path "$file"
+sleep 1
+event result text "Done: $file now says $new."
+"#;

@@ -1,0 +1,116 @@
+//! What `git` itself says about the story: a fresh clone from the forge, as any reviewer would make one.
+
+use super::agent::REPOSITORY;
+use super::screen::Screen;
+use anyhow::{Context as _, ensure};
+use pullyard_domain::id::{JobId, TicketKey};
+use pullyard_local::Local;
+use pullyard_protocol::job::JobResult;
+use std::path::Path;
+use tokio::process::Command;
+
+/// What the API claimed about one pull request, and what the ticket had asked for.
+pub(super) struct Expected {
+    pub(super) ticket: TicketKey,
+    pub(super) job: JobId,
+    pub(super) result: JobResult,
+    pub(super) file: &'static str,
+    pub(super) line: &'static str,
+}
+
+/// Clones the repository and holds every claim against it.
+pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected]) -> anyhow::Result<()> {
+    let repository = local
+        .forge()
+        .repository(REPOSITORY)
+        .await
+        .context("the forge lost its repository")?;
+    let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
+    let clone = folder.path().join("clone");
+    let from = repository.git_dir.display().to_string();
+    git(
+        folder.path(),
+        &[
+            "clone",
+            "--quiet",
+            "--no-hardlinks",
+            &from,
+            &clone.display().to_string(),
+        ],
+    )
+    .await?;
+    screen.ticket("git", "What a fresh clone shows");
+    let branches = git(
+        &clone,
+        &[
+            "branch",
+            "--remotes",
+            "--list",
+            "origin/pullyard/*",
+            "--format=%(refname:short)",
+        ],
+    )
+    .await?;
+    ensure!(
+        branches.lines().count() == claims.len(),
+        "there are {} branches: {branches}",
+        branches.lines().count()
+    );
+    for claim in claims {
+        let branch = format!("origin/{}", claim.result.branch);
+        let head = git(&clone, &["rev-parse", &branch]).await?;
+        ensure!(head.trim() == claim.result.head, "{branch} is at {}", head.trim());
+        let message = git(&clone, &["log", "-1", "--format=%B", &branch]).await?;
+        ensure!(
+            message.contains(claim.job.as_str()),
+            "the commit does not name its job:\n{message}"
+        );
+        let commits = git(&clone, &["rev-list", "--count", &format!("origin/main..{branch}")]).await?;
+        ensure!(commits.trim() == "1", "{branch} has {} commits", commits.trim());
+        let content = git(&clone, &["show", &format!("{branch}:{}", claim.file)]).await?;
+        ensure!(
+            content.lines().any(|line| line.contains(claim.line)),
+            "{} says: {content}",
+            claim.file
+        );
+        let diff = git(&clone, &["diff", "--no-color", &format!("origin/main...{branch}")]).await?;
+        screen.step(
+            "git diff",
+            &format!(
+                "{} at {}, commit {}",
+                claim.ticket,
+                claim.result.branch,
+                head.trim().get(..8).unwrap_or_default()
+            ),
+        );
+        let hunk = diff
+            .lines()
+            .skip_while(|line| !line.starts_with("---"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        screen.block(&hunk);
+    }
+    Ok(())
+}
+
+/// Runs git without the machine's own configuration, and returns what it printed.
+async fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let run = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", if cfg!(windows) { "NUL" } else { "/dev/null" })
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(std::time::Duration::from_secs(60), run)
+        .await
+        .context("git did not end")?;
+    let output = output.context("failed to run git; is it installed?")?;
+    ensure!(
+        output.status.success(),
+        "git {arguments:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

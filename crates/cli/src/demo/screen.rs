@@ -1,0 +1,139 @@
+//! What the demo shows: the same steps as lines for people or as one JSON document.
+
+use serde::Serialize;
+use serde_json::json;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// One thing that was seen.
+#[derive(Serialize)]
+struct Step {
+    at_ms: u128,
+    ticket: Option<String>,
+    what: String,
+    detail: String,
+}
+
+/// Shows and remembers the steps.
+pub(super) struct Screen {
+    since: Instant,
+    silent: bool,
+    colour: bool,
+    ticket: Option<String>,
+    steps: Vec<Step>,
+    tickets: Vec<serde_json::Value>,
+}
+
+impl Screen {
+    pub(super) fn new(silent: bool) -> Self {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self {
+            since: Instant::now(),
+            silent,
+            colour,
+            ticket: None,
+            steps: Vec::new(),
+            tickets: Vec::new(),
+        }
+    }
+
+    /// A line of its own; flushed, because the next thing may take a while.
+    fn line(&self, text: &str) {
+        if !self.silent {
+            let mut out = std::io::stdout().lock();
+            // A reader that went away is no reason to fail: the record is still written.
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        }
+    }
+
+    fn painted(&self, colour: &str, text: &str) -> String {
+        if self.colour {
+            format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    pub(super) fn title(&self, text: &str) {
+        self.line(text);
+        self.line("");
+    }
+
+    /// From here on the steps are about this ticket.
+    pub(super) fn ticket(&mut self, key: &str, title: &str) {
+        self.ticket = Some(key.to_owned());
+        self.line("");
+        self.line(&self.painted("1", &format!("{key}  {title}")));
+    }
+
+    pub(super) fn step(&mut self, what: &str, detail: &str) {
+        let at = self.since.elapsed();
+        let verb = self.painted(if what == "Failed" { "31" } else { "32" }, &format!("{what:>11}"));
+        self.line(&format!("{:6.1} s {verb}  {detail}", at.as_secs_f64()));
+        self.steps.push(Step {
+            at_ms: at.as_millis(),
+            ticket: self.ticket.clone(),
+            what: what.to_owned(),
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// Text that belongs to the last step: a diff.
+    pub(super) fn block(&self, text: &str) {
+        for line in text.lines() {
+            let painted = match line.chars().next() {
+                Some('+') => self.painted("32", line),
+                Some('-') => self.painted("31", line),
+                _ => line.to_owned(),
+            };
+            self.line(&format!("{:22}{painted}", ""));
+        }
+    }
+
+    /// What became of a ticket, for the record.
+    pub(super) fn ticket_done(&mut self, about: serde_json::Value) {
+        self.tickets.push(about);
+        self.ticket = None;
+    }
+
+    pub(super) fn failed(&mut self, why: &str) {
+        self.step("Failed", why);
+    }
+
+    /// The whole story as one JSON document.
+    pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> String {
+        let record = json!({
+            "ok": ok,
+            "ai_called": false,
+            "took_ms": self.since.elapsed().as_millis(),
+            "api": api,
+            "forge": forge,
+            "tickets": self.tickets,
+            "steps": self.steps,
+        });
+        format!("{record:#}\n")
+    }
+
+    pub(super) fn end(&self, record: &str, ok: bool) {
+        if self.silent {
+            print!("{record}");
+            return;
+        }
+        self.line("");
+        let seconds = self.since.elapsed().as_secs_f64();
+        if ok {
+            self.line(&format!("Done in {seconds:.1} s: 3 tickets, 4 jobs, 3 pull requests, all seen through the public API and by git. No AI was called."));
+        } else {
+            self.line(&format!("The demo failed after {seconds:.1} s. No AI was called."));
+        }
+    }
+
+    pub(super) fn stays(&self, api: &str, forge: &str, folder: &Path) {
+        self.line("");
+        self.line(&format!(
+            "Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"
+        ));
+        self.line(&format!("The admin token is in {}", folder.join("keys.json").display()));
+    }
+}

@@ -1,0 +1,384 @@
+//! The three tickets, told through the public API.
+
+use super::agent::{FILES, REPOSITORY};
+use super::evidence::Expected;
+use super::screen::Screen;
+use anyhow::{Context as _, bail, ensure};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::Status;
+use pullyard_domain::project::{Agent, ForgeKind, Settings};
+use pullyard_domain::time::Timestamp;
+use pullyard_local::Local;
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::event::{EventKind, SeenEvent};
+use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::job::Job;
+use pullyard_protocol::project::{AddRepository, CreateProject};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, EventTicket, Ticket, TicketEvent};
+use serde_json::json;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const TODO: &str = "Todo";
+const TRIGGER: &str = "AI Processing";
+const REVIEW: &str = "In Review";
+const BADGE: &str = "AI Failed";
+
+/// How long anything may take before the demo calls it lost.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often the API is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// The demo's hand on the API.
+struct Teller<'a> {
+    api: Operator,
+    project: ProjectId,
+    screen: &'a mut Screen,
+}
+
+/// Tells the story; what it claims about pull requests is for `git` to confirm.
+pub(super) async fn tell(local: &Local, screen: &mut Screen) -> anyhow::Result<Vec<Expected>> {
+    let api = Operator::new(local.api_url(), local.admin_token())?;
+    let project = ProjectId::new("demo")?;
+    let mut teller = Teller { api, project, screen };
+    teller.set_up(local).await?;
+    Ok(vec![
+        teller.a_ticket_becomes_a_pull_request().await?,
+        teller.a_failure_is_mended().await?,
+        teller.an_edit_starts_nothing().await?,
+    ])
+}
+
+impl Teller<'_> {
+    async fn set_up(&mut self, local: &Local) -> anyhow::Result<()> {
+        local.forge().create_repository(REPOSITORY, "main", &FILES).await?;
+        let integration = IntegrationId::new("demo-forge")?;
+        let connected = self
+            .api
+            .create_integration(&CreateIntegration {
+                id: integration.clone(),
+                kind: ForgeKind::GitHub,
+                api_url: local.forge().api_url(),
+                token_secret: local.forge_secret().into(),
+            })
+            .await?;
+        let settings = Settings {
+            auto_create: true,
+            default_repository: Some(RepositoryName::new(REPOSITORY)?),
+            ..Settings::default()
+        };
+        let create = CreateProject {
+            id: self.project.clone(),
+            name: "Demo".into(),
+            settings,
+        };
+        self.api.create_project(&create).await?;
+        let agent = Agent {
+            capability: "command".into(),
+            command: vec!["./agent.sh".into()],
+        };
+        let add = AddRepository {
+            integration,
+            name: RepositoryName::new(REPOSITORY)?,
+            agent,
+        };
+        let repository = self.api.add_repository(&self.project, &add).await?;
+        self.screen.step(
+            "Connected",
+            &format!(
+                "{} as {}, the agent is ./agent.sh",
+                repository.name, connected.account.login
+            ),
+        );
+        Ok(())
+    }
+
+    /// The first ticket: in, and out as a pull request.
+    async fn a_ticket_becomes_a_pull_request(&mut self) -> anyhow::Result<Expected> {
+        let key = TicketKey::new("DEMO-1")?;
+        let title = "Greet in French";
+        self.write(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`")
+            .await?;
+        let job = self.accepted(&key, Instant::now()).await?;
+        self.completes(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.")
+            .await
+    }
+
+    /// The second ticket: fails, says so, is corrected, and succeeds.
+    async fn a_failure_is_mended(&mut self) -> anyhow::Result<Expected> {
+        let key = TicketKey::new("DEMO-2")?;
+        self.write(
+            &key,
+            "Say goodbye in French",
+            "In `goodbye.txt` replace `Goodbye` with `Au revoir`",
+        )
+        .await?;
+        let first = self.accepted(&key, Instant::now()).await?;
+        let failed = self.follow(&first).await?;
+        let failure = failed.failure.context("a failed job has no failure")?;
+        ensure!(
+            failed.status == Status::Failed && failure.code == "agent_failed",
+            "the job ended {:?}",
+            failed.status
+        );
+        self.screen.step("Failed", &failure.sentence);
+        let back = self
+            .ticket_when(&key, "goes back to Todo", |ticket| {
+                ticket.synced && ticket.active_job.is_none()
+            })
+            .await?;
+        ensure!(back.status == TODO, "the ticket is in {}", back.status);
+        ensure!(back.badges == [BADGE], "the ticket shows {:?}", back.badges);
+        self.screen
+            .step("Ticket", &format!("back in {TODO}, marked \"{BADGE}\""));
+
+        let correct = "In `farewell.txt` replace `Goodbye` with `Au revoir`";
+        let edit = EditTicket {
+            description: Some(correct.into()),
+            ..EditTicket::default()
+        };
+        self.api.edit_ticket(&self.project, &key, &edit).await?;
+        self.screen.step("Edited", correct);
+        let second = self.accepted(&key, Instant::now()).await?;
+        ensure!(second != first, "the second entry got the first job");
+        let cleared = self
+            .ticket_when(&key, "loses its badge", |ticket| ticket.synced)
+            .await?;
+        ensure!(cleared.badges.is_empty(), "the ticket still shows {:?}", cleared.badges);
+        self.screen.step("Ticket", &format!("\"{BADGE}\" is gone"));
+        self.completes(&key, &second, "farewell.txt", "Au revoir, see you soon.")
+            .await
+    }
+
+    /// The third ticket: told by a ticket tool, and edited while it sits in the trigger column.
+    async fn an_edit_starts_nothing(&mut self) -> anyhow::Result<Expected> {
+        let key = TicketKey::new("DEMO-3")?;
+        let title = "Name the shop";
+        self.screen.ticket(key.as_str(), title);
+        let description = "In `README.md` replace `A small shop` with `The Acme shop`";
+        let told = self.tell_event(&key, "tool-1", title, description).await?;
+        self.screen
+            .step("Told", &format!("by the ticket tool: it is in {TRIGGER}"));
+        ensure!(told.verdict == Verdict::Accepted, "the decision is {}", told.code);
+        self.screen.step("Accepted", &told.sentence);
+        let job = told.job.context("an accepted event has no job")?;
+
+        let edited = self
+            .tell_event(&key, "tool-2", "Name the shop properly", description)
+            .await?;
+        self.screen
+            .step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
+        ensure!(edited.code == "status_unchanged", "the decision is {}", edited.code);
+        self.screen.step("Refused", &edited.sentence);
+        let again = self.tell_event(&key, "tool-1", title, description).await?;
+        ensure!(again.verdict == Verdict::Duplicate, "the decision is {}", again.code);
+        self.screen
+            .step("Repeated", &format!("the first call once more: {}", again.sentence));
+        let kept = self.api.delivery(&edited.delivery).await?;
+        ensure!(kept.code == edited.code, "the ledger says {}", kept.code);
+
+        let expected = self
+            .completes(&key, &job, "README.md", "The Acme shop that greets its customers.")
+            .await?;
+        let jobs = self.api.jobs(&self.project, None).await?.jobs;
+        let made = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
+        ensure!(made == 1, "the ticket has {made} jobs");
+        ensure!(jobs.len() == 4, "the project has {} jobs", jobs.len());
+        Ok(expected)
+    }
+
+    async fn tell_event(
+        &mut self,
+        key: &TicketKey,
+        event: &str,
+        title: &str,
+        description: &str,
+    ) -> anyhow::Result<Decision> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        // A call that is repeated says the same time, as a ticket tool does.
+        let seconds = i64::try_from(now.as_secs())? / 3_600 * 3_600;
+        let event = TicketEvent {
+            event_id: EventId::new(event)?,
+            occurred_at: Timestamp::from_millis(seconds * 1_000),
+            project: self.project.clone(),
+            actor: Some("ana".into()),
+            previous_status: None,
+            ticket: EventTicket {
+                key: key.clone(),
+                title: title.into(),
+                description: description.into(),
+                status: TRIGGER.into(),
+                labels: Default::default(),
+                url: None,
+                repository: None,
+            },
+        };
+        Ok(self.api.ticket_event(&event).await?)
+    }
+
+    async fn write(&mut self, key: &TicketKey, title: &str, description: &str) -> anyhow::Result<()> {
+        self.screen.ticket(key.as_str(), title);
+        let create = CreateTicket {
+            project: self.project.clone(),
+            key: key.clone(),
+            title: title.into(),
+            description: description.into(),
+            status: None,
+            labels: Default::default(),
+            repository: None,
+        };
+        let answer = self.api.create_ticket(&create).await?;
+        self.screen
+            .step("Written", &format!("in {}: {description}", answer.ticket.status));
+        Ok(())
+    }
+
+    /// Moves a ticket into the trigger status, and expects a job.
+    async fn accepted(&mut self, key: &TicketKey, _since: Instant) -> anyhow::Result<JobId> {
+        let moved = self.api.move_ticket(&self.project, key, TRIGGER).await?;
+        self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
+        ensure!(
+            moved.decision.verdict == Verdict::Accepted,
+            "the decision is {}: {}",
+            moved.decision.code,
+            moved.decision.sentence
+        );
+        self.screen.step("Accepted", &moved.decision.sentence);
+        moved.decision.job.context("an accepted move has no job")
+    }
+
+    /// Follows a job to its pull request, and its ticket into review.
+    async fn completes(
+        &mut self,
+        key: &TicketKey,
+        job: &JobId,
+        file: &'static str,
+        line: &'static str,
+    ) -> anyhow::Result<Expected> {
+        let job = self.follow(job).await?;
+        let Some(result) = job.result.filter(|_| job.status == Status::Completed) else {
+            bail!(
+                "the job ended {}: {}",
+                job.status.words(),
+                job.failure.map(|failure| failure.sentence).unwrap_or_default()
+            );
+        };
+        let changed = format!("{} file, +{} −{}", result.files, result.insertions, result.deletions);
+        self.screen
+            .step("Completed", &format!("pull request #{}, {changed}", result.number));
+        self.screen.step("Opened", &result.url);
+        let ticket = self
+            .ticket_when(key, "goes on", |ticket| ticket.synced && ticket.active_job.is_none())
+            .await?;
+        ensure!(ticket.status == REVIEW, "the ticket is in {}", ticket.status);
+        ensure!(
+            ticket.pull_request.as_ref() == Some(&result.url),
+            "the ticket links {:?}",
+            ticket.pull_request
+        );
+        ensure!(ticket.badges.is_empty(), "the ticket shows {:?}", ticket.badges);
+        self.screen
+            .step("Ticket", &format!("in {REVIEW}, linked to the pull request"));
+        self.screen.ticket_done(json!({
+            "key": key,
+            "status": ticket.status,
+            "job": job.id,
+            "pull_request": result.url,
+            "branch": result.branch,
+            "head": result.head,
+        }));
+        Ok(Expected {
+            ticket: key.clone(),
+            job: job.id,
+            result,
+            file,
+            line,
+        })
+    }
+
+    /// Shows everything a job does until it has ended. What it waits for is said after two seconds.
+    async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
+        let (mut cursor, mut status, mut said) = (None, Status::Ready, None);
+        let started = Instant::now();
+        loop {
+            let job = self.api.job(id).await?;
+            let page = self.api.events(id, cursor.as_deref()).await?;
+            cursor = Some(page.cursor);
+            for seen in &page.events {
+                self.show(seen);
+            }
+            if job.status != status {
+                status = job.status;
+                if status == Status::Claimed {
+                    self.screen.step(
+                        "Claimed",
+                        &format!("attempt {} by a task of the embedded ECS", job.attempt),
+                    );
+                }
+                said = None;
+            }
+            if job.status.is_terminal() && page.end {
+                return Ok(job);
+            }
+            let waits = job
+                .waits
+                .filter(|_| started.elapsed() > Duration::from_secs(2))
+                .map(|waits| waits.sentence);
+            if let Some(waits) = waits.filter(|waits| said.as_ref() != Some(waits)) {
+                self.screen.step("Waiting", &waits);
+                said = Some(waits);
+            }
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "the job {} is still {} after {} s",
+                id.short(),
+                status.words(),
+                PATIENCE.as_secs()
+            );
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn show(&mut self, seen: &SeenEvent) {
+        let event = &seen.event;
+        let text = event
+            .text
+            .as_deref()
+            .or(event.name.as_deref())
+            .or(event.path.as_deref())
+            .unwrap_or_default();
+        let what = match event.kind {
+            EventKind::Phase => match event.name.as_deref() {
+                Some("preparing") => "Preparing",
+                Some("executing") => "Executing",
+                Some("syncing") => "Syncing",
+                _ => "Phase",
+            },
+            EventKind::Text => "says",
+            EventKind::ToolCall => "calls",
+            EventKind::FileEdit => "edits",
+            EventKind::Result => "result",
+            EventKind::Log => "stderr",
+            _ => return,
+        };
+        self.screen.step(what, text);
+    }
+
+    async fn ticket_when(
+        &mut self,
+        key: &TicketKey,
+        what: &str,
+        good: impl Fn(&Ticket) -> bool,
+    ) -> anyhow::Result<Ticket> {
+        let started = Instant::now();
+        loop {
+            let ticket = self.api.ticket(&self.project, key).await?;
+            if good(&ticket) {
+                return Ok(ticket);
+            }
+            ensure!(started.elapsed() < PATIENCE, "{key} never {what}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Making queues and secrets where no template does it: in the local system and in tests.
+
+use crate::Error;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::json;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How often a message is tried before it goes to the dead-letter queue.
+const TRIES: u32 = 5;
+
+/// Makes a queue and its dead-letter queue, and returns the queue's address. A name that ends in
+/// `.fifo` makes both FIFO.
+pub async fn create_queue(
+    config: &aws_config::SdkConfig,
+    endpoint: &str,
+    name: &str,
+    visibility: Duration,
+) -> Result<String, Error> {
+    let builder = aws_sdk_sqs::config::Builder::from(config).endpoint_url(endpoint);
+    let client = aws_sdk_sqs::Client::from_conf(builder.build());
+    let fifo = name.ends_with(".fifo");
+    let dead_name = match name.strip_suffix(".fifo") {
+        Some(stem) => format!("{stem}-dead.fifo"),
+        None => format!("{name}-dead"),
+    };
+    let kind = || fifo.then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
+    let dead = client
+        .create_queue()
+        .queue_name(dead_name)
+        .set_attributes(Some(kind().into_iter().collect()))
+        .send()
+        .await
+        .map_err(|error| Error::unavailable("make a dead-letter queue", error))?
+        .queue_url
+        .unwrap_or_default();
+    let about = client
+        .get_queue_attributes()
+        .queue_url(dead)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await
+        .map_err(|error| Error::unavailable("look at a dead-letter queue", error))?;
+    let arn = about.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned().unwrap_or_default();
+    let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": TRIES }).to_string();
+    let attributes: HashMap<_, _> = kind()
+        .into_iter()
+        .chain([
+            (QueueAttributeName::VisibilityTimeout, visibility.as_secs().to_string()),
+            (QueueAttributeName::RedrivePolicy, redrive),
+        ])
+        .collect();
+    let made = client
+        .create_queue()
+        .queue_name(name)
+        .set_attributes(Some(attributes))
+        .send()
+        .await
+        .map_err(|error| Error::unavailable("make a queue", error))?;
+    Ok(made.queue_url.unwrap_or_default())
+}
+
+/// Puts a secret under a name that has none.
+pub async fn create_secret(
+    config: &aws_config::SdkConfig,
+    endpoint: &str,
+    name: &str,
+    value: &str,
+) -> Result<(), Error> {
+    let builder = aws_sdk_secretsmanager::config::Builder::from(config).endpoint_url(endpoint);
+    let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
+    let call = client.create_secret().name(name).secret_string(value);
+    call.send().await.map_err(|error| Error::unavailable("make a secret", error))?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The functions' libraries as the embedded AWS calls them: a whole event in, a whole answer out.
+
+use pullyard_emulator::lambda::Function;
+use pullyard_entry::{Context, http};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+
+pub(crate) fn api(ctx: Context) -> Function {
+    let router = pullyard_function_api::router(ctx);
+    Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
+}
+
+pub(crate) fn tickets(ctx: Context) -> Function {
+    let router = pullyard_function_tickets::router(ctx);
+    Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
+}
+
+pub(crate) fn dispatcher(ctx: Context) -> Function {
+    Arc::new(move |event| {
+        let ctx = ctx.clone();
+        Box::pin(async move { written(&pullyard_function_dispatcher::handle(&ctx, read(event)?).await) })
+    })
+}
+
+pub(crate) fn effects(ctx: Context) -> Function {
+    Arc::new(move |event| {
+        let ctx = ctx.clone();
+        Box::pin(async move { written(&pullyard_function_effects::handle(&ctx, read(event)?).await) })
+    })
+}
+
+pub(crate) fn tasks(ctx: Context) -> Function {
+    Arc::new(move |event| {
+        let ctx = ctx.clone();
+        Box::pin(async move {
+            let handled = pullyard_function_tasks::handle(&ctx, read(event)?).await;
+            handled.map(|()| Value::Null).map_err(|error| error.to_string())
+        })
+    })
+}
+
+pub(crate) fn sweeper(ctx: Context) -> Function {
+    Arc::new(move |_| {
+        let ctx = ctx.clone();
+        Box::pin(async move {
+            let swept = pullyard_function_sweeper::handle(&ctx).await;
+            swept
+                .map(|report| Value::String(format!("{report:?}")))
+                .map_err(|error| error.to_string())
+        })
+    })
+}
+
+fn read<E: DeserializeOwned>(event: Value) -> Result<E, String> {
+    serde_json::from_value(event).map_err(|error| error.to_string())
+}
+
+fn written(answer: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(answer).map_err(|error| error.to_string())
+}

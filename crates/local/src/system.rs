@@ -1,0 +1,256 @@
+//! Starting and stopping the whole.
+
+use crate::keys::LocalKeys;
+use crate::{Error, functions};
+use pullyard_cloud::setup;
+use pullyard_demo_forge::{DemoForge, User};
+use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
+use pullyard_emulator::lambda::{event_source, events, schedule};
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_entry::Clock;
+use pullyard_entry::auth::stored_token;
+use pullyard_entry::config::{self, Config, Endpoints};
+use pullyard_store::{Scope, Store};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// The name of the table.
+const TABLE: &str = "pullyard";
+/// The secret that tokens of attempts are signed with.
+const KEY_SECRET: &str = "pullyard/signing-key";
+/// The secret that holds our token at the demo forge.
+const FORGE_SECRET: &str = "pullyard/demo-forge-token";
+const TASK_FAMILY: &str = "pullyard-runner";
+const CONTAINER: &str = "runner";
+/// Longer than any function runs; a message that failed comes again after it.
+const VISIBILITY: Duration = Duration::from_secs(30);
+
+/// How the local system is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Everything it keeps.
+    pub data: PathBuf,
+    /// Where the API listens; a loopback address.
+    pub api: String,
+    /// Where the demo forge listens; a loopback address.
+    pub forge: String,
+    /// Program and arguments that run one job: what the container's image starts on AWS.
+    pub runner: Vec<String>,
+    /// How often the sweeper goes round.
+    pub sweep_every: Duration,
+}
+
+impl Options {
+    /// Free ports, a sweep every five seconds.
+    pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
+        let any = || "127.0.0.1:0".to_owned();
+        Self {
+            data,
+            api: any(),
+            forge: any(),
+            runner,
+            sweep_every: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A running local system. Dropping it stops everything.
+#[derive(Debug)]
+pub struct Local {
+    api_url: String,
+    admin_token: String,
+    forge: DemoForge,
+    gateway: Gateway,
+    dispatcher: event_source::EventSource,
+    effects: event_source::EventSource,
+    tasks: events::Rule,
+    sweeper: schedule::Schedule,
+    aws: Aws,
+}
+
+/// How often each function was invoked, and how many requests the gateway took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocations {
+    /// HTTP requests that had a route.
+    pub requests: u64,
+    /// Of the HTTP functions.
+    pub http: u64,
+    /// Of the dispatcher.
+    pub dispatcher: u64,
+    /// Of the effects function.
+    pub effects: u64,
+    /// Of the tasks function.
+    pub tasks: u64,
+    /// Of the sweeper.
+    pub sweeper: u64,
+}
+
+impl Local {
+    /// Starts everything and waits until it answers.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let Options {
+            data,
+            api,
+            forge,
+            runner,
+            sweep_every,
+        } = options;
+        let folder = |name: &str| {
+            let path = data.join(name);
+            std::fs::create_dir_all(&path).map_err(|source| Error::Data {
+                path: path.clone(),
+                source,
+            })?;
+            Ok::<_, Error>(path)
+        };
+        let keys = LocalKeys::load_or_make(&folder(".")?)?;
+        let api_listener = listen(&api).await?;
+        let api_url = url_of(&api, &api_listener)?;
+
+        let work = folder("work")?.display().to_string();
+        let definition = ecs::TaskDefinition {
+            family: TASK_FAMILY.into(),
+            container: CONTAINER.into(),
+            command: runner,
+            environment: vec![("PULLYARD_WORK_DIR".into(), work)],
+        };
+        let aws = Aws::start(pullyard_emulator::Options {
+            data: Some(folder("dynamodb")?),
+            tasks: ecs::Options::new(folder("ecs")?, vec![definition]),
+        })
+        .await?;
+
+        let users = vec![User {
+            login: "pullyard-bot".into(),
+            id: (1 << 53) + 7,
+            token: keys.forge_token.clone(),
+        }];
+        let forge = DemoForge::start(pullyard_demo_forge::Options {
+            dir: folder("forge")?,
+            listener: listen(&forge).await?,
+            users,
+        })
+        .await?;
+
+        let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        let at = aws.endpoints().clone();
+        let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
+        store.create_table().await?;
+        let all = [Scope::Admin].into();
+        // Stale: the token is there from an earlier start.
+        store
+            .put_token(&stored_token(&keys.admin_token, "admin", all, None))
+            .await?;
+        setup::create_secret(&sdk, &at.secretsmanager, KEY_SECRET, &keys.signing_key).await?;
+        setup::create_secret(&sdk, &at.secretsmanager, FORGE_SECRET, &keys.forge_token).await?;
+        let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY).await?;
+        let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY).await?;
+
+        let config = Config {
+            table: TABLE.into(),
+            dispatch_queue_url: dispatch_queue.clone(),
+            effects_queue_url: effects_queue.clone(),
+            cluster: "pullyard".into(),
+            task_definition: TASK_FAMILY.into(),
+            container: CONTAINER.into(),
+            network: None,
+            key_secret: KEY_SECRET.into(),
+            api_url: api_url.clone(),
+            // A task is a plain child process here; it says so on the job and on the pull request.
+            task_isolation: "none".into(),
+            endpoints: Endpoints {
+                dynamodb: Some(at.dynamodb),
+                sqs: Some(at.sqs),
+                ecs: Some(at.ecs),
+                secretsmanager: Some(at.secretsmanager),
+            },
+        };
+        // Each function has a context of its own, as on AWS.
+        let context = || config.clone().context(&sdk, Clock::System);
+        let route = |method, prefix: &str, function| Route {
+            method,
+            prefix: prefix.into(),
+            function,
+        };
+        let routes = vec![
+            route(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
+            route(None, "/", functions::api(context())),
+        ];
+        let batches = event_source::Options::default();
+        Ok(Self {
+            gateway: gateway::serve(api_listener, routes),
+            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, functions::dispatcher(context())),
+            effects: event_source::poll(aws.sqs(), &effects_queue, batches, functions::effects(context())),
+            tasks: events::forward(aws.ecs().events(), functions::tasks(context())),
+            sweeper: schedule::every(sweep_every, functions::sweeper(context())),
+            api_url,
+            admin_token: keys.admin_token,
+            forge,
+            aws,
+        })
+    }
+
+    /// Where the API is, without `/v1`.
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// An API token with every right.
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
+    /// The demo forge.
+    pub fn forge(&self) -> &DemoForge {
+        &self.forge
+    }
+
+    /// The name of the secret that holds our token at the demo forge.
+    pub fn forge_secret(&self) -> &'static str {
+        FORGE_SECRET
+    }
+
+    /// The embedded AWS.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// What went through the functions so far.
+    pub fn invocations(&self) -> Invocations {
+        Invocations {
+            requests: self.gateway.requests(),
+            http: self.gateway.invocations(),
+            dispatcher: self.dispatcher.invocations(),
+            effects: self.effects.invocations(),
+            tasks: self.tasks.invocations(),
+            sweeper: self.sweeper.invocations(),
+        }
+    }
+
+    /// Stops everything: first what invokes, then what is invoked, then the services.
+    pub async fn shutdown(self) {
+        self.sweeper.shutdown().await;
+        self.dispatcher.shutdown().await;
+        self.effects.shutdown().await;
+        self.gateway.shutdown().await;
+        self.forge.shutdown().await;
+        self.aws.shutdown().await;
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen {
+        address: address.into(),
+        source,
+    })
+}
+
+fn url_of(address: &str, listener: &TcpListener) -> Result<String, Error> {
+    let bound = listener.local_addr().map_err(|source| Error::Listen {
+        address: address.into(),
+        source,
+    })?;
+    Ok(format!("http://{bound}"))
+}

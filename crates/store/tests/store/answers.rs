@@ -1,0 +1,404 @@
+//! Answers that are lost, replaced or refused for others' sake: what the caller is told is what is so.
+
+use crate::faults::Fault;
+use crate::sample::{self, at};
+use crate::world::{Items, World, alone, first_time, of_ticket, requeue_of};
+use pullyard_domain::job::Status;
+use pullyard_store::{Batch, Error, Snapshot, Store, Write};
+
+const PUT: &str = "PutItem";
+const UPDATE: &str = "UpdateItem";
+const TRANSACTION: &str = "TransactWriteItems";
+
+/// Everything in the table but the marks, which are random.
+async fn without_marks(world: &World) -> Items {
+    let mut items = world.items().await;
+    for item in items.values_mut() {
+        item.remove("mark").expect("every item is marked");
+    }
+    items
+}
+
+/// A write whose answer is lost or spoiled after it took effect is Applied, and leaves what it leaves
+/// when all goes well.
+async fn check_recovers<T>(
+    operation: &'static str,
+    prepare: impl AsyncFn(&World) -> T,
+    write: impl AsyncFn(&Store, &T) -> Result<Write, Error>,
+) {
+    let mut expected = None;
+    for fault in [None, Some(Fault::LostAnswer), Some(Fault::internal_error_after_effect())] {
+        let world = World::new().await;
+        let prepared = prepare(&world).await;
+        world.faults.calls(operation);
+        if let Some(fault) = &fault {
+            world.faults.next(operation, fault.clone());
+        }
+        assert_eq!(write(&world.store, &prepared).await.unwrap(), Write::Applied, "{fault:?}");
+        assert_eq!(world.faults.calls(operation), 1 + usize::from(fault.is_some()), "{fault:?}");
+        let left = without_marks(&world).await;
+        assert_eq!(&left, expected.get_or_insert_with(|| left.clone()), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_stored_though_the_answer_was_lost() {
+    check_recovers(PUT, async |_| (), async |store, ()| store.put_token(&sample::token("abc", "laptop")).await).await;
+}
+
+#[tokio::test]
+async fn a_project_is_stored_though_the_answer_was_lost() {
+    check_recovers(PUT, async |_| (), async |store, ()| store.put_project(&sample::settings_of("acme")).await).await;
+}
+
+#[tokio::test]
+async fn a_forge_is_stored_though_the_answer_was_lost() {
+    check_recovers(PUT, async |_| (), async |store, ()| store.put_integration(&sample::forge("gh1")).await).await;
+}
+
+#[tokio::test]
+async fn a_final_decision_is_recorded_though_the_answer_was_lost() {
+    let decision = sample::accepted(&sample::job("one"));
+    check_recovers(PUT, async |_| (), async |store, ()| store.record(&decision).await).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_though_the_answer_was_lost() {
+    let job = sample::job_id("one");
+    let batch = Batch {
+        job: &job,
+        attempt: 1,
+        first: 1,
+        at: at(0),
+        events: &["event"],
+    };
+    check_recovers(PUT, async |_| (), async |store, ()| store.store_events(&batch).await).await;
+}
+
+#[tokio::test]
+async fn a_free_job_is_made_though_the_answer_was_lost() {
+    let job = sample::job("one");
+    check_recovers(PUT, async |_| (), async |store, ()| store.trigger(&alone(&job)).await).await;
+}
+
+#[tokio::test]
+async fn a_job_is_changed_though_the_answer_was_lost() {
+    check_recovers(
+        PUT,
+        async |world| world.triggered("APP-1").await,
+        async |store, job| store.update_job(&job.dispatched(at(1)).unwrap()).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_has_its_claim_though_the_answer_was_lost() {
+    check_recovers(
+        PUT,
+        async |world| world.triggered("APP-1").await,
+        async |store, job| store.claim(&job.claimed(&sample::claim_by_task(job, "c1"), at(1)).unwrap()).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_ticket_is_changed_though_the_answer_was_lost() {
+    check_recovers(PUT, async |_| (), async |store, ()| store.update_ticket(&sample::ticket("APP-1")).await).await;
+}
+
+#[tokio::test]
+async fn a_pull_request_is_linked_though_the_answer_was_lost() {
+    check_recovers(
+        PUT,
+        async |world| world.triggered("APP-1").await,
+        async |store, job| store.link_if_unlinked(&sample::pull_request(job, 7)).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_result_is_noted_though_the_answer_was_lost() {
+    check_recovers(
+        UPDATE,
+        async |world| {
+            let job = world.running("APP-1", Status::Claimed).await;
+            world.requeued(&job).await
+        },
+        async |store, job| store.note_late_result(&job.id, 1, &sample::result(7)).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeat_is_noted_once_though_the_answer_was_lost() {
+    let delivery = sample::refused("evt-1", at(0));
+    check_recovers(
+        UPDATE,
+        async |world| world.applies(world.store.record(&delivery)).await,
+        async |store, ()| store.note_repeat(&delivery.id, at(1)).await.map(|()| Write::Applied),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_snapshot_is_one_revision_though_the_answer_was_lost() {
+    for (operation, seen_before) in [(PUT, false), (UPDATE, true)] {
+        check_recovers(
+            operation,
+            async |world| {
+                if seen_before {
+                    world.triggered("APP-1").await;
+                }
+            },
+            async |store, ()| {
+                let stored = store.snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?;
+                assert_eq!(stored, Snapshot::Stored);
+                Ok(Write::Applied)
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_tickets_job_is_made_though_the_answer_was_lost() {
+    let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
+    check_recovers(TRANSACTION, async |_| (), async |store, ()| store.trigger(&of_ticket(&job, &ticket)).await).await;
+}
+
+#[tokio::test]
+async fn a_runner_has_its_claim_though_the_answer_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |world| {
+            let runner = world.registered(&sample::runner("kite", 1)).await;
+            (world.triggered("APP-1").await, runner)
+        },
+        async |store, (job, runner)| {
+            let claimed = job.claimed(&sample::claim_by(runner, job, "c1"), at(1)).unwrap();
+            store.claim(&claimed).await
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_goes_back_though_the_answer_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |world| world.running("APP-1", Status::Claimed).await,
+        async |store, before| {
+            let (job, attempt) = requeue_of(before);
+            store.requeue(before, &job, &attempt).await
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_ends_though_the_answer_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |world| {
+            let job = world.running("APP-1", Status::Syncing).await;
+            world.completing(&job).await
+        },
+        async |store, ending| store.end(&ending.ended()).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_runner_is_registered_though_the_answer_was_lost() {
+    let runner = sample::runner("kite", 1);
+    let profile = sample::profile(&runner, "kite");
+    check_recovers(
+        TRANSACTION,
+        async |_| (),
+        async |store, ()| store.register(&first_time(&runner, &profile)).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_is_connected_though_the_answer_was_lost() {
+    let repository = sample::repository(1, "acme/app");
+    check_recovers(TRANSACTION, async |_| (), async |store, ()| store.put_repository(&repository).await).await;
+}
+
+/// A world with a runner that is about to claim: a transaction of two items.
+async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let job = world.triggered("APP-1").await;
+    let claimed = job.claimed(&sample::claim_by(&runner, &job, "c1"), at(1)).unwrap();
+    world.faults.calls(TRANSACTION);
+    (world, claimed)
+}
+
+/// The SDK gives up on a transaction that is in progress; the store sends it under a new token, which
+/// meets its own effect.
+#[tokio::test]
+async fn a_transaction_that_is_sent_anew_knows_its_own_effect() {
+    let (world, claimed) = about_to_claim().await;
+    let Fault::Refused(status, body) = Fault::error(400, "TransactionInProgressException") else {
+        unreachable!("an error is a refusal")
+    };
+    for _ in 0..3 {
+        world.faults.next(TRANSACTION, Fault::ErrorAfterEffect(status, body.clone()));
+    }
+    world.applies(world.store.claim(&claimed)).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 4);
+    assert_eq!(world.job(&claimed).await.rev, claimed.rev + 1);
+}
+
+/// A list of reasons with anything but a refused condition in it says nothing: it is tried again.
+async fn check_tried_again(reasons: &[&str]) {
+    let (world, claimed) = about_to_claim().await;
+    world.faults.next(TRANSACTION, Fault::cancelled(reasons));
+    assert_eq!(world.store.claim(&claimed).await.unwrap(), Write::Applied, "{reasons:?}");
+    assert_eq!(world.faults.calls(TRANSACTION), 2, "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_conflict_beside_a_refused_condition_is_tried_again() {
+    check_tried_again(&["TransactionConflict", "ConditionalCheckFailed"]).await;
+    check_tried_again(&["ConditionalCheckFailed", "TransactionConflict"]).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_for_others_sake_is_tried_again() {
+    for reasons in [
+        &["None", "TransactionConflict"][..],
+        &["ThrottlingError", "ConditionalCheckFailed"],
+        &["None", "ProvisionedThroughputExceeded"],
+        &["None", "None"],
+        &[],
+    ] {
+        check_tried_again(reasons).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_condition_alone_is_an_answer() {
+    let (world, claimed) = about_to_claim().await;
+    world.faults.next(TRANSACTION, Fault::cancelled(&["None", "ConditionalCheckFailed"]));
+    world.refuses(world.store.claim(&claimed)).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 1);
+}
+
+/// The conflict passes, and what stands behind it is then judged by itself.
+#[tokio::test]
+async fn a_stale_write_is_stale_behind_a_conflict_too() {
+    let (world, claimed) = about_to_claim().await;
+    let mut touched = world.job(&claimed).await;
+    touched.tries += 1;
+    world.applies(world.store.update_job(&touched)).await;
+    world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
+    world.refuses(world.store.claim(&claimed)).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 2);
+}
+
+fn check_contended(answer: Result<Write, Error>) {
+    let error = answer.unwrap_err();
+    assert!(matches!(error, Error::Contended { .. }), "{error}");
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn a_transaction_that_conflicts_for_ever_is_contended_and_stores_nothing() {
+    let (world, claimed) = about_to_claim().await;
+    let before = world.items().await;
+    world.faults.always(TRANSACTION, Fault::cancelled(&["TransactionConflict", "ConditionalCheckFailed"]));
+    check_contended(world.store.claim(&claimed).await);
+    assert_eq!(world.items().await, before);
+    assert_eq!(world.faults.calls(TRANSACTION), 6);
+}
+
+/// A plain write meets `TransactionConflictException` while a transaction holds its item.
+#[tokio::test]
+async fn a_plain_write_that_meets_a_transaction_is_tried_again() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let conflict = || Fault::error(400, "TransactionConflictException");
+    world.faults.next(PUT, conflict());
+    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.faults.next(UPDATE, conflict());
+    let event = sample::event("APP-1", "evt-1", at(1), "Todo");
+    assert_eq!(world.store.snapshot(&event).await.unwrap(), Snapshot::Stored);
+    world.faults.calls(UPDATE);
+    assert_eq!((world.job(&job).await.rev, world.ticket("APP-1").await.rev), (2, 2));
+}
+
+#[tokio::test]
+async fn a_plain_write_that_meets_transactions_for_ever_is_contended_and_stores_nothing() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let before = world.items().await;
+    world.faults.always(PUT, Fault::error(400, "TransactionConflictException"));
+    check_contended(world.store.update_job(&job.dispatched(at(1)).unwrap()).await);
+    assert_eq!(world.items().await, before);
+}
+
+async fn put_token_against(fault: Fault) -> (bool, usize) {
+    let world = World::new().await;
+    world.faults.always(PUT, fault);
+    let error = world.store.put_token(&sample::token("abc", "laptop")).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert!(world.items().await.is_empty());
+    (error.is_transient(), world.faults.calls(PUT))
+}
+
+#[tokio::test]
+async fn throttling_passes() {
+    assert_eq!(put_token_against(Fault::error(400, "ThrottlingException")).await, (true, 3));
+    let exceeded = Fault::error(400, "ProvisionedThroughputExceededException");
+    assert_eq!(put_token_against(exceeded).await, (true, 3));
+}
+
+#[tokio::test]
+async fn faults_of_the_service_pass() {
+    assert_eq!(put_token_against(Fault::error(500, "InternalServerError")).await, (true, 3));
+}
+
+#[tokio::test]
+async fn a_request_that_can_never_succeed_does_not_pass() {
+    for code in ["ValidationException", "AccessDeniedException"] {
+        assert_eq!(put_token_against(Fault::error(400, code)).await, (false, 1), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_with_a_malformed_item_does_not_pass() {
+    let (world, claimed) = about_to_claim().await;
+    world.faults.always(TRANSACTION, Fault::cancelled(&["None", "ValidationError"]));
+    let error = world.store.claim(&claimed).await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    assert_eq!(world.faults.calls(TRANSACTION), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_every_time_is_told_as_an_outage() {
+    let world = World::new().await;
+    let token = sample::token("abc", "laptop");
+    for _ in 0..3 {
+        world.faults.next(PUT, Fault::LostAnswer);
+    }
+    let error = world.store.put_token(&token).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(world.store.token("abc").await.unwrap(), Some(token), "it happened all the same");
+}
+
+#[tokio::test]
+async fn an_item_of_another_shape_is_told_by_its_key() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let world = World::new().await;
+    world.triggered("APP-1").await;
+    let mut item = world.item("TICKET#", "TICKET").await;
+    item.insert("seen_at".into(), AttributeValue::S("2026-11-20T12:00:00Z".into()));
+    let put = world.client.put_item().table_name(crate::world::TABLE).set_item(Some(item));
+    put.send().await.unwrap();
+    let error = world.store.ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap_err();
+    assert!(!error.is_transient());
+    assert!(error.to_string().contains("TICKET#acme#APP-1 / TICKET"), "{error}");
+}

@@ -1,0 +1,78 @@
+//! Events are kept batch by batch and read in order.
+
+use crate::sample::{self, at};
+use crate::world::{World, count};
+use pullyard_store::{Batch, Write};
+
+async fn store(world: &World, attempt: u32, first: u64, events: &[String]) -> Write {
+    let batch = Batch {
+        job: &sample::job_id("one"),
+        attempt,
+        first,
+        at: at(first),
+        events,
+    };
+    world.store.store_events(&batch).await.unwrap()
+}
+
+/// The first numbers of the batches that are read after `seq`.
+async fn firsts(world: &World, attempt: u32, seq: u64, limit: i32) -> Vec<u64> {
+    let batches = world.store.event_batches::<String>(&sample::job_id("one"), attempt, seq, limit).await;
+    batches.unwrap().iter().map(|batch| batch.first).collect()
+}
+
+#[tokio::test]
+async fn batches_are_read_in_the_order_of_their_numbers() {
+    let world = World::new().await;
+    let numbers = [1u64, 2, 3, 9, 10, 11, 12, 99, 100, 101, 1_000, 9_999_999_999];
+    for first in numbers.iter().rev() {
+        assert_eq!(store(&world, 1, *first, &[format!("event {first}")]).await, Write::Applied);
+    }
+    store(&world, 2, 1, &["of another attempt".into()]).await;
+    store(&world, 10, 1, &["of another attempt".into()]).await;
+    assert_eq!(firsts(&world, 1, 0, 100).await, numbers);
+    assert_eq!(firsts(&world, 1, 10, 3).await, [11, 12, 99]);
+    assert_eq!(firsts(&world, 2, 0, 100).await, [1]);
+    assert_eq!(firsts(&world, 3, 0, 100).await, [0u64; 0]);
+}
+
+#[tokio::test]
+async fn a_batch_reads_back_as_it_was_stored() {
+    let world = World::new().await;
+    let events = ["one".to_owned(), "zwei # % \u{1f980}".to_owned()];
+    store(&world, 1, 5, &events).await;
+    let batches = world.store.event_batches::<String>(&sample::job_id("one"), 1, 4, 10).await.unwrap();
+    let [batch] = &batches[..] else { panic!("one batch") };
+    assert_eq!((batch.first, batch.at, &batch.events[..]), (5, at(5), &events[..]));
+    let item = world.item("EVENTS#", "0000000005").await;
+    assert_eq!(count(&item, "expires"), Some(at(5).millis() / 1_000 + 90 * 86_400));
+}
+
+#[tokio::test]
+async fn a_batch_never_changes() {
+    let world = World::new().await;
+    store(&world, 1, 1, &["first".into()]).await;
+    let before = world.items().await;
+    assert_eq!(store(&world, 1, 1, &["first".into(), "second".into()]).await, Write::Stale);
+    assert_eq!(world.items().await, before);
+}
+
+/// One answer of DynamoDB carries a megabyte; a reader that takes fewer batches than it asked for as the
+/// end would pass over the rest.
+#[tokio::test]
+async fn batches_beyond_one_megabyte_are_read_too() {
+    let world = World::new().await;
+    for first in 1..=6u64 {
+        store(&world, 1, first, &[noise(300_000, first)]).await;
+    }
+    assert_eq!(firsts(&world, 1, 0, 100).await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(firsts(&world, 1, 0, 5).await, [1, 2, 3, 4, 5]);
+}
+
+/// Text that does not compress to less than half.
+fn noise(bytes: usize, seed: u64) -> String {
+    use rand::RngExt;
+    use rand::SeedableRng;
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    (0..bytes).map(|_| char::from(random.random_range(b'!'..=b'~'))).collect()
+}

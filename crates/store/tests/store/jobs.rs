@@ -1,0 +1,494 @@
+//! The writes of a job on its way: start, claim, phase, requeue, end, late result.
+
+use crate::sample::{self, at};
+use crate::world::{Ending, World, failed, fence, requeue_of};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{ClaimId, InstanceId};
+use pullyard_domain::job::{DispatchFault, End, Job, Status};
+use pullyard_domain::runner::{Presence, Runner, Slot};
+use pullyard_domain::text::Span;
+use pullyard_domain::ticket::LastOutcome;
+
+/// A write that anything that touches the job makes stale.
+async fn touch(world: &World, job: &Job) {
+    let mut touched = world.job(job).await;
+    touched.tries += 1;
+    world.applies(world.store.update_job(&touched)).await;
+}
+
+/// A write that anything that touches the ticket makes stale.
+async fn touch_ticket(world: &World, key: &str) {
+    let event = sample::event(key, "touch", at(5_000), "AI Processing");
+    world.store.snapshot(&event).await.unwrap();
+}
+
+// Plain changes.
+
+#[tokio::test]
+async fn a_start_is_counted() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    let started = world.job(&job).await;
+    assert_eq!((started.rev, started.dispatch.number, started.dispatch.starting), (2, 1, true));
+    assert_eq!(started.rev, job.rev + 1);
+}
+
+#[tokio::test]
+async fn a_start_of_a_job_that_was_started_meanwhile_is_refused() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let again = job.dispatched(at(2)).unwrap();
+    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.refuses(world.store.update_job(&again)).await;
+}
+
+#[tokio::test]
+async fn a_start_of_a_job_that_is_not_there_is_refused() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    world.lose("JOB#", "JOB").await;
+    world.refuses(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+}
+
+#[tokio::test]
+async fn a_job_walks_through_its_phases() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Syncing).await;
+    assert_eq!((job.status, job.worked, job.push_until), (Status::Syncing, true, Some(at(240))));
+    assert_eq!(job.rev, 5);
+}
+
+#[tokio::test]
+async fn a_phase_over_an_older_revision_is_refused() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Claimed).await;
+    let next = job.progressed(&fence(&job), Status::Preparing, at(120)).unwrap();
+    let task = job.run.as_ref().and_then(|run| run.task.clone()).unwrap();
+    let died = job.container_died(&task, sample::failure(), at(100)).unwrap();
+    world.applies(world.store.update_job(&died)).await;
+    world.refuses(world.store.update_job(&next)).await;
+}
+
+// Claims.
+
+#[tokio::test]
+async fn a_task_claims_its_job() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let claimed = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
+    assert_eq!((claimed.status, claimed.attempt, claimed.rev), (Status::Claimed, 1, 2));
+    assert_eq!(world.items().await.len(), 2, "job and ticket");
+}
+
+#[tokio::test]
+async fn a_claim_over_an_older_revision_is_refused() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
+    touch(&world, &job).await;
+    world.refuses(world.store.claim(&claimed)).await;
+}
+
+#[tokio::test]
+async fn a_second_claim_is_refused() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
+    let second = job.claimed(&sample::claim_by_task(&job, "c2"), at(61)).unwrap();
+    world.refuses(world.store.claim(&second)).await;
+}
+
+#[tokio::test]
+async fn a_claim_of_a_job_that_is_not_there_is_refused() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    world.lose("JOB#", "JOB").await;
+    let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
+    world.refuses(world.store.claim(&claimed)).await;
+}
+
+#[tokio::test]
+async fn a_runner_claims_a_job_into_a_slot() {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
+    let slot = Slot {
+        attempt: 1,
+        claim: ClaimId::new("c1").unwrap(),
+    };
+    assert_eq!(world.runner(&runner).await.slots, [(job.id.clone(), slot)].into());
+    assert_eq!(job.run.and_then(|run| run.runner), Some(runner.id));
+}
+
+/// A runner that stands in the table as `adjust` makes it can't claim a Ready job; with the claim it
+/// would win if the runner stood as it registered.
+async fn check_no_slot(adjust: impl FnOnce(&mut Runner, &Job)) {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let good = sample::runner("kite", 2);
+    let mut stored = good.clone();
+    adjust(&mut stored, &job);
+    world.registered(&stored).await;
+    let claimed = job.claimed(&sample::claim_by(&good, &job, "c1"), at(60)).unwrap();
+    world.refuses(world.store.claim(&claimed)).await;
+}
+
+fn slot(claim: &str) -> Slot {
+    Slot {
+        attempt: 1,
+        claim: ClaimId::new(claim).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_was_taken_over_can_not_claim() {
+    check_no_slot(|runner, _| runner.instance = InstanceId::new("process-2").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_draining_runner_can_not_claim() {
+    check_no_slot(|runner, _| runner.draining = true).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_being_deleted_can_not_claim() {
+    check_no_slot(|runner, _| runner.status = Presence::Deleting).await;
+}
+
+#[tokio::test]
+async fn a_runner_can_not_claim_a_job_that_it_has() {
+    check_no_slot(|runner, job| runner.slots = [(job.id.clone(), slot("older"))].into()).await;
+}
+
+#[tokio::test]
+async fn a_full_runner_can_not_claim() {
+    check_no_slot(|runner, _| {
+        runner.slots = ["a", "b"].map(|name| (sample::job_id(name), slot(name))).into();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_runner_with_one_slot_left_claims() {
+    let world = World::new().await;
+    let mut runner = sample::runner("kite", 2);
+    runner.slots = [(sample::job_id("a"), slot("a"))].into();
+    let runner = world.registered(&runner).await;
+    world.running_on(&runner, "APP-1", Status::Claimed).await;
+    assert_eq!(world.runner(&runner).await.slots.len(), 2);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_not_there_can_not_claim() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let claim = sample::claim_by(&sample::runner("kite", 2), &job, "c1");
+    world.refuses(world.store.claim(&job.claimed(&claim, at(60)).unwrap())).await;
+}
+
+#[tokio::test]
+async fn a_runners_claim_over_an_older_revision_takes_no_slot() {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let job = world.triggered("APP-1").await;
+    let claimed = job.claimed(&sample::claim_by(&runner, &job, "c1"), at(60)).unwrap();
+    touch(&world, &job).await;
+    world.refuses(world.store.claim(&claimed)).await;
+}
+
+// Going back.
+
+#[tokio::test]
+async fn a_job_goes_back_and_its_attempt_is_kept() {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let job = world.running_on(&runner, "APP-1", Status::Preparing).await;
+    let back = world.requeued(&job).await;
+    assert_eq!((back.status, back.attempt, back.run.clone()), (Status::Ready, 1, None));
+    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt");
+    assert_eq!(Some(attempt.run), job.run);
+    assert!(world.runner(&runner).await.slots.is_empty());
+    assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()), "it has not ended");
+
+    let again = world.claimed(&back, &sample::claim_by(&runner, &back, "c2")).await;
+    assert_eq!(again.attempt, 2);
+    assert_eq!(world.runner(&runner).await.slots[&job.id].attempt, 2);
+}
+
+/// Spoils one item of a requeue and sees nothing of it stored.
+async fn check_requeue_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let before = world.running_on(&runner, "APP-1", Status::Claimed).await;
+    spoil(&world, &before).await;
+    let (job, attempt) = requeue_of(&before);
+    world.refuses(world.store.requeue(&before, &job, &attempt)).await;
+}
+
+#[tokio::test]
+async fn going_back_over_an_older_revision_is_refused() {
+    check_requeue_refused(async |world, job| touch(world, job).await).await;
+}
+
+#[tokio::test]
+async fn going_back_twice_is_refused() {
+    check_requeue_refused(async |world, job| {
+        world.requeued(job).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn going_back_from_an_attempt_that_is_on_record_is_refused() {
+    check_requeue_refused(async |world, job| world.put_attempt_of(job).await).await;
+}
+
+#[tokio::test]
+async fn going_back_from_a_runner_that_is_gone_is_refused() {
+    check_requeue_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
+}
+
+#[tokio::test]
+async fn going_back_of_a_job_that_is_gone_is_refused() {
+    check_requeue_refused(async |world, _| world.lose("JOB#", "JOB").await).await;
+}
+
+impl World {
+    /// The attempt that runs is on record already, though its job is as it was.
+    async fn put_attempt_of(&self, job: &Job) {
+        let other = self.running("APP-2", Status::Claimed).await;
+        let (back, _) = requeue_of(&other);
+        let (_, attempt) = requeue_of(job);
+        self.applies(self.store.requeue(&other, &back, &attempt)).await;
+    }
+}
+
+// Ends.
+
+/// A job on a runner that pushed, with all that its end writes.
+async fn about_to_end(world: &World) -> (Runner, Ending) {
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let job = world.running_on(&runner, "APP-1", Status::Syncing).await;
+    let ending = world.completing(&job).await;
+    (runner, ending)
+}
+
+#[tokio::test]
+async fn an_end_frees_the_ticket_and_the_slot_and_keeps_attempt_and_pull_request() {
+    let world = World::new().await;
+    let (runner, ending) = about_to_end(&world).await;
+    world.applies(world.store.end(&ending.ended())).await;
+
+    let job = world.job(&ending.job).await;
+    assert_eq!((job.status, job.rev), (Status::Completed, ending.before.rev + 1));
+    let ticket = world.ticket("APP-1").await;
+    assert_eq!(ticket.active_job, None);
+    assert_eq!(ticket.last_job.map(|last| last.outcome), Some(LastOutcome::Completed));
+    assert!(world.runner(&runner).await.slots.is_empty());
+    assert_eq!(world.store.attempt(&job.id, 1).await.unwrap(), ending.attempt);
+    let mut link = ending.pull_request.unwrap();
+    link.rev = 1;
+    assert_eq!(world.store.pull_request(&link.id).await.unwrap(), Some(link));
+    // JOB, ATTEMPT, TICKET, PR; the runner's RUNNER, PROFILE, NAME.
+    assert_eq!(world.items().await.len(), 7);
+}
+
+#[tokio::test]
+async fn a_failure_that_made_nothing_leaves_no_pull_request() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Executing).await;
+    let ending = world.ending(&job, failed(), at(200)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    let last = world.ticket("APP-1").await.last_job.unwrap();
+    assert_eq!((last.id, last.outcome), (job.id, LastOutcome::Failed));
+    assert_eq!(world.items().await.len(), 3, "job, attempt, ticket");
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_claimed_ends_without_an_attempt() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let failure = Failure::NeverClaimed {
+        limit: Span(86_400),
+        why: "no capacity".into(),
+    };
+    let ending = world.ending(&job, crate::world::failed_by(failure), at(90_000)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    assert_eq!(world.store.attempt(&job.id, 0).await.unwrap(), None);
+    assert_eq!(world.items().await.len(), 2, "job and ticket");
+}
+
+#[tokio::test]
+async fn a_second_job_renews_the_link_of_the_same_pull_request() {
+    let world = World::new().await;
+    for round in 1..=2 {
+        let job = match round {
+            1 => world.running("APP-1", Status::Syncing).await,
+            _ => world.rerun("APP-1").await,
+        };
+        let ending = world.completing(&job).await;
+        world.applies(world.store.end(&ending.ended())).await;
+        let id = ending.pull_request.unwrap().id;
+        let link = world.store.pull_request(&id).await.unwrap().expect("the link");
+        assert_eq!((link.rev, link.job), (round, job.id));
+    }
+}
+
+impl World {
+    /// A second job of the ticket, pushing.
+    async fn rerun(&self, ticket: &str) -> Job {
+        let (job, ticket) = sample::planned(&self.ticket(ticket).await, "again");
+        self.applies(self.store.trigger(&crate::world::of_ticket(&job, &ticket))).await;
+        let job = self.job(&job).await;
+        let job = self.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
+        self.progressed(&job, Status::Syncing).await
+    }
+}
+
+/// Spoils one item of an end and sees nothing of it stored.
+async fn check_end_refused(spoil: impl AsyncFnOnce(&World, &Ending)) {
+    let world = World::new().await;
+    let (_, ending) = about_to_end(&world).await;
+    spoil(&world, &ending).await;
+    world.refuses(world.store.end(&ending.ended())).await;
+}
+
+#[tokio::test]
+async fn an_end_over_an_older_revision_is_refused() {
+    check_end_refused(async |world, ending| touch(world, &ending.before).await).await;
+}
+
+#[tokio::test]
+async fn a_second_end_is_refused() {
+    check_end_refused(async |world, ending| {
+        let earlier = world.ending(&ending.before, End::Cancelled, at(170)).await;
+        world.applies(world.store.end(&earlier.ended())).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_after_going_back_is_refused() {
+    check_end_refused(async |world, ending| {
+        world.requeued(&ending.before).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_over_an_older_ticket_is_refused() {
+    check_end_refused(async |world, _| touch_ticket(world, "APP-1").await).await;
+}
+
+#[tokio::test]
+async fn an_end_whose_ticket_is_gone_is_refused() {
+    check_end_refused(async |world, _| world.lose("TICKET#", "TICKET").await).await;
+}
+
+#[tokio::test]
+async fn an_end_of_an_attempt_that_is_on_record_is_refused() {
+    check_end_refused(async |world, ending| world.put_attempt_of(&ending.before).await).await;
+}
+
+#[tokio::test]
+async fn an_end_whose_pull_request_was_linked_meanwhile_is_refused() {
+    check_end_refused(async |world, ending| {
+        let link = ending.pull_request.as_ref().unwrap();
+        world.applies(world.store.link_if_unlinked(link)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_over_an_older_link_is_refused() {
+    let world = World::new().await;
+    let (_, first) = about_to_end(&world).await;
+    world.applies(world.store.end(&first.ended())).await;
+    let second = world.rerun("APP-1").await;
+    let mut ending = world.completing(&second).await;
+    ending.pull_request.as_mut().unwrap().rev -= 1;
+    world.refuses(world.store.end(&ending.ended())).await;
+    ending.pull_request.as_mut().unwrap().rev += 1;
+    world.applies(world.store.end(&ending.ended())).await;
+}
+
+#[tokio::test]
+async fn an_end_on_a_runner_that_is_gone_is_refused() {
+    check_end_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
+}
+
+// Late results.
+
+#[tokio::test]
+async fn a_late_result_is_noted_on_its_attempt_and_nowhere_else() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Claimed).await;
+    world.requeued(&job).await;
+    let before = world.items().await;
+    for _ in 0..2 {
+        world.applies(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
+    }
+    let attempt = world.item("JOB#", "ATTEMPT#0001").await;
+    let noted: pullyard_domain::job::JobResult =
+        serde_dynamo::from_item(attempt["late_result"].as_m().unwrap().clone()).unwrap();
+    assert_eq!(noted, sample::result(7));
+    assert!(world.store.attempt(&job.id, 1).await.unwrap().is_some(), "it still reads");
+    let mut after = world.items().await;
+    after.retain(|(_, sk), _| !sk.starts_with("ATTEMPT"));
+    assert!(after.iter().all(|(key, item)| before[key] == *item));
+}
+
+#[tokio::test]
+async fn a_late_result_of_an_attempt_that_is_not_there_makes_none() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Claimed).await;
+    world.refuses(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
+}
+
+#[tokio::test]
+async fn a_pull_request_is_linked_once() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let link = sample::pull_request(&job, 7);
+    world.applies(world.store.link_if_unlinked(&link)).await;
+    world.refuses(world.store.link_if_unlinked(&link)).await;
+    let stored = world.store.pull_request(&link.id).await.unwrap().unwrap();
+    assert_eq!(stored.ticket, link.ticket);
+    world.refuses(world.store.link_if_unlinked(&stored)).await;
+}
+
+/// A job that goes on with a pull request that came late must be able to end.
+#[tokio::test]
+async fn a_link_that_came_late_can_be_renewed_by_an_end() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Syncing).await;
+    world.applies(world.store.link_if_unlinked(&sample::pull_request(&job, 7))).await;
+    let ending = world.completing(&job).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    let id = ending.pull_request.unwrap().id;
+    assert_eq!(world.store.pull_request(&id).await.unwrap().map(|link| link.rev), Some(2));
+}
+
+#[tokio::test]
+async fn a_failed_start_waits_and_is_found_when_its_time_has_come() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    let started = world.job(&job).await;
+    let failed = started.start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(10)).unwrap();
+    world.applies(world.store.update_job(&failed)).await;
+    assert_eq!(world.all_due(at(14)).await, []);
+    assert_eq!(world.all_due(at(15)).await, [pullyard_store::WorkKey::Job(job.id)]);
+}
+
+impl World {
+    /// What is due in any shard.
+    pub(crate) async fn all_due(&self, now: pullyard_domain::time::Timestamp) -> Vec<pullyard_store::WorkKey> {
+        let mut due = Vec::new();
+        for shard in 0..pullyard_domain::due::SHARDS {
+            due.extend(self.store.due(shard, now, 1_000).await.unwrap());
+        }
+        due
+    }
+}

@@ -1,0 +1,70 @@
+//! The ledger keeps its final answers, and counts repeats without growing for ever.
+
+use crate::sample::{self, at};
+use crate::world::World;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::MOST_SEEN;
+
+#[tokio::test]
+async fn a_refusal_is_replaced_when_it_is_decided_again() {
+    let world = World::new().await;
+    world.applies(world.store.record(&sample::refused("evt-1", at(1)))).await;
+    let mut later = sample::refused("evt-1", at(2));
+    later.reason = Reason::Echo {};
+    world.applies(world.store.record(&later)).await;
+    assert_eq!(world.store.delivery(&later.id).await.unwrap(), Some(later));
+}
+
+#[tokio::test]
+async fn a_final_answer_is_never_replaced() {
+    let world = World::new().await;
+    let mut last = sample::refused("evt-1", at(1));
+    last.reason = Reason::Accepted {
+        job: sample::job_id("one"),
+    };
+    assert!(last.reason.is_final());
+    world.applies(world.store.record(&last)).await;
+    world.refuses(world.store.record(&sample::refused("evt-1", at(2)))).await;
+    world.refuses(world.store.record(&last)).await;
+}
+
+#[tokio::test]
+async fn repeats_are_noted_until_there_is_no_more_room() {
+    let world = World::new().await;
+    let delivery = sample::refused("evt-1", at(0));
+    world.applies(world.store.record(&delivery)).await;
+    for again in 1..=MOST_SEEN as u64 + 2 {
+        world.store.note_repeat(&delivery.id, at(again)).await.unwrap();
+    }
+    let mut expected = delivery.clone();
+    expected.seen = (1..=MOST_SEEN as u64).map(at).collect();
+    assert_eq!(world.store.delivery(&delivery.id).await.unwrap(), Some(expected));
+}
+
+#[tokio::test]
+async fn a_repeat_of_what_is_not_on_record_makes_no_entry() {
+    let world = World::new().await;
+    let delivery = sample::refused("evt-1", at(0));
+    world.store.note_repeat(&delivery.id, at(1)).await.unwrap();
+    assert!(world.items().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_days_entries_are_listed_newest_first() {
+    let world = World::new().await;
+    let day = 24 * 3_600;
+    let mut ids = Vec::new();
+    for n in 0..5u64 {
+        let delivery = sample::refused(&format!("evt-{n}"), at(n));
+        world.applies(world.store.record(&delivery)).await;
+        ids.push(delivery.id);
+    }
+    world.applies(world.store.record(&sample::refused("tomorrow", at(day)))).await;
+    ids.reverse();
+    let (listed, next) = world
+        .store
+        .delivery_ids(&sample::project(), &at(0).day(), None, 100)
+        .await
+        .unwrap();
+    assert_eq!((listed, next), (ids, None));
+}

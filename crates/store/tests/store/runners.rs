@@ -1,0 +1,115 @@
+//! Self-hosted runners introduce themselves: one process each, one name each.
+
+use crate::sample::{self, at};
+use crate::world::{World, first_time};
+use pullyard_domain::id::InstanceId;
+use pullyard_domain::job::Status;
+use pullyard_domain::runner::{Profile, Runner};
+use pullyard_store::Registered;
+
+fn profile(runner: &Runner) -> Profile {
+    sample::profile(runner, "kite")
+}
+
+/// The next process of a runner as it was read.
+fn next_process(seen: &Runner) -> Runner {
+    Runner {
+        epoch: seen.epoch + 1,
+        instance: InstanceId::new(format!("process-{}", seen.epoch + 1)).unwrap(),
+        last_heartbeat: at(500),
+        ..seen.clone()
+    }
+}
+
+fn takeover<'a>(seen: &Runner, runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
+    Registered {
+        seen_epoch: Some(seen.epoch),
+        ..first_time(runner, profile)
+    }
+}
+
+#[tokio::test]
+async fn a_new_runner_is_stored_with_its_profile_and_its_name() {
+    let world = World::new().await;
+    let runner = sample::runner("kite", 2);
+    let profile = profile(&runner);
+    world.applies(world.store.register(&first_time(&runner, &profile))).await;
+    assert_eq!(world.runner(&runner).await, runner);
+    assert_eq!(world.store.runner_profile(&runner.id).await.unwrap(), Some(profile));
+    assert_eq!(world.items().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_runner_that_registers_twice_as_new_is_refused() {
+    let world = World::new().await;
+    let runner = sample::runner("kite", 2);
+    let profile = profile(&runner);
+    world.applies(world.store.register(&first_time(&runner, &profile))).await;
+    world.refuses(world.store.register(&first_time(&runner, &profile))).await;
+}
+
+#[tokio::test]
+async fn a_new_process_takes_over() {
+    let world = World::new().await;
+    let old = sample::runner("kite", 2);
+    let profile = profile(&old);
+    world.applies(world.store.register(&first_time(&old, &profile))).await;
+    let new = next_process(&old);
+    world.applies(world.store.register(&takeover(&old, &new, &profile))).await;
+    assert_eq!(world.runner(&old).await, new);
+}
+
+#[tokio::test]
+async fn a_takeover_over_an_older_epoch_is_refused() {
+    let world = World::new().await;
+    let old = sample::runner("kite", 2);
+    let profile = profile(&old);
+    world.applies(world.store.register(&first_time(&old, &profile))).await;
+    let new = next_process(&old);
+    world.applies(world.store.register(&takeover(&old, &new, &profile))).await;
+    let late = next_process(&old);
+    world.refuses(world.store.register(&takeover(&old, &late, &profile))).await;
+}
+
+#[tokio::test]
+async fn a_takeover_of_a_runner_that_is_gone_is_refused() {
+    let world = World::new().await;
+    let old = sample::runner("kite", 2);
+    let new = next_process(&old);
+    world.refuses(world.store.register(&takeover(&old, &new, &profile(&old)))).await;
+}
+
+/// The old process may claim until the moment of the takeover; a slot that the takeover did not see
+/// would be forgotten with its job running.
+#[tokio::test]
+async fn a_takeover_over_a_slot_that_was_taken_meanwhile_is_refused() {
+    let world = World::new().await;
+    let old = world.registered(&sample::runner("kite", 2)).await;
+    let profile = sample::profile(&old, old.id.as_str());
+    let new = next_process(&old);
+    let job = world.running_on(&old, "APP-1", Status::Claimed).await;
+    world.refuses(world.store.register(&takeover(&old, &new, &profile))).await;
+
+    let seen = world.runner(&old).await;
+    let new = next_process(&seen);
+    world.applies(world.store.register(&takeover(&seen, &new, &profile))).await;
+    assert!(world.runner(&old).await.slots.contains_key(&job.id));
+}
+
+#[tokio::test]
+async fn a_name_that_another_runner_has_is_refused_to_a_new_one() {
+    let world = World::new().await;
+    let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
+    world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
+    world.refuses(world.store.register(&first_time(&two, &profile(&two)))).await;
+}
+
+#[tokio::test]
+async fn a_name_that_another_runner_has_is_refused_to_a_takeover() {
+    let world = World::new().await;
+    let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
+    world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
+    world.applies(world.store.register(&first_time(&two, &sample::profile(&two, "dragon")))).await;
+    let new = next_process(&two);
+    world.refuses(world.store.register(&takeover(&two, &new, &profile(&two)))).await;
+}

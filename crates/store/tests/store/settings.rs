@@ -1,0 +1,141 @@
+//! What people set up: projects, forges, repositories, tokens; and what is frozen for jobs.
+
+use crate::sample;
+use crate::world::World;
+use pullyard_domain::id::{ClassId, RepositoryName};
+use pullyard_domain::select::Needs;
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn a_project_is_changed_only_over_the_revision_that_was_read() {
+    let world = World::new().await;
+    let new = sample::settings_of("acme");
+    world.applies(world.store.put_project(&new)).await;
+    world.refuses(world.store.put_project(&new)).await;
+    let mut seen = world.store.project(&new.id).await.unwrap().unwrap();
+    assert_eq!(seen.rev, 1);
+    seen.settings.auto_create = true;
+    world.applies(world.store.put_project(&seen)).await;
+    world.refuses(world.store.put_project(&seen)).await;
+    let stored = world.store.project(&new.id).await.unwrap().unwrap();
+    assert_eq!((stored.rev, stored.settings), (2, seen.settings));
+}
+
+#[tokio::test]
+async fn a_project_that_is_gone_does_not_come_back() {
+    let world = World::new().await;
+    world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
+    let seen = world.store.project(&sample::project()).await.unwrap().unwrap();
+    world.lose("PROJECT#", "SETTINGS").await;
+    world.refuses(world.store.put_project(&seen)).await;
+    assert_eq!(world.store.project(&seen.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_forges_name_is_given_once() {
+    let world = World::new().await;
+    let forge = sample::forge("gh1");
+    world.applies(world.store.put_integration(&forge)).await;
+    let mut other = forge.clone();
+    other.api_url = "https://elsewhere.example".into();
+    world.refuses(world.store.put_integration(&other)).await;
+    assert_eq!(world.store.integration(&forge.id).await.unwrap(), Some(forge));
+}
+
+fn name(name: &str) -> RepositoryName {
+    RepositoryName::new(name).unwrap()
+}
+
+#[tokio::test]
+async fn a_repository_is_found_by_its_id_and_by_its_name_in_any_case() {
+    let world = World::new().await;
+    let repository = sample::repository(u64::MAX, "Acme/App");
+    world.applies(world.store.put_repository(&repository)).await;
+    let project = sample::project();
+    let by_id = world.store.repository(&project, &repository.integration, u64::MAX).await;
+    assert_eq!(by_id.unwrap(), Some(repository.clone()));
+    let by_name = world.store.repository_named(&project, &name("aCME/aPP")).await;
+    assert_eq!(by_name.unwrap(), Some(repository));
+    let other = world.store.repository_named(&project, &name("acme/other")).await;
+    assert_eq!(other.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_repository_is_replaced_by_what_is_said_of_the_same_one() {
+    let world = World::new().await;
+    let mut repository = sample::repository(1, "acme/app");
+    world.applies(world.store.put_repository(&repository)).await;
+    repository.default_branch = "trunk".into();
+    world.applies(world.store.put_repository(&repository)).await;
+    let stored = world.store.repository_named(&sample::project(), &repository.name).await;
+    assert_eq!(stored.unwrap(), Some(repository));
+    assert_eq!(world.items().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_found_by_both_names() {
+    let world = World::new().await;
+    world.applies(world.store.put_repository(&sample::repository(1, "acme/old"))).await;
+    let renamed = sample::repository(1, "acme/new");
+    world.applies(world.store.put_repository(&renamed)).await;
+    for named in ["acme/old", "acme/new"] {
+        let stored = world.store.repository_named(&sample::project(), &name(named)).await;
+        assert_eq!(stored.unwrap().as_ref(), Some(&renamed), "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_whose_name_another_one_has_is_refused() {
+    let world = World::new().await;
+    world.applies(world.store.put_repository(&sample::repository(1, "acme/app"))).await;
+    world.refuses(world.store.put_repository(&sample::repository(2, "ACME/App"))).await;
+    let mut elsewhere = sample::repository(1, "acme/app");
+    elsewhere.integration = sample::forge("gh2").id;
+    world.refuses(world.store.put_repository(&elsewhere)).await;
+}
+
+#[tokio::test]
+async fn a_token_is_stored_once() {
+    let world = World::new().await;
+    let token = sample::token("abc", "laptop");
+    world.applies(world.store.put_token(&token)).await;
+    world.refuses(world.store.put_token(&sample::token("abc", "thief"))).await;
+    assert_eq!(world.store.token("abc").await.unwrap(), Some(token));
+    assert_eq!(world.store.token("abd").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_context_is_named_by_its_content() {
+    let world = World::new().await;
+    let job = sample::job_id("one");
+    let (one, two) = (sample::context("Fix it."), sample::context("Break it."));
+    let first = world.store.freeze_context(&job, &one).await.unwrap();
+    let same = world.store.freeze_context(&job, &one).await.unwrap();
+    let other = world.store.freeze_context(&job, &two).await.unwrap();
+    assert_eq!(first, same);
+    assert_ne!(first, other);
+    assert_eq!(world.items().await.len(), 2);
+    assert_eq!(world.store.context(&job, &first).await.unwrap(), Some(one));
+    assert_eq!(world.store.context(&job, &other).await.unwrap(), Some(two));
+    assert_eq!(world.store.context(&sample::job_id("two"), &first).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_class_is_noted_once_and_kept() {
+    let world = World::new().await;
+    let labels = BTreeSet::from(["gpu".to_owned()]);
+    let class = ClassId::of("acme", "command", &labels);
+    let needs = Needs {
+        capability: "command".into(),
+        labels,
+    };
+    world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
+    let noted = world.items().await;
+    assert_eq!(noted.len(), 1);
+    let other = Needs {
+        capability: "codex".into(),
+        ..needs
+    };
+    world.store.note_class(&sample::project(), &class, &other).await.unwrap();
+    assert_eq!(world.items().await, noted);
+}

@@ -1,0 +1,147 @@
+//! What tickets look like, and who may say so.
+
+use crate::sample::{self, at};
+use crate::world::World;
+use pullyard_domain::ticket::Badge;
+use pullyard_store::Snapshot;
+
+async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Snapshot {
+    let event = sample::event("APP-1", id, at(when), status);
+    world.store.snapshot(&event).await.unwrap()
+}
+
+async fn text(world: &World, id: &str, when: u64) -> Snapshot {
+    let event = sample::event("APP-1", id, at(when), "Todo");
+    world.store.store_text(&event).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_ticket_is_stored_when_it_is_first_seen() {
+    let world = World::new().await;
+    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Snapshot::Stored);
+    let ticket = world.ticket("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.seen_at, ticket.rev), ("Todo", at(1), 1));
+    assert_eq!(ticket.seen_event, Some(sample::event_id("evt-1")));
+}
+
+#[tokio::test]
+async fn a_newer_snapshot_replaces_what_was_seen_and_nothing_else() {
+    let world = World::new().await;
+    world.triggered("APP-1").await;
+    let before = world.ticket("APP-1").await;
+    assert_eq!(snapshot(&world, "evt-2", 2, "Doing").await, Snapshot::Stored);
+    let mut expected = before.clone();
+    expected.status = "Doing".into();
+    expected.seen_at = at(2);
+    expected.seen_event = Some(sample::event_id("evt-2"));
+    expected.rev += 1;
+    assert_eq!(world.ticket("APP-1").await, expected);
+}
+
+#[tokio::test]
+async fn an_older_snapshot_changes_nothing() {
+    let world = World::new().await;
+    snapshot(&world, "evt-2", 2, "Doing").await;
+    let before = world.items().await;
+    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Snapshot::Older);
+    assert_eq!(world.items().await, before);
+}
+
+/// Tools whose clock counts whole seconds tell several events at one time; the one that comes later is kept.
+#[tokio::test]
+async fn of_two_snapshots_of_one_time_the_later_arrival_is_kept() {
+    let world = World::new().await;
+    snapshot(&world, "evt-1", 1, "Todo").await;
+    assert_eq!(snapshot(&world, "evt-2", 1, "Doing").await, Snapshot::Stored);
+    assert_eq!(world.ticket("APP-1").await.status, "Doing");
+}
+
+#[tokio::test]
+async fn the_first_event_after_our_own_write_ends_its_echo() {
+    let world = World::new().await;
+    let mut ticket = sample::ticket("APP-1");
+    ticket.written = Some("In Review".into());
+    world.applies(world.store.update_ticket(&ticket)).await;
+    snapshot(&world, "evt-1", 1, "In Review").await;
+    assert_eq!(world.ticket("APP-1").await.written, None);
+}
+
+#[tokio::test]
+async fn a_snapshot_makes_every_decision_over_the_older_state_stale() {
+    let world = World::new().await;
+    snapshot(&world, "evt-1", 1, "Todo").await;
+    let seen = world.ticket("APP-1").await;
+    snapshot(&world, "evt-2", 2, "Doing").await;
+    world.refuses(world.store.update_ticket(&seen)).await;
+}
+
+#[tokio::test]
+async fn a_text_is_replaced_by_a_newer_one_only() {
+    let world = World::new().await;
+    for (id, when, expected) in [
+        ("evt-2", 2, Snapshot::Stored),
+        ("evt-1", 1, Snapshot::Older),
+        ("evt-2", 2, Snapshot::Stored),
+        ("evt-3", 3, Snapshot::Stored),
+        ("evt-2", 2, Snapshot::Older),
+    ] {
+        assert_eq!(text(&world, id, when).await, expected, "{id}");
+    }
+    let stored = world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await;
+    let expected = sample::event("APP-1", "evt-3", at(3), "Todo").text;
+    assert_eq!(stored.unwrap(), expected);
+    assert_eq!(world.items().await.len(), 1, "a text is no ticket");
+}
+
+#[tokio::test]
+async fn an_event_without_a_text_leaves_the_text_alone() {
+    let world = World::new().await;
+    text(&world, "evt-1", 1).await;
+    let before = world.items().await;
+    let mut event = sample::event("APP-1", "evt-2", at(2), "Todo");
+    event.text = None;
+    assert_eq!(world.store.store_text(&event).await.unwrap(), Snapshot::Stored);
+    assert_eq!(world.items().await, before);
+}
+
+#[tokio::test]
+async fn what_was_never_stored_is_not_there() {
+    let world = World::new().await;
+    let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
+    assert_eq!(world.store.ticket(&project, &key).await.unwrap(), None);
+    assert_eq!(world.store.ticket_text(&project, &key).await.unwrap(), None);
+    assert_eq!(world.store.job(&sample::job_id("one")).await.unwrap(), None);
+    assert_eq!(world.store.attempt(&sample::job_id("one"), 1).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_ticket_is_replaced_over_the_revision_that_was_read() {
+    let world = World::new().await;
+    let new = sample::ticket("APP-1");
+    world.applies(world.store.update_ticket(&new)).await;
+    let mut seen = world.ticket("APP-1").await;
+    seen.want(None, Some(Badge::AiFailed), None);
+    world.applies(world.store.update_ticket(&seen)).await;
+    seen.rev += 1;
+    assert_eq!(world.ticket("APP-1").await, seen);
+}
+
+#[tokio::test]
+async fn a_ticket_over_an_older_revision_is_refused() {
+    let world = World::new().await;
+    let new = sample::ticket("APP-1");
+    world.applies(world.store.update_ticket(&new)).await;
+    let seen = world.ticket("APP-1").await;
+    world.applies(world.store.update_ticket(&seen)).await;
+    world.refuses(world.store.update_ticket(&seen)).await;
+    world.refuses(world.store.update_ticket(&new)).await;
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_gone_does_not_come_back() {
+    let world = World::new().await;
+    world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
+    let seen = world.ticket("APP-1").await;
+    world.lose("TICKET#", "TICKET").await;
+    world.refuses(world.store.update_ticket(&seen)).await;
+}
