@@ -73,19 +73,13 @@ fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
 }
 
 async fn tell(screen: &mut Screen, folder: &std::path::Path, stay: bool) -> anyhow::Result<ExitCode> {
-    screen.step(
-        "Starting",
-        "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge",
-    );
+    screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
     let mut options = Options::new(folder.to_path_buf(), runner);
     options.sweep_every = std::time::Duration::from_secs(2);
     let local = Local::start(options).await?;
-    screen.step(
-        "Ready",
-        &format!("API {}, forge {}", local.api_url(), local.forge().url()),
-    );
+    screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
     let told = story::tell(&local, screen).await;
     let told = match told {
         Ok(pull_requests) => evidence::check(&local, screen, &pull_requests).await,
@@ -103,9 +97,5 @@ async fn tell(screen: &mut Screen, folder: &std::path::Path, stay: bool) -> anyh
         tokio::signal::ctrl_c().await?;
     }
     local.shutdown().await;
-    Ok(if told.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

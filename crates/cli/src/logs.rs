@@ -5,26 +5,18 @@ use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
 fn filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
+    // The embedded DynamoDB warns of every refused condition; here a refused condition is an answer.
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error"))
 }
 
 /// To standard error, for the runner: whoever starts it keeps that.
 pub(crate) fn to_stderr() {
-    tracing_subscriber::fmt()
-        .with_env_filter(filter())
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 /// To a file, one JSON object a line, for the local system.
 pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).with_context(|| format!("failed to write {}", path.display()))?;
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter())
-        .with_writer(file)
-        .init();
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter()).with_writer(file).init();
     Ok(())
 }

@@ -29,9 +29,6 @@ impl Error {
     }
 
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError) -> Self {
-        Self::Unavailable {
-            operation,
-            reason: DisplayErrorContext(error).to_string(),
-        }
+        Self::Unavailable { operation, reason: DisplayErrorContext(error).to_string() }
     }
 }

@@ -32,10 +32,7 @@ impl Secrets {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>) -> Self {
         let mut builder = aws_sdk_secretsmanager::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self {
-            client: aws_sdk_secretsmanager::Client::from_conf(builder.build()),
-            cache: Arc::default(),
-        }
+        Self { client: aws_sdk_secretsmanager::Client::from_conf(builder.build()), cache: Arc::default() }
     }
 
     /// The value of a secret.
@@ -48,11 +45,7 @@ impl Secrets {
         }
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_resource_not_found_exception()) =>
-            {
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
                 return Err(Error::NoSecret { name: name.into() });
             }
             Err(error) => return Err(Error::unavailable("read a secret", error)),
@@ -62,13 +55,7 @@ impl Secrets {
             .filter(|value| !value.is_empty())
             .ok_or_else(|| Error::NoSecret { name: name.into() })?
             .into();
-        self.lock().insert(
-            name.to_owned(),
-            Kept {
-                since: Instant::now(),
-                value: value.clone(),
-            },
-        );
+        self.lock().insert(name.to_owned(), Kept { since: Instant::now(), value: value.clone() });
         Ok(value)
     }
 

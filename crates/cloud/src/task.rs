@@ -103,11 +103,7 @@ impl Tasks {
             .started_by(start.job.as_str())
             .overrides(TaskOverride::builder().container_overrides(container.build()).build());
         if let Some(network) = &self.network {
-            let public = if network.public_ip {
-                AssignPublicIp::Enabled
-            } else {
-                AssignPublicIp::Disabled
-            };
+            let public = if network.public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
             let vpc = AwsVpcConfiguration::builder()
                 .set_subnets(Some(network.subnets.clone()))
                 .set_security_groups(Some(network.security_groups.clone()))
@@ -125,11 +121,7 @@ impl Tasks {
         if let Some(arn) = answer.tasks().first().and_then(|task| task.task_arn()) {
             return Ok(Started::Task { arn: arn.into() });
         }
-        let reason = answer
-            .failures()
-            .first()
-            .and_then(|failure| failure.reason())
-            .unwrap_or("no reason given");
+        let reason = answer.failures().first().and_then(|failure| failure.reason()).unwrap_or("no reason given");
         Ok(judged(reason))
     }
 
@@ -148,21 +140,9 @@ impl Tasks {
 
     /// Stops a task. One that is gone already counts as stopped.
     pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), Error> {
-        match self
-            .client
-            .stop_task()
-            .cluster(&self.cluster)
-            .task(arn)
-            .reason(reason)
-            .send()
-            .await
-        {
+        match self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason).send().await {
             Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_invalid_parameter_exception()) =>
-            {
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_invalid_parameter_exception()) => {
                 Ok(())
             }
             Err(error) => Err(Error::unavailable("stop a task", error)),
@@ -190,11 +170,7 @@ fn refused(error: Option<&RunTaskError>) -> Option<Started> {
 fn judged(reason: &str) -> Started {
     let capacity =
         reason.starts_with("RESOURCE:") || reason.contains("Capacity is unavailable") || reason.contains("capacity");
-    if capacity {
-        Started::NoCapacity
-    } else {
-        Started::Refused { reason: reason.into() }
-    }
+    if capacity { Started::NoCapacity } else { Started::Refused { reason: reason.into() } }
 }
 
 #[cfg(test)]
@@ -203,17 +179,12 @@ mod tests {
 
     #[test]
     fn capacity_is_told_from_refusals() {
-        for reason in [
-            "RESOURCE:MEMORY",
-            "Capacity is unavailable at this time. Please try again later.",
-        ] {
+        for reason in ["RESOURCE:MEMORY", "Capacity is unavailable at this time. Please try again later."] {
             assert_eq!(judged(reason), Started::NoCapacity, "{reason}");
         }
         assert_eq!(
             judged("TaskDefinition is inactive"),
-            Started::Refused {
-                reason: "TaskDefinition is inactive".into()
-            }
+            Started::Refused { reason: "TaskDefinition is inactive".into() }
         );
     }
 }

@@ -33,14 +33,8 @@ impl Wakeups {
 
     /// Wakes whoever starts tasks.
     pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
-        let call = self
-            .client
-            .send_message()
-            .queue_url(&self.dispatch_url)
-            .message_body(body(wakeup)?);
-        call.send()
-            .await
-            .map_err(|error| Error::unavailable("send the wake-up of a job", error))?;
+        let call = self.client.send_message().queue_url(&self.dispatch_url).message_body(body(wakeup)?);
+        call.send().await.map_err(|error| Error::unavailable("send the wake-up of a job", error))?;
         Ok(())
     }
 

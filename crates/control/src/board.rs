@@ -44,19 +44,13 @@ pub struct Edit {
 /// Errors: `NotFound` without its project; `Taken` when there is a ticket of that key.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
     let Some(project) = ctx.store.project(&new.project).await? else {
-        return Err(Error::NotFound {
-            what: "project",
-            name: new.project.to_string(),
-        });
+        return Err(Error::NotFound { what: "project", name: new.project.to_string() });
     };
     let now = ctx.clock.now();
     let todo = project.settings.statuses.todo;
     let fresh = Ticket::first_seen(new.project.clone(), new.key.clone(), todo.clone(), now, None);
     if ctx.store.update_ticket(&fresh).await? == Write::Stale {
-        return Err(Error::Taken {
-            what: "ticket",
-            name: new.key.to_string(),
-        });
+        return Err(Error::Taken { what: "ticket", name: new.key.to_string() });
     }
     let status = new.status.unwrap_or(todo);
     let event = event(ctx, new.project, new.key, status, Some(new.text), new.actor);
@@ -104,10 +98,7 @@ pub async fn edit_ticket(
         // It may have been moved between the two reads; an edit never starts a job.
         if decision.follow != Follow::Trigger {
             // Nothing but the ledger: status and text stand already.
-            let decision = Decision {
-                follow: Follow::Nothing,
-                ..decision
-            };
+            let decision = Decision { follow: Follow::Nothing, ..decision };
             if let Some(answer) = apply(ctx, &event, &facts, &text, decision).await? {
                 return Ok(answer);
             }
@@ -118,10 +109,7 @@ pub async fn edit_ticket(
 
 async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
     let found = ctx.store.ticket(project, key).await?;
-    found.ok_or_else(|| Error::NotFound {
-        what: "ticket",
-        name: key.to_string(),
-    })
+    found.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
 fn event(

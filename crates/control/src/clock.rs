@@ -1,28 +1,27 @@
-//! The time: the machine's, or one that a test advances.
+//! The time: the machine's, or the machine's moved forward by a test.
 
 use pullyard_domain::time::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where `now` comes from.
-#[derive(Clone, Debug)]
-pub enum Clock {
-    /// The machine's clock.
-    System,
-    /// A clock that somebody sets. Units: milliseconds since 1970.
-    Set(Arc<AtomicI64>),
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    ahead_ms: Arc<AtomicU64>,
 }
 
 impl Clock {
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        match self {
-            Self::System => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-            }
-            Self::Set(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
-        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            .plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
+    }
+
+    /// Lets time pass for everything that shares this clock. For tests: hours in no time.
+    pub fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.ahead_ms.fetch_add(by, Ordering::SeqCst);
     }
 }

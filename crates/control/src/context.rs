@@ -65,10 +65,7 @@ impl Context {
 
     /// Says that a ticket may need settling. A hint: when it is lost, the sweeper says it again.
     pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) {
-        let wakeup = TicketWakeup {
-            project: project.clone(),
-            ticket: ticket.clone(),
-        };
+        let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
         if let Err(error) = self.wakeups.wake_ticket(&wakeup).await {
             tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
         }
@@ -76,10 +73,7 @@ impl Context {
 
     /// The rounds of deciding and writing about `subject`, until the facts hold.
     pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
-        Rounds {
-            subject: subject.to_string(),
-            tried: 0,
-        }
+        Rounds { subject: subject.to_string(), tried: 0 }
     }
 }
 
@@ -96,9 +90,7 @@ impl Rounds {
     pub(crate) async fn again(&mut self) -> Result<(), Error> {
         self.tried += 1;
         if self.tried >= ROUNDS {
-            return Err(Error::Contended {
-                subject: self.subject.clone(),
-            });
+            return Err(Error::Contended { subject: self.subject.clone() });
         }
         let most = 10u64 << self.tried;
         let pause = rand::rng().random_range(most / 4..=most);

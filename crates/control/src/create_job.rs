@@ -40,12 +40,7 @@ pub async fn create_job(
     key: Option<EventId>,
 ) -> Result<Answer, Error> {
     let now = ctx.clock.now();
-    let request_key = key.map(|key| Request {
-        caller: caller.to_owned(),
-        key,
-        content: content_of(request),
-        at: now,
-    });
+    let request_key = key.map(|key| Request { caller: caller.to_owned(), key, content: content_of(request), at: now });
     let job = match &request_key {
         Some(request_key) => JobId::of_request(&request.project, caller, request_key.key.as_str()),
         None => new_job_id(),
@@ -72,29 +67,18 @@ async fn attempt(
 ) -> Result<Option<Answer>, Error> {
     let now = ctx.clock.now();
     let Some(project) = ctx.store.project(&request.project).await? else {
-        return Err(Error::NotFound {
-            what: "project",
-            name: request.project.to_string(),
-        });
+        return Err(Error::NotFound { what: "project", name: request.project.to_string() });
     };
     let ticket = match &request.ticket {
         None => None,
         Some(key) => {
-            let (ticket, text) = tokio::try_join!(
-                ctx.store.ticket(&project.id, key),
-                ctx.store.ticket_text(&project.id, key)
-            )?;
-            let ticket = ticket.ok_or_else(|| Error::NotFound {
-                what: "ticket",
-                name: key.to_string(),
-            })?;
+            let (ticket, text) =
+                tokio::try_join!(ctx.store.ticket(&project.id, key), ctx.store.ticket_text(&project.id, key))?;
+            let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
             Some((ticket, text.unwrap_or_default()))
         }
     };
-    let named = request
-        .repository
-        .as_ref()
-        .or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
+    let named = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
     let fact = repository_fact(ctx, &project, named).await?;
     let refusal = match &ticket {
         Some((ticket, _)) => decide_request(&project, ticket, &fact),
@@ -141,11 +125,7 @@ async fn attempt(
                 Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
                 _ => None,
             };
-            Some(Answer {
-                delivery: delivery.id,
-                reason,
-                job,
-            })
+            Some(Answer { delivery: delivery.id, reason, job })
         }
     })
 }
@@ -156,31 +136,20 @@ fn without_ticket(
     fact: &RepositoryFact,
     request: &JobRequest,
 ) -> Result<Option<Reason>, Error> {
-    if request
-        .instructions
-        .as_ref()
-        .is_none_or(|words| words.trim().is_empty())
-    {
-        return Err(Error::Invalid {
-            pointer: "/prompt",
-            fault: "name a ticket, or say what to do".into(),
-        });
+    if request.instructions.as_ref().is_none_or(|words| words.trim().is_empty()) {
+        return Err(Error::Invalid { pointer: "/prompt", fault: "name a ticket, or say what to do".into() });
     }
     if let Some(who) = &project.settings.held_by {
-        return Ok(Some(Reason::ProjectHeld {
-            project: project.id.clone(),
-            who: who.clone(),
-        }));
+        return Ok(Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() }));
     }
     match fact {
         RepositoryFact::Unnamed => Err(Error::Invalid {
             pointer: "/repository",
             fault: "name one, or set a default in the project's settings".into(),
         }),
-        RepositoryFact::NotConnected(repo) => Ok(Some(Reason::RepositoryNotIntegrated {
-            repo: repo.clone(),
-            project: project.id.clone(),
-        })),
+        RepositoryFact::NotConnected(repo) => {
+            Ok(Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: project.id.clone() }))
+        }
         RepositoryFact::Connected(_) => Ok(None),
     }
 }
@@ -193,14 +162,8 @@ async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<
     if content != key.content {
         return Err(Error::KeyReused);
     }
-    let reason = Reason::Repeat {
-        first: "accepted".into(),
-    };
-    Ok(Some(Answer {
-        delivery: DeliveryId::of_request(&job),
-        reason,
-        job: Some(job),
-    }))
+    let reason = Reason::Repeat { first: "accepted".into() };
+    Ok(Some(Answer { delivery: DeliveryId::of_request(&job), reason, job: Some(job) }))
 }
 
 /// What was asked, as a hash: the same key with other content is a mistake of the caller.

@@ -28,10 +28,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
         let Some(job) = ctx.store.job(job).await? else {
-            return Err(Error::NotFound {
-                what: "job",
-                name: job.to_string(),
-            });
+            return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
         let next = match begin(&job, ctx.clock.now()) {
             Begin::Nothing => return Ok(Dispatched::Nothing),
@@ -75,8 +72,7 @@ fn begin(job: &Job, now: Timestamp) -> Begin {
     }
     let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none();
     if fresh || due {
-        job.dispatched(now)
-            .map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
+        job.dispatched(now).map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
     } else {
         Begin::Nothing
     }

@@ -58,13 +58,7 @@ pub(crate) async fn write_requeue(
     failure: Failure,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    let Some(attempt) = attempt_of(
-        before,
-        AttemptEnd::Requeued {
-            failure: failure.clone(),
-        },
-        now,
-    ) else {
+    let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
         return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
     };
     let written = ctx.store.requeue(before, job, &attempt).await?;
@@ -77,13 +71,7 @@ pub(crate) async fn write_requeue(
 
 fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
     let run = before.run.clone().filter(|_| before.status.is_active())?;
-    Some(Attempt {
-        job: before.id.clone(),
-        number: before.attempt,
-        run,
-        ended_at: now,
-        ended,
-    })
+    Some(Attempt { job: before.id.clone(), number: before.attempt, run, ended_at: now, ended })
 }
 
 /// The link of the pull request a job left behind. One that belongs to another ticket is left alone:
@@ -92,9 +80,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
     let stored = ctx.store.pull_request(&id).await?;
-    let foreign = stored
-        .as_ref()
-        .is_some_and(|stored| stored.project != job.project || stored.ticket != job.ticket);
+    let foreign = stored.as_ref().is_some_and(|stored| stored.project != job.project || stored.ticket != job.ticket);
     if foreign {
         tracing::warn!(job.id = %job.id, number = id.number, "the pull request belongs to another ticket and stays there");
         return Ok(None);

@@ -26,16 +26,7 @@ pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Fact
         reason: first.reason,
         status_before: first.facts.and_then(|facts| facts.status_before),
     });
-    Ok((
-        Facts {
-            now: ctx.clock.now(),
-            first,
-            project,
-            ticket,
-            repository,
-        },
-        text,
-    ))
+    Ok((Facts { now: ctx.clock.now(), first, project, ticket, repository }, text))
 }
 
 /// What is known of the repository that is named, or of the project's default.
@@ -56,8 +47,5 @@ pub(crate) async fn repository_fact(
 /// A tool that tells only the status has told the text before; if not, the key is all there is.
 async fn stored_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
     let stored = ctx.store.ticket_text(&event.project, &event.key).await?;
-    Ok(stored.unwrap_or_else(|| TicketText {
-        title: event.key.to_string(),
-        ..TicketText::default()
-    }))
+    Ok(stored.unwrap_or_else(|| TicketText { title: event.key.to_string(), ..TicketText::default() }))
 }

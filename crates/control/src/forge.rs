@@ -18,11 +18,6 @@ pub(crate) async fn forge_at(
 ) -> Result<Forge, Error> {
     let token = Token::new(ctx.secrets.get(token_secret).await?.as_ref());
     match kind {
-        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(
-            Endpoint {
-                api_url: api_url.to_owned(),
-            },
-            token,
-        )?)),
+        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(Endpoint { api_url: api_url.to_owned() }, token)?)),
     }
 }

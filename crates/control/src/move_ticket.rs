@@ -52,11 +52,7 @@ pub(crate) async fn apply(
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.delivery(&delivery.id).await?.and_then(|first| first.job);
-        return Ok(Some(Answer {
-            delivery: delivery.id,
-            reason: decision.reason,
-            job: first,
-        }));
+        return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow {
         Follow::Nothing => ctx.store.record(&delivery).await?,
@@ -70,10 +66,7 @@ pub(crate) async fn apply(
             written
         }
         Follow::EnterAgain => {
-            let again = Ticket {
-                again: Some(event.entry()),
-                ..seen(event, facts)
-            };
+            let again = Ticket { again: Some(event.entry()), ..seen(event, facts) };
             match ctx.store.update_ticket(&again).await? {
                 Write::Stale => Write::Stale,
                 Write::Applied => {
@@ -95,11 +88,7 @@ pub(crate) async fn apply(
                 "a ticket event was decided"
             );
             let job = delivery.job.or_else(|| in_the_way(&decision.reason));
-            Some(Answer {
-                delivery: delivery.id,
-                reason: decision.reason,
-                job,
-            })
+            Some(Answer { delivery: delivery.id, reason: decision.reason, job })
         }
     })
 }
@@ -114,15 +103,10 @@ async fn trigger(
     let (Some(project), RepositoryFact::Connected(repository), Some(job)) =
         (&facts.project, &facts.repository, &delivery.job)
     else {
-        return Err(Error::Inconsistent(
-            "an event was accepted without project or repository".into(),
-        ));
+        return Err(Error::Inconsistent("an event was accepted without project or repository".into()));
     };
     ctx.store.store_text(event).await?;
-    let ticket = Ticket {
-        last_entry: Some(event.entry()),
-        ..seen(event, facts)
-    };
+    let ticket = Ticket { last_entry: Some(event.entry()), ..seen(event, facts) };
     make_job(
         ctx,
         NewJob {
@@ -143,13 +127,7 @@ async fn trigger(
 /// The ticket as the event shows it.
 fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
     let mut ticket = facts.ticket.clone().unwrap_or_else(|| {
-        Ticket::first_seen(
-            event.project.clone(),
-            event.key.clone(),
-            event.status.clone(),
-            event.occurred_at,
-            None,
-        )
+        Ticket::first_seen(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
     });
     ticket.status.clone_from(&event.status);
     ticket.seen_at = event.occurred_at;

@@ -12,21 +12,13 @@ use pullyard_store::Write;
 /// Errors: `Invalid` settings; `Taken` when there is another project of that name.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
     check(&settings)?;
-    let project = Project {
-        id,
-        name,
-        settings,
-        rev: 0,
-    };
+    let project = Project { id, name, settings, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
     }
     match ctx.store.project(&project.id).await? {
         Some(there) if there.name == project.name && there.settings == project.settings => Ok(there),
-        _ => Err(Error::Taken {
-            what: "project",
-            name: project.id.to_string(),
-        }),
+        _ => Err(Error::Taken { what: "project", name: project.id.to_string() }),
     }
 }
 
@@ -36,20 +28,14 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     check(&settings)?;
     let Some(project) = ctx.store.project(id).await? else {
-        return Err(Error::NotFound {
-            what: "project",
-            name: id.to_string(),
-        });
+        return Err(Error::NotFound { what: "project", name: id.to_string() });
     };
     if project.rev != revision {
         return Err(Error::ChangedMeanwhile { revision: project.rev });
     }
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
-        Write::Applied => Ok(Project {
-            rev: revision + 1,
-            ..changed
-        }),
+        Write::Applied => Ok(Project { rev: revision + 1, ..changed }),
         Write::Stale => Err(Error::ChangedMeanwhile { revision: revision + 1 }),
     }
 }
@@ -67,32 +53,17 @@ pub async fn connect_forge(
 ) -> Result<Integration, Error> {
     let api_url = api_url.trim_end_matches('/').to_owned();
     if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
-        return Err(Error::Invalid {
-            pointer: "/api_url",
-            fault: "use https; plain http only to 127.0.0.1".into(),
-        });
+        return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
     }
     let account = forge_at(ctx, kind, &api_url, &token_secret).await?.account().await?;
-    let account = Account {
-        id: account.id,
-        login: account.login,
-    };
-    let integration = Integration {
-        id,
-        kind,
-        api_url,
-        token_secret,
-        account,
-    };
+    let account = Account { id: account.id, login: account.login };
+    let integration = Integration { id, kind, api_url, token_secret, account };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);
     }
     match ctx.store.integration(&integration.id).await? {
         Some(there) if there == integration => Ok(there),
-        _ => Err(Error::Taken {
-            what: "integration",
-            name: integration.id.to_string(),
-        }),
+        _ => Err(Error::Taken { what: "integration", name: integration.id.to_string() }),
     }
 }
 
@@ -108,16 +79,10 @@ pub async fn add_repository(
     agent: Agent,
 ) -> Result<Repository, Error> {
     if ctx.store.project(project).await?.is_none() {
-        return Err(Error::NotFound {
-            what: "project",
-            name: project.to_string(),
-        });
+        return Err(Error::NotFound { what: "project", name: project.to_string() });
     }
     let Some(integration) = ctx.store.integration(integration).await? else {
-        return Err(Error::NotFound {
-            what: "integration",
-            name: integration.to_string(),
-        });
+        return Err(Error::NotFound { what: "integration", name: integration.to_string() });
     };
     if agent.capability != "command" {
         return Err(Error::Invalid {
@@ -126,36 +91,25 @@ pub async fn add_repository(
         });
     }
     if agent.command.first().is_none_or(|program| program.is_empty()) {
-        return Err(Error::Invalid {
-            pointer: "/agent/command",
-            fault: "name a program".into(),
-        });
+        return Err(Error::Invalid { pointer: "/agent/command", fault: "name a program".into() });
     }
     let found = forge_of(ctx, &integration).await?.repository(name.as_str()).await?;
     let repository = Repository {
         project: project.clone(),
         integration: integration.id,
         id: found.id,
-        name: RepositoryName::new(found.full_name).map_err(|bad| Error::Invalid {
-            pointer: "/name",
-            fault: bad.to_string(),
-        })?,
+        name: RepositoryName::new(found.full_name)
+            .map_err(|bad| Error::Invalid { pointer: "/name", fault: bad.to_string() })?,
         default_branch: found.default_branch,
         clone_url: found.clone_url,
         agent,
     };
     match ctx.store.put_repository(&repository).await? {
         Write::Applied => Ok(repository),
-        Write::Stale => Err(Error::Taken {
-            what: "repository",
-            name: repository.name.to_string(),
-        }),
+        Write::Stale => Err(Error::Taken { what: "repository", name: repository.name.to_string() }),
     }
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
-    settings.check().map_err(|bad| Error::Invalid {
-        pointer: bad.pointer,
-        fault: bad.fault.into(),
-    })
+    settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })
 }

@@ -47,9 +47,7 @@ impl Keys {
     /// From a secret of at least 32 bytes.
     pub fn new(secret: &str) -> Result<Self, Error> {
         if secret.len() < SHORTEST_KEY {
-            return Err(Error::Inconsistent(format!(
-                "the signing key has fewer than {SHORTEST_KEY} characters"
-            )));
+            return Err(Error::Inconsistent(format!("the signing key has fewer than {SHORTEST_KEY} characters")));
         }
         let mac = Hmac::new_from_slice(secret.as_bytes())
             .map_err(|_| Error::Inconsistent("the signing key can't be used".into()))?;
@@ -64,11 +62,7 @@ impl Keys {
     /// What a task's token is for, if it is ours and has not expired.
     pub fn read_bootstrap(&self, token: &str, now: Timestamp) -> Result<Bootstrap, Error> {
         let bootstrap: Bootstrap = self.open(BOOTSTRAP, token)?;
-        if now < bootstrap.expires {
-            Ok(bootstrap)
-        } else {
-            Err(Error::BadProof)
-        }
+        if now < bootstrap.expires { Ok(bootstrap) } else { Err(Error::BadProof) }
     }
 
     /// The lease of a claimed attempt. Whether it still holds its job is in the table.
@@ -89,10 +83,7 @@ impl Keys {
     }
 
     fn open<T: DeserializeOwned>(&self, kind: &str, token: &str) -> Result<T, Error> {
-        let sealed = token
-            .strip_prefix(kind)
-            .filter(|_| token.len() <= LONGEST)
-            .ok_or(Error::BadProof)?;
+        let sealed = token.strip_prefix(kind).filter(|_| token.len() <= LONGEST).ok_or(Error::BadProof)?;
         let (body, mac) = sealed.split_once('.').ok_or(Error::BadProof)?;
         let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).map_err(|_| Error::BadProof)?;
         // Constant time, and before anything of the body is read.
@@ -120,11 +111,7 @@ mod tests {
     }
 
     fn fence() -> Fence {
-        Fence {
-            job: job(),
-            attempt: 3,
-            claim: ClaimId::new("c1").unwrap(),
-        }
+        Fence { job: job(), attempt: 3, claim: ClaimId::new("c1").unwrap() }
     }
 
     fn keys(secret: char) -> Keys {
@@ -159,18 +146,10 @@ mod tests {
     #[test]
     fn a_bootstrap_token_dies_and_is_the_same_each_time() {
         let expires = Timestamp::from_millis(1_000);
-        let bootstrap = Bootstrap {
-            job: job(),
-            attempt: 1,
-            dispatch: 2,
-            expires,
-        };
+        let bootstrap = Bootstrap { job: job(), attempt: 1, dispatch: 2, expires };
         let token = keys('a').bootstrap(&bootstrap).unwrap();
         assert_eq!(token, keys('a').bootstrap(&bootstrap).unwrap());
-        assert_eq!(
-            keys('a').read_bootstrap(&token, Timestamp::from_millis(999)).unwrap(),
-            bootstrap
-        );
+        assert_eq!(keys('a').read_bootstrap(&token, Timestamp::from_millis(999)).unwrap(), bootstrap);
         assert!(keys('a').read_bootstrap(&token, expires).is_err());
     }
 

@@ -57,9 +57,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             return Ok(None);
         };
         let Some(stored) = ctx.store.project(project).await? else {
-            return Err(Error::Inconsistent(format!(
-                "the ticket {key} has no project {project}"
-            )));
+            return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
         };
         let step = ticket.settling(&stored.settings);
         let done = match &step {
@@ -93,16 +91,7 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Er
     let (facts, text) = facts_of(ctx, &event).await?;
     let decision = decide_again(&event, &facts);
     let refused = decision.reason.verdict() != pullyard_domain::decision::Verdict::Accepted;
-    if refused
-        && ctx
-            .store
-            .update_ticket(&Ticket {
-                again: None,
-                ..ticket.clone()
-            })
-            .await?
-            == Write::Stale
-    {
+    if refused && ctx.store.update_ticket(&Ticket { again: None, ..ticket.clone() }).await? == Write::Stale {
         return Ok(false);
     }
     Ok(apply(ctx, &event, &facts, &text, decision).await?.is_some())

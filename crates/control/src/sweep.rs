@@ -57,15 +57,8 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
     let done = match key {
         WorkKey::Job(job) => sweep_job(ctx, job).await,
         WorkKey::Ticket(project, ticket) => {
-            let wakeup = TicketWakeup {
-                project: project.clone(),
-                ticket: ticket.clone(),
-            };
-            ctx.wakeups
-                .wake_ticket(&wakeup)
-                .await
-                .map(|()| Done::Ticket)
-                .map_err(Error::from)
+            let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
+            ctx.wakeups.wake_ticket(&wakeup).await.map(|()| Done::Ticket).map_err(Error::from)
         }
     };
     match done {
@@ -111,9 +104,7 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
                 (write_requeue(ctx, &job, &next, failure, now).await?, Done::Requeue)
             }
             Step::GiveUp(failure) => {
-                let next = job
-                    .given_up(failure, now)
-                    .map_err(|refusal| Error::refused(refusal, now))?;
+                let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_end(ctx, &job, &next, now).await?, Done::End)
             }
         };

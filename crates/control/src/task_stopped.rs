@@ -26,19 +26,13 @@ impl TaskStopped {
     fn failure(&self) -> Failure {
         match (self.code.as_deref(), self.exit) {
             (Some("EssentialContainerExited") | None, Some(exit)) => Failure::RunnerCrashed { exit: exit_words(exit) },
-            _ => Failure::TaskStopped {
-                reason: self.reason.clone(),
-            },
+            _ => Failure::TaskStopped { reason: self.reason.clone() },
         }
     }
 }
 
 fn exit_words(exit: i64) -> String {
-    if exit > 128 {
-        format!("signal {}", exit - 128)
-    } else {
-        format!("exit code {exit}")
-    }
+    if exit > 128 { format!("signal {}", exit - 128) } else { format!("exit code {exit}") }
 }
 
 /// Notes the death of a container. One that died before it claimed is started again later; one that
@@ -53,10 +47,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             return Ok(());
         };
         if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
-            let fault = DispatchFault::Died {
-                reason: stopped.failure().sentence(),
-                times: 1,
-            };
+            let fault = DispatchFault::Died { reason: stopped.failure().sentence(), times: 1 };
             tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
             return put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await;
         }

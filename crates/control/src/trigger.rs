@@ -64,18 +64,10 @@ pub(crate) async fn make_job(ctx: &Context, new: NewJob<'_>) -> Result<Write, Er
         None => (plan_without_ticket(&plan), None),
     };
     if job.place == Place::Runners {
-        let needs = Needs {
-            capability: new.repository.agent.capability.clone(),
-            labels,
-        };
+        let needs = Needs { capability: new.repository.agent.capability.clone(), labels };
         ctx.store.note_class(&job.project, &job.class, &needs).await?;
     }
-    let trigger = Trigger {
-        job: &job,
-        ticket: ticket.as_ref(),
-        delivery: new.delivery,
-        request: new.request,
-    };
+    let trigger = Trigger { job: &job, ticket: ticket.as_ref(), delivery: new.delivery, request: new.request };
     let written = ctx.store.trigger(&trigger).await?;
     if written == Write::Applied {
         announce(ctx, &job, ticket.as_ref()).await;

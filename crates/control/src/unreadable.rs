@@ -16,11 +16,7 @@ pub async fn record_unreadable(
     body: &[u8],
     reason: Reason,
 ) -> Result<DeliveryId, Error> {
-    let hash: String = Sha256::digest(body)
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let delivery = Delivery {
         id: DeliveryId::of_unreadable(caller, &hash),
         project: project.clone(),

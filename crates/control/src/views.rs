@@ -44,10 +44,7 @@ pub struct JobEvents<E> {
 /// One job.
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     let Some(job) = ctx.store.job(id).await? else {
-        return Err(Error::NotFound {
-            what: "job",
-            name: id.to_string(),
-        });
+        return Err(Error::NotFound { what: "job", name: id.to_string() });
     };
     view(ctx, job).await
 }
@@ -82,14 +79,8 @@ pub async fn job_views(
 /// One ticket.
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
-    let ticket = ticket.ok_or_else(|| Error::NotFound {
-        what: "ticket",
-        name: key.to_string(),
-    })?;
-    Ok(TicketView {
-        ticket,
-        text: text.unwrap_or_default(),
-    })
+    let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
+    Ok(TicketView { ticket, text: text.unwrap_or_default() })
 }
 
 /// How many batches one page of events reads.
@@ -105,10 +96,7 @@ pub async fn events_of<E: DeserializeOwned>(
     cursor: (u32, u64),
 ) -> Result<JobEvents<E>, Error> {
     let Some(job) = ctx.store.job(id).await? else {
-        return Err(Error::NotFound {
-            what: "job",
-            name: id.to_string(),
-        });
+        return Err(Error::NotFound { what: "job", name: id.to_string() });
     };
     let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
     let mut events = Vec::new();
@@ -125,11 +113,7 @@ pub async fn events_of<E: DeserializeOwned>(
         }
         if full || attempt >= job.attempt {
             let end = job.status.is_terminal() && !full;
-            return Ok(JobEvents {
-                events,
-                cursor: (attempt, seq),
-                end,
-            });
+            return Ok(JobEvents { events, cursor: (attempt, seq), end });
         }
         (attempt, seq) = (attempt + 1, 0);
     }

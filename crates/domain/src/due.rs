@@ -38,18 +38,12 @@ pub fn shard(key: &str) -> u8 {
 pub fn job(job: &Job) -> Option<Due> {
     let at = match job.status {
         Status::Ready if job.place == Place::Runners => {
-            return Some(Due::Ready {
-                class: job.class.clone(),
-                order: job.created.millis(),
-            });
+            return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });
         }
         Status::Ready => job.dispatch.due,
         Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => {
             let run = job.run.as_ref()?;
-            let overdue = run
-                .started
-                .plus(Duration::from_secs(job.policy.wall_secs))
-                .plus(OVERDUE_GRACE);
+            let overdue = run.started.plus(Duration::from_secs(job.policy.wall_secs)).plus(OVERDUE_GRACE);
             let died = run.died.as_ref().map(|died| died.at.plus(FINISH_GRACE));
             let at = died.map_or(overdue, |died| died.min(overdue));
             job.push_until.map_or(at, |until| at.max(until))

@@ -33,10 +33,7 @@ pub struct TicketEvent {
 impl TicketEvent {
     /// The entry this event is, if it is one.
     pub fn entry(&self) -> Entry {
-        Entry {
-            at: self.occurred_at,
-            event: self.event.clone(),
-        }
+        Entry { at: self.occurred_at, event: self.event.clone() }
     }
 }
 
@@ -58,10 +55,6 @@ pub struct TicketText {
 impl TicketText {
     /// The labels that a runner must have.
     pub fn runner_labels(&self) -> BTreeSet<String> {
-        self.labels
-            .iter()
-            .filter_map(|label| label.strip_prefix("runner:"))
-            .map(str::to_owned)
-            .collect()
+        self.labels.iter().filter_map(|label| label.strip_prefix("runner:")).map(str::to_owned).collect()
     }
 }

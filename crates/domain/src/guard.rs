@@ -58,9 +58,8 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
         Some(Reason::JobActive { .. }) => Follow::EnterAgain,
         Some(_) => Follow::Snapshot,
     };
-    let reason = refused.unwrap_or_else(|| Reason::Accepted {
-        job: JobId::of_entry(&event.project, &event.key, &event.entry()),
-    });
+    let reason = refused
+        .unwrap_or_else(|| Reason::Accepted { job: JobId::of_entry(&event.project, &event.key, &event.entry()) });
     Decision { reason, follow }
 }
 
@@ -68,19 +67,10 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
 /// `status_unchanged` passed when it happened; the rest is asked again.
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
-    match later
-        .map(|(_, guard)| guard(event, facts))
-        .find(Option::is_some)
-        .flatten()
-    {
-        Some(reason) => Decision {
-            reason,
-            follow: Follow::Snapshot,
-        },
+    match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
+        Some(reason) => Decision { reason, follow: Follow::Snapshot },
         None => Decision {
-            reason: Reason::Accepted {
-                job: JobId::of_entry(&event.project, &event.key, &event.entry()),
-            },
+            reason: Reason::Accepted { job: JobId::of_entry(&event.project, &event.key, &event.entry()) },
             follow: Follow::Trigger,
         },
     }
@@ -93,25 +83,16 @@ pub fn decide_request(
     facts: &RepositoryFact,
 ) -> Option<Reason> {
     if let Some(job) = &ticket.active_job {
-        return Some(Reason::JobActive {
-            ticket: ticket.key.clone(),
-            job: job.clone(),
-        });
+        return Some(Reason::JobActive { ticket: ticket.key.clone(), job: job.clone() });
     }
     if let Some(who) = &project.settings.held_by {
-        return Some(Reason::ProjectHeld {
-            project: project.id.clone(),
-            who: who.clone(),
-        });
+        return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
     }
     match facts {
-        RepositoryFact::Unnamed => Some(Reason::TicketWithoutRepository {
-            ticket: ticket.key.clone(),
-        }),
-        RepositoryFact::NotConnected(repo) => Some(Reason::RepositoryNotIntegrated {
-            repo: repo.clone(),
-            project: project.id.clone(),
-        }),
+        RepositoryFact::Unnamed => Some(Reason::TicketWithoutRepository { ticket: ticket.key.clone() }),
+        RepositoryFact::NotConnected(repo) => {
+            Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: project.id.clone() })
+        }
         RepositoryFact::Connected(_) => None,
     }
 }
@@ -127,10 +108,7 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
         status: event.status.clone(),
         previous_status: event.previous_status.clone(),
         status_before: status_before(event, facts).map(str::to_owned),
-        seen: facts
-            .ticket
-            .as_ref()
-            .map(|ticket| (ticket.seen_at, ticket.seen_event.clone())),
+        seen: facts.ticket.as_ref().map(|ticket| (ticket.seen_at, ticket.seen_event.clone())),
         active_job: facts.ticket.as_ref().and_then(|ticket| ticket.active_job.clone()),
         trigger: settings.map(|settings| settings.statuses.trigger.clone()),
         auto_create: settings.map(|settings| settings.auto_create),
@@ -154,23 +132,15 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
 }
 
 fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    facts.project.is_none().then(|| Reason::UnknownProject {
-        project: event.project.clone(),
-    })
+    facts.project.is_none().then(|| Reason::UnknownProject { project: event.project.clone() })
 }
 
 /// This event already has its job or its lasting answer. Before every guard, or a redelivery would meet
 /// its own job as `job_active`.
 fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let first = facts
-        .first
-        .as_ref()
-        .filter(|first| first.reason.is_final())
-        .map(|first| first.reason.code());
+    let first = facts.first.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
     let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
-    first
-        .or(entered.then_some("accepted"))
-        .map(|first| Reason::Repeat { first: first.into() })
+    first.or(entered.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
 }
 
 /// Older than what is known. Equal is not stale: some tools tell whole seconds only, then arrival decides.
@@ -178,10 +148,8 @@ fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
     let moved_on = ticket.seen_event.as_ref() == Some(&event.event) && ticket.status != event.status;
-    (event.occurred_at < ticket.seen_at || moved_on).then(|| Reason::StaleEvent {
-        ticket: event.key.clone(),
-        time: ticket.seen_at,
-    })
+    (event.occurred_at < ticket.seen_at || moved_on)
+        .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })
 }
 
 /// Our own write-back coming home: by our account, or the first event after it that tells its status.
@@ -190,10 +158,7 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     if event.source == Source::Board {
         return None;
     }
-    let ours = facts
-        .project
-        .as_ref()
-        .and_then(|project| project.settings.tool_account.as_ref());
+    let ours = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
     let by_us = ours.is_some() && event.actor.as_ref() == ours;
     let told = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
     (by_us || told).then_some(Reason::Echo {})
@@ -201,56 +166,42 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 
 fn not_trigger_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let trigger = &facts.project.as_ref()?.settings.statuses.trigger;
-    (event.status != *trigger).then(|| Reason::NotTriggerStatus {
-        status: event.status.clone(),
-        trigger: trigger.clone(),
-    })
+    (event.status != *trigger)
+        .then(|| Reason::NotTriggerStatus { status: event.status.clone(), trigger: trigger.clone() })
 }
 
 /// Only entering the trigger status counts; an edit of a ticket that sits in it starts nothing.
 fn status_unchanged(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    (status_before(event, facts) == Some(event.status.as_str())).then(|| Reason::StatusUnchanged {
-        ticket: event.key.clone(),
-        status: event.status.clone(),
-    })
+    (status_before(event, facts) == Some(event.status.as_str()))
+        .then(|| Reason::StatusUnchanged { ticket: event.key.clone(), status: event.status.clone() })
 }
 
 fn auto_create_off(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let on = facts.project.as_ref()?.settings.auto_create;
-    (!on).then(|| Reason::AutoCreateOff {
-        project: event.project.clone(),
-    })
+    (!on).then(|| Reason::AutoCreateOff { project: event.project.clone() })
 }
 
 /// A ticket has at most one job that has not ended.
 fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let job = facts.ticket.as_ref()?.active_job.clone()?;
-    Some(Reason::JobActive {
-        ticket: event.key.clone(),
-        job,
-    })
+    Some(Reason::JobActive { ticket: event.key.clone(), job })
 }
 
 fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let who = facts.project.as_ref()?.settings.held_by.clone()?;
-    Some(Reason::ProjectHeld {
-        project: event.project.clone(),
-        who,
-    })
+    Some(Reason::ProjectHeld { project: event.project.clone(), who })
 }
 
 fn ticket_without_repository(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    matches!(facts.repository, RepositoryFact::Unnamed).then(|| Reason::TicketWithoutRepository {
-        ticket: event.key.clone(),
-    })
+    matches!(facts.repository, RepositoryFact::Unnamed)
+        .then(|| Reason::TicketWithoutRepository { ticket: event.key.clone() })
 }
 
 fn repository_not_integrated(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     match &facts.repository {
-        RepositoryFact::NotConnected(repo) => Some(Reason::RepositoryNotIntegrated {
-            repo: repo.clone(),
-            project: event.project.clone(),
-        }),
+        RepositoryFact::NotConnected(repo) => {
+            Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: event.project.clone() })
+        }
         _ => None,
     }
 }

@@ -97,16 +97,11 @@ ids! {
 
 fn slug(text: &str) -> Result<(), BadId> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let first = text
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if first && text.len() <= 40 && text.chars().all(good) {
         Ok(())
     } else {
-        Err(BadId(
-            "use 1 to 40 lower-case letters, digits and dashes, not starting with a dash",
-        ))
+        Err(BadId("use 1 to 40 lower-case letters, digits and dashes, not starting with a dash"))
     }
 }
 
@@ -115,19 +110,11 @@ fn printable(text: &str, most: usize) -> bool {
 }
 
 fn ticket_key(text: &str) -> Result<(), BadId> {
-    if printable(text, 64) {
-        Ok(())
-    } else {
-        Err(BadId("use 1 to 64 printable characters"))
-    }
+    if printable(text, 64) { Ok(()) } else { Err(BadId("use 1 to 64 printable characters")) }
 }
 
 fn event_id(text: &str) -> Result<(), BadId> {
-    if printable(text, 128) {
-        Ok(())
-    } else {
-        Err(BadId("use 1 to 128 printable characters"))
-    }
+    if printable(text, 128) { Ok(()) } else { Err(BadId("use 1 to 128 printable characters")) }
 }
 
 fn repository_name(text: &str) -> Result<(), BadId> {
@@ -136,9 +123,7 @@ fn repository_name(text: &str) -> Result<(), BadId> {
             && part.len() <= 100
             && !part.starts_with(['.', '-'])
             && !part.ends_with(".git")
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
     };
     match text.split_once('/') {
         Some((owner, name)) if part(owner) && part(name) => Ok(()),
@@ -161,38 +146,22 @@ fn prefixed(text: &str, prefix: &str) -> bool {
 }
 
 fn job_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "job_") {
-        Ok(())
-    } else {
-        Err(BadId("a job's id is job_ and 26 characters"))
-    }
+    if prefixed(text, "job_") { Ok(()) } else { Err(BadId("a job's id is job_ and 26 characters")) }
 }
 
 fn delivery_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "dlv_") {
-        Ok(())
-    } else {
-        Err(BadId("a delivery's id is dlv_ and 26 characters"))
-    }
+    if prefixed(text, "dlv_") { Ok(()) } else { Err(BadId("a delivery's id is dlv_ and 26 characters")) }
 }
 
 fn runner_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "rnr_") {
-        Ok(())
-    } else {
-        Err(BadId("a runner's id is rnr_ and 26 characters"))
-    }
+    if prefixed(text, "rnr_") { Ok(()) } else { Err(BadId("a runner's id is rnr_ and 26 characters")) }
 }
 
 impl JobId {
     /// The job of one entry of a ticket into the trigger status.
     pub fn of_entry(project: &ProjectId, ticket: &TicketKey, entry: &crate::ticket::Entry) -> Self {
         let at = entry.at.millis().to_string();
-        Self(derived(
-            "job_",
-            "ticket-entry",
-            &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()],
-        ))
+        Self(derived("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
     }
 
     /// The job of one request by a person or program that brought its own idempotency key.
@@ -202,11 +171,7 @@ impl JobId {
 
     /// The last four characters in capitals, as sentences and tables show it: `7F2K`.
     pub fn short(&self) -> String {
-        self.0
-            .chars()
-            .skip(self.0.len().saturating_sub(4))
-            .collect::<String>()
-            .to_uppercase()
+        self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
     }
 }
 
@@ -286,14 +251,9 @@ mod tests {
     fn a_chosen_key_can_never_name_a_tickets_job() {
         let project = ProjectId::new("acme").unwrap();
         let ticket = TicketKey::new("A-1").unwrap();
-        let entry = crate::ticket::Entry {
-            at: crate::time::Timestamp::from_millis(5),
-            event: EventId::new("e").unwrap(),
-        };
-        assert_ne!(
-            JobId::of_entry(&project, &ticket, &entry),
-            JobId::of_request(&project, "A-1", "5")
-        );
+        let entry =
+            crate::ticket::Entry { at: crate::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
+        assert_ne!(JobId::of_entry(&project, &ticket, &entry), JobId::of_request(&project, "A-1", "5"));
     }
 
     #[test]
@@ -305,17 +265,7 @@ mod tests {
         assert!(TicketKey::new("a\nb").is_err());
         assert!(TicketKey::new("x".repeat(65)).is_err());
         assert!(TicketKey::new("A#1/ü").is_ok());
-        for name in [
-            "acme",
-            "acme/",
-            "/app",
-            "a/b/c",
-            "../x",
-            "a/..",
-            "a b/c",
-            "acme/app.git",
-            "-o/x",
-        ] {
+        for name in ["acme", "acme/", "/app", "a/b/c", "../x", "a/..", "a b/c", "acme/app.git", "-o/x"] {
             assert!(RepositoryName::new(name).is_err(), "{name}");
         }
         assert!(RepositoryName::new("acme/app.rs").is_ok());

@@ -280,11 +280,7 @@ pub struct JobResult {
 impl JobResult {
     /// The pull request by its forge's ids.
     pub fn pull_request(&self, integration: &IntegrationId, repository: u64) -> PullRequestId {
-        PullRequestId {
-            integration: integration.clone(),
-            repository,
-            number: self.number,
-        }
+        PullRequestId { integration: integration.clone(), repository, number: self.number }
     }
 }
 

@@ -23,10 +23,7 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
         _ => LastOutcome::Failed,
     };
     if ended.worked || outcome == LastOutcome::Completed {
-        ticket.last_job = Some(LastJob {
-            id: ended.id.clone(),
-            outcome,
-        });
+        ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
     }
     if outcome == LastOutcome::Completed {
         // The work that the second entry asked for is done.

@@ -67,11 +67,7 @@ pub struct Statuses {
 
 impl Default for Statuses {
     fn default() -> Self {
-        Self {
-            todo: "Todo".into(),
-            trigger: "AI Processing".into(),
-            completion: "In Review".into(),
-        }
+        Self { todo: "Todo".into(), trigger: "AI Processing".into(), completion: "In Review".into() }
     }
 }
 
@@ -99,11 +95,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            wall_secs: 3_600,
-            stall_secs: 900,
-            requeues: 2,
-        }
+        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2 }
     }
 }
 
@@ -204,11 +196,7 @@ impl Settings {
         let named = |status: &str| {
             !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control)
         };
-        let Statuses {
-            todo,
-            trigger,
-            completion,
-        } = &self.statuses;
+        let Statuses { todo, trigger, completion } = &self.statuses;
         if !named(todo) {
             return fault("/statuses/todo", "a status is 1 to 64 printable characters");
         }
@@ -219,10 +207,7 @@ impl Settings {
             return fault("/statuses/completion", "a status is 1 to 64 printable characters");
         }
         if todo == trigger {
-            return fault(
-                "/statuses/todo",
-                "it is the trigger status; a failed job would start the next one for ever",
-            );
+            return fault("/statuses/todo", "it is the trigger status; a failed job would start the next one for ever");
         }
         if completion == trigger {
             return fault(

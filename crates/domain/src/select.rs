@@ -33,10 +33,7 @@ mod tests {
             labels: set("gpu eu"),
             version: "0.1.0".into(),
         };
-        let needs = Needs {
-            capability: capability.into(),
-            labels: set(labels),
-        };
+        let needs = Needs { capability: capability.into(), labels: set(labels) };
         assert_eq!(matches(&needs, &runner), expected, "{capability} {labels}");
     }
 

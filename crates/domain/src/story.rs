@@ -49,26 +49,15 @@ pub(crate) fn finish_id(name: &str) -> FinishId {
 }
 
 pub(crate) fn entry(name: &str, secs: u64) -> Entry {
-    Entry {
-        at: at(secs),
-        event: event_id(name),
-    }
+    Entry { at: at(secs), event: event_id(name) }
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings {
-        auto_create: true,
-        ..Settings::default()
-    }
+    Settings { auto_create: true, ..Settings::default() }
 }
 
 pub(crate) fn project() -> Project {
-    Project {
-        id: project_id(),
-        name: "Acme".into(),
-        settings: settings(),
-        rev: 1,
-    }
+    Project { id: project_id(), name: "Acme".into(), settings: settings(), rev: 1 }
 }
 
 pub(crate) fn repository() -> Repository {
@@ -79,10 +68,7 @@ pub(crate) fn repository() -> Repository {
         name: RepositoryName::new("acme/app").unwrap(),
         default_branch: "main".into(),
         clone_url: "https://forge.test/acme/app.git".into(),
-        agent: Agent {
-            capability: "command".into(),
-            command: vec!["./agent".into()],
-        },
+        agent: Agent { capability: "command".into(), command: vec!["./agent".into()] },
     }
 }
 
@@ -149,11 +135,7 @@ pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
 }
 
 pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
-    Fence {
-        job: job.id.clone(),
-        attempt,
-        claim: ClaimId::new(name).unwrap(),
-    }
+    Fence { job: job.id.clone(), attempt, claim: ClaimId::new(name).unwrap() }
 }
 
 /// The job after its first attempt `c1`, claimed at 100 s, came as far as `status`, reached at 200 s.
@@ -190,13 +172,10 @@ pub(crate) fn no_changes() -> Failure {
 }
 
 pub(crate) fn crashed() -> Failure {
-    Failure::RunnerCrashed {
-        exit: "signal 9".into(),
-    }
+    Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
 /// The job ended by its first attempt, with the finish `f1`.
 pub(crate) fn finished(job: &Job, end: End) -> Job {
-    job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300))
-        .unwrap()
+    job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap()
 }

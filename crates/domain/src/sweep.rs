@@ -48,16 +48,9 @@ fn ready(job: &Job, now: Timestamp) -> Step {
     }
     if now.since(job.ready_since) >= LONGEST_WAIT {
         let why = "no container could be started for it".into();
-        return Step::GiveUp(Failure::NeverClaimed {
-            limit: Span::from(LONGEST_WAIT),
-            why,
-        });
+        return Step::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
     }
-    if job.dispatch.starting {
-        Step::StartAnew(DispatchFault::Silent { times: 1 })
-    } else {
-        Step::Start
-    }
+    if job.dispatch.starting { Step::StartAnew(DispatchFault::Silent { times: 1 }) } else { Step::Start }
 }
 
 fn active(job: &Job, now: Timestamp) -> Step {

@@ -155,14 +155,9 @@ mod tests {
 
     #[test]
     fn spans_use_the_unit_people_would() {
-        for (seconds, said) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 min"),
-            (7_199, "119 min"),
-            (7_200, "2 h"),
-            (200_000, "2 days"),
-        ] {
+        for (seconds, said) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (200_000, "2 days")]
+        {
             assert_eq!(Span(seconds).say(), said);
         }
     }

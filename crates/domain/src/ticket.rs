@@ -196,11 +196,7 @@ impl Ticket {
         }
         let gives_up_a_move = self.wanted.status.is_some() && self.is_unsynced();
         if status.is_some() || gives_up_a_move || badge != self.wanted.badge || link_changes {
-            self.wanted = Wanted {
-                version: self.wanted.version + 1,
-                status,
-                badge,
-            };
+            self.wanted = Wanted { version: self.wanted.version + 1, status, badge };
         }
     }
 
@@ -211,10 +207,7 @@ impl Ticket {
         }
         match (&self.active_job, &self.again) {
             (None, Some(entry)) if self.status == settings.statuses.trigger => Settling::Enter(entry.clone()),
-            (None, Some(_)) => Settling::Forget(Box::new(Self {
-                again: None,
-                ..self.clone()
-            })),
+            (None, Some(_)) => Settling::Forget(Box::new(Self { again: None, ..self.clone() })),
             _ => Settling::Nothing,
         }
     }
@@ -232,10 +225,7 @@ impl Ticket {
                 ticket.written = Some(to.clone());
             }
         }
-        ticket.shown = Shown {
-            badge: self.wanted.badge,
-            pull_request: self.pull_request.clone(),
-        };
+        ticket.shown = Shown { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
         ticket.synced_version = self.wanted.version;
         ticket.tries = 0;
         ticket.not_before = None;

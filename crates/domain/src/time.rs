@@ -32,11 +32,7 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime)?;
         let millis = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
-        if (0..=MAX_MILLIS).contains(&millis) {
-            Ok(Self(millis))
-        } else {
-            Err(NotATime)
-        }
+        if (0..=MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(NotATime) }
     }
 
     /// The instant `by` later.
@@ -117,8 +113,7 @@ pub mod rfc3339 {
         /// Reads the text, or null.
         pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
             let text = Option::<String>::deserialize(from)?;
-            text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom))
-                .transpose()
+            text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom)).transpose()
         }
     }
 }
@@ -138,13 +133,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_instant() {
-        for text in [
-            "",
-            "yesterday",
-            "2026-11-20",
-            "2026-13-20T00:00:00Z",
-            "1969-12-31T23:59:59Z",
-        ] {
+        for text in ["", "yesterday", "2026-11-20", "2026-13-20T00:00:00Z", "1969-12-31T23:59:59Z"] {
             assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
         }
     }
@@ -154,9 +143,6 @@ mod tests {
         let end = Timestamp::from_millis(i64::MAX);
         assert_eq!(end.plus(Duration::MAX), end);
         assert_eq!(Timestamp::from_millis(5).minus(Duration::MAX).millis(), 0);
-        assert_eq!(
-            Timestamp::from_millis(5).since(Timestamp::from_millis(9)),
-            Duration::ZERO
-        );
+        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
     }
 }

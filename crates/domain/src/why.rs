@@ -12,22 +12,16 @@ pub fn wait(job: &Job, now: Timestamp) -> Option<Wait> {
     }
     let next = job.dispatch.due;
     Some(match (&job.dispatch.fault, job.place) {
-        (_, Place::Fargate) if job.dispatch.starting => Wait::TaskStarting {
-            time: next.minus(crate::job::START_WITHIN),
-        },
+        (_, Place::Fargate) if job.dispatch.starting => {
+            Wait::TaskStarting { time: next.minus(crate::job::START_WITHIN) }
+        }
         (Some(DispatchFault::Capacity { since, .. }), _) => Wait::FargateCapacity { time: *since, next },
         (Some(DispatchFault::Throttled { .. }), _) => Wait::FargateThrottled { next },
-        (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason, .. }), _) => Wait::StartFailed {
-            reason: reason.clone(),
-            next,
-        },
-        (Some(DispatchFault::Silent { .. }), _) => Wait::StartFailed {
-            reason: "it was never heard of".into(),
-            next,
-        },
-        (None, _) => Wait::StartingNow {
-            ago: Span::from(now.since(job.ready_since)),
-        },
+        (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason, .. }), _) => {
+            Wait::StartFailed { reason: reason.clone(), next }
+        }
+        (Some(DispatchFault::Silent { .. }), _) => Wait::StartFailed { reason: "it was never heard of".into(), next },
+        (None, _) => Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) },
     })
 }
 
@@ -43,10 +37,7 @@ pub fn why(job: &Job, now: Timestamp) -> (String, String) {
     let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
     match (job.status, &job.result) {
         (Status::Completed, Some(result)) => (
-            format!(
-                "It completed with pull request #{}: {} files changed.",
-                result.number, result.files
-            ),
+            format!("It completed with pull request #{}: {} files changed.", result.number, result.files),
             "Review it.".into(),
         ),
         (Status::Cancelled, _) => ("It was cancelled.".into(), nothing()),

@@ -74,20 +74,13 @@ impl<S> Caller<S> {
 
     /// Refuses tokens that are limited to some projects.
     pub fn may_touch_all(&self) -> Result<(), Problem> {
-        if self.projects.is_none() {
-            Ok(())
-        } else {
-            Err(Problem::not_allowed("touch what belongs to all projects"))
-        }
+        if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("touch what belongs to all projects")) }
     }
 }
 
 /// The hash under which a token is kept.
 pub fn hash_of(token: &str) -> String {
-    Sha256::digest(token.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An API token as it is stored, made from the token itself.
@@ -138,11 +131,7 @@ where
         if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
             return Err(Problem::not_allowed(S::WORDS));
         }
-        Ok(Self {
-            name: token.name,
-            projects: token.projects,
-            scope: PhantomData,
-        })
+        Ok(Self { name: token.name, projects: token.projects, scope: PhantomData })
     }
 }
 

@@ -97,28 +97,16 @@ impl Config {
     /// Connects to everything, on AWS: region and credentials are the function's own.
     pub async fn connect(self) -> Context {
         let sdk = Box::pin(bounded(aws_config::defaults(BehaviorVersion::latest())).load()).await;
-        self.context(&sdk, Clock::System)
+        self.context(&sdk, Clock::default())
     }
 
     /// Connects to everything as `sdk` says.
     pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
-        let Endpoints {
-            dynamodb,
-            sqs,
-            ecs,
-            secretsmanager,
-        } = self.endpoints;
+        let Endpoints { dynamodb, sqs, ecs, secretsmanager } = self.endpoints;
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
-            tasks: Tasks::new(
-                sdk,
-                ecs.as_deref(),
-                self.cluster,
-                self.task_definition,
-                self.container,
-                self.network,
-            ),
+            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definition, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
             clock,
             key_secret: self.key_secret,
@@ -130,15 +118,13 @@ impl Config {
 
 /// Every call to AWS is bounded: one try in time and in all, with the SDK's jittered back-off between.
 pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
-    loader
-        .retry_config(RetryConfig::standard().with_max_attempts(4))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(2))
-                .operation_attempt_timeout(Duration::from_secs(5))
-                .operation_timeout(Duration::from_secs(15))
-                .build(),
-        )
+    loader.retry_config(RetryConfig::standard().with_max_attempts(4)).timeout_config(
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .operation_attempt_timeout(Duration::from_secs(5))
+            .operation_timeout(Duration::from_secs(15))
+            .build(),
+    )
 }
 
 /// An SDK configuration for services on this machine, whose credentials are not checked.

@@ -20,11 +20,7 @@ pub fn finished(router: Router) -> Router {
     router
         .fallback(async || Problem::not_found("There is no such route."))
         .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "This route does not take that method.",
-            )
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This route does not take that method.")
         })
         .layer(from_fn(refuse_old_runners))
         .layer(from_fn(log_requests))
@@ -40,10 +36,7 @@ pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
     let event = LambdaEvent::new(payload, LambdaContext::default());
     let service = tower::service_fn(move |request| answer(router.clone(), request));
-    let response = Adapter::from(service)
-        .oneshot(event)
-        .await
-        .map_err(|error| error.to_string())?;
+    let response = Adapter::from(service).oneshot(event).await.map_err(|error| error.to_string())?;
     serde_json::to_value(response).map_err(|error| error.to_string())
 }
 
@@ -60,10 +53,8 @@ async fn answer(router: Router, request: lambda_http::Request) -> Result<lambda_
 }
 
 async fn refuse_old_runners(request: Request, next: Next) -> Response {
-    let spoken = request
-        .headers()
-        .get(pullyard_protocol::version::HEADER)
-        .map(|value| value.to_str().unwrap_or_default());
+    let spoken =
+        request.headers().get(pullyard_protocol::version::HEADER).map(|value| value.to_str().unwrap_or_default());
     match spoken.map(str::parse::<u32>) {
         None => next.run(request).await,
         Some(Ok(version)) if version >= pullyard_protocol::version::PROTOCOL => next.run(request).await,
@@ -79,11 +70,7 @@ async fn refuse_old_runners(request: Request, next: Next) -> Response {
 
 /// Method, route and status; never headers, queries or bodies.
 async fn log_requests(request: Request, next: Next) -> Response {
-    let (method, path, since) = (
-        request.method().clone(),
-        request.uri().path().to_owned(),
-        Instant::now(),
-    );
+    let (method, path, since) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let response = next.run(request).await;
     let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(%method, path, status = response.status().as_u16(), duration_ms, "answered");

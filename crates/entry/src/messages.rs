@@ -25,11 +25,7 @@ where
             continue;
         }
         if let Err(reason) = one(&record, &act).await {
-            let received = record
-                .attributes
-                .get("ApproximateReceiveCount")
-                .map(String::as_str)
-                .unwrap_or("1");
+            let received = record.attributes.get("ApproximateReceiveCount").map(String::as_str).unwrap_or("1");
             tracing::error!(message.id = id, received, reason, "a message could not be done");
             answer.add_failure(id);
             blocked.extend(group);
@@ -57,16 +53,8 @@ mod tests {
 
     async fn check(records: Value, failed: &[&str]) {
         let event: SqsEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let answer = each(
-            event,
-            async |message: Value| if message["ok"] == true { Ok(()) } else { Err("no") },
-        )
-        .await;
-        let ids: Vec<_> = answer
-            .batch_item_failures
-            .iter()
-            .map(|failure| failure.item_identifier.as_str())
-            .collect();
+        let answer = each(event, async |message: Value| if message["ok"] == true { Ok(()) } else { Err("no") }).await;
+        let ids: Vec<_> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
         assert_eq!(ids, failed);
     }
 
@@ -87,10 +75,6 @@ mod tests {
     #[tokio::test]
     async fn the_rest_of_a_failed_group_waits() {
         let one = |id: &str, ok: bool, group: &str| json!({ "messageId": id, "body": json!({ "ok": ok }).to_string(), "attributes": { "MessageGroupId": group } });
-        check(
-            json!([one("a1", false, "a"), one("b1", true, "b"), one("a2", true, "a")]),
-            &["a1", "a2"],
-        )
-        .await;
+        check(json!([one("a1", false, "a"), one("b1", true, "b"), one("a2", true, "a")]), &["a1", "a2"]).await;
     }
 }

@@ -39,11 +39,7 @@ impl Problem {
     /// 400 for a body that can't be read.
     pub fn unreadable(pointer: impl Into<String>, fault: &str) -> Self {
         let pointer = pointer.into();
-        let detail = if pointer.is_empty() {
-            format!("The body: {fault}.")
-        } else {
-            format!("`{pointer}`: {fault}.")
-        };
+        let detail = if pointer.is_empty() { format!("The body: {fault}.") } else { format!("`{pointer}`: {fault}.") };
         Self::new(StatusCode::BAD_REQUEST, "body_unreadable", detail)
             .at(pointer)
             .help("Correct the field; see the API description.")
@@ -83,10 +79,7 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(secs) = self.retry_after_secs {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
@@ -99,13 +92,9 @@ impl From<Error> for Problem {
         use StatusCode as S;
         match error {
             Error::Contended { subject } => {
-                let reason = pullyard_domain::decision::Reason::Contended {
-                    subject,
-                    left: pullyard_domain::text::Span(1),
-                };
-                Self::new(S::SERVICE_UNAVAILABLE, reason.code(), reason.sentence())
-                    .help(reason.help())
-                    .retry_after(1)
+                let reason =
+                    pullyard_domain::decision::Reason::Contended { subject, left: pullyard_domain::text::Span(1) };
+                Self::new(S::SERVICE_UNAVAILABLE, reason.code(), reason.sentence()).help(reason.help()).retry_after(1)
             }
             Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
             Error::Taken { what, name } => {
@@ -127,25 +116,18 @@ impl From<Error> for Problem {
                 "This Idempotency-Key was used for another request.",
             )
             .help("Use a new key for a new request."),
-            Error::LeaseLost { recorded } => Self::new(
-                S::CONFLICT,
-                "lease_lost",
-                "This attempt does not hold its job any more.",
-            )
-            .recorded(recorded),
-            Error::WrongStatus(status) => Self::new(
-                S::CONFLICT,
-                "wrong_status",
-                format!("The job is {}; this can't follow.", status.words()),
-            ),
+            Error::LeaseLost { recorded } => {
+                Self::new(S::CONFLICT, "lease_lost", "This attempt does not hold its job any more.").recorded(recorded)
+            }
+            Error::WrongStatus(status) => {
+                Self::new(S::CONFLICT, "wrong_status", format!("The job is {}; this can't follow.", status.words()))
+            }
             Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job is to stop."),
             Error::BadProof => Self::not_signed_in(),
-            Error::Forge(error) if !error.is_transient() => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "forge_refused",
-                format!("The forge refused: it failed to {error}."),
-            )
-            .help("Check the address, the name, and the token's permissions."),
+            Error::Forge(error) if !error.is_transient() => {
+                Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", format!("The forge refused: it failed to {error}."))
+                    .help("Check the address, the name, and the token's permissions.")
+            }
             Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "secret_missing",
@@ -154,20 +136,12 @@ impl From<Error> for Problem {
             .help("Put the value into Secrets Manager under that name."),
             error if error.is_transient() => {
                 tracing::warn!(error = %error, "a request could not be served now");
-                Self::new(
-                    S::SERVICE_UNAVAILABLE,
-                    "unavailable",
-                    "A service that Pullyard needs does not answer now.",
-                )
-                .retry_after(2)
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "A service that Pullyard needs does not answer now.")
+                    .retry_after(2)
             }
             error => {
                 tracing::error!(error = %error, "a request failed");
-                Self::new(
-                    S::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "Pullyard failed to do this; its log says why.",
-                )
+                Self::new(S::INTERNAL_SERVER_ERROR, "internal", "Pullyard failed to do this; its log says why.")
             }
         }
     }
@@ -176,21 +150,13 @@ impl From<Error> for Problem {
 impl Problem {
     /// 401, without saying what was wrong with the credential.
     pub fn not_signed_in() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "not_signed_in",
-            "The credential is missing, wrong, expired or revoked.",
-        )
-        .help("Send `Authorization: Bearer TOKEN`.")
+        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "The credential is missing, wrong, expired or revoked.")
+            .help("Send `Authorization: Bearer TOKEN`.")
     }
 
     /// 403.
     pub fn not_allowed(what: &str) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "not_allowed",
-            format!("This token may not {what}."),
-        )
-        .help("Use a token with that scope and project.")
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("This token may not {what}."))
+            .help("Use a token with that scope and project.")
     }
 }

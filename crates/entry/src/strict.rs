@@ -73,15 +73,9 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         let said = error.inner().to_string();
         // The position in the text helps nobody who has the pointer.
         let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
-        Fault {
-            pointer: pointer(error.path(), fault),
-            fault: fault.into(),
-        }
+        Fault { pointer: pointer(error.path(), fault), fault: fault.into() }
     })?;
-    json.end().map_err(|_| Fault {
-        pointer: String::new(),
-        fault: "there is more after the JSON value".into(),
-    })?;
+    json.end().map_err(|_| Fault { pointer: String::new(), fault: "there is more after the JSON value".into() })?;
     Ok(value)
 }
 
@@ -139,22 +133,10 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_place() {
-        check(
-            |good| good.replace("\"title\"", "\"titel\""),
-            "/ticket/titel",
-            "unknown field",
-        );
-        check(
-            |good| good.replace("\"title\":\"t\",", ""),
-            "/ticket/title",
-            "missing field",
-        );
+        check(|good| good.replace("\"title\"", "\"titel\""), "/ticket/titel", "unknown field");
+        check(|good| good.replace("\"title\":\"t\",", ""), "/ticket/title", "missing field");
         check(|good| good.replace("\"t\"", "5"), "/ticket/title", "invalid type");
-        check(
-            |good| good.replace("2026-11-20T12:04:01Z", "today"),
-            "/occurred_at",
-            "not a time",
-        );
+        check(|good| good.replace("2026-11-20T12:04:01Z", "today"), "/occurred_at", "not a time");
         check(|good| good.replace("\"acme\"", "\"Acme!\""), "/project", "lower-case");
         check(|good| format!("{good} x"), "", "more after");
         check(|_| "[".into(), "", "EOF");

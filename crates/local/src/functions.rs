@@ -46,9 +46,7 @@ pub(crate) fn sweeper(ctx: Context) -> Function {
         let ctx = ctx.clone();
         Box::pin(async move {
             let swept = pullyard_function_sweeper::handle(&ctx).await;
-            swept
-                .map(|report| Value::String(format!("{report:?}")))
-                .map_err(|error| error.to_string())
+            swept.map(|report| Value::String(format!("{report:?}"))).map_err(|error| error.to_string())
         })
     })
 }

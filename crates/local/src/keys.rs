@@ -25,10 +25,7 @@ impl LocalKeys {
     /// Reads the file, or makes it.
     pub(crate) fn load_or_make(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("keys.json");
-        let broken = |source| Error::Data {
-            path: path.clone(),
-            source,
-        };
+        let broken = |source| Error::Data { path: path.clone(), source };
         match fs::read(&path) {
             Ok(json) => serde_json::from_slice(&json).map_err(|error| broken(error.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -10,4 +10,5 @@ mod keys;
 mod system;
 
 pub use error::Error;
-pub use system::{Invocations, Local, Options};
+pub use pullyard_entry::Clock;
+pub use system::{Hints, Invocations, Local, Options};

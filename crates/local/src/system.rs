@@ -39,19 +39,26 @@ pub struct Options {
     pub runner: Vec<String>,
     /// How often the sweeper goes round.
     pub sweep_every: Duration,
+    /// The time, for every function.
+    pub clock: Clock,
+    /// What becomes of the hints that functions send.
+    pub hints: Hints,
+}
+
+/// What becomes of the hints that functions send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hints {
+    /// They arrive.
+    Arrive,
+    /// They are lost, all but the sweeper's own: what is left is what the table alone can bring back.
+    AreLost,
 }
 
 impl Options {
     /// Free ports, a sweep every five seconds.
     pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
         let any = || "127.0.0.1:0".to_owned();
-        Self {
-            data,
-            api: any(),
-            forge: any(),
-            runner,
-            sweep_every: Duration::from_secs(5),
-        }
+        Self { data, api: any(), forge: any(), runner, sweep_every: Duration::from_secs(5), clock: Clock::default(), hints: Hints::Arrive }
     }
 }
 
@@ -89,19 +96,10 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options {
-            data,
-            api,
-            forge,
-            runner,
-            sweep_every,
-        } = options;
+        let Options { data, api, forge, runner, sweep_every, clock, hints } = options;
         let folder = |name: &str| {
             let path = data.join(name);
-            std::fs::create_dir_all(&path).map_err(|source| Error::Data {
-                path: path.clone(),
-                source,
-            })?;
+            std::fs::create_dir_all(&path).map_err(|source| Error::Data { path: path.clone(), source })?;
             Ok::<_, Error>(path)
         };
         let keys = LocalKeys::load_or_make(&folder(".")?)?;
@@ -121,11 +119,7 @@ impl Local {
         })
         .await?;
 
-        let users = vec![User {
-            login: "pullyard-bot".into(),
-            id: (1 << 53) + 7,
-            token: keys.forge_token.clone(),
-        }];
+        let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
         let forge = DemoForge::start(pullyard_demo_forge::Options {
             dir: folder("forge")?,
             listener: listen(&forge).await?,
@@ -139,14 +133,13 @@ impl Local {
         store.create_table().await?;
         let all = [Scope::Admin].into();
         // Stale: the token is there from an earlier start.
-        store
-            .put_token(&stored_token(&keys.admin_token, "admin", all, None))
-            .await?;
+        store.put_token(&stored_token(&keys.admin_token, "admin", all, None)).await?;
         setup::create_secret(&sdk, &at.secretsmanager, KEY_SECRET, &keys.signing_key).await?;
         setup::create_secret(&sdk, &at.secretsmanager, FORGE_SECRET, &keys.forge_token).await?;
         let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY).await?;
         let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY).await?;
 
+        let lost = at.sqs.clone();
         let config = Config {
             table: TABLE.into(),
             dispatch_queue_url: dispatch_queue.clone(),
@@ -166,13 +159,19 @@ impl Local {
                 secretsmanager: Some(at.secretsmanager),
             },
         };
-        // Each function has a context of its own, as on AWS.
-        let context = || config.clone().context(&sdk, Clock::System);
-        let route = |method, prefix: &str, function| Route {
-            method,
-            prefix: prefix.into(),
-            function,
+        let heard = config.clone();
+        let config = match hints {
+            Hints::Arrive => config,
+            Hints::AreLost => Config {
+                dispatch_queue_url: setup::create_queue(&sdk, &lost, "lost", VISIBILITY).await?,
+                effects_queue_url: setup::create_queue(&sdk, &lost, "lost.fifo", VISIBILITY).await?,
+                ..config
+            },
         };
+        // Each function has a context of its own, as on AWS.
+        let context = || config.clone().context(&sdk, clock.clone());
+        let sweeper = functions::sweeper(heard.context(&sdk, clock.clone()));
+        let route = |method, prefix: &str, function| Route { method, prefix: prefix.into(), function };
         let routes = vec![
             route(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
             route(None, "/", functions::api(context())),
@@ -183,7 +182,7 @@ impl Local {
             dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, functions::dispatcher(context())),
             effects: event_source::poll(aws.sqs(), &effects_queue, batches, functions::effects(context())),
             tasks: events::forward(aws.ecs().events(), functions::tasks(context())),
-            sweeper: schedule::every(sweep_every, functions::sweeper(context())),
+            sweeper: schedule::every(sweep_every, sweeper),
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -216,6 +215,11 @@ impl Local {
         &self.aws
     }
 
+    /// Lets the sweeper go round once, now.
+    pub async fn sweep(&self) -> Result<(), String> {
+        self.sweeper.fire().await.map(|_| ())
+    }
+
     /// What went through the functions so far.
     pub fn invocations(&self) -> Invocations {
         Invocations {
@@ -241,16 +245,10 @@ impl Local {
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen {
-        address: address.into(),
-        source,
-    })
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.into(), source })
 }
 
 fn url_of(address: &str, listener: &TcpListener) -> Result<String, Error> {
-    let bound = listener.local_addr().map_err(|source| Error::Listen {
-        address: address.into(),
-        source,
-    })?;
+    let bound = listener.local_addr().map_err(|source| Error::Listen { address: address.into(), source })?;
     Ok(format!("http://{bound}"))
 }

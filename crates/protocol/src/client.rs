@@ -89,15 +89,8 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::Unreachable {
-                url: base.clone(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            base,
-            bearer: bearer.to_owned(),
-            client,
-        })
+            .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
+        Ok(Self { base, bearer: bearer.to_owned(), client })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -139,22 +132,14 @@ impl Http {
 }
 
 async fn once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Result<A, Error> {
-    let unreachable = |error: reqwest::Error| Error::Unreachable {
-        url: base.to_owned(),
-        reason: reason_of(&error),
-    };
+    let unreachable = |error: reqwest::Error| Error::Unreachable { url: base.to_owned(), reason: reason_of(&error) };
     let answer = request.send().await.map_err(unreachable)?;
     let (status, url) = (answer.status(), answer.url().to_string());
     let body = answer.bytes().await.map_err(unreachable)?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
-            url,
-            reason: error.to_string(),
-        });
+        return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
     }
-    Err(Error::Problem(Box::new(
-        serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)),
-    )))
+    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))))
 }
 
 /// An error answer that is not ours: a gateway's or a proxy's.

@@ -47,10 +47,6 @@ impl Error {
         let reason = DisplayErrorContext(&error).to_string();
         // A request that can never succeed is our bug; everything else passes.
         let transient = !reason.contains("ValidationException") && !reason.contains("AccessDenied");
-        Self::Unavailable {
-            operation,
-            reason,
-            transient,
-        }
+        Self::Unavailable { operation, reason, transient }
     }
 }

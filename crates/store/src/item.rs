@@ -68,12 +68,9 @@ pub(crate) trait Revised: Stored {
 /// The item of a value.
 pub(crate) fn encode<T: Stored>(value: &T) -> Result<Attributes, Error> {
     let key = value.key();
-    let mut item: Attributes = serde_dynamo::to_item(value).map_err(|error| Error::Corrupt {
-        key: key.to_string(),
-        reason: error.to_string(),
-    })?;
-    // Absent says the same as null and costs nothing.
-    item.retain(|_, value| !value.is_null());
+    let mut item: Attributes = serde_dynamo::to_item(value)
+        .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
+    drop_nulls(&mut item);
     if let Some(due) = value.due() {
         let (partition, order) = match due {
             Due::At(at) => (key::due(due::shard(&key.pk)), at.millis()),
@@ -98,21 +95,25 @@ pub(crate) fn encode<T: Stored>(value: &T) -> Result<Attributes, Error> {
     Ok(item)
 }
 
+/// Absent says the same as null and costs nothing, however deep.
+fn drop_nulls(map: &mut Attributes) {
+    map.retain(|_, value| !value.is_null());
+    for value in map.values_mut() {
+        if let AttributeValue::M(inner) = value {
+            drop_nulls(inner);
+        }
+    }
+}
+
 /// The value of an item.
 pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result<T, Error> {
-    serde_dynamo::from_item(item).map_err(|error| Error::Corrupt {
-        key: key.to_string(),
-        reason: error.to_string(),
-    })
+    serde_dynamo::from_item(item).map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })
 }
 
 impl Store {
     /// Reads one item strongly.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
-        self.get_attributes(key)
-            .await?
-            .map(|item| decode(item, key))
-            .transpose()
+        self.get_attributes(key).await?.map(|item| decode(item, key)).transpose()
     }
 
     /// Reads one item strongly, as attributes.

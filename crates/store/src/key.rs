@@ -15,10 +15,7 @@ pub(crate) struct Key {
 
 impl Key {
     fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
-        Self {
-            pk: pk.into(),
-            sk: sk.into(),
-        }
+        Self { pk: pk.into(), sk: sk.into() }
     }
 }
 
@@ -38,10 +35,7 @@ pub(crate) fn repository(project: &ProjectId, integration: &IntegrationId, id: u
 
 /// Forges fold case in names, so the alias does too.
 pub(crate) fn repository_name(project: &ProjectId, name: &RepositoryName) -> Key {
-    Key::new(
-        format!("PROJECT#{project}"),
-        format!("REPONAME#{}", name.as_str().to_lowercase()),
-    )
+    Key::new(format!("PROJECT#{project}"), format!("REPONAME#{}", name.as_str().to_lowercase()))
 }
 
 pub(crate) fn integration(integration: &IntegrationId) -> Key {
@@ -57,10 +51,7 @@ pub(crate) fn ticket(project: &ProjectId, ticket: &TicketKey) -> Key {
 }
 
 pub(crate) fn ticket_text(project: &ProjectId, key: &TicketKey) -> Key {
-    Key {
-        sk: "TEXT".into(),
-        ..ticket(project, key)
-    }
+    Key { sk: "TEXT".into(), ..ticket(project, key) }
 }
 
 pub(crate) fn job(job: &JobId) -> Key {
@@ -92,10 +83,7 @@ pub(crate) fn delivery(delivery: &DeliveryId) -> Key {
 pub(crate) const RUNNER_SHARDS: u8 = 16;
 
 pub(crate) fn runner(runner: &RunnerId) -> Key {
-    Key::new(
-        runner_shard(pullyard_domain::due::shard(runner.as_str()) % RUNNER_SHARDS),
-        runner.as_str(),
-    )
+    Key::new(runner_shard(pullyard_domain::due::shard(runner.as_str()) % RUNNER_SHARDS), runner.as_str())
 }
 
 pub(crate) fn runner_shard(shard: u8) -> String {
@@ -115,10 +103,7 @@ pub(crate) fn token(hash: &str) -> Key {
 }
 
 pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
-    Key::new(
-        format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())),
-        "IDEMPOTENCY",
-    )
+    Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }
 
 /// The row of an item in the `list` index: newest first when read backwards.

@@ -77,9 +77,6 @@ impl Store {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, table: impl Into<String>) -> Self {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self {
-            client: Client::from_conf(builder.build()),
-            table: table.into(),
-        }
+        Self { client: Client::from_conf(builder.build()), table: table.into() }
     }
 }

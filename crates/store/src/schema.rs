@@ -30,11 +30,7 @@ impl Store {
     /// Creates the table where there is none. On AWS the template does this; here the local system.
     pub async fn create_table(&self) -> Result<(), Error> {
         let broken = |error| Error::unavailable("create the table", error);
-        let mut call = self
-            .client
-            .create_table()
-            .table_name(&self.table)
-            .billing_mode(BillingMode::PayPerRequest);
+        let mut call = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in ATTRIBUTES {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind);
             call = call.attribute_definitions(attribute.build().map_err(broken)?);
@@ -52,11 +48,7 @@ impl Store {
         }
         match call.send().await {
             Ok(_) => {}
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_resource_in_use_exception()) =>
-            {
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
                 return Ok(());
             }
             Err(error) => return Err(Error::unavailable("create the table", error)),

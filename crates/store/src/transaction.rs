@@ -36,26 +36,16 @@ impl Condition {
 
     /// The item is the revision that was read, or still absent if none was.
     pub(crate) fn seen(rev: u64) -> Self {
-        if rev == 0 {
-            Self::absent()
-        } else {
-            Self::of("rev = :seen").value(":seen", number(rev))
-        }
+        if rev == 0 { Self::absent() } else { Self::of("rev = :seen").value(":seen", number(rev)) }
     }
 
     /// Any expression.
     pub(crate) fn of(expression: &str) -> Self {
-        Self {
-            expression: expression.into(),
-            names: None,
-            values: None,
-        }
+        Self { expression: expression.into(), names: None, values: None }
     }
 
     pub(crate) fn name(mut self, placeholder: &str, name: &str) -> Self {
-        self.names
-            .get_or_insert_default()
-            .insert(placeholder.into(), name.into());
+        self.names.get_or_insert_default().insert(placeholder.into(), name.into());
         self
     }
 
@@ -77,15 +67,8 @@ pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
 
 #[derive(Clone)]
 enum Action {
-    Put {
-        item: Attributes,
-        condition: Condition,
-    },
-    Update {
-        key: Key,
-        expression: String,
-        condition: Condition,
-    },
+    Put { item: Attributes, condition: Condition },
+    Update { key: Key, expression: String, condition: Condition },
 }
 
 impl Action {
@@ -93,12 +76,7 @@ impl Action {
         match self {
             Self::Update { key, .. } => (key.pk.clone(), key.sk.clone()),
             Self::Put { item, .. } => {
-                let part = |name: &str| {
-                    item.get(name)
-                        .and_then(|value| value.as_s().ok())
-                        .cloned()
-                        .unwrap_or_default()
-                };
+                let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
                 (part("pk"), part("sk"))
             }
         }
@@ -115,11 +93,7 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// `operation` reads after "failed to".
     pub(crate) fn new(operation: &'static str) -> Self {
-        Self {
-            operation,
-            mark: Mark::random(),
-            actions: Vec::new(),
-        }
+        Self { operation, mark: Mark::random(), actions: Vec::new() }
     }
 
     /// Puts the next revision of a value over the one that was read.
@@ -155,11 +129,7 @@ impl Transaction {
         let mut condition = condition.value(":mark", self.mark.value());
         // Most updates would pass a second time; the repeat of a lost answer must not.
         condition.expression = format!("({}) AND NOT {} = :mark", condition.expression, mark::ATTRIBUTE);
-        self.actions.push(Action::Update {
-            key,
-            expression,
-            condition,
-        });
+        self.actions.push(Action::Update { key, expression, condition });
         self
     }
 
@@ -220,11 +190,7 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 }
             }
         }
-        Action::Update {
-            key,
-            expression,
-            condition,
-        } => {
+        Action::Update { key, expression, condition } => {
             let call = store
                 .client
                 .update_item()
@@ -259,10 +225,7 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
 }
 
 async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions: Vec<Action>) -> Result<Write, Error> {
-    let items = actions
-        .into_iter()
-        .map(|action| sealed(&store.table, action))
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = actions.into_iter().map(|action| sealed(&store.table, action)).collect::<Result<Vec<_>, _>>()?;
     for tried in 1..=TRIES {
         // The token must not survive a cancellation: the same token answers from its first outcome.
         let token = if tried == 1 { mark.clone() } else { Mark::random() };
@@ -300,18 +263,9 @@ fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteIte
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             let reasons = cancelled.cancellation_reasons();
-            let codes = || {
-                reasons
-                    .iter()
-                    .filter_map(|reason| reason.code())
-                    .filter(|code| *code != "None")
-            };
+            let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
             if codes().any(|code| code == "ValidationError") {
-                return Err(Error::Unavailable {
-                    operation,
-                    reason: format!("{reasons:?}"),
-                    transient: false,
-                });
+                return Err(Error::Unavailable { operation, reason: format!("{reasons:?}"), transient: false });
             }
             if codes().next().is_none() || codes().any(|code| code != "ConditionalCheckFailed") {
                 return Ok(Judgement::Again);
@@ -338,11 +292,7 @@ fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
             builder.put(put.build().map_err(broken)?).build()
         }
-        Action::Update {
-            key,
-            expression,
-            condition,
-        } => {
+        Action::Update { key, expression, condition } => {
             let update = Update::builder()
                 .table_name(table)
                 .key("pk", AttributeValue::S(key.pk))

@@ -38,10 +38,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/v1/jobs/{job}/attempts/{attempt}/start", post(attempts::start))
         .route("/v1/jobs/{job}/attempts/{attempt}/status", post(attempts::status))
         .route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))
-        .route(
-            "/v1/jobs/{job}/attempts/{attempt}/credentials",
-            post(attempts::credentials),
-        )
+        .route("/v1/jobs/{job}/attempts/{attempt}/credentials", post(attempts::credentials))
         .route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{delivery}", get(deliveries::show));

@@ -18,21 +18,11 @@ fn facts(coded: &impl Serialize) -> serde_json::Value {
 }
 
 fn failure(failure: &Failure) -> Explained {
-    Explained {
-        code: failure.code().into(),
-        sentence: failure.sentence(),
-        help: failure.help(),
-        facts: facts(failure),
-    }
+    Explained { code: failure.code().into(), sentence: failure.sentence(), help: failure.help(), facts: facts(failure) }
 }
 
 pub(crate) fn job(view: JobView) -> Job {
-    let JobView {
-        job,
-        title,
-        repository,
-        now,
-    } = view;
+    let JobView { job, title, repository, now } = view;
     let waits = why::wait(&job, now).map(|wait| Explained {
         code: wait.code().into(),
         sentence: wait.sentence(),
@@ -71,12 +61,7 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
     let TicketView { ticket, text } = view;
     Ticket {
         synced: !ticket.is_unsynced(),
-        badges: ticket
-            .shown
-            .badge
-            .iter()
-            .map(|badge| badge.words().to_owned())
-            .collect(),
+        badges: ticket.shown.badge.iter().map(|badge| badge.words().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
         last_job: ticket.last_job.map(|last| last.id),
         project: ticket.project,

@@ -9,9 +9,7 @@ use pullyard_entry::messages;
 /// Does a batch; what failed comes again, after the rest of its group.
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     messages::each(event, |wakeup: TicketWakeup| async move {
-        control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket)
-            .await
-            .map(|_| ())
+        control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ())
     })
     .await
 }

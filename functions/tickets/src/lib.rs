@@ -18,11 +18,7 @@ use pullyard_protocol::ticket as wire;
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
-    http::finished(
-        Router::new()
-            .route("/v1/tickets/events", post(ticket_event))
-            .with_state(ctx),
-    )
+    http::finished(Router::new().route("/v1/tickets/events", post(ticket_event)).with_state(ctx))
 }
 
 /// `200` with the decision, whatever it is; a refusal is an answer, not an error. What can't be read is
@@ -37,10 +33,7 @@ async fn ticket_event(
         Err(unread) => {
             if let Unread::TooLarge(most) = unread {
                 let size = format!("over {} KiB", most / 1024);
-                let reason = Reason::BodyTooLarge {
-                    size,
-                    limit: format!("{} KiB", most / 1024),
-                };
+                let reason = Reason::BodyTooLarge { size, limit: format!("{} KiB", most / 1024) };
                 note(&ctx, &caller, b"too large", reason).await?;
             }
             return Err(unread.into());
@@ -49,21 +42,8 @@ async fn ticket_event(
     let event: wire::TicketEvent = match strict::parse(&body) {
         Ok(event) => event,
         Err(fault) => {
-            let pointer = if fault.pointer.is_empty() {
-                "/".into()
-            } else {
-                fault.pointer.clone()
-            };
-            note(
-                &ctx,
-                &caller,
-                &body,
-                Reason::BodyUnreadable {
-                    pointer,
-                    fault: fault.fault.clone(),
-                },
-            )
-            .await?;
+            let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
+            note(&ctx, &caller, &body, Reason::BodyUnreadable { pointer, fault: fault.fault.clone() }).await?;
             return Err(fault.into());
         }
     };

@@ -5,11 +5,7 @@ pub(super) const REPOSITORY: &str = "acme/shop";
 
 /// Path, content, executable.
 pub(super) const FILES: [(&str, &str, bool); 4] = [
-    (
-        "README.md",
-        "# Shop\n\nA small shop that greets its customers.\n",
-        false,
-    ),
+    ("README.md", "# Shop\n\nA small shop that greets its customers.\n", false),
     ("greeting.txt", "Hello, and welcome to the shop.\n", false),
     ("farewell.txt", "Goodbye, see you soon.\n", false),
     ("agent.sh", SCRIPT, true),

@@ -20,59 +20,25 @@ pub(super) struct Expected {
 
 /// Clones the repository and holds every claim against it.
 pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected]) -> anyhow::Result<()> {
-    let repository = local
-        .forge()
-        .repository(REPOSITORY)
-        .await
-        .context("the forge lost its repository")?;
+    let repository = local.forge().repository(REPOSITORY).await.context("the forge lost its repository")?;
     let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
     let clone = folder.path().join("clone");
     let from = repository.git_dir.display().to_string();
-    git(
-        folder.path(),
-        &[
-            "clone",
-            "--quiet",
-            "--no-hardlinks",
-            &from,
-            &clone.display().to_string(),
-        ],
-    )
-    .await?;
+    git(folder.path(), &["clone", "--quiet", "--no-hardlinks", &from, &clone.display().to_string()]).await?;
     screen.ticket("git", "What a fresh clone shows");
-    let branches = git(
-        &clone,
-        &[
-            "branch",
-            "--remotes",
-            "--list",
-            "origin/pullyard/*",
-            "--format=%(refname:short)",
-        ],
-    )
-    .await?;
-    ensure!(
-        branches.lines().count() == claims.len(),
-        "there are {} branches: {branches}",
-        branches.lines().count()
-    );
+    let branches =
+        git(&clone, &["branch", "--remotes", "--list", "origin/pullyard/*", "--format=%(refname:short)"]).await?;
+    ensure!(branches.lines().count() == claims.len(), "there are {} branches: {branches}", branches.lines().count());
     for claim in claims {
         let branch = format!("origin/{}", claim.result.branch);
         let head = git(&clone, &["rev-parse", &branch]).await?;
         ensure!(head.trim() == claim.result.head, "{branch} is at {}", head.trim());
         let message = git(&clone, &["log", "-1", "--format=%B", &branch]).await?;
-        ensure!(
-            message.contains(claim.job.as_str()),
-            "the commit does not name its job:\n{message}"
-        );
+        ensure!(message.contains(claim.job.as_str()), "the commit does not name its job:\n{message}");
         let commits = git(&clone, &["rev-list", "--count", &format!("origin/main..{branch}")]).await?;
         ensure!(commits.trim() == "1", "{branch} has {} commits", commits.trim());
         let content = git(&clone, &["show", &format!("{branch}:{}", claim.file)]).await?;
-        ensure!(
-            content.lines().any(|line| line.contains(claim.line)),
-            "{} says: {content}",
-            claim.file
-        );
+        ensure!(content.lines().any(|line| line.contains(claim.line)), "{} says: {content}", claim.file);
         let diff = git(&clone, &["diff", "--no-color", &format!("origin/main...{branch}")]).await?;
         screen.step(
             "git diff",
@@ -83,11 +49,7 @@ pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected
                 head.trim().get(..8).unwrap_or_default()
             ),
         );
-        let hunk = diff
-            .lines()
-            .skip_while(|line| !line.starts_with("---"))
-            .collect::<Vec<_>>()
-            .join("\n");
+        let hunk = diff.lines().skip_while(|line| !line.starts_with("---")).collect::<Vec<_>>().join("\n");
         screen.block(&hunk);
     }
     Ok(())
@@ -103,14 +65,8 @@ async fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         .env("GIT_TERMINAL_PROMPT", "0")
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(60), run)
-        .await
-        .context("git did not end")?;
+    let output = tokio::time::timeout(std::time::Duration::from_secs(60), run).await.context("git did not end")?;
     let output = output.context("failed to run git; is it installed?")?;
-    ensure!(
-        output.status.success(),
-        "git {arguments:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    ensure!(output.status.success(), "git {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -28,14 +28,7 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(silent: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self {
-            since: Instant::now(),
-            silent,
-            colour,
-            ticket: None,
-            steps: Vec::new(),
-            tickets: Vec::new(),
-        }
+        Self { since: Instant::now(), silent, colour, ticket: None, steps: Vec::new(), tickets: Vec::new() }
     }
 
     /// A line of its own; flushed, because the next thing may take a while.
@@ -48,11 +41,7 @@ impl Screen {
     }
 
     fn painted(&self, colour: &str, text: &str) -> String {
-        if self.colour {
-            format!("\u{1b}[{colour}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     pub(super) fn title(&self, text: &str) {
@@ -131,9 +120,7 @@ impl Screen {
 
     pub(super) fn stays(&self, api: &str, forge: &str, folder: &Path) {
         self.line("");
-        self.line(&format!(
-            "Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"
-        ));
+        self.line(&format!("Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"));
         self.line(&format!("The admin token is in {}", folder.join("keys.json").display()));
     }
 }

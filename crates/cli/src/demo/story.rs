@@ -68,29 +68,13 @@ impl Teller<'_> {
             default_repository: Some(RepositoryName::new(REPOSITORY)?),
             ..Settings::default()
         };
-        let create = CreateProject {
-            id: self.project.clone(),
-            name: "Demo".into(),
-            settings,
-        };
+        let create = CreateProject { id: self.project.clone(), name: "Demo".into(), settings };
         self.api.create_project(&create).await?;
-        let agent = Agent {
-            capability: "command".into(),
-            command: vec!["./agent.sh".into()],
-        };
-        let add = AddRepository {
-            integration,
-            name: RepositoryName::new(REPOSITORY)?,
-            agent,
-        };
+        let agent = Agent { capability: "command".into(), command: vec!["./agent.sh".into()] };
+        let add = AddRepository { integration, name: RepositoryName::new(REPOSITORY)?, agent };
         let repository = self.api.add_repository(&self.project, &add).await?;
-        self.screen.step(
-            "Connected",
-            &format!(
-                "{} as {}, the agent is ./agent.sh",
-                repository.name, connected.account.login
-            ),
-        );
+        self.screen
+            .step("Connected", &format!("{} as {}, the agent is ./agent.sh", repository.name, connected.account.login));
         Ok(())
     }
 
@@ -98,57 +82,36 @@ impl Teller<'_> {
     async fn a_ticket_becomes_a_pull_request(&mut self) -> anyhow::Result<Expected> {
         let key = TicketKey::new("DEMO-1")?;
         let title = "Greet in French";
-        self.write(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`")
-            .await?;
+        self.write(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
         let job = self.accepted(&key, Instant::now()).await?;
-        self.completes(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.")
-            .await
+        self.completes(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
     }
 
     /// The second ticket: fails, says so, is corrected, and succeeds.
     async fn a_failure_is_mended(&mut self) -> anyhow::Result<Expected> {
         let key = TicketKey::new("DEMO-2")?;
-        self.write(
-            &key,
-            "Say goodbye in French",
-            "In `goodbye.txt` replace `Goodbye` with `Au revoir`",
-        )
-        .await?;
+        self.write(&key, "Say goodbye in French", "In `goodbye.txt` replace `Goodbye` with `Au revoir`").await?;
         let first = self.accepted(&key, Instant::now()).await?;
         let failed = self.follow(&first).await?;
         let failure = failed.failure.context("a failed job has no failure")?;
-        ensure!(
-            failed.status == Status::Failed && failure.code == "agent_failed",
-            "the job ended {:?}",
-            failed.status
-        );
+        ensure!(failed.status == Status::Failed && failure.code == "agent_failed", "the job ended {:?}", failed.status);
         self.screen.step("Failed", &failure.sentence);
-        let back = self
-            .ticket_when(&key, "goes back to Todo", |ticket| {
-                ticket.synced && ticket.active_job.is_none()
-            })
-            .await?;
+        let back =
+            self.ticket_when(&key, "goes back to Todo", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
         ensure!(back.status == TODO, "the ticket is in {}", back.status);
         ensure!(back.badges == [BADGE], "the ticket shows {:?}", back.badges);
-        self.screen
-            .step("Ticket", &format!("back in {TODO}, marked \"{BADGE}\""));
+        self.screen.step("Ticket", &format!("back in {TODO}, marked \"{BADGE}\""));
 
         let correct = "In `farewell.txt` replace `Goodbye` with `Au revoir`";
-        let edit = EditTicket {
-            description: Some(correct.into()),
-            ..EditTicket::default()
-        };
+        let edit = EditTicket { description: Some(correct.into()), ..EditTicket::default() };
         self.api.edit_ticket(&self.project, &key, &edit).await?;
         self.screen.step("Edited", correct);
         let second = self.accepted(&key, Instant::now()).await?;
         ensure!(second != first, "the second entry got the first job");
-        let cleared = self
-            .ticket_when(&key, "loses its badge", |ticket| ticket.synced)
-            .await?;
+        let cleared = self.ticket_when(&key, "loses its badge", |ticket| ticket.synced).await?;
         ensure!(cleared.badges.is_empty(), "the ticket still shows {:?}", cleared.badges);
         self.screen.step("Ticket", &format!("\"{BADGE}\" is gone"));
-        self.completes(&key, &second, "farewell.txt", "Au revoir, see you soon.")
-            .await
+        self.completes(&key, &second, "farewell.txt", "Au revoir, see you soon.").await
     }
 
     /// The third ticket: told by a ticket tool, and edited while it sits in the trigger column.
@@ -158,29 +121,22 @@ impl Teller<'_> {
         self.screen.ticket(key.as_str(), title);
         let description = "In `README.md` replace `A small shop` with `The Acme shop`";
         let told = self.tell_event(&key, "tool-1", title, description).await?;
-        self.screen
-            .step("Told", &format!("by the ticket tool: it is in {TRIGGER}"));
+        self.screen.step("Told", &format!("by the ticket tool: it is in {TRIGGER}"));
         ensure!(told.verdict == Verdict::Accepted, "the decision is {}", told.code);
         self.screen.step("Accepted", &told.sentence);
         let job = told.job.context("an accepted event has no job")?;
 
-        let edited = self
-            .tell_event(&key, "tool-2", "Name the shop properly", description)
-            .await?;
-        self.screen
-            .step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
+        let edited = self.tell_event(&key, "tool-2", "Name the shop properly", description).await?;
+        self.screen.step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
         ensure!(edited.code == "status_unchanged", "the decision is {}", edited.code);
         self.screen.step("Refused", &edited.sentence);
         let again = self.tell_event(&key, "tool-1", title, description).await?;
         ensure!(again.verdict == Verdict::Duplicate, "the decision is {}", again.code);
-        self.screen
-            .step("Repeated", &format!("the first call once more: {}", again.sentence));
+        self.screen.step("Repeated", &format!("the first call once more: {}", again.sentence));
         let kept = self.api.delivery(&edited.delivery).await?;
         ensure!(kept.code == edited.code, "the ledger says {}", kept.code);
 
-        let expected = self
-            .completes(&key, &job, "README.md", "The Acme shop that greets its customers.")
-            .await?;
+        let expected = self.completes(&key, &job, "README.md", "The Acme shop that greets its customers.").await?;
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let made = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
         ensure!(made == 1, "the ticket has {made} jobs");
@@ -229,8 +185,7 @@ impl Teller<'_> {
             repository: None,
         };
         let answer = self.api.create_ticket(&create).await?;
-        self.screen
-            .step("Written", &format!("in {}: {description}", answer.ticket.status));
+        self.screen.step("Written", &format!("in {}: {description}", answer.ticket.status));
         Ok(())
     }
 
@@ -265,21 +220,13 @@ impl Teller<'_> {
             );
         };
         let changed = format!("{} file, +{} −{}", result.files, result.insertions, result.deletions);
-        self.screen
-            .step("Completed", &format!("pull request #{}, {changed}", result.number));
+        self.screen.step("Completed", &format!("pull request #{}, {changed}", result.number));
         self.screen.step("Opened", &result.url);
-        let ticket = self
-            .ticket_when(key, "goes on", |ticket| ticket.synced && ticket.active_job.is_none())
-            .await?;
+        let ticket = self.ticket_when(key, "goes on", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
         ensure!(ticket.status == REVIEW, "the ticket is in {}", ticket.status);
-        ensure!(
-            ticket.pull_request.as_ref() == Some(&result.url),
-            "the ticket links {:?}",
-            ticket.pull_request
-        );
+        ensure!(ticket.pull_request.as_ref() == Some(&result.url), "the ticket links {:?}", ticket.pull_request);
         ensure!(ticket.badges.is_empty(), "the ticket shows {:?}", ticket.badges);
-        self.screen
-            .step("Ticket", &format!("in {REVIEW}, linked to the pull request"));
+        self.screen.step("Ticket", &format!("in {REVIEW}, linked to the pull request"));
         self.screen.ticket_done(json!({
             "key": key,
             "status": ticket.status,
@@ -288,13 +235,7 @@ impl Teller<'_> {
             "branch": result.branch,
             "head": result.head,
         }));
-        Ok(Expected {
-            ticket: key.clone(),
-            job: job.id,
-            result,
-            file,
-            line,
-        })
+        Ok(Expected { ticket: key.clone(), job: job.id, result, file, line })
     }
 
     /// Shows everything a job does until it has ended. What it waits for is said after two seconds.
@@ -311,20 +252,14 @@ impl Teller<'_> {
             if job.status != status {
                 status = job.status;
                 if status == Status::Claimed {
-                    self.screen.step(
-                        "Claimed",
-                        &format!("attempt {} by a task of the embedded ECS", job.attempt),
-                    );
+                    self.screen.step("Claimed", &format!("attempt {} by a task of the embedded ECS", job.attempt));
                 }
                 said = None;
             }
             if job.status.is_terminal() && page.end {
                 return Ok(job);
             }
-            let waits = job
-                .waits
-                .filter(|_| started.elapsed() > Duration::from_secs(2))
-                .map(|waits| waits.sentence);
+            let waits = job.waits.filter(|_| started.elapsed() > Duration::from_secs(2)).map(|waits| waits.sentence);
             if let Some(waits) = waits.filter(|waits| said.as_ref() != Some(waits)) {
                 self.screen.step("Waiting", &waits);
                 said = Some(waits);
@@ -342,12 +277,7 @@ impl Teller<'_> {
 
     fn show(&mut self, seen: &SeenEvent) {
         let event = &seen.event;
-        let text = event
-            .text
-            .as_deref()
-            .or(event.name.as_deref())
-            .or(event.path.as_deref())
-            .unwrap_or_default();
+        let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
         let what = match event.kind {
             EventKind::Phase => match event.name.as_deref() {
                 Some("preparing") => "Preparing",

@@ -26,25 +26,11 @@ pub async fn record_events<E: Serialize>(
     first: u64,
     events: &[E],
 ) -> Result<Heard, Error> {
-    let job = ctx
-        .store
-        .job(&fence.job)
-        .await?
-        .ok_or(Error::LeaseLost { recorded: false })?;
-    job.held_by(fence)
-        .map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
+    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
+    job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
     if !events.is_empty() {
-        let batch = Batch {
-            job: &fence.job,
-            attempt: fence.attempt,
-            first,
-            at: ctx.clock.now(),
-            events,
-        };
+        let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.store_events(&batch).await?;
     }
-    Ok(Heard {
-        next: first + events.len() as u64,
-        want: job.want,
-    })
+    Ok(Heard { next: first + events.len() as u64, want: job.want })
 }

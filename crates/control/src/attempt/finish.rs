@@ -32,9 +32,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             Ok(ended) => ended,
             Err(NotNow::Already) => return Ok(job.status),
             Err(NotNow::LeaseLost) => {
-                return Err(Error::LeaseLost {
-                    recorded: keep_late_result(ctx, &job, fence, &finish.end).await?,
-                });
+                return Err(Error::LeaseLost { recorded: keep_late_result(ctx, &job, fence, &finish.end).await? });
             }
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
@@ -50,10 +48,7 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
         return Ok(false);
     };
     let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
-    let with_result = Job {
-        result: Some(result.clone()),
-        ..job.clone()
-    };
+    let with_result = Job { result: Some(result.clone()), ..job.clone() };
     if let Some(pull_request) = pull_request_of(ctx, &with_result).await? {
         ctx.store.link_if_unlinked(&pull_request).await?;
     }

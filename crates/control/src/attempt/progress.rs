@@ -26,10 +26,7 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progre
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        let answer = |job: &Job| Progressed {
-            want: job.want,
-            push_for: job.push_until.map(|until| until.since(now)),
-        };
+        let answer = |job: &Job| Progressed { want: job.want, push_for: job.push_until.map(|until| until.since(now)) };
         let next = match job.progressed(fence, to, now) {
             Ok(next) => next,
             Err(NotNow::Already) => return Ok(answer(&job)),

@@ -32,21 +32,12 @@ pub async fn start(
     instance: InstanceId,
     task: Option<String>,
 ) -> Result<Assignment, Error> {
-    let claim = Claim {
-        attempt: bootstrap.attempt,
-        claim,
-        instance,
-        runner: None,
-        task,
-    };
+    let claim = Claim { attempt: bootstrap.attempt, claim, instance, runner: None, task };
     let mut rounds = ctx.rounds(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.job(&bootstrap.job).await? else {
-            return Err(Error::NotFound {
-                what: "job",
-                name: bootstrap.job.to_string(),
-            });
+            return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
         match job.claimed(&claim, now) {
             Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
@@ -56,15 +47,9 @@ pub async fn start(
         }
     };
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
-    let (context, integration) = tokio::try_join!(
-        ctx.store.context(&job.id, &job.context),
-        ctx.store.integration(&job.integration)
-    )?;
-    let fence = Fence {
-        job: job.id.clone(),
-        attempt: job.attempt,
-        claim: claim.claim,
-    };
+    let (context, integration) =
+        tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
+    let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
         integration: integration

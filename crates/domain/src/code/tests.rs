@@ -29,10 +29,7 @@ fn check((code, sentence, help): Said) {
     assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
     for text in [&sentence, &help] {
         assert!(text.chars().count() <= 140, "{code} is too long: {text}");
-        assert!(
-            !text.contains(char::is_control),
-            "{code} has a control character: {text:?}"
-        );
+        assert!(!text.contains(char::is_control), "{code} has a control character: {text:?}");
         assert!(text.ends_with(['.', '?']), "{code} has no full stop: {text}");
     }
 }
@@ -43,10 +40,7 @@ fn every_row_is_a_short_sentence_with_something_to_do() {
     let waits = Wait::samples().iter().map(of_wait).collect::<Vec<_>>();
     let failures = Failure::samples().iter().map(of_failure).collect::<Vec<_>>();
     for said in [reasons, waits, failures].into_iter().flatten() {
-        assert!(
-            !said.1.contains(['{', '}']) && !said.2.contains(['{', '}']),
-            "an unfilled fact: {said:?}"
-        );
+        assert!(!said.1.contains(['{', '}']) && !said.2.contains(['{', '}']), "an unfilled fact: {said:?}");
         check(said);
     }
 }
@@ -80,19 +74,11 @@ fn check_codes(rows: &[Row], published: &str) {
         })
         .collect();
     for (class, codes) in &classes {
-        let known: BTreeSet<_> = rows
-            .iter()
-            .filter(|row| row.class == *class)
-            .map(|row| row.code)
-            .collect();
+        let known: BTreeSet<_> = rows.iter().filter(|row| row.class == *class).map(|row| row.code).collect();
         assert_eq!(known, *codes, "{class}");
     }
     let published: usize = classes.iter().map(|(_, codes)| codes.len()).sum();
-    assert_eq!(
-        rows.len(),
-        published,
-        "a code stands twice, or in a class that is not published"
-    );
+    assert_eq!(rows.len(), published, "a code stands twice, or in a class that is not published");
 }
 
 #[test]
@@ -135,20 +121,13 @@ fn the_published_failures_exist_with_their_classes() {
 #[test]
 fn a_row_in_the_docs_is_the_row_that_is_spoken() {
     let of = |row: &Row| (row.code, row.class.clone());
-    let spoken: Vec<_> = Reason::samples()
-        .iter()
-        .map(|r| (r.code(), r.verdict().as_str().to_owned()))
-        .collect();
+    let spoken: Vec<_> = Reason::samples().iter().map(|r| (r.code(), r.verdict().as_str().to_owned())).collect();
     assert_eq!(Reason::rows().iter().map(of).collect::<Vec<_>>(), spoken);
-    let spoken: Vec<_> = Failure::samples()
-        .iter()
-        .map(|f| (f.code(), format!("{:?}", f.class()).to_lowercase()))
-        .collect();
+    let spoken: Vec<_> =
+        Failure::samples().iter().map(|f| (f.code(), format!("{:?}", f.class()).to_lowercase())).collect();
     assert_eq!(Failure::rows().iter().map(of).collect::<Vec<_>>(), spoken);
-    let spoken: Vec<_> = Wait::samples()
-        .iter()
-        .map(|w| (w.code(), format!("{:?}", w.class()).to_lowercase()))
-        .collect();
+    let spoken: Vec<_> =
+        Wait::samples().iter().map(|w| (w.code(), format!("{:?}", w.class()).to_lowercase())).collect();
     assert_eq!(Wait::rows().iter().map(of).collect::<Vec<_>>(), spoken);
 }
 
@@ -167,33 +146,19 @@ fn sentences_carry_their_facts() {
         exit: "exit code 1".into(),
         last_words: "I give\nup {really}".into(),
     };
-    assert_eq!(
-        failure.sentence(),
-        "codex ended with exit code 1: \"I give up {really}\"."
-    );
-    let wait = Wait::FargateThrottled {
-        next: Timestamp::from_millis(1_795_154_401_000),
-    };
-    assert_eq!(
-        wait.sentence(),
-        "AWS is slowing our starts; next try at 2026-11-20 06:00 UTC."
-    );
+    assert_eq!(failure.sentence(), "codex ended with exit code 1: \"I give up {really}\".");
+    let wait = Wait::FargateThrottled { next: Timestamp::from_millis(1_795_154_401_000) };
+    assert_eq!(wait.sentence(), "AWS is slowing our starts; next try at 2026-11-20 06:00 UTC.");
     let reason = Reason::Accepted { job: job_id("j") };
     assert_eq!(reason.sentence(), format!("Created job {}.", job_id("j").short()));
     let limit = Span(3_600);
-    assert_eq!(
-        Failure::TimeLimit { limit }.sentence(),
-        "It reached its time limit of 60 min."
-    );
+    assert_eq!(Failure::TimeLimit { limit }.sentence(), "It reached its time limit of 60 min.");
 }
 
 #[test]
 fn facts_of_usual_length_are_said_whole() {
     let agent = "a".repeat(48);
-    let failure = Failure::AgentMissing {
-        agent: agent.clone(),
-        runner: "kite".into(),
-    };
+    let failure = Failure::AgentMissing { agent: agent.clone(), runner: "kite".into() };
     assert_eq!(failure.sentence(), format!("{agent} is not installed on kite."));
 }
 
@@ -236,74 +201,27 @@ fn hostile_reasons([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Reason> 
     let ago = Span(n);
     vec![
         Reason::Repeat { first: a.clone() },
-        Reason::UnknownProject {
-            project: project.clone(),
-        },
-        Reason::StaleEvent {
-            ticket: ticket.clone(),
-            time,
-        },
-        Reason::NotTriggerStatus {
-            status: a.clone(),
-            trigger: b.clone(),
-        },
-        Reason::StatusUnchanged {
-            ticket: ticket.clone(),
-            status: a.clone(),
-        },
-        Reason::JobActive {
-            ticket: ticket.clone(),
-            job,
-        },
-        Reason::ProjectHeld {
-            project: project.clone(),
-            who: a.clone(),
-        },
-        Reason::BudgetExhausted {
-            project: project.clone(),
-            used: a.clone(),
-            limit: b.clone(),
-            time,
-        },
+        Reason::UnknownProject { project: project.clone() },
+        Reason::StaleEvent { ticket: ticket.clone(), time },
+        Reason::NotTriggerStatus { status: a.clone(), trigger: b.clone() },
+        Reason::StatusUnchanged { ticket: ticket.clone(), status: a.clone() },
+        Reason::JobActive { ticket: ticket.clone(), job },
+        Reason::ProjectHeld { project: project.clone(), who: a.clone() },
+        Reason::BudgetExhausted { project: project.clone(), used: a.clone(), limit: b.clone(), time },
         Reason::TicketWithoutRepository { ticket: ticket.clone() },
-        Reason::RepositoryNotIntegrated {
-            repo: repo.clone(),
-            project,
-        },
+        Reason::RepositoryNotIntegrated { repo: repo.clone(), project },
         Reason::NoLinkedTicket { pr: a.clone() },
-        Reason::PreviousJobNotCompleted {
-            ticket,
-            outcome: a.clone(),
-        },
-        Reason::RateLimited {
-            pr: a.clone(),
-            ago,
-            time,
-        },
+        Reason::PreviousJobNotCompleted { ticket, outcome: a.clone() },
+        Reason::RateLimited { pr: a.clone(), ago, time },
         Reason::HeldUntil { ago, time },
-        Reason::AuthorNotPermitted {
-            author: a.clone(),
-            repo,
-        },
-        Reason::PermissionUnknown {
-            forge: forge.clone(),
-            author: a.clone(),
-        },
-        Reason::PullRequestClosed {
-            pr: a.clone(),
-            state: b.clone(),
-        },
+        Reason::AuthorNotPermitted { author: a.clone(), repo },
+        Reason::PermissionUnknown { forge: forge.clone(), author: a.clone() },
+        Reason::PullRequestClosed { pr: a.clone(), state: b.clone() },
         Reason::EventIgnored { event: a.clone() },
         Reason::Queued { pr: a.clone() },
-        Reason::Contended {
-            subject: a.clone(),
-            left: ago,
-        },
+        Reason::Contended { subject: a.clone(), left: ago },
         Reason::SignatureWrong { n, integration: forge },
-        Reason::BodyTooLarge {
-            size: a.clone(),
-            limit: b.clone(),
-        },
+        Reason::BodyTooLarge { size: a.clone(), limit: b.clone() },
         Reason::BodyUnreadable { pointer: a, fault: b },
     ]
 }
@@ -313,68 +231,24 @@ fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
     let (.., repo, forge, _) = ids();
     let limit = Span(n);
     vec![
-        Failure::AgentFailed {
-            agent: a.clone(),
-            exit: b.clone(),
-            last_words: c,
-        },
-        Failure::ChecksFailed {
-            command: a.clone(),
-            exit: b.clone(),
-            n,
-        },
-        Failure::SetupFailed {
-            command: a.clone(),
-            exit: b.clone(),
-        },
-        Failure::Stalled {
-            limit,
-            event: a.clone(),
-        },
-        Failure::CostLimit {
-            spent: a.clone(),
-            limit: b.clone(),
-        },
-        Failure::DiskLimit {
-            size: a.clone(),
-            limit: b.clone(),
-        },
-        Failure::RunnerOffline {
-            runner: a.clone(),
-            ago: limit,
-        },
-        Failure::TaskNeverStarted {
-            limit,
-            reason: a.clone(),
-        },
-        Failure::SourceDenied {
-            forge: a.clone(),
-            repo: repo.clone(),
-        },
-        Failure::SourceUnreachable {
-            repo: repo.clone(),
-            reason: a.clone(),
-        },
-        Failure::BaseBranchMissing {
-            repo,
-            branch: a.clone(),
-        },
+        Failure::AgentFailed { agent: a.clone(), exit: b.clone(), last_words: c },
+        Failure::ChecksFailed { command: a.clone(), exit: b.clone(), n },
+        Failure::SetupFailed { command: a.clone(), exit: b.clone() },
+        Failure::Stalled { limit, event: a.clone() },
+        Failure::CostLimit { spent: a.clone(), limit: b.clone() },
+        Failure::DiskLimit { size: a.clone(), limit: b.clone() },
+        Failure::RunnerOffline { runner: a.clone(), ago: limit },
+        Failure::TaskNeverStarted { limit, reason: a.clone() },
+        Failure::SourceDenied { forge: a.clone(), repo: repo.clone() },
+        Failure::SourceUnreachable { repo: repo.clone(), reason: a.clone() },
+        Failure::BaseBranchMissing { repo, branch: a.clone() },
         Failure::IsolationMissing { runner: a.clone() },
-        Failure::AgentMissing {
-            agent: a.clone(),
-            runner: b.clone(),
-        },
+        Failure::AgentMissing { agent: a.clone(), runner: b.clone() },
         Failure::AgentAuth { runner: a.clone() },
         Failure::ModelUnavailable { model: a.clone() },
         Failure::PermissionDenied { tool: a.clone() },
-        Failure::ChecksTimedOut {
-            command: a.clone(),
-            limit,
-        },
-        Failure::PushRejected {
-            forge: a.clone(),
-            reason: b,
-        },
+        Failure::ChecksTimedOut { command: a.clone(), limit },
+        Failure::PushRejected { forge: a.clone(), reason: b },
         Failure::Conflict { base: a.clone(), n },
         Failure::LeaseLost { n, m: n },
         Failure::ContextUnavailable { forge, n },
@@ -387,52 +261,24 @@ fn hostile_waits([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Wait> {
     let (project, .., forge, job) = ids();
     let ago = Span(n);
     vec![
-        Wait::NoOnlineRunner {
-            project: project.clone(),
-            ago,
-        },
-        Wait::NoCapability {
-            capability: a.clone(),
-            n,
-        },
+        Wait::NoOnlineRunner { project: project.clone(), ago },
+        Wait::NoCapability { capability: a.clone(), n },
         Wait::SlotsBusy { total: n, n, m: n },
         Wait::RunnersPaused { n, name: a.clone() },
-        Wait::ConcurrencyKey {
-            key: a.clone(),
-            used: n,
-            limit: n,
-            job: job.clone(),
-        },
+        Wait::ConcurrencyKey { key: a.clone(), used: n, limit: n, job: job.clone() },
         Wait::WaitsForJob { job, status: a.clone() },
-        Wait::StartFailed {
-            reason: a.clone(),
-            next: time,
-        },
+        Wait::StartFailed { reason: a.clone(), next: time },
         Wait::ContextFetch { forge, n, max: n },
-        Wait::RetryAt {
-            time,
-            failure: a.clone(),
-        },
-        Wait::OwnerOffline {
-            user: a.clone(),
-            ago,
-            left: ago,
-        },
+        Wait::RetryAt { time, failure: a.clone() },
+        Wait::OwnerOffline { user: a.clone(), ago, left: ago },
         Wait::Paused { who: a.clone(), ago },
-        Wait::ProjectHeld {
-            project,
-            who: b.clone(),
-        },
+        Wait::ProjectHeld { project, who: b.clone() },
         Wait::ProviderUnavailable { provider: b, time },
     ]
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 128,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

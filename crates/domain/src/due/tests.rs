@@ -26,11 +26,7 @@ fn a_ready_job_is_due_when_its_start_is() {
 
 #[test]
 fn a_ready_job_on_runners_is_offered_to_them_by_age() {
-    let offered = Job {
-        place: Place::Runners,
-        not_before: Some(at(999)),
-        ..ready()
-    };
+    let offered = Job { place: Place::Runners, not_before: Some(at(999)), ..ready() };
     let (class, order) = (offered.class.clone(), at(0).millis());
     assert_eq!(job(&offered), Some(Due::Ready { class, order }));
 }
@@ -54,19 +50,13 @@ fn a_dead_one_is_due_as_soon_as_its_finish_would_have_come() {
 fn a_pushing_one_is_not_due_before_the_push_is_over() {
     check(&died(&active(Status::Syncing), 210), Some(at(320)));
     check(&died(&active(Status::Syncing), 310), Some(at(325)));
-    let late = Job {
-        push_until: Some(at(9_000)),
-        ..active(Status::Syncing)
-    };
+    let late = Job { push_until: Some(at(9_000)), ..active(Status::Syncing) };
     check(&late, Some(at(9_000)));
 }
 
 #[test]
 fn one_that_was_put_off_is_not_due_before() {
-    let put_off = |item: Job, secs| Job {
-        not_before: Some(at(secs)),
-        ..item
-    };
+    let put_off = |item: Job, secs| Job { not_before: Some(at(secs)), ..item };
     check(&put_off(ready(), 500), Some(at(500)));
     check(&put_off(ready(), 5), Some(at(60)));
     check(&put_off(active(Status::Claimed), 9_000), Some(at(9_000)));
@@ -75,11 +65,7 @@ fn one_that_was_put_off_is_not_due_before() {
 #[test]
 fn an_ended_job_is_never_due() {
     let syncing = active(Status::Syncing);
-    for end in [
-        End::Completed(result()),
-        End::Failed(no_changes(), None),
-        End::Cancelled,
-    ] {
+    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         check(&finished(&syncing, end), None);
     }
 }
@@ -124,11 +110,5 @@ fn items_are_spread_over_all_shards_and_stay_where_they_are() {
 #[test]
 fn a_failure_that_is_ours_is_told_from_the_works() {
     assert!(crashed().is_platform() && !no_changes().is_platform());
-    assert_eq!(
-        Failure::samples()
-            .iter()
-            .filter(|failure| failure.is_platform())
-            .count(),
-        8
-    );
+    assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 8);
 }

@@ -32,17 +32,11 @@ impl Case {
 
 /// A known ticket is moved from Todo into the trigger status, and nothing is against it.
 fn entering() -> Case {
-    Case {
-        event: event("e1", TRIGGER, 500),
-        facts: facts(Some(ticket_in(TODO))),
-    }
+    Case { event: event("e1", TRIGGER, 500), facts: facts(Some(ticket_in(TODO))) }
 }
 
 fn first(reason: Reason, status_before: Option<&str>) -> Option<FirstAnswer> {
-    Some(FirstAnswer {
-        reason,
-        status_before: status_before.map(str::to_owned),
-    })
+    Some(FirstAnswer { reason, status_before: status_before.map(str::to_owned) })
 }
 
 fn auto_create_was_off() -> Reason {
@@ -53,18 +47,18 @@ fn other_repository() -> RepositoryName {
     RepositoryName::new("acme/other").unwrap()
 }
 
+type Change = fn(&mut Case);
+
 /// What makes each guard refuse, whatever else is the case; `not_trigger_status` first and
 /// `unknown_project` last, because others read what those change.
-const CONDITIONS: [(&str, fn(&mut Case)); 11] = [
+const CONDITIONS: [(&str, Change); 11] = [
     ("not_trigger_status", |case| case.event.status = DOING.into()),
     ("repeat", |case| {
         case.facts.first = first(Reason::Accepted { job: job_id("j0") }, None);
     }),
     ("stale_event", |case| case.ticket().seen_at = at(501)),
     ("echo", |case| case.ticket().written = Some(case.event.status.clone())),
-    ("status_unchanged", |case| {
-        case.ticket().status = case.event.status.clone()
-    }),
+    ("status_unchanged", |case| case.ticket().status = case.event.status.clone()),
     ("auto_create_off", |case| case.settings().auto_create = false),
     ("job_active", |case| case.ticket().active_job = Some(job_id("j0"))),
     ("project_held", |case| case.settings().held_by = Some("ann".into())),
@@ -132,10 +126,7 @@ fn an_entry_that_nothing_is_against_gets_the_job_of_that_entry() {
     let job = JobId::of_entry(&project_id(), &key(), &entry("e1", 500));
     assert_eq!(
         decide(&case.event, &case.facts),
-        Decision {
-            reason: Reason::Accepted { job },
-            follow: Follow::Trigger
-        }
+        Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger }
     );
 }
 
@@ -143,10 +134,7 @@ fn an_entry_that_nothing_is_against_gets_the_job_of_that_entry() {
 fn of_all_conditions_that_hold_the_first_published_one_answers() {
     // Every subset, so every pair too.
     for subset in 1u32..1 << CONDITIONS.len() {
-        let picked: Vec<_> = (0..CONDITIONS.len())
-            .filter(|n| subset >> n & 1 == 1)
-            .map(|n| CONDITIONS[n])
-            .collect();
+        let picked: Vec<_> = (0..CONDITIONS.len()).filter(|n| subset >> n & 1 == 1).map(|n| CONDITIONS[n]).collect();
         let has = |name: &str| picked.iter().any(|(picked, _)| *picked == name);
         if has("ticket_without_repository") && has("repository_not_integrated") {
             continue;
@@ -174,10 +162,7 @@ fn of_every_pair_both_guards_would_refuse_and_the_earlier_answers() {
                 .iter()
                 .filter(|(name, _)| *name == earlier || *name == later)
                 .fold(entering(), |case, (_, change)| case.with(change));
-            assert!(
-                fires(earlier, &case) && fires(later, &case),
-                "{earlier} and {later} do not both hold"
-            );
+            assert!(fires(earlier, &case) && fires(later, &case), "{earlier} and {later} do not both hold");
             assert_eq!(decide(&case.event, &case.facts).reason.code(), earlier, "with {later}");
             pairs += 1;
         }
@@ -221,14 +206,7 @@ fn the_entry_of_the_newest_job_is_a_repeat_even_when_the_ledger_has_forgotten_it
 #[test]
 fn an_older_event_is_stale_and_one_of_the_same_time_is_not() {
     let seen = |secs| entering().with(|case| case.ticket().seen_at = at(secs));
-    check_alone(
-        &seen(501),
-        Reason::StaleEvent {
-            ticket: key(),
-            time: at(501),
-        },
-        Follow::Nothing,
-    );
+    check_alone(&seen(501), Reason::StaleEvent { ticket: key(), time: at(501) }, Follow::Nothing);
     check_accepted(&seen(500));
     let by_a_millisecond =
         entering().with(|case| case.ticket().seen_at = at(500).plus(std::time::Duration::from_millis(1)));
@@ -246,11 +224,7 @@ fn of_twin_events_of_one_entry_the_second_changes_nothing() {
     });
     check(&twin, "status_unchanged", Follow::Snapshot);
     // Whether the first one's job is still active or not.
-    check(
-        &twin.with(|case| case.ticket().active_job = Some(job_id("j0"))),
-        "status_unchanged",
-        Follow::Snapshot,
-    );
+    check(&twin.with(|case| case.ticket().active_job = Some(job_id("j0"))), "status_unchanged", Follow::Snapshot);
 }
 
 #[test]
@@ -295,10 +269,7 @@ fn only_the_trigger_status_starts_jobs() {
     let to = |status: &str| entering().with(|case| case.event.status = status.into());
     check_alone(
         &to(DOING),
-        Reason::NotTriggerStatus {
-            status: DOING.into(),
-            trigger: TRIGGER.into(),
-        },
+        Reason::NotTriggerStatus { status: DOING.into(), trigger: TRIGGER.into() },
         Follow::Snapshot,
     );
     check(&to("ai processing"), "not_trigger_status", Follow::Snapshot);
@@ -309,14 +280,7 @@ fn only_the_trigger_status_starts_jobs() {
 #[test]
 fn an_edit_of_a_ticket_that_sits_in_the_trigger_status_starts_nothing() {
     let was = |status: &str| entering().with(|case| case.ticket().status = status.into());
-    check_alone(
-        &was(TRIGGER),
-        Reason::StatusUnchanged {
-            ticket: key(),
-            status: TRIGGER.into(),
-        },
-        Follow::Snapshot,
-    );
+    check_alone(&was(TRIGGER), Reason::StatusUnchanged { ticket: key(), status: TRIGGER.into() }, Follow::Snapshot);
     check_accepted(&was(DOING));
 }
 
@@ -353,14 +317,7 @@ fn auto_create_has_to_be_on() {
 #[test]
 fn an_entry_during_a_job_waits_for_its_end() {
     let busy = |job| entering().with(|case| case.ticket().active_job = job);
-    check_alone(
-        &busy(Some(job_id("j0"))),
-        Reason::JobActive {
-            ticket: key(),
-            job: job_id("j0"),
-        },
-        Follow::EnterAgain,
-    );
+    check_alone(&busy(Some(job_id("j0"))), Reason::JobActive { ticket: key(), job: job_id("j0") }, Follow::EnterAgain);
     check_accepted(&busy(None));
 }
 
@@ -368,10 +325,7 @@ fn an_entry_during_a_job_waits_for_its_end() {
 fn a_held_project_starts_nothing() {
     check_alone(
         &entering().with(|case| case.settings().held_by = Some("ann".into())),
-        Reason::ProjectHeld {
-            project: project_id(),
-            who: "ann".into(),
-        },
+        Reason::ProjectHeld { project: project_id(), who: "ann".into() },
         Follow::Snapshot,
     );
     check_accepted(&entering().with(|case| case.settings().held_by = None));
@@ -380,17 +334,10 @@ fn a_held_project_starts_nothing() {
 #[test]
 fn the_repository_has_to_be_named_and_connected() {
     let about = |fact| entering().with(|case| case.facts.repository = fact);
-    check_alone(
-        &about(RepositoryFact::Unnamed),
-        Reason::TicketWithoutRepository { ticket: key() },
-        Follow::Snapshot,
-    );
+    check_alone(&about(RepositoryFact::Unnamed), Reason::TicketWithoutRepository { ticket: key() }, Follow::Snapshot);
     check_alone(
         &about(RepositoryFact::NotConnected(other_repository())),
-        Reason::RepositoryNotIntegrated {
-            repo: other_repository(),
-            project: project_id(),
-        },
+        Reason::RepositoryNotIntegrated { repo: other_repository(), project: project_id() },
         Follow::Snapshot,
     );
     check_accepted(&about(RepositoryFact::Connected(Box::new(repository()))));
@@ -411,11 +358,7 @@ fn a_redelivery_after_the_cause_was_repaired_is_accepted() {
     check_accepted(&redelivered());
     check_accepted(&redelivered().with(|case| case.facts.first = first(auto_create_was_off(), None)));
     // As long as the cause stands, so does the answer.
-    check(
-        &redelivered().with(|case| case.settings().auto_create = false),
-        "auto_create_off",
-        Follow::Snapshot,
-    );
+    check(&redelivered().with(|case| case.settings().auto_create = false), "auto_create_off", Follow::Snapshot);
 }
 
 #[test]
@@ -494,18 +437,10 @@ fn a_second_entry_is_asked_the_later_guards_only() {
     for (name, change) in CONDITIONS {
         let case = entering().with(change);
         let decision = decide_again(&case.event, &case.facts);
-        let asked = [
-            "auto_create_off",
-            "job_active",
-            "project_held",
-            "ticket_without_repository",
-            "repository_not_integrated",
-        ];
-        let (code, follow) = if asked.contains(&name) {
-            (name, Follow::Snapshot)
-        } else {
-            ("accepted", Follow::Trigger)
-        };
+        let asked =
+            ["auto_create_off", "job_active", "project_held", "ticket_without_repository", "repository_not_integrated"];
+        let (code, follow) =
+            if asked.contains(&name) { (name, Follow::Snapshot) } else { ("accepted", Follow::Trigger) };
         assert_eq!((decision.reason.code(), decision.follow), (code, follow), "{name}");
     }
     let case = entering();
@@ -515,10 +450,7 @@ fn a_second_entry_is_asked_the_later_guards_only() {
 
 #[test]
 fn a_second_entry_meets_the_later_guards_in_their_order() {
-    let mut left: Vec<_> = CONDITIONS
-        .into_iter()
-        .filter(|(name, _)| *name != "unknown_project")
-        .collect();
+    let mut left: Vec<_> = CONDITIONS.into_iter().filter(|(name, _)| *name != "unknown_project").collect();
     let mut answers = Vec::new();
     loop {
         // The last of two spellings of one fact would win, so only one of them is put in at a time.
@@ -551,10 +483,7 @@ fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, 
 #[test]
 fn a_persons_request_is_asked_for_the_job_the_hold_and_the_repository() {
     let free = ticket_in(DOING);
-    let busy = Ticket {
-        active_job: Some(job_id("j0")),
-        ..free.clone()
-    };
+    let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
     let connected = RepositoryFact::Connected(Box::new(repository()));
     let foreign = RepositoryFact::NotConnected(other_repository());
     check_request(&busy, Some("ann"), &RepositoryFact::Unnamed, Some("job_active"));
@@ -572,10 +501,6 @@ fn a_persons_request_cares_neither_for_the_status_nor_for_auto_create() {
     project.settings.auto_create = false;
     let connected = RepositoryFact::Connected(Box::new(repository()));
     for status in [TODO, TRIGGER, REVIEW, DOING] {
-        assert_eq!(
-            decide_request(&project, &ticket_in(status), &connected),
-            None,
-            "{status}"
-        );
+        assert_eq!(decide_request(&project, &ticket_in(status), &connected), None, "{status}");
     }
 }

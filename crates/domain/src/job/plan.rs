@@ -38,10 +38,7 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
         .pull_request
         .as_ref()
         .filter(|link| link.id.integration == job.integration && link.id.repository == job.repository)
-        .map(|link| Continues {
-            number: link.id.number,
-            branch: link.branch.clone(),
-        });
+        .map(|link| Continues { number: link.id.number, branch: link.branch.clone() });
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
     ticket.again = None;
@@ -78,13 +75,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         attempt: 0,
         worked: false,
         requeues: 0,
-        dispatch: Dispatch {
-            number: 0,
-            due: plan.now.plus(WAKE_WITHIN),
-            starting: false,
-            task: None,
-            fault: None,
-        },
+        dispatch: Dispatch { number: 0, due: plan.now.plus(WAKE_WITHIN), starting: false, task: None, fault: None },
         run: None,
         want: Want::Run,
         push_until: None,
@@ -124,11 +115,7 @@ pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> Stri
     if slug != lower || ticket.as_str().to_uppercase() != ticket.as_str() {
         let digest = Sha256::digest(ticket.as_str().as_bytes());
         let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        slug = if slug.is_empty() {
-            mark
-        } else {
-            format!("{}-{mark}", slug.trim_end_matches('-'))
-        };
+        slug = if slug.is_empty() { mark } else { format!("{}-{mark}", slug.trim_end_matches('-')) };
     }
     format!("pullyard/{project}/{slug}-{number}")
 }

@@ -10,20 +10,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 type Outcome = Result<Job, NotNow>;
+type Way = fn(&Job, Timestamp) -> Outcome;
 
 /// Every way on there is, as attempt 1 with claim `c1` (or, for a claim, as somebody new) would try it.
-const WAYS: [(&str, fn(&Job, Timestamp) -> Outcome); 16] = [
+const WAYS: [(&str, Way); 16] = [
     ("dispatched", |job, now| job.dispatched(now)),
-    ("start_named", |job, _| {
-        job.start_named(job.attempt + 1, job.dispatch.number, "task-9")
-    }),
+    ("start_named", |job, _| job.start_named(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
-        job.start_failed(
-            job.attempt + 1,
-            job.dispatch.number,
-            DispatchFault::Throttled { times: 1 },
-            now,
-        )
+        job.start_failed(job.attempt + 1, job.dispatch.number, DispatchFault::Throttled { times: 1 }, now)
     }),
     ("claimed", |job, now| job.claimed(&claim(job.attempt + 1, "c2"), now)),
     ("pending", |job, now| to(job, Status::Pending, now)),
@@ -32,9 +26,7 @@ const WAYS: [(&str, fn(&Job, Timestamp) -> Outcome); 16] = [
     ("executing", |job, now| to(job, Status::Executing, now)),
     ("syncing", |job, now| to(job, Status::Syncing, now)),
     ("completed", |job, now| by_runner(job, End::Completed(result()), now)),
-    ("failed", |job, now| {
-        by_runner(job, End::Failed(no_changes(), None), now)
-    }),
+    ("failed", |job, now| by_runner(job, End::Failed(no_changes(), None), now)),
     ("cancelled", |job, now| by_runner(job, End::Cancelled, now)),
     ("given_up", |job, now| job.given_up(crashed(), now)),
     ("requeued", |job, now| job.requeued(now)),
@@ -52,11 +44,7 @@ fn by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
 
 /// A job that stands where nothing leads yet.
 fn stuck_in(status: Status) -> Job {
-    Job {
-        status,
-        run: None,
-        ..active(Status::Executing)
-    }
+    Job { status, run: None, ..active(Status::Executing) }
 }
 
 fn starting() -> Job {
@@ -132,10 +120,7 @@ fn exactly_the_published_ways_lead_on() {
 
 #[test]
 fn a_job_on_runners_gets_no_task() {
-    let job = Job {
-        place: Place::Runners,
-        ..starting()
-    };
+    let job = Job { place: Place::Runners, ..starting() };
     for (name, way) in &WAYS[..3] {
         assert_eq!(way(&job, at(20)), Err(NotNow::Status(Status::Ready)), "{name}");
     }
@@ -145,12 +130,7 @@ fn a_job_on_runners_gets_no_task() {
 #[test]
 fn each_status_is_terminal_active_or_neither() {
     let of = |test: fn(Status) -> bool| {
-        Status::ALL
-            .into_iter()
-            .filter(|s| test(*s))
-            .map(Status::words)
-            .collect::<Vec<_>>()
-            .join(" ")
+        Status::ALL.into_iter().filter(|s| test(*s)).map(Status::words).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(of(Status::is_terminal), "Completed Failed Cancelled");
     assert_eq!(of(Status::is_active), "Claimed Preparing Executing Syncing");
@@ -196,10 +176,7 @@ fn only_the_attempt_and_claim_that_hold_a_job_move_it() {
 fn an_attempt_whose_job_went_back_or_ended_holds_nothing() {
     let lost = Err(NotNow::LeaseLost);
     let held = active(Status::Executing);
-    for gone in [
-        held.requeued(at(210)).unwrap(),
-        held.given_up(crashed(), at(210)).unwrap(),
-    ] {
+    for gone in [held.requeued(at(210)).unwrap(), held.given_up(crashed(), at(210)).unwrap()] {
         check_fence(&gone, &fence(&gone, 1, "c1"), &lost);
     }
 }
@@ -212,22 +189,13 @@ fn a_claim_needs_the_next_attempts_number() {
     assert_eq!(back.claimed(&claim(3, "c9"), at(160)), Err(NotNow::LeaseLost));
     assert_eq!(back.claimed(&claim(2, "c9"), at(160)).unwrap().attempt, 2);
     // Of two that claim the same attempt the second has lost.
-    assert_eq!(
-        active(Status::Claimed).claimed(&claim(1, "c9"), at(160)),
-        Err(NotNow::LeaseLost)
-    );
+    assert_eq!(active(Status::Claimed).claimed(&claim(1, "c9"), at(160)), Err(NotNow::LeaseLost));
 }
 
 #[test]
 fn nobody_claims_a_job_that_shall_stop_and_a_push_does_not_begin() {
-    let stopped = |job: Job| Job {
-        want: Want::Cancel,
-        ..job
-    };
-    assert_eq!(
-        stopped(ready()).claimed(&claim(1, "c1"), at(100)),
-        Err(NotNow::Unwanted)
-    );
+    let stopped = |job: Job| Job { want: Want::Cancel, ..job };
+    assert_eq!(stopped(ready()).claimed(&claim(1, "c1"), at(100)), Err(NotNow::Unwanted));
     let executing = stopped(active(Status::Executing));
     assert_eq!(to(&executing, Status::Syncing, at(210)), Err(NotNow::Unwanted));
     assert!(to(&stopped(active(Status::Claimed)), Status::Preparing, at(210)).is_ok());
@@ -246,52 +214,16 @@ fn check_repeat(way: impl Fn(&Job) -> Outcome, job: &Job, refusal: NotNow) {
 fn a_repeat_is_told_from_something_new() {
     check_repeat(|job| job.dispatched(at(10)), &ready(), NotNow::Already);
     check_repeat(|job| job.start_named(1, 1, "task-9"), &starting(), NotNow::Already);
-    check_repeat(
-        |job| job.claimed(&claim(1, "c1"), at(100)),
-        &starting(),
-        NotNow::Already,
-    );
-    check_repeat(
-        |job| to(job, Status::Preparing, at(200)),
-        &active(Status::Claimed),
-        NotNow::Already,
-    );
-    check_repeat(
-        |job| to(job, Status::Executing, at(200)),
-        &active(Status::Preparing),
-        NotNow::Already,
-    );
-    check_repeat(
-        |job| to(job, Status::Syncing, at(200)),
-        &active(Status::Executing),
-        NotNow::Already,
-    );
-    check_repeat(
-        |job| by_runner(job, End::Completed(result()), at(210)),
-        &active(Status::Syncing),
-        NotNow::Already,
-    );
-    check_repeat(
-        |job| by_runner(job, End::Cancelled, at(210)),
-        &active(Status::Claimed),
-        NotNow::Already,
-    );
-    check_repeat(
-        |job| job.container_died("task-c1", crashed(), at(210)),
-        &active(Status::Claimed),
-        NotNow::Already,
-    );
+    check_repeat(|job| job.claimed(&claim(1, "c1"), at(100)), &starting(), NotNow::Already);
+    check_repeat(|job| to(job, Status::Preparing, at(200)), &active(Status::Claimed), NotNow::Already);
+    check_repeat(|job| to(job, Status::Executing, at(200)), &active(Status::Preparing), NotNow::Already);
+    check_repeat(|job| to(job, Status::Syncing, at(200)), &active(Status::Executing), NotNow::Already);
+    check_repeat(|job| by_runner(job, End::Completed(result()), at(210)), &active(Status::Syncing), NotNow::Already);
+    check_repeat(|job| by_runner(job, End::Cancelled, at(210)), &active(Status::Claimed), NotNow::Already);
+    check_repeat(|job| job.container_died("task-c1", crashed(), at(210)), &active(Status::Claimed), NotNow::Already);
     // These name nobody, so a repeat meets the state they led to.
-    check_repeat(
-        |job| job.given_up(crashed(), at(210)),
-        &active(Status::Claimed),
-        NotNow::Status(Status::Failed),
-    );
-    check_repeat(
-        |job| job.requeued(at(210)),
-        &active(Status::Claimed),
-        NotNow::Status(Status::Ready),
-    );
+    check_repeat(|job| job.given_up(crashed(), at(210)), &active(Status::Claimed), NotNow::Status(Status::Failed));
+    check_repeat(|job| job.requeued(at(210)), &active(Status::Claimed), NotNow::Status(Status::Ready));
     let failed = |job: &Job| job.start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(20));
     check_repeat(failed, &starting(), NotNow::LeaseLost);
 }
@@ -299,11 +231,7 @@ fn a_repeat_is_told_from_something_new() {
 #[test]
 fn a_claim_is_a_repeat_as_long_as_it_holds_the_job() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
-        assert_eq!(
-            active(status).claimed(&claim(1, "c1"), at(210)),
-            Err(NotNow::Already),
-            "{status:?}"
-        );
+        assert_eq!(active(status).claimed(&claim(1, "c1"), at(210)), Err(NotNow::Already), "{status:?}");
     }
     // Its job has ended meanwhile: a repeat must not send the runner to work.
     let over = active(Status::Claimed).given_up(crashed(), at(210)).unwrap();
@@ -313,14 +241,8 @@ fn a_claim_is_a_repeat_as_long_as_it_holds_the_job() {
 #[test]
 fn a_repeated_finish_is_known_by_its_id_and_attempt() {
     let done = finished(&active(Status::Syncing), End::Completed(result()));
-    let again = |attempt, finish| {
-        done.finished(
-            &fence(&done, attempt, "c1"),
-            &finish_id(finish),
-            End::Cancelled,
-            at(400),
-        )
-    };
+    let again =
+        |attempt, finish| done.finished(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, at(400));
     assert_eq!(again(1, "f1"), Err(NotNow::Already));
     assert_eq!(again(1, "f2"), Err(NotNow::LeaseLost));
     assert_eq!(again(2, "f1"), Err(NotNow::LeaseLost));
@@ -339,11 +261,7 @@ fn until_a_push_is_over_only_its_runner_ends_the_job() {
     }
     assert_eq!(pushing.given_up(crashed(), until).unwrap().status, Status::Failed);
     assert_eq!(pushing.requeued(until).unwrap().status, Status::Ready);
-    for end in [
-        End::Completed(result()),
-        End::Failed(no_changes(), None),
-        End::Cancelled,
-    ] {
+    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         let ended = by_runner(&pushing, end, at(200)).unwrap();
         assert!(ended.status.is_terminal() && ended.push_until.is_none());
     }
@@ -351,10 +269,7 @@ fn until_a_push_is_over_only_its_runner_ends_the_job() {
 
 #[test]
 fn repeating_the_push_does_not_prolong_it() {
-    assert_eq!(
-        to(&active(Status::Syncing), Status::Syncing, at(300)),
-        Err(NotNow::Already)
-    );
+    assert_eq!(to(&active(Status::Syncing), Status::Syncing, at(300)), Err(NotNow::Already));
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         assert_eq!(active(status).push_until, None, "{status:?}");
     }
@@ -362,21 +277,12 @@ fn repeating_the_push_does_not_prolong_it() {
 
 #[test]
 fn a_claim_holds_the_job_and_forgets_the_faults_of_its_starts() {
-    let faulty = starting()
-        .start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(20))
-        .unwrap();
-    let job = faulty
-        .dispatched(at(30))
-        .unwrap()
-        .claimed(&claim(1, "c1"), at(40))
-        .unwrap();
+    let faulty = starting().start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
+    let job = faulty.dispatched(at(30)).unwrap().claimed(&claim(1, "c1"), at(40)).unwrap();
     assert_eq!(job.dispatch.fault, None);
     assert!(!job.dispatch.starting);
     let run = job.run.clone().unwrap();
-    assert_eq!(
-        (run.started, run.task.as_deref(), run.died.as_ref()),
-        (at(40), Some("task-c1"), None)
-    );
+    assert_eq!((run.started, run.task.as_deref(), run.died.as_ref()), (at(40), Some("task-c1"), None));
     assert_eq!((job.status, job.attempt, job.worked), (Status::Claimed, 1, false));
 }
 
@@ -386,17 +292,12 @@ fn an_agent_has_worked_from_executing_on() {
     assert!(!worked(Status::Claimed) && !worked(Status::Preparing));
     assert!(worked(Status::Executing) && worked(Status::Syncing));
     let back = active(Status::Executing).requeued(at(210)).unwrap();
-    assert!(
-        back.claimed(&claim(2, "c2"), at(220)).unwrap().worked,
-        "what an agent did is not undone"
-    );
+    assert!(back.claimed(&claim(2, "c2"), at(220)).unwrap().worked, "what an agent did is not undone");
 }
 
 #[test]
 fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
-    let mut job = active(Status::Syncing)
-        .container_died("task-c1", crashed(), at(210))
-        .unwrap();
+    let mut job = active(Status::Syncing).container_died("task-c1", crashed(), at(210)).unwrap();
     job.want = Want::Cancel;
     job.tries = 3;
     job.not_before = Some(at(300));
@@ -407,38 +308,20 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
         attempt: 1,
         worked: true,
         requeues: 1,
-        dispatch: Dispatch {
-            number: 0,
-            due: at(400),
-            starting: false,
-            task: None,
-            fault: None,
-        },
+        dispatch: Dispatch { number: 0, due: at(400), starting: false, task: None, fault: None },
         ..ready()
     };
     assert_eq!(back, expected);
     assert_eq!(back.requeued(at(410)), Err(NotNow::Status(Status::Ready)));
-    let second = back
-        .claimed(&claim(2, "c2"), at(420))
-        .unwrap()
-        .requeued(at(430))
-        .unwrap();
+    let second = back.claimed(&claim(2, "c2"), at(420)).unwrap().requeued(at(430)).unwrap();
     assert_eq!((second.attempt, second.requeues), (2, 2));
 }
 
 #[test]
 fn an_end_keeps_who_when_and_why() {
-    let pushed = by_runner(
-        &active(Status::Syncing),
-        End::Failed(no_changes(), Some(result())),
-        at(210),
-    )
-    .unwrap();
+    let pushed = by_runner(&active(Status::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
     assert_eq!((pushed.status, pushed.ended_at), (Status::Failed, Some(at(210))));
-    assert_eq!(
-        (pushed.failure.clone(), pushed.result.clone()),
-        (Some(no_changes()), Some(result()))
-    );
+    assert_eq!((pushed.failure.clone(), pushed.result.clone()), (Some(no_changes()), Some(result())));
     let finish = Some(finish_id("f2"));
     assert_eq!(pushed.ended_by, Some(EndedBy { attempt: 1, finish }));
     assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes() });
@@ -452,61 +335,33 @@ fn an_end_keeps_who_when_and_why() {
     assert_eq!(stopped.attempt_end(), AttemptEnd::Cancelled {});
 
     let unclaimed = ready().given_up(crashed(), at(210)).unwrap();
-    assert_eq!(
-        unclaimed.ended_by,
-        Some(EndedBy {
-            attempt: 0,
-            finish: None
-        })
-    );
+    assert_eq!(unclaimed.ended_by, Some(EndedBy { attempt: 0, finish: None }));
     assert_eq!((unclaimed.failure, unclaimed.result), (Some(crashed()), None));
 }
 
 #[test]
 fn what_is_stored_of_a_failure_is_cut() {
-    let long = || crate::failure::Failure::Unknown {
-        last_words: "x".repeat(9_000),
-    };
+    let long = || crate::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
     let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
     let small = stored(active(Status::Syncing)) + 500;
     assert!(stored(by_runner(&active(Status::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
     assert!(stored(ready().given_up(long(), at(210)).unwrap()) < small);
-    assert!(
-        stored(
-            active(Status::Claimed)
-                .container_died("task-c1", long(), at(210))
-                .unwrap()
-        ) < small
-    );
-    let refused = DispatchFault::Refused {
-        reason: "x".repeat(9_000),
-        times: 1,
-    };
+    assert!(stored(active(Status::Claimed).container_died("task-c1", long(), at(210)).unwrap()) < small);
+    let refused = DispatchFault::Refused { reason: "x".repeat(9_000), times: 1 };
     assert!(stored(starting().start_failed(1, 1, refused, at(20)).unwrap()) < small);
-    let died = DispatchFault::Died {
-        reason: "x".repeat(9_000),
-        times: 1,
-    };
+    let died = DispatchFault::Died { reason: "x".repeat(9_000), times: 1 };
     assert!(stored(starting().start_failed(1, 1, died, at(20)).unwrap()) < small);
 }
 
 #[test]
 fn a_death_is_noted_for_the_container_that_holds_the_job() {
     let held = active(Status::Executing);
-    assert_eq!(
-        held.container_died("task-other", crashed(), at(210)),
-        Err(NotNow::LeaseLost)
-    );
+    assert_eq!(held.container_died("task-other", crashed(), at(210)), Err(NotNow::LeaseLost));
     let noted = held.container_died("task-c1", crashed(), at(210)).unwrap();
     let died = noted.run.clone().unwrap().died.unwrap();
     assert_eq!((died.at, died.failure), (at(210), crashed()));
     // Its own finish may still arrive, and wins.
-    assert_eq!(
-        by_runner(&noted, End::Failed(no_changes(), None), at(211))
-            .unwrap()
-            .failure,
-        Some(no_changes())
-    );
+    assert_eq!(by_runner(&noted, End::Failed(no_changes(), None), at(211)).unwrap().failure, Some(no_changes()));
 }
 
 #[test]
@@ -515,16 +370,8 @@ fn a_start_is_known_by_attempt_and_number() {
     let fail =
         |job: &Job, attempt, number| job.start_failed(attempt, number, DispatchFault::Silent { times: 1 }, at(20));
     for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
-        assert_eq!(
-            fail(&job, attempt, number),
-            Err(NotNow::LeaseLost),
-            "{attempt} {number}"
-        );
-        assert_eq!(
-            job.start_named(attempt, number, "t"),
-            Err(NotNow::LeaseLost),
-            "{attempt} {number}"
-        );
+        assert_eq!(fail(&job, attempt, number), Err(NotNow::LeaseLost), "{attempt} {number}");
+        assert_eq!(job.start_named(attempt, number, "t"), Err(NotNow::LeaseLost), "{attempt} {number}");
     }
     assert!(fail(&job, 1, 1).is_ok());
     let named = job.start_named(1, 1, "t").unwrap();
@@ -570,24 +417,15 @@ fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
 }
 
 fn capacity(secs: u64) -> DispatchFault {
-    DispatchFault::Capacity {
-        since: at(secs),
-        times: 1,
-    }
+    DispatchFault::Capacity { since: at(secs), times: 1 }
 }
 
 fn refused() -> DispatchFault {
-    DispatchFault::Refused {
-        reason: "no role".into(),
-        times: 1,
-    }
+    DispatchFault::Refused { reason: "no role".into(), times: 1 }
 }
 
 fn container_died() -> DispatchFault {
-    DispatchFault::Died {
-        reason: "exit code 1".into(),
-        times: 1,
-    }
+    DispatchFault::Died { reason: "exit code 1".into(), times: 1 }
 }
 
 const SILENT: DispatchFault = DispatchFault::Silent { times: 1 };
@@ -607,30 +445,17 @@ fn capacity_and_throttling_never_give_up_and_keep_their_beginning() {
         assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
     }
     let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
-    assert_eq!(
-        job.dispatch.fault,
-        Some(DispatchFault::Capacity { since: at(1), times: 3 })
-    );
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
     let (job, _) = after_faults(&[capacity(1), THROTTLED, capacity(3)]);
-    assert_eq!(
-        job.dispatch.fault,
-        Some(DispatchFault::Capacity { since: at(3), times: 1 })
-    );
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 1 }));
 }
 
 #[test]
 fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
-    for (fault, why) in [
-        (refused(), "no role"),
-        (container_died(), "exit code 1"),
-        (SILENT, "it was never heard of"),
-    ] {
+    for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it was never heard of")] {
         assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
-        let failure = Failure::TaskNeverStarted {
-            limit: START_WITHIN.into(),
-            reason: why.into(),
-        };
+        let failure = Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: why.into() };
         assert_eq!(job.never_started(), Some(failure.clone()));
         assert_eq!(step(&job, job.dispatch.due), Step::GiveUp(failure));
     }
@@ -654,36 +479,24 @@ fn a_claim_or_a_requeue_ends_the_count() {
     let back = claimed.requeued(at(5_100)).unwrap().dispatched(at(5_200)).unwrap();
     let failed = back.start_failed(2, 1, SILENT, at(5_300)).unwrap();
     assert_eq!(failed.dispatch.fault, Some(SILENT));
-    let claimed_at_last = after_faults(&[SILENT; 3])
-        .0
-        .claimed(&claim(1, "c1"), at(5_000))
-        .unwrap();
+    let claimed_at_last = after_faults(&[SILENT; 3]).0.claimed(&claim(1, "c1"), at(5_000)).unwrap();
     assert_eq!(claimed_at_last.never_started(), None);
 }
 
 #[test]
 fn a_plan_locks_the_ticket_and_takes_the_old_marks_off() {
     let mut before = ticket_in(TRIGGER);
-    before.again = Some(Entry {
-        at: at(1),
-        event: event_id("e9"),
-    });
+    before.again = Some(Entry { at: at(1), event: event_id("e9") });
     before.wanted.badge = Some(Badge::AiFailed);
     before.wanted.version = 4;
     before.synced_version = 4;
     before.branches = 2;
     let (job, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
-    assert_eq!(
-        (job.status, job.attempt, job.created, job.ready_since),
-        (Status::Ready, 0, at(50), at(50))
-    );
+    assert_eq!((job.status, job.attempt, job.created, job.ready_since), (Status::Ready, 0, at(50), at(50)));
     assert_eq!(job.dispatch.due, at(50).plus(WAKE_WITHIN));
     assert_eq!((job.branch.as_str(), ticket.branches), ("pullyard/acme/app-17-3", 3));
     assert_eq!(ticket.active_job, Some(job_id("j9")));
-    assert_eq!(
-        (ticket.found_in.as_deref(), ticket.again.as_ref()),
-        (Some(TRIGGER), None)
-    );
+    assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
     assert_eq!((ticket.wanted.badge, ticket.wanted.version), (None, 5));
     // With nothing to take off, nothing is to be written back.
     assert!(!job_and_ticket().1.is_unsynced());
@@ -694,14 +507,7 @@ fn a_new_job_keeps_an_older_move_from_overtaking_it() {
     // The last job completed, its move was not written yet, and a person moved the ticket in again.
     let mut before = ticket_in(TRIGGER);
     let expected = TRIGGER.to_owned();
-    before.want(
-        Some(Move {
-            to: Target::Completion,
-            expected,
-        }),
-        None,
-        None,
-    );
+    before.want(Some(Move { to: Target::Completion, expected }), None, None);
     assert!(before.is_unsynced());
     let (_, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
     assert_eq!(ticket.wanted.status, None);
@@ -717,10 +523,7 @@ fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
     let done = finished(&active(Status::Syncing), End::Completed(result()));
     ticket.pull_request = crate::outcome::link_of(&done);
     let continued = |ticket: &crate::ticket::Ticket| planned(&settings(), job_id("j9"), ticket, at(50)).0.continues;
-    let expected = Continues {
-        number: 231,
-        branch: "pullyard/acme/app-17-1".into(),
-    };
+    let expected = Continues { number: 231, branch: "pullyard/acme/app-17-1".into() };
     assert_eq!(continued(&ticket), Some(expected));
     let mut elsewhere = ticket.clone();
     elsewhere.pull_request.as_mut().unwrap().id.repository = 98;
@@ -731,11 +534,7 @@ fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 256,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

@@ -113,14 +113,8 @@ impl DispatchFault {
             (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
             (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
             (Self::Throttled { .. }, _) => Self::Throttled { times },
-            (Self::Refused { reason, .. }, _) => Self::Refused {
-                reason: crate::text::clipped(&reason, 120),
-                times,
-            },
-            (Self::Died { reason, .. }, _) => Self::Died {
-                reason: crate::text::clipped(&reason, 120),
-                times,
-            },
+            (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::clipped(&reason, 120), times },
+            (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::clipped(&reason, 120), times },
             (Self::Silent { .. }, _) => Self::Silent { times },
         }
     }
@@ -229,10 +223,8 @@ impl Job {
     pub fn never_started(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
         let enough = fault.gives_up_after().is_some_and(|most| fault.times() >= most);
-        (self.status == Status::Ready && enough).then(|| Failure::TaskNeverStarted {
-            limit: START_WITHIN.into(),
-            reason: fault.words(),
-        })
+        (self.status == Status::Ready && enough)
+            .then(|| Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: fault.words() })
     }
 
     /// Somebody takes it.
@@ -340,10 +332,7 @@ impl Job {
 
     /// The container of its runner died; its own finish may still be on its way.
     pub fn container_died(&self, task: &str, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
-        let Some(run) = self
-            .run
-            .as_ref()
-            .filter(|run| self.status.is_active() && run.task.as_deref() == Some(task))
+        let Some(run) = self.run.as_ref().filter(|run| self.status.is_active() && run.task.as_deref() == Some(task))
         else {
             return Err(NotNow::LeaseLost);
         };
@@ -352,10 +341,7 @@ impl Job {
         }
         let mut job = self.clone();
         if let Some(run) = &mut job.run {
-            run.died = Some(super::Died {
-                at: now,
-                failure: failure.clipped(),
-            });
+            run.died = Some(super::Died { at: now, failure: failure.clipped() });
         }
         Ok(job)
     }
@@ -373,14 +359,8 @@ impl Job {
         match (self.status, &self.failure) {
             (Status::Completed, _) => AttemptEnd::Completed {},
             (Status::Cancelled, _) => AttemptEnd::Cancelled {},
-            (_, Some(failure)) => AttemptEnd::Failed {
-                failure: failure.clone(),
-            },
-            (_, None) => AttemptEnd::Failed {
-                failure: Failure::Unknown {
-                    last_words: String::new(),
-                },
-            },
+            (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
+            (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
         }
     }
 
@@ -410,10 +390,7 @@ impl Job {
             End::Failed(failure, result) => (Status::Failed, Some(failure.clipped()), result),
             End::Cancelled => (Status::Cancelled, None, None),
         };
-        job.ended_by = Some(EndedBy {
-            attempt: self.attempt,
-            finish,
-        });
+        job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;
         job.tries = 0;

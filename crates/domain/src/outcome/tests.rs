@@ -37,10 +37,7 @@ fn locked() -> Ticket {
 }
 
 fn entered_again() -> Ticket {
-    Ticket {
-        again: Some(entry("e2", 150)),
-        ..locked()
-    }
+    Ticket { again: Some(entry("e2", 150)), ..locked() }
 }
 
 /// What people see of it, and what later decisions see, in one line.
@@ -54,11 +51,7 @@ fn words(before: &Ticket, after: &Ticket) -> String {
         last if *last == before.last_job => "not the last job".to_owned(),
         last => format!("{:?}", last.as_ref().unwrap().outcome),
     };
-    let link = if after.pull_request == before.pull_request {
-        "no link"
-    } else {
-        "link"
-    };
+    let link = if after.pull_request == before.pull_request { "no link" } else { "link" };
     let again = if after.again.is_some() { "again" } else { "once" };
     let version = after.wanted.version - before.wanted.version;
     format!("{moved}; {badge}; {last}; {link}; {again}; +{version}")
@@ -78,51 +71,23 @@ fn check(ended: &Job, before: &Ticket, expected: &str) {
 #[test]
 fn each_end_moves_marks_and_links_as_published() {
     let ticket = locked();
-    check(
-        &completed(),
-        &ticket,
-        "Completion from AI Processing; no badge; Completed; link; once; +1",
-    );
-    check(
-        &failed(Status::Executing),
-        &ticket,
-        "Todo from AI Processing; AI Failed; Failed; no link; once; +1",
-    );
-    check(
-        &failed(Status::Syncing),
-        &ticket,
-        "Todo from AI Processing; AI Failed; Failed; no link; once; +1",
-    );
-    check(
-        &failed_after_the_push(),
-        &ticket,
-        "Todo from AI Processing; AI Failed; Failed; link; once; +1",
-    );
+    check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
+    check(&failed(Status::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    check(&failed(Status::Syncing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    check(&failed_after_the_push(), &ticket, "Todo from AI Processing; AI Failed; Failed; link; once; +1");
     check(
         &failed(Status::Preparing),
         &ticket,
         "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
     );
-    check(
-        &given_up(Status::Executing),
-        &ticket,
-        "Todo from AI Processing; AI Failed; Failed; no link; once; +1",
-    );
+    check(&given_up(Status::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
     check(
         &given_up(Status::Claimed),
         &ticket,
         "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
     );
-    check(
-        &never_started(),
-        &ticket,
-        "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
-    );
-    check(
-        &cancelled(Status::Executing),
-        &ticket,
-        "Todo from AI Processing; no badge; Cancelled; no link; once; +1",
-    );
+    check(&never_started(), &ticket, "Todo from AI Processing; AI Failed; not the last job; no link; once; +1");
+    check(&cancelled(Status::Executing), &ticket, "Todo from AI Processing; no badge; Cancelled; no link; once; +1");
     check(
         &cancelled(Status::Claimed),
         &ticket,
@@ -133,58 +98,20 @@ fn each_end_moves_marks_and_links_as_published() {
 #[test]
 fn a_ticket_that_entered_again_stays_unless_the_job_completed() {
     let ticket = entered_again();
-    check(
-        &completed(),
-        &ticket,
-        "Completion from AI Processing; no badge; Completed; link; once; +1",
-    );
-    check(
-        &failed(Status::Executing),
-        &ticket,
-        "stays; no badge; Failed; no link; again; +0",
-    );
-    check(
-        &failed_after_the_push(),
-        &ticket,
-        "stays; no badge; Failed; link; again; +1",
-    );
-    check(
-        &failed(Status::Preparing),
-        &ticket,
-        "stays; no badge; not the last job; no link; again; +0",
-    );
-    check(
-        &given_up(Status::Executing),
-        &ticket,
-        "stays; no badge; Failed; no link; again; +0",
-    );
-    check(
-        &never_started(),
-        &ticket,
-        "stays; no badge; not the last job; no link; again; +0",
-    );
-    check(
-        &cancelled(Status::Executing),
-        &ticket,
-        "stays; no badge; Cancelled; no link; again; +0",
-    );
-    check(
-        &cancelled(Status::Claimed),
-        &ticket,
-        "stays; no badge; not the last job; no link; again; +0",
-    );
+    check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
+    check(&failed(Status::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
+    check(&failed_after_the_push(), &ticket, "stays; no badge; Failed; link; again; +1");
+    check(&failed(Status::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    check(&given_up(Status::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
+    check(&never_started(), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    check(&cancelled(Status::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
+    check(&cancelled(Status::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
 }
 
 #[test]
 fn a_job_that_never_worked_leaves_the_earlier_one_the_last() {
-    let earlier = Some(LastJob {
-        id: job_id("j0"),
-        outcome: LastOutcome::Completed,
-    });
-    let ticket = Ticket {
-        last_job: earlier.clone(),
-        ..locked()
-    };
+    let earlier = Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed });
+    let ticket = Ticket { last_job: earlier.clone(), ..locked() };
     assert_eq!(ticket_after(&never_started(), &ticket).last_job, earlier);
     assert_eq!(ticket_after(&cancelled(Status::Preparing), &ticket).last_job, earlier);
     assert_ne!(ticket_after(&failed(Status::Executing), &ticket).last_job, earlier);
@@ -192,26 +119,11 @@ fn a_job_that_never_worked_leaves_the_earlier_one_the_last() {
 
 #[test]
 fn a_ticket_moves_only_from_where_its_job_found_it() {
-    let ticket = Ticket {
-        status: REVIEW.into(),
-        found_in: Some(TODO.into()),
-        ..locked()
-    };
-    check(
-        &completed(),
-        &ticket,
-        "Completion from Todo; no badge; Completed; link; once; +1",
-    );
-    let unknown = Ticket {
-        found_in: None,
-        ..locked()
-    };
+    let ticket = Ticket { status: REVIEW.into(), found_in: Some(TODO.into()), ..locked() };
+    check(&completed(), &ticket, "Completion from Todo; no badge; Completed; link; once; +1");
+    let unknown = Ticket { found_in: None, ..locked() };
     check(&completed(), &unknown, "stays; no badge; Completed; link; once; +1");
-    check(
-        &failed(Status::Executing),
-        &unknown,
-        "stays; AI Failed; Failed; no link; once; +1",
-    );
+    check(&failed(Status::Executing), &unknown, "stays; AI Failed; Failed; no link; once; +1");
 }
 
 #[test]
@@ -221,26 +133,13 @@ fn the_link_names_the_pull_request_by_its_forges_ids() {
         url: "https://forge.test/acme/app/pull/231".into(),
         branch: "pullyard/acme/app-17-1".into(),
     };
-    assert_eq!(
-        (link.id.integration.as_str(), link.id.repository, link.id.number),
-        ("gh1", 99, 231)
-    );
+    assert_eq!((link.id.integration.as_str(), link.id.repository, link.id.number), ("gh1", 99, 231));
     assert_eq!(link_of(&completed()), Some(link.clone()));
-    assert_eq!(
-        ticket_after(&failed_after_the_push(), &locked()).pull_request,
-        Some(link.clone())
-    );
+    assert_eq!(ticket_after(&failed_after_the_push(), &locked()).pull_request, Some(link.clone()));
     assert_eq!(link_of(&failed(Status::Executing)), None);
     // A job without a result leaves an older link alone.
-    let linked = Ticket {
-        pull_request: Some(link),
-        ..locked()
-    };
-    check(
-        &failed(Status::Executing),
-        &linked,
-        "Todo from AI Processing; AI Failed; Failed; no link; once; +1",
-    );
+    let linked = Ticket { pull_request: Some(link), ..locked() };
+    check(&failed(Status::Executing), &linked, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
     assert!(ticket_after(&failed(Status::Executing), &linked).pull_request.is_some());
 }
 
@@ -260,16 +159,9 @@ fn check_want(
 #[test]
 fn the_version_rises_only_when_something_changes() {
     let link = link_of(&completed());
-    let to = Move {
-        to: Target::Todo,
-        expected: TRIGGER.into(),
-    };
+    let to = Move { to: Target::Todo, expected: TRIGGER.into() };
     let mut synced = locked();
-    synced.wanted = Wanted {
-        version: 7,
-        status: Some(to.clone()),
-        badge: Some(Badge::AiFailed),
-    };
+    synced.wanted = Wanted { version: 7, status: Some(to.clone()), badge: Some(Badge::AiFailed) };
     synced.synced_version = 7;
     synced.pull_request.clone_from(&link);
     let wanted = |version, status, badge| Wanted { version, status, badge };
@@ -277,13 +169,7 @@ fn the_version_rises_only_when_something_changes() {
     check_want(&synced, None, badge, None, synced.wanted.clone());
     check_want(&synced, None, badge, link.clone(), synced.wanted.clone());
     check_want(&synced, None, None, None, wanted(8, None, None));
-    check_want(
-        &synced,
-        Some(to.clone()),
-        badge,
-        None,
-        wanted(8, Some(to.clone()), badge),
-    );
+    check_want(&synced, Some(to.clone()), badge, None, wanted(8, Some(to.clone()), badge));
     let mut other = link.unwrap();
     other.id.number = 232;
     check_want(&synced, None, badge, Some(other), wanted(8, None, badge));

@@ -11,30 +11,16 @@ fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
 fn the_defaults_are_the_published_ones_and_work() {
     check(|_| (), Ok(()));
     let settings = Settings::default();
-    let Statuses {
-        todo,
-        trigger,
-        completion,
-    } = &settings.statuses;
-    assert_eq!(
-        [todo.as_str(), trigger, completion],
-        ["Todo", "AI Processing", "In Review"]
-    );
+    let Statuses { todo, trigger, completion } = &settings.statuses;
+    assert_eq!([todo.as_str(), trigger, completion], ["Todo", "AI Processing", "In Review"]);
     assert!(!settings.auto_create, "nothing starts until somebody switches it on");
-    assert_eq!(
-        (settings.offline, settings.compute),
-        (OfflinePolicy::Fail, Compute::Fargate)
-    );
+    assert_eq!((settings.offline, settings.compute), (OfflinePolicy::Fail, Compute::Fargate));
     assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), settings);
 }
 
 #[test]
 fn a_setting_that_is_not_known_is_refused() {
-    for text in [
-        r#"{"auto_craete":true}"#,
-        r#"{"statuses":{"done":"Done"}}"#,
-        r#"{"limits":{"hours":1}}"#,
-    ] {
+    for text in [r#"{"auto_craete":true}"#, r#"{"statuses":{"done":"Done"}}"#, r#"{"limits":{"hours":1}}"#] {
         assert!(serde_json::from_str::<Settings>(text).is_err(), "{text}");
     }
 }
@@ -60,41 +46,23 @@ fn each_status_has_1_to_64_printable_characters() {
 
 #[test]
 fn settings_that_would_loop_are_refused() {
-    check(
-        |settings| settings.statuses.todo = "AI Processing".into(),
-        Err("/statuses/todo"),
-    );
-    check(
-        |settings| settings.statuses.completion = "AI Processing".into(),
-        Err("/statuses/completion"),
-    );
-    check(
-        |settings| settings.statuses.trigger = "Todo".into(),
-        Err("/statuses/todo"),
-    );
-    check(
-        |settings| settings.statuses.trigger = "In Review".into(),
-        Err("/statuses/completion"),
-    );
+    check(|settings| settings.statuses.todo = "AI Processing".into(), Err("/statuses/todo"));
+    check(|settings| settings.statuses.completion = "AI Processing".into(), Err("/statuses/completion"));
+    check(|settings| settings.statuses.trigger = "Todo".into(), Err("/statuses/todo"));
+    check(|settings| settings.statuses.trigger = "In Review".into(), Err("/statuses/completion"));
     check(|settings| settings.statuses.completion = "Todo".into(), Ok(()));
 }
 
 #[test]
 fn limits_have_bounds() {
-    for (secs, expected) in [
-        (59, Err("/limits/wall_secs")),
-        (60, Ok(())),
-        (86_400, Ok(())),
-        (86_401, Err("/limits/wall_secs")),
-    ] {
+    for (secs, expected) in
+        [(59, Err("/limits/wall_secs")), (60, Ok(())), (86_400, Ok(())), (86_401, Err("/limits/wall_secs"))]
+    {
         check(|settings| settings.limits.wall_secs = secs, expected);
     }
-    for (secs, expected) in [
-        (9, Err("/limits/stall_secs")),
-        (10, Ok(())),
-        (86_400, Ok(())),
-        (86_401, Err("/limits/stall_secs")),
-    ] {
+    for (secs, expected) in
+        [(9, Err("/limits/stall_secs")), (10, Ok(())), (86_400, Ok(())), (86_401, Err("/limits/stall_secs"))]
+    {
         check(|settings| settings.limits.stall_secs = secs, expected);
     }
     for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {

@@ -88,19 +88,13 @@ fn check_title(context: &Context, expected: &str) {
 
 #[test]
 fn the_title_is_one_line_of_at_most_120_characters() {
-    check_title(
-        &context(ticket(" Add a door ", "", None), Some("Make it red.")),
-        "Add a door",
-    );
+    check_title(&context(ticket(" Add a door ", "", None), Some("Make it red.")), "Add a door");
     check_title(&context(None, Some("\n  \n Make it red. \nThen blue.")), "Make it red.");
     check_title(&context(None, Some(" \n")), "Untitled");
     check_title(&context(None, None), "Untitled");
     check_title(&context(ticket("a\nb\u{1b}c", "", None), None), "a b c");
     check_title(&context(ticket(&"ü".repeat(120), "", None), None), &"ü".repeat(120));
-    check_title(
-        &context(ticket(&"ü".repeat(121), "", None), None),
-        &format!("{}…", "ü".repeat(119)),
-    );
+    check_title(&context(ticket(&"ü".repeat(121), "", None), None), &format!("{}…", "ü".repeat(119)));
 }
 
 const AFTER: &str = "\n\nMade by an AI coding agent through Pullyard, without isolation from its host unless the runner says otherwise. Review it as you would a stranger's work.\n";
@@ -117,16 +111,8 @@ fn check_pull_request(context: &Context, title: &str, ticket: &str) {
 fn a_pull_request_names_its_ticket_and_job() {
     let url = Some("https://tool.test/browse/APP-17?x=1#c");
     let linked = "Ticket: [APP-17](https://tool.test/browse/APP-17?x=1#c)\n";
-    check_pull_request(
-        &context(ticket("Add a door", "", url), None),
-        "APP-17: Add a door",
-        linked,
-    );
-    check_pull_request(
-        &context(ticket("Add a door", "", None), None),
-        "APP-17: Add a door",
-        "Ticket: APP-17\n",
-    );
+    check_pull_request(&context(ticket("Add a door", "", url), None), "APP-17: Add a door", linked);
+    check_pull_request(&context(ticket("Add a door", "", None), None), "APP-17: Add a door", "Ticket: APP-17\n");
     check_pull_request(&context(None, Some("Make it red.\nNow.")), "Make it red.", "");
 }
 

@@ -32,11 +32,7 @@ fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
 #[test]
 fn a_job_whose_wake_up_was_lost_is_started() {
     check(&ready(), at(60), Step::Start);
-    check(
-        &active(Status::Claimed).requeued(at(200)).unwrap(),
-        at(200),
-        Step::Start,
-    );
+    check(&active(Status::Claimed).requeued(at(200)).unwrap(), at(200), Step::Start);
 }
 
 #[test]
@@ -55,11 +51,7 @@ fn a_job_that_nobody_can_start_is_given_up_after_a_day() {
     let why = "no container could be started for it".into();
     let limit = Span(86_400);
     check(&job(86_399), at(86_399), Step::Start);
-    check(
-        &job(86_400),
-        at(86_400),
-        Step::GiveUp(Failure::NeverClaimed { limit, why }),
-    );
+    check(&job(86_400), at(86_400), Step::GiveUp(Failure::NeverClaimed { limit, why }));
     // A job that went back has a day again.
     let mut back = active(Status::Claimed).requeued(at(80_000)).unwrap();
     back.dispatch.due = at(90_000);
@@ -74,11 +66,7 @@ fn a_job_that_was_started_in_vain_too_often_is_given_up() {
         job = job.start_failed(1, job.dispatch.number, silent(), now).unwrap();
     }
     let (limit, reason) = (START_WITHIN.into(), "it was never heard of".into());
-    check(
-        &job,
-        at(2_020),
-        Step::GiveUp(Failure::TaskNeverStarted { limit, reason }),
-    );
+    check(&job, at(2_020), Step::GiveUp(Failure::TaskNeverStarted { limit, reason }));
 }
 
 #[test]
@@ -103,48 +91,24 @@ fn a_death_before_the_agent_worked_goes_back_as_often_as_allowed() {
     let once = active(Status::Claimed).requeued(at(200)).unwrap();
     let twice = once.claimed(&claim(2, "c1"), at(300)).unwrap();
     let dead = died(&twice, crashed(), 310);
-    check(
-        &with_policy(OfflinePolicy::Fail, 2, &dead),
-        at(325),
-        Step::Requeue(crashed()),
-    );
-    check(
-        &with_policy(OfflinePolicy::Fail, 1, &dead),
-        at(325),
-        Step::GiveUp(crashed()),
-    );
+    check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(325), Step::Requeue(crashed()));
+    check(&with_policy(OfflinePolicy::Fail, 1, &dead), at(325), Step::GiveUp(crashed()));
 }
 
 #[test]
 fn a_death_while_the_agent_worked_is_the_projects_to_judge() {
     for (status, due) in [(Status::Executing, 225), (Status::Syncing, 320)] {
         let dead = died(&active(status), crashed(), 210);
-        check(
-            &with_policy(OfflinePolicy::Fail, 2, &dead),
-            at(due),
-            Step::GiveUp(crashed()),
-        );
-        check(
-            &with_policy(OfflinePolicy::Requeue, 2, &dead),
-            at(due),
-            Step::Requeue(crashed()),
-        );
-        check(
-            &with_policy(OfflinePolicy::Requeue, 0, &dead),
-            at(due),
-            Step::GiveUp(crashed()),
-        );
+        check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), Step::GiveUp(crashed()));
+        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), Step::Requeue(crashed()));
+        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), Step::GiveUp(crashed()));
     }
 }
 
 #[test]
 fn a_death_that_is_not_the_platforms_fault_never_goes_back() {
     let dead = died(&active(Status::Claimed), no_changes(), 210);
-    check(
-        &with_policy(OfflinePolicy::Requeue, 2, &dead),
-        at(225),
-        Step::GiveUp(no_changes()),
-    );
+    check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), Step::GiveUp(no_changes()));
 }
 
 #[test]
@@ -158,18 +122,11 @@ fn a_job_that_may_be_pushing_is_left_alone() {
 fn nothing_is_needed_where_others_see_to_it() {
     let far = at(1_000_000);
     let syncing = active(Status::Syncing);
-    let mut idle: Vec<_> = [
-        End::Completed(result()),
-        End::Failed(no_changes(), None),
-        End::Cancelled,
-    ]
-    .map(|end| finished(&syncing, end))
-    .into();
+    let mut idle: Vec<_> = [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled]
+        .map(|end| finished(&syncing, end))
+        .into();
     idle.extend([Status::Pending, Status::AwaitingInput, Status::Paused].map(|status| Job { status, ..ready() }));
-    idle.push(Job {
-        place: Place::Runners,
-        ..ready()
-    });
+    idle.push(Job { place: Place::Runners, ..ready() });
     for job in idle {
         assert_eq!(step(&job, far), Step::Nothing, "{:?} {:?}", job.status, job.place);
     }

@@ -5,11 +5,7 @@ use crate::story::{DOING, REVIEW, TODO, TRIGGER, at, entry, event_id, job_id, ke
 
 fn link() -> PullRequestLink {
     PullRequestLink {
-        id: PullRequestId {
-            integration: IntegrationId::new("gh1").unwrap(),
-            repository: 99,
-            number: 231,
-        },
+        id: PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 },
         url: "https://forge.test/acme/app/pull/231".into(),
         branch: "pullyard/acme/app-17-1".into(),
     }
@@ -44,10 +40,7 @@ fn check_move(status: &str, wanted: Option<Move>, expected: (&str, Option<&str>)
     let before = unsynced(status, wanted);
     let after = written(&before);
     assert_eq!((after.status.as_str(), after.written.as_deref()), expected);
-    let shown = Shown {
-        badge: Some(Badge::AiFailed),
-        pull_request: Some(link()),
-    };
+    let shown = Shown { badge: Some(Badge::AiFailed), pull_request: Some(link()) };
     let rest = Ticket {
         status: after.status.clone(),
         written: after.written.clone(),
@@ -114,14 +107,8 @@ fn a_second_entry_waits_for_the_job_and_counts_while_the_ticket_is_still_there()
         active_job,
         ..ticket_in(status)
     };
-    assert_eq!(
-        again(TRIGGER, None).settling(&settings()),
-        Settling::Enter(entry("e2", 3))
-    );
-    assert_eq!(
-        again(TRIGGER, Some(job_id("j"))).settling(&settings()),
-        Settling::Nothing
-    );
+    assert_eq!(again(TRIGGER, None).settling(&settings()), Settling::Enter(entry("e2", 3)));
+    assert_eq!(again(TRIGGER, Some(job_id("j"))).settling(&settings()), Settling::Nothing);
     assert_eq!(again(DOING, Some(job_id("j"))).settling(&settings()), Settling::Nothing);
     let forgotten = Settling::Forget(Box::new(ticket_in(DOING)));
     assert_eq!(again(DOING, None).settling(&settings()), forgotten);
@@ -136,10 +123,7 @@ fn a_synced_ticket_is_left_alone() {
     assert_eq!(ticket.settling(&settings()), Settling::Nothing);
     let done = written(&unsynced(TRIGGER, from(TRIGGER, Target::Todo)));
     // A person moves it back: nobody drags it away a second time.
-    let moved = Ticket {
-        status: TRIGGER.into(),
-        ..done
-    };
+    let moved = Ticket { status: TRIGGER.into(), ..done };
     assert_eq!(moved.settling(&settings()), Settling::Nothing);
 }
 
@@ -151,8 +135,5 @@ fn a_ticket_seen_first_has_no_past() {
         (DOING, at(9), Some(event_id("e")))
     );
     assert!(!ticket.is_unsynced());
-    assert_eq!(
-        (ticket.rev, ticket.branches, ticket.last_entry, ticket.last_job),
-        (0, 0, None, None)
-    );
+    assert_eq!((ticket.rev, ticket.branches, ticket.last_entry, ticket.last_job), (0, 0, None, None));
 }

@@ -8,11 +8,7 @@ fn check(job: &Job, sentence: &str, help: &str) {
 }
 
 fn failed_start(fault: DispatchFault) -> Job {
-    ready()
-        .dispatched(at(10))
-        .unwrap()
-        .start_failed(1, 1, fault, at(60))
-        .unwrap()
+    ready().dispatched(at(10)).unwrap().start_failed(1, 1, fault, at(60)).unwrap()
 }
 
 #[test]
@@ -20,23 +16,14 @@ fn a_ready_job_says_what_its_start_waits_for() {
     let code = |job: &Job| wait(job, at(400)).unwrap().code();
     assert_eq!(code(&ready()), "starting_now");
     assert_eq!(code(&ready().dispatched(at(10)).unwrap()), "task_starting");
-    assert_eq!(
-        code(&failed_start(DispatchFault::Throttled { times: 1 })),
-        "fargate_throttled"
-    );
+    assert_eq!(code(&failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
     assert_eq!(code(&failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
     let reason = "no role".to_owned();
-    let refused = failed_start(DispatchFault::Refused {
-        reason: reason.clone(),
-        times: 1,
-    });
+    let refused = failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
     let next = at(65);
     assert_eq!(wait(&refused, at(400)), Some(Wait::StartFailed { reason, next }));
     let capacity = failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
-    assert_eq!(
-        wait(&capacity, at(400)),
-        Some(Wait::FargateCapacity { time: at(5), next })
-    );
+    assert_eq!(wait(&capacity, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
     // The next start is on its way: its time counts, not the last fault.
     let again = capacity.dispatched(at(70)).unwrap();
     assert_eq!(wait(&again, at(400)), Some(Wait::TaskStarting { time: at(70) }));
@@ -46,22 +33,14 @@ fn a_ready_job_says_what_its_start_waits_for() {
 fn a_job_that_is_past_waiting_says_where_it_is() {
     let job = active(Status::Executing);
     assert_eq!(wait(&job, at(400)), None);
-    check(
-        &job,
-        "It is executing in attempt 1, claimed 5 min ago.",
-        "Nothing to do.",
-    );
+    check(&job, "It is executing in attempt 1, claimed 5 min ago.", "Nothing to do.");
     let syncing = active(Status::Syncing);
     check(
         &finished(&syncing, End::Completed(result())),
         "It completed with pull request #231: 2 files changed.",
         "Review it.",
     );
-    check(
-        &finished(&syncing, End::Cancelled),
-        "It was cancelled.",
-        "Nothing to do.",
-    );
+    check(&finished(&syncing, End::Cancelled), "It was cancelled.", "Nothing to do.");
     let failed = job.given_up(crashed(), at(300)).unwrap();
     check(&failed, "The runner ended with signal 9.", "See its log; Retry.");
 }

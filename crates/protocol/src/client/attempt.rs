@@ -24,20 +24,12 @@ impl AttemptClient {
         request: &StartRequest,
     ) -> Result<Assignment, Error> {
         let http = Http::new(base, bootstrap)?;
-        http.post(
-            &format!("/v1/jobs/{job}/attempts/{attempt}/start"),
-            request,
-            Repeat::Safe,
-        )
-        .await
+        http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
     }
 
     /// Speaks with the lease of an assignment.
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
-        Ok(Self {
-            http: Http::new(base, lease)?,
-            path: format!("/v1/jobs/{job}/attempts/{attempt}"),
-        })
+        Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
     }
 
     /// A phase begins.
@@ -61,8 +53,6 @@ impl AttemptClient {
     }
 
     async fn call<A: serde::de::DeserializeOwned>(&self, what: &str, body: &impl serde::Serialize) -> Result<A, Error> {
-        self.http
-            .post(&format!("{}/{what}", self.path), body, Repeat::Safe)
-            .await
+        self.http.post(&format!("{}/{what}", self.path), body, Repeat::Safe).await
     }
 }

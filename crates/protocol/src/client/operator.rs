@@ -22,9 +22,7 @@ pub struct Operator {
 impl Operator {
     /// `base` is the API's address without `/v1`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
-        Ok(Self {
-            http: Http::new(base, token)?,
-        })
+        Ok(Self { http: Http::new(base, token)? })
     }
 
     /// Connects a forge.
@@ -59,9 +57,7 @@ impl Operator {
 
     /// Connects a repository.
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
-        self.http
-            .post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe)
-            .await
+        self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
     }
 
     /// A ticket tool's call. Safe to repeat: the event's id is its key.
@@ -77,13 +73,7 @@ impl Operator {
     /// Puts a ticket in another column.
     pub async fn move_ticket(&self, project: &ProjectId, key: &TicketKey, status: &str) -> Result<TicketAnswer, Error> {
         let body = MoveTicket { status: status.into() };
-        self.http
-            .post(
-                &format!("{}/move?project={project}", ticket_path(key)),
-                &body,
-                Repeat::Never,
-            )
-            .await
+        self.http.post(&format!("{}/move?project={project}", ticket_path(key)), &body, Repeat::Never).await
     }
 
     /// Changes a ticket's text.
@@ -93,10 +83,7 @@ impl Operator {
         key: &TicketKey,
         edit: &EditTicket,
     ) -> Result<TicketAnswer, Error> {
-        let request = self
-            .http
-            .request(Method::PATCH, &format!("{}?project={project}", ticket_path(key)))
-            .json(edit);
+        let request = self.http.request(Method::PATCH, &format!("{}?project={project}", ticket_path(key))).json(edit);
         self.http.send(request, Repeat::Never).await
     }
 
@@ -111,16 +98,7 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http
-            .send(
-                call,
-                if idempotency_key.is_some() {
-                    Repeat::Safe
-                } else {
-                    Repeat::Never
-                },
-            )
-            .await
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
     /// A job.

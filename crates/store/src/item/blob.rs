@@ -15,10 +15,7 @@ const LARGEST: usize = 16 << 20;
 
 /// The value as a compressed attribute beside the key.
 pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Error> {
-    let broken = |reason: String| Error::Corrupt {
-        key: key.to_string(),
-        reason,
-    };
+    let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
     let json = serde_json::to_vec(value).map_err(|error| broken(error.to_string()))?;
     let body = zstd::bulk::compress(&json, 3).map_err(|error| broken(error.to_string()))?;
     Ok(Attributes::from([
@@ -30,14 +27,9 @@ pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Err
 
 /// The value that was packed.
 pub(crate) fn unpack<T: DeserializeOwned>(key: &Key, item: &Attributes) -> Result<T, Error> {
-    let broken = |reason: String| Error::Corrupt {
-        key: key.to_string(),
-        reason,
-    };
-    let body = item
-        .get(ATTRIBUTE)
-        .and_then(|value| value.as_b().ok())
-        .ok_or_else(|| broken("it has no body".into()))?;
+    let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
+    let body =
+        item.get(ATTRIBUTE).and_then(|value| value.as_b().ok()).ok_or_else(|| broken("it has no body".into()))?;
     let json = zstd::bulk::decompress(body.as_ref(), LARGEST).map_err(|error| broken(error.to_string()))?;
     serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))
 }

@@ -57,31 +57,16 @@ impl Store {
         items
             .into_iter()
             .map(|item| {
-                let word = |name: &str| {
-                    item.get(name)
-                        .and_then(|value| value.as_s().ok())
-                        .cloned()
-                        .unwrap_or_default()
-                };
-                let key = Key {
-                    pk: word("pk"),
-                    sk: word("sk"),
-                };
-                let corrupt = |reason: &str| Error::Corrupt {
-                    key: key.to_string(),
-                    reason: reason.into(),
-                };
+                let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+                let key = Key { pk: word("pk"), sk: word("sk") };
+                let corrupt = |reason: &str| Error::Corrupt { key: key.to_string(), reason: reason.into() };
                 let first = key.sk.parse().map_err(|_| corrupt("its number is none"))?;
                 let at = item
                     .get("at")
                     .and_then(|value| value.as_n().ok())
                     .and_then(|at| at.parse().ok())
                     .ok_or_else(|| corrupt("it has no time"))?;
-                Ok(StoredBatch {
-                    first,
-                    at: Timestamp::from_millis(at),
-                    events: blob::unpack(&key, &item)?,
-                })
+                Ok(StoredBatch { first, at: Timestamp::from_millis(at), events: blob::unpack(&key, &item)? })
             })
             .collect()
     }

@@ -32,10 +32,7 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<JobId>, Option<String>), Error> {
         let (keys, next) = self.list(&key::job_list(project), after, limit).await?;
-        let ids = keys
-            .iter()
-            .filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok())
-            .collect();
+        let ids = keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect();
         Ok((ids, next))
     }
 
@@ -72,10 +69,7 @@ impl Store {
             .await
             .map_err(|error| Error::unavailable("list", error))?;
         let word = |item: &std::collections::HashMap<String, AttributeValue>, name: &str| {
-            item.get(name)
-                .and_then(|value| value.as_s().ok())
-                .cloned()
-                .unwrap_or_default()
+            item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
         };
         let next = page
             .last_evaluated_key()

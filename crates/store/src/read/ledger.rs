@@ -20,10 +20,7 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<DeliveryId>, Option<String>), Error> {
         let (keys, next) = self.list(&key::delivery_list(project, day), after, limit).await?;
-        let ids = keys
-            .iter()
-            .filter_map(|pk| DeliveryId::new(pk.strip_prefix("DELIVERY#")?).ok())
-            .collect();
+        let ids = keys.iter().filter_map(|pk| DeliveryId::new(pk.strip_prefix("DELIVERY#")?).ok()).collect();
         Ok((ids, next))
     }
 }

@@ -15,9 +15,6 @@ impl Store {
     /// A ticket's text, read strongly.
     pub async fn ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<TicketText>, Error> {
         let key = key::ticket_text(project, ticket);
-        self.get_attributes(&key)
-            .await?
-            .map(|item| blob::unpack(&key, &item))
-            .transpose()
+        self.get_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
     }
 }

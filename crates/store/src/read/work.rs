@@ -22,10 +22,7 @@ impl WorkKey {
             return JobId::new(job).ok().map(Self::Job);
         }
         let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
-        Some(Self::Ticket(
-            ProjectId::new(project).ok()?,
-            TicketKey::new(key::decoded(ticket)?).ok()?,
-        ))
+        Some(Self::Ticket(ProjectId::new(project).ok()?, TicketKey::new(key::decoded(ticket)?).ok()?))
     }
 }
 
@@ -38,10 +35,7 @@ impl Store {
     /// The jobs of a class that may be claimed, first come first, at most `limit`.
     pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<JobId>, Error> {
         let keys = self.work(&key::ready(class), None, limit).await?;
-        Ok(keys
-            .into_iter()
-            .filter_map(|key| if let WorkKey::Job(job) = key { Some(job) } else { None })
-            .collect())
+        Ok(keys.into_iter().filter_map(|key| if let WorkKey::Job(job) = key { Some(job) } else { None }).collect())
     }
 
     async fn work(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<WorkKey>, Error> {
@@ -50,24 +44,15 @@ impl Store {
             .query()
             .table_name(&self.table)
             .index_name(WORK)
-            .key_condition_expression(if until.is_some() {
-                "wk = :wk AND ws <= :until"
-            } else {
-                "wk = :wk"
-            })
+            .key_condition_expression(if until.is_some() { "wk = :wk AND ws <= :until" } else { "wk = :wk" })
             .expression_attribute_values(":wk", text(partition))
             .limit(limit);
         if let Some(until) = until {
             query = query.expression_attribute_values(":until", number(until));
         }
-        let page = query
-            .send()
-            .await
-            .map_err(|error| Error::unavailable("read what is due", error))?;
+        let page = query.send().await.map_err(|error| Error::unavailable("read what is due", error))?;
         let pk = |item: &std::collections::HashMap<String, AttributeValue>| {
-            item.get("pk")
-                .and_then(|value| value.as_s().ok())
-                .and_then(|pk| WorkKey::of(pk))
+            item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::of(pk))
         };
         Ok(page.items().iter().filter_map(pk).collect())
     }

@@ -16,14 +16,11 @@ impl Store {
     pub async fn claim(&self, claimed: &Job) -> Result<Write, Error> {
         let mut transaction = Transaction::new("claim a job").revise(claimed)?;
         if let Some((run, runner)) = claimed.run.as_ref().and_then(|run| Some((run, run.runner.as_ref()?))) {
-            let slot = Slot {
-                attempt: claimed.attempt,
-                claim: run.claim.clone(),
-            };
-            let slot = AttributeValue::M(serde_dynamo::to_item(&slot).map_err(|error| Error::Corrupt {
-                key: runner.to_string(),
-                reason: error.to_string(),
-            })?);
+            let slot = Slot { attempt: claimed.attempt, claim: run.claim.clone() };
+            let slot = AttributeValue::M(
+                serde_dynamo::to_item(&slot)
+                    .map_err(|error| Error::Corrupt { key: runner.to_string(), reason: error.to_string() })?,
+            );
             let condition = Condition::of(
                 "instance = :instance AND #status <> :deleting AND draining = :false \
                  AND attribute_not_exists(slots.#job) AND size(slots) < #max",

@@ -28,23 +28,14 @@ impl Store {
     /// Reads the frozen context of a job.
     pub async fn context(&self, job: &JobId, hash: &str) -> Result<Option<Context>, Error> {
         let key = key::context(job, hash);
-        self.get_attributes(&key)
-            .await?
-            .map(|item| blob::unpack(&key, &item))
-            .transpose()
+        self.get_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
     }
 }
 
 fn frozen(job: &JobId, context: &Context) -> Result<(String, Key, Attributes), Error> {
-    let json = serde_json::to_vec(context).map_err(|error| Error::Corrupt {
-        key: job.to_string(),
-        reason: error.to_string(),
-    })?;
-    let hash: String = Sha256::digest(&json)
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let json = serde_json::to_vec(context)
+        .map_err(|error| Error::Corrupt { key: job.to_string(), reason: error.to_string() })?;
+    let hash: String = Sha256::digest(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let key = key::context(job, &hash);
     let item = blob::pack(&key, context)?;
     Ok((hash, key, item))

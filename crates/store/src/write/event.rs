@@ -37,9 +37,6 @@ impl Store {
         let mut item = blob::pack(&key::events(batch.job, batch.attempt, batch.first), &batch.events)?;
         item.insert("at".into(), number(batch.at.millis()));
         item.insert(EXPIRES.into(), number(batch.at.plus(KEPT).millis() / 1_000));
-        Transaction::new("store events")
-            .put_item(item, Condition::absent())
-            .commit(self)
-            .await
+        Transaction::new("store events").put_item(item, Condition::absent()).commit(self).await
     }
 }

@@ -15,15 +15,10 @@ impl Store {
     /// Idempotent: the same result again is the same.
     pub async fn note_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
         let key = key::attempt(job, attempt);
-        let result = serde_dynamo::to_item(result).map_err(|error| Error::Corrupt {
-            key: key.to_string(),
-            reason: error.to_string(),
-        })?;
+        let result = serde_dynamo::to_item(result)
+            .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
         let condition = Condition::of("attribute_exists(pk)").value(":result", AttributeValue::M(result));
-        Transaction::new("note a late result")
-            .update(key, "late_result = :result", "", condition)
-            .commit(self)
-            .await
+        Transaction::new("note a late result").update(key, "late_result = :result", "", condition).commit(self).await
     }
 
     /// Links a pull request that nobody has linked yet, or else nothing.
@@ -31,13 +26,7 @@ impl Store {
     /// Writes: PR if absent, as its first revision. Without it every later review of that pull request
     /// would be refused.
     pub async fn link_if_unlinked(&self, pull_request: &PullRequest) -> Result<Write, Error> {
-        let unseen = PullRequest {
-            rev: 0,
-            ..pull_request.clone()
-        };
-        Transaction::new("link a pull request")
-            .revise(&unseen)?
-            .commit(self)
-            .await
+        let unseen = PullRequest { rev: 0, ..pull_request.clone() };
+        Transaction::new("link a pull request").revise(&unseen)?.commit(self).await
     }
 }

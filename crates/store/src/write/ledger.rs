@@ -17,10 +17,7 @@ impl Store {
     /// Writes: DELIVERY if absent or not final.
     /// Idempotent: by the delivery's id; `Stale` means that a final answer stands there already.
     pub async fn record(&self, delivery: &Delivery) -> Result<Write, Error> {
-        Transaction::new("record a decision")
-            .put(delivery, unless_final())?
-            .commit(self)
-            .await
+        Transaction::new("record a decision").put(delivery, unless_final())?.commit(self).await
     }
 
     /// Notes that an answered delivery came again.
@@ -37,12 +34,7 @@ impl Store {
             .value(":most", number(pullyard_domain::delivery::MOST_SEEN))
             .value(":at", AttributeValue::L(vec![number(at.millis())]));
         Transaction::new("note a repeated delivery")
-            .update(
-                crate::key::delivery(delivery),
-                "seen = list_append(seen, :at)",
-                "",
-                condition,
-            )
+            .update(crate::key::delivery(delivery), "seen = list_append(seen, :at)", "", condition)
             .commit(self)
             .await?;
         Ok(())

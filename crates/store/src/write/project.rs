@@ -18,10 +18,7 @@ impl Store {
     ///
     /// Writes: INTEGRATION if absent; `Stale` when the name is taken.
     pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {
-        Transaction::new("connect a forge")
-            .put(integration, Condition::absent())?
-            .commit(self)
-            .await
+        Transaction::new("connect a forge").put(integration, Condition::absent())?.commit(self).await
     }
 
     /// Connects a repository, or replaces what was said of the same one.
@@ -40,10 +37,6 @@ impl Store {
             .value(":integration", text(repository.integration.as_str()))
             .value(":id", number(repository.id));
         let same = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", text(repository.key().pk));
-        Transaction::new("connect a repository")
-            .put(repository, same)?
-            .put_item(item, own)
-            .commit(self)
-            .await
+        Transaction::new("connect a repository").put(repository, same)?.put_item(item, own).commit(self).await
     }
 }

@@ -26,32 +26,20 @@ impl Store {
         let epoch = match registered.seen_epoch {
             None => Condition::absent(),
             Some(epoch) => {
-                let slots =
-                    serde_dynamo::to_attribute_value(&registered.runner.slots).map_err(|error| Error::Corrupt {
-                        key: registered.runner.id.to_string(),
-                        reason: error.to_string(),
-                    })?;
-                Condition::of("epoch = :epoch AND slots = :slots")
-                    .value(":epoch", number(epoch))
-                    .value(":slots", slots)
+                let slots = serde_dynamo::to_attribute_value(&registered.runner.slots).map_err(|error| {
+                    Error::Corrupt { key: registered.runner.id.to_string(), reason: error.to_string() }
+                })?;
+                Condition::of("epoch = :epoch AND slots = :slots").value(":epoch", number(epoch)).value(":slots", slots)
             }
         };
         let own = || text(registered.runner.id.as_str());
-        let name = Name {
-            name: registered.profile.name.clone(),
-            owner: registered.runner.id.clone(),
-        };
+        let name = Name { name: registered.profile.name.clone(), owner: registered.runner.id.clone() };
         Transaction::new("register a runner")
             .put(registered.runner, epoch)?
-            .put(
-                registered.profile,
-                Condition::of("attribute_not_exists(pk) OR id = :own").value(":own", own()),
-            )?
+            .put(registered.profile, Condition::of("attribute_not_exists(pk) OR id = :own").value(":own", own()))?
             .put(
                 &name,
-                Condition::of("attribute_not_exists(pk) OR #owner = :own")
-                    .name("#owner", "owner")
-                    .value(":own", own()),
+                Condition::of("attribute_not_exists(pk) OR #owner = :own").name("#owner", "owner").value(":own", own()),
             )?
             .commit(self)
             .await

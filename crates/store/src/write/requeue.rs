@@ -12,9 +12,7 @@ impl Store {
     /// one slot less.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
     pub async fn requeue(&self, before: &Job, job: &Job, attempt: &Attempt) -> Result<Write, Error> {
-        let transaction = Transaction::new("put a job back")
-            .revise(job)?
-            .put(attempt, Condition::absent())?;
+        let transaction = Transaction::new("put a job back").revise(job)?.put(attempt, Condition::absent())?;
         free_slot(transaction, before).commit(self).await
     }
 }

@@ -31,12 +31,7 @@ impl Store {
             event.occurred_at,
             Some(event.event.clone()),
         );
-        if Transaction::new("store a new ticket")
-            .revise(&fresh)?
-            .commit(self)
-            .await?
-            == Write::Applied
-        {
+        if Transaction::new("store a new ticket").revise(&fresh)?.commit(self).await? == Write::Applied {
             return Ok(Snapshot::Stored);
         }
         let condition = Condition::of("attribute_exists(pk) AND seen_at <= :at")
@@ -72,10 +67,7 @@ impl Store {
         item.insert("seen_at".into(), number(event.occurred_at.millis()));
         let condition = Condition::of("attribute_not_exists(pk) OR seen_at <= :at")
             .value(":at", number(event.occurred_at.millis()));
-        let written = Transaction::new("store a ticket's text")
-            .put_item(item, condition)
-            .commit(self)
-            .await?;
+        let written = Transaction::new("store a ticket's text").put_item(item, condition).commit(self).await?;
         Ok(match written {
             Write::Applied => Snapshot::Stored,
             Write::Stale => Snapshot::Older,

@@ -9,9 +9,6 @@ impl Store {
     ///
     /// Writes: TOKEN if absent.
     pub async fn put_token(&self, token: &ApiToken) -> Result<Write, Error> {
-        Transaction::new("store a token")
-            .put(token, Condition::absent())?
-            .commit(self)
-            .await
+        Transaction::new("store a token").put(token, Condition::absent())?.commit(self).await
     }
 }

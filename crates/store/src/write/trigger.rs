@@ -120,15 +120,8 @@ impl Store {
         class: &pullyard_domain::id::ClassId,
         needs: &pullyard_domain::select::Needs,
     ) -> Result<(), Error> {
-        let class = Class {
-            project: project.clone(),
-            class: class.clone(),
-            needs: needs.clone(),
-        };
-        Transaction::new("note a class")
-            .put(&class, Condition::absent())?
-            .commit(self)
-            .await?;
+        let class = Class { project: project.clone(), class: class.clone(), needs: needs.clone() };
+        Transaction::new("note a class").put(&class, Condition::absent())?.commit(self).await?;
         Ok(())
     }
 }

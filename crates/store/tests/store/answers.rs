@@ -65,13 +65,7 @@ async fn a_final_decision_is_recorded_though_the_answer_was_lost() {
 #[tokio::test]
 async fn a_batch_is_stored_though_the_answer_was_lost() {
     let job = sample::job_id("one");
-    let batch = Batch {
-        job: &job,
-        attempt: 1,
-        first: 1,
-        at: at(0),
-        events: &["event"],
-    };
+    let batch = Batch { job: &job, attempt: 1, first: 1, at: at(0), events: &["event"] };
     check_recovers(PUT, async |_| (), async |store, ()| store.store_events(&batch).await).await;
 }
 
@@ -212,12 +206,8 @@ async fn a_job_ends_though_the_answer_was_lost() {
 async fn a_runner_is_registered_though_the_answer_was_lost() {
     let runner = sample::runner("kite", 1);
     let profile = sample::profile(&runner, "kite");
-    check_recovers(
-        TRANSACTION,
-        async |_| (),
-        async |store, ()| store.register(&first_time(&runner, &profile)).await,
-    )
-    .await;
+    check_recovers(TRANSACTION, async |_| (), async |store, ()| store.register(&first_time(&runner, &profile)).await)
+        .await;
 }
 
 #[tokio::test]

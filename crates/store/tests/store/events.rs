@@ -5,13 +5,7 @@ use crate::world::{World, count};
 use pullyard_store::{Batch, Write};
 
 async fn store(world: &World, attempt: u32, first: u64, events: &[String]) -> Write {
-    let batch = Batch {
-        job: &sample::job_id("one"),
-        attempt,
-        first,
-        at: at(first),
-        events,
-    };
+    let batch = Batch { job: &sample::job_id("one"), attempt, first, at: at(first), events };
     world.store.store_events(&batch).await.unwrap()
 }
 

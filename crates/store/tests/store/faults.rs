@@ -58,10 +58,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn none() -> Self {
-        Self {
-            plan: Arc::default(),
-            client: aws_smithy_http_client::Builder::new().build_http(),
-        }
+        Self { plan: Arc::default(), client: aws_smithy_http_client::Builder::new().build_http() }
     }
 
     /// The next call of `operation` that has no fault yet gets this one.
@@ -111,7 +108,9 @@ impl HttpConnector for Faulty {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let fault = self.faults.meet(target.rsplit('.').next().unwrap_or_default());
-        let Some(fault) = fault else { return self.inner.call(request) };
+        let Some(fault) = fault else {
+            return self.inner.call(request);
+        };
         let sent = (!matches!(fault, Fault::Refused(..))).then(|| self.inner.call(request));
         HttpConnectorFuture::new(async move {
             if let Some(sent) = sent {

@@ -113,10 +113,7 @@ async fn a_runner_claims_a_job_into_a_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
-    let slot = Slot {
-        attempt: 1,
-        claim: ClaimId::new("c1").unwrap(),
-    };
+    let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap() };
     assert_eq!(world.runner(&runner).await.slots, [(job.id.clone(), slot)].into());
     assert_eq!(job.run.and_then(|run| run.runner), Some(runner.id));
 }
@@ -135,10 +132,7 @@ async fn check_no_slot(adjust: impl FnOnce(&mut Runner, &Job)) {
 }
 
 fn slot(claim: &str) -> Slot {
-    Slot {
-        attempt: 1,
-        claim: ClaimId::new(claim).unwrap(),
-    }
+    Slot { attempt: 1, claim: ClaimId::new(claim).unwrap() }
 }
 
 #[tokio::test]
@@ -309,10 +303,7 @@ async fn a_failure_that_made_nothing_leaves_no_pull_request() {
 async fn a_job_that_nobody_claimed_ends_without_an_attempt() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
-    let failure = Failure::NeverClaimed {
-        limit: Span(86_400),
-        why: "no capacity".into(),
-    };
+    let failure = Failure::NeverClaimed { limit: Span(86_400), why: "no capacity".into() };
     let ending = world.ending(&job, crate::world::failed_by(failure), at(90_000)).await;
     world.applies(world.store.end(&ending.ended())).await;
     assert_eq!(world.store.attempt(&job.id, 0).await.unwrap(), None);

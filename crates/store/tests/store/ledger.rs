@@ -19,9 +19,7 @@ async fn a_refusal_is_replaced_when_it_is_decided_again() {
 async fn a_final_answer_is_never_replaced() {
     let world = World::new().await;
     let mut last = sample::refused("evt-1", at(1));
-    last.reason = Reason::Accepted {
-        job: sample::job_id("one"),
-    };
+    last.reason = Reason::Accepted { job: sample::job_id("one") };
     assert!(last.reason.is_final());
     world.applies(world.store.record(&last)).await;
     world.refuses(world.store.record(&sample::refused("evt-1", at(2)))).await;
@@ -61,10 +59,6 @@ async fn a_days_entries_are_listed_newest_first() {
     }
     world.applies(world.store.record(&sample::refused("tomorrow", at(day)))).await;
     ids.reverse();
-    let (listed, next) = world
-        .store
-        .delivery_ids(&sample::project(), &at(0).day(), None, 100)
-        .await
-        .unwrap();
+    let (listed, next) = world.store.delivery_ids(&sample::project(), &at(0).day(), None, 100).await.unwrap();
     assert_eq!((listed, next), (ids, None));
 }

@@ -81,10 +81,7 @@ async fn one_of_many_requests_with_one_key_makes_its_job() {
     let answers = race(&world, |world, number| async move {
         let job = sample::job(&format!("job-{number}"));
         let request = sample::request("key", at(0));
-        let trigger = Trigger {
-            request: Some(&request),
-            ..alone(&job)
-        };
+        let trigger = Trigger { request: Some(&request), ..alone(&job) };
         world.store.trigger(&trigger).await
     })
     .await;
@@ -352,10 +349,7 @@ async fn one_of_many_processes_takes_a_runner_over() {
         let (seen, process) = (runner.clone(), process(&runner, number));
         async move {
             let profile = sample::profile(&process, process.id.as_str());
-            let takeover = Registered {
-                seen_epoch: Some(seen.epoch),
-                ..first_time(&process, &profile)
-            };
+            let takeover = Registered { seen_epoch: Some(seen.epoch), ..first_time(&process, &profile) };
             world.store.register(&takeover).await
         }
     })
@@ -392,10 +386,7 @@ async fn one_of_many_claims_and_one_of_many_takeovers_leave_no_job_without_its_s
                 return world.store.claim(&claimed).await;
             }
             let profile = sample::profile(&process, process.id.as_str());
-            let takeover = Registered {
-                seen_epoch: Some(seen.epoch),
-                ..first_time(&process, &profile)
-            };
+            let takeover = Registered { seen_epoch: Some(seen.epoch), ..first_time(&process, &profile) };
             world.store.register(&takeover).await
         }
     })
@@ -466,13 +457,7 @@ async fn one_of_many_tokens_of_one_hash_is_stored() {
 async fn one_of_many_batches_of_one_number_is_stored() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
-        let batch = Batch {
-            job: &sample::job_id("one"),
-            attempt: 1,
-            first: 1,
-            at: at(0),
-            events: &[number],
-        };
+        let batch = Batch { job: &sample::job_id("one"), attempt: 1, first: 1, at: at(0), events: &[number] };
         world.store.store_events(&batch).await
     })
     .await;

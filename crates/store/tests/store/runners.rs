@@ -22,10 +22,7 @@ fn next_process(seen: &Runner) -> Runner {
 }
 
 fn takeover<'a>(seen: &Runner, runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
-    Registered {
-        seen_epoch: Some(seen.epoch),
-        ..first_time(runner, profile)
-    }
+    Registered { seen_epoch: Some(seen.epoch), ..first_time(runner, profile) }
 }
 
 #[tokio::test]

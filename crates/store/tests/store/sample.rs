@@ -21,9 +21,9 @@ use pullyard_store::{ApiToken, Request, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// This many seconds after the tests' beginning of time.
+/// This many seconds after the beginning of the tests, which is as long a number as any.
 pub(crate) fn at(secs: u64) -> Timestamp {
-    Timestamp::from_millis(1_795_154_401_000).plus(Duration::from_secs(secs))
+    Timestamp::from_millis(1_795_154_401_007).plus(Duration::from_secs(secs))
 }
 
 pub(crate) fn project() -> ProjectId {
@@ -54,20 +54,12 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         name: RepositoryName::new(name).unwrap(),
         default_branch: "main".into(),
         clone_url: format!("https://forge.example/{name}.git"),
-        agent: Agent {
-            capability: "command".into(),
-            command: vec!["./agent.sh".into(), "--go".into()],
-        },
+        agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()] },
     }
 }
 
 pub(crate) fn settings_of(id: &str) -> Project {
-    Project {
-        id: ProjectId::new(id).unwrap(),
-        name: id.to_uppercase(),
-        settings: Settings::default(),
-        rev: 0,
-    }
+    Project { id: ProjectId::new(id).unwrap(), name: id.to_uppercase(), settings: Settings::default(), rev: 0 }
 }
 
 pub(crate) fn forge(id: &str) -> Integration {
@@ -76,22 +68,13 @@ pub(crate) fn forge(id: &str) -> Integration {
         kind: ForgeKind::GitHub,
         api_url: "https://api.forge.example".into(),
         token_secret: format!("pullyard/{id}"),
-        account: Account {
-            id: u64::MAX,
-            login: "pullyard[bot]".into(),
-        },
+        account: Account { id: u64::MAX, login: "pullyard[bot]".into() },
     }
 }
 
 /// A ticket in the trigger status that was never stored.
 pub(crate) fn ticket(key: &str) -> Ticket {
-    Ticket::first_seen(
-        project(),
-        ticket_key(key),
-        Settings::default().statuses.trigger,
-        at(0),
-        Some(event_id("evt-0")),
-    )
+    Ticket::first_seen(project(), ticket_key(key), Settings::default().statuses.trigger, at(0), Some(event_id("evt-0")))
 }
 
 pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -> TicketEvent {
@@ -118,11 +101,8 @@ pub(crate) fn job_id(name: &str) -> JobId {
     JobId::of_request(&project(), "test", name)
 }
 
-fn with_plan<T>(name: &str, compute: Compute, make: impl FnOnce(&Plan<'_>) -> T) -> T {
-    let settings = Settings {
-        compute,
-        ..Settings::default()
-    };
+fn with_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnOnce(&Plan<'_>) -> T) -> T {
+    let settings = Settings { compute, ..Settings::default() };
     make(&Plan {
         id: job_id(name),
         project: &project(),
@@ -130,27 +110,26 @@ fn with_plan<T>(name: &str, compute: Compute, make: impl FnOnce(&Plan<'_>) -> T)
         repository: &repository(99, "acme/app"),
         context: "0123456789abcdef0123456789abcdef".into(),
         labels: &BTreeSet::new(),
-        now: at(0),
+        now,
     })
 }
 
 /// A new job without a ticket, for Fargate.
 pub(crate) fn job(name: &str) -> Job {
-    with_plan(name, Compute::Fargate, plan_without_ticket)
+    job_at(name, Compute::Fargate, at(0))
 }
 
-/// A new job without a ticket, for runners.
-pub(crate) fn job_for_runners(name: &str) -> Job {
-    with_plan(name, Compute::Runners, plan_without_ticket)
+pub(crate) fn job_at(name: &str, compute: Compute, now: Timestamp) -> Job {
+    with_plan(name, compute, now, plan_without_ticket)
 }
 
 /// A new job for this ticket, and the ticket that has it.
 pub(crate) fn planned(ticket: &Ticket, name: &str) -> (Job, Ticket) {
-    planned_for(ticket, name, Compute::Fargate)
+    planned_at(ticket, name, Compute::Fargate, at(0))
 }
 
-pub(crate) fn planned_for(ticket: &Ticket, name: &str, compute: Compute) -> (Job, Ticket) {
-    with_plan(name, compute, |plan| plan_for_ticket(plan, ticket))
+pub(crate) fn planned_at(ticket: &Ticket, name: &str, compute: Compute, now: Timestamp) -> (Job, Ticket) {
+    with_plan(name, compute, now, |plan| plan_for_ticket(plan, ticket))
 }
 
 /// The decision that made this job; final.
@@ -179,12 +158,7 @@ pub(crate) fn refused(event: &str, at: Timestamp) -> Delivery {
 }
 
 pub(crate) fn request(key: &str, at: Timestamp) -> Request {
-    Request {
-        caller: "token-1".into(),
-        key: event_id(key),
-        content: "c0ffee".into(),
-        at,
-    }
+    Request { caller: "token-1".into(), key: event_id(key), content: "c0ffee".into(), at }
 }
 
 /// An online runner with room for this many jobs, first process.
@@ -231,9 +205,7 @@ pub(crate) fn claim_by(runner: &Runner, job: &Job, claim: &str) -> Claim {
 }
 
 pub(crate) fn failure() -> Failure {
-    Failure::TaskStopped {
-        reason: "Spot interruption".into(),
-    }
+    Failure::TaskStopped { reason: "Spot interruption".into() }
 }
 
 pub(crate) fn result(number: u64) -> JobResult {

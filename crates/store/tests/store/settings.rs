@@ -125,17 +125,11 @@ async fn a_class_is_noted_once_and_kept() {
     let world = World::new().await;
     let labels = BTreeSet::from(["gpu".to_owned()]);
     let class = ClassId::of("acme", "command", &labels);
-    let needs = Needs {
-        capability: "command".into(),
-        labels,
-    };
+    let needs = Needs { capability: "command".into(), labels };
     world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
     let noted = world.items().await;
     assert_eq!(noted.len(), 1);
-    let other = Needs {
-        capability: "codex".into(),
-        ..needs
-    };
+    let other = Needs { capability: "codex".into(), ..needs };
     world.store.note_class(&sample::project(), &class, &other).await.unwrap();
     assert_eq!(world.items().await, noted);
 }

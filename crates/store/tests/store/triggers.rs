@@ -20,12 +20,7 @@ impl Whole {
     /// For this ticket as it was read; every other word of it is new to the table.
     fn over(ticket: &Ticket, name: &str) -> Self {
         let (job, ticket) = sample::planned(ticket, name);
-        Self {
-            delivery: sample::accepted(&job),
-            request: sample::request(name, at(0)),
-            job,
-            ticket,
-        }
+        Self { delivery: sample::accepted(&job), request: sample::request(name, at(0)), job, ticket }
     }
 
     fn trigger(&self) -> Trigger<'_> {
@@ -126,10 +121,7 @@ async fn a_trigger_whose_decision_was_taken_for_good_is_refused() {
 async fn a_trigger_whose_key_was_used_is_refused() {
     check_refused(async |world, whole| {
         let other = sample::job("other");
-        let trigger = Trigger {
-            request: Some(&whole.request),
-            ..alone(&other)
-        };
+        let trigger = Trigger { request: Some(&whole.request), ..alone(&other) };
         world.applies(world.store.trigger(&trigger)).await;
     })
     .await;
@@ -179,10 +171,7 @@ fn a_day_after(at: Timestamp) -> Timestamp {
 
 async fn keyed(world: &World, job: &str, key_used_at: Timestamp) -> Write {
     let job = sample::job(job);
-    let trigger = Trigger {
-        request: Some(&sample::request("key", key_used_at)),
-        ..alone(&job)
-    };
+    let trigger = Trigger { request: Some(&sample::request("key", key_used_at)), ..alone(&job) };
     world.store.trigger(&trigger).await.unwrap()
 }
 

@@ -44,12 +44,7 @@ impl World {
         let store = Store::new(&config(&faults), Some(&endpoint), TABLE);
         store.create_table().await.unwrap();
         let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Faults::none())).endpoint_url(endpoint);
-        Self {
-            store,
-            faults,
-            client: Client::from_conf(raw.build()),
-            _aws: aws,
-        }
+        Self { store, faults, client: Client::from_conf(raw.build()), _aws: aws }
     }
 
     /// Everything in the table.
@@ -79,9 +74,7 @@ impl World {
     /// The one item whose keys begin so.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> Item {
         let items = self.items().await;
-        let mut found = items
-            .into_iter()
-            .filter(|((p, s), _)| p.starts_with(pk) && s.starts_with(sk));
+        let mut found = items.into_iter().filter(|((p, s), _)| p.starts_with(pk) && s.starts_with(sk));
         let (_, item) = found.next().unwrap_or_else(|| panic!("no item {pk} / {sk}"));
         assert!(found.next().is_none(), "several items {pk} / {sk}");
         item
@@ -259,20 +252,14 @@ impl Ending {
 
 pub(crate) fn requeue_of(before: &Job) -> (Job, Attempt) {
     let now = sample::at(1_000);
-    let end = AttemptEnd::Requeued {
-        failure: sample::failure(),
-    };
+    let end = AttemptEnd::Requeued { failure: sample::failure() };
     let attempt = sample::attempt_of(before, end, now).expect("an attempt");
     (before.requeued(now).unwrap(), attempt)
 }
 
 pub(crate) fn fence(job: &Job) -> Fence {
     let run = job.run.as_ref().expect("a run");
-    Fence {
-        job: job.id.clone(),
-        attempt: job.attempt,
-        claim: run.claim.clone(),
-    }
+    Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() }
 }
 
 pub(crate) fn failed() -> End {
@@ -284,27 +271,15 @@ pub(crate) fn failed_by(failure: Failure) -> End {
 }
 
 pub(crate) fn alone(job: &Job) -> Trigger<'_> {
-    Trigger {
-        job,
-        ticket: None,
-        delivery: None,
-        request: None,
-    }
+    Trigger { job, ticket: None, delivery: None, request: None }
 }
 
 pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {
-    Trigger {
-        ticket: Some(ticket),
-        ..alone(job)
-    }
+    Trigger { ticket: Some(ticket), ..alone(job) }
 }
 
 pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
-    Registered {
-        runner,
-        profile,
-        seen_epoch: None,
-    }
+    Registered { runner, profile, seen_epoch: None }
 }
 
 /// The value of an item, as the store reads it.

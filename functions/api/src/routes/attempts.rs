@@ -31,11 +31,7 @@ pub(crate) async fn start(
     let (title, body) = context.pull_request(&job.id);
     Ok(Json(Assignment {
         prompt: context.prompt(),
-        ticket: context.ticket.map(|(key, text)| AssignedTicket {
-            key,
-            title: text.title,
-            url: text.url,
-        }),
+        ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
             forge: made.integration.kind,
             api_url: made.integration.api_url,
@@ -44,19 +40,10 @@ pub(crate) async fn start(
         },
         base: context.base,
         branch: job.branch,
-        continues: job.continues.map(|earlier| Continues {
-            number: earlier.number,
-            branch: earlier.branch,
-        }),
-        agent: Agent {
-            capability: context.repository.agent.capability,
-            command: context.repository.agent.command,
-        },
+        continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
+        agent: Agent { capability: context.repository.agent.capability, command: context.repository.agent.command },
         pull_request: PullRequestText { title, body },
-        limits: Limits {
-            wall_secs: job.policy.wall_secs,
-            stall_secs: job.policy.stall_secs,
-        },
+        limits: Limits { wall_secs: job.policy.wall_secs, stall_secs: job.policy.stall_secs },
         heartbeat_secs: HEARTBEAT_SECS,
         lease: made.lease,
         job: job.id,
@@ -77,10 +64,7 @@ pub(crate) async fn status(
         Phase::Syncing => Status::Syncing,
     };
     let answer = control::progress(&ctx, &fence, to).await?;
-    Ok(Json(StatusAnswer {
-        want: answer.want,
-        push_for_secs: answer.push_for.map(|left| left.as_secs()),
-    }))
+    Ok(Json(StatusAnswer { want: answer.want, push_for_secs: answer.push_for.map(|left| left.as_secs()) }))
 }
 
 /// A batch of events, or a heartbeat.
@@ -91,12 +75,7 @@ pub(crate) async fn events(
 ) -> Result<Json<EventsAnswer>, Problem> {
     check(&batch)?;
     let heard = control::record_events(&ctx, &fence, batch.first_seq, &batch.events).await?;
-    Ok(Json(EventsAnswer {
-        next_seq: heard.next,
-        want: heard.want,
-        watched: true,
-        send_every_ms: SEND_EVERY_MS,
-    }))
+    Ok(Json(EventsAnswer { next_seq: heard.next, want: heard.want, watched: true, send_every_ms: SEND_EVERY_MS }))
 }
 
 fn check(batch: &EventsRequest) -> Result<(), Problem> {
@@ -106,14 +85,9 @@ fn check(batch: &EventsRequest) -> Result<(), Problem> {
     if batch.events.len() > MOST_EVENTS {
         return Err(Problem::unreadable("/events", "a batch holds at most 1000 events"));
     }
-    let wrong = (batch.first_seq..)
-        .zip(&batch.events)
-        .position(|(expected, event)| event.seq != expected);
+    let wrong = (batch.first_seq..).zip(&batch.events).position(|(expected, event)| event.seq != expected);
     match wrong {
-        Some(at) => Err(Problem::unreadable(
-            format!("/events/{at}/seq"),
-            "numbers follow one another from first_seq",
-        )),
+        Some(at) => Err(Problem::unreadable(format!("/events/{at}/seq"), "numbers follow one another from first_seq")),
         None => Ok(()),
     }
 }
@@ -125,9 +99,7 @@ pub(crate) async fn credentials(
     Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
     let token = control::credentials(&ctx, &fence).await?;
-    Ok(Json(Credentials {
-        forge_token: token.to_string(),
-    }))
+    Ok(Json(Credentials { forge_token: token.to_string() }))
 }
 
 /// The attempt has ended.
@@ -137,15 +109,7 @@ pub(crate) async fn finish(
     Strict(request): Strict<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = end_of(&request)?;
-    let status = control::finish(
-        &ctx,
-        &fence,
-        &control::Finish {
-            id: request.finish_id,
-            end,
-        },
-    )
-    .await?;
+    let status = control::finish(&ctx, &fence, &control::Finish { id: request.finish_id, end }).await?;
     Ok(Json(FinishAnswer { status }))
 }
 
@@ -164,12 +128,7 @@ fn end_of(request: &FinishRequest) -> Result<End, Problem> {
 
 /// The runner's words end up in the job's item and on pages, so they are bounded here.
 fn result(result: &wire::FinishResult) -> Result<JobResult, Error> {
-    let invalid = |pointer, fault: &str| {
-        Err(Error::Invalid {
-            pointer,
-            fault: fault.into(),
-        })
-    };
+    let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
     let hex = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !hex {
         return invalid("/result/head", "use 40 or 64 hex digits");

@@ -29,10 +29,7 @@ pub(crate) async fn list(
 ) -> Result<Json<DeliveryPage>, Problem> {
     caller.may_touch(&page.project)?;
     let day = page.day.unwrap_or_else(|| ctx.clock.now().day());
-    let found = ctx
-        .store
-        .delivery_ids(&page.project, &day, page.after.as_deref(), PAGE)
-        .await;
+    let found = ctx.store.delivery_ids(&page.project, &day, page.after.as_deref(), PAGE).await;
     let (ids, next) = found.map_err(Error::from)?;
     let mut deliveries = Vec::with_capacity(ids.len());
     for id in ids {
@@ -49,7 +46,5 @@ pub(crate) async fn show(
 ) -> Result<Json<Delivery>, Problem> {
     let found = ctx.store.delivery(&id).await.map_err(Error::from)?;
     let visible = found.filter(|delivery| caller.may_touch(&delivery.project).is_ok());
-    Ok(Json(wire::delivery(visible.ok_or_else(|| {
-        Problem::not_found(format!("There is no delivery {id}."))
-    })?)))
+    Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
 }

@@ -50,10 +50,8 @@ pub(crate) async fn create(
     match answer.reason.verdict() {
         Verdict::Accepted => Ok((StatusCode::CREATED, Json(wire::decision(answer)))),
         Verdict::Duplicate => Ok((StatusCode::OK, Json(wire::decision(answer)))),
-        _ => Err(
-            Problem::new(StatusCode::CONFLICT, answer.reason.code(), answer.reason.sentence())
-                .help(answer.reason.help()),
-        ),
+        _ => Err(Problem::new(StatusCode::CONFLICT, answer.reason.code(), answer.reason.sentence())
+            .help(answer.reason.help())),
     }
 }
 
@@ -65,10 +63,7 @@ pub(crate) async fn list(
 ) -> Result<Json<JobPage>, Problem> {
     caller.may_touch(&page.project)?;
     let (views, next) = control::job_views(&ctx, &page.project, page.after.as_deref(), PAGE).await?;
-    Ok(Json(JobPage {
-        jobs: views.into_iter().map(wire::job).collect(),
-        next,
-    }))
+    Ok(Json(JobPage { jobs: views.into_iter().map(wire::job).collect(), next }))
 }
 
 /// A job that the caller may see; one of another project is as if it were not there.
@@ -99,12 +94,7 @@ pub(crate) async fn why(
     let (sentence, help) = why::why(&job, now);
     let waits = why::wait(&job, now).map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
-    Ok(Json(Why {
-        status: job.status,
-        sentence,
-        help,
-        code,
-    }))
+    Ok(Json(Why { status: job.status, sentence, help, code }))
 }
 
 /// Where to go on reading.

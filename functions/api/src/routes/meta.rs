@@ -15,10 +15,7 @@ pub(crate) async fn healthz() -> Json<Value> {
 
 /// The release and the protocol it speaks.
 pub(crate) async fn version() -> Json<Version> {
-    Json(Version {
-        version: env!("CARGO_PKG_VERSION").into(),
-        protocol: PROTOCOL,
-    })
+    Json(Version { version: env!("CARGO_PKG_VERSION").into(), protocol: PROTOCOL })
 }
 
 /// One round of the sweeper, now.

@@ -10,12 +10,7 @@ use pullyard_entry::{Caller, Problem, Strict, scope};
 use pullyard_protocol::project::{AddRepository, CreateProject, Project, Repository};
 
 fn shown(project: pullyard_domain::project::Project) -> Json<Project> {
-    Json(Project {
-        id: project.id,
-        name: project.name,
-        settings: project.settings,
-        revision: project.rev,
-    })
+    Json(Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev })
 }
 
 /// Makes a project.
@@ -37,9 +32,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Project>, Problem> {
     caller.may_touch(&project)?;
     let found = ctx.store.project(&project).await.map_err(Error::from)?;
-    Ok(shown(found.ok_or_else(|| {
-        Problem::not_found(format!("There is no project {project}."))
-    })?))
+    Ok(shown(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?))
 }
 
 /// Replaces the settings, over the revision that `If-Match` names.
@@ -56,12 +49,8 @@ pub(crate) async fn set_settings(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.trim_matches('"').parse().ok())
         .ok_or_else(|| {
-            Problem::new(
-                StatusCode::PRECONDITION_REQUIRED,
-                "revision_missing",
-                "The revision you saw is missing.",
-            )
-            .help("Send `If-Match: \"REVISION\"` with the project's revision.")
+            Problem::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", "The revision you saw is missing.")
+                .help("Send `If-Match: \"REVISION\"` with the project's revision.")
         })?;
     Ok(shown(control::set_settings(&ctx, &project, settings, revision).await?))
 }

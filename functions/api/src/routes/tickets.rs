@@ -25,10 +25,7 @@ async fn answered(
     answer: Answer,
 ) -> Result<Json<TicketAnswer>, Problem> {
     let view = control::ticket_view(ctx, project, key).await?;
-    Ok(Json(TicketAnswer {
-        ticket: wire::ticket(view),
-        decision: wire::decision(answer),
-    }))
+    Ok(Json(TicketAnswer { ticket: wire::ticket(view), decision: wire::decision(answer) }))
 }
 
 /// Writes a ticket.
@@ -46,13 +43,7 @@ pub(crate) async fn create(
         url: None,
         repository: new.repository,
     };
-    let ticket = NewTicket {
-        project: new.project,
-        key: new.key,
-        text,
-        status: new.status,
-        actor: caller.name.clone(),
-    };
+    let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, actor: caller.name.clone() };
     let answer = control::create_ticket(&ctx, ticket).await?;
     Ok((StatusCode::CREATED, answered(&ctx, &project, &key, answer).await?))
 }
@@ -90,18 +81,8 @@ pub(crate) async fn edit(
     Strict(change): Strict<EditTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
-    let EditTicket {
-        title,
-        description,
-        labels,
-        repository,
-    } = change;
-    let edit = Edit {
-        title,
-        description,
-        labels,
-        repository,
-    };
+    let EditTicket { title, description, labels, repository } = change;
+    let edit = Edit { title, description, labels, repository };
     let answer = control::edit_ticket(&ctx, &project, &key, edit, caller.name).await?;
     answered(&ctx, &project, &key, answer).await
 }

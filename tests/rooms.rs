@@ -1,0 +1,96 @@
+//! Who may import whom. An edge that is not listed here is refused, so that a new one is a decision.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every room with the rooms of ours it may import.
+const ROOMS: [(&str, &str); 18] = [
+    ("domain", ""),
+    ("protocol", "domain"),
+    ("store", "domain"),
+    ("forge", ""),
+    ("cloud", "domain"),
+    ("control", "cloud domain forge store"),
+    ("entry", "cloud control domain protocol store"),
+    ("function-api", "control domain entry protocol"),
+    ("function-tickets", "control domain entry protocol"),
+    ("function-dispatcher", "control domain entry"),
+    ("function-effects", "control domain entry"),
+    ("function-tasks", "control domain entry"),
+    ("function-sweeper", "control entry"),
+    ("runner", "domain forge protocol"),
+    ("emulator", ""),
+    ("demo-forge", ""),
+    (
+        "local",
+        "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-sweeper \
+         function-tasks function-tickets store",
+    ),
+    ("cli", "demo-forge domain local protocol runner"),
+    
+];
+
+/// Who alone may link what.
+const RESERVED: [(&str, &str); 11] = [
+    ("aws-sdk-dynamodb", "store"),
+    ("aws-sdk-sqs", "cloud"),
+    ("aws-sdk-ecs", "cloud"),
+    ("aws-sdk-secretsmanager", "cloud"),
+    ("aws-config", "store cloud entry"),
+    ("axum", "entry function-api function-tickets emulator demo-forge"),
+    ("lambda_http", "entry"),
+    ("lambda_runtime", "entry function-dispatcher function-effects function-tasks function-sweeper"),
+    ("dynoxide-rs", "emulator"),
+    ("reqwest", "protocol forge runner"),
+    ("clap", "cli runner"),
+];
+
+/// What the pure room may link: nothing that reads a clock, a socket or a random number.
+const PURE: &str = "data-encoding serde sha2 time";
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let normal = |package: &cargo_metadata::Package| {
+        let kinds = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        kinds.map(|dependency| dependency.name.clone()).collect()
+    };
+    metadata.packages.iter().map(|package| (package.name.to_string(), normal(package))).collect()
+}
+
+fn words(list: &str) -> BTreeSet<String> {
+    list.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_room_imports_only_what_is_listed() {
+    let listed: BTreeMap<_, _> = ROOMS.iter().map(|(room, may)| (room.to_string(), words(may))).collect();
+    for (package, dependencies) in dependencies() {
+        let room = package.strip_prefix("pullyard-").unwrap_or(&package);
+        let may = listed.get(room).unwrap_or_else(|| panic!("the room {room} is not listed"));
+        let ours: BTreeSet<_> =
+            dependencies.iter().filter_map(|name| name.strip_prefix("pullyard-")).map(str::to_owned).collect();
+        let unlisted: Vec<_> = ours.difference(may).collect();
+        assert!(unlisted.is_empty(), "{room} imports {unlisted:?}, which is not listed");
+        let unused: Vec<_> = may.difference(&ours).collect();
+        assert!(unused.is_empty(), "{room} no longer imports {unused:?}: take it off the list");
+    }
+}
+
+#[test]
+fn what_is_reserved_is_linked_only_where_it_may_be() {
+    let dependencies = dependencies();
+    for (library, rooms) in RESERVED {
+        let may = words(rooms);
+        for (package, uses) in &dependencies {
+            let room = package.strip_prefix("pullyard-").unwrap_or(package);
+            assert!(!uses.contains(library) || may.contains(room), "{room} links {library}");
+        }
+    }
+}
+
+#[test]
+fn the_domain_links_nothing_that_could_do_anything() {
+    let domain = &dependencies()["pullyard-domain"];
+    assert_eq!(domain, &words(PURE));
+}

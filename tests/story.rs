@@ -1,0 +1,339 @@
+//! A story to test with: a whole local system with a project and a repository, and hands to move things.
+//!
+//! Two kinds: with the real runner as the task, or with a task that only waits, so that the test itself
+//! speaks for the attempt.
+
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{ClaimId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::Status;
+use pullyard_domain::project::{Agent, ForgeKind, Settings};
+use pullyard_domain::time::Timestamp;
+use pullyard_local::{Clock, Hints, Local, Options};
+use pullyard_protocol::attempt::{Assignment, StartRequest};
+use pullyard_protocol::client::{AttemptClient, Error, Operator};
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::job::Job;
+use pullyard_protocol::project::{AddRepository, CreateProject};
+use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(crate) const TODO: &str = "Todo";
+pub(crate) const TRIGGER: &str = "AI Processing";
+pub(crate) const REVIEW: &str = "In Review";
+pub(crate) const REPOSITORY: &str = "acme/app";
+
+/// Long enough for a loaded machine; reaching it is a failure, never a pause.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// An agent that appends the prompt's last line to a file.
+pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
+
+/// How a story begins.
+pub(crate) struct Setup {
+    /// What the task of a job runs.
+    pub(crate) task: Task,
+    /// The agent's script in the repository.
+    pub(crate) agent: &'static str,
+    /// The agent's command.
+    pub(crate) command: Vec<String>,
+    /// Whether hints arrive.
+    pub(crate) hints: Hints,
+    /// How often the sweeper goes round by itself.
+    pub(crate) sweep_every: Duration,
+    /// The project's settings.
+    pub(crate) settings: Settings,
+}
+
+/// What the task of a job runs.
+pub(crate) enum Task {
+    /// The real runner.
+    Runner,
+    /// Nothing: the test speaks for the attempt.
+    Waiting,
+    /// This program.
+    Program(Vec<String>),
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            task: Task::Runner,
+            agent: WORKING_AGENT,
+            command: vec!["./agent.sh".into()],
+            hints: Hints::Arrive,
+            sweep_every: Duration::from_secs(3_600),
+            settings: Settings {
+                auto_create: true,
+                default_repository: Some(RepositoryName::new(REPOSITORY).unwrap()),
+                ..Settings::default()
+            },
+        }
+    }
+}
+
+/// A whole system with one project.
+pub(crate) struct Story {
+    pub(crate) local: Local,
+    pub(crate) api: Operator,
+    pub(crate) project: ProjectId,
+    pub(crate) clock: Clock,
+    http: reqwest::Client,
+    folder: TempDir,
+}
+
+impl Story {
+    /// With the real runner and an agent that works.
+    pub(crate) async fn begin() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    /// With a task that only waits.
+    pub(crate) async fn waiting() -> Self {
+        Self::with(Setup { task: Task::Waiting, ..Setup::default() }).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let folder = TempDir::new().unwrap();
+        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
+        let runner = match setup.task {
+            Task::Runner => words(&[env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job"]),
+            Task::Waiting => words(&["sleep", "3600"]),
+            Task::Program(program) => program,
+        };
+        let mut options = Options::new(folder.path().to_path_buf(), runner);
+        options.sweep_every = setup.sweep_every;
+        options.hints = setup.hints;
+        let clock = options.clock.clone();
+        let local = Local::start(options).await.unwrap();
+        let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
+        let story =
+            Self { local, api, project: ProjectId::new("acme").unwrap(), clock, http: reqwest::Client::new(), folder };
+        story.set_up(setup.agent, setup.command, setup.settings).await;
+        story
+    }
+
+    async fn set_up(&self, agent: &str, command: Vec<String>, settings: Settings) {
+        let files = [("README.md", "# App\n", false), ("agent.sh", agent, true)];
+        self.local.forge().create_repository(REPOSITORY, "main", &files).await.unwrap();
+        let integration = IntegrationId::new("gh1").unwrap();
+        let connect = CreateIntegration {
+            id: integration.clone(),
+            kind: ForgeKind::GitHub,
+            api_url: self.local.forge().api_url(),
+            token_secret: self.local.forge_secret().into(),
+        };
+        self.api.create_integration(&connect).await.unwrap();
+        let create = CreateProject { id: self.project.clone(), name: "Acme".into(), settings };
+        self.api.create_project(&create).await.unwrap();
+        let add = AddRepository {
+            integration,
+            name: RepositoryName::new(REPOSITORY).unwrap(),
+            agent: Agent { capability: "command".into(), command },
+        };
+        self.api.add_repository(&self.project, &add).await.unwrap();
+    }
+
+    /// A call of the ticket tool about `key` in `status`, `minute` minutes into the tool's day.
+    pub(crate) fn event(&self, event: &str, key: &str, status: &str, minute: i64) -> TicketEvent {
+        TicketEvent {
+            event_id: EventId::new(event).unwrap(),
+            occurred_at: Timestamp::from_millis(1_795_132_800_000 + minute * 60_000),
+            project: self.project.clone(),
+            actor: Some("ana".into()),
+            previous_status: None,
+            ticket: EventTicket {
+                key: TicketKey::new(key).unwrap(),
+                title: format!("About {key}"),
+                description: "Do it.".into(),
+                status: status.into(),
+                labels: Default::default(),
+                url: None,
+                repository: None,
+            },
+        }
+    }
+
+    /// The ticket tool tells it.
+    pub(crate) async fn tell(&self, event: &str, key: &str, status: &str, minute: i64) -> Decision {
+        self.api.ticket_event(&self.event(event, key, status, minute)).await.unwrap()
+    }
+
+    /// The ticket tool tells it, and it gets a job.
+    pub(crate) async fn job_for(&self, event: &str, key: &str, minute: i64) -> JobId {
+        let decision = self.tell(event, key, TRIGGER, minute).await;
+        assert_eq!(decision.verdict, Verdict::Accepted, "{}: {}", decision.code, decision.sentence);
+        decision.job.unwrap()
+    }
+
+    /// A raw request: status, headers, body.
+    pub(crate) async fn raw(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        token: Option<&str>,
+        body: Vec<u8>,
+    ) -> (u16, reqwest::header::HeaderMap, Value) {
+        let mut call = self.http.request(method, format!("{}{path}", self.local.api_url())).body(body);
+        if let Some(token) = token {
+            call = call.bearer_auth(token);
+        }
+        let answer = call.header("content-type", "application/json").send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, headers, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn ticket(&self, key: &str) -> Ticket {
+        self.api.ticket(&self.project, &TicketKey::new(key).unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn jobs(&self) -> Vec<Job> {
+        self.api.jobs(&self.project, None).await.unwrap().jobs
+    }
+
+    /// Waits until the job is where it should be.
+    pub(crate) async fn job_until(&self, id: &JobId, good: impl Fn(&Job) -> bool) -> Job {
+        until("the job gets there", async || {
+            let job = self.api.job(id).await.unwrap();
+            if good(&job) { Ok(job) } else { Err(format!("{job:?}")) }
+        })
+        .await
+    }
+
+    /// Waits until the job has ended.
+    pub(crate) async fn ended(&self, id: &JobId) -> Job {
+        self.job_until(id, |job| job.status.is_terminal()).await
+    }
+
+    /// Waits until the ticket shows everything it should.
+    pub(crate) async fn settled(&self, key: &str) -> Ticket {
+        until("the ticket settles", async || {
+            let ticket = self.ticket(key).await;
+            let settled = ticket.synced && ticket.active_job.is_none();
+            if settled { Ok(ticket) } else { Err(format!("{ticket:?}")) }
+        })
+        .await
+    }
+
+    /// The tasks that ECS was asked to start for a job: `(arn, environment)`, oldest first.
+    pub(crate) async fn tasks_of(&self, job: &JobId) -> Vec<Value> {
+        let listed = |status: &'static str| async move {
+            let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
+            self.ecs("ListTasks", asked).await["taskArns"].as_array().cloned().unwrap_or_default()
+        };
+        let arns = [listed("RUNNING").await, listed("STOPPED").await].concat();
+        if arns.is_empty() {
+            return Vec::new();
+        }
+        let asked = json!({ "cluster": "pullyard", "tasks": arns });
+        let mut tasks = self.ecs("DescribeTasks", asked).await["tasks"].as_array().cloned().unwrap_or_default();
+        tasks.sort_by(|a, b| a["createdAt"].as_f64().partial_cmp(&b["createdAt"].as_f64()).unwrap());
+        tasks
+    }
+
+    /// Waits until ECS was asked for `count` tasks for a job, and returns the newest.
+    pub(crate) async fn task_of(&self, job: &JobId, count: usize) -> Value {
+        until("the task is asked for", async || {
+            let tasks = self.tasks_of(job).await;
+            tasks.get(count - 1).cloned().ok_or_else(|| format!("{} tasks", tasks.len()))
+        })
+        .await
+    }
+
+    /// A call of the embedded ECS's own API.
+    pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
+        let answer = self
+            .http
+            .post(&self.local.aws().endpoints().ecs)
+            .header("x-amz-target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Claims a job as its task would.
+    pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
+        let task = until("the task is asked for", async || {
+            let mut tasks = self.tasks_of(job).await;
+            tasks.pop().ok_or("none".to_owned())
+        })
+        .await;
+        self.claim_as(&task, job, claim).await
+    }
+
+    /// Claims a job as this very task would.
+    pub(crate) async fn claim_as(&self, task: &Value, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
+        let told = |name: &str| told(task, name);
+        let attempt = told("PULLYARD_ATTEMPT").parse().unwrap();
+        let request = StartRequest {
+            claim_id: ClaimId::new(claim).unwrap(),
+            instance: format!("instance-{claim}").parse().unwrap(),
+            task: task["taskArn"].as_str().map(str::to_owned),
+        };
+        let base = self.local.api_url();
+        let assignment = AttemptClient::start(base, &told("PULLYARD_BOOTSTRAP"), job, attempt, &request).await?;
+        let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
+        Ok((assignment, client))
+    }
+
+    /// Lets time pass, and the sweeper go round.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.local.sweep().await.unwrap();
+    }
+
+    /// What git says in the forge's own repository.
+    pub(crate) async fn git(&self, arguments: &[&str]) -> String {
+        let repository = self.local.forge().repository(REPOSITORY).await.unwrap();
+        let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
+        let output = run.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The branches that Pullyard pushed.
+    pub(crate) async fn branches(&self) -> Vec<String> {
+        let said = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"]).await;
+        said.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Every request went through a function, none around it; then everything stops.
+    pub(crate) async fn end(self) {
+        let seen = self.local.invocations();
+        assert_eq!(seen.requests, seen.http, "a request did not pass through a function");
+        self.local.shutdown().await;
+    }
+}
+
+/// A variable that a task was told.
+pub(crate) fn told(task: &Value, name: &str) -> String {
+    let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
+    let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    found["value"].as_str().unwrap().to_owned()
+}
+
+/// Waits for a condition, looking often; the time is a bound, not a pause.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let since = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(last) => assert!(since.elapsed() < PATIENCE, "{what}: never; at last {last}"),
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// The status of a job, for short.
+pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
+    move |job| job.status == status
+}

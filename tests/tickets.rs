@@ -1,0 +1,77 @@
+//! The ticket tool's calls.
+
+use crate::story::{REVIEW, Story, TODO, TRIGGER};
+use futures::future::join_all;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::job::Status;
+use std::collections::BTreeMap;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_becomes_a_pull_request() {
+    let story = Story::begin().await;
+    let job = story.job_for("e1", "APP-17", 1).await;
+    let job = story.ended(&job).await;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    let result = job.result.unwrap();
+    let ticket = story.settled("APP-17").await;
+    assert_eq!(ticket.status, REVIEW);
+    assert_eq!(ticket.pull_request, Some(result.url));
+    assert_eq!(story.branches().await, ["pullyard/acme/app-17-1"]);
+    assert_eq!(story.git(&["rev-parse", "pullyard/acme/app-17-1"]).await, result.head);
+    assert!(story.git(&["log", "-1", "--format=%B", &result.head]).await.contains(job.id.as_str()));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_repeats_of_one_event_make_one_job() {
+    let story = Story::waiting().await;
+    let calls = (0..50).map(|_| story.tell("e1", "APP-1", TRIGGER, 1));
+    let decisions = join_all(calls).await;
+    let count = |verdict| decisions.iter().filter(|decision| decision.verdict == verdict).count();
+    assert_eq!((count(Verdict::Accepted), count(Verdict::Duplicate)), (1, 49));
+    let job = decisions.iter().find_map(|decision| decision.job.clone()).unwrap();
+    for decision in decisions {
+        assert_eq!(decision.job.as_ref(), Some(&job), "{}", decision.sentence);
+    }
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_events_at_once_for_one_ticket_make_one_job_and_each_gets_a_true_answer() {
+    let story = Story::waiting().await;
+    let events = (0..50).map(|n| (format!("e{n}"), n)).collect::<Vec<_>>();
+    let decisions = join_all(events.iter().map(|(event, n)| story.tell(event, "APP-1", TRIGGER, *n))).await;
+    let mut codes = BTreeMap::new();
+    for decision in &decisions {
+        *codes.entry(decision.code.as_str()).or_insert(0) += 1;
+        assert_eq!(story.api.delivery(&decision.delivery).await.unwrap().code, decision.code);
+    }
+    assert_eq!(codes.remove("accepted"), Some(1));
+    assert!(codes.keys().all(|code| ["job_active", "status_unchanged", "stale_event"].contains(code)), "{codes:?}");
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_in_the_trigger_column_starts_nothing() {
+    let story = Story::waiting().await;
+    story.job_for("e1", "APP-1", 1).await;
+    let edit = story.tell("e2", "APP-1", TRIGGER, 2).await;
+    assert_eq!(edit.code, "status_unchanged");
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_move_during_the_job_is_not_overwritten() {
+    let story = Story::begin().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.tell("e2", "APP-1", "Blocked", 2).await;
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(ticket.status, "Blocked");
+    assert!(ticket.pull_request.is_some());
+    assert_ne!(ticket.status, TODO);
+    story.end().await;
+}
