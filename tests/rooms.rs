@@ -26,7 +26,7 @@ const ROOMS: [(&str, &str); 18] = [
         "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-sweeper \
          function-tasks function-tickets store",
     ),
-    ("cli", "demo-forge domain local protocol runner"),
+    ("cli", "domain local protocol runner"),
     
 ];
 
@@ -39,7 +39,7 @@ const RESERVED: [(&str, &str); 11] = [
     ("aws-config", "store cloud entry"),
     ("axum", "entry function-api function-tickets emulator demo-forge"),
     ("lambda_http", "entry"),
-    ("lambda_runtime", "entry function-dispatcher function-effects function-tasks function-sweeper"),
+    ("lambda_runtime", "function-dispatcher function-effects function-tasks function-sweeper"),
     ("dynoxide-rs", "emulator"),
     ("reqwest", "protocol forge runner"),
     ("clap", "cli runner"),

@@ -8,7 +8,7 @@ use aws_sdk_ecs::types::{
 };
 use pullyard_domain::id::JobId;
 
-/// Starts and stops tasks.
+/// Starts tasks.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     client: aws_sdk_ecs::Client,
@@ -123,30 +123,6 @@ impl Tasks {
         }
         let reason = answer.failures().first().and_then(|failure| failure.reason()).unwrap_or("no reason given");
         Ok(judged(reason))
-    }
-
-    /// The task that a start asked for, found by who started it when its name was lost.
-    pub async fn find(&self, job: &JobId) -> Result<Vec<String>, Error> {
-        let answer = self
-            .client
-            .list_tasks()
-            .cluster(&self.cluster)
-            .started_by(job.as_str())
-            .send()
-            .await
-            .map_err(|error| Error::unavailable("list tasks", error))?;
-        Ok(answer.task_arns.unwrap_or_default())
-    }
-
-    /// Stops a task. One that is gone already counts as stopped.
-    pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), Error> {
-        match self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_invalid_parameter_exception()) => {
-                Ok(())
-            }
-            Err(error) => Err(Error::unavailable("stop a task", error)),
-        }
     }
 }
 

@@ -180,7 +180,7 @@ async fn a_requests_key_is_forgotten_after_a_day() {
     let world = World::new().await;
     assert_eq!(keyed(&world, "one", at(0)).await, Write::Applied);
     let key = sample::event_id("key");
-    let last = a_day_after(at(0)).minus(std::time::Duration::from_millis(1));
+    let last = a_day_after(at(0)).minus(std::time::Duration::from_secs(1));
     assert!(world.store.request("token-1", &key, last).await.unwrap().is_some());
     assert_eq!(world.store.request("token-1", &key, a_day_after(at(0))).await.unwrap(), None);
     assert_eq!(world.store.request("token-2", &key, at(1)).await.unwrap(), None);
@@ -192,7 +192,7 @@ async fn a_key_that_is_forgotten_can_be_used_again() {
     let world = World::new().await;
     assert_eq!(keyed(&world, "one", at(0)).await, Write::Applied);
     let day = a_day_after(at(0));
-    let last = day.minus(std::time::Duration::from_millis(1));
+    let last = day.minus(std::time::Duration::from_secs(1));
     assert_eq!(keyed(&world, "two", last).await, Write::Stale);
     assert_eq!(keyed(&world, "two", day).await, Write::Applied);
     let key = sample::event_id("key");
