@@ -27,7 +27,6 @@ const ROOMS: [(&str, &str); 18] = [
          function-tasks function-tickets store",
     ),
     ("cli", "domain local protocol runner"),
-    
 ];
 
 /// Who alone may link what.

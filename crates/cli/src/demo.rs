@@ -12,8 +12,9 @@ use crate::logs;
 use anyhow::Context as _;
 use pullyard_local::{Local, Options};
 use screen::Screen;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Watch three tickets become pull requests, on this machine only.
 ///
@@ -52,14 +53,47 @@ impl Demo {
             }
         };
         logs::to_file(&folder.join("pullyard.log"))?;
-        tokio::select! {
-            told = tell(&mut screen, &folder, self.stay) => told,
+        screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
+        let local = start(&folder).await?;
+        screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
+        let ended = tokio::select! {
+            ended = self.tell(&mut screen, &local, &folder) => ended,
             _ = tokio::signal::ctrl_c() => {
                 eprintln!("interrupted: everything the demo had started is stopped");
                 Ok(ExitCode::from(130))
             }
+        };
+        if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
+            screen.stays(local.api_url(), &local.forge().url(), &folder);
+            // Interrupting is how one leaves here, and no failure.
+            tokio::signal::ctrl_c().await?;
         }
+        local.shutdown().await;
+        ended
     }
+
+    async fn tell(&self, screen: &mut Screen, local: &Local, folder: &Path) -> anyhow::Result<ExitCode> {
+        let told = match story::tell(local, screen).await {
+            Ok(pull_requests) => evidence::check(local, screen, &pull_requests).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &told {
+            screen.failed(&format!("{error:#}"));
+        }
+        let record = screen.record(told.is_ok(), local.api_url(), &local.forge().url());
+        std::fs::write(folder.join("demo.json"), &record)?;
+        screen.end(&record, told.is_ok());
+        Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// The local system, with this very program as its runner.
+async fn start(folder: &Path) -> anyhow::Result<Local> {
+    let program = std::env::current_exe().context("failed to find this program")?;
+    let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
+    let mut options = Options::new(folder.to_path_buf(), runner);
+    options.sweep_every = Duration::from_secs(2);
+    Ok(Local::start(options).await?)
 }
 
 /// An existing folder may hold somebody's work, so only a new or empty one is taken.
@@ -70,32 +104,4 @@ fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
         anyhow::bail!("{} is not empty\nhelp: name a new folder with --keep", folder.display());
     }
     Ok(std::fs::canonicalize(folder)?)
-}
-
-async fn tell(screen: &mut Screen, folder: &std::path::Path, stay: bool) -> anyhow::Result<ExitCode> {
-    screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
-    let program = std::env::current_exe().context("failed to find this program")?;
-    let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
-    let mut options = Options::new(folder.to_path_buf(), runner);
-    options.sweep_every = std::time::Duration::from_secs(2);
-    let local = Local::start(options).await?;
-    screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
-    let told = story::tell(&local, screen).await;
-    let told = match told {
-        Ok(pull_requests) => evidence::check(&local, screen, &pull_requests).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &told {
-        screen.failed(&format!("{error:#}"));
-    }
-    let record = screen.record(told.is_ok(), local.api_url(), &local.forge().url());
-    std::fs::write(folder.join("demo.json"), &record)?;
-    screen.end(&record, told.is_ok());
-    if stay {
-        screen.stays(local.api_url(), &local.forge().url(), folder);
-        // Interrupting is how one leaves here, and no failure.
-        tokio::signal::ctrl_c().await?;
-    }
-    local.shutdown().await;
-    Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

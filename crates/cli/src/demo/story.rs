@@ -83,7 +83,7 @@ impl Teller<'_> {
         let key = TicketKey::new("DEMO-1")?;
         let title = "Greet in French";
         self.write(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
-        let job = self.accepted(&key, Instant::now()).await?;
+        let job = self.accepted(&key).await?;
         self.completes(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
     }
 
@@ -91,7 +91,7 @@ impl Teller<'_> {
     async fn a_failure_is_mended(&mut self) -> anyhow::Result<Expected> {
         let key = TicketKey::new("DEMO-2")?;
         self.write(&key, "Say goodbye in French", "In `goodbye.txt` replace `Goodbye` with `Au revoir`").await?;
-        let first = self.accepted(&key, Instant::now()).await?;
+        let first = self.accepted(&key).await?;
         let failed = self.follow(&first).await?;
         let failure = failed.failure.context("a failed job has no failure")?;
         ensure!(failed.status == Status::Failed && failure.code == "agent_failed", "the job ended {:?}", failed.status);
@@ -106,7 +106,7 @@ impl Teller<'_> {
         let edit = EditTicket { description: Some(correct.into()), ..EditTicket::default() };
         self.api.edit_ticket(&self.project, &key, &edit).await?;
         self.screen.step("Edited", correct);
-        let second = self.accepted(&key, Instant::now()).await?;
+        let second = self.accepted(&key).await?;
         ensure!(second != first, "the second entry got the first job");
         let cleared = self.ticket_when(&key, "loses its badge", |ticket| ticket.synced).await?;
         ensure!(cleared.badges.is_empty(), "the ticket still shows {:?}", cleared.badges);
@@ -120,17 +120,20 @@ impl Teller<'_> {
         let title = "Name the shop";
         self.screen.ticket(key.as_str(), title);
         let description = "In `README.md` replace `A small shop` with `The Acme shop`";
-        let told = self.tell_event(&key, "tool-1", title, description).await?;
+        // The tool's clock, in whole seconds as some tools have it: both calls happen in the same one.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
+        let told = self.tell_event(at, &key, "tool-1", title, description).await?;
         self.screen.step("Told", &format!("by the ticket tool: it is in {TRIGGER}"));
         ensure!(told.verdict == Verdict::Accepted, "the decision is {}", told.code);
         self.screen.step("Accepted", &told.sentence);
         let job = told.job.context("an accepted event has no job")?;
 
-        let edited = self.tell_event(&key, "tool-2", "Name the shop properly", description).await?;
+        let edited = self.tell_event(at, &key, "tool-2", "Name the shop properly", description).await?;
         self.screen.step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
         ensure!(edited.code == "status_unchanged", "the decision is {}", edited.code);
         self.screen.step("Refused", &edited.sentence);
-        let again = self.tell_event(&key, "tool-1", title, description).await?;
+        let again = self.tell_event(at, &key, "tool-1", title, description).await?;
         ensure!(again.verdict == Verdict::Duplicate, "the decision is {}", again.code);
         self.screen.step("Repeated", &format!("the first call once more: {}", again.sentence));
         let kept = self.api.delivery(&edited.delivery).await?;
@@ -146,17 +149,15 @@ impl Teller<'_> {
 
     async fn tell_event(
         &mut self,
+        at: Timestamp,
         key: &TicketKey,
         event: &str,
         title: &str,
         description: &str,
     ) -> anyhow::Result<Decision> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        // A call that is repeated says the same time, as a ticket tool does.
-        let seconds = i64::try_from(now.as_secs())? / 3_600 * 3_600;
         let event = TicketEvent {
             event_id: EventId::new(event)?,
-            occurred_at: Timestamp::from_millis(seconds * 1_000),
+            occurred_at: at,
             project: self.project.clone(),
             actor: Some("ana".into()),
             previous_status: None,
@@ -190,7 +191,7 @@ impl Teller<'_> {
     }
 
     /// Moves a ticket into the trigger status, and expects a job.
-    async fn accepted(&mut self, key: &TicketKey, _since: Instant) -> anyhow::Result<JobId> {
+    async fn accepted(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
         let moved = self.api.move_ticket(&self.project, key, TRIGGER).await?;
         self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
         ensure!(
@@ -240,21 +241,18 @@ impl Teller<'_> {
 
     /// Shows everything a job does until it has ended. What it waits for is said after two seconds.
     async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
-        let (mut cursor, mut status, mut said) = (None, Status::Ready, None);
+        let (mut cursor, mut attempt, mut said) = (None, 0, None);
         let started = Instant::now();
         loop {
             let job = self.api.job(id).await?;
             let page = self.api.events(id, cursor.as_deref()).await?;
             cursor = Some(page.cursor);
+            if job.attempt != attempt {
+                attempt = job.attempt;
+                self.screen.step("Claimed", &format!("attempt {attempt}, by a task of the embedded ECS"));
+            }
             for seen in &page.events {
                 self.show(seen);
-            }
-            if job.status != status {
-                status = job.status;
-                if status == Status::Claimed {
-                    self.screen.step("Claimed", &format!("attempt {} by a task of the embedded ECS", job.attempt));
-                }
-                said = None;
             }
             if job.status.is_terminal() && page.end {
                 return Ok(job);
@@ -268,7 +266,7 @@ impl Teller<'_> {
                 started.elapsed() < PATIENCE,
                 "the job {} is still {} after {} s",
                 id.short(),
-                status.words(),
+                job.status.words(),
                 PATIENCE.as_secs()
             );
             tokio::time::sleep(LOOK_EVERY).await;
@@ -278,21 +276,18 @@ impl Teller<'_> {
     fn show(&mut self, seen: &SeenEvent) {
         let event = &seen.event;
         let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
-        let what = match event.kind {
-            EventKind::Phase => match event.name.as_deref() {
-                Some("preparing") => "Preparing",
-                Some("executing") => "Executing",
-                Some("syncing") => "Syncing",
-                _ => "Phase",
-            },
-            EventKind::Text => "says",
-            EventKind::ToolCall => "calls",
-            EventKind::FileEdit => "edits",
-            EventKind::Result => "result",
-            EventKind::Log => "stderr",
+        let (what, detail) = match (event.kind, event.name.as_deref()) {
+            (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, making a worktree"),
+            (EventKind::Phase, Some("executing")) => ("Executing", "the agent works in it"),
+            (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
+            (EventKind::Text, _) => ("says", text),
+            (EventKind::ToolCall, _) => ("calls", text),
+            (EventKind::FileEdit, _) => ("edits", text),
+            (EventKind::Result, _) => ("result", text),
+            (EventKind::Log, _) => ("stderr", text),
             _ => return,
         };
-        self.screen.step(what, text);
+        self.screen.step(what, detail);
     }
 
     async fn ticket_when(

@@ -6,7 +6,7 @@ use axum::{
 };
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
-padding:0 1rem}pre{overflow:auto;padding:1rem;border:1px solid #8884;border-radius:6px;\
+padding:0 1rem}pre{overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid #8884;border-radius:6px;\
 font-size:14px}ins{color:#1a7f37;text-decoration:none}del{color:#cf222e;text-decoration:none}\
 b{font-weight:600}:root{color-scheme:light dark}";
 
