@@ -1,5 +1,8 @@
 //! The whole system, tested from outside: real HTTP, real git, real child processes, embedded AWS.
 
+mod attempts;
 mod rooms;
+mod starts;
 mod story;
+mod sweeps;
 mod tickets;

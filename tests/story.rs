@@ -267,7 +267,12 @@ impl Story {
     }
 
     /// Claims a job as this very task would.
-    pub(crate) async fn claim_as(&self, task: &Value, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
+    pub(crate) async fn claim_as(
+        &self,
+        task: &Value,
+        job: &JobId,
+        claim: &str,
+    ) -> Result<(Assignment, AttemptClient), Error> {
         let told = |name: &str| told(task, name);
         let attempt = told("PULLYARD_ATTEMPT").parse().unwrap();
         let request = StartRequest {
@@ -279,6 +284,102 @@ impl Story {
         let assignment = AttemptClient::start(base, &told("PULLYARD_BOOTSTRAP"), job, attempt, &request).await?;
         let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
         Ok((assignment, client))
+    }
+
+    /// Says that a job may need a task, as anybody may at any time.
+    pub(crate) async fn wake(&self, job: &JobId) {
+        let sent = json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
+        self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
+    }
+
+    /// Waits until every wake-up has been done.
+    pub(crate) async fn quiet(&self) {
+        for name in ["dispatch", "effects.fifo"] {
+            let asked = json!({ "QueueUrl": self.queue(name).await, "AttributeNames": ["All"] });
+            until("the queue is empty", async || {
+                let about = self.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
+                let none = |what: &str| about["Attributes"][what] == "0";
+                let empty = none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible");
+                if empty { Ok(()) } else { Err(about.to_string()) }
+            })
+            .await
+        }
+    }
+
+    async fn queue(&self, name: &str) -> Value {
+        self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
+    }
+
+    /// A call of the embedded DynamoDB's own API, to see or to break what is stored.
+    pub(crate) async fn dynamodb(&self, operation: &str, body: Value) -> Value {
+        let answer = self
+            .http
+            .post(&self.local.aws().endpoints().dynamodb)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+            .header("x-amz-date", "20261120T000000Z")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{operation}: {said}");
+        serde_json::from_str(&said).unwrap()
+    }
+
+    /// An item as it is stored, as plain JSON; null if there is none.
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Value {
+        let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+        let asked = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
+        match self.dynamodb("GetItem", asked).await.get("Item") {
+            Some(item) => plain(&json!({ "M": item })),
+            None => Value::Null,
+        }
+    }
+
+    /// A job as it is stored.
+    pub(crate) async fn stored(&self, job: &JobId) -> Value {
+        self.item(&format!("JOB#{job}"), "JOB").await
+    }
+
+    /// Kills a task's program, as a machine that dies would.
+    pub(crate) async fn kill(&self, task: &Value) {
+        let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
+        let path = self.folder().join("ecs/tasks").join(id).join("task.json");
+        let pid = until("the task runs", async || {
+            let record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_default();
+            record["process"]["pid"].as_u64().ok_or_else(|| record.to_string())
+        })
+        .await;
+        // The leader of a group of its own.
+        signal(&format!("-{pid}")).await;
+    }
+
+    /// Waits until it is noted that a job's container died.
+    pub(crate) async fn died(&self, job: &JobId) {
+        until("the death is noted", async || {
+            let job = self.stored(job).await;
+            if job["run"]["died"].is_object() { Ok(()) } else { Err(job.to_string()) }
+        })
+        .await
+    }
+
+    /// A call of the forge's own API, with our token.
+    pub(crate) async fn forge(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
+        let keys: Value = serde_json::from_slice(&std::fs::read(self.folder().join("keys.json")).unwrap()).unwrap();
+        let url = format!("{}/repos/{REPOSITORY}{path}", self.local.forge().api_url());
+        let mut call = self.http.request(method, url).bearer_auth(keys["forge_token"].as_str().unwrap());
+        if !body.is_null() {
+            call = call.body(body.to_string());
+        }
+        call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Every pull request of the repository.
+    pub(crate) async fn pulls(&self) -> Vec<Value> {
+        let listed = self.forge(reqwest::Method::GET, "/pulls?state=all", Value::Null).await;
+        listed.as_array().unwrap().clone()
     }
 
     /// Lets time pass, and the sweeper go round.
@@ -319,6 +420,23 @@ pub(crate) fn told(task: &Value, name: &str) -> String {
     let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
     let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));
     found["value"].as_str().unwrap().to_owned()
+}
+
+/// DynamoDB's JSON without its types.
+fn plain(value: &Value) -> Value {
+    let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
+    match kind.as_str() {
+        "N" => serde_json::from_str(inner.as_str().unwrap()).unwrap(),
+        "M" => inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        "L" => inner.as_array().unwrap().iter().map(plain).collect(),
+        _ => inner.clone(),
+    }
+}
+
+/// SIGKILL for a process, or for a group whose number is given with a minus.
+pub(crate) async fn signal(who: &str) {
+    let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", who]).status().await.unwrap();
+    assert!(killed.success(), "{who}");
 }
 
 /// Waits for a condition, looking often; the time is a bound, not a pause.

@@ -8,6 +8,7 @@ use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::guard::{self, Decision, Follow};
 use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 
@@ -49,12 +50,10 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
     let now = ctx.clock.now();
     let todo = project.settings.statuses.todo;
     let fresh = Ticket::first_seen(new.project.clone(), new.key.clone(), todo.clone(), now, None);
-    if ctx.store.update_ticket(&fresh).await? == Write::Stale {
+    if ctx.store.create_ticket(&fresh, &new.text).await? == Write::Stale {
         return Err(Error::Taken { what: "ticket", name: new.key.to_string() });
     }
-    let status = new.status.unwrap_or(todo);
-    let event = event(ctx, new.project, new.key, status, Some(new.text), new.actor);
-    move_ticket(ctx, &event).await
+    move_ticket(ctx, &event(&fresh, now, new.status.unwrap_or(todo), None, new.actor)).await
 }
 
 /// Puts a ticket in another column.
@@ -67,12 +66,12 @@ pub async fn put_ticket(
     status: String,
     actor: String,
 ) -> Result<Answer, Error> {
-    existing(ctx, project, key).await?;
-    move_ticket(ctx, &event(ctx, project.clone(), key.clone(), status, None, actor)).await
+    let ticket = existing(ctx, project, key).await?;
+    move_ticket(ctx, &event(&ticket, ctx.clock.now(), status, None, actor)).await
 }
 
 /// Changes a ticket's text. Its status stays what it is, even if somebody moves it at this moment, so
-/// that an edit never starts a job.
+/// that an edit never starts a job. Two edits at once both count.
 ///
 /// Errors: `NotFound` when there is no such ticket.
 pub async fn edit_ticket(
@@ -82,17 +81,12 @@ pub async fn edit_ticket(
     edit: Edit,
     actor: String,
 ) -> Result<Answer, Error> {
-    let ticket = existing(ctx, project, key).await?;
-    let mut text = ctx.store.ticket_text(project, key).await?.unwrap_or_default();
-    text.title = edit.title.unwrap_or(text.title);
-    text.description = edit.description.unwrap_or(text.description);
-    text.labels = edit.labels.unwrap_or(text.labels);
-    text.repository = edit.repository.or(text.repository);
-    let mut event = event(ctx, project.clone(), key.clone(), ticket.status, Some(text), actor);
-    ctx.store.store_text(&event).await?;
+    let text = change_text(ctx, project, key, &edit).await?;
     let mut rounds = ctx.rounds(key);
     loop {
-        event.status = existing(ctx, project, key).await?.status;
+        let ticket = existing(ctx, project, key).await?;
+        let status = ticket.status.clone();
+        let event = event(&ticket, ctx.clock.now(), status, Some(text.clone()), actor.clone());
         let (facts, text) = facts_of(ctx, &event).await?;
         let decision = guard::decide(&event, &facts);
         // It may have been moved between the two reads; an edit never starts a job.
@@ -107,27 +101,40 @@ pub async fn edit_ticket(
     }
 }
 
+async fn change_text(ctx: &Context, project: &ProjectId, key: &TicketKey, edit: &Edit) -> Result<TicketText, Error> {
+    let mut rounds = ctx.rounds(key);
+    loop {
+        existing(ctx, project, key).await?;
+        let seen = ctx.store.ticket_text(project, key).await?;
+        let mut text = seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default();
+        let Edit { title, description, labels, repository } = edit.clone();
+        text.title = title.unwrap_or(text.title);
+        text.description = description.unwrap_or(text.description);
+        text.labels = labels.unwrap_or(text.labels);
+        text.repository = repository.or(text.repository);
+        if ctx.store.replace_text(project, key, &text, seen.as_ref()).await? == Write::Applied {
+            return Ok(text);
+        }
+        rounds.again().await?;
+    }
+}
+
 async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
     let found = ctx.store.ticket(project, key).await?;
     found.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
-fn event(
-    ctx: &Context,
-    project: ProjectId,
-    key: TicketKey,
-    status: String,
-    text: Option<TicketText>,
-    actor: String,
-) -> TicketEvent {
+/// What somebody did on the board. A ticket tool with a fast clock may have told the same ticket later
+/// than now; what is done here is newer all the same.
+fn event(ticket: &Ticket, now: Timestamp, status: String, text: Option<TicketText>, actor: String) -> TicketEvent {
     TicketEvent {
         source: Source::Board,
-        project,
+        project: ticket.project.clone(),
         event: new_event_id(),
-        occurred_at: ctx.clock.now(),
+        occurred_at: now.max(ticket.seen_at),
         actor: Some(actor),
         previous_status: None,
-        key,
+        key: ticket.key.clone(),
         status,
         text,
     }

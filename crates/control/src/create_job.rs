@@ -2,7 +2,7 @@
 
 use crate::facts::repository_fact;
 use crate::move_ticket::Answer;
-use crate::trigger::{NewJob, make_job};
+use crate::new_job::{NewJob, announce, prepare};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
@@ -10,7 +10,7 @@ use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::decide_request;
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Request, Write};
+use pullyard_store::{Request, Trigger, Write};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -29,6 +29,15 @@ pub struct JobRequest {
     pub base: Option<String>,
 }
 
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// Their credential's own id: what their keys belong to.
+    pub id: String,
+    /// Their name, for ledger and log.
+    pub name: String,
+}
+
 /// Makes a job, unless a guard refuses it.
 ///
 /// Idempotent: with a key, by caller and key: the same request again gets `repeat` and the first job.
@@ -36,32 +45,49 @@ pub struct JobRequest {
 pub async fn create_job(
     ctx: &Context,
     request: &JobRequest,
-    caller: &str,
+    caller: &Requester,
     key: Option<EventId>,
 ) -> Result<Answer, Error> {
     let now = ctx.clock.now();
-    let request_key = key.map(|key| Request { caller: caller.to_owned(), key, content: content_of(request), at: now });
-    let job = match &request_key {
-        Some(request_key) => JobId::of_request(&request.project, caller, request_key.key.as_str()),
-        None => new_job_id(),
-    };
-    let mut rounds = ctx.rounds(&job);
+    let key = key.map(|key| Request { caller: caller.id.clone(), key, content: content_of(request), at: now });
+    check(request)?;
+    let id = new_job_id();
+    let mut rounds = ctx.rounds(&id);
     loop {
-        if let Some(first) = repeat(ctx, request_key.as_ref(), now).await? {
+        if let Some(first) = repeat(ctx, key.as_ref(), now).await? {
             return Ok(first);
         }
-        if let Some(answer) = attempt(ctx, request, caller, &job, request_key.as_ref()).await? {
+        if let Some(answer) = decide_once(ctx, request, caller, &id, key.as_ref()).await? {
             return Ok(answer);
+        }
+        // A write that was stored and whose answer was lost looks like stale facts.
+        if ctx.store.job(&id).await?.is_some() {
+            let reason = Reason::Accepted { job: id.clone() };
+            return Ok(Answer { delivery: DeliveryId::of_request(&id), reason, job: Some(id) });
         }
         rounds.again().await?;
     }
 }
 
+/// The branch to start from ends up in git's arguments and on pages.
+fn check(request: &JobRequest) -> Result<(), Error> {
+    let good = |base: &String| {
+        (1..=200).contains(&base.len())
+            && !base.starts_with('-')
+            && !base.contains(|c: char| c.is_control() || c == ' ')
+    };
+    if request.base.as_ref().is_none_or(good) {
+        Ok(())
+    } else {
+        Err(Error::Invalid { pointer: "/base", fault: "use a branch name of at most 200 bytes".into() })
+    }
+}
+
 /// Decides and writes once. None when the facts were stale.
-async fn attempt(
+async fn decide_once(
     ctx: &Context,
     request: &JobRequest,
-    caller: &str,
+    caller: &Requester,
     id: &JobId,
     key: Option<&Request>,
 ) -> Result<Option<Answer>, Error> {
@@ -75,7 +101,7 @@ async fn attempt(
             let (ticket, text) =
                 tokio::try_join!(ctx.store.ticket(&project.id, key), ctx.store.ticket_text(&project.id, key))?;
             let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
-            Some((ticket, text.unwrap_or_default()))
+            Some((ticket, text.map(|stored| stored.text).unwrap_or_default()))
         }
     };
     let named = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
@@ -99,28 +125,29 @@ async fn attempt(
     };
     let written = match (&reason, fact) {
         (Reason::Accepted { .. }, RepositoryFact::Connected(repository)) => {
-            make_job(
-                ctx,
-                NewJob {
-                    id: id.clone(),
-                    project: &project,
-                    repository: &repository,
-                    ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
-                    instructions: request.instructions.clone(),
-                    base: request.base.clone(),
-                    delivery: Some(&delivery),
-                    request: key,
-                    now,
-                },
-            )
-            .await?
+            let new = NewJob {
+                id: id.clone(),
+                project: &project,
+                repository: &repository,
+                ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
+                instructions: request.instructions.clone(),
+                base: request.base.clone(),
+                now,
+            };
+            let (job, ticket) = prepare(ctx, new).await?;
+            let trigger = Trigger { job: &job, ticket: ticket.as_ref(), delivery: Some(&delivery), request: key };
+            let written = ctx.store.trigger(&trigger).await?;
+            if written == Write::Applied {
+                announce(ctx, &job, ticket.as_ref()).await;
+            }
+            written
         }
         _ => ctx.store.record(&delivery).await?,
     };
     Ok(match written {
         Write::Stale => None,
         Write::Applied => {
-            tracing::info!(project = %project.id, caller, decision.reason = reason.code(), delivery = %delivery.id, "a request for a job was decided");
+            tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "a request for a job was decided");
             let job = match &reason {
                 Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
                 _ => None,

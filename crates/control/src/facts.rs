@@ -47,5 +47,6 @@ pub(crate) async fn repository_fact(
 /// A tool that tells only the status has told the text before; if not, the key is all there is.
 async fn stored_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
     let stored = ctx.store.ticket_text(&event.project, &event.key).await?;
-    Ok(stored.unwrap_or_else(|| TicketText { title: event.key.to_string(), ..TicketText::default() }))
+    Ok(stored
+        .map_or_else(|| TicketText { title: event.key.to_string(), ..TicketText::default() }, |stored| stored.text))
 }

@@ -1,7 +1,7 @@
 //! A ticket was created, changed or moved: decides it, and makes its job if it gets one.
 
 use crate::facts::facts_of;
-use crate::trigger::{NewJob, make_job};
+use crate::new_job::{NewJob, announce, prepare};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
@@ -10,7 +10,7 @@ use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, Follow};
 use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::Write;
+use pullyard_store::{Trigger, Write};
 
 /// The answer to whatever asked for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,9 @@ pub(crate) async fn apply(
     let delivery = delivery_of(event, facts, &decision.reason);
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
-        let first = ctx.store.delivery(&delivery.id).await?.and_then(|first| first.job);
+        let first = ctx.store.delivery(&delivery.id).await?.map(|first| first.job);
+        // The ledger forgets after a while; the entry still names its job.
+        let first = first.unwrap_or_else(|| Some(JobId::of_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow {
@@ -75,7 +77,11 @@ pub(crate) async fn apply(
                 }
             }
         }
-        Follow::Trigger => trigger(ctx, event, facts, text, &delivery).await?,
+        Follow::Trigger => {
+            ctx.store.store_text(event).await?;
+            let ticket = Ticket { last_entry: Some(event.entry()), ..seen(event, facts) };
+            trigger(ctx, facts, text, ticket, &delivery).await?
+        }
     };
     Ok(match written {
         Write::Stale => None,
@@ -93,35 +99,35 @@ pub(crate) async fn apply(
     })
 }
 
-async fn trigger(
+/// Makes the job of an accepted entry, with its ticket's lock and its ledger entry, all or nothing.
+pub(crate) async fn trigger(
     ctx: &Context,
-    event: &TicketEvent,
     facts: &Facts,
     text: &TicketText,
+    ticket: Ticket,
     delivery: &Delivery,
 ) -> Result<Write, Error> {
-    let (Some(project), RepositoryFact::Connected(repository), Some(job)) =
+    let (Some(project), RepositoryFact::Connected(repository), Some(id)) =
         (&facts.project, &facts.repository, &delivery.job)
     else {
         return Err(Error::Inconsistent("an event was accepted without project or repository".into()));
     };
-    ctx.store.store_text(event).await?;
-    let ticket = Ticket { last_entry: Some(event.entry()), ..seen(event, facts) };
-    make_job(
-        ctx,
-        NewJob {
-            id: job.clone(),
-            project,
-            repository,
-            ticket: Some((&ticket, text)),
-            instructions: None,
-            base: None,
-            delivery: Some(delivery),
-            request: None,
-            now: facts.now,
-        },
-    )
-    .await
+    let new = NewJob {
+        id: id.clone(),
+        project,
+        repository,
+        ticket: Some((&ticket, text)),
+        instructions: None,
+        base: None,
+        now: facts.now,
+    };
+    let (job, ticket) = prepare(ctx, new).await?;
+    let trigger = Trigger { job: &job, ticket: ticket.as_ref(), delivery: Some(delivery), request: None };
+    let written = ctx.store.trigger(&trigger).await?;
+    if written == Write::Applied {
+        announce(ctx, &job, ticket.as_ref()).await;
+    }
+    Ok(written)
 }
 
 /// The ticket as the event shows it.
@@ -136,7 +142,8 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
     ticket
 }
 
-fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
+/// The ledger entry of a decided event.
+pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
     Delivery {
         id: DeliveryId::of_ticket_event(&event.project, &event.event),
         project: event.project.clone(),

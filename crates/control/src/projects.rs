@@ -94,6 +94,12 @@ pub async fn add_repository(
         return Err(Error::Invalid { pointer: "/agent/command", fault: "name a program".into() });
     }
     let found = forge_of(ctx, &integration).await?.repository(name.as_str()).await?;
+    if !may_clone_from(&integration.api_url, &found.clone_url) {
+        return Err(Error::Invalid {
+            pointer: "/name",
+            fault: format!("the forge wants it cloned from {}, which is not its own host", found.clone_url),
+        });
+    }
     let repository = Repository {
         project: project.clone(),
         integration: integration.id,
@@ -112,4 +118,33 @@ pub async fn add_repository(
 
 fn check(settings: &Settings) -> Result<(), Error> {
     settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })
+}
+
+/// Git sends the forge's token to wherever the repository is cloned from, so that must be the forge's own
+/// host, reached as safely as its API.
+fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
+    let parts = |url: &str| {
+        let (scheme, rest) = url.split_once("://")?;
+        Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))
+    };
+    let (Some((api_scheme, api_host)), Some((scheme, host))) = (parts(api_url), parts(clone_url)) else { return false };
+    scheme == api_scheme && (host == api_host || format!("api.{host}") == api_host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_clone_from;
+
+    #[test]
+    fn the_token_goes_to_the_forges_own_host_only() {
+        let check = |api, clone, expected| assert_eq!(may_clone_from(api, clone), expected, "{clone}");
+        check("https://api.github.com", "https://github.com/acme/app.git", true);
+        check("https://git.acme.example/api/v3", "https://git.acme.example/acme/app.git", true);
+        check("http://127.0.0.1:5/api/v3", "http://127.0.0.1:5/acme/app.git", true);
+        check("https://api.github.com", "http://github.com/acme/app.git", false);
+        check("https://api.github.com", "https://github.com.evil.example/acme/app.git", false);
+        check("https://api.github.com", "https://x@github.com/acme/app.git", false);
+        check("https://api.github.com", "file:///etc", false);
+        check("http://127.0.0.1:5/api/v3", "http://127.0.0.1:6/acme/app.git", false);
+    }
 }

@@ -1,12 +1,12 @@
 //! A ticket's tool is made to show what it should; then what waited for that is done.
 
 use crate::facts::facts_of;
-use crate::move_ticket::apply;
+use crate::move_ticket::{delivery_of, trigger};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
-use pullyard_domain::guard::decide_again;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::guard::{Follow, decide_again};
+use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::sweep::back_off;
 use pullyard_domain::ticket::{Entry, Settling, Ticket};
 use pullyard_store::Write;
@@ -77,24 +77,33 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
 
 /// Decides the entry that happened while the last job ran. False: its facts were stale.
 async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Error> {
+    // Who told it is in the ledger; the entry itself carries only what names its job.
+    let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
+    let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
     let event = TicketEvent {
-        source: Source::TicketTool,
+        source,
         project: ticket.project.clone(),
         event: entry.event.clone(),
-        occurred_at: entry.at.max(ticket.seen_at),
-        actor: None,
-        previous_status: None,
+        occurred_at: entry.at,
+        actor: facts.as_ref().and_then(|facts| facts.actor.clone()),
+        previous_status: facts.and_then(|facts| facts.previous_status),
         key: ticket.key.clone(),
         status: ticket.status.clone(),
         text: None,
     };
     let (facts, text) = facts_of(ctx, &event).await?;
     let decision = decide_again(&event, &facts);
-    let refused = decision.reason.verdict() != pullyard_domain::decision::Verdict::Accepted;
-    if refused && ctx.store.update_ticket(&Ticket { again: None, ..ticket.clone() }).await? == Write::Stale {
-        return Ok(false);
-    }
-    Ok(apply(ctx, &event, &facts, &text, decision).await?.is_some())
+    let delivery = delivery_of(&event, &facts, &decision.reason);
+    // Status and text may be newer than the entry and stay as they are.
+    let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
+    let written = match decision.follow {
+        Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
+        _ => {
+            ctx.store.record(&delivery).await?;
+            ctx.store.update_ticket(&Ticket { again: None, ..ticket.clone() }).await?
+        }
+    };
+    Ok(written == Write::Applied)
 }
 
 async fn put_off(ctx: &Context, project: &ProjectId, key: &TicketKey) {

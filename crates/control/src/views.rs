@@ -80,7 +80,7 @@ pub async fn job_views(
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
-    Ok(TicketView { ticket, text: text.unwrap_or_default() })
+    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default() })
 }
 
 /// How many batches one page of events reads.

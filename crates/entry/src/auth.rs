@@ -55,6 +55,8 @@ pub mod scope {
 /// A caller whose API token has the scope.
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
+    /// The token's own id, made from its hash: names need not be unique.
+    pub id: String,
     /// The token's name, for ledger and log.
     pub name: String,
     projects: Option<BTreeSet<ProjectId>>,
@@ -131,7 +133,12 @@ where
         if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
             return Err(Problem::not_allowed(S::WORDS));
         }
-        Ok(Self { name: token.name, projects: token.projects, scope: PhantomData })
+        Ok(Self {
+            id: token.hash.chars().take(16).collect(),
+            name: token.name,
+            projects: token.projects,
+            scope: PhantomData,
+        })
     }
 }
 

@@ -127,10 +127,12 @@ pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
     )
 }
 
-/// An SDK configuration for services on this machine, whose credentials are not checked.
+/// An SDK configuration for services on this machine, whose credentials are not checked. Plain HTTP and no
+/// proxy: none could reach this machine from inside it.
 pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
     let credentials = aws_sdk_credentials(key, secret);
     bounded(aws_config::defaults(BehaviorVersion::latest()))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(region))
         .credentials_provider(credentials)
         .load()

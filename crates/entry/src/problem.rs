@@ -134,6 +134,9 @@ impl From<Error> for Problem {
                 format!("The secret {name} does not exist or is empty."),
             )
             .help("Put the value into Secrets Manager under that name."),
+            Error::Store(pullyard_store::Error::BadCursor) => {
+                Self::bad_parameter("after", "use the cursor of an earlier page")
+            }
             error if error.is_transient() => {
                 tracing::warn!(error = %error, "a request could not be served now");
                 Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "A service that Pullyard needs does not answer now.")

@@ -83,7 +83,12 @@ struct Http {
 impl Http {
     fn new(base: &str, bearer: &str) -> Result<Self, Error> {
         let base = base.trim_end_matches('/').to_owned();
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if is_loopback(&base) {
+            // A proxy can't reach this machine from inside it.
+            builder = builder.no_proxy();
+        }
+        let client = builder
             .timeout(CALL_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -140,6 +145,13 @@ async fn once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Resul
         return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
     }
     Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))))
+}
+
+fn is_loopback(base: &str) -> bool {
+    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
 /// An error answer that is not ours: a gateway's or a proxy's.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct SweepReport {
     /// Due items that were looked at.
     pub looked_at: u32,
-    /// Tasks that were started.
+    /// Jobs whose start was asked for.
     pub started: u32,
     /// Jobs that went back to Ready.
     pub requeued: u32,

@@ -19,7 +19,7 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     let Line { command } = Line::parse();
-    let filter = EnvFilter::try_from_env("PULLYARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -22,6 +22,9 @@ pub enum Error {
         /// What was tried.
         operation: &'static str,
     },
+    /// A cursor that no page gave.
+    #[error("read the next page: the cursor is none that a page gave")]
+    BadCursor,
     /// A stored item is not what this version understands.
     #[error("read the item {key}: {reason}")]
     Corrupt {
@@ -38,7 +41,7 @@ impl Error {
         match self {
             Self::Unavailable { transient, .. } => *transient,
             Self::Contended { .. } => true,
-            Self::Corrupt { .. } => false,
+            Self::BadCursor | Self::Corrupt { .. } => false,
         }
     }
 

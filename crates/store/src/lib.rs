@@ -17,6 +17,7 @@ mod read {
     mod event;
     mod job;
     mod ledger;
+    mod list;
     mod project;
     mod runner;
     mod ticket;
@@ -24,6 +25,7 @@ mod read {
     mod work;
 
     pub use event::StoredBatch;
+    pub use ticket::StoredText;
     pub use work::WorkKey;
 }
 mod write {
@@ -51,7 +53,7 @@ mod write {
 
 pub use error::Error;
 pub use item::token::{ApiToken, Scope};
-pub use read::{StoredBatch, WorkKey};
+pub use read::{StoredBatch, StoredText, WorkKey};
 pub use write::{Batch, Ended, Registered, Request, Snapshot, Trigger};
 
 use aws_sdk_dynamodb::Client;

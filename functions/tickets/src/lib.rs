@@ -61,7 +61,7 @@ async fn note(ctx: &Context, caller: &Caller<scope::Tickets>, body: &[u8], reaso
     // A call that names no project is kept under one that nobody can have made by accident.
     let project = named.or_else(|| ProjectId::new("unreadable").ok());
     if let Some(project) = project {
-        control::record_unreadable(ctx, &caller.name, &project, body, reason).await?;
+        control::record_unreadable(ctx, &caller.id, &project, body, reason).await?;
     }
     Ok(())
 }

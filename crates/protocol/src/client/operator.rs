@@ -129,9 +129,15 @@ impl Operator {
     }
 
     /// One day of the ledger, newest first; today when none is given.
-    pub async fn deliveries(&self, project: &ProjectId, day: Option<&str>) -> Result<DeliveryPage, Error> {
+    pub async fn deliveries(
+        &self,
+        project: &ProjectId,
+        day: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<DeliveryPage, Error> {
         let day = day.map(|day| format!("&day={day}")).unwrap_or_default();
-        self.http.get(&format!("/v1/deliveries?project={project}{day}")).await
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/deliveries?project={project}{day}{after}")).await
     }
 
     /// One round of the sweeper.

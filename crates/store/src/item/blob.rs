@@ -21,6 +21,7 @@ pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Err
     Ok(Attributes::from([
         ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
         ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
+        ("v".to_owned(), AttributeValue::N(super::SHAPE.to_string())),
         (ATTRIBUTE.to_owned(), AttributeValue::B(Blob::new(body))),
     ]))
 }

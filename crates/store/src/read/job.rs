@@ -1,9 +1,6 @@
 //! Jobs, their attempts, and the lists of them.
 
-use crate::schema::LIST;
-use crate::transaction::text;
 use crate::{Error, Store, key};
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -34,46 +31,5 @@ impl Store {
         let (keys, next) = self.list(&key::job_list(project), after, limit).await?;
         let ids = keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect();
         Ok((ids, next))
-    }
-
-    /// One page of a list, newest first: partition keys, and a cursor for the next page.
-    ///
-    /// The cursor is the index key of the last row, `order|partition|sort`: it holds still while new
-    /// rows arrive.
-    pub(crate) async fn list(
-        &self,
-        list: &str,
-        after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<String>, Option<String>), Error> {
-        let start = after.and_then(|cursor| {
-            let mut parts = cursor.splitn(3, '|');
-            let (order, pk, sk) = (parts.next()?, parts.next()?, parts.next()?);
-            Some(
-                [("lk", list), ("ls", order), ("pk", pk), ("sk", sk)]
-                    .map(|(name, value)| (name.to_owned(), text(value)))
-                    .into(),
-            )
-        });
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(LIST)
-            .key_condition_expression("lk = :list")
-            .expression_attribute_values(":list", text(list))
-            .scan_index_forward(false)
-            .set_exclusive_start_key(start)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| Error::unavailable("list", error))?;
-        let word = |item: &std::collections::HashMap<String, AttributeValue>, name: &str| {
-            item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
-        };
-        let next = page
-            .last_evaluated_key()
-            .map(|last| format!("{}|{}|{}", word(last, "ls"), word(last, "pk"), word(last, "sk")));
-        Ok((page.items().iter().map(|item| word(item, "pk")).collect(), next))
     }
 }

@@ -1,7 +1,7 @@
 //! Tickets.
 
 use crate::item::blob;
-use crate::{Error, Store, key};
+use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
@@ -12,9 +12,20 @@ impl Store {
         self.get(&key::ticket(project, ticket)).await
     }
 
-    /// A ticket's text, read strongly.
-    pub async fn ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<TicketText>, Error> {
+    /// A ticket's text and which write of it this is, read strongly.
+    pub async fn ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<StoredText>, Error> {
         let key = key::ticket_text(project, ticket);
-        self.get_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
+        let Some(item) = self.get_attributes(&key).await? else { return Ok(None) };
+        let written_by = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
+        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, written_by }))
     }
+}
+
+/// A ticket's text as it was read.
+#[derive(Clone, Debug)]
+pub struct StoredText {
+    /// What the ticket says.
+    pub text: TicketText,
+    /// The mark of the write it comes from: what a change of it names.
+    pub(crate) written_by: String,
 }

@@ -2,6 +2,7 @@
 
 use crate::item::{Attributes, Stored};
 use crate::key;
+use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
@@ -58,7 +59,7 @@ impl Store {
         if let Some(request) = trigger.request {
             // DynamoDB deletes late; an expired key is as good as none.
             let unused = Condition::of("attribute_not_exists(pk) OR #expires <= :now")
-                .name("#expires", crate::schema::EXPIRES)
+                .name("#expires", EXPIRES)
                 .value(":now", number(request.at.millis() / 1_000));
             transaction = transaction.put_item(request_item(request, &trigger.job.id), unused);
         }
@@ -72,7 +73,7 @@ impl Store {
         };
         let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
         let expired = item
-            .get(crate::schema::EXPIRES)
+            .get(EXPIRES)
             .and_then(|value| value.as_n().ok())
             .and_then(|seconds| seconds.parse::<i64>().ok())
             .is_some_and(|seconds| seconds * 1_000 <= now.millis());
@@ -92,7 +93,7 @@ fn request_item(request: &Request, job: &JobId) -> Attributes {
         ("sk".to_owned(), text(key.sk)),
         ("content".to_owned(), text(&request.content)),
         ("job".to_owned(), text(job.as_str())),
-        (crate::schema::EXPIRES.to_owned(), number(expires)),
+        (EXPIRES.to_owned(), number(expires)),
     ])
 }
 

@@ -3,6 +3,7 @@
 use crate::faults::Fault;
 use crate::sample::{self, at};
 use crate::world::{Items, World, alone, first_time, of_ticket, requeue_of};
+use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Status;
 use pullyard_store::{Batch, Error, Snapshot, Store, Write};
 
@@ -98,6 +99,31 @@ async fn a_task_has_its_claim_though_the_answer_was_lost() {
 #[tokio::test]
 async fn a_ticket_is_changed_though_the_answer_was_lost() {
     check_recovers(PUT, async |_| (), async |store, ()| store.update_ticket(&sample::ticket("APP-1")).await).await;
+}
+
+#[tokio::test]
+async fn a_text_is_changed_though_the_answer_was_lost() {
+    let event = sample::event("APP-1", "evt-1", at(1), "Todo");
+    let words = TicketText { title: "new".into(), ..TicketText::default() };
+    check_recovers(
+        PUT,
+        async |world| {
+            world.store.store_text(&event).await.unwrap();
+            world.store.ticket_text(&event.project, &event.key).await.unwrap()
+        },
+        async |store, seen| store.replace_text(&event.project, &event.key, &words, seen.as_ref()).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_ticket_is_written_though_the_answer_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |_| (),
+        async |store, ()| store.create_ticket(&sample::ticket("APP-1"), &TicketText::default()).await,
+    )
+    .await;
 }
 
 #[tokio::test]

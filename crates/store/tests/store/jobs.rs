@@ -394,14 +394,31 @@ async fn an_end_whose_pull_request_was_linked_meanwhile_is_refused() {
 #[tokio::test]
 async fn an_end_over_an_older_link_is_refused() {
     let world = World::new().await;
-    let (_, first) = about_to_end(&world).await;
+    let job = world.running("APP-1", Status::Syncing).await;
+    world.applies(world.store.link_if_unlinked(&sample::pull_request(&job, 7))).await;
+    let first = world.completing(&job).await;
     world.applies(world.store.end(&first.ended())).await;
     let second = world.rerun("APP-1").await;
     let mut ending = world.completing(&second).await;
-    ending.pull_request.as_mut().unwrap().rev -= 1;
+    let read = ending.pull_request.clone();
+    assert_eq!(read.as_ref().map(|link| link.rev), Some(2));
+    ending.pull_request = first.pull_request;
     world.refuses(world.store.end(&ending.ended())).await;
-    ending.pull_request.as_mut().unwrap().rev += 1;
+    ending.pull_request = read;
     world.applies(world.store.end(&ending.ended())).await;
+}
+
+/// Removing a slot twice is harmless: an audit may have been there first.
+#[tokio::test]
+async fn an_end_does_not_miss_a_slot_that_is_gone() {
+    let world = World::new().await;
+    let (runner, ending) = about_to_end(&world).await;
+    let mut item = world.item("RUNNERS#", "rnr_").await;
+    item.insert("slots".into(), aws_sdk_dynamodb::types::AttributeValue::M(Default::default()));
+    let put = world.client.put_item().table_name(crate::world::TABLE).set_item(Some(item));
+    put.send().await.unwrap();
+    world.applies(world.store.end(&ending.ended())).await;
+    assert!(world.runner(&runner).await.slots.is_empty());
 }
 
 #[tokio::test]

@@ -2,6 +2,11 @@
 //!
 //! `world` is one table of its own per test, `sample` makes domain values, `faults` stands between the
 //! SDK and the network. Every other module holds one topic's claims.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may fail the test as the tests themselves do"
+)]
 
 mod answers;
 mod events;

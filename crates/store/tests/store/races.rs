@@ -3,6 +3,7 @@
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, requeue_of};
 use pullyard_domain::delivery::MOST_SEEN;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::id::InstanceId;
 use pullyard_domain::job::{End, Job, Status};
 use pullyard_domain::runner::Runner;
@@ -313,8 +314,36 @@ async fn of_many_snapshots_the_newest_stands() {
     assert_eq!(ticket.seen_event, Some(sample::event_id(&format!("evt-{newest}"))));
     let stored = answers.iter().filter(|answer| **answer == Snapshot::Stored).count();
     assert_eq!(ticket.rev, stored as u64, "every stored snapshot is a revision");
-    let text = world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await;
-    assert_eq!(text.unwrap().unwrap().title, format!("APP-1 evt-{newest}"));
+    assert_eq!(world.text("APP-1").await.unwrap().title, format!("APP-1 evt-{newest}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_changes_of_a_text_is_stored() {
+    let world = world().await;
+    let words = |number: usize| TicketText { title: format!("{number}"), ..TicketText::default() };
+    let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
+    for round in 0..2 {
+        let seen = world.store.ticket_text(&project, &key).await.unwrap();
+        assert_eq!(seen.is_some(), round > 0);
+        let answers = race(&world, |world, number| {
+            let (project, key, seen) = (project.clone(), key.clone(), seen.clone());
+            async move { world.store.replace_text(&project, &key, &words(number), seen.as_ref()).await }
+        })
+        .await;
+        assert_eq!(world.text("APP-1").await, Some(words(winner(&answers))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_writes_a_new_ticket() {
+    let world = world().await;
+    let words = |number: usize| TicketText { title: format!("{number}"), ..TicketText::default() };
+    let answers = race(&world, |world, number| async move {
+        world.store.create_ticket(&sample::ticket("APP-1"), &words(number)).await
+    })
+    .await;
+    assert_eq!(world.text("APP-1").await, Some(words(winner(&answers))));
+    assert_eq!(world.ticket("APP-1").await.rev, 1);
 }
 
 fn process(runner: &Runner, number: usize) -> Runner {

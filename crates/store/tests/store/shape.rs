@@ -58,8 +58,7 @@ async fn every_ticket_key_names_its_own_ticket_and_reads_back() {
     }
     for key in hostile() {
         assert_eq!(world.ticket(&key).await.key.as_str(), key);
-        let text = world.store.ticket_text(&sample::project(), &sample::ticket_key(&key)).await;
-        assert_eq!(text.unwrap().unwrap().title, format!("{key} evt-0"));
+        assert_eq!(world.text(&key).await.unwrap().title, format!("{key} evt-0"));
     }
     assert_eq!(world.items().await.len(), 2 * hostile().len());
     assert_eq!(world.all_due(at(0)).await.into_iter().collect::<HashSet<_>>(), expected);
@@ -352,21 +351,13 @@ async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     let mut job = world.job(&job).await;
     let task = sample::claim_by_task(&job, "x").task.unwrap();
     measure(world, &mut sizes, "made").await;
-    let steps: [(&str, &dyn Fn(&Job) -> Job); 5] = [
-        ("started", &|job| job.dispatched(at(1)).unwrap()),
-        ("no capacity", &|job| {
-            let fault = DispatchFault::Capacity { since: at(2), times: 1 };
-            job.start_failed(1, 1, fault, at(2)).unwrap()
-        }),
-        ("started again", &|job| job.dispatched(at(9)).unwrap()),
-        ("start named", &|job| job.start_named(1, 2, &task).unwrap()),
-        ("claimed", &|job| job.claimed(&sample::claim_by_task(job, "01k5zq0000000000000000000c"), at(60)).unwrap()),
-    ];
-    for (name, step) in steps {
-        world.applies(world.store.update_job(&step(&job))).await;
-        job = world.job(&job).await;
-        measure(world, &mut sizes, name).await;
-    }
+    job = written(world, &mut sizes, "started", job.dispatched(at(1)).unwrap()).await;
+    let fault = DispatchFault::Capacity { since: at(2), times: 1 };
+    job = written(world, &mut sizes, "no capacity", job.start_failed(1, 1, fault, at(2)).unwrap()).await;
+    job = written(world, &mut sizes, "started again", job.dispatched(at(9)).unwrap()).await;
+    job = written(world, &mut sizes, "start named", job.start_named(1, 2, &task).unwrap()).await;
+    let claim = sample::claim_by_task(&job, "01k5zq0000000000000000000c");
+    job = written(world, &mut sizes, "claimed", job.claimed(&claim, at(60)).unwrap()).await;
     let job = world.progressed(&job, Status::Syncing).await;
     measure(world, &mut sizes, "syncing").await;
     let finish = sample::finish("01k5zq0000000000000000000f");
@@ -375,6 +366,12 @@ async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     world.applies(world.store.end(&ending.ended())).await;
     measure(world, &mut sizes, "completed").await;
     sizes
+}
+
+async fn written(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str, job: Job) -> Job {
+    world.applies(world.store.update_job(&job)).await;
+    measure(world, sizes, name).await;
+    world.job(&job).await
 }
 
 /// Sizes of the JOB and its TICKET.

@@ -2,8 +2,9 @@
 
 use crate::sample::{self, at};
 use crate::world::World;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::Snapshot;
+use pullyard_store::{Error, Snapshot, StoredText, Write};
 
 async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Snapshot {
     let event = sample::event("APP-1", id, at(when), status);
@@ -87,9 +88,8 @@ async fn a_text_is_replaced_by_a_newer_one_only() {
     ] {
         assert_eq!(text(&world, id, when).await, expected, "{id}");
     }
-    let stored = world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await;
     let expected = sample::event("APP-1", "evt-3", at(3), "Todo").text;
-    assert_eq!(stored.unwrap(), expected);
+    assert_eq!(world.text("APP-1").await, expected);
     assert_eq!(world.items().await.len(), 1, "a text is no ticket");
 }
 
@@ -109,7 +109,7 @@ async fn what_was_never_stored_is_not_there() {
     let world = World::new().await;
     let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
     assert_eq!(world.store.ticket(&project, &key).await.unwrap(), None);
-    assert_eq!(world.store.ticket_text(&project, &key).await.unwrap(), None);
+    assert_eq!(world.text("APP-1").await, None);
     assert_eq!(world.store.job(&sample::job_id("one")).await.unwrap(), None);
     assert_eq!(world.store.attempt(&sample::job_id("one"), 1).await.unwrap(), None);
 }
@@ -144,4 +144,50 @@ async fn a_ticket_that_is_gone_does_not_come_back() {
     let seen = world.ticket("APP-1").await;
     world.lose("TICKET#", "TICKET").await;
     world.refuses(world.store.update_ticket(&seen)).await;
+}
+
+/// A text that a person writes on the board.
+fn words(title: &str) -> TicketText {
+    TicketText { title: title.into(), ..TicketText::default() }
+}
+
+async fn replace(world: &World, title: &str, seen: Option<&StoredText>) -> Result<Write, Error> {
+    world.store.replace_text(&sample::project(), &sample::ticket_key("APP-1"), &words(title), seen).await
+}
+
+async fn read(world: &World) -> Option<StoredText> {
+    world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_ticket_is_written_with_its_text() {
+    let world = World::new().await;
+    let ticket = sample::ticket("APP-1");
+    world.applies(world.store.create_ticket(&ticket, &words("one"))).await;
+    assert_eq!(world.ticket("APP-1").await.rev, 1);
+    assert_eq!(world.text("APP-1").await, Some(words("one")));
+    world.refuses(world.store.create_ticket(&ticket, &words("two"))).await;
+}
+
+#[tokio::test]
+async fn a_ticket_is_written_over_a_text_without_one() {
+    let world = World::new().await;
+    text(&world, "evt-9", 9).await;
+    world.applies(world.store.create_ticket(&sample::ticket("APP-1"), &words("one"))).await;
+    assert_eq!(world.text("APP-1").await, Some(words("one")));
+}
+
+#[tokio::test]
+async fn a_text_is_changed_only_over_the_one_that_was_read() {
+    let world = World::new().await;
+    world.applies(replace(&world, "one", None)).await;
+    world.refuses(replace(&world, "two", None)).await;
+    let seen = read(&world).await;
+    world.applies(replace(&world, "two", seen.as_ref())).await;
+    world.refuses(replace(&world, "three", seen.as_ref())).await;
+    let seen = read(&world).await;
+    text(&world, "evt-1", 1).await;
+    world.refuses(replace(&world, "three", seen.as_ref())).await;
+    world.lose("TICKET#", "TEXT").await;
+    world.refuses(replace(&world, "three", seen.as_ref())).await;
 }

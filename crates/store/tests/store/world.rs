@@ -8,6 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Status};
 use pullyard_domain::outcome::{link_of, ticket_after};
@@ -114,6 +115,11 @@ impl World {
     pub(crate) async fn ticket(&self, key: &str) -> Ticket {
         let ticket = self.store.ticket(&sample::project(), &sample::ticket_key(key)).await;
         ticket.unwrap().expect("the ticket")
+    }
+
+    pub(crate) async fn text(&self, key: &str) -> Option<TicketText> {
+        let stored = self.store.ticket_text(&sample::project(), &sample::ticket_key(key)).await;
+        stored.unwrap().map(|stored| stored.text)
     }
 
     pub(crate) async fn runner(&self, runner: &Runner) -> Runner {

@@ -4,7 +4,7 @@ use crate::wire;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use pullyard_control::{self as control, Context, JobRequest, JobView};
+use pullyard_control::{self as control, Context, JobRequest, JobView, Requester};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, JobId, ProjectId};
 use pullyard_domain::why;
@@ -46,7 +46,8 @@ pub(crate) async fn create(
         repository: new.repository,
         base: new.base,
     };
-    let answer = control::create_job(&ctx, &request, &caller.name, key.transpose()?).await?;
+    let requester = Requester { id: caller.id, name: caller.name };
+    let answer = control::create_job(&ctx, &request, &requester, key.transpose()?).await?;
     match answer.reason.verdict() {
         Verdict::Accepted => Ok((StatusCode::CREATED, Json(wire::decision(answer)))),
         Verdict::Duplicate => Ok((StatusCode::OK, Json(wire::decision(answer)))),

@@ -1,7 +1,6 @@
-//! Making the job of an accepted ticket event: the context first, then everything else at once.
+//! What a new job is made of, before it is written, and the bells that ring once it is.
 
 use crate::{Context, Error};
-use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Kind, Place, Plan, plan_for_ticket, plan_without_ticket};
@@ -10,7 +9,6 @@ use pullyard_domain::prompt;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Request, Trigger, Write};
 
 /// Everything a new job is made from.
 pub(crate) struct NewJob<'a> {
@@ -26,18 +24,14 @@ pub(crate) struct NewJob<'a> {
     pub(crate) instructions: Option<String>,
     /// The branch to start from; the repository's default when none.
     pub(crate) base: Option<String>,
-    /// The decision to record with it.
-    pub(crate) delivery: Option<&'a Delivery>,
-    /// The caller's own key for this request.
-    pub(crate) request: Option<&'a Request>,
     /// When.
     pub(crate) now: Timestamp,
 }
 
-/// Writes a new job, its ticket's lock and its ledger entry.
+/// Freezes the context of a new job, and makes the job and the ticket that has it.
 ///
-/// Idempotent: by the job's id. A context whose job is then not made stays behind, unread.
-pub(crate) async fn make_job(ctx: &Context, new: NewJob<'_>) -> Result<Write, Error> {
+/// Writes: the context, which stays behind unread if the job is then not made.
+pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<(Job, Option<Ticket>), Error> {
     let context = prompt::Context {
         v: 1,
         kind: Kind::Implement,
@@ -67,16 +61,11 @@ pub(crate) async fn make_job(ctx: &Context, new: NewJob<'_>) -> Result<Write, Er
         let needs = Needs { capability: new.repository.agent.capability.clone(), labels };
         ctx.store.note_class(&job.project, &job.class, &needs).await?;
     }
-    let trigger = Trigger { job: &job, ticket: ticket.as_ref(), delivery: new.delivery, request: new.request };
-    let written = ctx.store.trigger(&trigger).await?;
-    if written == Write::Applied {
-        announce(ctx, &job, ticket.as_ref()).await;
-    }
-    Ok(written)
+    Ok((job, ticket))
 }
 
 /// Rings the bells of a new job. Losing them costs a minute.
-async fn announce(ctx: &Context, job: &Job, ticket: Option<&Ticket>) {
+pub(crate) async fn announce(ctx: &Context, job: &Job, ticket: Option<&Ticket>) {
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a job was made");
     if job.place == Place::Fargate {
         ctx.wake_job(&job.id).await;

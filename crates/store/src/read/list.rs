@@ -1,0 +1,78 @@
+//! Pages of the `list` index, newest first, and the cursors between them.
+
+use crate::schema::LIST;
+use crate::transaction::text;
+use crate::{Error, Store};
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::BASE64URL_NOPAD;
+use std::collections::HashMap;
+
+impl Store {
+    /// One page of a list: partition keys, and a cursor for the next page.
+    ///
+    /// The cursor names the last row, so it holds still while new rows arrive.
+    /// Errors: `BadCursor` for a cursor that no page gave.
+    pub(crate) async fn list(
+        &self,
+        list: &str,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<String>, Option<String>), Error> {
+        let start = after.map(|cursor| row_of(list, cursor).ok_or(Error::BadCursor)).transpose()?;
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(LIST)
+            .key_condition_expression("lk = :list")
+            .expression_attribute_values(":list", text(list))
+            .scan_index_forward(false)
+            .set_exclusive_start_key(start)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| Error::unavailable("list", error))?;
+        let next = page.last_evaluated_key().map(cursor_of);
+        Ok((page.items().iter().map(|item| word(item, "pk")).collect(), next))
+    }
+}
+
+fn word(item: &HashMap<String, AttributeValue>, name: &str) -> String {
+    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+}
+
+/// The row as text that goes into an address as it is.
+fn cursor_of(row: &HashMap<String, AttributeValue>) -> String {
+    let row = ["ls", "pk", "sk"].map(|name| word(row, name)).join("\n");
+    BASE64URL_NOPAD.encode(row.as_bytes())
+}
+
+fn row_of(list: &str, cursor: &str) -> Option<HashMap<String, AttributeValue>> {
+    let row = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
+    let mut parts = row.split('\n');
+    let (order, pk, sk) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole = parts.next().is_none() && [order, pk, sk].iter().all(|part| !part.is_empty());
+    let row = [("lk", list), ("ls", order), ("pk", pk), ("sk", sk)];
+    whole.then(|| row.map(|(name, value)| (name.to_owned(), text(value))).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_goes_into_an_address_as_it_is() {
+        let row = row_of("JOB#a", &BASE64URL_NOPAD.encode(b"000001\nJOB#job_x\nJOB")).unwrap();
+        let cursor = cursor_of(&row);
+        assert!(cursor.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+        assert_eq!(row_of("JOB#a", &cursor), Some(row));
+    }
+
+    #[test]
+    fn what_no_page_gave_is_refused() {
+        for cursor in ["", "x", "not base64!", &BASE64URL_NOPAD.encode(b"a\nb"), &BASE64URL_NOPAD.encode(b"a\nb\nc\nd")]
+        {
+            assert_eq!(row_of("JOB#a", cursor), None, "{cursor}");
+        }
+    }
+}
