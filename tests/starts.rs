@@ -1,1 +1,409 @@
-//! In the making.
+//! Starts of tasks, and their deaths before anybody claimed.
+
+use crate::story::{Setup, Story, TODO, Task, told, until};
+use futures::future::join_all;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_emulator::ecs::Outcome;
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_entry::config::{self, Config, Endpoints};
+use pullyard_local::Hints;
+use pullyard_protocol::job::Job;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longer than a start may take until it is claimed.
+const START_WITHIN: Duration = Duration::from_secs(300);
+
+/// What one more instance of a function would have. A start that it asks for has the same parameters.
+async fn context(story: &Story) -> pullyard_entry::Context {
+    let at = story.local.aws().endpoints().clone();
+    let url = async |name| story.queue(name).await.as_str().unwrap().to_owned();
+    let config = Config {
+        table: "pullyard".into(),
+        dispatch_queue_url: url("dispatch").await,
+        effects_queue_url: url("effects.fifo").await,
+        cluster: "pullyard".into(),
+        task_definition: "pullyard-runner".into(),
+        container: "runner".into(),
+        network: None,
+        key_secret: "pullyard/signing-key".into(),
+        api_url: story.local.api_url().into(),
+        task_isolation: "none".into(),
+        endpoints: Endpoints {
+            dynamodb: Some(at.dynamodb),
+            sqs: Some(at.sqs),
+            ecs: Some(at.ecs),
+            secretsmanager: Some(at.secretsmanager),
+        },
+    };
+    config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, story.clock.clone())
+}
+
+/// A wake-up as the dispatcher gets it from its queue.
+async fn dispatch(ctx: &pullyard_entry::Context, job: &JobId) {
+    let record = json!({ "messageId": "m", "body": json!({ "job": job }).to_string(), "attributes": {} });
+    let event = serde_json::from_value(json!({ "Records": [record] })).unwrap();
+    pullyard_function_dispatcher::handle(ctx, event).await;
+}
+
+/// A state change as EventBridge tells it.
+async fn tell(ctx: &pullyard_entry::Context, event: &Value) {
+    pullyard_function_tasks::handle(ctx, serde_json::from_value(event.clone()).unwrap()).await.unwrap();
+}
+
+fn waits(code: &'static str) -> impl Fn(&Job) -> bool {
+    move |job| job.waits.as_ref().is_some_and(|wait| wait.code == code)
+}
+
+/// Waits until ECS's name for the present start is noted.
+async fn named(story: &Story, job: &JobId) {
+    until("the start is named", async || {
+        let job = story.stored(job).await;
+        if job["dispatch"]["task"].is_string() { Ok(()) } else { Err(job.to_string()) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_gets_one_task_however_often_and_by_however_many_it_is_woken() {
+    let story = Story::waiting().await;
+    let ctx = context(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    tokio::join!(join_all((0..12).map(|_| story.wake(&job))), join_all((0..12).map(|_| dispatch(&ctx, &job))));
+    named(&story, &job).await;
+    story.quiet().await;
+    assert_eq!(story.tasks_of(&job).await.len(), 1);
+    story.claim(&job, "c1").await.unwrap();
+    dispatch(&ctx, &job).await;
+    story.wake(&job).await;
+    story.pass(2 * START_WITHIN).await;
+    story.quiet().await;
+    assert_eq!(story.tasks_of(&job).await.len(), 1);
+    assert_eq!(story.stored(&job).await["dispatch"]["number"], 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dispatchers_that_race_for_a_start_agree_on_its_number() {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let ctx = context(&story).await;
+    for n in 0..4 {
+        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
+        join_all((0..16).map(|_| dispatch(&ctx, &job))).await;
+        dispatch(&ctx, &job).await;
+        assert_eq!(story.tasks_of(&job).await.len(), 1);
+        assert_eq!(story.stored(&job).await["dispatch"]["number"], 1);
+    }
+    story.end().await;
+}
+
+async fn check_lost_answers(count: usize) {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let ctx = context(&story).await;
+    story.local.aws().ecs().script(vec![Outcome::AnswerLost; count]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    // As often as SQS would bring it.
+    while !story.stored(&job).await["dispatch"]["task"].is_string() {
+        dispatch(&ctx, &job).await;
+    }
+    assert_eq!(story.tasks_of(&job).await.len(), 1, "{count}");
+    assert_eq!(story.stored(&job).await["dispatch"]["number"], 1, "{count}");
+    let (assignment, _) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!(assignment.attempt, 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_start_means_the_same_task() {
+    check_lost_answers(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_past_every_retry_of_the_sdk_means_the_same_task() {
+    check_lost_answers(6).await;
+}
+
+/// A start that meets these uses up no attempt, says so, and is made anew later.
+async fn check_passing_fault(outcomes: &[Outcome], code: &'static str) {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().script(outcomes.to_vec());
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let waiting = story.job_until(&job, waits(code)).await;
+    assert_eq!((waiting.status, waiting.attempt), (Status::Ready, 0), "{outcomes:?}");
+    assert_eq!(story.api.why(&job).await.unwrap().code.as_deref(), Some(code));
+    story.quiet().await;
+    // Not before it is due.
+    story.wake(&job).await;
+    story.quiet().await;
+    assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");
+    story.pass(Duration::from_secs(6)).await;
+    story.task_of(&job, 1).await;
+    assert_eq!(story.stored(&job).await["dispatch"]["number"], 2, "{outcomes:?}");
+    let (assignment, _) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!(assignment.attempt, 1, "{outcomes:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_memory_uses_up_no_attempt() {
+    check_passing_fault(&[Outcome::ResourceMemory], "fargate_capacity").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_capacity_uses_up_no_attempt() {
+    check_passing_fault(&[Outcome::CapacityUnavailable], "fargate_capacity").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_past_every_retry_of_the_sdk_uses_up_no_attempt() {
+    check_passing_fault(&[Outcome::Throttled; 4], "fargate_throttled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_in_its_other_form_uses_up_no_attempt() {
+    check_passing_fault(&[Outcome::RateExceeded], "fargate_throttled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capacity_is_waited_for_longer_each_time_and_never_given_up_within_a_day() {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().script(vec![Outcome::CapacityUnavailable; 8]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for (number, back_off) in (1..).zip([5, 10, 20, 40, 80, 160, 300, 300]) {
+        until("the start is put off", async || {
+            let dispatch = story.stored(&job).await["dispatch"].take();
+            let put_off = dispatch["number"] == number && dispatch["starting"] == false;
+            if put_off { Ok(()) } else { Err(dispatch.to_string()) }
+        })
+        .await;
+        story.pass(Duration::from_secs(back_off - 2)).await;
+        story.quiet().await;
+        assert_eq!(story.stored(&job).await["dispatch"]["number"], number, "too early");
+        story.pass(Duration::from_secs(2)).await;
+    }
+    story.task_of(&job, 1).await;
+    assert_eq!(story.stored(&job).await["dispatch"]["number"], 9);
+    story.claim(&job, "c1").await.unwrap();
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_finds_no_capacity_for_a_day_is_given_up() {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().script(vec![Outcome::CapacityUnavailable]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.job_until(&job, waits("fargate_capacity")).await;
+    story.pass(Duration::from_secs(24 * 3_600)).await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_refused_three_times_fails_the_job_and_starts_nothing() {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    // Somebody has used its tokens for something else: refused with a conflict, for good.
+    for number in 1..=4 {
+        let other = json!({
+            "cluster": "pullyard", "taskDefinition": "pullyard-runner", "startedBy": "somebody-else",
+            "clientToken": format!("{job}-1-{number}"),
+        });
+        story.ecs("RunTask", other).await;
+    }
+    for (number, time) in (1..=3).zip([61, 6, 11]) {
+        story.pass(Duration::from_secs(time)).await;
+        until("the start is put off", async || {
+            let dispatch = story.stored(&job).await["dispatch"].take();
+            if dispatch["fault"]["times"] == number { Ok(()) } else { Err(dispatch.to_string()) }
+        })
+        .await;
+        assert!(waits("start_failed")(&story.api.job(&job).await.unwrap()));
+    }
+    story.pass(Duration::from_secs(21)).await;
+    let ended = story.ended(&job).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Failed, 0));
+    let failure = ended.failure.unwrap();
+    assert_eq!(failure.code, "task_never_started");
+    assert!(failure.facts.to_string().contains("clientToken"), "{}", failure.facts);
+    assert_eq!(story.tasks_of(&job).await.len(), 0);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    // It died before any agent worked: the next entry gets a job as if it had never been.
+    story.job_for("e2", "APP-1", 2).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_dies_before_it_claims_is_started_again_and_given_up_after_the_third() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for (number, back_off) in (1..=3).zip([5, 10, 20]) {
+        let task = story.task_of(&job, number).await;
+        named(&story, &job).await;
+        story.kill(&task).await;
+        let waiting = story.job_until(&job, waits("start_failed")).await;
+        assert_eq!(waiting.attempt, 0);
+        assert!(waiting.waits.unwrap().sentence.contains("signal 9"));
+        story.pass(Duration::from_secs(back_off + 1)).await;
+    }
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!(failure.code, "task_never_started");
+    assert_eq!(story.tasks_of(&job).await.len(), 3);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_dies_faster_than_its_name_is_noted_is_given_up_all_the_same() {
+    let story = Story::with(Setup { task: Task::Program(vec!["false".into()]), ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    until("it is given up", async || {
+        story.quiet().await;
+        story.pass(START_WITHIN).await;
+        let job = story.api.job(&job).await.unwrap();
+        if job.status == Status::Failed { Ok(()) } else { Err(format!("{job:?}")) }
+    })
+    .await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "task_never_started");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_can_not_be_started_is_given_up() {
+    let story = Story::with(Setup { task: Task::Program(vec!["/no/such/program".into()]), ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    until("it is given up", async || {
+        story.quiet().await;
+        story.pass(START_WITHIN).await;
+        let job = story.api.job(&job).await.unwrap();
+        if job.status == Status::Failed { Ok(()) } else { Err(format!("{job:?}")) }
+    })
+    .await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "task_never_started");
+    story.end().await;
+}
+
+/// A job whose first task was not heard of, so that there is a second.
+async fn with_two_tasks() -> (Story, JobId, [Value; 2]) {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let first = story.task_of(&job, 1).await;
+    named(&story, &job).await;
+    story.pass(START_WITHIN).await;
+    story.job_until(&job, waits("start_failed")).await;
+    story.pass(Duration::from_secs(6)).await;
+    let second = story.task_of(&job, 2).await;
+    assert_ne!(told(&first, "PULLYARD_BOOTSTRAP"), told(&second, "PULLYARD_BOOTSTRAP"));
+    assert_eq!(told(&first, "PULLYARD_ATTEMPT"), told(&second, "PULLYARD_ATTEMPT"));
+    (story, job, [first, second])
+}
+
+async fn check_first_come(first: usize) {
+    let (story, job, tasks) = with_two_tasks().await;
+    let (assignment, client) = story.claim_as(&tasks[first], &job, "quick").await.unwrap();
+    assert_eq!(assignment.attempt, 1);
+    let late = story.claim_as(&tasks[1 - first], &job, "slow").await.unwrap_err();
+    assert_eq!(late.code(), Some("lease_lost"));
+    // The one that lost ends; that is nobody's death.
+    let before = story.stored(&job).await;
+    story.kill(&tasks[1 - first]).await;
+    story.pass(2 * START_WITHIN).await;
+    story.quiet().await;
+    client.credentials().await.unwrap();
+    assert_eq!(story.stored(&job).await["rev"], before["rev"]);
+    assert_eq!(story.tasks_of(&job).await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_task_may_still_be_the_first_to_claim() {
+    check_first_come(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_task_that_replaced_a_silent_one_may_be_the_first_to_claim() {
+    check_first_come(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_tasks_are_never_heard_of_is_given_up_after_the_third() {
+    let (story, job, _) = with_two_tasks().await;
+    named(&story, &job).await;
+    story.pass(START_WITHIN).await;
+    story.job_until(&job, waits("start_failed")).await;
+    story.pass(Duration::from_secs(11)).await;
+    story.task_of(&job, 3).await;
+    named(&story, &job).await;
+    story.pass(START_WITHIN).await;
+    story.job_until(&job, waits("start_failed")).await;
+    story.pass(Duration::from_secs(21)).await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "task_never_started");
+    assert_eq!(story.tasks_of(&job).await.len(), 3);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_changes_that_come_doubled_and_out_of_order_do_nothing_more() {
+    let story = Story::waiting().await;
+    let ctx = context(&story).await;
+    let mut changes = story.local.aws().ecs().events();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let before = story.stored(&job).await;
+    let mut told = Vec::new();
+    while told.iter().all(|event: &Value| event["detail"]["lastStatus"] != "RUNNING") {
+        told.push(changes.recv().await.unwrap());
+    }
+    for event in told.iter().rev().chain(&told) {
+        tell(&ctx, event).await;
+    }
+    assert_eq!(story.stored(&job).await, before);
+
+    story.kill(&task).await;
+    while told.iter().all(|event: &Value| event["detail"]["lastStatus"] != "STOPPED") {
+        told.push(changes.recv().await.unwrap());
+    }
+    story.died(&job).await;
+    let before = story.stored(&job).await;
+    join_all(told.iter().chain(&told).rev().map(|event| tell(&ctx, event))).await;
+    assert_eq!(story.stored(&job).await, before);
+    client.credentials().await.unwrap();
+
+    story.pass(Duration::from_secs(16)).await;
+    story.task_of(&job, 2).await;
+    let (assignment, client) = story.claim(&job, "c2").await.unwrap();
+    assert_eq!(assignment.attempt, 2);
+    let before = story.stored(&job).await;
+    join_all(told.iter().chain(&told).map(|event| tell(&ctx, event))).await;
+    assert_eq!(story.stored(&job).await, before);
+    client.credentials().await.unwrap();
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_change_of_somebody_elses_task_means_nothing() {
+    let story = Story::waiting().await;
+    let ctx = context(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    named(&story, &job).await;
+    let before = story.stored(&job).await;
+    let stopped =
+        |by: Value, arn: &str| json!({ "detail": { "taskArn": arn, "lastStatus": "STOPPED", "startedBy": by } });
+    let arn = before["dispatch"]["task"].as_str().unwrap();
+    let unknown = format!("job_{}", "z".repeat(26));
+    for event in [
+        stopped(Value::Null, arn),
+        stopped("ecs-svc/123".into(), arn),
+        stopped(unknown.into(), arn),
+        stopped(job.to_string().into(), "arn:aws:ecs:us-east-1:000000000000:task/pullyard/other"),
+    ] {
+        tell(&ctx, &event).await;
+        assert_eq!(story.stored(&job).await, before, "{event}");
+    }
+    story.end().await;
+}

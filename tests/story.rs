@@ -306,7 +306,8 @@ impl Story {
         }
     }
 
-    async fn queue(&self, name: &str) -> Value {
+    /// Where a queue is.
+    pub(crate) async fn queue(&self, name: &str) -> Value {
         self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
     }
 

@@ -63,9 +63,16 @@ pub(crate) async fn apply(
             let written = ctx.store.record(&delivery).await?;
             if written == Write::Applied {
                 ctx.store.store_text(event).await?;
-                ctx.store.snapshot(event).await?;
             }
-            written
+            match (written, &decision.reason) {
+                (Write::Stale, _) => Write::Stale,
+                // Only while it still has that status was this no entry.
+                (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.snapshot_unchanged(event).await?,
+                (Write::Applied, _) => {
+                    ctx.store.snapshot(event).await?;
+                    Write::Applied
+                }
+            }
         }
         Follow::EnterAgain => {
             let again = Ticket { again: Some(event.entry()), ..seen(event, facts) };

@@ -55,6 +55,8 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let follow = match &refused {
         None => Follow::Trigger,
         Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => Follow::Nothing,
+        // An entry that is stored already was there before the job, or waits for its end as it is.
+        Some(Reason::JobActive { .. }) if is_stored(event, facts) => Follow::Nothing,
         Some(Reason::JobActive { .. }) => Follow::EnterAgain,
         Some(_) => Follow::Snapshot,
     };
@@ -129,6 +131,11 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
         Some(first) if ticket.seen_event.as_ref() == Some(&event.event) => first.status_before.as_deref(),
         _ => Some(&ticket.status),
     }
+}
+
+/// The ticket's stored status comes from this very event.
+fn is_stored(event: &TicketEvent, facts: &Facts) -> bool {
+    facts.ticket.as_ref().is_some_and(|ticket| ticket.seen_event.as_ref() == Some(&event.event))
 }
 
 fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

@@ -6,7 +6,7 @@
 //! | failed after an agent worked | todo | AI Failed | yes |
 //! | failed before any agent worked | todo | AI Failed | no |
 //! | cancelled by a person | todo | none | if an agent worked |
-//! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows | none | as above |
+//! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
 
 use crate::job::{Job, Status};
 use crate::pull_request::PullRequestLink;
@@ -16,7 +16,9 @@ use crate::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     let mut ticket = ticket.clone();
     ticket.active_job = None;
-    let found_in = ticket.found_in.take();
+    let mut found_in = ticket.found_in.take();
+    ticket.tries = 0;
+    ticket.not_before = None;
     let outcome = match ended.status {
         Status::Completed => LastOutcome::Completed,
         Status::Cancelled => LastOutcome::Cancelled,
@@ -26,9 +28,13 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
     }
     if outcome == LastOutcome::Completed {
-        // The work that the second entry asked for is done.
-        ticket.again = None;
+        // The work that the second entry asked for is done; the ticket goes on from where that put it.
+        let again = ticket.again.take();
+        if again.is_some_and(|entry| ticket.seen_event == Some(entry.event)) {
+            found_in = Some(ticket.status.clone());
+        }
     }
+    ticket.owed = (ticket.again.is_some() && outcome == LastOutcome::Failed).then_some(Badge::AiFailed);
     let (to, badge) = match outcome {
         LastOutcome::Completed => (Some(Target::Completion), None),
         _ if ticket.again.is_some() => (None, None),

@@ -18,13 +18,19 @@ impl From<Duration> for Span {
 
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
-    let tame: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
     let mut said: String = tame.trim().chars().take(most).collect();
     if tame.trim().chars().count() > most {
         said.pop();
         said.push('…');
     }
     said
+}
+
+/// Neither a control character nor one that hides or turns around what stands beside it.
+fn is_tame(c: char) -> bool {
+    let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    !c.is_control() && !hides
 }
 
 /// A fact that a sentence can carry, with a sample for the test that renders every row.
@@ -69,8 +75,9 @@ pub(crate) fn fitted(render: impl Fn(usize) -> String) -> String {
 const LONGEST_STORED: usize = 200;
 
 impl Fact for String {
+    /// Without a full stop of its own: the sentence around it has one.
     fn say(&self) -> String {
-        clipped(self, LONGEST_FACT)
+        clipped(self.trim_end_matches('.'), LONGEST_FACT)
     }
     fn sample() -> Self {
         "something".into()

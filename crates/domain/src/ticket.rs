@@ -27,6 +27,8 @@ pub struct Ticket {
     pub last_entry: Option<Entry>,
     /// An entry that happened while a job was active; settled when that job has ended.
     pub again: Option<Entry>,
+    /// The badge that the end of a job held back because of `again`; shown if that leads to no job.
+    pub owed: Option<Badge>,
     /// The one job that has not ended.
     pub active_job: Option<JobId>,
     /// The status in which that job found the ticket: the only one its end may move it from.
@@ -168,6 +170,7 @@ impl Ticket {
             written: None,
             last_entry: None,
             again: None,
+            owed: None,
             active_job: None,
             found_in: None,
             last_job: None,
@@ -207,9 +210,19 @@ impl Ticket {
         }
         match (&self.active_job, &self.again) {
             (None, Some(entry)) if self.status == settings.statuses.trigger => Settling::Enter(entry.clone()),
-            (None, Some(_)) => Settling::Forget(Box::new(Self { again: None, ..self.clone() })),
+            (None, Some(_)) => Settling::Forget(Box::new(self.forgotten(settings))),
             _ => Settling::Nothing,
         }
+    }
+
+    /// The ticket whose second entry leads to no job: what its last job's end held back is shown now.
+    pub fn forgotten(&self, settings: &Settings) -> Self {
+        let mut ticket = Self { again: None, ..self.clone() };
+        if let Some(badge) = ticket.owed.take() {
+            let back = Move { to: Target::Todo, expected: settings.statuses.trigger.clone() };
+            ticket.want(Some(back), Some(badge), None);
+        }
+        ticket
     }
 
     /// The ticket once its tool shows what it should. A person's move in the meantime wins.

@@ -7,13 +7,16 @@
 pub mod auth;
 pub mod config;
 pub mod http;
+pub mod limits;
 pub mod messages;
+pub mod params;
 pub mod problem;
 pub mod strict;
 pub mod telemetry;
 
 pub use auth::{Caller, Leased, Starting, scope};
 pub use config::Config;
+pub use params::{Path, Query};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};
 pub use strict::Strict;

@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use pullyard_domain::text::clipped;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
@@ -14,6 +15,9 @@ pub const LARGEST: usize = 256 * 1024;
 
 /// The largest body of a batch of events. Units: bytes.
 pub const LARGEST_BATCH: usize = 1024 * 1024;
+
+/// The most of a body's own words that an answer repeats. Units: characters.
+const MOST_SAID: usize = 300;
 
 /// A JSON body of this type.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +77,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         let said = error.inner().to_string();
         // The position in the text helps nobody who has the pointer.
         let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
-        Fault { pointer: pointer(error.path(), fault), fault: fault.into() }
+        // A field's name may be as long as the body.
+        Fault { pointer: clipped(&pointer(error.path(), fault), MOST_SAID), fault: clipped(fault, MOST_SAID) }
     })?;
     json.end().map_err(|_| Fault { pointer: String::new(), fault: "there is more after the JSON value".into() })?;
     Ok(value)

@@ -12,7 +12,7 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::id::ProjectId;
 use pullyard_entry::strict::{self, Unread};
-use pullyard_entry::{Caller, Problem, http, scope};
+use pullyard_entry::{Caller, Problem, http, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket as wire;
 
@@ -39,7 +39,8 @@ async fn ticket_event(
             return Err(unread.into());
         }
     };
-    let event: wire::TicketEvent = match strict::parse(&body) {
+    let read = strict::parse::<wire::TicketEvent>(&body).and_then(|event| limits::event(&event).map(|()| event));
+    let event = match read {
         Ok(event) => event,
         Err(fault) => {
             let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };

@@ -106,7 +106,8 @@ impl Screen {
 
     pub(super) fn end(&self, record: &str, ok: bool) {
         if self.silent {
-            print!("{record}");
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(record.as_bytes()).and_then(|()| out.flush());
             return;
         }
         self.line("");

@@ -32,13 +32,17 @@ pub async fn start(
     instance: InstanceId,
     task: Option<String>,
 ) -> Result<Assignment, Error> {
-    let claim = Claim { attempt: bootstrap.attempt, claim, instance, runner: None, task };
+    let mut claim = Claim { attempt: bootstrap.attempt, claim, instance, runner: None, task };
     let mut rounds = ctx.rounds(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.job(&bootstrap.job).await? else {
             return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
+        if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
+            // A task that could not ask ECS for its own name; without it its death would go unnoticed.
+            claim.task.clone_from(&job.dispatch.task);
+        }
         match job.claimed(&claim, now) {
             Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
             Ok(_) => rounds.again().await?,

@@ -504,3 +504,15 @@ fn a_persons_request_cares_neither_for_the_status_nor_for_auto_create() {
         assert_eq!(decide_request(&project, &ticket_in(status), &connected), None, "{status}");
     }
 }
+
+#[test]
+fn an_entry_that_was_stored_before_the_job_is_no_second_entry() {
+    let mut case = entering();
+    let ticket = case.facts.ticket.as_mut().unwrap();
+    ticket.active_job = Some(crate::story::job_id("requested"));
+    ticket.status = TRIGGER.into();
+    ticket.seen_event = Some(case.event.event.clone());
+    ticket.seen_at = case.event.occurred_at;
+    case.facts.first = first(auto_create_was_off(), Some(TODO));
+    check(&case, "job_active", Follow::Nothing);
+}

@@ -42,6 +42,9 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
     ticket.again = None;
+    ticket.owed = None;
+    ticket.tries = 0;
+    ticket.not_before = None;
     ticket.want(None, None, None);
     (job, ticket)
 }

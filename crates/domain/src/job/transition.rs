@@ -8,8 +8,10 @@
 //! | Claimed … Executing | Ready | requeue after a platform fault |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
 //! | Ready | Failed | nobody claimed it |
-//! | Claimed … Executing | Failed, Cancelled | its runner; others when it is overdue or died |
-//! | Syncing | Completed, Failed, Cancelled | its runner at once; others after `push_until` |
+//! | Claimed … Executing | Failed | its runner; others when it is overdue or died |
+//! | Claimed … Executing | Cancelled | its runner |
+//! | Syncing | Completed, Cancelled | its runner |
+//! | Syncing | Failed | its runner at once; others after `push_until` |
 
 use super::{AttemptEnd, EndedBy, Job, JobResult, Place, Run, Status, Want};
 use crate::failure::Failure;
@@ -180,6 +182,7 @@ impl Job {
         job.dispatch.starting = true;
         job.dispatch.due = now.plus(START_WITHIN);
         job.dispatch.task = None;
+        job.went_on();
         Ok(job)
     }
 
@@ -258,6 +261,7 @@ impl Job {
         });
         job.dispatch.starting = false;
         job.dispatch.fault = None;
+        job.went_on();
         Ok(job)
     }
 
@@ -325,8 +329,7 @@ impl Job {
         job.dispatch.task = None;
         job.dispatch.fault = None;
         job.dispatch.due = now;
-        job.tries = 0;
-        job.not_before = None;
+        job.went_on();
         Ok(job)
     }
 
@@ -343,6 +346,7 @@ impl Job {
         if let Some(run) = &mut job.run {
             run.died = Some(super::Died { at: now, failure: failure.clipped() });
         }
+        job.went_on();
         Ok(job)
     }
 
@@ -362,6 +366,12 @@ impl Job {
             (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
             (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
         }
+    }
+
+    /// What the sweeper failed on is over.
+    fn went_on(&mut self) {
+        self.tries = 0;
+        self.not_before = None;
     }
 
     fn must_be_ready_on_fargate(&self) -> Result<(), NotNow> {
@@ -393,8 +403,7 @@ impl Job {
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;
-        job.tries = 0;
-        job.not_before = None;
+        job.went_on();
         job
     }
 }

@@ -177,3 +177,44 @@ fn the_version_rises_only_when_something_changes() {
     synced.synced_version = 6;
     check_want(&synced, None, badge, None, wanted(8, None, badge));
 }
+
+#[test]
+fn a_failure_whose_second_entry_leads_nowhere_is_shown_all_the_same() {
+    let after = ticket_after(&failed(Status::Executing), &entered_again());
+    assert_eq!((after.wanted.badge, &after.wanted.status), (None, &None));
+    let forgotten = after.forgotten(&crate::story::settings());
+    assert_eq!((forgotten.wanted.badge, forgotten.owed, &forgotten.again), (Some(Badge::AiFailed), None, &None));
+    let back = Move { to: Target::Todo, expected: TRIGGER.into() };
+    assert_eq!(forgotten.wanted.status, Some(back));
+}
+
+#[test]
+fn a_cancelled_job_owes_no_badge() {
+    let after = ticket_after(&cancelled(Status::Executing), &entered_again());
+    assert_eq!(after.forgotten(&crate::story::settings()).wanted.badge, None);
+}
+
+#[test]
+fn who_asked_for_the_work_meanwhile_is_answered_by_its_completion() {
+    let moved = |to: &str| {
+        let again = entry("e2", 150);
+        Ticket {
+            status: to.into(),
+            seen_event: Some(again.event.clone()),
+            again: Some(again),
+            found_in: Some(TODO.into()),
+            ..locked()
+        }
+    };
+    let expected = |ticket: &Ticket| ticket_after(&completed(), ticket).wanted.status.map(|to| to.expected);
+    assert_eq!(expected(&moved(TRIGGER)).as_deref(), Some(TRIGGER));
+    let since = Ticket { status: "Blocked".into(), seen_event: None, ..moved(TRIGGER) };
+    assert_eq!(expected(&since).as_deref(), Some(TODO), "a later move wins");
+}
+
+#[test]
+fn what_could_not_be_settled_for_one_job_is_not_put_off_for_the_next() {
+    let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked() };
+    let after = ticket_after(&completed(), &put_off);
+    assert_eq!((after.tries, after.not_before), (0, None));
+}

@@ -242,6 +242,19 @@ async fn a_repository_is_connected_though_the_answer_was_lost() {
     check_recovers(TRANSACTION, async |_| (), async |store, ()| store.put_repository(&repository).await).await;
 }
 
+/// Two tell of an unseen ticket at once, and the older one makes it between the newer one's two writes.
+#[tokio::test]
+async fn a_newer_snapshot_is_stored_though_an_older_one_made_the_ticket_meanwhile() {
+    let world = World::new().await;
+    let event = |id: &str, second| sample::event("APP-1", id, at(second), "Todo");
+    assert_eq!(world.store.snapshot(&event("evt-1", 1)).await.unwrap(), Snapshot::Stored);
+    // What the newer one's update was told before there was a ticket.
+    world.faults.next(UPDATE, Fault::error(400, "ConditionalCheckFailedException"));
+    assert_eq!(world.store.snapshot(&event("evt-2", 2)).await.unwrap(), Snapshot::Stored);
+    world.faults.calls(UPDATE);
+    assert_eq!(world.ticket("APP-1").await.seen_event, Some(sample::event_id("evt-2")));
+}
+
 /// A world with a runner that is about to claim: a transaction of two items.
 async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
     let world = World::new().await;

@@ -77,6 +77,29 @@ async fn a_snapshot_makes_every_decision_over_the_older_state_stale() {
 }
 
 #[tokio::test]
+async fn an_event_that_tells_the_known_status_is_noted() {
+    let world = World::new().await;
+    snapshot(&world, "evt-1", 1, "Todo").await;
+    let mut expected = world.ticket("APP-1").await;
+    world.applies(world.store.snapshot_unchanged(&sample::event("APP-1", "evt-2", at(2), "Todo"))).await;
+    expected.seen_at = at(2);
+    expected.seen_event = Some(sample::event_id("evt-2"));
+    expected.rev += 1;
+    assert_eq!(world.ticket("APP-1").await, expected);
+}
+
+#[tokio::test]
+async fn an_event_that_tells_a_status_the_ticket_has_left_is_refused() {
+    let world = World::new().await;
+    let event = sample::event("APP-1", "evt-2", at(2), "Todo");
+    world.refuses(world.store.snapshot_unchanged(&event)).await;
+    snapshot(&world, "evt-1", 1, "Doing").await;
+    world.refuses(world.store.snapshot_unchanged(&event)).await;
+    snapshot(&world, "evt-3", 3, "Todo").await;
+    world.refuses(world.store.snapshot_unchanged(&event)).await;
+}
+
+#[tokio::test]
 async fn a_text_is_replaced_by_a_newer_one_only() {
     let world = World::new().await;
     for (id, when, expected) in [

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use pullyard_control::attempt as control;
 use pullyard_control::{Context, Error};
+use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{End, JobResult, Status};
-use pullyard_entry::{Leased, Problem, Starting, Strict, strict};
+use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
@@ -26,9 +27,10 @@ pub(crate) async fn start(
     Starting(bootstrap): Starting,
     Strict(request): Strict<StartRequest>,
 ) -> Result<Json<Assignment>, Problem> {
+    limits::start(&request)?;
     let made = control::start(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (made.job, made.context);
-    let (title, body) = context.pull_request(&job.id);
+    let (title, body) = context.pull_request(&job.id, &ctx.task_isolation);
     Ok(Json(Assignment {
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
@@ -115,7 +117,9 @@ pub(crate) async fn finish(
 
 fn end_of(request: &FinishRequest) -> Result<End, Problem> {
     let result = request.result.as_ref().map(result).transpose()?;
-    match (request.outcome, result, request.failure.clone()) {
+    // Whatever it says ends up in the job's item and on pages.
+    let failure = request.failure.clone().map(Failure::clipped);
+    match (request.outcome, result, failure) {
         (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
         (FinishOutcome::Completed, None, _) => Err(Problem::unreadable("/result", "a completed attempt has one")),
         (FinishOutcome::Failed, result, Some(failure)) => Ok(End::Failed(failure, result)),

@@ -2,10 +2,11 @@
 
 use crate::wire;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use pullyard_control::{Context, Error};
 use pullyard_domain::id::{DeliveryId, ProjectId};
-use pullyard_entry::{Caller, Problem, scope};
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
 use serde::Deserialize;
 
@@ -29,6 +30,9 @@ pub(crate) async fn list(
 ) -> Result<Json<DeliveryPage>, Problem> {
     caller.may_touch(&page.project)?;
     let day = page.day.unwrap_or_else(|| ctx.clock.now().day());
+    if !Timestamp::parse(&format!("{day}T00:00:00Z")).is_ok_and(|at| at.day() == day) {
+        return Err(Problem::bad_parameter("day", "write it as 2026-11-20"));
+    }
     let found = ctx.store.delivery_ids(&page.project, &day, page.after.as_deref(), PAGE).await;
     let (ids, next) = found.map_err(Error::from)?;
     let mut deliveries = Vec::with_capacity(ids.len());

@@ -2,13 +2,13 @@
 
 use crate::wire;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use pullyard_control::{self as control, Context, JobRequest, JobView, Requester};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, JobId, ProjectId};
 use pullyard_domain::why;
-use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::event::{Event, EventPage, SeenEvent};
 use pullyard_protocol::job::{CreateJob, Job, JobPage, Why};
@@ -35,6 +35,7 @@ pub(crate) async fn create(
     Strict(new): Strict<CreateJob>,
 ) -> Result<(StatusCode, Json<Decision>), Problem> {
     caller.may_touch(&new.project)?;
+    limits::job(&new)?;
     let key = headers.get("idempotency-key").map(|key| {
         let key = key.to_str().ok().and_then(|key| EventId::new(key).ok());
         key.ok_or_else(|| Problem::bad_parameter("Idempotency-Key", "use 1 to 128 printable characters"))

@@ -1,12 +1,12 @@
 //! Projects, their settings and their repositories.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Settings;
-use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, Strict, limits, scope};
 use pullyard_protocol::project::{AddRepository, CreateProject, Project, Repository};
 
 fn shown(project: pullyard_domain::project::Project) -> Json<Project> {
@@ -20,6 +20,7 @@ pub(crate) async fn create(
     Strict(new): Strict<CreateProject>,
 ) -> Result<(StatusCode, Json<Project>), Problem> {
     caller.may_touch(&new.id)?;
+    limits::project(&new)?;
     let made = control::create_project(&ctx, new.id, new.name, new.settings).await?;
     Ok((StatusCode::CREATED, shown(made)))
 }

@@ -2,12 +2,12 @@
 
 use crate::wire;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use pullyard_control::{self as control, Answer, Context, Edit, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer};
 use serde::Deserialize;
 
@@ -35,6 +35,7 @@ pub(crate) async fn create(
     Strict(new): Strict<CreateTicket>,
 ) -> Result<(StatusCode, Json<TicketAnswer>), Problem> {
     caller.may_touch(&new.project)?;
+    limits::ticket(&new)?;
     let (project, key) = (new.project.clone(), new.key.clone());
     let text = TicketText {
         title: new.title,
@@ -68,6 +69,7 @@ pub(crate) async fn put(
     Strict(to): Strict<MoveTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
+    limits::put(&to)?;
     let answer = control::put_ticket(&ctx, &project, &key, to.status, caller.name).await?;
     answered(&ctx, &project, &key, answer).await
 }
@@ -81,6 +83,7 @@ pub(crate) async fn edit(
     Strict(change): Strict<EditTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
+    limits::edit(&change)?;
     let EditTicket { title, description, labels, repository } = change;
     let edit = Edit { title, description, labels, repository };
     let answer = control::edit_ticket(&ctx, &project, &key, edit, caller.name).await?;

@@ -1,0 +1,111 @@
+//! How long the texts of a request may be, checked where the wire becomes the domain's values: what a
+//! ticket tool may say and what the built-in board takes are the same.
+//!
+//! Every text ends up in items of at most 400 KB, in prompts and on pages; a job's frozen context holds
+//! a ticket's text and a person's words together.
+
+use crate::strict::Fault;
+use pullyard_protocol::attempt::StartRequest;
+use pullyard_protocol::job::CreateJob;
+use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
+use std::collections::BTreeSet;
+
+/// Units: characters.
+const TITLE: usize = 300;
+/// As the settings' own statuses. Units: characters.
+const STATUS: usize = 64;
+const LABELS: usize = 50;
+/// Units: characters.
+const LABEL: usize = 100;
+/// Units: bytes.
+const URL: usize = 500;
+/// Units: bytes.
+const DESCRIPTION: usize = 200 * 1024;
+/// Units: bytes.
+const PROMPT: usize = 100 * 1024;
+/// Units: characters.
+const NAME: usize = 200;
+
+/// A ticket tool's call.
+pub fn event(event: &TicketEvent) -> Result<(), Fault> {
+    let ticket = &event.ticket;
+    event.actor.as_ref().map_or(Ok(()), |actor| words("/actor", actor, 0, NAME))?;
+    event.previous_status.as_ref().map_or(Ok(()), |status| words("/previous_status", status, 0, STATUS))?;
+    words("/ticket/title", &ticket.title, 1, TITLE)?;
+    body("/ticket/description", &ticket.description, DESCRIPTION)?;
+    words("/ticket/status", &ticket.status, 1, STATUS)?;
+    labels("/ticket/labels", &ticket.labels)?;
+    ticket.url.as_ref().map_or(Ok(()), |url| address("/ticket/url", url))
+}
+
+/// A new ticket on the board.
+pub fn ticket(new: &CreateTicket) -> Result<(), Fault> {
+    words("/title", &new.title, 1, TITLE)?;
+    body("/description", &new.description, DESCRIPTION)?;
+    new.status.as_ref().map_or(Ok(()), |status| words("/status", status, 1, STATUS))?;
+    labels("/labels", &new.labels)
+}
+
+/// A change of a ticket on the board.
+pub fn edit(edit: &EditTicket) -> Result<(), Fault> {
+    edit.title.as_ref().map_or(Ok(()), |title| words("/title", title, 1, TITLE))?;
+    edit.description.as_ref().map_or(Ok(()), |description| body("/description", description, DESCRIPTION))?;
+    edit.labels.as_ref().map_or(Ok(()), |all| labels("/labels", all))
+}
+
+/// A move on the board.
+pub fn put(to: &MoveTicket) -> Result<(), Fault> {
+    words("/status", &to.status, 1, STATUS)
+}
+
+/// A request for a job.
+pub fn job(new: &CreateJob) -> Result<(), Fault> {
+    new.prompt.as_ref().map_or(Ok(()), |prompt| body("/prompt", prompt, PROMPT))
+}
+
+/// A new project.
+pub fn project(new: &CreateProject) -> Result<(), Fault> {
+    words("/name", &new.name, 1, NAME)
+}
+
+/// A claim.
+pub fn start(request: &StartRequest) -> Result<(), Fault> {
+    request.task.as_ref().map_or(Ok(()), |task| words("/task", task, 1, NAME))
+}
+
+/// One line for people.
+fn words(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), Fault> {
+    let enough = least == 0 || !text.trim().is_empty();
+    if enough && text.chars().count() <= most && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    fault(pointer, format!("use {least} to {most} printable characters"))
+}
+
+/// Text of many lines.
+fn body(pointer: &str, text: &str, most: usize) -> Result<(), Fault> {
+    if text.len() > most {
+        return fault(pointer, format!("use at most {} KiB", most / 1024));
+    }
+    if text.contains('\0') { fault(pointer, "a text has no NUL character".into()) } else { Ok(()) }
+}
+
+fn labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), Fault> {
+    if labels.len() > LABELS {
+        return fault(pointer, format!("use at most {LABELS} labels"));
+    }
+    labels.iter().try_for_each(|label| words(pointer, label, 1, LABEL))
+}
+
+fn address(pointer: &str, url: &str) -> Result<(), Fault> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    if web && url.len() <= URL && !url.chars().any(char::is_control) {
+        return Ok(());
+    }
+    fault(pointer, format!("use an http address of at most {URL} bytes"))
+}
+
+fn fault(pointer: &str, fault: String) -> Result<(), Fault> {
+    Err(Fault { pointer: pointer.into(), fault })
+}
