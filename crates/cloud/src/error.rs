@@ -1,6 +1,5 @@
 //! How the services around the table can fail.
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use std::error::Error as StdError;
 
 /// Why a service did not do what it was asked.
@@ -29,6 +28,21 @@ impl Error {
     }
 
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError) -> Self {
-        Self::Unavailable { operation, reason: DisplayErrorContext(error).to_string() }
+        Self::Unavailable { operation, reason: causes(&error) }
     }
+}
+
+/// What an error and its causes say, each once. Not its `Debug`: that holds whole answers, and so secrets.
+fn causes(error: &dyn StdError) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let words = deeper.to_string();
+        if !said.contains(&words) {
+            said.push_str(": ");
+            said.push_str(&words);
+        }
+        cause = deeper.source();
+    }
+    said
 }

@@ -1,6 +1,5 @@
 //! How the table can fail. A refused condition is not a failure: see [`crate::Write`].
 
-use aws_smithy_types::error::display::DisplayErrorContext;
 use std::error::Error as StdError;
 
 /// Why the table did not do what it was asked.
@@ -47,9 +46,24 @@ impl Error {
 
     /// Any failure of the SDK that is not a refused condition. The SDK has tried again by itself.
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
-        let reason = DisplayErrorContext(&error).to_string();
+        let reason = causes(&error);
         // A request that can never succeed is our bug; everything else passes.
         let transient = !reason.contains("ValidationException") && !reason.contains("AccessDenied");
         Self::Unavailable { operation, reason, transient }
     }
+}
+
+/// What an error and its causes say, each once. Not its `Debug`: that holds whole answers, and so items.
+fn causes(error: &dyn StdError) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let words = deeper.to_string();
+        if !said.contains(&words) {
+            said.push_str(": ");
+            said.push_str(&words);
+        }
+        cause = deeper.source();
+    }
+    said
 }

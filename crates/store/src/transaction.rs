@@ -11,7 +11,8 @@ use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+    AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem,
+    Update,
 };
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
@@ -265,7 +266,7 @@ fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteIte
             let reasons = cancelled.cancellation_reasons();
             let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
             if codes().any(|code| code == "ValidationError") {
-                return Err(Error::Unavailable { operation, reason: format!("{reasons:?}"), transient: false });
+                return Err(Error::Unavailable { operation, reason: said(reasons), transient: false });
             }
             if codes().next().is_none() || codes().any(|code| code != "ConditionalCheckFailed") {
                 return Ok(Judgement::Again);
@@ -305,4 +306,10 @@ fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
             builder.update(update.build().map_err(broken)?).build()
         }
     })
+}
+
+/// The reasons of a cancellation in words, without the items they carry.
+fn said(reasons: &[CancellationReason]) -> String {
+    let each = reasons.iter().map(|reason| reason.message().or(reason.code()).unwrap_or("None"));
+    each.collect::<Vec<_>>().join("; ")
 }

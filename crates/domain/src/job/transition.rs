@@ -260,6 +260,7 @@ impl Job {
             died: None,
         });
         job.dispatch.starting = false;
+        job.dispatch.task = None;
         job.dispatch.fault = None;
         job.went_on();
         Ok(job)

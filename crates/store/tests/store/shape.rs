@@ -9,7 +9,7 @@ use pullyard_domain::id::{ClassId, EventId, IntegrationId, ProjectId, TicketKey}
 use pullyard_domain::job::{Continues, DispatchFault, End, EndedBy, Job, Status};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
-use pullyard_store::{Batch, Request, Trigger, WorkKey, Write};
+use pullyard_store::{Batch, Error, Request, Trigger, WorkKey, Write};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 // Keys.
@@ -308,7 +308,7 @@ async fn indexes_hold_only_what_they_are_for() {
     let work = kinds(&items, |item| item.contains_key("wk"));
     assert_eq!(work, ["JOB", "TICKET"].map(str::to_owned).into());
     let lists = kinds(&items, |item| item.contains_key("lk"));
-    assert_eq!(lists, ["DELIVERY", "JOB", "TICKET"].map(str::to_owned).into());
+    assert_eq!(lists, ["DELIVERY", "JOB", "SETTINGS", "TICKET"].map(str::to_owned).into());
     for ((pk, sk), item) in &items {
         assert_eq!(item.contains_key("wk"), item.contains_key("ws"), "{pk} / {sk}");
         assert_eq!(item.contains_key("lk"), item.contains_key("ls"), "{pk} / {sk}");
@@ -556,6 +556,15 @@ async fn a_page_goes_on_where_the_last_one_ended_though_jobs_arrive() {
     assert!(seconds.is_sorted_by(|newer, older| newer >= older), "{seconds:?}");
     assert_eq!(listed.iter().collect::<HashSet<_>>(), expected.iter().collect());
     assert_eq!(listed.len(), expected.len());
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_page_gave_is_told_as_that() {
+    let world = World::new().await;
+    for cursor in ["", "x", "a|b|c"] {
+        let error = world.store.job_ids(&sample::project(), Some(cursor), 3).await.unwrap_err();
+        assert!(matches!(error, Error::BadCursor), "{cursor}: {error}");
+    }
 }
 
 #[tokio::test]
