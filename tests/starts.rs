@@ -306,7 +306,7 @@ async fn check_first_come(first: usize) {
     let (story, job, tasks) = with_two_tasks().await;
     let (assignment, client) = story.claim_as(&tasks[first], &job, "quick").await.unwrap();
     assert_eq!(assignment.attempt, 1);
-    let late = story.claim_as(&tasks[1 - first], &job, "slow").await.unwrap_err();
+    let late = story.claim_as(&tasks[1 - first], &job, "slow").await.err().unwrap();
     assert_eq!(late.code(), Some("lease_lost"));
     // The one that lost ends; that is nobody's death.
     let before = story.stored(&job).await;
@@ -405,5 +405,23 @@ async fn a_state_change_of_somebody_elses_task_means_nothing() {
         tell(&ctx, &event).await;
         assert_eq!(story.stored(&job).await, before, "{event}");
     }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_its_task_did_not_outlive_is_not_waited_for_until_the_time_limit() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    named(&story, &job).await;
+    story.kill(&task).await;
+    story.job_until(&job, waits("start_failed")).await;
+    // The claim was on its way while the container died.
+    let _ = story.claim_as(&task, &job, "c1").await;
+    story.pass(START_WITHIN).await;
+    story.quiet().await;
+    story.pass(START_WITHIN).await;
+    let tasks = story.tasks_of(&job).await.len();
+    assert_eq!(tasks, 2, "nobody works on it: {:?}", story.api.job(&job).await.unwrap());
     story.end().await;
 }

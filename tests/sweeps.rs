@@ -667,7 +667,7 @@ async fn a_bootstrap_token_of_an_attempt_that_died_claims_nothing_more() {
     story.pass(GRACE).await;
     let second = story.task_of(&job, 2).await;
     assert_eq!(told(&second, "PULLYARD_ATTEMPT"), "2");
-    let late = story.claim_as(&first, &job, "c3").await.unwrap_err();
+    let late = story.claim_as(&first, &job, "c3").await.err().unwrap();
     assert_eq!(late.code(), Some("lease_lost"));
     assert_eq!(story.claim_as(&second, &job, "c2").await.unwrap().0.attempt, 2);
     story.end().await;

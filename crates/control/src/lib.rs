@@ -50,4 +50,4 @@ pub use settle_ticket::{Settled, settle_ticket};
 pub use sweep::{Report, sweep};
 pub use task_stopped::{TaskStopped, task_stopped};
 pub use unreadable::record_unreadable;
-pub use views::{JobEvents, JobView, TicketView, events_of, job_view, job_views, ticket_view};
+pub use views::{JobEvents, JobView, TicketView, events_of, job_view, job_views, ticket_view, ticket_views};

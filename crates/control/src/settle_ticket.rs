@@ -2,14 +2,14 @@
 
 use crate::facts::facts_of;
 use crate::move_ticket::{delivery_of, trigger};
+use crate::sweep::put_off;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::guard::{Follow, decide_again};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
-use pullyard_domain::sweep::back_off;
 use pullyard_domain::ticket::{Entry, Settling, Ticket};
-use pullyard_store::Write;
+use pullyard_store::{WorkKey, Write};
 
 /// What settling a ticket did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Settled {
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     match settle(ctx, project, key).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
-            put_off(ctx, project, key).await;
+            put_off(ctx, &WorkKey::Ticket(project.clone(), key.clone())).await;
             Err(error)
         }
         settled => settled,
@@ -104,20 +104,4 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Er
         }
     };
     Ok(written == Write::Applied)
-}
-
-async fn put_off(ctx: &Context, project: &ProjectId, key: &TicketKey) {
-    let put_off = async {
-        let Some(mut ticket) = ctx.store.ticket(project, key).await? else {
-            return Ok::<_, Error>(());
-        };
-        ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
-        ticket.tries += 1;
-        // Stale is as good: whoever changed it is about to settle it.
-        ctx.store.update_ticket(&ticket).await?;
-        Ok(())
-    };
-    if let Err(error) = put_off.await {
-        tracing::warn!(project = %project, ticket = %key, error = %error, "a ticket that can't be settled was not put off");
-    }
 }

@@ -6,10 +6,10 @@
 use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
 use pullyard_domain::due::SHARDS;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::sweep::{Step, back_off, step};
 use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
-use pullyard_store::{WorkKey, Write};
+use pullyard_store::{Error as StoreError, WorkKey, Write};
 
 /// How many due items of one shard a round takes.
 const PER_SHARD: i32 = 25;
@@ -70,9 +70,7 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
         Err(error) => {
             report.failed += 1;
             tracing::error!(item = ?key, error = %error, "an item could not be swept");
-            if let WorkKey::Job(job) = key {
-                put_off(ctx, job).await;
-            }
+            put_off(ctx, key).await;
         }
     }
 }
@@ -115,17 +113,40 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
     }
 }
 
-async fn put_off(ctx: &Context, job: &JobId) {
-    let put_off = async {
-        let Some(mut job) = ctx.store.job(job).await? else {
-            return Ok::<_, Error>(());
-        };
+/// Leaves an item alone for a while, longer each time. One that can't be read is moved back as it is.
+pub(crate) async fn put_off(ctx: &Context, key: &WorkKey) {
+    let put_off = match key {
+        WorkKey::Job(job) => put_job_off(ctx, job).await,
+        WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
+    };
+    let put_off = match put_off {
+        Err(Error::Store(StoreError::Corrupt { .. })) => {
+            let until = ctx.clock.now().plus(back_off(u32::MAX));
+            ctx.store.put_row_off(key, until).await.map(|_| ()).map_err(Error::from)
+        }
+        put_off => put_off,
+    };
+    if let Err(error) = put_off {
+        tracing::warn!(item = ?key, error = %error, "an item that failed was not put off");
+    }
+}
+
+// Stale is as good for both: whoever changed the item has moved it on.
+
+async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
+    if let Some(mut job) = ctx.store.job(job).await? {
         job.not_before = Some(ctx.clock.now().plus(back_off(job.tries)));
         job.tries += 1;
         ctx.store.update_job(&job).await?;
-        Ok(())
-    };
-    if let Err(error) = put_off.await {
-        tracing::warn!(job.id = %job, error = %error, "a job that can't be swept was not put off");
     }
+    Ok(())
+}
+
+async fn put_ticket_off(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+    if let Some(mut ticket) = ctx.store.ticket(project, key).await? {
+        ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
+        ticket.tries += 1;
+        ctx.store.update_ticket(&ticket).await?;
+    }
+    Ok(())
 }

@@ -83,6 +83,26 @@ pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) ->
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default() })
 }
 
+/// A page of a project's tickets, by key, and where the next begins.
+pub async fn ticket_views(
+    ctx: &Context,
+    project: &ProjectId,
+    after: Option<&str>,
+    limit: i32,
+) -> Result<(Vec<TicketView>, Option<String>), Error> {
+    let (keys, next) = ctx.store.ticket_keys(project, after, limit).await?;
+    let mut views = Vec::with_capacity(keys.len());
+    for key in keys {
+        match ticket_view(ctx, project, &key).await {
+            Ok(view) => views.push(view),
+            // The index named what is gone since.
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((views, next))
+}
+
 /// How many batches one page of events reads.
 const BATCHES: i32 = 20;
 
@@ -105,11 +125,14 @@ pub async fn events_of<E: DeserializeOwned>(
         let batches = ctx.store.event_batches::<E>(id, attempt, seq, BATCHES).await?;
         let full = i32::try_from(batches.len()).is_ok_and(|len| len >= BATCHES);
         for batch in batches {
-            if running && batch.first != seq + 1 {
+            if running && batch.first > seq + 1 {
                 break;
             }
-            seq = batch.first + batch.events.len() as u64 - 1;
-            events.extend(batch.events.into_iter().map(|event| (attempt, batch.at, event)));
+            // A batch may say numbers of an earlier one again; what was first given for them stays.
+            let said_before = usize::try_from((seq + 1).saturating_sub(batch.first)).unwrap_or(usize::MAX);
+            seq = seq.max(batch.first + batch.events.len() as u64 - 1);
+            let new = batch.events.into_iter().skip(said_before);
+            events.extend(new.map(|event| (attempt, batch.at, event)));
         }
         if full || attempt >= job.attempt {
             let end = job.status.is_terminal() && !full;

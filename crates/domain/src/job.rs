@@ -211,6 +211,9 @@ pub struct Dispatch {
     /// The task, once ECS named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// The task that died before it claimed: its claim may still be on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead: Option<String>,
     /// Why the last start did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,

@@ -184,6 +184,9 @@ impl Stored for Project {
     fn key(&self) -> Key {
         key::project(&self.id)
     }
+    fn listed(&self) -> Option<(String, String)> {
+        Some((key::PROJECT_LIST.into(), self.id.to_string()))
+    }
 }
 
 impl Revised for Project {

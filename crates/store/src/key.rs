@@ -106,6 +106,9 @@ pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
     Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }
 
+/// The `list` partition of all projects.
+pub(crate) const PROJECT_LIST: &str = "PROJECT";
+
 /// The row of an item in the `list` index: newest first when read backwards.
 pub(crate) fn job_list(project: &ProjectId) -> String {
     format!("JOB#{project}")

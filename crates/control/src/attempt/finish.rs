@@ -4,6 +4,7 @@ use crate::ending::{pull_request_of, write_end};
 use crate::{Context, Error};
 use pullyard_domain::id::FinishId;
 use pullyard_domain::job::{End, Fence, Job, NotNow, Status};
+use pullyard_domain::outcome::link_of;
 use pullyard_store::Write;
 
 /// What a runner says at the end.
@@ -51,7 +52,29 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
     let with_result = Job { result: Some(result.clone()), ..job.clone() };
     if let Some(pull_request) = pull_request_of(ctx, &with_result).await? {
         ctx.store.link_if_unlinked(&pull_request).await?;
+        link_ticket(ctx, &with_result).await?;
     }
     tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "a result came after its attempt was taken away");
     Ok(noted)
+}
+
+/// Shows the pull request on a ticket that has none, so that its next job goes on with it instead of
+/// making another.
+async fn link_ticket(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let (Some(key), Some(link)) = (&job.ticket, link_of(job)) else { return Ok(()) };
+    let mut rounds = ctx.rounds(key);
+    while let Some(mut ticket) = ctx.store.ticket(&job.project, key).await? {
+        if ticket.pull_request.is_some() {
+            break;
+        }
+        // A move that was made is not made again; one that is still wanted stays wanted.
+        let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
+        ticket.want(status, ticket.wanted.badge, Some(link.clone()));
+        if ctx.store.update_ticket(&ticket).await? == Write::Applied {
+            ctx.wake_ticket(&job.project, key).await;
+            break;
+        }
+        rounds.again().await?;
+    }
+    Ok(())
 }

@@ -308,7 +308,7 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
         attempt: 1,
         worked: true,
         requeues: 1,
-        dispatch: Dispatch { number: 0, due: at(400), starting: false, task: None, fault: None },
+        dispatch: Dispatch { number: 0, due: at(400), starting: false, task: None, dead: None, fault: None },
         ..ready()
     };
     assert_eq!(back, expected);
@@ -447,7 +447,7 @@ fn capacity_and_throttling_never_give_up_and_keep_their_beginning() {
     let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
     assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
     let (job, _) = after_faults(&[capacity(1), THROTTLED, capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 1 }));
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 3 }));
 }
 
 #[test]
@@ -462,10 +462,11 @@ fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
 }
 
 #[test]
-fn only_faults_of_one_kind_in_a_row_are_counted_together() {
+fn faults_that_pass_by_themselves_and_others_are_counted_apart() {
     let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.never_started().is_some();
-    assert!(!gives_up(&[SILENT, SILENT, refused(), SILENT, SILENT]));
-    assert!(!gives_up(&[refused(), container_died(), SILENT]));
+    assert!(gives_up(&[SILENT, refused(), SILENT]));
+    assert!(gives_up(&[refused(), container_died(), SILENT]));
+    assert!(!gives_up(&[SILENT, SILENT, THROTTLED, SILENT, SILENT]));
     assert!(gives_up(&[SILENT, THROTTLED, SILENT, SILENT, SILENT]));
     assert_eq!(after_faults(&[SILENT, SILENT, THROTTLED]).1, 5);
     // What the caller says of the count does not matter.
@@ -596,4 +597,13 @@ fn a_job_that_goes_on_is_swept_at_its_usual_time() {
     let usual = |job: Result<Job, NotNow>| job.map(|job| (job.tries, job.not_before));
     assert_eq!(usual(put_off(ready()).dispatched(at(10))), Ok((0, None)));
     assert_eq!(usual(put_off(ready()).claimed(&claim(1, "c"), at(10))), Ok((0, None)));
+}
+
+#[test]
+fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
+    let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:dead").unwrap();
+    let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();
+    let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
+    assert_eq!(died.claimed(&by("arn:dead"), at(3)), Err(NotNow::LeaseLost));
+    assert_eq!(died.claimed(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(None));
 }

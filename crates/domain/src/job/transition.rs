@@ -106,11 +106,10 @@ impl DispatchFault {
         }
     }
 
-    /// The fault to store after `last`: counted on when it is of the same kind.
+    /// The fault to store after `last`: counted on while both pass by themselves, or both don't.
     fn after(self, last: Option<&DispatchFault>) -> Self {
-        let times = 1 + last
-            .filter(|last| std::mem::discriminant(*last) == std::mem::discriminant(&self))
-            .map_or(0, Self::times);
+        let passes = |fault: &Self| fault.gives_up_after().is_none();
+        let times = 1 + last.filter(|last| passes(last) == passes(&self)).map_or(0, Self::times);
         match (self, last) {
             (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
             (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
@@ -217,6 +216,9 @@ impl Job {
         let mut job = self.clone();
         job.dispatch.starting = false;
         job.dispatch.task = None;
+        if matches!(fault, DispatchFault::Died { .. }) {
+            job.dispatch.dead.clone_from(&self.dispatch.task);
+        }
         job.dispatch.due = now.plus(fault.back_off());
         job.dispatch.fault = Some(fault);
         Ok(job)
@@ -248,6 +250,10 @@ impl Job {
         if self.want != Want::Run {
             return Err(NotNow::Unwanted);
         }
+        if claim.task.is_some() && claim.task == self.dispatch.dead {
+            // Nobody would hear of its death a second time.
+            return Err(NotNow::LeaseLost);
+        }
         let mut job = self.clone();
         job.status = Status::Claimed;
         job.attempt = claim.attempt;
@@ -261,6 +267,7 @@ impl Job {
         });
         job.dispatch.starting = false;
         job.dispatch.task = None;
+        job.dispatch.dead = None;
         job.dispatch.fault = None;
         job.went_on();
         Ok(job)

@@ -1,5 +1,6 @@
 //! Jobs, their attempts, and the lists of them.
 
+use crate::read::list::Order;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Attempt, Job};
@@ -28,7 +29,7 @@ impl Store {
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<JobId>, Option<String>), Error> {
-        let (keys, next) = self.list(&key::job_list(project), after, limit).await?;
+        let (keys, next) = self.list(&key::job_list(project), Order::NewestFirst, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect();
         Ok((ids, next))
     }

@@ -1,5 +1,6 @@
 //! The ledger.
 
+use crate::read::list::Order;
 use crate::{Error, Store, key};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
@@ -19,7 +20,7 @@ impl Store {
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<DeliveryId>, Option<String>), Error> {
-        let (keys, next) = self.list(&key::delivery_list(project, day), after, limit).await?;
+        let (keys, next) = self.list(&key::delivery_list(project, day), Order::NewestFirst, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| DeliveryId::new(pk.strip_prefix("DELIVERY#")?).ok()).collect();
         Ok((ids, next))
     }

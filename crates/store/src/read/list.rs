@@ -1,4 +1,4 @@
-//! Pages of the `list` index, newest first, and the cursors between them.
+//! Pages of the `list` index and the cursors between them.
 
 use crate::schema::LIST;
 use crate::transaction::text;
@@ -6,6 +6,15 @@ use crate::{Error, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
+
+/// Which end of a list its first page begins at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// What is listed by time.
+    NewestFirst,
+    /// What is listed by its name.
+    ByName,
+}
 
 impl Store {
     /// One page of a list: partition keys, and a cursor for the next page.
@@ -15,6 +24,7 @@ impl Store {
     pub(crate) async fn list(
         &self,
         list: &str,
+        order: Order,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<String>, Option<String>), Error> {
@@ -26,7 +36,7 @@ impl Store {
             .index_name(LIST)
             .key_condition_expression("lk = :list")
             .expression_attribute_values(":list", text(list))
-            .scan_index_forward(false)
+            .scan_index_forward(order == Order::ByName)
             .set_exclusive_start_key(start)
             .limit(limit)
             .send()

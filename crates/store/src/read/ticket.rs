@@ -1,6 +1,7 @@
 //! Tickets.
 
 use crate::item::blob;
+use crate::read::list::Order;
 use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
@@ -18,6 +19,18 @@ impl Store {
         let Some(item) = self.get_attributes(&key).await? else { return Ok(None) };
         let written_by = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
         Ok(Some(StoredText { text: blob::unpack(&key, &item)?, written_by }))
+    }
+
+    /// The keys of a project's tickets, by key, and where the next page begins.
+    pub async fn ticket_keys(
+        &self,
+        project: &ProjectId,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<TicketKey>, Option<String>), Error> {
+        let (keys, next) = self.list(&key::ticket_list(project), Order::ByName, after, limit).await?;
+        let key = |pk: &String| TicketKey::new(key::decoded(pk.strip_prefix("TICKET#")?.split_once('#')?.1)?).ok();
+        Ok((keys.iter().filter_map(key).collect(), next))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The plain writes of a job: a start, a phase, a death, a back-off.
 
-use crate::transaction::Transaction;
-use crate::{Error, Store, Write};
+use crate::transaction::{Condition, Transaction, number};
+use crate::{Error, Store, WorkKey, Write, key};
 use pullyard_domain::job::Job;
+use pullyard_domain::time::Timestamp;
 
 impl Store {
     /// Replaces a job by what the domain made of it.
@@ -12,5 +13,23 @@ impl Store {
     /// Idempotent: through the domain; a repeat reads the job again and finds it done.
     pub async fn update_job(&self, job: &Job) -> Result<Write, Error> {
         Transaction::new("change a job").revise(job)?.commit(self).await
+    }
+}
+
+impl Store {
+    /// Moves the row of an item that can't be read further back, so that it does not stand in the way of
+    /// the others. The one write that does not know the item it changes.
+    ///
+    /// Writes: `ws` of the item, if it has a row.
+    pub async fn put_row_off(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {
+        let key = match key {
+            WorkKey::Job(job) => key::job(job),
+            WorkKey::Ticket(project, ticket) => key::ticket(project, ticket),
+        };
+        let condition = Condition::of("attribute_exists(wk)").value(":until", number(until.millis()));
+        Transaction::new("put off an item that can't be read")
+            .update(key, "ws = :until", "", condition)
+            .commit(self)
+            .await
     }
 }
