@@ -185,6 +185,60 @@ impl Story {
         (status, headers, answer.json().await.unwrap_or(Value::Null))
     }
 
+    /// A raw request with headers of its own: status, headers, body.
+    pub(crate) async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> (u16, reqwest::header::HeaderMap, Value) {
+        let mut call = self.http.request(method, format!("{}{path}", self.local.api_url())).body(body);
+        for (name, value) in headers {
+            call = call.header(*name, *value);
+        }
+        let answer = call.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, headers, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// The table, without the API in between: to write what no route writes.
+    pub(crate) async fn store(&self) -> pullyard_store::Store {
+        use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+        let sdk = pullyard_entry::config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        pullyard_store::Store::new(&sdk, Some(&self.local.aws().endpoints().dynamodb), "pullyard")
+    }
+
+    /// A new API token, for some projects or for all.
+    pub(crate) async fn token(&self, scopes: &[pullyard_store::Scope], projects: Option<&[&str]>) -> String {
+        let token =
+            format!("pat_{scopes:?}_{projects:?}").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
+        let projects = projects.map(|all| all.iter().map(|project| ProjectId::new(*project).unwrap()).collect());
+        let scopes = scopes.iter().copied().collect();
+        let stored = pullyard_entry::auth::stored_token(&token, "a test's", scopes, projects);
+        self.store().await.put_token(&stored).await.unwrap();
+        token
+    }
+
+    /// Changes the settings of the project as they stand in the table, past the checks of the API.
+    pub(crate) async fn settings(&self, change: impl FnOnce(&mut Settings)) {
+        let store = self.store().await;
+        let mut project = store.project(&self.project).await.unwrap().unwrap();
+        change(&mut project.settings);
+        assert_eq!(store.put_project(&project).await.unwrap(), pullyard_store::Write::Applied);
+    }
+
+    /// What works on the repository from now on.
+    pub(crate) async fn agent(&self, command: &[&str]) {
+        let command = command.iter().map(|word| word.to_string()).collect();
+        let add = AddRepository {
+            integration: IntegrationId::new("gh1").unwrap(),
+            name: RepositoryName::new(REPOSITORY).unwrap(),
+            agent: Agent { capability: "command".into(), command },
+        };
+        self.api.add_repository(&self.project, &add).await.unwrap();
+    }
+
     pub(crate) async fn ticket(&self, key: &str) -> Ticket {
         self.api.ticket(&self.project, &TicketKey::new(key).unwrap()).await.unwrap()
     }

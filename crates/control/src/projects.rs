@@ -93,6 +93,13 @@ pub async fn add_repository(
     if agent.command.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::Invalid { pointer: "/agent/command", fault: "name a program".into() });
     }
+    let (arguments, bytes) = (agent.command.len(), agent.command.iter().map(String::len).sum::<usize>());
+    if arguments > 50 || bytes > 4_096 || agent.command.iter().any(|argument| argument.contains('\0')) {
+        return Err(Error::Invalid {
+            pointer: "/agent/command",
+            fault: "use at most 50 arguments of at most 4096 bytes in all".into(),
+        });
+    }
     let found = forge_of(ctx, &integration).await?.repository(name.as_str()).await?;
     if !may_clone_from(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {

@@ -110,7 +110,11 @@ fn printable(text: &str, most: usize) -> bool {
 }
 
 fn ticket_key(text: &str) -> Result<(), BadId> {
-    if printable(text, 64) { Ok(()) } else { Err(BadId("use 1 to 64 printable characters")) }
+    if !printable(text, 64) {
+        return Err(BadId("use 1 to 64 printable characters"));
+    }
+    // An address with either as its last part means another one.
+    if matches!(text, "." | "..") { Err(BadId("a dot alone can't be a key")) } else { Ok(()) }
 }
 
 fn event_id(text: &str) -> Result<(), BadId> {
@@ -264,6 +268,7 @@ mod tests {
         assert!(TicketKey::new("").is_err());
         assert!(TicketKey::new("a\nb").is_err());
         assert!(TicketKey::new("x".repeat(65)).is_err());
+        assert!(TicketKey::new(".").is_err() && TicketKey::new("..").is_err());
         assert!(TicketKey::new("A#1/ü").is_ok());
         for name in ["acme", "acme/", "/app", "a/b/c", "../x", "a/..", "a b/c", "acme/app.git", "-o/x"] {
             assert!(RepositoryName::new(name).is_err(), "{name}");

@@ -215,6 +215,12 @@ impl Settings {
                 "it is the trigger status; a finished job would start the next one for ever",
             );
         }
+        if !self.held_by.as_deref().is_none_or(named) {
+            return fault("/held_by", "use 1 to 64 printable characters");
+        }
+        if !self.tool_account.as_deref().is_none_or(named) {
+            return fault("/tool_account", "use 1 to 64 printable characters");
+        }
         if !(60..=86_400).contains(&self.limits.wall_secs) {
             return fault("/limits/wall_secs", "use 60 to 86400 seconds");
         }

@@ -5,11 +5,13 @@
 //! a ticket's text and a person's words together.
 
 use crate::strict::Fault;
+use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Units: characters.
 const TITLE: usize = 300;
@@ -27,9 +29,16 @@ const PROMPT: usize = 100 * 1024;
 /// Units: characters.
 const NAME: usize = 200;
 
+/// How far ahead of ours a ticket tool's clock may be. One event from the far future would make every later
+/// one of its ticket stale.
+const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+
 /// A ticket tool's call.
-pub fn event(event: &TicketEvent) -> Result<(), Fault> {
+pub fn event(event: &TicketEvent, now: Timestamp) -> Result<(), Fault> {
     let ticket = &event.ticket;
+    if event.occurred_at > now.plus(AHEAD) {
+        return Err(Fault { pointer: "/occurred_at".into(), fault: "it lies more than a day ahead".into() });
+    }
     event.actor.as_ref().map_or(Ok(()), |actor| words("/actor", actor, 0, NAME))?;
     event.previous_status.as_ref().map_or(Ok(()), |status| words("/previous_status", status, 0, STATUS))?;
     words("/ticket/title", &ticket.title, 1, TITLE)?;

@@ -72,6 +72,10 @@ impl From<Fault> for Problem {
 
 /// Reads JSON of this type; anything else is told with its place.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    // Serde would also take a list of the fields' values in their order.
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Fault { pointer: String::new(), fault: "it is not a JSON object".into() });
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let said = error.inner().to_string();
@@ -144,6 +148,12 @@ mod tests {
         check(|good| good.replace("2026-11-20T12:04:01Z", "today"), "/occurred_at", "not a time");
         check(|good| good.replace("\"acme\"", "\"Acme!\""), "/project", "lower-case");
         check(|good| format!("{good} x"), "", "more after");
-        check(|_| "[".into(), "", "EOF");
+        check(|_| "{".into(), "", "EOF");
+        check(|_| "[]".into(), "", "not a JSON object");
+        check(
+            |good| good.replace("title", &"x".repeat(9_000)),
+            &format!("/ticket/{}…", "x".repeat(291)),
+            "unknown field",
+        );
     }
 }

@@ -31,6 +31,15 @@ pub struct Project {
     pub revision: u64,
 }
 
+/// `GET /v1/projects?after=CURSOR`: by id, only what the token may touch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectPage {
+    /// At most 50.
+    pub projects: Vec<Project>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<String>,
+}
+
 /// `POST /v1/projects/{id}/repositories`: connects a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,4 +67,11 @@ pub struct Repository {
     pub clone_url: String,
     /// The agent that works on it.
     pub agent: Agent,
+}
+
+/// `GET /v1/projects/{id}/repositories`: all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repositories {
+    /// By forge.
+    pub repositories: Vec<Repository>,
 }

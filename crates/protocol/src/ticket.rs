@@ -134,8 +134,17 @@ pub struct Ticket {
     pub pull_request: Option<String>,
     /// The job that has not ended.
     pub active_job: Option<JobId>,
-    /// The last job that ended.
+    /// The last job that ended after an agent had worked on it.
     pub last_job: Option<JobId>,
     /// Everything that Pullyard wants it to show is shown.
     pub synced: bool,
+}
+
+/// `GET /v1/tickets?project=P&after=CURSOR`: by key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketPage {
+    /// At most 50.
+    pub tickets: Vec<Ticket>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<String>,
 }

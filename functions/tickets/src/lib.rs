@@ -39,7 +39,8 @@ async fn ticket_event(
             return Err(unread.into());
         }
     };
-    let read = strict::parse::<wire::TicketEvent>(&body).and_then(|event| limits::event(&event).map(|()| event));
+    let read = strict::parse::<wire::TicketEvent>(&body)
+        .and_then(|event| limits::event(&event, ctx.clock.now()).map(|()| event));
     let event = match read {
         Ok(event) => event,
         Err(fault) => {

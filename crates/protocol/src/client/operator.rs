@@ -6,10 +6,11 @@ use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{CreateIntegration, Integration};
 use crate::job::{CreateJob, Job, JobPage, Why};
-use crate::project::{AddRepository, CreateProject, Project, Repository};
+use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
 use crate::sweep::SweepReport;
-use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent};
-use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
+use crate::version::Version;
+use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use reqwest::Method;
 
@@ -28,6 +29,22 @@ impl Operator {
     /// Connects a forge.
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
         self.http.post("/v1/integrations", request, Repeat::Safe).await
+    }
+
+    /// A connected forge.
+    pub async fn integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
+        self.http.get(&format!("/v1/integrations/{integration}")).await
+    }
+
+    /// What the server is. Needs no token.
+    pub async fn version(&self) -> Result<Version, Error> {
+        self.http.get("/v1/version").await
+    }
+
+    /// The projects that the token may touch, by id.
+    pub async fn projects(&self, after: Option<&str>) -> Result<ProjectPage, Error> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/projects{after}")).await
     }
 
     /// Makes a project.
@@ -60,6 +77,11 @@ impl Operator {
         self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
     }
 
+    /// A project's repositories.
+    pub async fn repositories(&self, project: &ProjectId) -> Result<Repositories, Error> {
+        self.http.get(&format!("/v1/projects/{project}/repositories")).await
+    }
+
     /// A ticket tool's call. Safe to repeat: the event's id is its key.
     pub async fn ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
         self.http.post("/v1/tickets/events", event, Repeat::Safe).await
@@ -90,6 +112,12 @@ impl Operator {
     /// A ticket.
     pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
         self.http.get(&format!("{}?project={project}", ticket_path(key))).await
+    }
+
+    /// A project's tickets, by key.
+    pub async fn tickets(&self, project: &ProjectId, after: Option<&str>) -> Result<TicketPage, Error> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/tickets?project={project}{after}")).await
     }
 
     /// Asks for a job. `idempotency_key` makes repeating it safe.

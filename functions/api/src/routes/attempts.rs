@@ -20,6 +20,8 @@ const HEARTBEAT_SECS: u64 = 10;
 const SEND_EVERY_MS: u64 = 1_000;
 /// How many events a batch may hold.
 const MOST_EVENTS: usize = 1_000;
+/// The highest number of a batch. The table sorts numbers of at most ten digits.
+const LAST_EVENT: u64 = 1_000_000_000;
 
 /// Claims the attempt and tells what to do.
 pub(crate) async fn start(
@@ -81,8 +83,8 @@ pub(crate) async fn events(
 }
 
 fn check(batch: &EventsRequest) -> Result<(), Problem> {
-    if batch.first_seq == 0 {
-        return Err(Problem::unreadable("/first_seq", "numbers begin at 1"));
+    if !(1..=LAST_EVENT).contains(&batch.first_seq) {
+        return Err(Problem::unreadable("/first_seq", "numbers begin at 1 and end at 1000000000"));
     }
     if batch.events.len() > MOST_EVENTS {
         return Err(Problem::unreadable("/events", "a batch holds at most 1000 events"));

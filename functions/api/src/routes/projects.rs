@@ -6,11 +6,48 @@ use axum::http::{HeaderMap, StatusCode, header};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Settings;
-use pullyard_entry::{Caller, Path, Problem, Strict, limits, scope};
-use pullyard_protocol::project::{AddRepository, CreateProject, Project, Repository};
+use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
+use pullyard_protocol::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
+use serde::Deserialize;
 
-fn shown(project: pullyard_domain::project::Project) -> Json<Project> {
-    Json(Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev })
+/// How many projects a page shows.
+const PAGE: i32 = 50;
+
+/// A page of the projects.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    after: Option<String>,
+}
+
+fn shown(project: pullyard_domain::project::Project) -> Project {
+    Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev }
+}
+
+fn repository(repository: pullyard_domain::project::Repository) -> Repository {
+    Repository {
+        integration: repository.integration,
+        id: repository.id,
+        name: repository.name,
+        default_branch: repository.default_branch,
+        clone_url: repository.clone_url,
+        agent: repository.agent,
+    }
+}
+
+/// The projects that the caller may touch, by id. The rest of a page is as if it were not there, so a page
+/// may be empty and not the last.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Query(page): Query<Page>,
+) -> Result<Json<ProjectPage>, Problem> {
+    let (ids, next) = ctx.store.project_ids(page.after.as_deref(), PAGE).await.map_err(Error::from)?;
+    let mut projects = Vec::with_capacity(ids.len());
+    for id in ids.iter().filter(|id| caller.may_touch(id).is_ok()) {
+        projects.extend(ctx.store.project(id).await.map_err(Error::from)?.map(shown));
+    }
+    Ok(Json(ProjectPage { projects, next }))
 }
 
 /// Makes a project.
@@ -22,7 +59,7 @@ pub(crate) async fn create(
     caller.may_touch(&new.id)?;
     limits::project(&new)?;
     let made = control::create_project(&ctx, new.id, new.name, new.settings).await?;
-    Ok((StatusCode::CREATED, shown(made)))
+    Ok((StatusCode::CREATED, Json(shown(made))))
 }
 
 /// A project.
@@ -33,7 +70,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Project>, Problem> {
     caller.may_touch(&project)?;
     let found = ctx.store.project(&project).await.map_err(Error::from)?;
-    Ok(shown(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?))
+    Ok(Json(shown(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
 }
 
 /// Replaces the settings, over the revision that `If-Match` names.
@@ -53,7 +90,7 @@ pub(crate) async fn set_settings(
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", "The revision you saw is missing.")
                 .help("Send `If-Match: \"REVISION\"` with the project's revision.")
         })?;
-    Ok(shown(control::set_settings(&ctx, &project, settings, revision).await?))
+    Ok(Json(shown(control::set_settings(&ctx, &project, settings, revision).await?)))
 }
 
 /// Connects a repository, after asking its forge for it.
@@ -65,13 +102,19 @@ pub(crate) async fn add_repository(
 ) -> Result<(StatusCode, Json<Repository>), Problem> {
     caller.may_touch(&project)?;
     let made = control::add_repository(&ctx, &project, &new.integration, &new.name, new.agent).await?;
-    let shown = Repository {
-        integration: made.integration,
-        id: made.id,
-        name: made.name,
-        default_branch: made.default_branch,
-        clone_url: made.clone_url,
-        agent: made.agent,
-    };
-    Ok((StatusCode::CREATED, Json(shown)))
+    Ok((StatusCode::CREATED, Json(repository(made))))
+}
+
+/// A project's repositories.
+pub(crate) async fn repositories(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(project): Path<ProjectId>,
+) -> Result<Json<Repositories>, Problem> {
+    caller.may_touch(&project)?;
+    if ctx.store.project(&project).await.map_err(Error::from)?.is_none() {
+        return Err(Problem::not_found(format!("There is no project {project}.")));
+    }
+    let found = ctx.store.repositories(&project).await.map_err(Error::from)?;
+    Ok(Json(Repositories { repositories: found.into_iter().map(repository).collect() }))
 }

@@ -8,8 +8,19 @@ use pullyard_control::{self as control, Answer, Context, Edit, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
 use serde::Deserialize;
+
+/// How many tickets a page shows.
+const PAGE: i32 = 50;
+
+/// A page of a project's tickets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    project: ProjectId,
+    after: Option<String>,
+}
 
 /// A ticket's key is unique in its project only.
 #[derive(Deserialize)]
@@ -47,6 +58,17 @@ pub(crate) async fn create(
     let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, actor: caller.name.clone() };
     let answer = control::create_ticket(&ctx, ticket).await?;
     Ok((StatusCode::CREATED, answered(&ctx, &project, &key, answer).await?))
+}
+
+/// A project's tickets, by key.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Query(page): Query<Page>,
+) -> Result<Json<TicketPage>, Problem> {
+    caller.may_touch(&page.project)?;
+    let (views, next) = control::ticket_views(&ctx, &page.project, page.after.as_deref(), PAGE).await?;
+    Ok(Json(TicketPage { tickets: views.into_iter().map(wire::ticket).collect(), next }))
 }
 
 /// A ticket.

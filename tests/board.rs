@@ -1,0 +1,203 @@
+//! The built-in board: writing, moving and editing tickets.
+
+use crate::story::{Setup, Story, TODO, TRIGGER, Task};
+use futures::future::join_all;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
+use pullyard_local::Hints;
+use pullyard_protocol::client::Error;
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, TicketAnswer};
+use std::collections::BTreeMap;
+
+async fn quiet() -> Story {
+    Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
+}
+
+fn key(key: &str) -> TicketKey {
+    TicketKey::new(key).unwrap()
+}
+
+fn code(error: &Error) -> &str {
+    error.code().unwrap_or("none")
+}
+
+impl Story {
+    async fn write(&self, name: &str, status: Option<&str>) -> Result<TicketAnswer, Error> {
+        let create = CreateTicket {
+            project: self.project.clone(),
+            key: key(name),
+            title: format!("About {name}"),
+            description: "Do it.".into(),
+            status: status.map(str::to_owned),
+            labels: ["small".to_owned()].into(),
+            repository: None,
+        };
+        self.api.create_ticket(&create).await
+    }
+
+    async fn put(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
+        self.api.move_ticket(&self.project, &key(name), status).await
+    }
+
+    async fn edit(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
+        let edit = EditTicket { title: Some(title.into()), ..EditTicket::default() };
+        self.api.edit_ticket(&self.project, &key(name), &edit).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_written_once_and_starts_in_todo() {
+    let story = quiet().await;
+    let made = story.write("B-1", None).await.unwrap();
+    assert_eq!((made.ticket.status.as_str(), made.decision.code.as_str()), (TODO, "not_trigger_status"));
+    assert_eq!((made.ticket.title.as_str(), made.ticket.description.as_str()), ("About B-1", "Do it."));
+    assert_eq!(code(&story.write("B-1", None).await.unwrap_err()), "taken");
+    assert_eq!(code(&story.write("B-1", Some(TRIGGER)).await.unwrap_err()), "taken");
+    let mut stray = serde_json::from_value::<CreateTicket>(serde_json::json!({
+        "project": "nobody", "key": "B-1", "title": "t"
+    }))
+    .unwrap();
+    assert_eq!(code(&story.api.create_ticket(&stray).await.unwrap_err()), "not_found");
+    // What a ticket tool told has a key as well.
+    story.tell("e1", "B-2", "Blocked", 1).await;
+    (stray.project, stray.key) = (story.project.clone(), key("B-2"));
+    assert_eq!(code(&story.api.create_ticket(&stray).await.unwrap_err()), "taken");
+    assert!(story.jobs().await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twenty_who_write_the_same_ticket_one_does() {
+    let story = quiet().await;
+    let all = join_all((0..20).map(|_| story.write("B-1", Some(TRIGGER)))).await;
+    let written = all.iter().filter_map(|answer| answer.as_ref().ok()).collect::<Vec<_>>();
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0].decision.verdict, Verdict::Accepted);
+    let refused = all.iter().filter_map(|answer| answer.as_ref().err()).map(code).collect::<Vec<_>>();
+    assert!(refused.iter().all(|code| *code == "taken"), "{refused:?}");
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_written_into_the_trigger_status_gets_a_job() {
+    let story = quiet().await;
+    let made = story.write("B-1", Some(TRIGGER)).await.unwrap();
+    assert_eq!(made.decision.verdict, Verdict::Accepted, "{}", made.decision.sentence);
+    assert_eq!((made.ticket.status.as_str(), &made.ticket.active_job), (TRIGGER, &made.decision.job));
+    let job = story.api.job(made.decision.job.as_ref().unwrap()).await.unwrap();
+    assert_eq!((job.ticket, job.title.as_str()), (Some(key("B-1")), "About B-1"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moves_go_where_they_say_and_only_entering_starts_a_job() {
+    let story = quiet().await;
+    story.write("B-1", None).await.unwrap();
+    let blocked = story.put("B-1", "Blocked").await.unwrap();
+    assert_eq!((blocked.ticket.status.as_str(), blocked.decision.code.as_str()), ("Blocked", "not_trigger_status"));
+    let entered = story.put("B-1", TRIGGER).await.unwrap();
+    assert_eq!(entered.decision.verdict, Verdict::Accepted);
+    assert_eq!(story.put("B-1", TRIGGER).await.unwrap().decision.code, "status_unchanged");
+    assert_eq!(story.put("B-1", "Blocked").await.unwrap().ticket.status, "Blocked");
+    let again = story.put("B-1", TRIGGER).await.unwrap();
+    assert_eq!((again.decision.code.as_str(), &again.decision.job), ("job_active", &entered.decision.job));
+    assert_eq!(again.ticket.status, TRIGGER, "the move itself is done");
+    assert_eq!(code(&story.put("B-9", TRIGGER).await.unwrap_err()), "not_found");
+    assert_eq!(code(&story.edit("B-9", "t").await.unwrap_err()), "not_found");
+    let nobody = ProjectId::new("nobody").unwrap();
+    assert_eq!(code(&story.api.move_ticket(&nobody, &key("B-1"), TODO).await.unwrap_err()), "not_found");
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_changes_what_it_names_and_leaves_the_rest() {
+    let story = quiet().await;
+    story.write("B-1", Some("Blocked")).await.unwrap();
+    let edited = story.edit("B-1", "Another title").await.unwrap().ticket;
+    assert_eq!((edited.title.as_str(), edited.description.as_str()), ("Another title", "Do it."));
+    assert_eq!((edited.status.as_str(), edited.labels.len()), ("Blocked", 1));
+    let change = EditTicket {
+        description: Some(String::new()),
+        labels: Some(Default::default()),
+        repository: Some(RepositoryName::new("acme/other").unwrap()),
+        ..EditTicket::default()
+    };
+    let edited = story.api.edit_ticket(&story.project, &key("B-1"), &change).await.unwrap().ticket;
+    assert_eq!((edited.title.as_str(), edited.description.as_str(), edited.labels.len()), ("Another title", "", 0));
+    assert_eq!(edited.repository, change.repository);
+    // The move after it uses what the edit said.
+    assert_eq!(story.put("B-1", TRIGGER).await.unwrap().decision.code, "repository_not_integrated");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_never_starts_a_job_even_racing_a_move() {
+    let story = quiet().await;
+    story.write("B-1", None).await.unwrap();
+    let edits = join_all((0..20).map(|n| {
+        let story = &story;
+        async move { story.edit("B-1", &format!("Title {n}")).await }
+    }));
+    let (edits, moved) = tokio::join!(edits, story.put("B-1", TRIGGER));
+    let moved = moved.unwrap();
+    assert_eq!(moved.decision.verdict, Verdict::Accepted, "{}", moved.decision.sentence);
+    let mut codes = BTreeMap::<_, usize>::new();
+    for edit in &edits {
+        let told = match edit {
+            Ok(answer) => answer.decision.code.as_str(),
+            Err(error) => code(error),
+        };
+        *codes.entry(told).or_default() += 1;
+    }
+    println!("what twenty edits at once were told: {codes:?}");
+    assert!(!codes.contains_key("accepted"), "{codes:?}");
+    let known = ["not_trigger_status", "status_unchanged", "job_active", "stale_event", "contended"];
+    assert!(codes.keys().all(|code| known.contains(code)), "{codes:?}");
+    let ticket = story.ticket("B-1").await;
+    assert_eq!((ticket.status.as_str(), &ticket.active_job), (TRIGGER, &moved.decision.job));
+    assert!(ticket.title.starts_with("Title "), "{}", ticket.title);
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_moves_at_once_make_one_job() {
+    let story = quiet().await;
+    story.write("B-1", None).await.unwrap();
+    let moves = join_all((0..50).map(|_| story.put("B-1", TRIGGER))).await;
+    let mut codes = BTreeMap::<_, usize>::new();
+    for moved in &moves {
+        let told = match moved {
+            Ok(answer) => answer.decision.code.as_str(),
+            Err(error) => code(error),
+        };
+        *codes.entry(told).or_default() += 1;
+    }
+    println!("what fifty moves at once were told: {codes:?}");
+    assert_eq!(codes.get("accepted"), Some(&1), "{codes:?}");
+    let known = ["accepted", "status_unchanged", "job_active", "stale_event", "contended"];
+    assert!(codes.keys().all(|code| known.contains(code)), "{codes:?}");
+    assert_eq!(story.jobs().await.len(), 1);
+    assert_eq!(story.ticket("B-1").await.status, TRIGGER);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_can_be_written_read_moved_and_edited() {
+    let story = quiet().await;
+    for name in
+        ["A#1/ü", "50%", "A%2FB", "a b", "x?y&z=1", "+", "ключ", "日本", "a|b", "\"quoted\"", "$(id)", "-", "..."]
+    {
+        let made = story.write(name, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(made.ticket.key.as_str(), name);
+        assert_eq!(story.ticket(name).await.title, format!("About {name}"));
+        assert_eq!(story.put(name, "Blocked").await.unwrap().ticket.status, "Blocked", "{name}");
+        assert_eq!(story.edit(name, "Other").await.unwrap().ticket.title, "Other", "{name}");
+        let entered = story.put(name, TRIGGER).await.unwrap();
+        assert_eq!(entered.decision.verdict, Verdict::Accepted, "{name}");
+    }
+    assert_eq!(story.jobs().await.len(), 13);
+    story.end().await;
+}

@@ -1,0 +1,242 @@
+//! `pullyard demo`, as people start it.
+
+use crate::story::until;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// Longer than any demo takes on a loaded machine.
+const LONGEST: Duration = Duration::from_secs(300);
+const FIRST_LINE: &str =
+    "Pullyard demo: tickets become pull requests, on this machine only. No AI is called: the agent is a script.";
+
+fn pullyard(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG").kill_on_drop(true);
+    command
+}
+
+async fn ran(arguments: &[&str]) -> Output {
+    tokio::time::timeout(LONGEST, pullyard(arguments).output()).await.expect("it never ended").unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A demo that runs, its lines as they come.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    pid: u32,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = pullyard(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let pid = child.id().unwrap();
+        Self { child, lines, pid }
+    }
+
+    /// Reads on until a line says this.
+    async fn line(&mut self, words: &str) -> String {
+        let found = async {
+            let mut seen = Vec::new();
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                if line.contains(words) {
+                    return line;
+                }
+                seen.push(line);
+            }
+            panic!("no line says {words:?}:\n{}", seen.join("\n"));
+        };
+        tokio::time::timeout(LONGEST, found).await.unwrap_or_else(|_| panic!("{words:?} never came"))
+    }
+
+    /// Interrupts it as Ctrl-C does; its exit code and what it said to standard error.
+    async fn interrupted(mut self) -> (Option<i32>, String) {
+        let sent = Command::new("/bin/kill").args(["-INT", &self.pid.to_string()]).status().await.unwrap();
+        assert!(sent.success());
+        let rest = async {
+            while self.lines.next_line().await.unwrap().is_some() {}
+            let mut said = String::new();
+            self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+            (self.child.wait().await.unwrap().code(), said)
+        };
+        tokio::time::timeout(Duration::from_secs(60), rest).await.expect("it did not stop")
+    }
+}
+
+/// Processes that have this folder in their arguments or environment.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|entry| entry.file_name().to_string_lossy() != std::process::id().to_string())
+        .filter_map(|entry| {
+            let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
+            let said = String::from_utf8_lossy(&[read("cmdline"), read("environ")].concat()).replace('\0', " ");
+            said.contains(&folder).then_some(said)
+        })
+        .collect()
+}
+
+fn warnings(folder: &Path) -> Vec<String> {
+    let log = std::fs::read_to_string(folder.join("pullyard.log")).unwrap();
+    assert!(!log.is_empty(), "the log is empty");
+    log.lines()
+        .filter(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            ["WARN", "ERROR"].contains(&line["level"].as_str().unwrap())
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_its_story_and_keeps_what_it_made() {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("demo");
+    let output = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
+    let (said, complaints) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
+    assert_eq!(said.lines().next(), Some(FIRST_LINE));
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
+    assert!(last.contains("3 tickets, 4 jobs, 3 pull requests"), "{last}");
+    assert!(!said.contains('\u{1b}'), "colours into a pipe");
+    for words in ["DEMO-1", "DEMO-2", "DEMO-3", "marked \"AI Failed\"", "Bonjour, and welcome to the shop."] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+
+    let told: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
+    assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
+    assert_eq!(told["tickets"].as_array().unwrap().len(), 3);
+    let clone = folder.path().join("clone");
+    let from = kept.join("forge/acme/shop.git");
+    let git = async |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    };
+    git(&["clone", "--quiet", from.to_str().unwrap(), clone.to_str().unwrap()]).await;
+    for ticket in told["tickets"].as_array().unwrap() {
+        let branch = format!("origin/{}", ticket["branch"].as_str().unwrap());
+        let head = git(&["-C", clone.to_str().unwrap(), "rev-parse", &branch]).await;
+        assert_eq!(ticket["head"].as_str(), Some(head.as_str()));
+    }
+    let tasks = std::fs::read_dir(kept.join("ecs/tasks")).unwrap().flatten().collect::<Vec<_>>();
+    assert_eq!(tasks.len(), 4, "one task for each job");
+    for task in tasks {
+        assert!(task.path().join("stderr.log").metadata().unwrap().len() > 0, "{}", task.path().display());
+    }
+    assert_eq!(warnings(&kept), Vec::<String>::new());
+    assert_eq!(processes_of(&kept), Vec::<String>::new());
+
+    // It is not told over what is there.
+    let again = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
+    let complaints = text(&again.stderr);
+    assert_eq!(again.status.code(), Some(1), "{complaints}");
+    assert!(complaints.starts_with("error: ") && complaints.contains("is not empty"), "{complaints}");
+    assert!(complaints.lines().last().unwrap().starts_with("help: "), "{complaints}");
+    let unchanged: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
+    assert_eq!(unchanged, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_one_document_and_nothing_else() {
+    let output = ran(&["demo", "--json"]).await;
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
+    let tickets = told["tickets"].as_array().unwrap();
+    assert_eq!(tickets.iter().map(|ticket| &ticket["key"]).collect::<Vec<_>>(), ["DEMO-1", "DEMO-2", "DEMO-3"]);
+    for ticket in tickets {
+        assert_eq!(ticket["status"], "In Review");
+        assert_eq!(ticket["head"].as_str().unwrap().len(), 40);
+        assert!(ticket["pull_request"].as_str().unwrap().contains("/acme/shop/pull"), "{ticket}");
+    }
+    assert!(told["steps"].as_array().unwrap().len() > 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_stays_ends_well_when_it_is_interrupted() {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("demo");
+    let mut demo = Running::start(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
+    assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
+    let done = demo.line("No AI was called.").await;
+    assert!(done.starts_with("Done in "), "{done}");
+    let stays = demo.line("Still running until Ctrl-C").await;
+    let api = stays.rsplit("API ").next().unwrap();
+    let version = reqwest::get(format!("{api}/version")).await.unwrap();
+    assert_eq!(version.status(), 200, "{api}");
+    demo.line("The admin token is in").await;
+    let (code, complaints) = demo.interrupted().await;
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert!(reqwest::get(format!("{api}/version")).await.is_err(), "it still answers");
+    assert_eq!(warnings(&kept), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_interrupted_leaves_nothing_running() {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("demo");
+    let mut demo = Running::start(&["demo", "--keep", kept.to_str().unwrap()]);
+    demo.line("Executing").await;
+    demo.line("says").await;
+    assert!(processes_of(&kept).len() > 1, "the demo and its task are found");
+    let (code, complaints) = demo.interrupted().await;
+    assert_eq!(code, Some(130), "{complaints}");
+    assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{complaints}");
+    // A process that was killed may need a moment until the kernel has forgotten it.
+    until("every process is gone", async || {
+        let left = processes_of(&kept);
+        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_explains_itself() {
+    let nothing = ran(&[]).await;
+    assert_eq!(nothing.status.code(), Some(2));
+    let said = text(&nothing.stdout) + &text(&nothing.stderr);
+    assert!(said.contains("Usage: pullyard") && said.contains("demo"), "{said}");
+    for arguments in [&["--help"][..], &["demo", "--help"]] {
+        let help = ran(arguments).await;
+        assert_eq!(help.status.code(), Some(0));
+        let said = text(&help.stdout);
+        assert!(said.contains("Examples:") && said.contains("pullyard demo --"), "{said}");
+        assert!(!said.contains("run-job"), "{said}");
+    }
+    for wrong in [&["demon"][..], &["demo", "--kepe", "x"], &["demo", "--keep"], &["demo", "more"]] {
+        let output = ran(wrong).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(output.stdout.is_empty() && text(&output.stderr).starts_with("error: "), "{wrong:?}");
+    }
+    let version = ran(&["--version"]).await;
+    assert!(text(&version.stdout).starts_with("pullyard "), "{version:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_cannot_be_used_is_told_with_its_name() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "somebody's work").unwrap();
+    let below = file.join("demo");
+    for path in [&file, &below] {
+        let output = ran(&["demo", "--json", "--keep", path.to_str().unwrap()]).await;
+        let complaints = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaints}");
+        assert!(complaints.starts_with("error: ") && complaints.contains(path.to_str().unwrap()), "{complaints}");
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "somebody's work");
+}

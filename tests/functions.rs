@@ -1,0 +1,194 @@
+//! Whole events, as AWS sends them, through the functions' libraries: every file of `events/` with the
+//! answer that is kept beside it.
+//!
+//! `events/FUNCTION.CASE.json` is the event and `events/FUNCTION.CASE.expected.json` what it leads to:
+//! `answer` is part of the function's answer (a JSON body is read), `error` part of its error's words,
+//! `after` part of what is true afterwards. Words in `<…>` stand for what a test makes anew.
+
+use crate::story::{Setup, Story, Task};
+use pullyard_domain::id::{JobId, TicketKey};
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_entry::config::{self, Endpoints};
+use pullyard_entry::{Config, Context, http};
+use pullyard_local::Hints;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn events() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")
+}
+
+/// The functions' own context, against a story's services; the queues are those that nobody reads.
+async fn context(story: &Story) -> Context {
+    let at = story.local.aws().endpoints().clone();
+    let queue = async |name: &str| {
+        let asked = json!({ "QueueName": name });
+        let found = story.local.aws().sqs().call("GetQueueUrl", &asked).await.unwrap();
+        found["QueueUrl"].as_str().unwrap().to_owned()
+    };
+    let config = Config {
+        table: "pullyard".into(),
+        dispatch_queue_url: queue("lost").await,
+        effects_queue_url: queue("lost.fifo").await,
+        cluster: "pullyard".into(),
+        task_definition: "pullyard-runner".into(),
+        container: "runner".into(),
+        network: None,
+        key_secret: "pullyard/signing-key".into(),
+        api_url: story.local.api_url().into(),
+        task_isolation: "none".into(),
+        endpoints: Endpoints {
+            dynamodb: Some(at.dynamodb),
+            sqs: Some(at.sqs),
+            ecs: Some(at.ecs),
+            secretsmanager: Some(at.secretsmanager),
+        },
+    };
+    config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, story.clock.clone())
+}
+
+/// One event through the function that its file names.
+async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
+    fn read<E: serde::de::DeserializeOwned>(event: Value) -> Result<E, String> {
+        serde_json::from_value(event).map_err(|error| error.to_string())
+    }
+    fn written(answer: &impl serde::Serialize) -> Result<Value, String> {
+        serde_json::to_value(answer).map_err(|error| error.to_string())
+    }
+    match function {
+        "api" => http::invoke(pullyard_function_api::router(ctx.clone()), event).await,
+        "tickets" => http::invoke(pullyard_function_tickets::router(ctx.clone()), event).await,
+        "dispatcher" => written(&pullyard_function_dispatcher::handle(ctx, read(event)?).await),
+        "effects" => written(&pullyard_function_effects::handle(ctx, read(event)?).await),
+        "tasks" => {
+            let handled = pullyard_function_tasks::handle(ctx, read(event)?).await;
+            handled.map(|()| Value::Null).map_err(|error| error.to_string())
+        }
+        "sweeper" => {
+            let swept = pullyard_function_sweeper::handle(ctx).await;
+            swept.map(|report| json!({ "failed": report.failed })).map_err(|error| error.to_string())
+        }
+        other => panic!("there is no function {other}"),
+    }
+}
+
+/// Everything of `expected` is in `found`; lists are compared whole.
+fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => expected.iter().try_for_each(|(name, expected)| {
+            contains(found.get(name).unwrap_or(&Value::Null), expected, &format!("{at}/{name}"))
+        }),
+        (Value::Array(found), Value::Array(expected)) if found.len() == expected.len() => {
+            let pairs = found.iter().zip(expected).enumerate();
+            pairs.map(|(n, (found, expected))| contains(found, expected, &format!("{at}/{n}"))).collect()
+        }
+        _ if found == expected => Ok(()),
+        _ => Err(format!("{at} is {found}, not {expected}")),
+    }
+}
+
+/// A job of this file's own, with its task.
+struct Made {
+    job: JobId,
+    ticket: String,
+    task: String,
+}
+
+async fn made(story: &Story, ctx: &Context, name: &str, started: bool) -> Made {
+    let ticket = format!("KEY-{name}");
+    let job = story.job_for(&format!("event-{name}"), &ticket, 1).await;
+    let mut task = String::new();
+    if started {
+        let event = json!({ "Records": [{ "messageId": "m", "body": json!({ "job": job }).to_string() }] });
+        invoke(ctx, "dispatcher", event).await.unwrap();
+        task = story.task_of(&job, 1).await["taskArn"].as_str().unwrap().to_owned();
+    }
+    Made { job, ticket, task }
+}
+
+async fn check(story: &Story, ctx: &Context, file: &Path) -> Result<(), String> {
+    let name = file.file_name().unwrap().to_string_lossy().strip_suffix(".json").unwrap().to_owned();
+    let function = name.split('.').next().unwrap();
+    let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let (event, expected) = (read(file.to_owned())?, read(file.with_file_name(format!("{name}.expected.json")))?);
+    let all = format!("{event}{expected}");
+    let made = match all.contains("<job>") || all.contains("<ticket>") {
+        true => Some(made(story, ctx, &name, all.contains("<task>")).await),
+        false => None,
+    };
+    let filled = |text: String| {
+        let mut text = text.replace("<admin>", story.local.admin_token());
+        if let Some(Made { job, ticket, task }) = &made {
+            text = text.replace("<job>", job.as_str()).replace("<ticket>", ticket).replace("<task>", task);
+        }
+        text
+    };
+    let parse = |text: String| serde_json::from_str::<Value>(&text).map_err(|error| error.to_string());
+    let (event, expected) = (parse(filled(event))?, parse(filled(expected))?);
+    let known = ["answer", "error", "after"];
+    if !expected.as_object().is_some_and(|map| map.keys().all(|key| known.contains(&key.as_str())) && !map.is_empty()) {
+        return Err(format!("the expectation may only say {known:?}"));
+    }
+    match (invoke(ctx, function, event).await, &expected["error"]) {
+        (Ok(mut answer), Value::Null) => {
+            if let Some(Ok(body)) = answer["body"].as_str().map(serde_json::from_str::<Value>) {
+                answer["body"] = body;
+            }
+            contains(&answer, &expected["answer"], "answer")?;
+        }
+        (Err(error), Value::String(words)) if error.contains(words) => {}
+        (answered, _) => return Err(format!("it answered {answered:?}")),
+    }
+    let Some(Made { job, ticket, .. }) = made else { return Ok(()) };
+    let stored = story.stored(&job).await;
+    let key = TicketKey::new(ticket).unwrap();
+    let after = json!({
+        "tasks": story.tasks_of(&job).await.len(),
+        "status": stored["status"],
+        "died": stored["run"]["died"].is_object(),
+        "fault": stored["dispatch"]["fault"].is_object(),
+        "ticket": story.api.ticket(&story.project, &key).await.unwrap(),
+    });
+    contains(&after, &expected["after"], "after")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_leads_to_what_is_kept_beside_it() {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let ctx = context(&story).await;
+    let mut files = std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    files.sort();
+    let (expectations, events): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| file.to_string_lossy().ends_with(".expected.json"));
+    let mut failed = Vec::new();
+    for file in &events {
+        if let Err(fault) = check(&story, &ctx, file).await {
+            failed.push(format!("{}: {fault}", file.file_name().unwrap().to_string_lossy()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert_eq!(events.len(), expectations.len(), "an expectation has no event");
+    let functions = events
+        .iter()
+        .map(|file| file.file_name().unwrap().to_string_lossy().split('.').next().unwrap().to_owned())
+        .collect::<BTreeSet<_>>();
+    assert_eq!(functions.len(), 6, "{functions:?}");
+    story.end().await;
+}
+
+#[test]
+fn a_difference_is_found_wherever_it_is() {
+    let found = json!({ "a": { "b": [1, { "c": 2 }] }, "d": null });
+    assert_eq!(contains(&found, &json!({ "a": { "b": [1, { "c": 2 }] } }), ""), Ok(()));
+    assert_eq!(contains(&found, &json!({ "d": null, "e": null }), ""), Ok(()));
+    for other in [
+        json!({ "a": { "b": [1] } }),
+        json!({ "a": { "b": [1, { "c": 3 }] } }),
+        json!({ "a": { "x": 1 } }),
+        json!({ "d": 0 }),
+        json!([]),
+    ] {
+        assert!(contains(&found, &other, "").is_err(), "{other}");
+    }
+}

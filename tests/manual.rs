@@ -1,0 +1,325 @@
+//! Jobs that a person or program asks for.
+
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, is};
+use futures::future::join_all;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::Status;
+use pullyard_local::Hints;
+use pullyard_protocol::Problem;
+use pullyard_protocol::client::Error;
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::job::{CreateJob, JobPage};
+use reqwest::Method;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+async fn quiet() -> Story {
+    Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
+}
+
+/// With a repository of its own in the project, but no default.
+async fn without_default() -> Story {
+    let story = quiet().await;
+    story.settings(|settings| settings.default_repository = None).await;
+    story
+}
+
+fn asking(story: &Story, ticket: Option<&str>, prompt: Option<&str>) -> CreateJob {
+    CreateJob {
+        project: story.project.clone(),
+        ticket: ticket.map(|key| TicketKey::new(key).unwrap()),
+        prompt: prompt.map(str::to_owned),
+        repository: None,
+        base: None,
+    }
+}
+
+async fn made(story: &Story, request: &CreateJob) -> JobId {
+    let decision = story.api.create_job(request, None).await.unwrap();
+    assert_eq!(decision.verdict, Verdict::Accepted, "{}", decision.sentence);
+    decision.job.unwrap()
+}
+
+async fn refused(story: &Story, request: &CreateJob) -> Problem {
+    match story.api.create_job(request, None).await {
+        Err(Error::Problem(problem)) => *problem,
+        other => panic!("{request:?}: {other:?}"),
+    }
+}
+
+fn told(problem: &Problem) -> (u16, &str, Option<&str>) {
+    (problem.status, &problem.code, problem.pointer.as_deref())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_for_a_ticket_does_not_ask_where_the_ticket_is() {
+    let story = Story::begin().await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let job = made(&story, &asking(&story, Some("APP-1"), None)).await;
+    assert_eq!(story.ticket("APP-1").await.active_job, Some(job.clone()));
+    let job = story.ended(&job).await;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!((job.title.as_str(), job.branch.as_str()), ("About APP-1", "pullyard/acme/app-1-1"));
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.pull_request), (REVIEW, Some(job.result.unwrap().url)));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_from_a_prompt_starts_at_the_given_base_and_asks_to_merge_into_it() {
+    let story = Story::with(Setup { agent: "#!/bin/sh\ncat > prompt.txt\n", ..Setup::default() }).await;
+    let person = ["-c", "user.name=Ana", "-c", "user.email=ana@localhost"];
+    let commit = [&person[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", "Ahead"]].concat();
+    let ahead = story.git(&commit).await;
+    story.git(&["update-ref", "refs/heads/develop", &ahead]).await;
+
+    let words = "\n\n  Make it better\u{1b}[31m\n\n```\nand `better`\n```";
+    let request = CreateJob { base: Some("develop".into()), ..asking(&story, None, Some(words)) };
+    let job = story.ended(&made(&story, &request).await).await;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!((job.ticket, job.title.as_str()), (None, "Make it better [31m"));
+    let result = job.result.unwrap();
+    assert!(result.branch.starts_with("pullyard/acme/job-"), "{}", result.branch);
+    assert_eq!(story.git(&["rev-parse", &format!("{}^", result.head)]).await, ahead);
+    let prompt = story.git(&["show", &format!("{}:prompt.txt", result.head)]).await;
+    assert!(prompt.contains("branch `develop`") && prompt.contains("````text\nMake it better"), "{prompt}");
+    let pulls = story.pulls().await;
+    assert_eq!(pulls.len(), 1);
+    assert_eq!((&pulls[0]["title"], &pulls[0]["base"]["ref"]), (&json!("Make it better [31m"), &json!("develop")));
+    assert_eq!((&pulls[0]["head"]["ref"], &pulls[0]["head"]["sha"]), (&json!(result.branch), &json!(result.head)));
+    assert!(pulls[0]["body"].as_str().unwrap().contains(job.id.as_str()));
+
+    let nowhere = CreateJob { base: Some("nowhere".into()), ..asking(&story, None, Some("Do it.")) };
+    let failure = story.ended(&made(&story, &nowhere).await).await.failure.unwrap();
+    assert_eq!(failure.sentence, "acme/app has no branch `nowhere`.");
+    for base in ["", "--upload-pack=touch PWNED", "a b", "a\u{0}b"] {
+        let request = CreateJob { base: Some(base.into()), ..asking(&story, None, Some("Do it.")) };
+        assert_eq!(told(&refused(&story, &request).await), (422, "invalid", Some("/base")), "{base}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_and_a_prompt_are_both_in_the_agents_prompt() {
+    let story = Story::with(Setup { agent: "#!/bin/sh\ncat > prompt.txt\n", ..Setup::default() }).await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let job = made(&story, &asking(&story, Some("APP-1"), Some("Only the first half."))).await;
+    let job = story.ended(&job).await;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    let prompt = story.git(&["show", &format!("{}:prompt.txt", job.result.unwrap().head)]).await;
+    for words in ["About APP-1", "Do it.", "Only the first half."] {
+        assert!(prompt.contains(words), "{words}: {prompt}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_become_a_job_is_refused_with_its_reason() {
+    let story = without_default().await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let (ticket, prompt) = (asking(&story, Some("APP-1"), None), asking(&story, None, Some("Do it.")));
+    let elsewhere = Some(RepositoryName::new("acme/other").unwrap());
+    let cases = [
+        (asking(&story, None, None), (422, "invalid", Some("/prompt"))),
+        (asking(&story, None, Some(" \n ")), (422, "invalid", Some("/prompt"))),
+        (asking(&story, Some("APP-9"), None), (404, "not_found", None)),
+        (CreateJob { project: ProjectId::new("nobody").unwrap(), ..prompt.clone() }, (404, "not_found", None)),
+        (prompt.clone(), (422, "invalid", Some("/repository"))),
+        (ticket.clone(), (409, "ticket_without_repository", None)),
+        (CreateJob { repository: elsewhere.clone(), ..prompt.clone() }, (409, "repository_not_integrated", None)),
+        (CreateJob { repository: elsewhere, ..ticket.clone() }, (409, "repository_not_integrated", None)),
+    ];
+    for (request, expected) in cases {
+        let problem = refused(&story, &request).await;
+        assert_eq!(told(&problem), expected, "{request:?}");
+        assert!(problem.detail.ends_with('.'), "{}", problem.detail);
+    }
+    story.settings(|settings| settings.held_by = Some("ana".into())).await;
+    let here = Some(RepositoryName::new(REPOSITORY).unwrap());
+    for request in [ticket, prompt] {
+        let request = CreateJob { repository: here.clone(), ..request };
+        assert_eq!(told(&refused(&story, &request).await), (409, "project_held", None));
+    }
+    assert!(story.jobs().await.is_empty());
+    story.settings(|settings| settings.held_by = None).await;
+    made(&story, &CreateJob { repository: here, ..asking(&story, None, Some("Do it.")) }).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_with_an_active_job_gets_no_other_and_the_answer_names_the_one() {
+    let story = quiet().await;
+    let active = story.job_for("e1", "APP-1", 1).await;
+    let problem = refused(&story, &asking(&story, Some("APP-1"), None)).await;
+    assert_eq!((problem.status, problem.code.as_str()), (409, "job_active"));
+    assert!(problem.detail.contains(&active.short()), "{}", problem.detail);
+    story.tell("e2", "APP-2", TODO, 1).await;
+    let request = asking(&story, Some("APP-2"), None);
+    let answers = join_all((0..20).map(|_| story.api.create_job(&request, None))).await;
+    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    let codes = answers.iter().filter_map(|answer| answer.as_ref().err()?.code()).collect::<BTreeSet<_>>();
+    assert_eq!(accepted, 1, "{codes:?}");
+    assert!(codes.iter().all(|code| ["job_active", "contended"].contains(code)), "{codes:?}");
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_is_the_same_request() {
+    let story = quiet().await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    for (key, request) in [
+        ("k1", asking(&story, None, Some("Do it."))),
+        ("k2", asking(&story, Some("APP-1"), None)),
+        (&*"ü".repeat(64), asking(&story, None, Some("Do it."))),
+    ] {
+        let ask = async |request: &CreateJob| {
+            let bearer = format!("Bearer {}", story.local.admin_token());
+            let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+            story.call(Method::POST, "/v1/jobs", &headers, serde_json::to_vec(request).unwrap()).await
+        };
+        let (status, _, first) = ask(&request).await;
+        if !key.is_ascii() {
+            assert_eq!((status, &first["code"]), (400, &json!("bad_parameter")), "{first}");
+            continue;
+        }
+        assert_eq!((status, &first["code"]), (201, &json!("accepted")), "{first}");
+        for _ in 0..2 {
+            let (status, _, again) = ask(&request).await;
+            assert_eq!((status, &again["verdict"]), (200, &json!("duplicate")), "{again}");
+            assert_eq!((&again["job"], &again["delivery"]), (&first["job"], &first["delivery"]));
+        }
+        let other = CreateJob { base: Some("develop".into()), ..request };
+        let (status, _, problem) = ask(&other).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("idempotency_key_reused")), "{problem}");
+    }
+    let long = format!("{}x", "y".repeat(128));
+    for key in ["", &long] {
+        let refused = story.api.create_job(&asking(&story, None, Some("Do it.")), Some(key)).await.unwrap_err();
+        assert_eq!(refused.code(), Some("bad_parameter"), "{key}");
+    }
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tokens_may_use_the_same_key() {
+    let story = quiet().await;
+    let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
+    let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();
+    let first = story.api.create_job(&asking(&story, None, Some("Do it.")), Some("k1")).await.unwrap();
+    let second = other.create_job(&asking(&story, None, Some("Do something else.")), Some("k1")).await.unwrap();
+    assert_ne!(first.job, second.job);
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_two_requests_at_once_with_one_key_make_one_job() {
+    let story = quiet().await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    for (key, request) in [("k1", asking(&story, None, Some("Do it."))), ("k2", asking(&story, Some("APP-1"), None))] {
+        let answers = join_all((0..32).map(|_| story.api.create_job(&request, Some(key)))).await;
+        let decisions: Vec<Decision> = answers.into_iter().map(Result::unwrap).collect();
+        let jobs = decisions.iter().map(|decision| decision.job.clone()).collect::<BTreeSet<_>>();
+        let mut verdicts = BTreeMap::<_, usize>::new();
+        decisions.iter().for_each(|decision| *verdicts.entry(decision.verdict).or_default() += 1);
+        assert_eq!(jobs.len(), 1, "{key}: {jobs:?}");
+        assert_eq!(verdicts, [(Verdict::Accepted, 1), (Verdict::Duplicate, 31)].into(), "{key}");
+    }
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_newest_first_page_by_page() {
+    let story = quiet().await;
+    let mut asked = Vec::new();
+    for n in 0..53 {
+        asked.push(made(&story, &asking(&story, None, Some(&format!("Job {n}")))).await);
+        story.clock.advance(std::time::Duration::from_millis(5));
+    }
+    asked.reverse();
+    let mut listed = Vec::new();
+    let mut after = None::<String>;
+    let mut sizes = Vec::new();
+    loop {
+        let page: JobPage = story.api.jobs(&story.project, after.as_deref()).await.unwrap();
+        sizes.push(page.jobs.len());
+        if sizes.len() == 1 {
+            // What is new meanwhile does not shift the next page.
+            made(&story, &asking(&story, None, Some("Meanwhile"))).await;
+        }
+        listed.extend(page.jobs.into_iter().map(|job| job.id));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(listed, asked);
+    assert_eq!(sizes, [50, 3]);
+    let other = ProjectId::new("other").unwrap();
+    assert!(story.api.jobs(&other, None).await.unwrap().jobs.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_says_where_a_job_is_in_every_state() {
+    let story = Story::waiting().await;
+    let check = async |job: &JobId, status: Status, code: Option<&str>, start: &str| {
+        let why = story.api.why(job).await.unwrap();
+        assert_eq!((why.status, why.code.as_deref()), (status, code), "{}", why.sentence);
+        assert!(why.sentence.starts_with(start) && why.sentence.ends_with('.'), "{}", why.sentence);
+        assert!(why.help.ends_with('.'), "{}", why.help);
+    };
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.task_of(&job, 1).await;
+    story.job_until(&job, |job| job.waits.as_ref().is_some_and(|waits| waits.code == "task_starting")).await;
+    check(&job, Status::Ready, Some("task_starting"), "The container is starting since").await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    check(&job, Status::Claimed, None, "It is claimed in attempt 1, claimed ").await;
+    for (phase, status) in
+        [("preparing", Status::Preparing), ("executing", Status::Executing), ("syncing", Status::Syncing)]
+    {
+        client.status(&serde_json::from_value(json!({ "status": phase })).unwrap()).await.unwrap();
+        story.job_until(&job, is(status)).await;
+        check(&job, status, None, &format!("It is {} in attempt 1", phase)).await;
+    }
+    let pull_request = json!({ "number": 7, "url": "https://forge.example/acme/app/pull/7" });
+    let result = json!({
+        "branch": "pullyard/acme/app-1-1", "head": "0123456789012345678901234567890123456789",
+        "pull_request": pull_request, "files": 2, "insertions": 3, "deletions": 1,
+    });
+    let finish = json!({ "finish_id": "f1", "outcome": "completed", "result": result });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    check(&job, Status::Completed, None, "It completed with pull request #7: 2 files changed.").await;
+
+    let ended = |outcome: &'static str, failure: serde_json::Value| {
+        let mut finish = json!({ "finish_id": "f1", "outcome": outcome });
+        if !failure.is_null() {
+            finish["failure"] = failure;
+        }
+        finish
+    };
+    for (n, outcome, failure, status, code, start) in [
+        (
+            2,
+            "failed",
+            json!({ "code": "no_changes" }),
+            Status::Failed,
+            Some("no_changes"),
+            "The agent finished without",
+        ),
+        (3, "cancelled", json!(null), Status::Cancelled, None, "It was cancelled."),
+    ] {
+        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
+        let (_, client) = story.claim(&job, "c1").await.unwrap();
+        client.finish(&serde_json::from_value(ended(outcome, failure)).unwrap()).await.unwrap();
+        check(&job, status, code, start).await;
+    }
+    let never = story.job_for("e9", "APP-9", 1).await;
+    assert_eq!(story.api.why(&never).await.unwrap().status, Status::Ready);
+    assert_eq!(story.ticket("APP-9").await.status, TRIGGER);
+    story.end().await;
+}
