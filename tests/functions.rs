@@ -80,8 +80,8 @@ fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
             contains(found.get(name).unwrap_or(&Value::Null), expected, &format!("{at}/{name}"))
         }),
         (Value::Array(found), Value::Array(expected)) if found.len() == expected.len() => {
-            let pairs = found.iter().zip(expected).enumerate();
-            pairs.map(|(n, (found, expected))| contains(found, expected, &format!("{at}/{n}"))).collect()
+            let mut pairs = found.iter().zip(expected).enumerate();
+            pairs.try_for_each(|(n, (found, expected))| contains(found, expected, &format!("{at}/{n}")))
         }
         _ if found == expected => Ok(()),
         _ => Err(format!("{at} is {found}, not {expected}")),

@@ -1,5 +1,11 @@
 //! The whole system, tested from outside: real HTTP, real git, real child processes, embedded AWS.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
+)]
+
 mod agents;
 mod attempts;
 mod authorisation;

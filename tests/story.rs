@@ -342,7 +342,8 @@ impl Story {
 
     /// Says that a job may need a task, as anybody may at any time.
     pub(crate) async fn wake(&self, job: &JobId) {
-        let sent = json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
+        let sent =
+            json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
         self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
     }
 

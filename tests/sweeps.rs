@@ -640,7 +640,7 @@ async fn a_ticket_dragged_again_goes_on_with_its_open_pull_request_and_begins_an
     let second = work("e2", 2).await;
     assert_eq!((second.number, &second.branch), (first.number, &first.branch));
     assert_ne!(second.head, first.head);
-    assert_eq!(story.branches().await, [first.branch.clone()]);
+    assert_eq!(story.branches().await, std::slice::from_ref(&first.branch));
     assert_eq!(story.git(&["rev-list", "--count", &format!("main..{}", first.branch)]).await, "2");
     assert_eq!(story.git(&["rev-parse", &format!("{}^", second.head)]).await, first.head);
     assert_eq!(story.pulls().await.len(), 1);
