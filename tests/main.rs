@@ -10,6 +10,7 @@ mod agents;
 mod attempts;
 mod authorisation;
 mod board;
+mod cli;
 mod demo;
 mod functions;
 mod inputs;

@@ -123,10 +123,7 @@ impl DemoForge {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });
-        Ok(Self {
-            shared,
-            running: Mutex::new(Some(Running { stop, server, over })),
-        })
+        Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, over })) })
     }
 
     /// The base of pages and git, such as `http://127.0.0.1:4010`, without a slash at the end.
@@ -149,11 +146,7 @@ impl DemoForge {
         default_branch: &str,
         files: &[(&str, &str, bool)],
     ) -> Result<Repository, Error> {
-        let entry = self
-            .shared
-            .repositories
-            .create(full_name, default_branch, files)
-            .await?;
+        let entry = self.shared.repositories.create(full_name, default_branch, files).await?;
         Ok(self.shared.describe(&entry))
     }
 
@@ -171,9 +164,7 @@ impl DemoForge {
     pub async fn number_pull_requests_from(&self, full_name: &str, next: u64) -> Result<(), Error> {
         let FullName { owner, name } = FullName::parse(full_name)?;
         let entry = self.shared.repositories.find(&owner, &name).await;
-        let entry = entry.ok_or_else(|| Error::RepositoryMissing {
-            full_name: full_name.to_owned(),
-        })?;
+        let entry = entry.ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })?;
         let mut record = entry.record.lock().await;
         let mut changed = record.clone();
         changed.next_number = changed.next_number.max(next);

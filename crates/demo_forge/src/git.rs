@@ -66,11 +66,7 @@ impl Output {
 
     fn success(self) -> Result<Self, Error> {
         // Git dies of the closed pipe when its answer is cut: that is no failure.
-        if self.code == Some(0) || self.truncated {
-            Ok(self)
-        } else {
-            Err(self.failure())
-        }
+        if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.failure()) }
     }
 
     fn failure(self) -> Error {
@@ -78,10 +74,7 @@ impl Output {
             "" => format!("it ended with {:?}", self.code),
             stderr => stderr.to_owned(),
         };
-        Error::GitFailed {
-            command: self.command,
-            reason,
-        }
+        Error::GitFailed { command: self.command, reason }
     }
 }
 
@@ -90,14 +83,8 @@ impl Git {
     pub(crate) async fn find(dir: &Path) -> Result<Self, Error> {
         // An owner's folder can't have this name: owners have no dots.
         let config = dir.join("server.gitconfig");
-        tokio::fs::write(&config, CONFIG)
-            .await
-            .map_err(Error::storage(&config))?;
-        let mut git = Self {
-            home: dir.to_owned(),
-            config,
-            http_backend: PathBuf::new(),
-        };
+        tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
+        let mut git = Self { home: dir.to_owned(), config, http_backend: PathBuf::new() };
         let exec_path = git.run(None, &["--exec-path"]).await?.text();
         let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
         let http_backend = Path::new(exec_path.trim()).join(name);
@@ -158,10 +145,7 @@ impl Git {
             .args(args)
             .stdin(Stdio::piped())
             .spawn()
-            .map_err(|source| Error::GitMissing {
-                program: "git".to_owned(),
-                source,
-            })?;
+            .map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let talk = async {
             let write = async move {
@@ -181,16 +165,10 @@ impl Git {
         let (status, mut stdout, stderr) = match timeout(COMMAND_LIMIT, talk).await {
             Ok(Ok(done)) => done,
             Ok(Err(source)) => {
-                return Err(Error::GitFailed {
-                    command: name,
-                    reason: source.to_string(),
-                });
+                return Err(Error::GitFailed { command: name, reason: source.to_string() });
             }
             Err(_) => {
-                return Err(Error::GitTimedOut {
-                    command: name,
-                    limit: COMMAND_LIMIT,
-                });
+                return Err(Error::GitTimedOut { command: name, limit: COMMAND_LIMIT });
             }
         };
         let truncated = stdout.len() as u64 > max_bytes;
@@ -208,10 +186,7 @@ impl Git {
 
     /// Runs git with something to read.
     pub(crate) async fn feed(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
-        self.complete(Some(repository), args, input, u64::MAX)
-            .await?
-            .success()
-            .map(drop)
+        self.complete(Some(repository), args, input, u64::MAX).await?.success().map(drop)
     }
 
     /// All branches with the commit each points to.
@@ -228,9 +203,7 @@ impl Git {
     /// How many commits `head` has that `base` has not.
     pub(crate) async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {
         let range = format!("{base}..{head}");
-        let output = self
-            .run(Some(repository), &["rev-list", "--count", &range, "--"])
-            .await?;
+        let output = self.run(Some(repository), &["rev-list", "--count", &range, "--"]).await?;
         output.text().trim().parse().map_err(|_| Error::GitFailed {
             command: "rev-list".to_owned(),
             reason: "the count is not a number".to_owned(),
@@ -239,9 +212,7 @@ impl Git {
 
     /// Where the two histories part, or `None` when they never met.
     pub(crate) async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
-        let output = self
-            .complete(Some(repository), &["merge-base", base, head], &[], 1024)
-            .await?;
+        let output = self.complete(Some(repository), &["merge-base", base, head], &[], 1024).await?;
         if output.code == Some(1) && output.stderr.is_empty() {
             return Ok(None);
         }

@@ -92,10 +92,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     let child = command
         .stdin(Stdio::piped())
         .spawn()
-        .map_err(|source| Error::GitMissing {
-            program: "git-http-backend".to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::GitMissing { program: "git-http-backend".to_owned(), source })?;
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
     // In a task of its own, so that the time limit also holds for a caller who stops reading.
@@ -159,15 +156,8 @@ async fn transfer(child: &mut Child, body: Body, head: HeadSender, chunks: &Chun
         error = ask => return Err(error),
     };
     if let (Err(error), Some(head)) = (&answered, head) {
-        let reason = if complaints.is_empty() {
-            error.to_string()
-        } else {
-            complaints.clone()
-        };
-        let _ = head.send(Err(Error::GitFailed {
-            command: "http-backend".to_owned(),
-            reason,
-        }));
+        let reason = if complaints.is_empty() { error.to_string() } else { complaints.clone() };
+        let _ = head.send(Err(Error::GitFailed { command: "http-backend".to_owned(), reason }));
     }
     answered?;
     let status = child.wait().await?;
@@ -226,10 +216,7 @@ struct Head {
 async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head> {
     let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut limited = stdout.take(MAX_HEADER_BYTES);
-    let mut head = Head {
-        status: StatusCode::OK,
-        headers: HeaderMap::new(),
-    };
+    let mut head = Head { status: StatusCode::OK, headers: HeaderMap::new() };
     let mut line = String::new();
     loop {
         line.clear();
@@ -250,9 +237,7 @@ async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head>
                 .ok_or_else(|| malformed("the status is not a number"))?;
             continue;
         }
-        let name = name
-            .parse::<HeaderName>()
-            .map_err(|_| malformed("a header's name is odd"))?;
+        let name = name.parse::<HeaderName>().map_err(|_| malformed("a header's name is odd"))?;
         let value = HeaderValue::from_str(value).map_err(|_| malformed("a header's value is odd"))?;
         // Hyper frames the body itself.
         if name != CONTENT_LENGTH {

@@ -15,10 +15,7 @@ const RESERVED_OWNERS: &[&str] = &["api"];
 
 impl FullName {
     pub(crate) fn parse(full_name: &str) -> Result<Self, Error> {
-        let refuse = |reason| Error::InvalidName {
-            name: full_name.to_owned(),
-            reason,
-        };
+        let refuse = |reason| Error::InvalidName { name: full_name.to_owned(), reason };
         let (owner, name) = full_name.split_once('/').ok_or_else(|| refuse("expected owner/name"))?;
         let owner_fits = !owner.is_empty()
             && owner.len() <= 39
@@ -27,35 +24,22 @@ impl FullName {
         if !owner_fits {
             return Err(refuse("an owner has up to 39 letters, digits and inner dashes"));
         }
-        if RESERVED_OWNERS
-            .iter()
-            .any(|reserved| reserved.eq_ignore_ascii_case(owner))
-        {
+        if RESERVED_OWNERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(owner)) {
             return Err(refuse("the owner is reserved"));
         }
         let name_fits = !name.is_empty()
             && name.len() <= 100
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
             && !name.starts_with('.')
             && !name.ends_with('.');
         if !name_fits {
-            return Err(refuse(
-                "a repository has up to 100 letters, digits, '-', '_' and inner '.'",
-            ));
+            return Err(refuse("a repository has up to 100 letters, digits, '-', '_' and inner '.'"));
         }
         // `.git` is what clients put behind a name, the others are what this forge does.
-        if [".git", ".json", ".new"]
-            .iter()
-            .any(|suffix| name.to_ascii_lowercase().ends_with(suffix))
-        {
+        if [".git", ".json", ".new"].iter().any(|suffix| name.to_ascii_lowercase().ends_with(suffix)) {
             return Err(refuse("a repository may not end in .git, .json or .new"));
         }
-        Ok(Self {
-            owner: owner.to_owned(),
-            name: name.to_owned(),
-        })
+        Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
     }
 }
 
@@ -72,9 +56,7 @@ pub(crate) fn check_branch(branch: &str) -> Result<(), Error> {
             && !part.ends_with(".lock")
             && !part.ends_with('.')
             && !part.contains("..")
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     if branch.len() <= 200 && branch.split('/').all(part_fits) {
         return Ok(());
@@ -95,10 +77,7 @@ pub(crate) fn check_file(path: &str) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    Err(Error::InvalidName {
-        name: path.to_owned(),
-        reason: "a file is relative, with '/' between plain names",
-    })
+    Err(Error::InvalidName { name: path.to_owned(), reason: "a file is relative, with '/' between plain names" })
 }
 
 #[cfg(test)]
@@ -143,16 +122,7 @@ mod tests {
         for good in ["README.md", "src/a b.rs", ".github/workflows/ci.yml"] {
             assert!(check_file(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "/etc/passwd",
-            "../x",
-            "a//b",
-            ".git/config",
-            "a/.GIT/x",
-            "a\nb",
-            "\"a",
-        ] {
+        for bad in ["", "/etc/passwd", "../x", "a//b", ".git/config", "a/.GIT/x", "a\nb", "\"a"] {
             assert!(check_file(bad).is_err(), "{bad:?}");
         }
     }

@@ -37,9 +37,7 @@ async fn index(State(shared): State<Arc<Shared>>) -> Result<Page, Absent> {
     let mut html = Html::new();
     html.open("h1").text("Demo forge").close("h1");
     for entry in shared.repositories.all().await {
-        html.open("h2")
-            .link(&format!("/{}", entry.full_name()), &entry.full_name())
-            .close("h2");
+        html.open("h2").link(&format!("/{}", entry.full_name()), &entry.full_name()).close("h2");
         list(&mut html, &shared, &entry).await?;
     }
     Ok(html.page("Demo forge"))
@@ -53,10 +51,7 @@ async fn repository(
     let full_name = entry.full_name();
     let mut html = Html::new();
     html.open("h1").text(&full_name).close("h1");
-    html.open("p")
-        .text("Clone: ")
-        .open("code")
-        .text(&shared.describe(&entry).clone_url);
+    html.open("p").text("Clone: ").open("code").text(&shared.describe(&entry).clone_url);
     html.close("code").close("p");
     list(&mut html, &shared, &entry).await?;
     html.open("h2").text("Branches").close("h2").open("ul");
@@ -77,8 +72,7 @@ async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Abs
     html.open("ul");
     for Pull { record, .. } in &pulls {
         let address = format!("/{}/pull/{}", entry.full_name(), record.number);
-        html.open("li")
-            .link(&address, &format!("#{} {}", record.number, record.title));
+        html.open("li").link(&address, &format!("#{} {}", record.number, record.title));
         html.text(&format!(" ({})", state(record.state))).close("li");
     }
     html.close("ul");
@@ -96,9 +90,7 @@ async fn pull_request(
     };
     let number = number.parse().map_err(|_| Absent::NotFound)?;
     let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
-    let pull = pulls::find(&shared.git, &entry, number)
-        .await?
-        .ok_or(Absent::NotFound)?;
+    let pull = pulls::find(&shared.git, &entry, number).await?.ok_or(Absent::NotFound)?;
     if plain {
         plain_diff(&shared, &entry, &pull).await
     } else {
@@ -108,70 +100,44 @@ async fn pull_request(
 
 async fn plain_diff(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Response, Absent> {
     let (base, head) = (&pull.base_sha, &pull.head_sha);
-    let diff = shared
-        .git
-        .diff(&entry.git_dir, base, head, MAX_PLAIN_DIFF_BYTES)
-        .await?;
+    let diff = shared.git.diff(&entry.git_dir, base, head, MAX_PLAIN_DIFF_BYTES).await?;
     if diff.truncated {
         // Half a change must not be taken for a whole one.
         return Err(Absent::TooLarge);
     }
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, diff.stdout).into_response())
 }
 
 async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absent> {
-    let Pull {
-        record,
-        head_sha,
-        base_sha,
-    } = pull;
+    let Pull { record, head_sha, base_sha } = pull;
     let title = format!("{} #{}", record.title, record.number);
     let mut html = Html::new();
-    html.open("p")
-        .link(&format!("/{}", entry.full_name()), &entry.full_name())
-        .close("p");
+    html.open("p").link(&format!("/{}", entry.full_name()), &entry.full_name()).close("p");
     html.open("h1").text(&title).close("h1");
     html.open("p").open("b").text(state(record.state));
     html.text(if record.draft { ", draft" } else { "" }).close("b");
-    html.text(&format!(" · {} wants to merge ", record.author))
-        .open("code")
-        .text(&record.head);
-    html.close("code")
-        .text(" into ")
-        .open("code")
-        .text(&record.base)
-        .close("code");
+    html.text(&format!(" · {} wants to merge ", record.author)).open("code").text(&record.head);
+    html.close("code").text(" into ").open("code").text(&record.base).close("code");
     html.text(&format!(" · {}", record.created_at)).close("p");
     if let Some(body) = &record.body {
         html.open("pre").text(body).close("pre");
     }
 
     html.open("h2").text("Commits").close("h2").open("ul");
-    let commits = shared
-        .git
-        .commits(&entry.git_dir, base_sha, head_sha, MAX_COMMITS)
-        .await?;
+    let commits = shared.git.commits(&entry.git_dir, base_sha, head_sha, MAX_COMMITS).await?;
     for [id, author, subject] in &commits {
         html.open("li").open("code").text(id).close("code");
         html.text(&format!(" {subject} ({author})")).close("li");
     }
     html.close("ul");
 
-    let diff = shared
-        .git
-        .diff(&entry.git_dir, base_sha, head_sha, MAX_PAGE_DIFF_BYTES)
-        .await?;
+    let diff = shared.git.diff(&entry.git_dir, base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
     let address = format!("/{}/pull/{}.diff", entry.full_name(), record.number);
     html.open("h2").text("Change ").link(&address, "plain").close("h2");
     html.open("pre").diff(&diff.text()).close("pre");
     if diff.truncated {
-        html.open("p")
-            .text("The change goes on; the plain one has all of it.")
-            .close("p");
+        html.open("p").text("The change goes on; the plain one has all of it.").close("p");
     }
     Ok(html.page(&title))
 }

@@ -62,36 +62,25 @@ pub(crate) async fn open(git: &Git, entry: &Entry, author: &User, proposal: Prop
     let mut record = entry.record.lock().await;
     let branches = git.branches(&entry.git_dir).await?;
     let head = own_branch(entry, &proposal.head);
-    let (head, head_sha, base_sha) = match (
-        head.and_then(|head| branches.get_key_value(head)),
-        branches.get(&proposal.base),
-    ) {
-        (Some((head, head_sha)), Some(base_sha)) => (head, head_sha, base_sha),
-        (head, base) => {
-            let head = head.is_none().then_some(Objection::HeadUnknown);
-            let base = base.is_none().then_some(Objection::BaseUnknown);
-            return Ok(Opened::Refused(head.into_iter().chain(base).collect()));
-        }
-    };
+    let (head, head_sha, base_sha) =
+        match (head.and_then(|head| branches.get_key_value(head)), branches.get(&proposal.base)) {
+            (Some((head, head_sha)), Some(base_sha)) => (head, head_sha, base_sha),
+            (head, base) => {
+                let head = head.is_none().then_some(Objection::HeadUnknown);
+                let base = base.is_none().then_some(Objection::BaseUnknown);
+                return Ok(Opened::Refused(head.into_iter().chain(base).collect()));
+            }
+        };
     let already_open = record
         .pulls
         .iter()
         .any(|pull| pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base);
     let objection = if already_open {
-        Some(Objection::AlreadyOpen {
-            owner: entry.owner.clone(),
-            branch: head.clone(),
-        })
+        Some(Objection::AlreadyOpen { owner: entry.owner.clone(), branch: head.clone() })
     } else if git.merge_base(&entry.git_dir, base_sha, head_sha).await?.is_none() {
-        Some(Objection::NoCommonHistory {
-            base: proposal.base.clone(),
-            head: head.clone(),
-        })
+        Some(Objection::NoCommonHistory { base: proposal.base.clone(), head: head.clone() })
     } else if git.commits_between(&entry.git_dir, base_sha, head_sha).await? == 0 {
-        Some(Objection::NoCommits {
-            base: proposal.base.clone(),
-            head: head.clone(),
-        })
+        Some(Objection::NoCommits { base: proposal.base.clone(), head: head.clone() })
     } else {
         None
     };
@@ -162,10 +151,7 @@ pub(crate) async fn list(git: &Git, entry: &Entry) -> Result<Vec<Pull>, Error> {
 }
 
 pub(crate) async fn find(git: &Git, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {
-    Ok(list(git, entry)
-        .await?
-        .into_iter()
-        .find(|pull| pull.record.number == number))
+    Ok(list(git, entry).await?.into_iter().find(|pull| pull.record.number == number))
 }
 
 fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
@@ -175,11 +161,7 @@ fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
     };
     let head_sha = commit(&record.head, &record.head_sha);
     let base_sha = commit(&record.base, &record.base_sha);
-    Pull {
-        record,
-        head_sha,
-        base_sha,
-    }
+    Pull { record, head_sha, base_sha }
 }
 
 /// The branch in this repository; there are no forks, so another owner's branch is none.

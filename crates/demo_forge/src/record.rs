@@ -47,18 +47,13 @@ pub(crate) enum PullState {
 impl RepositoryRecord {
     pub(crate) async fn load(path: &Path) -> Result<Self, Error> {
         let bytes = tokio::fs::read(path).await.map_err(Error::storage(path))?;
-        serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable {
-            path: path.to_owned(),
-            source,
-        })
+        serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })
     }
 
     /// Writes: the record as a whole; a crash leaves either the old or the new one.
     pub(crate) async fn save(&self, path: &Path) -> Result<(), Error> {
-        let bytes = serde_json::to_vec_pretty(self).map_err(|source| Error::RecordUnreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
         let draft = draft_of(path);
         let mut file = tokio::fs::File::create(&draft).await.map_err(Error::storage(&draft))?;
         file.write_all(&bytes).await.map_err(Error::storage(&draft))?;

@@ -89,11 +89,7 @@ impl Repositories {
                 }
             }
         }
-        Ok(Self {
-            dir: dir.to_owned(),
-            git,
-            entries: RwLock::new(entries),
-        })
+        Ok(Self { dir: dir.to_owned(), git, entries: RwLock::new(entries) })
     }
 
     pub(crate) async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
@@ -118,9 +114,7 @@ impl Repositories {
         let mut entries = self.entries.write().await;
         let key = names::lookup_key(&name.owner, &name.name);
         if entries.contains_key(&key) {
-            return Err(Error::RepositoryExists {
-                full_name: full_name.to_owned(),
-            });
+            return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
         }
         let id = entries.values().map(|entry| entry.id + 1).max().unwrap_or(FIRST_ID);
         let record = RepositoryRecord {
@@ -135,13 +129,9 @@ impl Repositories {
         // Built beside its place and moved last: a cut-off creation is neither served nor in the way.
         let draft = self.dir.join(&entry.owner).join(format!("{}.new", entry.name));
         if draft.exists() {
-            tokio::fs::remove_dir_all(&draft)
-                .await
-                .map_err(Error::storage(&draft))?;
+            tokio::fs::remove_dir_all(&draft).await.map_err(Error::storage(&draft))?;
         }
-        tokio::fs::create_dir_all(&draft)
-            .await
-            .map_err(Error::storage(&draft))?;
+        tokio::fs::create_dir_all(&draft).await.map_err(Error::storage(&draft))?;
         let initial_branch = format!("--initial-branch={default_branch}");
         let init = ["init", "--bare", "--quiet", "--template=", &initial_branch];
         self.git.run(Some(&draft), &init).await?;
@@ -149,9 +139,7 @@ impl Repositories {
         let import = ["fast-import", "--quiet", "--done", "--date-format=raw"];
         self.git.feed(&draft, &import, &first_commit).await?;
         record.save(&entry.record_path).await?;
-        tokio::fs::rename(&draft, &entry.git_dir)
-            .await
-            .map_err(Error::storage(&entry.git_dir))?;
+        tokio::fs::rename(&draft, &entry.git_dir).await.map_err(Error::storage(&entry.git_dir))?;
 
         let entry = Arc::new(entry);
         entries.insert(key, entry.clone());
@@ -170,10 +158,7 @@ fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
     );
     for (path, contents, executable) in files {
         let mode = if *executable { "100755" } else { "100644" };
-        stream.push_str(&format!(
-            "M {mode} inline {path}\ndata {}\n{contents}\n",
-            contents.len()
-        ));
+        stream.push_str(&format!("M {mode} inline {path}\ndata {}\n{contents}\n", contents.len()));
     }
     stream.push_str("done\n");
     stream.into_bytes()

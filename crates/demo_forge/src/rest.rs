@@ -23,14 +23,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/user", get(repositories::user))
         .route("/repos/{owner}/{name}", get(repositories::repository))
         .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
-        .route(
-            "/repos/{owner}/{name}/pulls",
-            get(pull_requests::list).post(pull_requests::create),
-        )
-        .route(
-            "/repos/{owner}/{name}/pulls/{number}",
-            patch(pull_requests::update).get(pull_requests::show),
-        )
+        .route("/repos/{owner}/{name}/pulls", get(pull_requests::list).post(pull_requests::create))
+        .route("/repos/{owner}/{name}/pulls/{number}", patch(pull_requests::update).get(pull_requests::show))
         .fallback(async || Refusal::not_found())
         // GitHub does not say "method not allowed".
         .method_not_allowed_fallback(async || Refusal::not_found())

@@ -54,14 +54,7 @@ async fn upload_pack(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    serve(
-        &shared,
-        repository,
-        (Service::UploadPack, Exchange::Call),
-        &headers,
-        body,
-    )
-    .await
+    serve(&shared, repository, (Service::UploadPack, Exchange::Call), &headers, body).await
 }
 
 async fn receive_pack(
@@ -70,14 +63,7 @@ async fn receive_pack(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    serve(
-        &shared,
-        repository,
-        (Service::ReceivePack, Exchange::Call),
-        &headers,
-        body,
-    )
-    .await
+    serve(&shared, repository, (Service::ReceivePack, Exchange::Call), &headers, body).await
 }
 
 async fn serve(
@@ -103,10 +89,8 @@ async fn serve(
         headers,
         over: shared.over.clone(),
     };
-    http_backend::serve(&shared.git, call, body)
-        .await
-        .unwrap_or_else(|error| {
-            tracing::warn!(error = %error, "git http-backend gave no answer: {error}");
-            (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n").into_response()
-        })
+    http_backend::serve(&shared.git, call, body).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %error, "git http-backend gave no answer: {error}");
+        (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n").into_response()
+    })
 }

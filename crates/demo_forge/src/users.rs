@@ -17,10 +17,7 @@ pub struct User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("login", &self.login)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("User").field("login", &self.login).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -76,9 +73,8 @@ impl Users {
             .and_then(|(scheme, value)| token(scheme, value.trim()));
         // An empty token never matches, even for a user who was given one by mistake.
         // Tokens of a demo on this machine need no comparison in constant time.
-        let user = token
-            .filter(|token| !token.is_empty())
-            .and_then(|token| self.0.iter().find(|user| user.token == token));
+        let user =
+            token.filter(|token| !token.is_empty()).and_then(|token| self.0.iter().find(|user| user.token == token));
         user.map_or(Credentials::Wrong, Credentials::Of)
     }
 }

@@ -10,8 +10,6 @@ pub struct Endpoint {
 impl Endpoint {
     /// GitHub as everyone uses it.
     pub fn github_com() -> Self {
-        Self {
-            api_url: "https://api.github.com".to_owned(),
-        }
+        Self { api_url: "https://api.github.com".to_owned() }
     }
 }

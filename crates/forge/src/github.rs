@@ -24,9 +24,7 @@ impl GitHub {
     ///
     /// Errors: `Settings` when the address or the token can't be used.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
-        Ok(Self {
-            client: Client::new(&endpoint, token)?,
-        })
+        Ok(Self { client: Client::new(&endpoint, token)? })
     }
 
     /// See [`Forge::account`](crate::Forge::account). Source: `GET /user`.
@@ -86,14 +84,9 @@ impl GitHub {
         let what = format!("{owner}/{name}");
         let answers: Vec<PullRequestAnswer> = self.client.get(address, &what, tries).await?;
         // GitHub lists everything when it can't read the filter: never trust it alone.
-        let found: Vec<PullRequest> = answers
-            .into_iter()
-            .map(PullRequest::from)
-            .filter(|pull| pull.head_branch == head_branch)
-            .collect();
-        let preferred = found
-            .iter()
-            .position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
+        let found: Vec<PullRequest> =
+            answers.into_iter().map(PullRequest::from).filter(|pull| pull.head_branch == head_branch).collect();
+        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
         Ok(found.into_iter().nth(preferred.unwrap_or(0)))
     }
 
@@ -129,11 +122,8 @@ impl GitHub {
             // Creating may be repeated here, because each round looks first: an answer that was
             // lost on the way back is found as the pull request it created. A twin's pull request
             // may also be refused to us before it is listed.
-            let pause = if refusal::says_it_exists(&error) {
-                repeat::pause(tried)
-            } else {
-                repeat::pause_after(&error, tried)
-            };
+            let pause =
+                if refusal::says_it_exists(&error) { repeat::pause(tried) } else { repeat::pause_after(&error, tried) };
             match pause {
                 Some(pause) => sleep(pause).await,
                 None => return Err(error),

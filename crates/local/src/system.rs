@@ -58,7 +58,15 @@ impl Options {
     /// Free ports, a sweep every five seconds.
     pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
         let any = || "127.0.0.1:0".to_owned();
-        Self { data, api: any(), forge: any(), runner, sweep_every: Duration::from_secs(5), clock: Clock::default(), hints: Hints::Arrive }
+        Self {
+            data,
+            api: any(),
+            forge: any(),
+            runner,
+            sweep_every: Duration::from_secs(5),
+            clock: Clock::default(),
+            hints: Hints::Arrive,
+        }
     }
 }
 

@@ -56,21 +56,11 @@ pub(crate) async fn run(
     bounds: Bounds<'_>,
 ) -> Result<(), Stop> {
     let missing = |reason: String| {
-        events.add(Said::words(
-            EventKind::Log,
-            format!("The agent could not be started: {reason}."),
-        ));
+        events.add(Said::words(EventKind::Log, format!("The agent could not be started: {reason}.")));
         let agent = assignment.agent.command.first().cloned().unwrap_or_else(|| NAME.into());
-        Stop::from(Failure::AgentMissing {
-            agent,
-            runner: "the runner".into(),
-        })
+        Stop::from(Failure::AgentMissing { agent, runner: "the runner".into() })
     };
-    let (named, args) = assignment
-        .agent
-        .command
-        .split_first()
-        .ok_or_else(|| missing("no command is set".into()))?;
+    let (named, args) = assignment.agent.command.split_first().ok_or_else(|| missing("no command is set".into()))?;
     let tree = workspace.tree();
     let found = program::find(named, &tree, std::env::var_os("PATH").as_deref()).map_err(missing)?;
     let mut command = Command::new(found);
@@ -78,20 +68,13 @@ pub(crate) async fn run(
         .args(args)
         .current_dir(&tree)
         .env_clear()
-        .envs(
-            INHERITED
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
+        .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .env("TERM", "dumb")
         .env("TMPDIR", workspace.temporary())
         .env("HOME", workspace.home())
         .env("PULLYARD_JOB", assignment.job.as_str())
         .env("PULLYARD_KIND", kind_of(assignment))
-        .env(
-            "PULLYARD_TICKET",
-            assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str()),
-        )
+        .env("PULLYARD_TICKET", assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str()))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -99,21 +82,12 @@ pub(crate) async fn run(
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| missing(error.to_string()))?;
     let Some(mut group) = Group::of(&child) else {
-        return Err(Failure::Unknown {
-            last_words: "the agent has no process id".into(),
-        }
-        .into());
+        return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
     };
     let heard = Arc::new(Heard::new());
     let readers = [
-        child
-            .stdout
-            .take()
-            .map(|pipe| listen(pipe, Stream::Out, events, &heard)),
-        child
-            .stderr
-            .take()
-            .map(|pipe| listen(pipe, Stream::Err, events, &heard)),
+        child.stdout.take().map(|pipe| listen(pipe, Stream::Out, events, &heard)),
+        child.stderr.take().map(|pipe| listen(pipe, Stream::Err, events, &heard)),
     ];
     // On a task of its own: an agent that never reads its prompt must not stop us from reading its words.
     let prompt = child.stdin.take().map(|mut stdin| {
@@ -139,12 +113,10 @@ pub(crate) async fn run(
     }
     match ending {
         Ending::Done(status) if status.success() => Ok(()),
-        Ending::Done(status) => Err(Failure::AgentFailed {
-            agent: NAME.into(),
-            exit: exit_of(status),
-            last_words: heard.last_words(),
+        Ending::Done(status) => {
+            Err(Failure::AgentFailed { agent: NAME.into(), exit: exit_of(status), last_words: heard.last_words() }
+                .into())
         }
-        .into()),
         Ending::Stopped(stop) => Err(stop),
     }
 }
@@ -184,8 +156,7 @@ async fn supervise(child: &mut Child, assignment: &Assignment, heard: &Heard, bo
 fn kind_of(assignment: &Assignment) -> String {
     // The name on the wire is the name for the agent.
     let name = serde_json::to_value(assignment.kind).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn exit_of(status: ExitStatus) -> String {
@@ -208,29 +179,16 @@ struct Last {
 
 impl Heard {
     fn new() -> Self {
-        Self(Mutex::new(Last {
-            at: Instant::now(),
-            event: "its start".into(),
-            out: String::new(),
-            err: String::new(),
-        }))
+        Self(Mutex::new(Last { at: Instant::now(), event: "its start".into(), out: String::new(), err: String::new() }))
     }
 
     fn note(&self, stream: Stream, said: &Said) {
         let words = said.text.as_deref().or(said.name.as_deref()).unwrap_or_default();
-        let words = words
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
+        let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let words = clipped(words, 200);
         let mut last = self.last_mut();
         last.at = Instant::now();
-        last.event = if words.is_empty() {
-            line::kind_name(said.kind)
-        } else {
-            words.clone()
-        };
+        last.event = if words.is_empty() { line::kind_name(said.kind) } else { words.clone() };
         let of_stream = match stream {
             Stream::Out => &mut last.out,
             Stream::Err => &mut last.err,

@@ -54,26 +54,18 @@ impl RunJob {
     }
 
     fn options(self) -> Result<Options, Error> {
-        let bootstrap = std::env::var(BOOTSTRAP)
-            .ok()
-            .filter(|token| !token.is_empty())
-            .ok_or(Error::BootstrapMissing)?;
+        let bootstrap =
+            std::env::var(BOOTSTRAP).ok().filter(|token| !token.is_empty()).ok_or(Error::BootstrapMissing)?;
         Ok(Options {
             api_url: self.api_url,
             job: self.job,
             attempt: self.attempt,
             bootstrap,
-            work_dir: self
-                .work_dir
-                .unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
+            work_dir: self.work_dir.unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
-            worktree: if self.keep_worktree {
-                Afterwards::Kept
-            } else {
-                Afterwards::Removed
-            },
+            worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })
     }
 }
@@ -102,11 +94,7 @@ mod tests {
     fn the_bootstrap_token_is_no_flag() {
         let command = <Line as clap::CommandFactory>::command();
         command.clone().debug_assert();
-        assert!(
-            command
-                .get_arguments()
-                .all(|arg| !arg.get_id().as_str().contains("bootstrap"))
-        );
+        assert!(command.get_arguments().all(|arg| !arg.get_id().as_str().contains("bootstrap")));
         for arg in command.get_arguments() {
             assert!(arg.get_env().is_some(), "{} has no environment name", arg.get_id());
         }

@@ -82,10 +82,7 @@ impl Attempt<'_> {
                 Refusal::Unwanted => return Err(Stop::Ordered(Order::Cancel)),
                 Refusal::Final => {
                     tracing::error!(error = %error, "a call was refused for good: {error}");
-                    return Err(Failure::Unknown {
-                        last_words: error.to_string(),
-                    }
-                    .into());
+                    return Err(Failure::Unknown { last_words: error.to_string() }.into());
                 }
                 Refusal::Transient => {
                     tracing::warn!(error = %error, "a call was not answered yet: {error}");

@@ -32,9 +32,7 @@ pub(crate) async fn commit(
 ) -> Result<String, Stop> {
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    git::seal(&repository, Some(mirror.dir()))
-        .await
-        .map_err(|error| failed(Fault::Disk(error)))?;
+    git::seal(&repository, Some(mirror.dir())).await.map_err(|error| failed(Fault::Disk(error)))?;
     let submodules = submodules(git, &repository).await.map_err(failed)?;
     let (root, keep) = (tree.clone(), submodules.clone());
     tokio::task::spawn_blocking(move || remove_inner_repositories(&root, &keep))
@@ -49,18 +47,11 @@ pub(crate) async fn commit(
         spec.push(path);
         spec
     }));
-    git.run(Call::new(args).repository(&repository).tree(&tree))
-        .await
-        .map_err(failed)?;
-    let made = git
-        .line(Call::new(["write-tree"]).repository(&repository))
-        .await
-        .map_err(failed)?;
+    git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
+    let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
     let before = format!("{}^{{tree}}", target.start);
-    let before = git
-        .line(Call::new(["rev-parse", "--verify", &before]).repository(&repository))
-        .await
-        .map_err(failed)?;
+    let before =
+        git.line(Call::new(["rev-parse", "--verify", &before]).repository(&repository)).await.map_err(failed)?;
     if made == before {
         return Err(Failure::NoChanges {}.into());
     }
@@ -72,17 +63,8 @@ pub(crate) async fn commit(
 
 fn message(assignment: &Assignment) -> String {
     // One line: what follows an empty line could pass for a trailer of ours.
-    let title: String = assignment
-        .pull_request
-        .title
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let title = if title.is_empty() {
-        "Work of a Pullyard job".into()
-    } else {
-        title
-    };
+    let title: String = assignment.pull_request.title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", ticket.key));
@@ -92,9 +74,7 @@ fn message(assignment: &Assignment) -> String {
 
 /// The paths of submodules, relative to the tree.
 async fn submodules(git: &Git, repository: &Path) -> Result<HashSet<PathBuf>, Fault> {
-    let listed = git
-        .run(Call::new(["ls-files", "--stage", "-z"]).repository(repository))
-        .await?;
+    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(repository)).await?;
     Ok(listed
         .split(|byte| *byte == 0)
         .filter(|entry| entry.starts_with(b"160000 "))
@@ -142,17 +122,8 @@ pub(crate) struct Size {
 /// Counts what a reviewer will see. A count that can't be made is no reason to fail a pushed job.
 pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -> Size {
     let range = format!("{base}...{head}");
-    let args = [
-        "diff",
-        "--numstat",
-        "-z",
-        "--no-renames",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--end-of-options",
-        &range,
-        "--",
-    ];
+    let args =
+        ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options", &range, "--"];
     match git.run(Call::new(args).repository(repository)).await {
         Ok(said) => counted(&said),
         Err(fault) => {
@@ -183,14 +154,7 @@ mod tests {
     #[test]
     fn a_change_is_counted_with_binary_files_and_odd_names() {
         let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
-        assert_eq!(
-            counts,
-            Size {
-                files: 3,
-                insertions: 13,
-                deletions: 1
-            }
-        );
+        assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
         assert_eq!(counted(b""), Size::default());
     }
 
@@ -203,13 +167,9 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("c")).unwrap();
         std::fs::write(dir.path().join("c/.git"), "gitdir: /elsewhere").unwrap();
         remove_inner_repositories(dir.path(), &HashSet::from([PathBuf::from("sub")])).unwrap();
-        for (path, stays) in [
-            (".git", true),
-            ("a/.git", false),
-            ("a/b/.GIT", false),
-            ("c/.git", false),
-            ("sub/.git", true),
-        ] {
+        for (path, stays) in
+            [(".git", true), ("a/.git", false), ("a/b/.GIT", false), ("c/.git", false), ("sub/.git", true)]
+        {
             assert_eq!(dir.path().join(path).exists(), stays, "{path}");
         }
     }

@@ -134,10 +134,7 @@ impl<'a> Call<'a> {
 impl Git {
     /// `url` is what is cloned; `token` proves to its forge who asks.
     pub(crate) fn new(url: &str, token: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            token: token.to_owned(),
-        }
+        Self { url: url.to_owned(), token: token.to_owned() }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -146,11 +143,7 @@ impl Git {
 
     /// Runs it and returns what it wrote.
     pub(crate) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
-        let name = call
-            .args
-            .first()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = call.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let limit = match call.reach {
             Reach::Local => LOCAL_LIMIT,
             Reach::Forge => NETWORK_LIMIT,
@@ -179,11 +172,9 @@ impl Git {
             Err(_) => Err(Fault::TimedOut { command: name, limit }),
             Ok(Err(error)) => Err(Fault::Missing(error)),
             Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
-            Ok(Ok((_, stdout, stderr))) => Err(Fault::Failed {
-                command: name,
-                stdout: self.redacted(&stdout),
-                words: self.redacted(&stderr),
-            }),
+            Ok(Ok((_, stdout, stderr))) => {
+                Err(Fault::Failed { command: name, stdout: self.redacted(&stdout), words: self.redacted(&stderr) })
+            }
         }
     }
 
@@ -198,10 +189,7 @@ impl Git {
         command
             .args(&call.args)
             .env_clear()
-            .env(
-                "PATH",
-                std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
-            )
+            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()))
             // No `.netrc`, no user's configuration.
             .env("HOME", "/dev/null")
             .env("LC_ALL", "C")
@@ -241,10 +229,8 @@ impl Git {
     }
 
     fn settings(&self, reach: Reach) -> Vec<(String, String)> {
-        let mut settings: Vec<_> = SETTINGS
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let mut settings: Vec<_> =
+            SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if self.url.starts_with("file://") {
             settings.push(("protocol.file.allow".into(), "always".into()));
         } else if reach == Reach::Forge {
@@ -272,10 +258,7 @@ impl Git {
 fn configuration(settings: &[(String, String)]) -> Vec<(String, String)> {
     let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
     let pairs = settings.iter().enumerate().flat_map(|(n, (name, value))| {
-        [
-            (format!("GIT_CONFIG_KEY_{n}"), name.clone()),
-            (format!("GIT_CONFIG_VALUE_{n}"), value.clone()),
-        ]
+        [(format!("GIT_CONFIG_KEY_{n}"), name.clone()), (format!("GIT_CONFIG_VALUE_{n}"), value.clone())]
     });
     std::iter::once(count).chain(pairs).collect()
 }

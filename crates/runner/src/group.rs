@@ -34,10 +34,7 @@ impl Group {
     /// The child's group, or `None` when the child has already been waited for.
     pub(crate) fn of(child: &Child) -> Option<Self> {
         let id = i32::try_from(child.id()?).ok()?;
-        Some(Self {
-            id: Pid::from_raw(id),
-            emptied: false,
-        })
+        Some(Self { id: Pid::from_raw(id), emptied: false })
     }
 
     /// Stops the whole group: SIGTERM, up to `grace` of waiting, SIGKILL, and a look whether it is empty.
@@ -54,11 +51,7 @@ impl Group {
                 sleep(LOOK_EVERY).await;
             }
         }
-        if self.is_empty(leader) {
-            Ok(leader.try_wait().ok().flatten())
-        } else {
-            Err(StillAlive { group: self.id })
-        }
+        if self.is_empty(leader) { Ok(leader.try_wait().ok().flatten()) } else { Err(StillAlive { group: self.id }) }
     }
 
     /// Looks whether nothing of the group is alive, and remembers it: the number may be another's soon.

@@ -43,9 +43,7 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
         Started::NotOurs => return Ok(Exit::NotOurs),
         Started::Stopped => return Ok(Exit::Stopped),
     };
-    let Assignment {
-        job, attempt, lease, ..
-    } = assignment.as_ref();
+    let Assignment { job, attempt, lease, .. } = assignment.as_ref();
     let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
@@ -100,12 +98,7 @@ fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result)
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
-        finish: FinishRequest {
-            finish_id: ids::finish()?,
-            outcome,
-            failure,
-            result,
-        },
+        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result },
     })
 }
 
@@ -119,39 +112,23 @@ async fn flush(reporter: &Reporter, orders: &Orders) {
 async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Workspace>) -> Result<FinishResult, Stop> {
     let assignment = this.assignment;
     if options.isolation.is_none() {
-        return Err(Failure::IsolationMissing {
-            runner: "The runner".into(),
-        }
-        .into());
+        return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     }
     let prepared = this.bounded(prepare(this, options, workspace)).await?;
-    let Prepared {
-        git,
-        mirror,
-        forge,
-        target,
-        workspace,
-    } = &prepared;
+    let Prepared { git, mirror, forge, target, workspace } = &prepared;
 
     this.bounded(this.begin(Phase::Executing)).await?;
     let commit = match &target.adopted {
         Some(head) => head.clone(),
         None => {
-            let bounds = agent::Bounds {
-                until: this.until,
-                grace: options.stop_grace,
-                orders: this.orders,
-            };
+            let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
             agent::run(assignment, workspace, this.events, bounds).await?;
-            this.bounded(commit::commit(git, workspace, mirror, target, assignment))
-                .await?
+            this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?
         }
     };
 
     let (head, repository) = (publish(this, &prepared, &commit).await?, workspace.repository());
-    let opened = this
-        .unless_grave(pull_request::find_or_open(forge, target, assignment))
-        .await?;
+    let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment)).await?;
     let size = commit::size(git, &repository, &target.base, &head).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
@@ -177,21 +154,11 @@ async fn prepare<'a>(
     options: &Options,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Prepared<'a>, Stop> {
-    let Assignment {
-        job,
-        attempt,
-        repository,
-        ..
-    } = this.assignment;
+    let Assignment { job, attempt, repository, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
     let token = this.credentials().await?.forge_token;
-    let denied = |_| Failure::SourceDenied {
-        forge: repository.forge.words().into(),
-        repo: repository.name.clone(),
-    };
-    let endpoint = Endpoint {
-        api_url: repository.api_url.clone(),
-    };
+    let denied = |_| Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() };
+    let endpoint = Endpoint { api_url: repository.api_url.clone() };
     let forge = match repository.forge {
         pullyard_domain::project::ForgeKind::GitHub => {
             Forge::GitHub(GitHub::new(endpoint, Token::new(token.as_str())).map_err(denied)?)
@@ -201,9 +168,7 @@ async fn prepare<'a>(
         Some(continues) => target::open_pull_request(&forge, repository, continues).await?,
         None => None,
     };
-    let failed = |error: std::io::Error| Failure::WorkspaceFailed {
-        reason: error.to_string(),
-    };
+    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     private_dirs(&options.work_dir).map_err(failed)?;
     // Git runs in other folders than we do.
     let work_dir = options.work_dir.canonicalize().map_err(failed)?;
@@ -214,22 +179,9 @@ async fn prepare<'a>(
     let (job, attempt) = (job.clone(), *attempt);
     let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
     let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
-    let at = Checkout {
-        branch: &target.branch,
-        start: &target.start,
-        base: (&this.assignment.base, &target.base),
-    };
-    workspace
-        .check_out(&git, &mirror, at)
-        .await
-        .map_err(|fault| fault.of_workspace())?;
-    Ok(Prepared {
-        git,
-        mirror,
-        forge,
-        target,
-        workspace,
-    })
+    let at = Checkout { branch: &target.branch, start: &target.start, base: (&this.assignment.base, &target.base) };
+    workspace.check_out(&git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
+    Ok(Prepared { git, mirror, forge, target, workspace })
 }
 
 /// Asks for the right to push, and uses it. Returns the commit that stands at the forge.
@@ -247,9 +199,7 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
     if answer.want != Want::Run {
         return Err(Stop::Ordered(Order::Cancel));
     }
-    let Prepared {
-        git, target, workspace, ..
-    } = prepared;
+    let Prepared { git, target, workspace, .. } = prepared;
     if target.adopted.is_some() {
         return Ok(commit.to_owned());
     }
@@ -261,6 +211,5 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
         job: &this.assignment.job,
         forge: this.assignment.repository.forge.words(),
     };
-    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs)))
-        .await
+    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await
 }

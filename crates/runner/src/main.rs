@@ -20,11 +20,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     let Line { command } = Line::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = match command {
         Command::RunJob(run_job) => runtime.block_on(run_job.run()),

@@ -49,9 +49,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn in_dir(work_dir: &Path) -> Self {
-        Self {
-            dir: work_dir.join("outbox"),
-        }
+        Self { dir: work_dir.join("outbox") }
     }
 
     /// Keeps a letter, readable by nobody else: it has the lease in it.
@@ -62,12 +60,7 @@ impl Outbox {
         let path = self.dir.join(format!("{name}.json"));
         let draft = self.dir.join(format!("{name}.draft"));
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(&serde_json::to_vec(letter)?)?;
         file.sync_all()?;
         fs::rename(&draft, &path)?;
@@ -117,9 +110,7 @@ impl Outbox {
             return Vec::new();
         };
         let paths = listing.flatten().map(|entry| entry.path());
-        let mut letters: Vec<_> = paths
-            .filter(|path| path.extension().is_some_and(|end| end == "json"))
-            .collect();
+        let mut letters: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
         letters.sort();
         letters
     }

@@ -21,10 +21,7 @@ pub(crate) async fn find_or_open(
     assignment: &Assignment,
 ) -> Result<FinishPullRequest, Stop> {
     if let Some(pull) = &target.pull_request {
-        return Ok(FinishPullRequest {
-            number: pull.number,
-            url: pull.url.clone(),
-        });
+        return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
     let new = NewPullRequest {
         title: assignment.pull_request.title.clone(),
@@ -32,16 +29,10 @@ pub(crate) async fn find_or_open(
         head: target.branch.clone(),
         base: assignment.base.clone(),
     };
-    let asked = timeout(
-        LIMIT,
-        forge.find_or_create_pull_request(assignment.repository.name.as_str(), &new),
-    );
+    let asked = timeout(LIMIT, forge.find_or_create_pull_request(assignment.repository.name.as_str(), &new));
     let reason = match asked.await {
         Ok(Ok(pull)) => {
-            return Ok(FinishPullRequest {
-                number: pull.number,
-                url: pull.url,
-            });
+            return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }
         // The forge's own reason reads best; the rest of the sentence is ours.
         Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,

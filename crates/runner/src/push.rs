@@ -92,25 +92,16 @@ impl Push<'_> {
             self.git.url(),
             &refspec,
         ];
-        self.git
-            .run(Call::new(args).repository(self.repository).reaching_forge())
-            .await
-            .map(drop)
+        self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await.map(drop)
     }
 
     async fn remote_head(&self) -> Result<Option<String>, Fault> {
         let reference = git::branch_ref(&self.target.branch);
         let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference];
-        let said = self
-            .git
-            .line(Call::new(args).repository(self.repository).reaching_forge())
-            .await?;
+        let said = self.git.line(Call::new(args).repository(self.repository).reaching_forge()).await?;
         // The pattern also matches refs that only end in it.
         let heads = said.lines().filter_map(|line| line.split_once('\t'));
-        Ok(heads
-            .filter(|(_, name)| *name == reference)
-            .map(|(id, _)| id.to_owned())
-            .next())
+        Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
     /// Somebody else's commit stands where ours should: perhaps our own job's.
@@ -131,9 +122,7 @@ impl Push<'_> {
                 self.git.url(),
                 &refspec,
             ];
-            self.git
-                .run(Call::new(args).repository(self.repository).reaching_forge())
-                .await?;
+            self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
             target::is_of_job(self.git, self.repository, &head, self.job).await
         };
         match of_job.await {
@@ -142,9 +131,7 @@ impl Push<'_> {
                 Ok(head)
             }
             Ok(false) => Err(self.rejected("the branch has moved").into()),
-            Err(fault) => Err(self
-                .rejected(&format!("the branch has moved, and {}", fault.reason()))
-                .into()),
+            Err(fault) => Err(self.rejected(&format!("the branch has moved, and {}", fault.reason())).into()),
         }
     }
 
@@ -161,30 +148,18 @@ impl Push<'_> {
             return Some(Failure::WorkflowPermission {});
         }
         if says(&["protected branch", "gh006", "gh013", "rule violations"]) {
-            return Some(Failure::BranchProtected {
-                branch: self.target.branch.clone(),
-            });
+            return Some(Failure::BranchProtected { branch: self.target.branch.clone() });
         }
-        if says(&[
-            "error: 403",
-            "error: 401",
-            "authentication failed",
-            "could not read username",
-        ]) {
+        if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
             return Some(self.rejected(&fault.reason()));
         }
         let line = line?;
-        let reason = line
-            .rsplit_once('(')
-            .map_or(line, |(_, reason)| reason.trim_end_matches(')'));
+        let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
         Some(self.rejected(reason))
     }
 
     fn rejected(&self, reason: &str) -> Failure {
-        Failure::PushRejected {
-            forge: self.forge.into(),
-            reason: reason.into(),
-        }
+        Failure::PushRejected { forge: self.forge.into(), reason: reason.into() }
     }
 }
 
@@ -203,24 +178,10 @@ mod tests {
         };
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let git = Git::new("https://forge.test/a/b.git", "");
-        let push = Push {
-            git: &git,
-            repository: Path::new("/"),
-            target: &target,
-            commit: "b",
-            job: &job,
-            forge: "GitHub",
-        };
-        let fault = Fault::Failed {
-            command: "push".into(),
-            stdout: stdout.into(),
-            words: words.into(),
-        };
-        assert_eq!(
-            push.refusal(&fault).map(|failure| failure.code()),
-            code,
-            "{stdout} {words}"
-        );
+        let push =
+            Push { git: &git, repository: Path::new("/"), target: &target, commit: "b", job: &job, forge: "GitHub" };
+        let fault = Fault::Failed { command: "push".into(), stdout: stdout.into(), words: words.into() };
+        assert_eq!(push.refusal(&fault).map(|failure| failure.code()), code, "{stdout} {words}");
     }
 
     #[test]
@@ -240,21 +201,9 @@ mod tests {
             "",
             Some("branch_protected"),
         );
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
-            "",
-            Some("push_rejected"),
-        );
-        check(
-            "",
-            "fatal: unable to access 'https://x/': The requested URL returned error: 403",
-            Some("push_rejected"),
-        );
-        check(
-            "",
-            "fatal: unable to access 'https://x/': Could not resolve host: x",
-            None,
-        );
+        check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));
+        check("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", Some("push_rejected"));
+        check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
     }
 
     #[test]

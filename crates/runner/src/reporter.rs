@@ -58,20 +58,12 @@ impl Reporter {
     /// Begins to report, with a heartbeat at least this often.
     pub(crate) fn start(client: AttemptClient, heartbeat: Duration, orders: Orders) -> Self {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                queue: Queue::new(),
-                in_flight: false,
-                hurry: false,
-                ended: false,
-            }),
+            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
             changed: Notify::new(),
             answered: Notify::new(),
         });
         let sender = sender::Sender::new(shared.clone(), client, heartbeat, orders);
-        Self {
-            events: Events(shared),
-            _task: AbortOnDropHandle::new(tokio::spawn(sender.run())),
-        }
+        Self { events: Events(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
     }
 
     pub(crate) fn events(&self) -> &Events {

@@ -23,31 +23,17 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn new(kind: EventKind) -> Self {
-        Self {
-            kind,
-            text: None,
-            name: None,
-            path: None,
-            call: None,
-            data: None,
-        }
+        Self { kind, text: None, name: None, path: None, call: None, data: None }
     }
 
     /// Words of somebody.
     pub(crate) fn words(kind: EventKind, text: impl Into<String>) -> Self {
-        Self {
-            text: Some(text.into()),
-            ..Self::new(kind)
-        }
-        .cut()
+        Self { text: Some(text.into()), ..Self::new(kind) }.cut()
     }
 
     /// A phase of the runner begins.
     pub(crate) fn phase(name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ..Self::new(EventKind::Phase)
-        }
+        Self { name: Some(name.to_owned()), ..Self::new(EventKind::Phase) }
     }
 
     /// The same, no larger than may be sent.
@@ -58,11 +44,7 @@ impl Said {
         }
         self.data = self.data.map(|data| {
             let size = data.to_string().len();
-            if size > MAX_DATA_BYTES {
-                json!({ "left_out_bytes": size })
-            } else {
-                data
-            }
+            if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size }) } else { data }
         });
         self
     }
@@ -95,11 +77,7 @@ mod tests {
         let said = Said::words(EventKind::Text, "ü".repeat(40_000));
         let text = said.text.unwrap();
         assert!(text.len() < MAX_TEXT_BYTES + 64);
-        assert!(
-            text.ends_with("[cut: 65536 of 80000 bytes]"),
-            "{}",
-            &text[text.len() - 40..]
-        );
+        assert!(text.ends_with("[cut: 65536 of 80000 bytes]"), "{}", &text[text.len() - 40..]);
     }
 
     #[test]

@@ -29,11 +29,7 @@ pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started,
         Some(uri) => ecs::task_arn(uri).await,
         None => None,
     };
-    let request = StartRequest {
-        claim_id: ids::claim()?,
-        instance: ids::instance()?,
-        task,
-    };
+    let request = StartRequest { claim_id: ids::claim()?, instance: ids::instance()?, task };
     tokio::select! {
         // A claim that nobody is left to work on is not made.
         biased;
@@ -43,13 +39,7 @@ pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started,
 }
 
 async fn ask(options: &Options, request: &StartRequest) -> Result<Started, Error> {
-    let Options {
-        api_url,
-        job,
-        attempt,
-        bootstrap,
-        ..
-    } = options;
+    let Options { api_url, job, attempt, bootstrap, .. } = options;
     let until = Instant::now() + LIMIT;
     let mut back_off = BackOff::new();
     loop {

@@ -47,10 +47,7 @@ fn marked(mark: &[u8]) -> Vec<i32> {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         // Empty for the dead and the dying; unreadable for those of others.
         let environment = std::fs::read(entry.path().join("environ")).ok()?;
-        environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == mark)
-            .then_some(pid)
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark).then_some(pid)
     });
     numbered.collect()
 }

@@ -34,9 +34,7 @@ pub(crate) async fn open_pull_request(
     repository: &AssignedRepository,
     continues: &Continues,
 ) -> Result<Option<PullRequest>, Stop> {
-    let found = forge
-        .open_pull_request(repository.name.as_str(), &continues.branch)
-        .await;
+    let found = forge.open_pull_request(repository.name.as_str(), &continues.branch).await;
     match found {
         Ok(found) => Ok(found.filter(|pull| pull.number == continues.number)),
         Err(error) => Err(of_forge(&error, repository).into()),
@@ -52,10 +50,7 @@ fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> F
         Error::Settings { .. } | Error::Denied { .. } | Error::Forbidden { .. } => {
             Failure::SourceDenied { forge, repo }
         }
-        other => Failure::SourceUnreachable {
-            repo,
-            reason: other.to_string(),
-        },
+        other => Failure::SourceUnreachable { repo, reason: other.to_string() },
     }
 }
 
@@ -68,37 +63,20 @@ pub(crate) async fn choose(
 ) -> Result<Target, Stop> {
     let workspace_failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let repo = assignment.repository.name.clone();
-    let branch = open
-        .as_ref()
-        .map_or(&assignment.branch, |pull| &pull.head_branch)
-        .clone();
+    let branch = open.as_ref().map_or(&assignment.branch, |pull| &pull.head_branch).clone();
     if !git::is_branch_name(git, &branch).await.map_err(workspace_failed)? {
         let reason = format!("`{branch}` can't be a branch");
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
-    let missing = || Failure::BaseBranchMissing {
-        repo: repo.clone(),
-        branch: assignment.base.clone(),
-    };
-    if !git::is_branch_name(git, &assignment.base)
-        .await
-        .map_err(workspace_failed)?
-    {
+    let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: assignment.base.clone() };
+    if !git::is_branch_name(git, &assignment.base).await.map_err(workspace_failed)? {
         return Err(missing().into());
     }
     // An empty repository has no branch at all.
-    let base = mirror
-        .branch(git, &assignment.base)
-        .await
-        .map_err(workspace_failed)?
-        .ok_or_else(missing)?;
+    let base = mirror.branch(git, &assignment.base).await.map_err(workspace_failed)?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
     let adopted = match &head {
-        Some(head)
-            if is_of_job(git, mirror.dir(), head, &assignment.job)
-                .await
-                .map_err(workspace_failed)? =>
-        {
+        Some(head) if is_of_job(git, mirror.dir(), head, &assignment.job).await.map_err(workspace_failed)? => {
             Some(head.clone())
         }
         _ => None,
@@ -109,22 +87,11 @@ pub(crate) async fn choose(
         // Refused now, before an agent works for nothing: the push would be.
         (Some(_), None, None) => {
             let reason = format!("`{branch}` is already there, with somebody else's commit");
-            return Err(Failure::PushRejected {
-                forge: assignment.repository.forge.words().into(),
-                reason,
-            }
-            .into());
+            return Err(Failure::PushRejected { forge: assignment.repository.forge.words().into(), reason }.into());
         }
         (None, None, _) => base.clone(),
     };
-    Ok(Target {
-        branch,
-        start,
-        base,
-        expected: head,
-        pull_request: open,
-        adopted,
-    })
+    Ok(Target { branch, start, base, expected: head, pull_request: open, adopted })
 }
 
 /// Whether a commit was made by an attempt of this job: it says so in its trailer.
@@ -132,7 +99,5 @@ pub(crate) async fn is_of_job(git: &Git, repository: &Path, commit: &str, job: &
     let format = format!("--format=%(trailers:key={JOB_TRAILER},valueonly)");
     let call = Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository);
     let said = git.line(call).await?;
-    Ok(said
-        .lines()
-        .any(|line| line.trim().split('/').next() == Some(job.as_str())))
+    Ok(said.lines().any(|line| line.trim().split('/').next() == Some(job.as_str())))
 }

@@ -93,8 +93,7 @@ impl Workspace {
         // The index remembers what each file looked like, so that only touched files are read again,
         // and files that git would write differently today are not changed by us.
         let call = Call::new(["reset", "--hard", "--quiet", at.start]);
-        git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository))
-            .await?;
+        git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
         self.give_repository(git, mirror, at).await
     }
@@ -108,8 +107,7 @@ impl Workspace {
         let refs = format!("update {branch} {}\nupdate {base} {base_commit}\n", at.start);
         let update = Call::new(["update-ref", "--stdin"]).input(refs.as_bytes());
         git.run(update.repository(&dir)).await?;
-        git.run(Call::new(["symbolic-ref", "HEAD", &branch]).repository(&dir))
-            .await?;
+        git.run(Call::new(["symbolic-ref", "HEAD", &branch]).repository(&dir)).await?;
         let write = async {
             tokio::fs::copy(self.repository().join("index"), dir.join("index")).await?;
             tokio::fs::write(dir.join("config"), AGENT_CONFIG).await
@@ -149,12 +147,7 @@ pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
 
 /// A file that exists to be locked.
 fn lock_file(path: &Path) -> io::Result<File> {
-    fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// Removes the worktrees whose process is gone: their lock is free.

@@ -82,10 +82,7 @@ impl IntoResponse for Page {
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             // Should an escape ever be missing, the browser still runs nothing.
-            (
-                header::CONTENT_SECURITY_POLICY,
-                "default-src 'none'; style-src 'unsafe-inline'",
-            ),
+            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
         (headers, self.0).into_response()

@@ -24,25 +24,21 @@ impl Fields {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(None)),
             Some(Value::String(text)) => Ok(Some(Some(text.clone()))),
-            Some(other) => Err(Refusal::invalid_request(&format!(
-                "For 'properties/{name}', {other} is not a string."
-            ))),
+            Some(other) => Err(Refusal::invalid_request(&format!("For 'properties/{name}', {other} is not a string."))),
         }
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<String, Refusal> {
-        self.text(name)?
-            .flatten()
-            .ok_or_else(|| Refusal::invalid_request(&format!("\"{name}\" wasn't supplied.")))
+        self.text(name)?.flatten().ok_or_else(|| Refusal::invalid_request(&format!("\"{name}\" wasn't supplied.")))
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => Err(Refusal::invalid_request(&format!(
-                "For 'properties/{name}', {other} is not a boolean."
-            ))),
+            Some(other) => {
+                Err(Refusal::invalid_request(&format!("For 'properties/{name}', {other} is not a boolean.")))
+            }
         }
     }
 }
@@ -63,9 +59,5 @@ pub(crate) fn check_words(title: Option<&str>, body: Option<&str>) -> Result<(),
         let message = format!("body is too long (maximum is {MAX_BODY_CHARACTERS} characters)");
         faults.push(Fault::about("body", message));
     }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::validation_failed(faults))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::validation_failed(faults)) }
 }

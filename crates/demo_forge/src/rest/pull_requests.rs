@@ -62,21 +62,15 @@ pub(crate) async fn list(
             && head.is_none_or(|(owner, branch)| owner.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch)
     };
     let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
-    let per_page = number(&wanted.per_page)
-        .unwrap_or(DEFAULT_PER_PAGE)
-        .clamp(1, MAX_PER_PAGE);
+    let per_page = number(&wanted.per_page).unwrap_or(DEFAULT_PER_PAGE).clamp(1, MAX_PER_PAGE);
     let page = number(&wanted.page).unwrap_or(1).max(1);
 
     let mut found = pulls::list(&shared.git, &entry).await?;
     found.retain(fits);
     let skipped = (page - 1).saturating_mul(per_page);
     let more = found.len() > skipped.saturating_add(per_page);
-    let shown: Vec<Value> = found
-        .iter()
-        .skip(skipped)
-        .take(per_page)
-        .map(|pull| answers::pull(&shared, &entry, pull))
-        .collect();
+    let shown: Vec<Value> =
+        found.iter().skip(skipped).take(per_page).map(|pull| answers::pull(&shared, &entry, pull)).collect();
     let mut headers = HeaderMap::new();
     if more {
         let next = format!(
@@ -113,9 +107,9 @@ pub(crate) async fn create(
             let answer = answers::pull(&shared, &entry, &pull);
             Ok((StatusCode::CREATED, Json(answer)).into_response())
         }
-        Opened::Refused(objections) => Err(Refusal::validation_failed(
-            objections.into_iter().map(Fault::from).collect(),
-        )),
+        Opened::Refused(objections) => {
+            Err(Refusal::validation_failed(objections.into_iter().map(Fault::from).collect()))
+        }
     }
 }
 
@@ -126,11 +120,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, &owner, &name).await?;
     let pull = pulls::find(&shared.git, &entry, parse(&number)?).await?;
-    Ok(Json(answers::pull(
-        &shared,
-        &entry,
-        &pull.ok_or_else(Refusal::not_found)?,
-    )))
+    Ok(Json(answers::pull(&shared, &entry, &pull.ok_or_else(Refusal::not_found)?)))
 }
 
 pub(crate) async fn update(
@@ -150,18 +140,10 @@ pub(crate) async fn update(
             return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
         }
     };
-    let change = Change {
-        title: fields.text("title")?.flatten(),
-        body: fields.text("body")?,
-        state,
-    };
+    let change = Change { title: fields.text("title")?.flatten(), body: fields.text("body")?, state };
     fields::check_words(change.title.as_deref(), change.body.as_ref().and_then(Option::as_deref))?;
     let pull = pulls::change(&shared.git, &entry, number, change).await?;
-    Ok(Json(answers::pull(
-        &shared,
-        &entry,
-        &pull.ok_or_else(Refusal::not_found)?,
-    )))
+    Ok(Json(answers::pull(&shared, &entry, &pull.ok_or_else(Refusal::not_found)?)))
 }
 
 fn parse(number: &str) -> Result<u64, Refusal> {

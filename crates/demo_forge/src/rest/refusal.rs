@@ -23,28 +23,15 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn of_field(field: &'static str, code: &'static str) -> Self {
-        Self {
-            resource: "PullRequest",
-            field: Some(field),
-            code,
-            message: None,
-        }
+        Self { resource: "PullRequest", field: Some(field), code, message: None }
     }
 
     pub(crate) fn custom(message: String) -> Self {
-        Self {
-            resource: "PullRequest",
-            field: None,
-            code: "custom",
-            message: Some(message),
-        }
+        Self { resource: "PullRequest", field: None, code: "custom", message: Some(message) }
     }
 
     pub(crate) fn about(field: &'static str, message: String) -> Self {
-        Self {
-            field: Some(field),
-            ..Self::custom(message)
-        }
+        Self { field: Some(field), ..Self::custom(message) }
     }
 }
 
@@ -74,11 +61,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     fn plain(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            faults: Vec::new(),
-        }
+        Self { status, message: message.into(), faults: Vec::new() }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -108,11 +91,7 @@ impl Refusal {
 
     pub(crate) fn validation_failed(faults: Vec<Fault>) -> Self {
         let message = "Validation Failed".to_owned();
-        Self {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            message,
-            faults,
-        }
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message, faults }
     }
 }
 

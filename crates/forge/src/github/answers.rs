@@ -28,22 +28,8 @@ pub(super) struct RepositoryAnswer {
 
 impl From<RepositoryAnswer> for Repository {
     fn from(answer: RepositoryAnswer) -> Self {
-        let RepositoryAnswer {
-            id,
-            full_name,
-            default_branch,
-            clone_url,
-            html_url,
-            private,
-        } = answer;
-        Self {
-            id,
-            full_name,
-            default_branch,
-            clone_url,
-            html_url,
-            private,
-        }
+        let RepositoryAnswer { id, full_name, default_branch, clone_url, html_url, private } = answer;
+        Self { id, full_name, default_branch, clone_url, html_url, private }
     }
 }
 

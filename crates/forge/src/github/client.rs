@@ -42,9 +42,7 @@ pub(super) struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("api_url", &self.api_url.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("api_url", &self.api_url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -57,13 +55,8 @@ struct Answer {
 
 impl Client {
     pub(super) fn new(endpoint: &Endpoint, token: Token) -> Result<Self, Error> {
-        let refuse = |reason: &str| Error::Settings {
-            reason: reason.to_owned(),
-        };
-        let api_url: Url = endpoint
-            .api_url
-            .parse()
-            .map_err(|_| refuse("the API's address is not a URL"))?;
+        let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
+        let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
         if !matches!(api_url.scheme(), "https" | "http") {
             return Err(refuse("the API's address begins with neither https: nor http:"));
         }
@@ -75,9 +68,7 @@ impl Client {
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err(refuse("the API's address has no host")),
         };
-        let bearer = token
-            .bearer()
-            .ok_or_else(|| refuse("the token has impossible characters"))?;
+        let bearer = token.bearer().ok_or_else(|| refuse("the token has impossible characters"))?;
         let headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
             (USER_AGENT, HeaderValue::from_static("pullyard")),
@@ -94,12 +85,7 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| refuse(&innermost(&error)))?;
-        Ok(Self {
-            http,
-            api_url,
-            host,
-            token,
-        })
+        Ok(Self { http, api_url, host, token })
     }
 
     /// The API's address with these path segments, each percent-encoded.
@@ -139,9 +125,7 @@ impl Client {
         what: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        let body = serde_json::to_vec(body).map_err(|error| Error::Settings {
-            reason: error.to_string(),
-        })?;
+        let body = serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })?;
         self.read(&self.once(Method::POST, &address, Some(body), what).await?)
     }
 
@@ -201,29 +185,16 @@ impl Client {
         Err(match answer.status {
             StatusCode::ACCEPTED => unexpected(answer.status, "the answer is not ready yet"),
             status if status.is_success() => return Ok(answer),
-            StatusCode::UNAUTHORIZED => Error::Denied {
-                host: host(),
-                message: message(),
-            },
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit(&answer) => Error::RateLimited {
-                host: host(),
-                retry_after: rest(&answer.headers),
-            },
-            StatusCode::FORBIDDEN => Error::Forbidden {
-                what: what(),
-                message: message(),
-            },
-            StatusCode::NOT_FOUND => Error::NotFound {
-                what: what(),
-                message: message(),
-            },
-            StatusCode::UNPROCESSABLE_ENTITY => Error::Refused {
-                reason: self.token.redact(&refusal::reason(&answer.body)),
-            },
-            status => Error::Unexpected {
-                status: status.as_u16(),
-                message: message(),
-            },
+            StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit(&answer) => {
+                Error::RateLimited { host: host(), retry_after: rest(&answer.headers) }
+            }
+            StatusCode::FORBIDDEN => Error::Forbidden { what: what(), message: message() },
+            StatusCode::NOT_FOUND => Error::NotFound { what: what(), message: message() },
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                Error::Refused { reason: self.token.redact(&refusal::reason(&answer.body)) }
+            }
+            status => Error::Unexpected { status: status.as_u16(), message: message() },
         })
     }
 
@@ -235,20 +206,14 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
-        Error::Unreachable {
-            host: self.host.clone(),
-            reason: innermost(error),
-        }
+        Error::Unreachable { host: self.host.clone(), reason: innermost(error) }
     }
 }
 
 const API_VERSION: reqwest::header::HeaderName = reqwest::header::HeaderName::from_static("x-github-api-version");
 
 fn unexpected(status: StatusCode, message: &str) -> Error {
-    Error::Unexpected {
-        status: status.as_u16(),
-        message: message.to_owned(),
-    }
+    Error::Unexpected { status: status.as_u16(), message: message.to_owned() }
 }
 
 fn is_loopback(address: &Url) -> bool {

@@ -25,11 +25,7 @@ pub(super) fn reason(body: &[u8]) -> String {
         Some(single) => fault(single).into_iter().collect(),
         None => Vec::new(),
     };
-    if reasons.is_empty() {
-        in_sentence(&message(body))
-    } else {
-        shorten(&reasons.join("; "))
-    }
+    if reasons.is_empty() { in_sentence(&message(body)) } else { shorten(&reasons.join("; ")) }
 }
 
 fn fault(fault: &Value) -> Option<String> {
@@ -106,14 +102,8 @@ mod tests {
             r#"{"message":"Invalid request.\n\n\"head\" wasn't supplied."}"#,
             r#"invalid request. "head" wasn't supplied"#,
         );
-        check(
-            r#"{"message":"Validation Failed","errors":["Head sha can't be blank"]}"#,
-            "head sha can't be blank",
-        );
-        check(
-            r#"{"message":"Validation Failed","errors":"Not allowed."}"#,
-            "not allowed",
-        );
+        check(r#"{"message":"Validation Failed","errors":["Head sha can't be blank"]}"#, "head sha can't be blank");
+        check(r#"{"message":"Validation Failed","errors":"Not allowed."}"#, "not allowed");
         check(r#"{"message":"Validation Failed","errors":[{}]}"#, "validation Failed");
         check("<html>", "no reason given");
         check("[]", "no reason given");

@@ -38,10 +38,7 @@ mod tests {
 
     fn limited(secs: u64) -> Error {
         let retry_after = Duration::from_secs(secs);
-        Error::RateLimited {
-            host: "h".to_owned(),
-            retry_after,
-        }
+        Error::RateLimited { host: "h".to_owned(), retry_after }
     }
 
     #[test]
@@ -63,9 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_stays_wrong() {
-        let refused = Error::Refused {
-            reason: "no".to_owned(),
-        };
+        let refused = Error::Refused { reason: "no".to_owned() };
         assert_eq!(pause_after(&refused, 1), None);
     }
 }

@@ -49,10 +49,7 @@ async fn reading_is_tried_again_after_a_transient_fault() {
         assert_eq!(ask([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
     }
     let (outcome, requests) = ask([fault(502), fault(503), fault(504), user()]).await;
-    let error = Error::Unexpected {
-        status: 504,
-        message: "Oh no.".to_owned(),
-    };
+    let error = Error::Unexpected { status: 504, message: "Oh no.".to_owned() };
     assert!(error.is_transient());
     assert_eq!((outcome, requests), (Err(error), 3));
 }
@@ -89,9 +86,7 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
     // The year 2100: the time of the reset is given, not the length of the rest.
     let reset: &[_] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")];
     let (outcome, _) = ask([(403, reset, "{}".to_owned())]).await;
-    let Err(Error::RateLimited { retry_after, .. }) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let Err(Error::RateLimited { retry_after, .. }) = outcome else { panic!("{outcome:?}") };
     assert!(retry_after > Duration::from_secs(3600));
 }
 
@@ -100,10 +95,7 @@ async fn missing_permission_is_told_in_the_forges_words() {
     let body = json!({"message": "Resource not accessible by integration"}).to_string();
     let scripted = Scripted::start([(403, &[] as &[_], body)]).await;
     let error = forge_at(&scripted.url, TOKEN).repository(REPOSITORY).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "get permission for acme/app: Resource not accessible by integration"
-    );
+    assert_eq!(error.to_string(), "get permission for acme/app: Resource not accessible by integration");
 }
 
 #[tokio::test]
@@ -124,10 +116,7 @@ async fn a_renamed_repository_is_not_written_to() {
     let moved: Line = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
     let scripted = Scripted::start([moved]).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let error = forge
-        .create_pull_request(REPOSITORY, &proposal("job"))
-        .await
-        .unwrap_err();
+    let error = forge.create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
     assert!(error.to_string().contains("was the repository renamed?"), "{error}");
     assert_eq!(scripted.requests().len(), 1);
 }
@@ -136,19 +125,11 @@ async fn a_renamed_repository_is_not_written_to() {
 async fn circles_and_other_hosts_are_not_followed() {
     let circle = || -> Line { (302, &[("location", "/user")], String::new()) };
     let (outcome, requests) = ask::<9>(std::array::from_fn(|_| circle())).await;
-    assert!(
-        matches!(outcome, Err(Error::Unexpected { status: 302, .. })),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(Error::Unexpected { status: 302, .. })), "{outcome:?}");
     assert_eq!(requests, 4);
 
     // The same address and another port is another host, too.
-    for target in [
-        "http://127.0.0.1:1/user",
-        "https://example.com/",
-        "//example.com/",
-        "file:///",
-    ] {
+    for target in ["http://127.0.0.1:1/user", "https://example.com/", "//example.com/", "file:///"] {
         let target: &'static str = target;
         let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
         let (outcome, requests) = ask([(302, headers, String::new())]).await;
@@ -163,10 +144,7 @@ async fn creating_is_tried_once() {
     for status in [502, 503, 429] {
         let scripted = Scripted::start([fault(status), fault(status)]).await;
         let forge = forge_at(&scripted.url, TOKEN);
-        let error = forge
-            .create_pull_request(REPOSITORY, &proposal("job"))
-            .await
-            .unwrap_err();
+        let error = forge.create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
         assert!(error.is_transient());
         assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls"]);
     }
@@ -176,10 +154,7 @@ async fn creating_is_tried_once() {
 async fn a_lost_answer_to_creating_is_found_again() {
     let scripted = Scripted::start([pulls(&[]), fault(502), pulls(&[pull()])]).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let found = forge
-        .find_or_create_pull_request(REPOSITORY, &proposal("job"))
-        .await
-        .unwrap();
+    let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
     assert_eq!(found.number, 7);
     let look = "GET /repos/acme/app/pulls?state=open&head=acme%3Ajob&per_page=100";
     assert_eq!(scripted.requests(), [look, "POST /repos/acme/app/pulls", look]);
@@ -190,30 +165,20 @@ async fn a_twin_that_is_not_listed_yet_is_waited_for() {
     let twin = || -> Line {
         let message = "A pull request already exists for acme:job.";
         let errors = json!([{"resource": "PullRequest", "code": "custom", "message": message}]);
-        (
-            422,
-            &[],
-            json!({"message": "Validation Failed", "errors": errors}).to_string(),
-        )
+        (422, &[], json!({"message": "Validation Failed", "errors": errors}).to_string())
     };
     let none = || pulls(&[]);
     let lines = [none(), twin(), none(), none(), twin(), pulls(&[pull()])];
     let scripted = Scripted::start(lines).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let found = forge
-        .find_or_create_pull_request(REPOSITORY, &proposal("job"))
-        .await
-        .unwrap();
+    let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 6));
 
     // It never appears: the refusal is told, after three rounds.
     let rounds = (0..3).flat_map(|_| [none(), twin(), none()]);
     let scripted = Scripted::start(rounds).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let error = forge
-        .find_or_create_pull_request(REPOSITORY, &proposal("job"))
-        .await
-        .unwrap_err();
+    let error = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert_eq!(scripted.requests().len(), 9);
 }
@@ -228,11 +193,7 @@ async fn an_unfiltered_list_gives_no_foreign_pull_request() {
     let forge = forge_at(&scripted.url, TOKEN);
     let find = async || {
         let new = proposal("job");
-        forge
-            .find_or_create_pull_request(REPOSITORY, &new)
-            .await
-            .unwrap()
-            .base_branch
+        forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().base_branch
     };
     assert_eq!(find().await, "main");
     // Somebody pointed it elsewhere: still the pull request of this branch.
@@ -248,21 +209,14 @@ async fn merged_is_told_from_closed() {
         answer["state"] = json!("closed");
         answer["merged_at"] = merged_at;
         let scripted = Scripted::start([pulls(&[answer])]).await;
-        let found = forge_at(&scripted.url, TOKEN)
-            .open_pull_request(REPOSITORY, "job")
-            .await;
+        let found = forge_at(&scripted.url, TOKEN).open_pull_request(REPOSITORY, "job").await;
         assert_eq!(found.unwrap().unwrap().state, expected);
     }
 }
 
 #[tokio::test]
 async fn odd_answers_are_told_as_such() {
-    for body in [
-        "<html>",
-        "[]",
-        r#"{"id": 1.5, "login": "x"}"#,
-        r#"{"id": -1, "login": "x"}"#,
-    ] {
+    for body in ["<html>", "[]", r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#] {
         let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;
         let error = outcome.unwrap_err();
         assert!(error.to_string().contains("it is not the JSON we know"), "{error}");
@@ -298,14 +252,9 @@ async fn a_connection_that_is_hung_up_is_unreachable() {
             drop(connection);
         }
     });
-    let error = forge_at(&format!("http://{address}"), TOKEN)
-        .account()
-        .await
-        .unwrap_err();
+    let error = forge_at(&format!("http://{address}"), TOKEN).account().await.unwrap_err();
     assert!(error.is_transient());
-    let Error::Unreachable { host, reason } = error else {
-        panic!("{error:?}")
-    };
+    let Error::Unreachable { host, reason } = error else { panic!("{error:?}") };
     assert_eq!(host, address.to_string());
     assert!(!reason.is_empty());
     assert_eq!(connections.load(Ordering::SeqCst), 3);
@@ -313,27 +262,11 @@ async fn a_connection_that_is_hung_up_is_unreachable() {
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_at_once() {
-    let new = |api_url: &str, token: &str| {
-        GitHub::new(
-            Endpoint {
-                api_url: api_url.to_owned(),
-            },
-            Token::new(token),
-        )
-    };
-    for bad in [
-        "",
-        "api.github.com",
-        "ftp://forge",
-        "https://user:pw@forge",
-        "file:///etc",
-    ] {
+    let new = |api_url: &str, token: &str| GitHub::new(Endpoint { api_url: api_url.to_owned() }, Token::new(token));
+    for bad in ["", "api.github.com", "ftp://forge", "https://user:pw@forge", "file:///etc"] {
         let error = new(bad, TOKEN).unwrap_err();
         assert!(matches!(error, Error::Settings { .. }), "{bad}: {error:?}");
     }
-    assert!(matches!(
-        new("https://forge", "a\nb").unwrap_err(),
-        Error::Settings { .. }
-    ));
+    assert!(matches!(new("https://forge", "a\nb").unwrap_err(), Error::Settings { .. }));
     assert!(new(&Endpoint::github_com().api_url, TOKEN).is_ok());
 }

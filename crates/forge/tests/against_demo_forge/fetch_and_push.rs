@@ -15,18 +15,9 @@ async fn a_clone_has_the_files_and_their_modes() {
     let worktree = world.clone("clone").await;
     let listed = worktree.git(&["ls-tree", "-r", "HEAD"]).await;
     let listed = String::from_utf8(listed.stdout).unwrap();
-    assert!(
-        listed.contains("100644 blob") && listed.contains("\tREADME.md"),
-        "{listed}"
-    );
-    assert!(
-        listed.contains("100755 blob") && listed.contains("\tbin/run me.sh"),
-        "{listed}"
-    );
-    assert_eq!(
-        std::fs::read_to_string(worktree.path.join("README.md")).unwrap(),
-        "# App\n"
-    );
+    assert!(listed.contains("100644 blob") && listed.contains("\tREADME.md"), "{listed}");
+    assert!(listed.contains("100755 blob") && listed.contains("\tbin/run me.sh"), "{listed}");
+    assert_eq!(std::fs::read_to_string(worktree.path.join("README.md")).unwrap(), "# App\n");
 }
 
 #[tokio::test]
@@ -72,10 +63,7 @@ async fn a_big_push_in_chunks_arrives_whole() {
     let pushed = worktree.git(&["push", "-q", "origin", "big"]).await;
     assert_success(&pushed);
     let trace = said(&pushed).to_lowercase();
-    assert!(
-        trace.contains("transfer-encoding: chunked"),
-        "the push was not big enough"
-    );
+    assert!(trace.contains("transfer-encoding: chunked"), "the push was not big enough");
 
     let branch = world.forge().branch(REPOSITORY, "big").await.unwrap().unwrap();
     assert_eq!(branch.sha, worktree.head().await);
@@ -109,10 +97,7 @@ async fn a_gzipped_request_is_understood() {
         let output = git(world.dir.path(), &args).await;
         assert_success(&output);
         let trace = said(&output).to_lowercase();
-        assert!(
-            trace.contains("content-encoding: gzip"),
-            "the request was not compressed"
-        );
+        assert!(trace.contains("content-encoding: gzip"), "the request was not compressed");
     }
 }
 
@@ -122,13 +107,7 @@ async fn a_gzipped_push_is_understood() {
     let worktree = world.clone("by-hand").await;
     worktree.commit("zipped", "file.txt", b"text").await;
     let (old, new) = ("0".repeat(40), worktree.head().await);
-    let pack = git_as(
-        &worktree.path,
-        None,
-        &["pack-objects", "--revs", "--stdout", "-q"],
-        b"zipped\n^main\n",
-    )
-    .await;
+    let pack = git_as(&worktree.path, None, &["pack-objects", "--revs", "--stdout", "-q"], b"zipped\n^main\n").await;
     assert_success(&pack);
     let command = format!("{old} {new} refs/heads/zipped\0 report-status");
     let mut body = format!("{:04x}{command}0000", command.len() + 4).into_bytes();
@@ -189,18 +168,10 @@ async fn git_without_the_right_token_is_turned_away() {
         let output = git_as(world.dir.path(), token, &["ls-remote", url], b"").await;
         assert!(!output.status.success(), "{token:?}");
     }
-    for service in [
-        "info/refs?service=git-upload-pack",
-        "info/refs?service=git-receive-pack",
-    ] {
+    for service in ["info/refs?service=git-upload-pack", "info/refs?service=git-receive-pack"] {
         let answer = http().get(format!("{url}/{service}")).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 401);
-        assert!(
-            answer.headers()["www-authenticate"]
-                .to_str()
-                .unwrap()
-                .starts_with("Basic ")
-        );
+        assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
     }
     let post = http().post(format!("{url}/git-receive-pack")).send().await;
     assert_eq!(post.unwrap().status().as_u16(), 401);
@@ -243,10 +214,7 @@ async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
         assert_eq!(raw_get(&world, path).await, 404, "{path}");
     }
     // The same request by a plain name is answered.
-    assert_eq!(
-        raw_get(&world, "/acme/app/info/refs?service=git-upload-pack").await,
-        200
-    );
+    assert_eq!(raw_get(&world, "/acme/app/info/refs?service=git-upload-pack").await, 200);
 }
 
 #[tokio::test]
@@ -306,9 +274,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     zipped.extend((!length).to_le_bytes());
     zipped.extend(data);
     let crc = !data.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     });
     zipped.extend(crc.to_le_bytes());
     zipped.extend(u32::from(length).to_le_bytes());

@@ -1,10 +1,7 @@
 //! The forge crate against the demo forge: the same calls, pushes and refusals as against GitHub.
 //! One binary for both crates; `scripted` stands in where a forge would have to misbehave.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy.toml allows it in tests, not in what they share"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
 mod faults;
 mod fetch_and_push;

@@ -14,9 +14,7 @@ async fn get(world: &World, path: &str) -> reqwest::Response {
 async fn with_hostile_pull_request() -> World {
     let world = World::new().await;
     let worktree = world.clone("hostile").await;
-    worktree
-        .commit("job", "page.html", format!("{HOSTILE}\n").as_bytes())
-        .await;
+    worktree.commit("job", "page.html", format!("{HOSTILE}\n").as_bytes()).await;
     let message = format!("--message={HOSTILE}");
     assert_success(&worktree.git(&["commit", "-q", "--amend", &message]).await);
     assert_success(&worktree.git(&["push", "-q", "origin", "job"]).await);
@@ -87,13 +85,7 @@ async fn the_change_is_measured_from_where_the_branches_parted() {
 #[tokio::test]
 async fn what_is_not_there_has_no_page() {
     let world = World::new().await;
-    for path in [
-        "/acme/none",
-        "/acme/app/pull/1",
-        "/acme/app/pull/x",
-        "/acme/app/pull/1.diff",
-        "/x",
-    ] {
+    for path in ["/acme/none", "/acme/app/pull/1", "/acme/app/pull/x", "/acme/app/pull/1.diff", "/x"] {
         assert_eq!(get(&world, path).await.status().as_u16(), 404, "{path}");
     }
 }

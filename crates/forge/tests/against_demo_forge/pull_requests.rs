@@ -21,12 +21,7 @@ async fn check_refused(world: &World, new: NewPullRequest, expected: &str) {
         world.forge().create_pull_request(REPOSITORY, &new).await,
         world.forge().find_or_create_pull_request(REPOSITORY, &new).await,
     ] {
-        assert_eq!(
-            outcome.unwrap_err(),
-            Error::Refused {
-                reason: expected.to_owned()
-            }
-        );
+        assert_eq!(outcome.unwrap_err(), Error::Refused { reason: expected.to_owned() });
     }
 }
 
@@ -36,22 +31,13 @@ async fn a_pushed_branch_becomes_a_pull_request_that_follows_its_head() {
     let forge = world.forge();
     assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(), None);
     let sha = world.push_branch("feature/a").await;
-    let created = forge
-        .create_pull_request(REPOSITORY, &proposal("feature/a"))
-        .await
-        .unwrap();
+    let created = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
     assert_eq!(created.number, 1);
     assert_eq!(created.url, format!("{}/{REPOSITORY}/pull/1", world.demo.url()));
     assert_eq!((created.head_branch.as_str(), &created.head_sha), ("feature/a", &sha));
-    assert_eq!(
-        (created.base_branch.as_str(), created.title.as_str()),
-        ("main", "Add feature/a")
-    );
+    assert_eq!((created.base_branch.as_str(), created.title.as_str()), ("main", "Add feature/a"));
     assert_eq!(created.state, PullRequestState::Open);
-    assert_eq!(
-        forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(),
-        Some(created)
-    );
+    assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(), Some(created));
 
     let worktree = world.clone("again").await;
     assert_success(&worktree.git(&["checkout", "-q", "feature/a"]).await);
@@ -67,13 +53,7 @@ async fn finding_or_creating_twice_gives_the_same_number() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     world.push_branch("feature/b").await;
-    let find = async |head| {
-        world
-            .forge()
-            .find_or_create_pull_request(REPOSITORY, &proposal(head))
-            .await
-            .unwrap()
-    };
+    let find = async |head| world.forge().find_or_create_pull_request(REPOSITORY, &proposal(head)).await.unwrap();
     let (first, second) = (find("feature/a").await, find("feature/a").await);
     assert_eq!(first, second);
     assert_eq!(find("feature/b").await.number, 2);
@@ -88,11 +68,7 @@ async fn sixteen_at_once_open_one_pull_request() {
         let forge = world.forge();
         calls.spawn(async move {
             let new = proposal("feature/a");
-            forge
-                .find_or_create_pull_request(REPOSITORY, &new)
-                .await
-                .unwrap()
-                .number
+            forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().number
         });
     }
     let numbers: BTreeSet<u64> = calls.join_all().await.into_iter().collect();
@@ -111,46 +87,25 @@ async fn what_github_refuses_is_refused_in_readable_words() {
     check_refused(&world, proposal("empty"), "no commits between main and empty").await;
     check_refused(&world, proposal("none"), "head is invalid").await;
     check_refused(&world, proposal("other:feature/a"), "head is invalid").await;
-    let onto = |base: &str| NewPullRequest {
-        base: base.to_owned(),
-        ..proposal("feature/a")
-    };
+    let onto = |base: &str| NewPullRequest { base: base.to_owned(), ..proposal("feature/a") };
     check_refused(&world, onto("none"), "base is invalid").await;
-    let both = NewPullRequest {
-        head: "no".to_owned(),
-        ..onto("none")
-    };
+    let both = NewPullRequest { head: "no".to_owned(), ..onto("none") };
     check_refused(&world, both, "head is invalid; base is invalid").await;
-    let titled = |title: &str| NewPullRequest {
-        title: title.to_owned(),
-        ..proposal("feature/a")
-    };
+    let titled = |title: &str| NewPullRequest { title: title.to_owned(), ..proposal("feature/a") };
     check_refused(&world, titled(" "), "title is missing").await;
     let long = "title is too long (maximum is 256 characters)";
     check_refused(&world, titled(&"x".repeat(257)), long).await;
-    let body = NewPullRequest {
-        body: "ü".repeat(65_537),
-        ..proposal("feature/a")
-    };
+    let body = NewPullRequest { body: "ü".repeat(65_537), ..proposal("feature/a") };
     check_refused(&world, body, "body is too long (maximum is 65536 characters)").await;
 
     // Refused attempts use up no numbers.
     let forge = world.forge();
-    let first = forge
-        .create_pull_request(REPOSITORY, &proposal("feature/a"))
-        .await
-        .unwrap();
+    let first = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
     assert_eq!((first.number, first.head_sha), (1, sha));
-    let again = forge
-        .create_pull_request(REPOSITORY, &proposal("feature/a"))
-        .await
-        .unwrap_err();
+    let again = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap_err();
     let reason = "a pull request already exists for acme:feature/a".to_owned();
     assert_eq!(again, Error::Refused { reason });
-    let unknown = forge
-        .create_pull_request("acme/none", &proposal("feature/a"))
-        .await
-        .unwrap_err();
+    let unknown = forge.create_pull_request("acme/none", &proposal("feature/a")).await.unwrap_err();
     assert!(matches!(unknown, Error::NotFound { .. }));
 }
 
@@ -181,10 +136,7 @@ async fn refusals_have_githubs_shape() {
         })
     );
     let (status, body) = post(json!({"title": "T", "base": "main"})).await;
-    assert_eq!(
-        (status, &body["message"]),
-        (422, &json!("Invalid request.\n\n\"head\" wasn't supplied."))
-    );
+    assert_eq!((status, &body["message"]), (422, &json!("Invalid request.\n\n\"head\" wasn't supplied.")));
     let (status, _) = post(json!({"title": 1, "head": "x", "base": "main"})).await;
     assert_eq!(status, 422);
     let url = format!("{}/repos/{REPOSITORY}/pulls", world.demo.api_url());
@@ -198,10 +150,7 @@ async fn a_closed_pull_request_keeps_its_head_and_makes_room_for_another() {
     let world = World::new().await;
     let forge = world.forge();
     let sha = world.push_branch("feature/a").await;
-    forge
-        .create_pull_request(REPOSITORY, &proposal("feature/a"))
-        .await
-        .unwrap();
+    forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
     let patch = async |body| call(&world, reqwest::Method::PATCH, "pulls/1", body).await;
     let (_, changed) = patch(json!({"title": "New", "body": null})).await;
     assert_eq!((&changed["title"], &changed["body"]), (&json!("New"), &Value::Null));
@@ -248,12 +197,7 @@ async fn lists_are_filtered_and_paged_as_on_github() {
     ] {
         let path = format!("pulls{query}");
         let (_, list) = call(&world, reqwest::Method::GET, &path, Value::Null).await;
-        let numbers: Vec<u64> = list
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|pull| pull["number"].as_u64().unwrap())
-            .collect();
+        let numbers: Vec<u64> = list.as_array().unwrap().iter().map(|pull| pull["number"].as_u64().unwrap()).collect();
         assert_eq!(numbers, expected, "{query}");
     }
 }
@@ -265,11 +209,7 @@ async fn a_restarted_forge_knows_its_repositories_and_numbers() {
     world.push_branch("feature/b").await;
     world.demo.number_pull_requests_from(REPOSITORY, 231).await.unwrap();
     let new = proposal("feature/a");
-    let first = world
-        .forge()
-        .find_or_create_pull_request(REPOSITORY, &new)
-        .await
-        .unwrap();
+    let first = world.forge().find_or_create_pull_request(REPOSITORY, &new).await.unwrap();
     assert_eq!(first.number, 231);
     world.demo.number_pull_requests_from(REPOSITORY, 1).await.unwrap();
     world.demo.shutdown().await;
@@ -280,9 +220,6 @@ async fn a_restarted_forge_knows_its_repositories_and_numbers() {
     let forge = world::forge_at(&again.api_url(), TOKEN);
     let found = forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap().unwrap();
     assert_eq!((found.number, found.head_sha), (231, first.head_sha));
-    let second = forge
-        .find_or_create_pull_request(REPOSITORY, &proposal("feature/b"))
-        .await
-        .unwrap();
+    let second = forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/b")).await.unwrap();
     assert_eq!(second.number, 232);
 }

@@ -9,13 +9,7 @@ use crate::world::{self, REPOSITORY, USER_ID, World, http};
 async fn the_account_behind_the_token_is_told() {
     let world = World::new().await;
     let account = world.forge().account().await.unwrap();
-    assert_eq!(
-        account,
-        Account {
-            id: USER_ID,
-            login: "pullyard-bot".to_owned()
-        }
-    );
+    assert_eq!(account, Account { id: USER_ID, login: "pullyard-bot".to_owned() });
 }
 
 #[tokio::test]
@@ -42,15 +36,7 @@ async fn upper_and_lower_case_name_the_same_repository() {
 async fn an_unknown_repository_is_not_found() {
     let world = World::new().await;
     let forge = world.forge();
-    for unknown in [
-        "acme/none",
-        "other/app",
-        "acme",
-        "../..",
-        "acme/..",
-        "acme/app/pulls",
-        "a b/c",
-    ] {
+    for unknown in ["acme/none", "other/app", "acme", "../..", "acme/..", "acme/app/pulls", "a b/c"] {
         let error = forge.repository(unknown).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{unknown}: {error:?}");
     }
@@ -68,14 +54,8 @@ async fn a_wrong_token_is_denied_whatever_is_asked() {
         forge.repository("acme/none").await.unwrap_err(),
         forge.branch(REPOSITORY, "main").await.unwrap_err(),
         forge.open_pull_request(REPOSITORY, "x").await.unwrap_err(),
-        forge
-            .create_pull_request(REPOSITORY, &world::proposal("x"))
-            .await
-            .unwrap_err(),
-        forge
-            .find_or_create_pull_request(REPOSITORY, &world::proposal("x"))
-            .await
-            .unwrap_err(),
+        forge.create_pull_request(REPOSITORY, &world::proposal("x")).await.unwrap_err(),
+        forge.find_or_create_pull_request(REPOSITORY, &world::proposal("x")).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(&error, Error::Denied { .. }), "{error:?}");
@@ -92,10 +72,7 @@ async fn without_a_token_a_private_repository_is_not_there() {
         let answer = http().get(format!("{api}/{path}")).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), expected, "{path}");
         let body: serde_json::Value = answer.json().await.unwrap();
-        assert!(
-            body["message"].is_string() && body["documentation_url"].is_string(),
-            "{body}"
-        );
+        assert!(body["message"].is_string() && body["documentation_url"].is_string(), "{body}");
     }
 }
 
@@ -104,23 +81,9 @@ async fn a_branch_is_found_by_its_exact_name_only() {
     let world = World::new().await;
     let forge = world.forge();
     let sha = world.push_branch("pullyard/acme/app-17+x").await;
-    let branch = forge
-        .branch(REPOSITORY, "pullyard/acme/app-17+x")
-        .await
-        .unwrap()
-        .unwrap();
+    let branch = forge.branch(REPOSITORY, "pullyard/acme/app-17+x").await.unwrap().unwrap();
     assert_eq!((branch.name.as_str(), branch.sha), ("pullyard/acme/app-17+x", sha));
-    for unknown in [
-        "pullyard",
-        "pullyard/acme",
-        "none",
-        "",
-        ".",
-        "..",
-        "a?b",
-        "main/../main",
-        "a%2fb",
-    ] {
+    for unknown in ["pullyard", "pullyard/acme", "none", "", ".", "..", "a?b", "main/../main", "a%2fb"] {
         assert_eq!(forge.branch(REPOSITORY, unknown).await.unwrap(), None, "{unknown:?}");
     }
 }
@@ -129,10 +92,7 @@ async fn a_branch_is_found_by_its_exact_name_only() {
 async fn a_repository_is_created_once_and_only_under_a_plain_name() {
     let world = World::new().await;
     let create = |name| world.demo.create_repository(name, "main", world::FILES);
-    assert!(matches!(
-        create("ACME/app").await,
-        Err(DemoError::RepositoryExists { .. })
-    ));
+    assert!(matches!(create("ACME/app").await, Err(DemoError::RepositoryExists { .. })));
     for bad in ["acme", "../up", "acme/..", "acme/x.git", "api/v3"] {
         assert!(matches!(create(bad).await, Err(DemoError::InvalidName { .. })), "{bad}");
     }

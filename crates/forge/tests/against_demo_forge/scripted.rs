@@ -34,14 +34,8 @@ impl Scripted {
     pub(crate) async fn start(lines: impl IntoIterator<Item = Line>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let play = Play {
-            lines: lines.into_iter().collect(),
-            requests: Vec::new(),
-        };
-        let scripted = Self {
-            url,
-            state: Arc::new(Mutex::new(play)),
-        };
+        let play = Play { lines: lines.into_iter().collect(), requests: Vec::new() };
+        let scripted = Self { url, state: Arc::new(Mutex::new(play)) };
         let routes = Router::new().fallback(answer).with_state(scripted.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         scripted

@@ -15,10 +15,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
 pub(crate) const TOKEN: &str = "ghs_12345_eyJ-test.token-with_dots";
 pub(crate) const USER_ID: u64 = 9_007_199_254_740_995;
 pub(crate) const REPOSITORY: &str = "acme/app";
-pub(crate) const FILES: &[(&str, &str, bool)] = &[
-    ("README.md", "# App\n", false),
-    ("bin/run me.sh", "#!/bin/sh\necho hi\n", true),
-];
+pub(crate) const FILES: &[(&str, &str, bool)] =
+    &[("README.md", "# App\n", false), ("bin/run me.sh", "#!/bin/sh\necho hi\n", true)];
 
 /// Much longer than any call takes; a test that hangs ends here.
 const GIT_LIMIT: Duration = Duration::from_secs(120);
@@ -47,9 +45,7 @@ impl World {
 
     /// A clone to work in.
     pub(crate) async fn clone(&self, name: &str) -> Worktree {
-        let worktree = Worktree {
-            path: self.dir.path().join(name),
-        };
+        let worktree = Worktree { path: self.dir.path().join(name) };
         let target = worktree.path.display().to_string();
         let output = git(self.dir.path(), &["clone", "-q", &self.repository.clone_url, &target]).await;
         assert_success(&output);
@@ -67,23 +63,13 @@ impl World {
 
 pub(crate) async fn start(dir: &Path) -> DemoForge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let user = User {
-        login: "pullyard-bot".to_owned(),
-        id: USER_ID,
-        token: TOKEN.to_owned(),
-    };
-    let options = Options {
-        dir: dir.to_owned(),
-        listener,
-        users: vec![user],
-    };
+    let user = User { login: "pullyard-bot".to_owned(), id: USER_ID, token: TOKEN.to_owned() };
+    let options = Options { dir: dir.to_owned(), listener, users: vec![user] };
     DemoForge::start(options).await.unwrap()
 }
 
 pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
-    let endpoint = Endpoint {
-        api_url: api_url.to_owned(),
-    };
+    let endpoint = Endpoint { api_url: api_url.to_owned() };
     Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
 }
 

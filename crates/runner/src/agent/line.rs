@@ -33,11 +33,7 @@ pub(super) fn read(stream: Stream, line: &[u8]) -> Option<Said> {
                 object.remove("kind");
                 of_object(kind, object)
             }
-            None => Said {
-                data: Some(Value::Object(object)),
-                ..Said::new(EventKind::Raw)
-            }
-            .cut(),
+            None => Said { data: Some(Value::Object(object)), ..Said::new(EventKind::Raw) }.cut(),
         });
     }
     Some(Said::words(EventKind::Text, text))
@@ -67,13 +63,8 @@ fn of_object(kind: EventKind, mut object: Map<String, Value>) -> Said {
         }
         None => None,
     };
-    let mut said = Said {
-        text: text("text"),
-        name: text("name"),
-        path: text("path"),
-        call: text("call"),
-        ..Said::new(kind)
-    };
+    let mut said =
+        Said { text: text("text"), name: text("name"), path: text("path"), call: text("call"), ..Said::new(kind) };
     said.data = (!object.is_empty()).then_some(Value::Object(object));
     said.cut()
 }
@@ -81,8 +72,7 @@ fn of_object(kind: EventKind, mut object: Map<String, Value>) -> Said {
 /// A kind as it stands on the wire.
 pub(super) fn kind_name(kind: EventKind) -> String {
     let name = serde_json::to_value(kind).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -101,36 +91,17 @@ mod tests {
             (said.kind, said.name.as_deref(), said.call.as_deref()),
             (EventKind::ToolCall, Some("bash"), Some("c1"))
         );
-        assert_eq!(
-            (said.text, said.data),
-            (None, Some(json!({"text": 5, "input": {"a": 1}})))
-        );
+        assert_eq!((said.text, said.data), (None, Some(json!({"text": 5, "input": {"a": 1}}))));
         let said = out(r#"{"kind":"text","text":"hi"}"#);
-        assert_eq!(
-            (said.kind, said.text.as_deref(), said.data),
-            (EventKind::Text, Some("hi"), None)
-        );
-        for kind in [
-            "text",
-            "tool_call",
-            "tool_result",
-            "file_edit",
-            "command",
-            "question",
-            "usage",
-            "result",
-        ] {
+        assert_eq!((said.kind, said.text.as_deref(), said.data), (EventKind::Text, Some("hi"), None));
+        for kind in ["text", "tool_call", "tool_result", "file_edit", "command", "question", "usage", "result"] {
             assert_eq!(kind_name(out(&format!(r#"{{"kind":"{kind}"}}"#)).kind), kind);
         }
     }
 
     #[test]
     fn everything_else_is_kept_as_it_came() {
-        for unknown in [
-            r#"{"kind":"phase","name":"syncing"}"#,
-            r#"{"kind":"log"}"#,
-            r#"{"kind":7}"#,
-        ] {
+        for unknown in [r#"{"kind":"phase","name":"syncing"}"#, r#"{"kind":"log"}"#, r#"{"kind":7}"#] {
             let said = out(unknown);
             assert_eq!(said.kind, EventKind::Raw, "{unknown}");
             assert_eq!(said.data, serde_json::from_str(unknown).ok());

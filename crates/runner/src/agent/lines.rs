@@ -12,10 +12,7 @@ pub(super) struct Lines<R> {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(pipe: R) -> Self {
-        Self {
-            pipe: BufReader::with_capacity(64 * 1024, pipe),
-            most: MAX_BYTES,
-        }
+        Self { pipe: BufReader::with_capacity(64 * 1024, pipe), most: MAX_BYTES }
     }
 
     /// The next line without its end; the last one may have none. A pipe that breaks has ended.

@@ -59,13 +59,7 @@ impl Fault {
             Self::TimedOut { .. } => String::new(),
         };
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-        if says(&[
-            "no space left",
-            "permission denied",
-            "read-only file system",
-            "unable to create",
-            "disk quota",
-        ]) {
+        if says(&["no space left", "permission denied", "read-only file system", "unable to create", "disk quota"]) {
             self.of_workspace()
         } else if says(&[
             "authentication failed",
@@ -76,22 +70,12 @@ impl Fault {
             "access denied",
             "invalid username or",
         ]) {
-            Failure::SourceDenied {
-                forge: forge.into(),
-                repo: repo.clone(),
-            }
-        } else if says(&[
-            "repository not found",
-            "error: 404",
-            "' not found",
-            "does not appear to be a git repository",
-        ]) {
+            Failure::SourceDenied { forge: forge.into(), repo: repo.clone() }
+        } else if says(&["repository not found", "error: 404", "' not found", "does not appear to be a git repository"])
+        {
             Failure::SourceNotFound { repo: repo.clone() }
         } else {
-            Failure::SourceUnreachable {
-                repo: repo.clone(),
-                reason: self.reason(),
-            }
+            Failure::SourceUnreachable { repo: repo.clone(), reason: self.reason() }
         }
     }
 
@@ -116,11 +100,7 @@ mod tests {
     use super::*;
 
     fn check(words: &str, code: &str) {
-        let fault = Fault::Failed {
-            command: "fetch".into(),
-            stdout: String::new(),
-            words: words.into(),
-        };
+        let fault = Fault::Failed { command: "fetch".into(), stdout: String::new(), words: words.into() };
         let repo = RepositoryName::new("acme/app").unwrap();
         assert_eq!(fault.of_source("GitHub", &repo).code(), code, "{words}");
     }
@@ -131,43 +111,22 @@ mod tests {
             "remote: Repository not found.\nfatal: repository 'https://github.com/a/b.git/' not found",
             "source_not_found",
         );
-        check(
-            "fatal: '/tmp/x.git' does not appear to be a git repository",
-            "source_not_found",
-        );
-        check(
-            "fatal: Authentication failed for 'https://github.com/a/b.git/'",
-            "source_denied",
-        );
-        check(
-            "fatal: could not read Username for 'https://x': terminal prompts disabled",
-            "source_denied",
-        );
-        check(
-            "fatal: unable to access 'https://x/': The requested URL returned error: 403",
-            "source_denied",
-        );
-        check(
-            "fatal: unable to access 'https://x/': Could not resolve host: x",
-            "source_unreachable",
-        );
+        check("fatal: '/tmp/x.git' does not appear to be a git repository", "source_not_found");
+        check("fatal: Authentication failed for 'https://github.com/a/b.git/'", "source_denied");
+        check("fatal: could not read Username for 'https://x': terminal prompts disabled", "source_denied");
+        check("fatal: unable to access 'https://x/': The requested URL returned error: 403", "source_denied");
+        check("fatal: unable to access 'https://x/': Could not resolve host: x", "source_unreachable");
         check(
             "fatal: unable to access 'http://x/': Failed to connect to x port 1: Connection refused",
             "source_unreachable",
         );
         check("fatal: write error: No space left on device", "workspace_failed");
-        check(
-            "error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.",
-            "workspace_failed",
-        );
+        check("error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.", "workspace_failed");
     }
 
     #[test]
     fn the_telling_line_is_found() {
-        assert_eq!(
-            telling_line("remote: \nremote: no\nfatal: it is so\nhint: x"),
-            Some("it is so")
-        );
+        assert_eq!(telling_line("remote: \nremote: no\nfatal: it is so\nhint: x"), Some("it is so"));
         assert_eq!(telling_line("  \n"), None);
         assert_eq!(telling_line("odd"), Some("odd"));
     }

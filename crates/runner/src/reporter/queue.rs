@@ -33,10 +33,7 @@ enum What {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { waiting: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,11 +47,7 @@ impl Queue {
     pub(super) fn add(&mut self, at: Instant, said: Said) {
         let size = said.size();
         self.bytes += size;
-        self.waiting.push_back(Waiting {
-            at,
-            size,
-            what: What::Said(said),
-        });
+        self.waiting.push_back(Waiting { at, size, what: What::Said(said) });
         if self.bytes > MAX_BYTES {
             self.make_room(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
         }
@@ -150,15 +143,7 @@ mod tests {
         let left_out: Vec<_> = all.iter().filter(|event| event.kind == EventKind::Log).collect();
         assert_eq!(left_out.len(), 1);
         assert_eq!(left_out[0].seq, 2);
-        let told: usize = left_out[0]
-            .text
-            .as_ref()
-            .unwrap()
-            .split(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let told: usize = left_out[0].text.as_ref().unwrap().split(' ').next().unwrap().parse().unwrap();
         let texts: Vec<_> = all.iter().filter(|event| event.kind == EventKind::Text).collect();
         assert_eq!(told + texts.len(), 5_000);
         assert!(texts.last().unwrap().text.as_ref().unwrap().starts_with("4999 "));

@@ -62,11 +62,7 @@ impl Mirror {
 }
 
 fn name_of(url: &str) -> String {
-    Sha256::digest(url)
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(url).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Polls: a thread that blocks on a lock could not be stopped.

@@ -12,11 +12,7 @@ async fn check(script: &str, change: impl FnOnce(&mut pullyard_protocol::attempt
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.finish();
-    assert_eq!(
-        (finish.outcome, &finish.result),
-        (FinishOutcome::Failed, &None),
-        "{finish:?}"
-    );
+    assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{finish:?}");
     assert_eq!(world.head(BRANCH), None, "something was pushed");
     (world, finish.failure.unwrap())
 }
@@ -36,17 +32,10 @@ async fn a_failed_agent_is_quoted() {
 
 #[tokio::test]
 async fn an_agent_that_is_not_there_is_missing() {
-    for command in [
-        vec!["./none.sh"],
-        vec!["no-such-program-anywhere"],
-        vec!["./README.md"],
-        vec!["/no/where"],
-        vec![],
-    ] {
-        let (_, failure) = check("true", |job| {
-            job.agent.command = command.iter().map(|arg| (*arg).to_owned()).collect()
-        })
-        .await;
+    for command in [vec!["./none.sh"], vec!["no-such-program-anywhere"], vec!["./README.md"], vec!["/no/where"], vec![]]
+    {
+        let (_, failure) =
+            check("true", |job| job.agent.command = command.iter().map(|arg| (*arg).to_owned()).collect()).await;
         assert_eq!(failure.code(), "agent_missing", "{command:?}");
     }
 }
@@ -59,17 +48,9 @@ async fn an_agent_without_changes_made_none() {
 
 #[tokio::test]
 async fn a_silent_agent_is_stopped() {
-    let (_, failure) = check("echo $$ > @DIR@/pid; echo 'thinking hard'; exec sleep 600", |job| {
-        job.limits.stall_secs = 3
-    })
-    .await;
-    assert_eq!(
-        failure,
-        Failure::Stalled {
-            limit: Span(3),
-            event: "thinking hard".into()
-        }
-    );
+    let (_, failure) =
+        check("echo $$ > @DIR@/pid; echo 'thinking hard'; exec sleep 600", |job| job.limits.stall_secs = 3).await;
+    assert_eq!(failure, Failure::Stalled { limit: Span(3), event: "thinking hard".into() });
 }
 
 #[tokio::test]
@@ -107,24 +88,11 @@ async fn megabytes_of_output_and_an_unread_prompt_hold_nothing_up() {
     world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(
-        world.api.finish().outcome,
-        FinishOutcome::Completed,
-        "{:?}",
-        world.api.finish()
-    );
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     let events = world.api.events();
     assert!(world.api.texts().contains("the-end"));
-    assert!(
-        events
-            .iter()
-            .all(|event| event.text.as_ref().is_none_or(|text| text.len() < 70_000))
-    );
-    assert!(
-        events
-            .iter()
-            .any(|event| event.text.as_ref().is_some_and(|text| text.contains("[cut: ")))
-    );
+    assert!(events.iter().all(|event| event.text.as_ref().is_none_or(|text| text.len() < 70_000)));
+    assert!(events.iter().any(|event| event.text.as_ref().is_some_and(|text| text.contains("[cut: "))));
     assert!(events.iter().any(|event| event.kind == EventKind::Log));
     for call in world.api.calls("events") {
         assert!(call.body["events"].as_array().unwrap().len() <= 1_000);
@@ -141,20 +109,9 @@ async fn commits_of_the_agents_own_are_folded_into_ours() {
     .await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(
-        world.api.finish().outcome,
-        FinishOutcome::Completed,
-        "{:?}",
-        world.api.finish()
-    );
-    assert_eq!(
-        world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
-        "1"
-    );
-    assert_eq!(
-        world.git_line(&["diff", "--name-status", "main", BRANCH]),
-        "D\tREADME.md\nA\tone.txt\nA\ttwo.txt"
-    );
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+    assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "D\tREADME.md\nA\tone.txt\nA\ttwo.txt");
 }
 
 #[cfg(target_os = "linux")]
@@ -177,10 +134,7 @@ async fn a_change_that_deletes_everything_is_a_change() {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let result = world.api.finish().result.unwrap();
-    assert_eq!(
-        (result.files, result.insertions, world.file(BRANCH, "README.md")),
-        (2, 0, None)
-    );
+    assert_eq!((result.files, result.insertions, world.file(BRANCH, "README.md")), (2, 0, None));
 }
 
 #[tokio::test]

@@ -94,20 +94,11 @@ impl Api {
 
     /// All calls of a route, repeats too.
     pub(crate) fn calls(&self, route: &str) -> Vec<Call> {
-        self.inner
-            .calls
-            .borrow()
-            .iter()
-            .filter(|call| call.route == route)
-            .cloned()
-            .collect()
+        self.inner.calls.borrow().iter().filter(|call| call.route == route).cloned().collect()
     }
 
     pub(crate) fn statuses(&self) -> Vec<String> {
-        self.calls("status")
-            .iter()
-            .map(|call| call.body["status"].as_str().unwrap().to_owned())
-            .collect()
+        self.calls("status").iter().map(|call| call.body["status"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The events that were kept, which are without gaps.
@@ -118,11 +109,7 @@ impl Api {
     }
 
     pub(crate) fn texts(&self) -> String {
-        self.events()
-            .iter()
-            .filter_map(|event| event.text.clone())
-            .collect::<Vec<_>>()
-            .join("\n")
+        self.events().iter().filter_map(|event| event.text.clone()).collect::<Vec<_>>().join("\n")
     }
 
     /// The finishes that were sent, repeats too.
@@ -151,12 +138,8 @@ impl Api {
 
     /// Waits until the agent has said this.
     pub(crate) async fn wait_for_text(&self, text: &str) {
-        self.wait_for(|calls| {
-            calls
-                .iter()
-                .any(|call| call.route == "events" && call.body.to_string().contains(text))
-        })
-        .await;
+        self.wait_for(|calls| calls.iter().any(|call| call.route == "events" && call.body.to_string().contains(text)))
+            .await;
     }
 }
 
@@ -168,16 +151,10 @@ async fn answer(
 ) -> Response {
     let assignment = inner.assignment.lock().unwrap().clone();
     let body: Value = serde_json::from_slice(&body).unwrap();
-    let call = Call {
-        route: route.clone(),
-        attempt,
-        body: body.clone(),
-    };
+    let call = Call { route: route.clone(), attempt, body: body.clone() };
     inner.calls.send_modify(|calls| calls.push(call));
     let bearer = if route == "start" { BOOTSTRAP } else { LEASE };
-    let authorised = headers
-        .get("authorization")
-        .is_some_and(|value| value == &format!("Bearer {bearer}"));
+    let authorised = headers.get("authorization").is_some_and(|value| value == &format!("Bearer {bearer}"));
     if !authorised || assignment.job.as_str() != job {
         return problem(401, "unauthorized");
     }
@@ -216,10 +193,7 @@ async fn answer(
         *left -= 1;
         // The head of an answer, and then the connection breaks.
         let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
-        return Response::builder()
-            .status(StatusCode::OK)
-            .body(Body::from_stream(broken))
-            .unwrap();
+        return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
     }
     axum::Json(said).into_response()
 }

@@ -6,16 +6,9 @@ use pullyard_protocol::attempt::FinishOutcome;
 #[tokio::test]
 async fn a_link_out_of_the_repository_is_not_started() {
     let world = World::with_agent("true").await;
-    std::fs::write(
-        world.outside("evil.sh"),
-        format!("#!/bin/sh\ntouch {}\n", world.outside("pwned").display()),
-    )
-    .unwrap();
-    let chmod = std::process::Command::new("chmod")
-        .arg("+x")
-        .arg(world.outside("evil.sh"))
-        .status()
+    std::fs::write(world.outside("evil.sh"), format!("#!/bin/sh\ntouch {}\n", world.outside("pwned").display()))
         .unwrap();
+    let chmod = std::process::Command::new("chmod").arg("+x").arg(world.outside("evil.sh")).status().unwrap();
     assert!(chmod.success());
     // The same files, but `agent.sh` is a link.
     let target = world.dir.path().join("target");
@@ -36,11 +29,7 @@ async fn a_link_out_of_the_repository_is_not_started() {
 
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.failure(), "agent_missing");
-    assert!(
-        world.api.texts().contains("leads out of the repository"),
-        "{}",
-        world.api.texts()
-    );
+    assert!(world.api.texts().contains("leads out of the repository"), "{}", world.api.texts());
     assert!(!world.outside("pwned").exists());
 }
 
@@ -83,15 +72,8 @@ async fn nothing_the_agent_plants_is_run_with_our_credentials() {
 #[tokio::test]
 async fn a_filter_named_by_the_repository_is_not_run_at_checkout() {
     let world = World::with_agent("echo hello > greeting.txt").await;
-    let files = [
-        (".gitattributes", "* filter=lfs\n", false),
-        ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true),
-    ];
-    let repository = world
-        .forge
-        .create_repository("acme/filtered", "main", &files)
-        .await
-        .unwrap();
+    let files = [(".gitattributes", "* filter=lfs\n", false), ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true)];
+    let repository = world.forge.create_repository("acme/filtered", "main", &files).await.unwrap();
     world.api.assign(|job| {
         job.repository.clone_url = repository.clone_url.clone();
         job.repository.name = pullyard_domain::id::RepositoryName::new("acme/filtered").unwrap();

@@ -12,13 +12,7 @@ const GREET: &str = "echo hello > greeting.txt; for n in 1 2 3 4 5 6 7 8 9; do e
 async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| {
-        script.lose = HashMap::from([
-            ("start", 1),
-            ("status", 1),
-            ("events", 5),
-            ("credentials", 1),
-            ("finish", 2),
-        ])
+        script.lose = HashMap::from([("start", 1), ("status", 1), ("events", 5), ("credentials", 1), ("finish", 2)])
     });
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -28,11 +22,7 @@ async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
     assert_eq!(starts[0], starts[1]);
     let finishes = world.api.finishes();
     assert_eq!(finishes.len(), 3);
-    assert!(
-        finishes
-            .iter()
-            .all(|finish| *finish == finishes[0] && finish.outcome == FinishOutcome::Completed)
-    );
+    assert!(finishes.iter().all(|finish| *finish == finishes[0] && finish.outcome == FinishOutcome::Completed));
 
     // A batch never changes: for each number there is one content, and the last has no gap before it.
     let mut batches: HashMap<u64, Call> = HashMap::new();
@@ -63,10 +53,7 @@ async fn a_heartbeat_comes_while_the_agent_is_silent() {
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
     let is_heartbeat = |call: &&Call| call.route == "events" && call.body["events"].as_array().unwrap().is_empty();
-    world
-        .api
-        .wait_for(|calls| calls.iter().filter(is_heartbeat).count() >= 2)
-        .await;
+    world.api.wait_for(|calls| calls.iter().filter(is_heartbeat).count() >= 2).await;
     std::fs::write(world.outside("go"), "").unwrap();
     assert_eq!(end_of(runner).await.code, Some(0));
 }
@@ -76,10 +63,7 @@ async fn a_finish_that_could_not_be_delivered_is_delivered_by_the_next_run() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.refuse("finish", 503, "busy"));
     let mut runner = world.spawn(|_| ());
-    world
-        .api
-        .wait_for(|calls| calls.iter().any(|call| call.route == "finish"))
-        .await;
+    world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
     runner.kill().await.unwrap();
     assert_eq!(world.letters().len(), 1);
     let first = world.api.finishes().remove(0);
@@ -123,10 +107,7 @@ async fn refused_events_cost_neither_the_job_nor_the_heartbeat() {
 #[tokio::test]
 async fn the_ecs_task_is_named_if_ecs_names_it() {
     let world = World::with_agent(GREET).await;
-    for (uri, task) in [
-        (format!("{}/ecs", world.api.url), Some(TASK)),
-        ("http://127.0.0.1:1".into(), None),
-    ] {
+    for (uri, task) in [(format!("{}/ecs", world.api.url), Some(TASK)), ("http://127.0.0.1:1".into(), None)] {
         world.api.script(|script| script.refuse("start", 409, "lease_lost"));
         let before = world.api.calls("start").len();
         let ran = world

@@ -35,42 +35,24 @@ async fn a_ticket_becomes_a_pull_request() {
     let head = world.head(BRANCH).unwrap();
     let pull = world.open_pull_request(BRANCH).await.unwrap();
     assert_eq!((result.branch.as_str(), result.head.as_str()), (BRANCH, head.as_str()));
-    assert_eq!(
-        (result.pull_request.number, &result.pull_request.url),
-        (pull.number, &pull.url)
-    );
-    assert_eq!(
-        (pull.title.as_str(), pull.base_branch.as_str()),
-        ("APP-17: Greet", "main")
-    );
+    assert_eq!((result.pull_request.number, &result.pull_request.url), (pull.number, &pull.url));
+    assert_eq!((pull.title.as_str(), pull.base_branch.as_str()), ("APP-17: Greet", "main"));
     assert_eq!((result.files, result.deletions), (7, 1));
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
 
     let job = world.api.assignment().job;
     let message = world.git_line(&["log", "-1", "--format=%an%n%B", &head]);
-    assert_eq!(
-        message,
-        format!("Pullyard\nAPP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Ticket: APP-17")
-    );
-    assert_eq!(
-        world.git_line(&["rev-parse", &format!("{head}^")]),
-        world.head("main").unwrap()
-    );
+    assert_eq!(message, format!("Pullyard\nAPP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Ticket: APP-17"));
+    assert_eq!(world.git_line(&["rev-parse", &format!("{head}^")]), world.head("main").unwrap());
 
     let file = |path| world.file(&head, path).unwrap();
     assert_eq!(file("prompt.txt"), "Write a greeting.");
     assert_eq!(file("args.txt"), "--now\n");
     assert_eq!(file("branch.txt"), format!("refs/heads/{BRANCH}\n"));
     // `prompt.txt` and the like are new; nothing of the checkout looks changed.
-    assert!(
-        file("status.txt").lines().all(|line| line.starts_with("?? ")),
-        "{}",
-        file("status.txt")
-    );
-    let names: Vec<String> = file("env.txt")
-        .lines()
-        .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
-        .collect();
+    assert!(file("status.txt").lines().all(|line| line.starts_with("?? ")), "{}", file("status.txt"));
+    let names: Vec<String> =
+        file("env.txt").lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
     for name in &names {
         let allowed = [
             "HOME",
@@ -114,25 +96,12 @@ async fn a_ticket_becomes_a_pull_request() {
 async fn an_open_pull_request_is_gone_on_with() {
     let world = World::with_agent(GREET).await;
     let earlier = world.commit_on("feature", "Earlier work");
-    let new = NewPullRequest {
-        title: "T".into(),
-        body: String::new(),
-        head: "feature".into(),
-        base: "main".into(),
-    };
+    let new = NewPullRequest { title: "T".into(), body: String::new(), head: "feature".into(), base: "main".into() };
     let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
-    world.api.assign(|job| {
-        job.continues = Some(Continues {
-            number: pull.number,
-            branch: "feature".into(),
-        })
-    });
+    world.api.assign(|job| job.continues = Some(Continues { number: pull.number, branch: "feature".into() }));
     assert_eq!(world.run().await.code, Some(0));
     let result = world.api.finish().result.unwrap();
-    assert_eq!(
-        (result.branch.as_str(), result.pull_request.number),
-        ("feature", pull.number)
-    );
+    assert_eq!((result.branch.as_str(), result.pull_request.number), ("feature", pull.number));
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), earlier);
     assert_eq!(world.head(BRANCH), None);
 }
@@ -141,19 +110,11 @@ async fn an_open_pull_request_is_gone_on_with() {
 async fn a_pull_request_that_is_not_open_gets_a_successor() {
     let world = World::with_agent(GREET).await;
     world.commit_on("feature", "Earlier work");
-    world.api.assign(|job| {
-        job.continues = Some(Continues {
-            number: 41,
-            branch: "feature".into(),
-        })
-    });
+    world.api.assign(|job| job.continues = Some(Continues { number: 41, branch: "feature".into() }));
     assert_eq!(world.run().await.code, Some(0));
     let result = world.api.finish().result.unwrap();
     assert_eq!(result.branch, BRANCH);
-    assert_eq!(
-        world.git_line(&["rev-parse", &format!("{BRANCH}^")]),
-        world.head("main").unwrap()
-    );
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), world.head("main").unwrap());
 }
 
 #[tokio::test]
@@ -233,28 +194,15 @@ async fn sources_that_can_not_be_used_have_their_own_failures() {
         assert_eq!(other.run().await.code, Some(0));
         other.api.failure()
     };
-    assert_eq!(
-        failed_with(url.replace("acme/app", "acme/none")).await,
-        "source_not_found"
-    );
-    assert_eq!(
-        failed_with("http://127.0.0.1:1/acme/app.git".into()).await,
-        "source_unreachable"
-    );
+    assert_eq!(failed_with(url.replace("acme/app", "acme/none")).await, "source_not_found");
+    assert_eq!(failed_with("http://127.0.0.1:1/acme/app.git".into()).await, "source_unreachable");
     // A local path is no forge.
     assert_eq!(failed_with("ext::sh -c true".into()).await, "source_unreachable");
 
     let empty = world.dir.path().join("empty.git");
-    let made = std::process::Command::new("git")
-        .args(["init", "--quiet", "--bare"])
-        .arg(&empty)
-        .status()
-        .unwrap();
+    let made = std::process::Command::new("git").args(["init", "--quiet", "--bare"]).arg(&empty).status().unwrap();
     assert!(made.success());
-    assert_eq!(
-        failed_with(format!("file://{}", empty.display())).await,
-        "base_branch_missing"
-    );
+    assert_eq!(failed_with(format!("file://{}", empty.display())).await, "base_branch_missing");
 }
 
 #[tokio::test]
@@ -278,11 +226,7 @@ fn hook(world: &World, name: &str, script: &str) {
 async fn a_push_that_takes_too_long_is_killed() {
     let world = World::with_agent(GREET).await;
     let (begun, go) = (world.outside("begun"), world.outside("go"));
-    let script = format!(
-        "touch {}; while [ ! -e {} ]; do sleep 0.05; done; exit 1",
-        begun.display(),
-        go.display()
-    );
+    let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.05; done; exit 1", begun.display(), go.display());
     hook(&world, "pre-receive", &script);
     // 31 s less the margin of 30.
     world.api.script(|script| script.push_for_secs = Some(31));
@@ -297,10 +241,7 @@ async fn a_push_that_takes_too_long_is_killed() {
 #[tokio::test]
 async fn a_protected_branch_and_a_missing_permission_are_told_apart() {
     for (words, code) in [
-        (
-            "error: GH006: Protected branch update failed for refs/heads/x.",
-            "branch_protected",
-        ),
+        ("error: GH006: Protected branch update failed for refs/heads/x.", "branch_protected"),
         (
             "refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission",
             "workflow_permission",

@@ -37,10 +37,7 @@ async fn a_cancelled_job_says_that_it_stopped() {
     assert_eq!(end_of(runner).await.code, Some(0));
     assert!(agent_is_dead(&world));
     let finish = world.api.finish();
-    assert_eq!(
-        (finish.outcome, finish.failure, finish.result),
-        (FinishOutcome::Cancelled, None, None)
-    );
+    assert_eq!((finish.outcome, finish.failure, finish.result), (FinishOutcome::Cancelled, None, None));
     assert_eq!(world.head(BRANCH), None);
 }
 
@@ -63,11 +60,7 @@ async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
     let world = World::with_agent(ENDLESS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
-    kill(
-        Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()),
-        Signal::SIGTERM,
-    )
-    .unwrap();
+    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
     let ran = end_of(runner).await;
     assert_eq!(ran.code, Some(143), "{}", ran.log);
     assert!(agent_is_dead(&world));
@@ -75,17 +68,10 @@ async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
     // The next attempt starts clean, whatever stands there.
     world.api.assign(|job| job.attempt = 2);
     world.api.assign(|job| {
-        job.agent.command = ["sh", "-c", "cat greeting.txt && exit 5; echo bye > bye.txt"]
-            .map(String::from)
-            .to_vec()
+        job.agent.command = ["sh", "-c", "cat greeting.txt && exit 5; echo bye > bye.txt"].map(String::from).to_vec()
     });
     assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(
-        world.api.finish().outcome,
-        FinishOutcome::Completed,
-        "{:?}",
-        world.api.finish()
-    );
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     assert!(world.worktrees().is_empty());
 }
 

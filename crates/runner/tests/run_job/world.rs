@@ -37,16 +37,8 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("outside")).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let user = User {
-            login: "pullyard-bot".into(),
-            id: 7,
-            token: TOKEN.into(),
-        };
-        let options = Options {
-            dir: dir.path().join("forge"),
-            listener,
-            users: vec![user],
-        };
+        let user = User { login: "pullyard-bot".into(), id: 7, token: TOKEN.into() };
+        let options = Options { dir: dir.path().join("forge"), listener, users: vec![user] };
         let forge = DemoForge::start(options).await.unwrap();
         let outside = dir.path().join("outside");
         let script = format!("#!/bin/sh\n{}\n", script.replace("@DIR@", outside.to_str().unwrap()));
@@ -57,11 +49,7 @@ impl World {
             attempt: 1,
             lease: crate::api::LEASE.into(),
             kind: Kind::Implement,
-            ticket: Some(AssignedTicket {
-                key: TicketKey::new("APP-17").unwrap(),
-                title: "Greet".into(),
-                url: None,
-            }),
+            ticket: Some(AssignedTicket { key: TicketKey::new("APP-17").unwrap(), title: "Greet".into(), url: None }),
             repository: AssignedRepository {
                 forge: ForgeKind::GitHub,
                 api_url: forge.api_url(),
@@ -72,27 +60,13 @@ impl World {
             branch: BRANCH.into(),
             continues: None,
             prompt: "Write a greeting.".into(),
-            agent: Agent {
-                capability: "command".into(),
-                command: vec!["./agent.sh".into(), "--now".into()],
-            },
-            pull_request: PullRequestText {
-                title: "APP-17: Greet".into(),
-                body: "As asked.".into(),
-            },
-            limits: Limits {
-                wall_secs: 600,
-                stall_secs: 300,
-            },
+            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--now".into()] },
+            pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into() },
+            limits: Limits { wall_secs: 600, stall_secs: 300 },
             heartbeat_secs: 1,
         };
         let api = Api::start(assignment, TOKEN).await;
-        Self {
-            dir,
-            forge,
-            repository,
-            api,
-        }
+        Self { dir, forge, repository, api }
     }
 
     pub(crate) fn outside(&self, name: &str) -> PathBuf {
@@ -149,29 +123,19 @@ impl World {
 
     pub(crate) fn git_line(&self, args: &[&str]) -> String {
         let output = self.git(args);
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     pub(crate) fn head(&self, branch: &str) -> Option<String> {
         let reference = format!("refs/heads/{branch}");
         let output = self.git(&["rev-parse", "--verify", "--quiet", &reference]);
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     pub(crate) fn file(&self, revision: &str, path: &str) -> Option<String> {
         let output = self.git(&["cat-file", "blob", &format!("{revision}:{path}")]);
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// A commit of somebody else's on a branch at the forge, with the files of `main`.
@@ -184,9 +148,7 @@ impl World {
     }
 
     pub(crate) fn rest(&self) -> Forge {
-        let endpoint = Endpoint {
-            api_url: self.forge.api_url(),
-        };
+        let endpoint = Endpoint { api_url: self.forge.api_url() };
         Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
     }
 
@@ -196,10 +158,7 @@ impl World {
 
     /// What the work folder has left of attempts.
     pub(crate) fn worktrees(&self) -> Vec<PathBuf> {
-        entries(&self.work_dir().join("worktrees"))
-            .into_iter()
-            .filter(|path| path.is_dir())
-            .collect()
+        entries(&self.work_dir().join("worktrees")).into_iter().filter(|path| path.is_dir()).collect()
     }
 
     pub(crate) fn letters(&self) -> Vec<PathBuf> {
@@ -208,12 +167,7 @@ impl World {
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect()
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 pub(crate) async fn end_of(child: Child) -> Ran {
@@ -222,18 +176,12 @@ pub(crate) async fn end_of(child: Child) -> Ran {
     for secret in [BOOTSTRAP, TOKEN, crate::api::LEASE] {
         assert!(!log.contains(secret), "a secret is in the log: {log}");
     }
-    Ran {
-        code: output.status.code(),
-        log,
-    }
+    Ran { code: output.status.code(), log }
 }
 
 /// Whether a process is there and not merely waiting to be noticed.
 pub(crate) fn is_alive(pid: &str) -> bool {
-    let stat = std::process::Command::new("ps")
-        .args(["-o", "stat=", "-p", pid.trim()])
-        .output()
-        .unwrap();
+    let stat = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
     let stat = String::from_utf8_lossy(&stat.stdout);
     !stat.trim().is_empty() && !stat.trim().starts_with('Z')
 }

@@ -1,0 +1,462 @@
+//! The command line, as a program of its own against a whole system.
+
+use crate::story::{REPOSITORY, Setup, Story, TODO, TRIGGER, Task};
+use pullyard_domain::id::JobId;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// What a command did.
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// It did what it was asked.
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.out
+    }
+
+    /// It ended with this code, saying this.
+    #[track_caller]
+    fn ended(self, code: i32, said: &str) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.err.contains(said), "{said}: {self:?}");
+        self
+    }
+}
+
+/// A user with a configuration folder of their own.
+struct User {
+    home: TempDir,
+    told: Vec<(&'static str, String)>,
+}
+
+impl User {
+    fn new() -> Self {
+        Self { home: TempDir::new().unwrap(), told: Vec::new() }
+    }
+
+    /// With the server and its admin token in the environment.
+    fn of(story: &Story) -> Self {
+        Self::with(story, story.local.admin_token())
+    }
+
+    fn with(story: &Story, token: &str) -> Self {
+        let url = story.local.api_url().to_owned();
+        Self { told: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, "").await
+    }
+
+    async fn run_with(&self, arguments: &[&str], stdin: &str) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pullyard"))
+            .args(arguments)
+            .env_clear()
+            .env("XDG_CONFIG_HOME", self.home.path())
+            .envs(self.told.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        // A command that never reads is no fault of the test.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
+        let ended = child.wait_with_output().await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: ended.status.code().unwrap_or(-1), out: text(ended.stdout), err: text(ended.stderr) }
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Value {
+        let out = self.run(&[arguments, &["--json"]].concat()).await.done();
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+    }
+}
+
+async fn body(story: &Story, path: &str) -> Value {
+    let (status, _, body) = story.raw(Method::GET, path, Some(story.local.admin_token()), Vec::new()).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+/// The last characters of an id, as tables show them.
+fn short(job: &JobId) -> String {
+    job.short()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_the_apis_own_body() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let decision = story.tell("e1", "APP-1", TRIGGER, 1).await;
+    let (job, delivery) = (decision.job.unwrap(), decision.delivery);
+    // Claimed, so that no sentence counts seconds.
+    story.claim(&job, "c1").await.unwrap();
+    let (job, delivery) = (job.as_str(), delivery.as_str());
+    let one = format!("/v1/jobs/{job}");
+    for (arguments, path) in [
+        (&["projects", "list"][..], "/v1/projects"),
+        (&["projects", "show"], "/v1/projects/acme"),
+        (&["settings", "get"], "/v1/projects/acme"),
+        (&["repos", "list"], "/v1/projects/acme/repositories"),
+        (&["integrations", "show", "gh1"], "/v1/integrations/gh1"),
+        (&["tickets", "list"], "/v1/tickets?project=acme"),
+        (&["tickets", "show", "APP-1"], "/v1/tickets/APP-1?project=acme"),
+        (&["jobs"], "/v1/jobs?project=acme"),
+        (&["jobs", "list"], "/v1/jobs?project=acme"),
+        (&["jobs", "show", job], &one),
+        (&["jobs", "events", job], &format!("{one}/events")),
+        (&["why", job], &format!("{one}/why")),
+        (&["deliveries"], "/v1/deliveries?project=acme"),
+        (&["deliveries", "show", delivery], &format!("/v1/deliveries/{delivery}")),
+    ] {
+        assert_eq!(user.json(arguments).await, body(&story, path).await, "{arguments:?}");
+    }
+    assert_eq!(user.json(&["version"]).await["server"], body(&story, "/v1/version").await);
+    assert_eq!(user.json(&["status"]).await["newest_jobs"], json!({ "claimed": 1 }));
+    let missing = user.run(&["jobs", "show", &format!("job_{}", "a".repeat(26)), "--json"]).await.ended(5, "error: ");
+    let (_, _, problem) = story
+        .raw(
+            Method::GET,
+            &one.replace(job, &format!("job_{}", "a".repeat(26))),
+            Some(story.local.admin_token()),
+            Vec::new(),
+        )
+        .await;
+    assert_eq!(serde_json::from_str::<Value>(&missing.out).unwrap(), problem);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_reads_is_separated_by_tabs_whole_and_plain() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let mut event = story.event("e1", "APP-1", TRIGGER, 1);
+    event.ticket.title = format!("\u{1b}[31mred {}\u{202e}", "long ".repeat(50)).trim().into();
+    event.ticket.labels = ["a\tb".to_owned()].into();
+    event.ticket.labels.clear();
+    // A title with escapes is refused by the API, so the hostile part goes into what it lets through.
+    event.ticket.title = format!("{}\u{202e}end", "long ".repeat(50));
+    let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
+    for arguments in [&["jobs"][..], &["tickets", "list"], &["deliveries"], &["projects", "list"], &["repos", "list"]] {
+        let out = user.run(arguments).await.done();
+        let lines = out.lines().collect::<Vec<_>>();
+        assert_eq!(lines.len(), 1, "{out}");
+        assert!(lines[0].matches('\t').count() >= 3, "{out}");
+        assert!(!out.contains(['\u{1b}', '…', '\u{202e}']), "{out}");
+    }
+    let jobs = user.run(&["jobs"]).await.done();
+    let fields = jobs.trim_end_matches('\n').split('\t').collect::<Vec<_>>();
+    assert_eq!((fields[0], fields[1], fields[3], fields[4]), ("ready", job.as_str(), "APP-1", "fargate"));
+    assert!(fields[2].len() > 250, "it is not cut: {jobs}");
+    assert!(fields[6].ends_with('Z') && !fields[7].is_empty(), "{jobs}");
+    let painted = user.run(&["jobs", "show", job.as_str(), "--color", "never"]).await.done();
+    assert!(painted.contains(&format!("job\t{job}\n")), "{painted}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_are_written_edited_and_moved_and_a_refusal_is_three() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let create =
+        ["tickets", "create", "B-1", "--title", "First", "--description", "Do it.", "--label", "a", "--label", "b"];
+    let made = user.run(&create).await.done();
+    assert!(made.starts_with("B-1\tTodo\tignored\tnot_trigger_status\t\t"), "{made}");
+    user.run(&create).await.ended(1, "(taken)");
+    user.run(&["tickets", "edit", "B-1", "--title", "Second"]).await.done();
+    let ticket = story.ticket("B-1").await;
+    assert_eq!((ticket.title.as_str(), ticket.description.as_str(), ticket.labels.len()), ("Second", "Do it.", 2));
+    let moved = user.run(&["tickets", "move", "B-1", TRIGGER]).await.done();
+    let job = story.ticket("B-1").await.active_job.unwrap();
+    assert!(moved.starts_with(&format!("B-1\t{TRIGGER}\taccepted\taccepted\t{job}\t")), "{moved}");
+    user.run(&["tickets", "move", "B-1", "Blocked"]).await.done();
+    let refused = user.run(&["tickets", "move", "B-1", TRIGGER]).await.ended(3, "(job_active)");
+    assert!(refused.err.contains("B-1 is moved all the same") && refused.out.is_empty(), "{refused:?}");
+    assert_eq!(story.ticket("B-1").await.status, TRIGGER);
+    let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.ended(3, "(status_unchanged)");
+    assert_eq!(serde_json::from_str::<Value>(&refused.out).unwrap()["decision"]["code"], "status_unchanged");
+    user.run(&["tickets", "show", "B-9"]).await.ended(5, "there is no ticket B-9");
+    user.run(&["tickets", "edit", "B-1"]).await.ended(2, "--title");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_ending_has_its_code() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    story.job_for("e1", "APP-1", 1).await;
+    // 1: nobody answers.
+    let nobody = user.run(&["jobs", "--url", "http://127.0.0.1:1"]).await.ended(1, "can't reach http://127.0.0.1:1: ");
+    assert!(nobody.err.contains("pullyard demo --stay"), "{nobody:?}");
+    // 2: wrong usage.
+    user.run(&["job"]).await.ended(2, "'jobs'");
+    user.run(&["jobs", "--url", "ftp://x"]).await.ended(2, "no server's address");
+    user.run(&["--project", "No!", "jobs"]).await.ended(2, "no project's id");
+    // 3: a guard refuses.
+    user.run(&["jobs", "create", "--ticket", "APP-1"]).await.ended(3, "(job_active)");
+    // 4: not signed in, or not allowed.
+    let stranger = User { told: vec![("PULLYARD_URL", story.local.api_url().into())], ..User::new() };
+    stranger.run(&["jobs"]).await.ended(4, "pullyard login");
+    let reader = User::with(&story, &story.token(&[Scope::Read], None).await);
+    reader.run(&["jobs"]).await.done();
+    reader.run(&["jobs", "create", "--prompt", "Do it."]).await.ended(4, "(not_allowed)");
+    // 5: no such thing.
+    user.run(&["jobs", "show", "nope"]).await.ended(5, "there is no job nope in project acme");
+    user.run(&["jobs", "--project", "nobody"]).await.ended(5, "there is no project nobody");
+    user.run(&["why", "nope"]).await.ended(5, "nope");
+    user.run(&["contexts", "use", "nope"]).await.ended(5, "nope");
+    // 8: somebody else was first.
+    user.run(&["settings", "set", "auto_create=false"]).await.done();
+    user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.ended(8, "(changed_meanwhile)");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_change_what_is_named_and_leave_the_rest() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let set = ["settings", "set", "limits.wall_secs=1800", "statuses.completion=5", "default_repository=null"];
+    let shown = user.run(&set).await.done();
+    assert_eq!(shown, "default_repository\t\nlimits.wall_secs\t1800\nstatuses.completion\t5\n");
+    let settings = story.api.project(&story.project).await.unwrap().settings;
+    assert_eq!((settings.limits.wall_secs, settings.statuses.completion.as_str()), (1_800, "5"));
+    assert!(settings.default_repository.is_none() && settings.auto_create);
+    user.run(&["settings", "set", &format!("default_repository={REPOSITORY}")]).await.done();
+    assert_eq!(
+        user.run(&["settings", "get", "default_repository"]).await.done(),
+        format!("default_repository\t{REPOSITORY}\n")
+    );
+    user.run(&["settings", "set", "nothing=1"]).await.ended(2, "there is no setting nothing");
+    user.run(&["settings", "set", "auto_create=maybe"]).await.ended(2, "auto_create can't be maybe");
+    user.run(&["settings", "set", "limits.wall_secs=1"]).await.ended(2, "use 60 to 86400 seconds");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_set_up_without_any_other_tool() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    assert_eq!(user.run(&["status"]).await.done().lines().nth(2), Some("project\tacme"), "the only one is meant");
+    let forge = story.local.forge().api_url();
+    let secret = story.local.forge_secret();
+    user.run(&["integrations", "add", "gh2", "--api-url", &forge, "--token-secret", secret]).await.done();
+    let create =
+        ["projects", "create", "other", "--name", "Other", "--auto-create", "--default-repository", REPOSITORY];
+    user.run(&create).await.done();
+    user.run(&["jobs"]).await.ended(2, "there are 2 projects: acme, other");
+    let other =
+        User { told: [User::of(&story).told, vec![("PULLYARD_PROJECT", "other".into())]].concat(), ..User::new() };
+    let add = ["repos", "add", REPOSITORY, "--integration", "gh2", "--agent-command", "sh", "-c", "exit 3"];
+    other.run(&add).await.done();
+    assert_eq!(other.run(&["repos", "list"]).await.done(), format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\n"));
+    other.run(&["tickets", "create", "O-1", "--title", "t", "--status", TRIGGER]).await.done();
+    assert_eq!(other.run(&["jobs", "list", "--project", "acme"]).await.done(), "", "a flag is stronger");
+    assert_eq!(other.run(&["jobs"]).await.done().lines().count(), 1);
+    let limited = User::with(&story, &story.token(&[Scope::Read], Some(&["other"])).await);
+    assert_eq!(limited.run(&["projects", "list"]).await.done(), format!("other\tOther\ttrue\t{REPOSITORY}\n"));
+    assert_eq!(limited.run(&["jobs"]).await.done().lines().count(), 1, "its only project is meant");
+    limited.run(&["integrations", "show", "gh2"]).await.ended(4, "(not_allowed)");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_may_be_named_in_short() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    user.run(&["jobs", "show", "@last"]).await.ended(5, "no job in project acme yet");
+    let create = ["jobs", "create", "--prompt", "Do it.", "--idempotency-key", "k1"];
+    let made = user.run(&create).await.done();
+    let job: JobId = made.trim_end().parse().expect("stdout is the id and nothing else");
+    assert_eq!(user.run(&create).await.done(), made, "the same key is the same job");
+    let begun = &job.as_str()[..12];
+    for said in [short(&job).as_str(), &short(&job).to_lowercase(), begun, "@last", job.as_str()] {
+        assert_eq!(user.json(&["jobs", "show", said]).await["id"], job.as_str(), "{said}");
+    }
+    user.run(&["jobs", "create", "--prompt", "Do more."]).await.done();
+    user.run(&["jobs", "show", "job_"]).await.ended(2, "more than one job");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_tells_of_jobs_tickets_and_deliveries() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let quiet = story.tell("e1", "APP-1", TODO, 1).await;
+    let why = user.run(&["why", "APP-1"]).await.done();
+    assert_eq!(why.trim_end(), format!("No job was started for APP-1: {}", quiet.sentence));
+    assert_eq!(user.run(&["why", quiet.delivery.as_str()]).await.done().trim_end(), quiet.sentence);
+    let job = story.job_for("e2", "APP-1", 2).await;
+    story.claim(&job, "c1").await.unwrap();
+    let sentence = user.run(&["why", &short(&job)]).await.done();
+    assert!(sentence.starts_with("It is claimed in attempt 1"), "{sentence}");
+    let sentence = user.run(&["why", "APP-1"]).await.done();
+    assert!(sentence.starts_with(&format!("Job {}: It is claimed", short(&job))), "{sentence}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_ends_with_the_pull_request() {
+    let story = Story::begin().await;
+    let user = User::of(&story);
+    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.done();
+    let watched = user.run(&["jobs", "watch", "@last"]).await;
+    assert!(watched.err.contains("Completed in "), "{watched:?}");
+    let out = watched.done();
+    let job = story.jobs().await.pop().unwrap();
+    assert_eq!(out.lines().last(), job.result.map(|made| made.url).as_deref());
+    assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
+    let events = user.run(&["jobs", "events", "@last"]).await.done();
+    assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
+    let jsonl = user.run(&["jobs", "events", "@last", "--jsonl"]).await.done();
+    let page = body(&story, &format!("/v1/jobs/{}/events", job.id)).await;
+    let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    assert_eq!(Value::from(lines), page["events"]);
+    story.settled("B-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_a_job_that_fails_is_six() {
+    let story = Story::with(Setup { agent: "#!/bin/sh\nexit 3\n", ..Setup::default() }).await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await.ended(6, "(agent_failed)");
+    assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
+    story.settled("APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_saves_a_context_that_only_its_owner_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let story = Story::waiting().await;
+    let user = User::new();
+    let (url, token) = (story.local.api_url(), story.local.admin_token());
+    user.run_with(&["login", url], "pat_wrong\n").await.ended(4, "(not_signed_in)");
+    user.run_with(&["login", url], "\n").await.ended(2, "token");
+    let file = user.home.path().join("pullyard/config.toml");
+    assert!(!file.exists(), "what was refused is not saved");
+    let signed = user.run_with(&["login", url, "--context", "work"], &format!("{token}\n")).await;
+    assert!(!format!("{signed:?}").contains(token));
+    signed.done();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(user.run(&["contexts"]).await.done(), format!("*\twork\t{url}\tacme\n"));
+    assert_eq!(user.run(&["projects", "list"]).await.done().lines().count(), 1);
+    user.run_with(&["login", "--context", "second"], token).await.ended(1, "http://127.0.0.1:7878");
+    user.run_with(&["login", url, "--context", "second"], token).await.done();
+    user.run(&["contexts", "use", "work"]).await.done();
+    assert!(user.run(&["contexts"]).await.done().contains("*\twork"));
+    assert!(!user.run(&["contexts", "--json"]).await.done().contains(token));
+    // Another server never sees the context's token.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = format!("http://{}", listener.local_addr().unwrap());
+    let ask = user.run(&["jobs", "create", "--prompt", "x", "--project", "acme", "--url", &other]);
+    let hear = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = vec![0; 4_096];
+        let count = tokio::io::AsyncReadExt::read(&mut stream, &mut heard).await.unwrap();
+        String::from_utf8_lossy(&heard[..count]).into_owned()
+    };
+    let (ran, heard) = tokio::join!(ask, hear);
+    assert!(heard.to_lowercase().contains("authorization: bearer") && !heard.contains(token), "{heard}");
+    ran.ended(1, "can't reach");
+    user.run(&["logout"]).await.done();
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("work"));
+    user.run(&["logout", "--context", "work"]).await.ended(5, "there is no context work");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_go_on_where_a_page_ended() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    for n in 0..51 {
+        story.tell(&format!("e{n}"), &format!("APP-{n:03}"), TODO, n).await;
+    }
+    let first = user.json(&["tickets", "list"]).await;
+    let next = first["next"].as_str().unwrap();
+    let second = user.run(&["tickets", "list", "--after", next]).await.done();
+    assert_eq!((first["tickets"].as_array().unwrap().len(), second.lines().count()), (50, 1));
+    assert_eq!(first["tickets"][0]["key"], "APP-000");
+    assert!(second.contains("APP-050"), "{second}");
+    user.run(&["tickets", "list", "--after", "x&project=other"]).await.ended(2, "cursor");
+    user.run(&["tickets", "list", "--after", "x"]).await.ended(2, "after");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn every_command_explains_itself_with_examples() {
+    let user = User::new();
+    for command in [
+        "login",
+        "logout",
+        "contexts",
+        "contexts use",
+        "status",
+        "version",
+        "projects",
+        "projects list",
+        "projects show",
+        "projects create",
+        "settings",
+        "settings get",
+        "settings set",
+        "integrations",
+        "integrations add",
+        "integrations show",
+        "repos",
+        "repos add",
+        "repos list",
+        "tickets",
+        "tickets list",
+        "tickets show",
+        "tickets create",
+        "tickets edit",
+        "tickets move",
+        "jobs",
+        "jobs list",
+        "jobs show",
+        "jobs create",
+        "jobs watch",
+        "jobs events",
+        "why",
+        "deliveries",
+        "deliveries list",
+        "deliveries show",
+        "completions",
+    ] {
+        let words = command.split(' ').chain(["--help"]).collect::<Vec<_>>();
+        let help = user.run(&words).await.done();
+        let examples = help.split_once("Examples:").unwrap_or_else(|| panic!("{command}: {help}")).1;
+        assert!(examples.matches("  pullyard ").count() >= 2, "{command}: {examples}");
+        assert!(help.contains("PULLYARD_PROJECT"), "{command}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(user.run(&["completions", shell]).await.done().contains("deliveries"), "{shell}");
+    }
+}
+
+/// Without a task at all: what a test of the store alone would not see.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projects_repositories_are_those_of_no_other() {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let user = User::of(&story);
+    user.run(&["projects", "create", "acm"]).await.done();
+    assert_eq!(user.run(&["repos", "list", "--project", "acm"]).await.done(), "");
+    assert_eq!(user.run(&["repos", "list", "--project", "acme"]).await.done().lines().count(), 1);
+    user.run(&["repos", "list", "--project", "nobody"]).await.ended(5, "there is no project nobody");
+    story.end().await;
+}
