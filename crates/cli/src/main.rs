@@ -1,16 +1,19 @@
 //! `pullyard`: the command line.
 
+mod client;
 mod demo;
 mod logs;
 mod runner;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Turns tickets into pull requests with AI coding agents.
 #[derive(Parser)]
 #[command(name = "pullyard", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Line {
+    #[command(flatten)]
+    global: client::Global,
     #[command(subcommand)]
     command: Command,
 }
@@ -18,19 +21,23 @@ struct Line {
 const EXAMPLES: &str = "Examples:
   pullyard demo                    watch three tickets become pull requests, on this machine only
   pullyard demo --keep ./demo --stay   the same, and keep it running to look around
+  pullyard jobs                    what the jobs of a project are doing
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not allowed, 5 no such thing,
+6 the watched job ended Failed or Cancelled, 8 someone else changed it first, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    #[command(flatten)]
+    Client(client::Command),
     /// What the embedded ECS starts: the runner of one job.
     #[command(hide = true)]
     Runner(runner::Runner),
 }
 
 fn main() -> ExitCode {
-    let Line { command } = Line::parse();
+    let Line { global, command } = Line::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -40,6 +47,7 @@ fn main() -> ExitCode {
     };
     let ended = match command {
         Command::Demo(demo) => runtime.block_on(demo.run()),
+        Command::Client(command) => Ok(runtime.block_on(command.run(&global, Line::command()))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
     };
     // A thread that waits for a disk must not keep the process.

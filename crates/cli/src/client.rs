@@ -1,0 +1,158 @@
+//! The commands that speak to a server: each is a client of the public API like any other.
+//!
+//! No rule of business is here; what the server says is shown, and its refusals become exit codes.
+
+mod about;
+mod completions;
+mod config;
+mod deliveries;
+mod fault;
+mod integrations;
+mod jobs;
+mod projects;
+mod repositories;
+mod screen;
+mod session;
+mod settings;
+mod sign_in;
+mod table;
+mod tickets;
+mod watch;
+mod why;
+mod words;
+
+use clap::{ColorChoice, Subcommand};
+use fault::Fault;
+use screen::Screen;
+use session::Session;
+use std::process::ExitCode;
+
+/// What every command that speaks to a server may be told.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The server's address; the context's, or http://127.0.0.1:7878, when not given.
+    #[arg(long, global = true, env = "PULLYARD_URL", value_name = "URL")]
+    url: Option<String>,
+    /// The API token; the context's when not given. Others on this machine can read a flag: prefer `pullyard login`.
+    #[arg(long, global = true, env = "PULLYARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// The saved context; the current one when not given.
+    #[arg(long, global = true, env = "PULLYARD_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+    /// The project; the context's, or the only one, when not given.
+    #[arg(long, global = true, env = "PULLYARD_PROJECT", value_name = "ID")]
+    project: Option<String>,
+    /// Print the API's own body as one JSON document; errors too.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing on stderr but errors.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Colours: auto is for terminals, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
+impl Global {
+    /// An address that requests can be sent to, without a slash at its end.
+    fn url(&self) -> Result<Option<String>, Fault> {
+        given(&self.url).map(|url| address(&url)).transpose()
+    }
+
+    fn token(&self) -> Result<Option<String>, Fault> {
+        given(&self.token).map(|token| sendable(&token)).transpose()
+    }
+
+    fn context(&self) -> Option<String> {
+        given(&self.context)
+    }
+
+    fn project(&self) -> Option<String> {
+        given(&self.project)
+    }
+}
+
+/// A variable that is set to nothing says nothing.
+fn given(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|value| !value.is_empty())
+}
+
+fn address(url: &str) -> Result<String, Fault> {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let good =
+        host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !url.contains(char::is_whitespace));
+    if good {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    Err(Fault::usage(format!("{url} is no server's address")).help("write it as https://HOST"))
+}
+
+/// Cursors go into an address as they are.
+fn cursor(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if good { Ok(text.to_owned()) } else { Err("use the cursor of an earlier page".into()) }
+}
+
+/// Tokens go into a header; what can't stand there was never one.
+fn sendable(token: &str) -> Result<String, Fault> {
+    if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(token.to_owned());
+    }
+    Err(Fault::usage("the token is empty or has characters that no token has"))
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Login(sign_in::Login),
+    Logout(sign_in::Logout),
+    Contexts(sign_in::Contexts),
+    Status(about::Status),
+    Version(about::Version),
+    Projects(projects::Projects),
+    Settings(settings::Settings),
+    Integrations(integrations::Integrations),
+    Repos(repositories::Repos),
+    Tickets(tickets::Tickets),
+    Jobs(jobs::Jobs),
+    Why(why::Why),
+    Deliveries(deliveries::Deliveries),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Runs it and says whatever went wrong. `program` is the whole command line, for completions.
+    pub(crate) async fn run(self, global: &Global, program: clap::Command) -> ExitCode {
+        let screen = Screen::new(global);
+        let local = match self {
+            Self::Login(login) => login.run(global, &screen).await,
+            Self::Logout(logout) => logout.run(global, &screen),
+            Self::Contexts(contexts) => contexts.run(&screen),
+            Self::Completions(completions) => completions.run(&screen, program),
+            remote => return remote.ask(global, screen).await,
+        };
+        local.unwrap_or_else(|fault| fault.show(&screen))
+    }
+
+    async fn ask(self, global: &Global, screen: Screen) -> ExitCode {
+        let session = match Session::open(global, screen) {
+            Ok(session) => session,
+            Err((screen, fault)) => return fault.show(&screen),
+        };
+        let ended = match self {
+            Self::Status(status) => status.run(&session).await,
+            Self::Version(version) => version.run(&session).await,
+            Self::Projects(projects) => projects.run(&session).await,
+            Self::Settings(settings) => settings.run(&session).await,
+            Self::Integrations(integrations) => integrations.run(&session).await,
+            Self::Repos(repos) => repos.run(&session).await,
+            Self::Tickets(tickets) => tickets.run(&session).await,
+            Self::Jobs(jobs) => jobs.run(&session).await,
+            Self::Why(why) => why.run(&session).await,
+            Self::Deliveries(deliveries) => deliveries.run(&session).await,
+            Self::Login(_) | Self::Logout(_) | Self::Contexts(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
+        };
+        ended.unwrap_or_else(|fault| fault.show(&session.screen))
+    }
+}

@@ -1,0 +1,77 @@
+//! `pullyard status`, `version`.
+
+use super::fault::Fault;
+use super::session::Session;
+use super::table::{Cell, facts};
+use super::words;
+use pullyard_domain::job::Status as JobStatus;
+use pullyard_protocol::version::PROTOCOL;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// Show whether the server answers, and how many jobs of the project are where.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard status
+  pullyard status --project acme --json")]
+pub(crate) struct Status {}
+
+impl Status {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let server = session.api.version().await?;
+        let project = session.project().await?;
+        let mut counts = BTreeMap::<JobStatus, usize>::new();
+        let newest = session.newest(&project).await?;
+        session.known_if(newest.is_empty(), &project).await?;
+        for job in newest {
+            *counts.entry(job.status).or_default() += 1;
+        }
+        if session.screen.is_json() {
+            let jobs = counts.iter().map(|(status, count)| (words::wire(status), *count)).collect::<BTreeMap<_, _>>();
+            let shown = json!({ "url": session.url, "server": server, "project": project, "newest_jobs": jobs });
+            session.screen.json(&shown)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut lines = vec![
+            ("Server", Cell::same(&session.url)),
+            ("Version", Cell::same(&server.version)),
+            ("Project", Cell::same(project.as_str())),
+        ];
+        if counts.is_empty() {
+            lines.push(("Jobs", Cell::new("none yet", "0")));
+        }
+        let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
+        lines.extend(of.map(|(status, count)| (words::status_word(status), Cell::same(count.to_string()))));
+        facts(&session.screen, &lines)?;
+        if counts.values().sum::<usize>() >= 200 {
+            session.screen.hint("only the newest 200 jobs are counted");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Show the version of this program and of the server.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard version
+  pullyard version --url https://pullyard.example --json")]
+pub(crate) struct Version {}
+
+impl Version {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let client = env!("CARGO_PKG_VERSION");
+        if !session.screen.is_json() {
+            facts(&session.screen, &[("Client", Cell::new(format!("{client}, protocol {PROTOCOL}"), client))])?;
+        }
+        let server = session.api.version().await?;
+        if session.screen.is_json() {
+            let client = json!({ "version": client, "protocol": PROTOCOL });
+            session.screen.json(&json!({ "client": client, "server": server }))?;
+        } else {
+            let shown = format!("{}, protocol {}, at {}", server.version, server.protocol, session.url);
+            facts(&session.screen, &[("Server", Cell::new(shown, &server.version))])?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

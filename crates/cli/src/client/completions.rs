@@ -1,0 +1,32 @@
+//! `pullyard completions`.
+
+use super::fault::Fault;
+use super::screen::Screen;
+use clap_complete::Shell;
+use std::process::ExitCode;
+
+/// Print a script that completes commands and flags in a shell.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard completions bash > ~/.local/share/bash-completion/completions/pullyard
+  pullyard completions fish > ~/.config/fish/completions/pullyard.fish")]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_parser = ["bash", "zsh", "fish", "powershell"])]
+    shell: String,
+}
+
+impl Completions {
+    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, Fault> {
+        let shell = match self.shell.as_str() {
+            "bash" => Shell::Bash,
+            "zsh" => Shell::Zsh,
+            "fish" => Shell::Fish,
+            _ => Shell::PowerShell,
+        };
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut program, "pullyard", &mut script);
+        screen.out(String::from_utf8_lossy(&script).trim_end())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

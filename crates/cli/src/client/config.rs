@@ -1,0 +1,93 @@
+//! The contexts of this user: which servers, with which tokens, about which projects.
+//!
+//! One file, `pullyard/config.toml` in the configuration folder, readable by its owner only, replaced
+//! whole by every change.
+
+use super::fault::{Exit, Fault};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// What the file holds.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Config {
+    /// The context of commands that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) current: Option<String>,
+    /// By name.
+    #[serde(default)]
+    pub(super) contexts: BTreeMap<String, Signed>,
+}
+
+/// A server and how one is signed in there. Never printed whole.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signed {
+    /// The server's address.
+    pub(super) url: String,
+    /// The API token.
+    pub(super) token: String,
+    /// The project of commands that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) project: Option<String>,
+}
+
+impl Config {
+    /// Reads the file; none is an empty one.
+    pub(super) fn load() -> Result<Self, Fault> {
+        let Some(path) = path() else { return Ok(Self::default()) };
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                // Not the whole error: it quotes the line, and a line may hold a token.
+                Fault::new(Exit::Failed, format!("can't understand {}: {}", path.display(), error.message()))
+                    .help("correct the file, or remove it and sign in again")
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Fault::new(Exit::Failed, format!("can't read {}: {error}", path.display()))),
+        }
+    }
+
+    /// Replaces the file.
+    pub(super) fn save(&self) -> Result<PathBuf, Fault> {
+        let path = path().ok_or_else(|| {
+            Fault::new(Exit::Failed, "there is no folder to save contexts in").help("set HOME or XDG_CONFIG_HOME")
+        })?;
+        let text = toml::to_string(self)
+            .map_err(|error| Fault::new(Exit::Failed, format!("can't write the contexts: {error}")))?;
+        replace(&path, &text)
+            .map_err(|error| Fault::new(Exit::Failed, format!("can't write {}: {error}", path.display())))?;
+        Ok(path)
+    }
+
+    /// The context of this name.
+    pub(super) fn named(&self, name: &str) -> Result<&Signed, Fault> {
+        self.contexts.get(name).ok_or_else(|| {
+            Fault::not_found(format!("there is no context {name}")).help("`pullyard contexts` lists them")
+        })
+    }
+}
+
+fn path() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
+    Some(config.join("pullyard").join("config.toml"))
+}
+
+/// Written beside and renamed, so that it is never half there, and never readable by others.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // A name of our own: two commands at once must not write into the same half.
+    let half = folder.join(format!("config.toml.{}", std::process::id()));
+    let _ = fs::remove_file(&half);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&half)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+    fs::rename(&half, path)
+}

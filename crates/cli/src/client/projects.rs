@@ -1,0 +1,119 @@
+//! `pullyard projects`.
+
+use super::fault::Fault;
+use super::session::Session;
+use super::table::{Cell, Column, Table, facts};
+use clap::Subcommand;
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::project::Settings;
+use pullyard_protocol::project::{CreateProject, Project};
+use std::process::ExitCode;
+
+/// List, show and make projects.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard projects list
+  pullyard projects create acme --auto-create --default-repository acme/app")]
+pub(crate) struct Projects {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the projects that the token may touch.
+    #[command(after_help = "Examples:\n  pullyard projects list\n  pullyard projects list --json")]
+    List {
+        /// Go on after the page that gave this cursor.
+        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        after: Option<String>,
+    },
+    /// Show a project.
+    #[command(after_help = "Examples:\n  pullyard projects show\n  pullyard projects show acme")]
+    Show {
+        /// Its short name.
+        id: Option<ProjectId>,
+    },
+    /// Make a project; the same again is a repeat.
+    #[command(after_help = "Examples:
+  pullyard projects create acme
+  pullyard projects create acme --name Acme --auto-create --default-repository acme/app")]
+    Create {
+        /// Its short name.
+        id: ProjectId,
+        /// Its name for people; the short one when not given.
+        #[arg(long)]
+        name: Option<String>,
+        /// A ticket that enters the trigger status gets a job.
+        #[arg(long)]
+        auto_create: bool,
+        /// The repository of tickets that name none.
+        #[arg(long, value_name = "OWNER/NAME")]
+        default_repository: Option<RepositoryName>,
+    },
+}
+
+impl Projects {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        match self.command.unwrap_or(Command::List { after: None }) {
+            Command::List { after } => list(session, after).await?,
+            Command::Show { id } => {
+                let id = match id {
+                    Some(id) => id,
+                    None => session.project().await?,
+                };
+                show(session, &session.api.project(&id).await?)?;
+            }
+            Command::Create { id, name, auto_create, default_repository } => {
+                let settings = Settings { auto_create, default_repository, ..Settings::default() };
+                let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
+                let made = session.api.create_project(&request).await?;
+                show(session, &made)?;
+                session.screen.hint("connect a repository with `pullyard repos add OWNER/NAME`");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
+    let page = session.api.projects(after.as_deref()).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&page);
+    }
+    let columns = [
+        Column::Whole("PROJECT"),
+        Column::Text("NAME"),
+        Column::Whole("AUTO-CREATE"),
+        Column::Text("DEFAULT REPOSITORY"),
+    ];
+    let mut table = Table::new(columns);
+    for Project { id, name, settings, .. } in &page.projects {
+        let auto = Cell::new(if settings.auto_create { "on" } else { "off" }, settings.auto_create.to_string());
+        let repository = settings.default_repository.as_ref().map(|name| name.as_str());
+        table.row([Cell::same(id.as_str()), Cell::same(name), auto, Cell::maybe(repository)]);
+    }
+    table.show(&session.screen, "No project yet. Make one with `pullyard projects create ID`.")?;
+    if let Some(next) = page.next {
+        session.screen.hint(&format!("there are more: `pullyard projects list --after {next}`"));
+    }
+    Ok(())
+}
+
+fn show(session: &Session, project: &Project) -> Result<(), Fault> {
+    if session.screen.is_json() {
+        return session.screen.json(project);
+    }
+    let Settings { statuses, auto_create, default_repository, held_by, .. } = &project.settings;
+    let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
+    let lines = [
+        ("Project", Cell::same(project.id.as_str())),
+        ("Name", Cell::same(&project.name)),
+        ("Auto-create", Cell::new(if *auto_create { "on" } else { "off" }, auto_create.to_string())),
+        ("Statuses", Cell::same(flow)),
+        ("Default repository", Cell::maybe(default_repository.as_ref().map(|name| name.as_str()))),
+        ("Held by", Cell::maybe(held_by.as_ref())),
+        ("Revision", Cell::same(project.revision.to_string())),
+    ];
+    facts(&session.screen, &lines)
+}

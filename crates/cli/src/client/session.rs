@@ -1,0 +1,139 @@
+//! One command's connection: which server, with which token, about which project, and how ids are read.
+
+use super::Global;
+use super::config::{Config, Signed};
+use super::fault::Fault;
+use super::screen::Screen;
+use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::job::Job;
+use pullyard_protocol::project::Project;
+
+/// Where a server is that nobody named.
+pub(super) const LOCAL: &str = "http://127.0.0.1:7878";
+
+/// Among how many of the newest jobs a short id is looked for. Units: pages of 50.
+const PAGES: usize = 4;
+
+/// One command's connection.
+pub(super) struct Session {
+    pub(super) screen: Screen,
+    pub(super) api: Operator,
+    pub(super) url: String,
+    project: Option<String>,
+}
+
+impl Session {
+    /// Flags and environment first, then the context. A context's token and project go to its own server
+    /// only.
+    pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, Fault)> {
+        match Self::found(global) {
+            Ok((api, url, project)) => Ok(Self { screen, api, url, project }),
+            Err(fault) => Err((screen, fault)),
+        }
+    }
+
+    fn found(global: &Global) -> Result<(Operator, String, Option<String>), Fault> {
+        let context = context(global)?;
+        let named = global.url()?;
+        let context = context.filter(|context| named.as_ref().is_none_or(|url| *url == context.url));
+        let url = named.or_else(|| context.as_ref().map(|context| context.url.clone())).unwrap_or(LOCAL.into());
+        let token = match global.token()? {
+            Some(token) => token,
+            None => context.as_ref().map(|context| context.token.clone()).unwrap_or_default(),
+        };
+        let project = global.project().or_else(|| context.and_then(|context| context.project));
+        Ok((Operator::new(&url, &token)?, url, project))
+    }
+
+    /// The project that was named, else the only one.
+    pub(super) async fn project(&self) -> Result<ProjectId, Fault> {
+        if let Some(named) = &self.project {
+            return named.parse().map_err(|bad| Fault::usage(format!("{named} is no project's id: {bad}")));
+        }
+        let mut projects = self.projects().await?;
+        match (projects.pop(), projects.len()) {
+            (Some(only), 0) => Ok(only.id),
+            (None, _) => Err(Fault::not_found("there is no project yet, or the token may see none")
+                .help("make one with `pullyard projects create ID`")),
+            (Some(last), more) => {
+                let names = projects.iter().take(5).map(|project| project.id.to_string()).collect::<Vec<_>>();
+                let rest = if more > 5 { ", …".into() } else { format!(", {}", last.id) };
+                Err(Fault::usage(format!("there are {} projects: {}{rest}", more + 1, names.join(", ")))
+                    .help("name one with --project, or set PULLYARD_PROJECT"))
+            }
+        }
+    }
+
+    /// A list that is empty may be one of a project that does not exist: a name mistyped.
+    pub(super) async fn known_if(&self, empty: bool, project: &ProjectId) -> Result<(), Fault> {
+        if empty {
+            self.api.project(project).await?;
+        }
+        Ok(())
+    }
+
+    /// Every project that the token may touch.
+    pub(super) async fn projects(&self) -> Result<Vec<Project>, Fault> {
+        let (mut projects, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.api.projects(after.as_deref()).await?;
+            projects.extend(page.projects);
+            after = page.next;
+            if after.is_none() {
+                return Ok(projects);
+            }
+        }
+    }
+
+    /// A project's newest jobs.
+    pub(super) async fn newest(&self, project: &ProjectId) -> Result<Vec<Job>, Fault> {
+        let (mut jobs, mut after) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = self.api.jobs(project, after.as_deref()).await?;
+            jobs.extend(page.jobs);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The job that is meant: a whole id, the last characters or the beginning of one, or `@last`.
+    pub(super) async fn job(&self, said: &str) -> Result<JobId, Fault> {
+        if let Ok(job) = said.to_lowercase().parse() {
+            return Ok(job);
+        }
+        let project = self.project().await?;
+        if said == "@last" {
+            let newest = self.api.jobs(&project, None).await?.jobs.into_iter().next();
+            let none = || Fault::not_found(format!("there is no job in project {project} yet"));
+            return newest.map(|job| job.id).ok_or_else(none);
+        }
+        let part = said.to_lowercase();
+        let is_meant = |id: &JobId| {
+            let id = id.as_str();
+            !part.is_empty() && (id.ends_with(&part) || (part.starts_with("job_") && id.starts_with(&part)))
+        };
+        let mut meant = self.newest(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
+        match (meant.next(), meant.next()) {
+            (Some(job), None) => Ok(job),
+            (Some(one), Some(other)) => {
+                Err(Fault::usage(format!("{said} means more than one job: {one}, {other}"))
+                    .help("write more of the id"))
+            }
+            (None, _) => Err(Fault::not_found(format!("there is no job {said} in project {project}"))
+                .help("`pullyard jobs` lists them; short ids are looked for among the newest 200")),
+        }
+    }
+}
+
+/// The context that is named, else the current one.
+fn context(global: &Global) -> Result<Option<Signed>, Fault> {
+    let config = Config::load()?;
+    match global.context().or_else(|| config.current.clone()) {
+        Some(name) => config.named(&name).cloned().map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,152 @@
+//! `pullyard settings`: a project's settings as `KEY=VALUE`, written over the revision that was read.
+
+use super::fault::{Exit, Fault};
+use super::session::Session;
+use super::table::{Cell, facts};
+use clap::Subcommand;
+use pullyard_domain::project::Settings as Wanted;
+use pullyard_protocol::project::Project;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Show and change a project's settings.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard settings get
+  pullyard settings set auto_create=true limits.wall_secs=1800")]
+pub(crate) struct Settings {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the settings, or those under some keys.
+    #[command(after_help = "Examples:\n  pullyard settings get\n  pullyard settings get statuses limits.wall_secs")]
+    Get {
+        /// Which, as `limits.wall_secs`.
+        keys: Vec<String>,
+    },
+    /// Change the named settings and leave the rest; `KEY=null` clears one.
+    #[command(after_help = "Examples:
+  pullyard settings set auto_create=true
+  pullyard settings set statuses.trigger='AI Processing' default_repository=acme/app")]
+    Set {
+        /// What to change.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        changes: Vec<String>,
+        /// Only if the settings are at this revision; the present one when not given.
+        #[arg(long, value_name = "N")]
+        revision: Option<u64>,
+    },
+}
+
+impl Settings {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let project = session.api.project(&session.project().await?).await?;
+        match self.command.unwrap_or(Command::Get { keys: Vec::new() }) {
+            Command::Get { keys } => show(session, &project, &keys)?,
+            Command::Set { changes, revision } => {
+                let mut settings = value(&project)?;
+                for change in &changes {
+                    settings = changed(settings, change)?;
+                }
+                let settings = read(&settings).map_err(Fault::usage)?;
+                let revision = revision.unwrap_or(project.revision);
+                let made = session.api.set_settings(&project.id, &settings, revision).await?;
+                show(session, &made, &changes.iter().map(|change| key_of(change).to_owned()).collect::<Vec<_>>())?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn value(project: &Project) -> Result<Value, Fault> {
+    serde_json::to_value(&project.settings)
+        .map_err(|error| Fault::new(Exit::Failed, format!("can't read the settings: {error}")))
+}
+
+fn read(settings: &Value) -> Result<Wanted, String> {
+    serde_json::from_value(settings.clone()).map_err(|error| error.to_string())
+}
+
+fn key_of(change: &str) -> &str {
+    change.split('=').next().unwrap_or_default()
+}
+
+/// The settings with one change. What the value is, the setting's own type says.
+fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
+    let Some((key, said)) = change.split_once('=') else {
+        return Err(Fault::usage(format!("{change} names no value")).help("write it as KEY=VALUE"));
+    };
+    let pointer = pointer(key);
+    let Some(there) = settings.pointer(&pointer) else { return Err(unknown(&settings, key)) };
+    if there.is_object() {
+        return Err(
+            Fault::usage(format!("{key} is a group of settings")).help("`pullyard settings get` shows what is in it")
+        );
+    }
+    let text = Value::String(said.to_owned());
+    let json = serde_json::from_str::<Value>(said).ok();
+    let tries = match said {
+        "" | "null" => [Some(Value::Null), Some(text)],
+        // A status may be called 5, or true.
+        _ if there.is_string() => [Some(text), json],
+        _ => [json, Some(text)],
+    };
+    let mut fault = String::new();
+    for value in tries.into_iter().flatten() {
+        let mut settings = settings.clone();
+        if let Some(place) = settings.pointer_mut(&pointer) {
+            *place = value;
+        }
+        match read(&settings) {
+            Ok(_) => return Ok(settings),
+            Err(error) => fault = error,
+        }
+    }
+    Err(Fault::usage(format!("{key} can't be {said}: {fault}")))
+}
+
+fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
+}
+
+fn unknown(settings: &Value, key: &str) -> Fault {
+    let known = flat(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
+    Fault::usage(format!("there is no setting {key}")).help(format!("there are {known}"))
+}
+
+/// Every setting under its dotted key.
+fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {
+    match settings {
+        Value::Object(group) => {
+            let inner = |(name, value): (&String, &Value)| {
+                flat(value, &if under.is_empty() { name.clone() } else { format!("{under}.{name}") })
+            };
+            group.iter().flat_map(inner).collect()
+        }
+        Value::String(text) => vec![(under.to_owned(), text.clone())],
+        Value::Null => vec![(under.to_owned(), String::new())],
+        other => vec![(under.to_owned(), other.to_string())],
+    }
+}
+
+fn show(session: &Session, project: &Project, keys: &[String]) -> Result<(), Fault> {
+    if session.screen.is_json() {
+        return session.screen.json(project);
+    }
+    let settings = value(project)?;
+    if let Some(key) = keys.iter().find(|key| settings.pointer(&pointer(key)).is_none()) {
+        return Err(unknown(&settings, key));
+    }
+    let wanted = |key: &str| {
+        let under =
+            |asked: &String| key == asked || key.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        keys.is_empty() || keys.iter().any(under)
+    };
+    let lines = flat(&settings, "").into_iter().filter(|(key, _)| wanted(key)).collect::<Vec<_>>();
+    let cells =
+        lines.iter().map(|(key, value)| (key.as_str(), Cell::maybe(Some(value).filter(|value| !value.is_empty()))));
+    facts(&session.screen, &cells.collect::<Vec<_>>())
+}

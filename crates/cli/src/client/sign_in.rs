@@ -1,0 +1,157 @@
+//! `pullyard login`, `logout`, `contexts`.
+
+use super::config::{Config, Signed};
+use super::fault::{Exit, Fault};
+use super::screen::Screen;
+use super::session::LOCAL;
+use super::table::{Cell, Column, Table};
+use super::{Global, address, sendable};
+use clap::Subcommand;
+use pullyard_protocol::client::Operator;
+use serde_json::json;
+use std::io::{self, BufRead, IsTerminal};
+use std::process::ExitCode;
+
+/// Sign in to a server and save it as a context.
+///
+/// The token is asked for without showing it, or read from stdin when that is not a terminal.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard login https://pullyard.example
+  pullyard login --context work < token.txt")]
+pub(crate) struct Login {
+    /// The server's address; the context's when not given.
+    #[arg(value_name = "URL")]
+    server: Option<String>,
+}
+
+impl Login {
+    pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+        let mut config = Config::load()?;
+        let again = global.context().or_else(|| config.current.clone()).and_then(|name| config.contexts.get(&name));
+        let url = match self.server {
+            Some(url) => address(&url)?,
+            None => global.url()?.or(again.map(|context| context.url.clone())).unwrap_or_else(|| LOCAL.into()),
+        };
+        let token = match global.token()? {
+            Some(token) => token,
+            None => asked(screen, &url)?,
+        };
+        let seen = Operator::new(&url, &token)?.projects(None).await?;
+        let only = match (seen.projects.as_slice(), &seen.next) {
+            ([only], None) => Some(only.id.to_string()),
+            _ => None,
+        };
+        let project = global.project().or(only);
+        let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
+        let name = global.context().unwrap_or(host);
+        config.contexts.insert(name.clone(), Signed { url: url.clone(), token, project: project.clone() });
+        config.current = Some(name.clone());
+        let file = config.save()?;
+        if screen.is_json() {
+            screen.json(&json!({ "context": name, "url": url, "project": project }))?;
+        }
+        screen.note(&format!("Signed in to {url}, saved as context {name} in {}", file.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The token, from a prompt that does not show it, or the first line of stdin.
+fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
+    let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the token: {error}"));
+    let said = if io::stdin().is_terminal() {
+        if screen.is_json() {
+            return Err(Fault::usage("--json never asks").help("give the token on stdin, or set PULLYARD_TOKEN"));
+        }
+        rpassword::prompt_password(format!("API token for {url}: ")).map_err(unread)?
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(unread)?;
+        line
+    };
+    sendable(said.trim())
+}
+
+/// Forget a context and its token.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard logout
+  pullyard logout --context work")]
+pub(crate) struct Logout {}
+
+impl Logout {
+    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+        let mut config = Config::load()?;
+        let Some(name) = global.context().or_else(|| config.current.clone()) else {
+            screen.note("Not signed in.");
+            return Ok(ExitCode::SUCCESS);
+        };
+        config.named(&name)?;
+        config.contexts.remove(&name);
+        if config.current.as_deref() == Some(name.as_str()) {
+            config.current = None;
+        }
+        config.save()?;
+        screen.note(&format!("Forgot context {name} and its token; the token itself stays valid."));
+        if config.current.is_none() && !config.contexts.is_empty() {
+            screen.hint("choose another with `pullyard contexts use NAME`");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// List the saved contexts, or choose one.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard contexts
+  pullyard contexts use work")]
+pub(crate) struct Contexts {
+    #[command(subcommand)]
+    command: Option<ContextsCommand>,
+}
+
+#[derive(Subcommand)]
+enum ContextsCommand {
+    /// Make a context the current one.
+    #[command(after_help = "Examples:\n  pullyard contexts use work\n  pullyard contexts use 127.0.0.1:7878")]
+    Use {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Contexts {
+    pub(super) fn run(self, screen: &Screen) -> Result<ExitCode, Fault> {
+        let mut config = Config::load()?;
+        match self.command {
+            None => list(screen, &config)?,
+            Some(ContextsCommand::Use { name }) => {
+                let url = config.named(&name)?.url.clone();
+                config.current = Some(name.clone());
+                config.save()?;
+                screen.note(&format!("Commands go to {name} now, {url}"));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list(screen: &Screen, config: &Config) -> Result<(), Fault> {
+    let is_current = |name: &String| config.current.as_ref() == Some(name);
+    if screen.is_json() {
+        let shown = |(name, context): (&String, &Signed)| json!({ "name": name, "url": context.url, "project": context.project, "current": is_current(name) });
+        return screen.json(&config.contexts.iter().map(shown).collect::<Vec<_>>());
+    }
+    let mut table =
+        Table::new([Column::Whole(""), Column::Whole("NAME"), Column::Text("URL"), Column::Whole("PROJECT")]);
+    for (name, context) in &config.contexts {
+        let mark = if is_current(name) { "*" } else { "" };
+        table.row([
+            Cell::same(mark),
+            Cell::same(name),
+            Cell::same(&context.url),
+            Cell::maybe(context.project.as_ref()),
+        ]);
+    }
+    table.show(screen, "No context is saved. Make one with `pullyard login URL`.")
+}

@@ -1,0 +1,176 @@
+//! Tables and lists of facts: cut to the terminal for people, whole and separated by tabs for programs.
+
+use super::fault::Fault;
+use super::screen::{Colour, Screen, tame};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The least that is left of a cut column.
+const LEAST: usize = 8;
+const GAP: &str = "  ";
+
+/// How a column behaves when the terminal is narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// Never cut.
+    Whole(&'static str),
+    /// Never cut; numbers.
+    Right(&'static str),
+    /// Cut first.
+    Text(&'static str),
+}
+
+impl Column {
+    fn head(self) -> &'static str {
+        match self {
+            Self::Whole(head) | Self::Right(head) | Self::Text(head) => head,
+        }
+    }
+}
+
+/// One value, as people and as programs read it.
+pub(super) struct Cell {
+    shown: String,
+    piped: String,
+    colour: Option<Colour>,
+}
+
+impl Cell {
+    /// The same for both.
+    pub(super) fn same(text: impl AsRef<str>) -> Self {
+        let text = tame(text.as_ref());
+        Self { shown: text.clone(), piped: text, colour: None }
+    }
+
+    /// A dash for people and nothing for programs where there is none.
+    pub(super) fn maybe(text: Option<impl AsRef<str>>) -> Self {
+        text.map_or_else(|| Self { shown: "-".into(), piped: String::new(), colour: None }, Self::same)
+    }
+
+    pub(super) fn new(shown: impl AsRef<str>, piped: impl AsRef<str>) -> Self {
+        Self { shown: tame(shown.as_ref()), piped: tame(piped.as_ref()), colour: None }
+    }
+
+    pub(super) fn coloured(mut self, colour: Colour) -> Self {
+        self.colour = Some(colour);
+        self
+    }
+}
+
+/// Rows under one head.
+pub(super) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<(Vec<Cell>, String)>,
+}
+
+impl Table {
+    pub(super) fn new(columns: impl Into<Vec<Column>>) -> Self {
+        Self { columns: columns.into(), rows: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+        self.rows.push((cells.into(), String::new()));
+    }
+
+    /// A row with a sentence: a second line for people, one more column for programs.
+    pub(super) fn row_with(&mut self, cells: impl Into<Vec<Cell>>, sentence: &str) {
+        self.rows.push((cells.into(), tame(sentence)));
+    }
+
+    /// Prints it; `empty` is said when there are no rows.
+    pub(super) fn show(&self, screen: &Screen, empty: &str) -> Result<(), Fault> {
+        if self.rows.is_empty() {
+            screen.note(empty);
+        }
+        match screen.width() {
+            None => self.rows.iter().try_for_each(|(cells, under)| screen.out(&self.piped(cells, under))),
+            Some(_) if self.rows.is_empty() => Ok(()),
+            Some(width) => self.lines(screen, width).iter().try_for_each(|line| screen.out(line)),
+        }
+    }
+
+    fn piped(&self, cells: &[Cell], under: &str) -> String {
+        let mut fields = cells.iter().map(|cell| cell.piped.as_str()).collect::<Vec<_>>();
+        if self.rows.iter().any(|(_, under)| !under.is_empty()) {
+            fields.push(under);
+        }
+        fields.join("\t")
+    }
+
+    fn lines(&self, screen: &Screen, width: usize) -> Vec<String> {
+        let widths = self.widths(width);
+        let heads = self.columns.iter().map(|column| column.head().to_owned()).collect::<Vec<_>>();
+        let mut lines = vec![screen.painted(Some(Colour::Muted), &self.line(&widths, &heads, |_, text| text))];
+        for (cells, under) in &self.rows {
+            let shown = cells.iter().map(|cell| cell.shown.clone()).collect::<Vec<_>>();
+            let paint = |at: usize, text: String| screen.painted(cells.get(at).and_then(|cell| cell.colour), &text);
+            lines.push(self.line(&widths, &shown, paint));
+            if !under.is_empty() {
+                let under = cut(under, width.saturating_sub(2));
+                lines.push(format!("  {}", screen.painted(Some(Colour::Muted), &under)));
+            }
+        }
+        lines
+    }
+
+    fn line(&self, widths: &[usize], texts: &[String], paint: impl Fn(usize, String) -> String) -> String {
+        let last = self.columns.len().saturating_sub(1);
+        let fields = self.columns.iter().zip(widths).zip(texts).enumerate().map(|(at, ((column, width), text))| {
+            let text = cut(text, *width);
+            let blank = " ".repeat(width.saturating_sub(text.width()));
+            match column {
+                Column::Right(_) => format!("{blank}{}", paint(at, text)),
+                _ if at == last => paint(at, text),
+                _ => format!("{}{blank}", paint(at, text)),
+            }
+        });
+        fields.collect::<Vec<_>>().join(GAP)
+    }
+
+    /// Every column as wide as its widest cell, then the widest text column is cut until all of it fits.
+    fn widths(&self, width: usize) -> Vec<usize> {
+        let widest = |at: usize, column: &Column| {
+            let cells = self.rows.iter().filter_map(|(cells, _)| cells.get(at)).map(|cell| cell.shown.width());
+            cells.chain([column.head().width()]).max().unwrap_or_default()
+        };
+        let mut widths: Vec<_> = self.columns.iter().enumerate().map(|(at, column)| widest(at, column)).collect();
+        let gaps = GAP.len() * widths.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > width {
+            let texts = widths.iter_mut().zip(&self.columns);
+            let cuttable = texts.filter(|(width, column)| matches!(column, Column::Text(_)) && **width > LEAST);
+            let Some((widest, _)) = cuttable.max_by_key(|(width, _)| **width) else { break };
+            *widest -= 1;
+        }
+        widths
+    }
+}
+
+/// At most `width` columns of a text, its cut marked.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut left = width.saturating_sub(1);
+    for letter in text.chars() {
+        let Some(rest) = left.checked_sub(letter.width().unwrap_or_default()) else { break };
+        left = rest;
+        cut.push(letter);
+    }
+    cut.push('…');
+    cut
+}
+
+/// The facts of one thing: a name and a value on each line.
+pub(super) fn facts(screen: &Screen, facts: &[(&str, Cell)]) -> Result<(), Fault> {
+    let widest = facts.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
+    for (name, cell) in facts {
+        match screen.width() {
+            None => screen.out(&format!("{}\t{}", name.to_lowercase().replace([' ', '-'], "_"), cell.piped))?,
+            Some(_) => {
+                let name = screen.painted(Some(Colour::Muted), &format!("{name:widest$}"));
+                screen.out(&format!("{name}{GAP}{}", screen.painted(cell.colour, &cell.shown)))?;
+            }
+        }
+    }
+    Ok(())
+}

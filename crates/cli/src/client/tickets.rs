@@ -1,0 +1,247 @@
+//! `pullyard tickets`.
+
+use super::fault::{Exit, Fault};
+use super::session::Session;
+use super::table::{Cell, Column, Table, facts};
+use clap::Subcommand;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{RepositoryName, TicketKey};
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer};
+use std::process::ExitCode;
+
+/// List, write, edit and move tickets.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard tickets list
+  pullyard tickets move DEMO-1 'AI Processing'")]
+pub(crate) struct Tickets {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List a project's tickets.
+    #[command(after_help = "Examples:\n  pullyard tickets list\n  pullyard tickets list --project acme --json")]
+    List {
+        /// Go on after the page that gave this cursor.
+        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        after: Option<String>,
+    },
+    /// Show a ticket.
+    #[command(after_help = "Examples:\n  pullyard tickets show DEMO-1\n  pullyard tickets show DEMO-1 --json")]
+    Show {
+        /// Its key.
+        key: TicketKey,
+    },
+    /// Write a ticket, and say what was decided about it.
+    #[command(after_help = "Examples:
+  pullyard tickets create DEMO-4 --title 'Greet in German' --description 'In `greeting.txt` …'
+  pullyard tickets create DEMO-5 --title 'Dark mode' --status 'AI Processing' --label ui")]
+    Create {
+        /// Its key.
+        key: TicketKey,
+        /// One line.
+        #[arg(long)]
+        title: String,
+        /// What is to be done, usually Markdown.
+        #[arg(long, default_value = "")]
+        description: String,
+        /// Where it starts; the project's todo status when not given.
+        #[arg(long)]
+        status: Option<String>,
+        /// The repository it is about; the project's default when not given.
+        #[arg(long, value_name = "OWNER/NAME")]
+        repository: Option<RepositoryName>,
+        /// A label; may be given again.
+        #[arg(long)]
+        label: Vec<String>,
+    },
+    /// Change what is given and leave the rest; never starts a job.
+    #[command(after_help = "Examples:
+  pullyard tickets edit DEMO-4 --title 'Greet in Dutch'
+  pullyard tickets edit DEMO-4 --label ui --label small")]
+    #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
+        .args(["title", "description", "repository", "label"]))]
+    Edit {
+        /// Its key.
+        key: TicketKey,
+        /// One line.
+        #[arg(long)]
+        title: Option<String>,
+        /// What is to be done, usually Markdown.
+        #[arg(long)]
+        description: Option<String>,
+        /// The repository it is about.
+        #[arg(long, value_name = "OWNER/NAME")]
+        repository: Option<RepositoryName>,
+        /// All of its labels; may be given again.
+        #[arg(long)]
+        label: Vec<String>,
+    },
+    /// Put a ticket in another column, and say what was decided about it.
+    #[command(
+        after_help = "Examples:\n  pullyard tickets move DEMO-1 'AI Processing'\n  pullyard tickets move DEMO-1 Todo"
+    )]
+    Move {
+        /// Its key.
+        key: TicketKey,
+        /// The column.
+        status: String,
+    },
+}
+
+impl Tickets {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let project = session.project().await?;
+        match self.command.unwrap_or(Command::List { after: None }) {
+            Command::List { after } => {
+                let page = session.api.tickets(&project, after.as_deref()).await?;
+                session.known_if(page.tickets.is_empty(), &project).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&page)?;
+                } else {
+                    list(session, &page.tickets)?;
+                    if let Some(next) = page.next {
+                        session.screen.hint(&format!("there are more: `pullyard tickets list --after {next}`"));
+                    }
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Show { key } => {
+                show(session, &session.api.ticket(&project, &key).await?)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Create { key, title, description, status, repository, label } => {
+                let labels = label.into_iter().collect();
+                let request = CreateTicket { project, key, title, description, status, labels, repository };
+                answered(session, &session.api.create_ticket(&request).await?, Done::Written)
+            }
+            Command::Edit { key, title, description, repository, label } => {
+                let labels = (!label.is_empty()).then(|| label.into_iter().collect());
+                let edit = EditTicket { title, description, labels, repository };
+                answered(session, &session.api.edit_ticket(&project, &key, &edit).await?, Done::Edited)
+            }
+            Command::Move { key, status } => {
+                answered(session, &session.api.move_ticket(&project, &key, &status).await?, Done::Moved)
+            }
+        }
+    }
+}
+
+/// What was done to a ticket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Written,
+    Edited,
+    Moved,
+}
+
+impl Done {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Edited => "edited",
+            Self::Moved => "moved",
+        }
+    }
+}
+
+/// What was decided. A refusal is one of a job only: what was asked of the ticket itself is done. An edit
+/// asks for no job, so it can't be refused one.
+fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<ExitCode, Fault> {
+    let TicketAnswer { ticket, decision } = answer;
+    let screen = &session.screen;
+    if screen.is_json() {
+        screen.json(answer)?;
+    }
+    if done != Done::Edited && matches!(decision.verdict, Verdict::Refused | Verdict::Invalid) {
+        let sentence = decision.sentence.trim_end_matches('.');
+        let all_the_same = format!("{} is {} all the same, and in {}", ticket.key, done.words(), ticket.status);
+        screen.error(&format!("{sentence} ({}); {all_the_same}", decision.code));
+        screen.help(&decision.help);
+        return Ok(Exit::Refused.into());
+    }
+    if !screen.is_json() {
+        match screen.width() {
+            Some(_) => screen.out(&super::screen::tame(&format!(
+                "{} is {}, and in {}. {}",
+                ticket.key,
+                done.words(),
+                ticket.status,
+                decision.sentence
+            )))?,
+            None => screen.out(&piped(ticket, decision))?,
+        }
+        if let Some(job) = &decision.job {
+            screen.hint(&format!("watch it with `pullyard jobs watch {}`", job.short()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn piped(ticket: &Ticket, decision: &Decision) -> String {
+    let job = decision.job.as_ref().map(|job| job.as_str()).unwrap_or_default();
+    let fields =
+        [ticket.key.as_str(), &ticket.status, decision.verdict.as_str(), &decision.code, job, &decision.sentence];
+    fields.map(super::screen::tame).join("\t")
+}
+
+fn list(session: &Session, tickets: &[Ticket]) -> Result<(), Fault> {
+    let columns = [
+        Column::Text("STATUS"),
+        Column::Whole("TICKET"),
+        Column::Text("TITLE"),
+        Column::Whole("JOB"),
+        Column::Text("BADGES"),
+        Column::Whole("PULL REQUEST"),
+    ];
+    let mut table = Table::new(columns);
+    for ticket in tickets {
+        let job = ticket.active_job.as_ref().or(ticket.last_job.as_ref());
+        table.row([
+            Cell::same(&ticket.status),
+            Cell::same(ticket.key.as_str()),
+            Cell::same(&ticket.title),
+            job.map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+            Cell::maybe(Some(ticket.badges.join(", ")).filter(|badges| !badges.is_empty())),
+            ticket.pull_request.as_ref().map_or_else(|| Cell::maybe(None::<&str>), pull_request),
+        ]);
+    }
+    table.show(&session.screen, "No ticket yet. Write one with `pullyard tickets create KEY --title TEXT`.")
+}
+
+/// Its number, which is what ends its address.
+fn pull_request(url: &String) -> Cell {
+    Cell::new(format!("#{}", url.rsplit('/').next().unwrap_or_default()), url)
+}
+
+fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
+    let screen = &session.screen;
+    if screen.is_json() {
+        return screen.json(ticket);
+    }
+    let list = |words: Vec<&str>| Cell::maybe(Some(words.join(", ")).filter(|words| !words.is_empty()));
+    let mut lines = vec![
+        ("Ticket", Cell::same(ticket.key.as_str())),
+        ("Title", Cell::same(&ticket.title)),
+        ("Status", Cell::same(&ticket.status)),
+        ("Badges", list(ticket.badges.iter().map(String::as_str).collect())),
+        ("Labels", list(ticket.labels.iter().map(String::as_str).collect())),
+        ("Repository", Cell::maybe(ticket.repository.as_ref().map(|name| name.as_str()))),
+        ("Active job", Cell::maybe(ticket.active_job.as_ref().map(|job| job.as_str()))),
+        ("Last job", Cell::maybe(ticket.last_job.as_ref().map(|job| job.as_str()))),
+        ("Pull request", Cell::maybe(ticket.pull_request.as_ref())),
+        ("Page", Cell::maybe(ticket.url.as_ref())),
+    ];
+    if screen.width().is_none() {
+        lines.push(("Description", Cell::same(&ticket.description)));
+        return facts(screen, &lines);
+    }
+    facts(screen, &lines)?;
+    if !ticket.description.is_empty() {
+        screen.out("")?;
+    }
+    ticket.description.lines().try_for_each(|line| screen.out(&super::screen::tame(line)))
+}

@@ -1,0 +1,118 @@
+//! `pullyard why`: one plain sentence on a job, a ticket or a delivery.
+
+use super::fault::Fault;
+use super::jobs::NOTHING;
+use super::screen::tame;
+use super::session::Session;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::ticket::Ticket;
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// Among how many of today's deliveries a ticket's is looked for. Units: pages of 50.
+const PAGES: usize = 4;
+
+/// Say in one sentence why a job, a ticket or a delivery is as it is.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard why DEMO-2
+  pullyard why @last")]
+pub(crate) struct Why {
+    /// A ticket's key, or the id of a job or of a delivery.
+    #[arg(value_name = "JOB|TICKET|DELIVERY")]
+    what: String,
+}
+
+impl Why {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let what = self.what.as_str();
+        if let Ok(delivery) = what.parse::<DeliveryId>() {
+            delivery_said(session, "", &session.api.delivery(&delivery).await?)?;
+        } else if what == "@last" || what.to_lowercase().starts_with("job_") {
+            job(session, "", &session.job(what).await?).await?;
+        } else {
+            ticket_or_job(session, what).await?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A ticket may be called anything, so it is asked for first.
+async fn ticket_or_job(session: &Session, what: &str) -> Result<(), Fault> {
+    let project = session.project().await?;
+    if let Ok(key) = what.parse::<TicketKey>() {
+        match session.api.ticket(&project, &key).await.map_err(Fault::from) {
+            Ok(found) => return ticket(session, &project, &found).await,
+            Err(fault) if fault.is_not_found() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    match session.job(what).await {
+        Ok(id) => job(session, "", &id).await,
+        Err(fault) if fault.is_not_found() => {
+            Err(Fault::not_found(format!("there is no ticket, job or delivery {what} in project {project}"))
+                .help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them"))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
+    let why = session.api.why(id).await?;
+    say(session, &format!("{before}{}", why.sentence), &why.help, &why)
+}
+
+/// The job it has; else why it got none since the last; else how the last ended; else what was said of it.
+async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), Fault> {
+    if let Some(active) = &ticket.active_job {
+        return job(session, &format!("Job {}: ", active.short()), active).await;
+    }
+    let newest = newest_about(session, project, &ticket.key).await?;
+    let Some(last) = &ticket.last_job else {
+        return match newest {
+            Some(delivery) => delivery_said(session, &format!("No job was started for {}: ", ticket.key), &delivery),
+            None => say(session, &format!("Nothing asked for a job of {} today.", ticket.key), NOTHING, ticket),
+        };
+    };
+    let refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);
+    if let Some(delivery) = newest.filter(refused) {
+        let ended = session.api.job(last).await?.ended;
+        if ended.is_some_and(|ended| delivery.at > ended) {
+            return delivery_said(session, &format!("No job was started for {}: ", ticket.key), &delivery);
+        }
+    }
+    job(session, &format!("Job {}: ", last.short()), last).await
+}
+
+async fn newest_about(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<Delivery>, Fault> {
+    let mut after = None;
+    for _ in 0..PAGES {
+        let page = session.api.deliveries(project, None, after.as_deref()).await?;
+        if let Some(found) = page.deliveries.into_iter().find(|delivery| delivery.ticket.as_ref() == Some(key)) {
+            return Ok(Some(found));
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+fn delivery_said(session: &Session, before: &str, delivery: &Delivery) -> Result<(), Fault> {
+    say(session, &format!("{before}{}", delivery.sentence), &delivery.help, delivery)
+}
+
+/// The sentence, or the API's own body that it is from.
+fn say(session: &Session, sentence: &str, help: &str, body: &impl Serialize) -> Result<(), Fault> {
+    if session.screen.is_json() {
+        return session.screen.json(body);
+    }
+    session.screen.out(&tame(sentence))?;
+    if help != NOTHING {
+        session.screen.hint(help);
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! How states, times and lengths are said in tables.
+
+use super::screen::{Colour, Screen};
+use super::table::Cell;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::job::Status;
+use pullyard_domain::time::Timestamp;
+use serde::Serialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Now, by this machine's clock.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A code as the wire has it.
+pub(super) fn wire(code: &impl Serialize) -> String {
+    serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Shape, its stand-in where only ASCII can be shown, word, colour.
+fn look(status: Status) -> (&'static str, &'static str, &'static str, Colour) {
+    match status {
+        Status::Pending => ("◌", ".", "Pending", Colour::Muted),
+        Status::Ready => ("◌", ".", "Waiting", Colour::Muted),
+        Status::Claimed => ("◔", "*", "Claimed", Colour::Blue),
+        Status::Preparing => ("◑", "*", "Preparing", Colour::Blue),
+        Status::Executing => ("◐", "*", "Executing", Colour::Blue),
+        Status::Syncing => ("↑", "*", "Pushing", Colour::Blue),
+        Status::AwaitingInput => ("?", "?", "Needs answer", Colour::Magenta),
+        Status::Paused => ("‖", "-", "Paused", Colour::Yellow),
+        Status::Completed => ("✓", "+", "Completed", Colour::Green),
+        Status::Failed => ("✕", "x", "Failed", Colour::Red),
+        Status::Cancelled => ("⊘", "-", "Cancelled", Colour::Muted),
+    }
+}
+
+/// A status as people read it.
+pub(super) fn status_word(status: Status) -> &'static str {
+    look(status).2
+}
+
+/// A status in a table: its shape, word and colour.
+pub(super) fn status(screen: &Screen, status: Status) -> Cell {
+    let (shape, plain, word, colour) = look(status);
+    let shape = if screen.has_shapes() { shape } else { plain };
+    Cell::new(format!("{shape} {word}"), wire(&status)).coloured(colour)
+}
+
+/// A verdict in a table.
+pub(super) fn verdict(screen: &Screen, verdict: Verdict) -> Cell {
+    let (shape, plain, colour) = match verdict {
+        Verdict::Accepted => ("✓", "+", Colour::Green),
+        Verdict::Held => ("◌", ".", Colour::Blue),
+        Verdict::Refused => ("⊘", "-", Colour::Yellow),
+        Verdict::Ignored | Verdict::Duplicate => ("–", "-", Colour::Muted),
+        Verdict::Invalid => ("✕", "x", Colour::Red),
+    };
+    let shape = if screen.has_shapes() { shape } else { plain };
+    let word = verdict.as_str();
+    let capital = word.chars().next().map(|first| first.to_ascii_uppercase()).into_iter().chain(word.chars().skip(1));
+    Cell::new(format!("{shape} {}", capital.collect::<String>()), word).coloured(colour)
+}
+
+/// `1 file`, `2 files`.
+pub(super) fn files(count: u32) -> String {
+    if count == 1 { "1 file".into() } else { format!("{count} files") }
+}
+
+/// `0:40`, `1 h 04`.
+pub(super) fn length(length: Duration) -> String {
+    let secs = length.as_secs();
+    if secs < 3_600 {
+        return format!("{}:{:02}", secs / 60, secs % 60);
+    }
+    format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
+}
+
+/// A length in a table; in seconds for programs.
+pub(super) fn took(took: Duration) -> Cell {
+    Cell::new(length(took), took.as_secs().to_string())
+}
+
+/// `4 min ago`, or the date when it is longer than two days; RFC 3339 for programs.
+pub(super) fn when(at: Timestamp, now: Timestamp) -> Cell {
+    let shown = match now.since(at).as_secs() {
+        secs if secs < 60 => format!("{secs} s ago"),
+        secs if secs < 3_600 => format!("{} min ago", secs / 60),
+        secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
+        _ => at.day(),
+    };
+    Cell::new(shown, at.to_string())
+}
