@@ -36,10 +36,10 @@ pub fn why(job: &Job, now: Timestamp) -> (String, String) {
     let nothing = || "Nothing to do.".to_owned();
     let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
     match (job.status, &job.result) {
-        (Status::Completed, Some(result)) => (
-            format!("It completed with pull request #{}: {} files changed.", result.number, result.files),
-            "Review it.".into(),
-        ),
+        (Status::Completed, Some(result)) => {
+            let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
+            (format!("It completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
+        }
         (Status::Cancelled, _) => ("It was cancelled.".into(), nothing()),
         (status, _) => {
             let started = job.run.as_ref().map(|run| run.started);

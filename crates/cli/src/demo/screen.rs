@@ -122,6 +122,12 @@ impl Screen {
     pub(super) fn stays(&self, api: &str, forge: &str, folder: &Path) {
         self.line("");
         self.line(&format!("Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"));
-        self.line(&format!("The admin token is in {}", folder.join("keys.json").display()));
+        let keys = folder.join("keys.json");
+        self.line(&format!("The admin token is in {}. To look around, in another terminal:", keys.display()));
+        self.line(&format!(
+            "  export PULLYARD_URL={api} PULLYARD_TOKEN=\"$(grep -o 'pat_[0-9a-f]*' '{}')\"",
+            keys.display()
+        ));
+        self.line("  pullyard jobs; pullyard why DEMO-3; pullyard deliveries");
     }
 }
