@@ -67,13 +67,7 @@ impl Aws {
             secretsmanager: secretsmanager.url.clone(),
             ecs: ecs.url().to_owned(),
         };
-        Ok(Self {
-            endpoints,
-            dynamodb,
-            sqs,
-            secretsmanager,
-            ecs,
-        })
+        Ok(Self { endpoints, dynamodb, sqs, secretsmanager, ecs })
     }
 
     /// Where each service listens.
@@ -100,13 +94,14 @@ impl Aws {
         &self.sqs.queues
     }
 
+    /// Ends every service and leaves the tasks as they are, as a crash of the host would.
+    pub async fn abandon(self) {
+        self.ecs.abandon().await;
+    }
+
     /// Kills running tasks, then ends every service; bounded by the tasks' stop timeout.
     pub async fn shutdown(mut self) {
         self.ecs.shutdown().await;
-        tokio::join!(
-            self.sqs.shutdown(),
-            self.secretsmanager.server.stop(),
-            self.dynamodb.server.stop(),
-        );
+        tokio::join!(self.sqs.shutdown(), self.secretsmanager.server.stop(), self.dynamodb.server.stop(),);
     }
 }

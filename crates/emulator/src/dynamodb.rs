@@ -30,10 +30,7 @@ impl DynamoDb {
                 tracing::error!(%error, "the embedded DynamoDB ended by itself");
             }
         });
-        Ok(Self {
-            url: format!("http://{address}"),
-            server,
-        })
+        Ok(Self { url: format!("http://{address}"), server })
     }
 }
 
@@ -41,10 +38,7 @@ fn open(data: Option<&Path>) -> Result<Database, Error> {
     let Some(folder) = data else {
         return Database::memory().map_err(|error| failed(None, error.to_string()));
     };
-    std::fs::create_dir_all(folder).map_err(|source| Error::Folder {
-        path: folder.to_owned(),
-        source,
-    })?;
+    std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
     let path = folder.join(FILE);
     // The library takes its path as text.
     match path.to_str() {
@@ -54,8 +48,5 @@ fn open(data: Option<&Path>) -> Result<Database, Error> {
 }
 
 fn failed(path: Option<&PathBuf>, reason: String) -> Error {
-    Error::Database {
-        path: path.cloned(),
-        reason,
-    }
+    Error::Database { path: path.cloned(), reason }
 }

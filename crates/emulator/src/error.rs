@@ -15,8 +15,8 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// A data folder could not be made.
-    #[error("create the folder {}", path.display())]
+    /// A data folder could not be made or read.
+    #[error("use the folder {}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,

@@ -38,10 +38,7 @@ impl SecretsManager {
         });
         let handler = Arc::new(RustackSecretsManagerHandler::new(Arc::new(provider)));
         let router = Router::new().route("/", post(answer)).with_state(handler);
-        Ok(Self {
-            url: format!("http://{address}"),
-            server: Server::router(listener, router),
-        })
+        Ok(Self { url: format!("http://{address}"), server: Server::router(listener, router) })
     }
 }
 
@@ -50,7 +47,5 @@ async fn answer(State(handler): State<Arc<RustackSecretsManagerHandler>>, header
         Ok(operation) => dispatch_operation(handler.as_ref(), operation, body).await,
         Err(error) => Err(error),
     };
-    answered
-        .unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid()))
-        .map(Body::new)
+    answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
 }

@@ -38,9 +38,7 @@ impl Server {
     pub(crate) fn router(listener: TcpListener, router: Router) -> Self {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         Self::spawn(|stop| async move {
-            let served = axum::serve(listener, service)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await;
+            let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "an embedded AWS server ended by itself");
             }
@@ -54,10 +52,7 @@ impl Server {
     {
         let cancel = CancellationToken::new();
         let task = tokio::spawn(serve(cancel.clone()));
-        Self {
-            cancel,
-            task: Some(task),
-        }
+        Self { cancel, task: Some(task) }
     }
 
     /// Stops accepting, lets open requests finish within the grace, then gives up on them.

@@ -54,11 +54,8 @@ impl Sqs {
     /// # Errors
     /// Whatever SQS answers over HTTP with a status that is not a success.
     pub async fn call(&self, operation: &str, request: &Value) -> Result<Value, CallError> {
-        let failed = |kind: &str, message: String| CallError {
-            operation: operation.to_owned(),
-            kind: kind.to_owned(),
-            message,
-        };
+        let failed =
+            |kind: &str, message: String| CallError { operation: operation.to_owned(), kind: kind.to_owned(), message };
         let mut headers = HeaderMap::new();
         let target = HeaderValue::from_str(&format!("AmazonSQS.{operation}"))
             .map_err(|error| failed("InvalidAction", error.to_string()))?;
@@ -85,9 +82,7 @@ impl Sqs {
             Ok(operation) => dispatch_operation(self.handler.as_ref(), operation, body).await,
             Err(error) => Err(error),
         };
-        answered
-            .unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid()))
-            .map(Body::new)
+        answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
     }
 }
 
@@ -112,20 +107,11 @@ impl Service {
             host: address.ip().to_string(),
             port: address.port(),
         }));
-        let queues = Sqs {
-            handler: Arc::new(RustackSqsHandler::new(Arc::clone(&provider))),
-        };
+        let queues = Sqs { handler: Arc::new(RustackSqsHandler::new(Arc::clone(&provider))) };
         // Clients that take the queue URL for the endpoint post to its path.
-        let router = Router::new()
-            .route("/", post(answer))
-            .route("/{account}/{queue}", post(answer))
-            .with_state(queues.clone());
-        Ok(Self {
-            url: format!("http://{address}"),
-            queues,
-            provider,
-            server: Server::router(listener, router),
-        })
+        let router =
+            Router::new().route("/", post(answer)).route("/{account}/{queue}", post(answer)).with_state(queues.clone());
+        Ok(Self { url: format!("http://{address}"), queues, provider, server: Server::router(listener, router) })
     }
 
     /// Ends the queues first, so that open long polls end with them.

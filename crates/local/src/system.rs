@@ -247,8 +247,9 @@ impl Local {
         self.effects.shutdown().await;
         self.gateway.shutdown().await;
         self.forge.shutdown().await;
-        self.aws.shutdown().await;
+        // Deaths that nobody hears of now are told again at the next start.
         self.tasks.shutdown().await;
+        self.aws.shutdown().await;
     }
 }
 

@@ -70,10 +70,7 @@ pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, F
     let mut next_token = None;
     for task in tasks.list() {
         // The token is the last id of the page before; tasks are never forgotten.
-        let seen = request
-            .next_token
-            .as_deref()
-            .is_some_and(|last| task.id.as_str() <= last);
+        let seen = request.next_token.as_deref().is_some_and(|last| task.id.as_str() <= last);
         let other = request.family.as_deref().is_some_and(|family| family != task.family);
         if seen || other || task.cluster != cluster {
             continue;

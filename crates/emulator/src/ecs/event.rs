@@ -22,13 +22,12 @@ impl Events {
         receiver
     }
 
-    /// Tells every subscriber, and forgets those that are gone.
-    pub(super) fn publish(&self, task: &Description) {
+    /// Tells every subscriber, and forgets those that are gone; says whether any is left.
+    pub(super) fn publish(&self, task: &Description) -> bool {
         let event = envelope(task);
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        !subscribers.is_empty()
     }
 }
 

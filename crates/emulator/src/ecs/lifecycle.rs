@@ -11,24 +11,39 @@ use crate::moment::Moment;
 
 /// Lives a task that was recorded as PROVISIONING to its end.
 pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
-    if let Pause::Stopped = pause(&tasks, &task).await {
-        return end(&tasks, &task, None).await;
+    match pause(&tasks, &task).await {
+        Pause::Over => {}
+        Pause::Stopped => return end(&tasks, &task, None).await,
+        Pause::Abandoned => return,
     }
-    task.change(&tasks.events, |record| record.task.enter(Status::Pending))
-        .await;
-    if let Pause::Stopped = pause(&tasks, &task).await {
-        return end(&tasks, &task, None).await;
+    task.change(&tasks.events, |record| record.task.enter(Status::Pending)).await;
+    match pause(&tasks, &task).await {
+        Pause::Over => {}
+        Pause::Stopped => return end(&tasks, &task, None).await,
+        Pause::Abandoned => return,
     }
-    let Some(mut process) = start(&tasks, &task).await else {
-        return;
+    if let Some(process) = start(&tasks, &task).await {
+        follow(tasks, task, process).await;
+    }
+}
+
+/// Lives a task that was recorded as RUNNING to its end.
+pub(super) async fn follow(tasks: Arc<Tasks>, task: Arc<Task>, mut process: Process) {
+    let ending = async {
+        tokio::select! {
+            ended = process.wait() => ended,
+            () = task.stop.cancelled() => process.terminate(tasks.options.stop_timeout).await,
+        }
     };
     let ended = tokio::select! {
-        ended = process.wait() => ended,
-        () = task.stop.cancelled() => process.terminate(tasks.options.stop_timeout).await,
+        biased;
+        () = tasks.abandoned.cancelled() => None,
+        ended = ending => Some(ended),
     };
     match ended {
-        Ok(code) => end(&tasks, &task, Some(code)).await,
-        Err(error) => {
+        None => process.leave(),
+        Some(Ok(code)) => end(&tasks, &task, code).await,
+        Some(Err(error)) => {
             tracing::error!(task = task.id, %error, "the end of an ECS task is unknown");
             end(&tasks, &task, None).await;
         }
@@ -38,11 +53,13 @@ pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
 enum Pause {
     Over,
     Stopped,
+    Abandoned,
 }
 
 async fn pause(tasks: &Tasks, task: &Task) -> Pause {
     tokio::select! {
         biased;
+        () = tasks.abandoned.cancelled() => Pause::Abandoned,
         () = task.stop.cancelled() => Pause::Stopped,
         () = tokio::time::sleep(tasks.options.transition) => Pause::Over,
     }
@@ -55,8 +72,7 @@ async fn pause(tasks: &Tasks, task: &Task) -> Pause {
 async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
     let mut record = task.record.lock().await;
     if record.task.desired_status == Status::Stopped {
-        task.change_locked(&mut record, &tasks.events, |record| ended(task, record, None))
-            .await;
+        task.change_locked(&mut record, &tasks.events, |record| ended(task, record, None)).await;
         return None;
     }
     let uri = format!("{}/v4/{}", tasks.url, task.id);
@@ -87,8 +103,7 @@ async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
 }
 
 async fn end(tasks: &Tasks, task: &Task, exit_code: Option<i32>) {
-    task.change(&tasks.events, |record| ended(task, record, exit_code))
-        .await;
+    task.change(&tasks.events, |record| ended(task, record, exit_code)).await;
 }
 
 fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
@@ -99,8 +114,10 @@ fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
     if task.stop.is_cancelled() {
         record.task.end(StopCode::UserInitiated, super::stop::SHUTDOWN);
     } else {
-        record
-            .task
-            .end(StopCode::EssentialContainerExited, "Essential container in task exited");
+        let reason = match exit_code {
+            Some(_) => "Essential container in task exited",
+            None => "Essential container in task exited; its exit code is unknown",
+        };
+        record.task.end(StopCode::EssentialContainerExited, reason);
     }
 }

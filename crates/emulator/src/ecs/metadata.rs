@@ -36,11 +36,7 @@ pub(super) async fn container(
 ) -> Result<Json<Value>, StatusCode> {
     let task = tasks.by_id(&id).ok_or(StatusCode::NOT_FOUND)?;
     let record = task.record.lock().await;
-    of_containers(&record)
-        .into_iter()
-        .next()
-        .map(Json)
-        .ok_or(StatusCode::NOT_FOUND)
+    of_containers(&record).into_iter().next().map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
 fn of_containers(record: &Record) -> Vec<Value> {

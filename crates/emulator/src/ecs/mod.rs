@@ -2,8 +2,10 @@
 //!
 //! Owns the service handle and its options. One cluster is as good as another: a task belongs to
 //! the cluster it was started on and is found only there. Task definitions are given at the start
-//! and have one revision. Services, task sets and capacity are deliberately not here.
+//! and have one revision. Tasks outlive a crash of the host: the next start on the folder takes them up.
+//! Services, task sets and capacity are deliberately not here.
 
+mod adopt;
 mod describe;
 mod disk;
 mod event;
@@ -49,12 +51,7 @@ impl Options {
     /// Short transitions, three seconds to stop.
     #[must_use]
     pub fn new(dir: PathBuf, definitions: Vec<TaskDefinition>) -> Self {
-        Self {
-            dir,
-            definitions,
-            transition: Duration::from_millis(20),
-            stop_timeout: Duration::from_secs(3),
-        }
+        Self { dir, definitions, transition: Duration::from_millis(20), stop_timeout: Duration::from_secs(3) }
     }
 }
 
@@ -80,29 +77,24 @@ pub struct Ecs {
 }
 
 impl Ecs {
-    /// Serves the definitions on a loopback port.
+    /// Takes up the tasks in its folder, then serves the definitions on a loopback port.
     ///
     /// # Errors
-    /// The folder of the tasks can't be made or no port can be bound.
+    /// The folder of the tasks can't be made or read, or no port can be bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let folder = options.dir.join("tasks");
-        std::fs::create_dir_all(&folder).map_err(|source| Error::Folder {
-            path: folder.clone(),
-            source,
-        })?;
+        let unusable = |source| Error::Folder { path: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(unusable)?;
         let (listener, address) = server::bind("ECS").await?;
         let url = format!("http://{address}");
         let tasks = Arc::new(Tasks::new(options, url.clone()));
+        adopt::everything(&tasks, &folder).await.map_err(unusable)?;
         let router = Router::new()
             .route("/", post(protocol::answer))
             .route("/v4/{task}", get(metadata::container))
             .route("/v4/{task}/task", get(metadata::task))
             .with_state(Arc::clone(&tasks));
-        Ok(Self {
-            url,
-            tasks,
-            server: Server::router(listener, router),
-        })
+        Ok(Self { url, tasks, server: Server::router(listener, router) })
     }
 
     /// Where it listens, without a trailing slash.
@@ -112,9 +104,20 @@ impl Ecs {
     }
 
     /// Subscribes to the state changes from now on, as whole EventBridge envelopes.
+    ///
+    /// Ends that nobody was told, in this life or an earlier one, are told again, to all subscribers:
+    /// delivery is at least once.
     #[must_use]
     pub fn events(&self) -> UnboundedReceiver<Value> {
-        self.tasks.events.subscribe()
+        let receiver = self.tasks.events.subscribe();
+        let tasks = Arc::clone(&self.tasks);
+        let announce = async move {
+            for task in tasks.list() {
+                task.announce(&tasks.events).await;
+            }
+        };
+        self.tasks.lives.spawn_on(announce, &self.tasks.runtime);
+        receiver
     }
 
     /// Decides the next RunTask calls, one outcome each, after those already waiting.
@@ -126,6 +129,12 @@ impl Ecs {
     pub async fn shutdown(mut self) {
         stop::everything(&self.tasks).await;
         self.server.stop().await;
+    }
+
+    /// Closes the port and leaves every task as it is, as a crash of the host would.
+    pub async fn abandon(mut self) {
+        self.server.stop().await;
+        stop::following(&self.tasks).await;
     }
 }
 

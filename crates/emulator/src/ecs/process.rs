@@ -1,7 +1,7 @@
 //! One child process and all it brings into the world.
 //!
-//! Owns starting it with nothing inherited but a few variables, and killing it with its descendants,
-//! as the end of a container does. When to do so is the life cycle's business.
+//! Owns starting it with nothing inherited but a few variables, knowing it again after a restart of the
+//! parent, and killing it with its descendants, as the end of a container does. When to do so is the life cycle's business.
 
 use std::fs::File;
 use std::io;
@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::record::ProcessMark;
+use super::tasks::last_segment;
 
 /// All a task inherits from the process that hosts the emulator.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
@@ -25,19 +26,42 @@ const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
 /// Who leaves the group, clears its environment and loses its parent between two looks is not found.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The variable every process of a task carries; its value is different for each task.
+/// How often a process that is no child any more is asked whether it lives.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The variable every process of a task carries; its value ends with the id of the task.
 pub(super) const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 /// A started child, the leader of its own process group.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
+    leader: Leader,
     group: Pid,
-    /// `NAME=value` that marks the members, wherever they went.
-    mark: String,
-    /// Members at the last look: a crashed leader no longer shows who descends from it.
-    known: Vec<Member>,
+    members: Members,
     over: bool,
+}
+
+/// The process whose end is the end of the task.
+#[derive(Debug)]
+enum Leader {
+    Child(Child),
+    /// A child of an earlier life of this program: it can be watched, but not waited for.
+    Adopted(ProcessMark),
+}
+
+impl Leader {
+    /// Waits for the end; only a child's exit code is known.
+    async fn wait(&mut self) -> io::Result<Option<i32>> {
+        match self {
+            Self::Child(child) => child.wait().await.map(|status| Some(exit_code(status))),
+            Self::Adopted(mark) => {
+                while living(mark).is_some() {
+                    tokio::time::sleep(POLL).await;
+                }
+                Ok(None)
+            }
+        }
+    }
 }
 
 impl Process {
@@ -65,8 +89,7 @@ impl Process {
             // Files, not pipes: a task that outlives its parent must still be able to print.
             .stdout(File::create(folder.join("stdout.log"))?)
             .stderr(File::create(folder.join("stderr.log"))?)
-            .process_group(0)
-            .kill_on_drop(true);
+            .process_group(0);
         let child = starting.spawn()?;
         let group = child
             .id()
@@ -74,55 +97,85 @@ impl Process {
             .map(Pid::from_raw)
             .ok_or_else(|| io::Error::other("the child has no pid"))?;
         Ok(Self {
-            child,
+            leader: Leader::Child(child),
             group,
-            mark: format!("{METADATA_URI}={metadata_uri}"),
-            known: Vec::new(),
+            members: Members::of(Some(group), last_segment(metadata_uri)),
             over: false,
         })
     }
 
-    /// How to recognise the child after a restart of the parent.
-    pub(super) fn mark(&self) -> ProcessMark {
-        ProcessMark {
-            pid: self.group.as_raw().unsigned_abs(),
-            start_mark: start_mark(self.group),
-        }
+    /// Takes up a process of an earlier life, if it is still that process.
+    pub(super) fn adopt(mark: ProcessMark, task: &str) -> Option<Self> {
+        let group = living(&mark)?;
+        Some(Self { leader: Leader::Adopted(mark), group, members: Members::of(Some(group), task), over: false })
     }
 
-    /// Waits for the child's end, then kills what it left behind; gives its exit code.
-    pub(super) async fn wait(&mut self) -> io::Result<i32> {
+    /// Lets the process run on alone.
+    pub(super) fn leave(mut self) {
+        self.over = true;
+    }
+
+    /// How to recognise the child after a restart of the parent.
+    pub(super) fn mark(&self) -> ProcessMark {
+        ProcessMark { pid: self.group.as_raw().unsigned_abs(), start_mark: start_mark(self.group) }
+    }
+
+    /// Waits for the process's end, then kills what it left behind; gives its exit code if it can be known.
+    pub(super) async fn wait(&mut self) -> io::Result<Option<i32>> {
         let mut looks = tokio::time::interval(LOOK);
-        let status = loop {
+        let code = loop {
             tokio::select! {
-                status = self.child.wait() => break status?,
-                _ = looks.tick() => self.look(),
+                code = self.leader.wait() => break code?,
+                _ = looks.tick() => self.members.look(),
             }
         };
         self.over = true;
-        self.kill_members().await;
-        Ok(exit_code(status))
+        self.members.kill().await;
+        Ok(code)
     }
 
     /// SIGTERM to the group, SIGKILL to every member after the timeout; gives the exit code.
-    pub(super) async fn terminate(&mut self, timeout: Duration) -> io::Result<i32> {
-        self.look();
+    pub(super) async fn terminate(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
+        self.members.look();
         signal_group(self.group, Signal::SIGTERM);
         if let Ok(ended) = tokio::time::timeout(timeout, self.wait()).await {
             return ended;
         }
-        self.kill_members().await;
+        self.members.kill().await;
         self.wait().await
+    }
+}
+
+/// SIGKILL to what a task left behind whose process is gone, or was never recorded.
+///
+/// Found by the metadata URI alone: by now the number of its group may be another's.
+pub(super) async fn kill_remains(task: &str) {
+    Members::of(None, task).kill().await;
+}
+
+/// The processes of one task.
+#[derive(Debug)]
+struct Members {
+    group: Option<Pid>,
+    /// The id of the task, which marks the members, wherever they went.
+    task: String,
+    /// Members at the last look: a crashed leader no longer shows who descends from it.
+    known: Vec<Member>,
+}
+
+impl Members {
+    fn of(group: Option<Pid>, task: &str) -> Self {
+        Self { group, task: task.to_owned(), known: Vec::new() }
     }
 
     fn look(&mut self) {
-        self.known = self.members();
+        self.known = self.living();
     }
 
     /// SIGKILL to the group and to members that left it for a group or session of their own.
     ///
     /// Repeated until none is found, because a member may fork while it is looked for.
-    async fn kill_members(&mut self) {
+    async fn kill(&mut self) {
         for _ in 0..100 {
             // Before the group is killed, while its leader still shows its children.
             self.look();
@@ -130,32 +183,34 @@ impl Process {
                 // Gone meanwhile is as good.
                 let _gone = kill(member.pid, Signal::SIGKILL);
             }
-            signal_group(self.group, Signal::SIGKILL);
+            if let Some(group) = self.group {
+                signal_group(group, Signal::SIGKILL);
+            }
             if self.known.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tracing::warn!(group = self.group.as_raw(), "processes of an ECS task survive SIGKILL");
+        tracing::warn!(task = self.task, "processes of an ECS task survive SIGKILL");
     }
 
     /// The living members: the known, the group, those that carry the mark, and their descendants.
     ///
     /// Elsewhere than on Linux there is no `/proc`, and only the group is known.
-    fn members(&self) -> Vec<Member> {
+    fn living(&self) -> Vec<Member> {
         let Ok(table) = std::fs::read_dir("/proc") else {
             return Vec::new();
         };
         let mut unknown: Vec<Entry> = table
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|pid| Entry::read(pid, &self.mark))
+            .filter_map(|pid| Entry::read(pid, &self.task))
             .collect();
         let mut found: Vec<Member> = Vec::new();
         loop {
             let before = found.len();
             unknown.retain(|entry| {
                 let is_member = entry.marked
-                    || entry.group == self.group.as_raw()
+                    || self.group.is_some_and(|group| group.as_raw() == entry.group)
                     || self.known.contains(&entry.member)
                     || found.iter().any(|parent| parent.pid.as_raw() == entry.parent);
                 if is_member {
@@ -180,7 +235,7 @@ impl Drop for Process {
 }
 
 /// Signals a group. The leader may already be reaped: as long as a member lives the number can't
-/// be given out again, and without members it was free for microseconds only.
+/// be given out again, and without members it was free for microseconds only, or for one poll of an adopted leader.
 fn signal_group(group: Pid, signal: Signal) {
     match killpg(group, signal) {
         // EPERM is what macOS answers for a group of zombies.
@@ -191,10 +246,7 @@ fn signal_group(group: Pid, signal: Signal) {
 
 /// 128 + n after signal n, as a container runtime reports it.
 fn exit_code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(-1)
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
 /// Boot id and start time: together with the pid they name one process for good. Linux only.
@@ -202,6 +254,17 @@ fn start_mark(pid: Pid) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = Stat::read(pid.as_raw())?;
     Some(format!("{}/{}", boot.trim(), stat.start))
+}
+
+/// The group of a marked process, if that very process lives.
+///
+/// Without a start mark nobody can tell it from a later one with its pid: it counts as dead.
+fn living(mark: &ProcessMark) -> Option<Pid> {
+    let pid = i32::try_from(mark.pid).ok()?;
+    let stat = Stat::read(pid)?;
+    let pid = Pid::from_raw(pid);
+    let same = mark.start_mark.is_some() && mark.start_mark == start_mark(pid);
+    (same && !stat.is_over()).then_some(pid)
 }
 
 /// A process that can't be mistaken for a later one with its pid.
@@ -221,23 +284,27 @@ struct Entry {
 
 impl Entry {
     /// A living process; the dead need no killing and are reaped by whoever adopted them.
-    fn read(pid: i32, mark: &str) -> Option<Self> {
+    fn read(pid: i32, task: &str) -> Option<Self> {
         let stat = Stat::read(pid)?;
-        if matches!(stat.state.as_str(), "Z" | "X") {
+        if stat.is_over() {
             return None;
         }
         // Not readable for other users' processes, which are none of ours.
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         Some(Self {
-            member: Member {
-                pid: Pid::from_raw(pid),
-                start: stat.start,
-            },
+            member: Member { pid: Pid::from_raw(pid), start: stat.start },
             parent: stat.parent,
             group: stat.group,
-            marked: environ.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()),
+            marked: environ.split(|byte| *byte == 0).any(|pair| is_mark(pair, task)),
         })
     }
+}
+
+/// Whether a variable is the metadata URI of a task; the port differs after a restart of the parent.
+fn is_mark(pair: &[u8], task: &str) -> bool {
+    let text = std::str::from_utf8(pair).unwrap_or_default();
+    let uri = text.strip_prefix(METADATA_URI).and_then(|rest| rest.strip_prefix('='));
+    uri.is_some_and(|uri| last_segment(uri) == task)
 }
 
 /// What `/proc/<pid>/stat` tells.
@@ -263,6 +330,11 @@ impl Stat {
             start: fields.nth(16)?.to_owned(),
         })
     }
+
+    /// Dead, though perhaps not yet reaped.
+    fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "Z" | "X")
+    }
 }
 
 #[cfg(test)]
@@ -274,15 +346,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = "env -i setsid sleep 1000 & echo $!; wait";
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
-        let mut process = Process::spawn(&command, &[], "http://here/v4/1", folder.path()).unwrap();
+        let mut process = Process::spawn(&command, &[], "http://here/v4/only", folder.path()).unwrap();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         // Both have to be there: who has not yet cleared its environment is found by its mark.
         let seen = loop {
-            process.look();
+            process.members.look();
             let printed = std::fs::read_to_string(folder.path().join("stdout.log")).unwrap();
             let member = |member: &&Member| printed == format!("{}\n", member.pid);
-            if let Some(member) = process.known.iter().find(member)
-                && Entry::read(member.pid.as_raw(), &process.mark).is_some_and(|entry| !entry.marked)
+            if let Some(member) = process.members.known.iter().find(member)
+                && Entry::read(member.pid.as_raw(), &process.members.task).is_some_and(|entry| !entry.marked)
             {
                 break member.clone();
             }
@@ -290,7 +362,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         kill(process.group, Signal::SIGKILL).unwrap();
-        assert_eq!(process.wait().await.unwrap(), 137);
+        assert_eq!(process.wait().await.unwrap(), Some(137));
         assert!(Entry::read(seen.pid.as_raw(), "").is_none());
     }
 }

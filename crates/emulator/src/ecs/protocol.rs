@@ -22,22 +22,14 @@ const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 #[derive(Debug)]
 pub(super) enum Failure {
     /// An exception of the API.
-    Exception {
-        kind: &'static str,
-        message: String,
-        resource_ids: Vec<String>,
-    },
+    Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
     /// No answer at all: the connection closes.
     AnswerLost,
 }
 
 impl Failure {
     pub(super) fn exception(kind: &'static str, message: impl Into<String>) -> Self {
-        Self::Exception {
-            kind,
-            message: message.into(),
-            resource_ids: Vec::new(),
-        }
+        Self::Exception { kind, message: message.into(), resource_ids: Vec::new() }
     }
 
     pub(super) fn client(message: impl Into<String>) -> Self {
@@ -51,21 +43,13 @@ impl Failure {
 
 /// Answers one call.
 pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default().to_owned();
     // Detached: a client that hangs up must not leave a call half done.
     let called = tokio::spawn(async move { call(&tasks, &target, &body).await }).await;
     match called {
         Ok(Ok(answer)) => respond(StatusCode::OK, &answer),
         Ok(Err(Failure::AnswerLost)) => lost(),
-        Ok(Err(Failure::Exception {
-            kind,
-            message,
-            resource_ids,
-        })) => {
+        Ok(Err(Failure::Exception { kind, message, resource_ids })) => {
             let status = match kind {
                 "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
@@ -89,10 +73,7 @@ async fn call(tasks: &Arc<Tasks>, target: &str, body: &[u8]) -> Result<Value, Fa
         Some("StopTask") => stop::answer(tasks, parse(body)?).await,
         Some("DescribeTasks") => describe::describe(tasks, parse(body)?).await,
         Some("ListTasks") => describe::list(tasks, parse(body)?).await,
-        _ => Err(Failure::exception(
-            "UnknownOperationException",
-            format!("Unknown operation {target:?}"),
-        )),
+        _ => Err(Failure::exception("UnknownOperationException", format!("Unknown operation {target:?}"))),
     }
 }
 
@@ -105,10 +86,7 @@ fn respond(status: StatusCode, answer: &Value) -> Response {
     let mut response = Response::new(Body::from(answer.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/x-amz-json-1.1"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
     if let Ok(id) = HeaderValue::from_str(&random_uuid()) {
         headers.insert("x-amzn-requestid", id);
     }

@@ -2,13 +2,13 @@
 //!
 //! Owns the fields and their spelling. When they change is the life cycle's business.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::moment::{Moment, rfc3339_of};
 
 /// The statuses a task passes through here, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Status {
     Provisioning,
@@ -29,7 +29,7 @@ impl Status {
 }
 
 /// Why a task stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StopCode {
     EssentialContainerExited,
     TaskFailedToStart,
@@ -37,7 +37,7 @@ pub(super) enum StopCode {
 }
 
 /// A task as DescribeTasks shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Description {
     pub(super) task_arn: String,
@@ -66,7 +66,7 @@ pub(super) struct Description {
 }
 
 /// The one container of a task.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container {
     pub(super) container_arn: String,
@@ -81,7 +81,7 @@ pub(super) struct Container {
 }
 
 /// A process, recognisable after a restart of the parent even if its pid was given out again.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProcessMark {
     pub(super) pid: u32,
@@ -90,16 +90,21 @@ pub(super) struct ProcessMark {
 }
 
 /// The whole state of a task, as `task.json` keeps it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
     pub(super) task: Description,
     pub(super) family: String,
     pub(super) cluster: String,
     pub(super) client_token: Option<String>,
+    /// The whole call of that token, to tell a repeated call from another one.
+    pub(super) request: Option<Value>,
     /// The program with its arguments.
     pub(super) command: Vec<String>,
     pub(super) process: Option<ProcessMark>,
+    /// Whether a subscriber was sent the event of the end; until then it is announced after each restart.
+    #[serde(default)]
+    pub(super) announced: bool,
 }
 
 impl Description {
@@ -138,10 +143,7 @@ impl Description {
                 detail.insert(name.to_owned(), Value::String(rfc3339_of(secs)));
             }
         }
-        detail.insert(
-            "updatedAt".to_owned(),
-            Value::String(rfc3339_of(Moment::now().epoch_secs())),
-        );
+        detail.insert("updatedAt".to_owned(), Value::String(rfc3339_of(Moment::now().epoch_secs())));
         Value::Object(detail)
     }
 }

@@ -12,7 +12,7 @@ use super::protocol::{Failure, parse};
 use super::record::{Container, Description, Record, Status};
 use super::script::Outcome;
 use super::tasks::{Task, Tasks, last_segment};
-use super::{TaskDefinition, lifecycle};
+use super::{TaskDefinition, disk, lifecycle};
 use crate::moment::{Moment, random_hex};
 use crate::{ACCOUNT, REGION};
 
@@ -114,20 +114,23 @@ async fn once(tasks: &Arc<Tasks>, plan: Plan, token: String, mut request: Value)
         return Err(Failure::Exception {
             kind: "ConflictException",
             message: "The clientToken was already used with other parameters.".to_owned(),
-            resource_ids: used
-                .tasks
-                .iter()
-                .map(|task| task_arn(&task.cluster, &task.id))
-                .collect(),
+            resource_ids: used.tasks.iter().map(|task| task_arn(&task.cluster, &task.id)).collect(),
         });
     }
-    let started = start(tasks, plan, Some(token.clone())).await?;
-    let used = Used {
-        request,
-        tasks: started.clone(),
-    };
+    let started = start(tasks, plan, Some((&token, &request))).await?;
+    let used = Used { request, tasks: started.clone() };
     tokens.insert(token, used);
     Ok(started)
+}
+
+/// Knows the call of a task of an earlier life again; call it in the order of their start.
+pub(super) async fn remember(tasks: &Tasks, task: &Arc<Task>) {
+    let record = task.record.lock().await;
+    if let (Some(token), Some(request)) = (&record.client_token, &record.request) {
+        let mut tokens = tasks.tokens.lock().await;
+        let used = tokens.entry(token.clone()).or_insert_with(|| Used { request: request.clone(), tasks: Vec::new() });
+        used.tasks.push(Arc::clone(task));
+    }
 }
 
 /// A call that passed every check.
@@ -172,19 +175,13 @@ impl Plan {
             }
             // Later pairs win when the child's environment is put together.
             environment.extend(container.environment.into_iter().map(|pair| (pair.name, pair.value)));
-            command = container
-                .command
-                .filter(|command| !command.is_empty())
-                .unwrap_or(command);
+            command = container.command.filter(|command| !command.is_empty()).unwrap_or(command);
         }
         Ok(Self {
             cluster,
             count,
             started_by: request.started_by.clone(),
-            group: request
-                .group
-                .clone()
-                .unwrap_or_else(|| format!("family:{}", definition.family)),
+            group: request.group.clone().unwrap_or_else(|| format!("family:{}", definition.family)),
             launch_type: request.launch_type.clone().unwrap_or_else(|| "FARGATE".to_owned()),
             overrides: echoed(raw),
             command,
@@ -198,18 +195,16 @@ impl Plan {
 fn echoed(mut overrides: Value) -> Value {
     if let Some(fields) = overrides.as_object_mut() {
         fields.entry("containerOverrides").or_insert_with(|| json!([]));
-        fields
-            .entry("inferenceAcceleratorOverrides")
-            .or_insert_with(|| json!([]));
+        fields.entry("inferenceAcceleratorOverrides").or_insert_with(|| json!([]));
     }
     overrides
 }
 
 fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), Failure> {
     match text {
-        Some(text) if text.chars().count() > most => Err(Failure::invalid_parameter(format!(
-            "{name} must be at most {most} characters long."
-        ))),
+        Some(text) if text.chars().count() > most => {
+            Err(Failure::invalid_parameter(format!("{name} must be at most {most} characters long.")))
+        }
         _ => Ok(()),
     }
 }
@@ -245,12 +240,15 @@ pub(super) fn task_arn(cluster: &str, id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
 }
 
-async fn start(tasks: &Arc<Tasks>, plan: Plan, token: Option<String>) -> Result<Vec<Arc<Task>>, Failure> {
+/// A client token and the whole call it came with.
+type Call<'a> = (&'a str, &'a Value);
+
+async fn start(tasks: &Arc<Tasks>, plan: Plan, call: Option<Call<'_>>) -> Result<Vec<Arc<Task>>, Failure> {
     let mut started = Vec::new();
     for _ in 0..plan.count {
-        let task = Arc::new(birth(tasks, &plan, token.as_deref()));
+        let task = Arc::new(birth(tasks, &plan, call));
         let record = task.record.lock().await;
-        let made = tokio::fs::create_dir_all(&task.folder).await.is_ok();
+        let made = disk::make(&task.folder).is_ok();
         // On disk before it is answered or lives.
         if !made || !task.save(&record).await {
             return Err(Failure::exception("ServerException", "The task could not be recorded."));
@@ -264,7 +262,7 @@ async fn start(tasks: &Arc<Tasks>, plan: Plan, token: Option<String>) -> Result<
     Ok(started)
 }
 
-fn birth(tasks: &Tasks, plan: &Plan, token: Option<&str>) -> Task {
+fn birth(tasks: &Tasks, plan: &Plan, call: Option<Call<'_>>) -> Task {
     let id = random_hex();
     let arn = task_arn(&plan.cluster, &id);
     let family = &plan.definition.family;
@@ -307,9 +305,11 @@ fn birth(tasks: &Tasks, plan: &Plan, token: Option<&str>) -> Task {
             task: description,
             family: family.clone(),
             cluster: plan.cluster.clone(),
-            client_token: token.map(str::to_owned),
+            client_token: call.map(|(token, _)| token.to_owned()),
+            request: call.map(|(_, request)| request.clone()),
             command: plan.command.clone(),
             process: None,
+            announced: false,
         }),
         id,
     }

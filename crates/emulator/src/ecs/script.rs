@@ -33,10 +33,6 @@ impl Script {
 
     /// The outcome of the call being answered.
     pub(super) fn next(&self) -> Outcome {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-            .unwrap_or(Outcome::Start)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Outcome::Start)
     }
 }

@@ -48,6 +48,13 @@ pub(super) async fn everything(tasks: &Arc<Tasks>) {
     tasks.lives.wait().await;
 }
 
+/// Ends all that follows the tasks, but no task and no process.
+pub(super) async fn following(tasks: &Tasks) {
+    tasks.abandoned.cancel();
+    tasks.lives.close();
+    tasks.lives.wait().await;
+}
+
 async fn ask(tasks: &Tasks, task: &Task, reason: &str) -> Description {
     let mut record = task.record.lock().await;
     if record.task.desired_status == Status::Stopped {

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::event::Events;
-use super::record::{Description, Record};
+use super::record::{Description, Record, Status};
 use super::script::Script;
 use super::{Options, disk, run};
 
@@ -22,10 +23,14 @@ pub(super) struct Tasks {
     pub(super) url: String,
     pub(super) events: Events,
     pub(super) script: Script,
+    /// Where tasks live, also when who asks is outside of it.
+    pub(super) runtime: Handle,
     /// Follows each task's life, so that a shutdown can wait for all of them.
     pub(super) lives: TaskTracker,
     /// The parent of every task's `stop`.
     pub(super) closing: CancellationToken,
+    /// Cancelled once the tasks are to be left alone, as they are.
+    pub(super) abandoned: CancellationToken,
     /// Held over one RunTask: two calls with one token must not both start.
     pub(super) tokens: tokio::sync::Mutex<run::Tokens>,
     all: Mutex<BTreeMap<String, Arc<Task>>>,
@@ -53,18 +58,17 @@ impl Tasks {
             url,
             events: Events::default(),
             script: Script::default(),
+            runtime: Handle::current(),
             lives: TaskTracker::new(),
             closing: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
             tokens: tokio::sync::Mutex::default(),
             all: Mutex::default(),
         }
     }
 
     pub(super) fn insert(&self, task: Arc<Task>) {
-        self.all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(task.id.clone(), task);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), task);
     }
 
     /// Finds a task of a cluster by its id or its ARN.
@@ -79,12 +83,7 @@ impl Tasks {
     }
 
     pub(super) fn list(&self) -> Vec<Arc<Task>> {
-        self.all
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
@@ -113,8 +112,25 @@ impl Task {
         change(record);
         record.task.version += 1;
         self.save(record).await;
-        events.publish(&record.task);
+        self.tell(record, events).await;
         record.task.clone()
+    }
+
+    /// Tells how the task ended, if nobody was there to be told before.
+    pub(super) async fn announce(&self, events: &Events) {
+        let mut record = self.record.lock().await;
+        if record.task.last_status == Status::Stopped && !record.announced {
+            self.tell(&mut record, events).await;
+        }
+    }
+
+    /// Tells the state as it is, and keeps whether anybody was told the end.
+    async fn tell(&self, record: &mut Record, events: &Events) {
+        let told = events.publish(&record.task);
+        if told && record.task.last_status == Status::Stopped {
+            record.announced = true;
+            self.save(record).await;
+        }
     }
 
     /// Writes the state as it is.

@@ -28,10 +28,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            batch_size: 10,
-            concurrency: 2,
-        }
+        Self { batch_size: 10, concurrency: 2 }
     }
 }
 
@@ -218,10 +215,7 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
         .iter()
         .filter(|record| {
             let fifo = text(record, "eventSourceARN").ends_with(".fifo");
-            let group = record
-                .pointer("/attributes/MessageGroupId")
-                .and_then(Value::as_str)
-                .filter(|_| fifo);
+            let group = record.pointer("/attributes/MessageGroupId").and_then(Value::as_str).filter(|_| fifo);
             let kept = failed.contains(text(record, "messageId")) || group.is_some_and(|group| blocked.contains(group));
             if let (true, Some(group)) = (kept, group) {
                 blocked.insert(group);
@@ -246,16 +240,8 @@ mod tests {
             });
             record(&message, &queue_arn(queue))
         };
-        let records = [
-            message("1", "a"),
-            message("2", "b"),
-            message("3", "a"),
-            message("4", "b"),
-        ];
-        let done: Vec<_> = done(&records, &response)
-            .into_iter()
-            .map(|record| text(record, "messageId"))
-            .collect();
+        let records = [message("1", "a"), message("2", "b"), message("3", "a"), message("4", "b")];
+        let done: Vec<_> = done(&records, &response).into_iter().map(|record| text(record, "messageId")).collect();
         assert_eq!(done, expected, "{queue} {response}");
     }
 
@@ -270,22 +256,10 @@ mod tests {
 
     #[test]
     fn a_report_that_makes_no_sense_means_none_is_done() {
-        check(
-            "http://h/0/q",
-            json!({ "batchItemFailures": [{ "itemIdentifier": "" }] }),
-            &[],
-        );
-        check(
-            "http://h/0/q",
-            json!({ "batchItemFailures": [{ "itemIdentifier": null }] }),
-            &[],
-        );
+        check("http://h/0/q", json!({ "batchItemFailures": [{ "itemIdentifier": "" }] }), &[]);
+        check("http://h/0/q", json!({ "batchItemFailures": [{ "itemIdentifier": null }] }), &[]);
         check("http://h/0/q", json!({ "batchItemFailures": [{ "id": "1" }] }), &[]);
-        check(
-            "http://h/0/q",
-            json!({ "batchItemFailures": [{ "itemIdentifier": "9" }] }),
-            &[],
-        );
+        check("http://h/0/q", json!({ "batchItemFailures": [{ "itemIdentifier": "9" }] }), &[]);
         check("http://h/0/q", json!({ "batchItemFailures": "1" }), &[]);
     }
 

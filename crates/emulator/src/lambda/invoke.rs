@@ -20,19 +20,13 @@ pub(super) struct Invoker {
 
 impl fmt::Debug for Invoker {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Invoker")
-            .field("started", &self.started)
-            .finish_non_exhaustive()
+        out.debug_struct("Invoker").field("started", &self.started).finish_non_exhaustive()
     }
 }
 
 impl Invoker {
     pub(super) fn new(function: Function) -> Self {
-        Self {
-            function,
-            started: AtomicU64::new(0),
-            running: TaskTracker::new(),
-        }
+        Self { function, started: AtomicU64::new(0), running: TaskTracker::new() }
     }
 
     /// Invokes the function with a whole event.
@@ -40,9 +34,7 @@ impl Invoker {
         self.started.fetch_add(1, Ordering::SeqCst);
         let function = Function::clone(&self.function);
         let running = self.running.spawn(async move { function(event).await });
-        running
-            .await
-            .unwrap_or_else(|_| Err("the function panicked".to_owned()))
+        running.await.unwrap_or_else(|_| Err("the function panicked".to_owned()))
     }
 
     /// How many invocations were begun.

@@ -17,10 +17,7 @@ async fn check_exit(script: &str, code: i64) {
     assert_eq!(task["containers"][0]["exitCode"], code, "{task}");
     assert_eq!(task["desiredStatus"], "STOPPED");
     let at = |name: &str| task[name].as_f64().unwrap();
-    assert!(
-        at("createdAt") <= at("startedAt") && at("startedAt") <= at("stoppedAt"),
-        "{task}"
-    );
+    assert!(at("createdAt") <= at("startedAt") && at("startedAt") <= at("stoppedAt"), "{task}");
     world.aws.shutdown().await;
 }
 
@@ -140,10 +137,7 @@ async fn a_repeated_token_finds_the_same_task_and_another_call_conflicts() {
     let world = world("exec sleep 1000").await;
     let request = json!({ "taskDefinition": "job", "clientToken": "t", "startedBy": "a" });
     // At the same time, so that both look for the token before one has used it.
-    let (one, two) = tokio::join!(
-        world.ecs("RunTask", request.clone()),
-        world.ecs("RunTask", request.clone())
-    );
+    let (one, two) = tokio::join!(world.ecs("RunTask", request.clone()), world.ecs("RunTask", request.clone()));
     let arn = one.1["tasks"][0]["taskArn"].clone();
     assert_eq!(two.1["tasks"][0]["taskArn"], arn);
     let other = json!({ "taskDefinition": "job", "clientToken": "t", "startedBy": "b" });
@@ -158,11 +152,7 @@ async fn a_repeated_token_finds_the_same_task_and_another_call_conflicts() {
 
 async fn check_refused(world: &World, request: Value, kind: &str) {
     let (status, answer) = world.ecs("RunTask", request.clone()).await;
-    assert_eq!(
-        (status, answer["__type"].as_str()),
-        (400, Some(kind)),
-        "{request} {answer}"
-    );
+    assert_eq!((status, answer["__type"].as_str()), (400, Some(kind)), "{request} {answer}");
 }
 
 #[tokio::test]
@@ -176,12 +166,7 @@ async fn calls_beyond_the_limits_are_refused() {
     check_refused(&world, with("count", json!(11)), invalid).await;
     check_refused(&world, with("cluster", json!("")), invalid).await;
     let long = json!([{ "name": "main", "environment": [{ "name": "A", "value": "x".repeat(8192) }] }]);
-    check_refused(
-        &world,
-        with("overrides", json!({ "containerOverrides": long })),
-        invalid,
-    )
-    .await;
+    check_refused(&world, with("overrides", json!({ "containerOverrides": long })), invalid).await;
     let other = json!({ "containerOverrides": [{ "name": "other" }] });
     check_refused(&world, with("overrides", other), invalid).await;
     check_refused(&world, with("taskDefinition", json!("nothing")), "ClientException").await;
@@ -203,9 +188,7 @@ async fn an_unknown_task_is_missing_for_describe_and_invalid_for_stop() {
     assert_eq!(answer["tasks"][0]["taskArn"], arn.as_str());
     let missing = "arn:aws:ecs:us-east-1:000000000000:task/default/0123";
     assert_eq!(answer["failures"], json!([{ "arn": missing, "reason": "MISSING" }]));
-    let (_, elsewhere) = world
-        .ecs("DescribeTasks", json!({ "tasks": [arn], "cluster": "c" }))
-        .await;
+    let (_, elsewhere) = world.ecs("DescribeTasks", json!({ "tasks": [arn], "cluster": "c" })).await;
     assert_eq!(elsewhere["failures"][0]["reason"], "MISSING");
     let (status, refused) = world.ecs("StopTask", json!({ "task": "0123" })).await;
     assert_eq!((status, &refused["__type"]), (400, &json!("InvalidParameterException")));
@@ -230,10 +213,7 @@ async fn lists_are_filtered_and_paged() {
     assert_eq!(count(json!({ "desiredStatus": "STOPPED" })).await, 0);
     let (_, page) = world.ecs("ListTasks", json!({ "maxResults": 3 })).await;
     assert_eq!(page["taskArns"].as_array().unwrap().len(), 3);
-    assert_eq!(
-        count(json!({ "maxResults": 3, "nextToken": page["nextToken"] })).await,
-        1
-    );
+    assert_eq!(count(json!({ "maxResults": 3, "nextToken": page["nextToken"] })).await, 1);
     world.aws.shutdown().await;
 }
 

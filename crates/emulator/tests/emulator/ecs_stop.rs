@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{dead, soon, until, world, world_of};
 
 /// Ignores SIGTERM, as its children do, of which one left the session and one its environment, too.
-const STUBBORN: &str = "
+pub(crate) const STUBBORN: &str = "
     trap '' TERM
     sleep 1000 & echo child $!
     setsid sleep 1000 & echo session $!
@@ -67,10 +67,7 @@ async fn a_task_that_heeds_sigterm_ends_with_its_own_exit_code() {
         ("RUNNING", "STOPPED"),
         ("STOPPED", "STOPPED"),
     ];
-    assert_eq!(
-        seen,
-        expected.map(|(last, desired)| (last.to_owned(), desired.to_owned()))
-    );
+    assert_eq!(seen, expected.map(|(last, desired)| (last.to_owned(), desired.to_owned())));
     world.aws.shutdown().await;
 }
 

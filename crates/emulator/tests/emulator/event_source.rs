@@ -26,17 +26,12 @@ fn records(event: &Value) -> Vec<Value> {
 
 fn bodies(log: &Log) -> Vec<String> {
     let log = log.lock().unwrap();
-    log.iter()
-        .map(|record| record["body"].as_str().unwrap().to_owned())
-        .collect()
+    log.iter().map(|record| record["body"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Makes the first message that failed visible at once, as the end of its timeout would.
 async fn release(world: &World, queue: &str, failed: &Log) {
-    let record = until("a record has failed", || async {
-        failed.lock().unwrap().first().cloned()
-    })
-    .await;
+    let record = until("a record has failed", || async { failed.lock().unwrap().first().cloned() }).await;
     let request = json!({
         "QueueUrl": queue, "ReceiptHandle": record["receiptHandle"], "VisibilityTimeout": 0,
     });
@@ -89,12 +84,7 @@ async fn only_the_records_that_failed_come_again() {
     for name in ["messageId", "receiptHandle"] {
         assert!(good[name].is_string(), "{good}");
     }
-    let told = [
-        "ApproximateReceiveCount",
-        "SentTimestamp",
-        "SenderId",
-        "ApproximateFirstReceiveTimestamp",
-    ];
+    let told = ["ApproximateReceiveCount", "SentTimestamp", "SenderId", "ApproximateFirstReceiveTimestamp"];
     for name in told {
         assert!(good["attributes"][name].is_string(), "{name}: {good}");
     }
@@ -127,10 +117,7 @@ async fn what_always_fails_ends_in_the_dead_letter_queue() {
     .await;
     assert_eq!(found["Body"], "poison");
     let log = log.lock().unwrap().clone();
-    let counts: Vec<_> = log
-        .iter()
-        .map(|record| &record["attributes"]["ApproximateReceiveCount"])
-        .collect();
+    let counts: Vec<_> = log.iter().map(|record| &record["attributes"]["ApproximateReceiveCount"]).collect();
     assert_eq!(counts, ["1", "2"]);
     assert_eq!(source.invocations(), 2);
     source.shutdown().await;
@@ -163,10 +150,7 @@ async fn fifo_groups_keep_their_order_over_a_failure() {
         }
         async move { Ok(json!({ "batchItemFailures": failures })) }
     });
-    let options = Options {
-        concurrency: 3,
-        ..Options::default()
-    };
+    let options = Options { concurrency: 3, ..Options::default() };
     let source = event_source::poll(world.aws.sqs(), &queue, options, in_order);
     release(&world, &queue, &failed).await;
     world.drained(&queue).await;
@@ -194,10 +178,7 @@ async fn invocations_run_beside_each_other_and_a_shutdown_finishes_them() {
             Ok(Value::Null)
         }
     });
-    let options = Options {
-        batch_size: 1,
-        concurrency: 2,
-    };
+    let options = Options { batch_size: 1, concurrency: 2 };
     let source = event_source::poll(world.aws.sqs(), &queue, options, slow);
     for body in ["1", "2", "3"] {
         send(&world, &queue, body, None).await;

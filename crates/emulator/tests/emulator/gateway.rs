@@ -13,11 +13,7 @@ use tokio::net::TcpListener;
 use crate::support::{client, function};
 
 fn any(prefix: &str, function: Function) -> Route {
-    Route {
-        method: None,
-        prefix: prefix.to_owned(),
-        function,
-    }
+    Route { method: None, prefix: prefix.to_owned(), function }
 }
 
 async fn serve(routes: Vec<Route>) -> (Gateway, String) {
@@ -121,11 +117,7 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
     let routes = vec![
         any("/api", api),
         any("/", root),
-        Route {
-            method: Some(Method::POST),
-            prefix: "/api".to_owned(),
-            function: hook,
-        },
+        Route { method: Some(Method::POST), prefix: "/api".to_owned(), function: hook },
     ];
     let (gateway, url) = serve(routes).await;
     let ask = async |method: Method, path: &str| {

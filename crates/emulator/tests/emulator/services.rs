@@ -15,12 +15,7 @@ async fn every_service_answers_over_http() {
     let secret = json!({ "Name": "n", "SecretString": "s", "ClientRequestToken": "t".repeat(32) });
     let (status, made) = call(&at.secretsmanager, "secretsmanager.CreateSecret", &secret).await;
     assert_eq!(status, 200, "{made}");
-    let (_, got) = call(
-        &at.secretsmanager,
-        "secretsmanager.GetSecretValue",
-        &json!({ "SecretId": "n" }),
-    )
-    .await;
+    let (_, got) = call(&at.secretsmanager, "secretsmanager.GetSecretValue", &json!({ "SecretId": "n" })).await;
     assert_eq!(got["SecretString"], "s");
     let (status, queue) = call(&at.sqs, "AmazonSQS.CreateQueue", &json!({ "QueueName": "q" })).await;
     assert_eq!(status, 200, "{queue}");
@@ -32,10 +27,7 @@ async fn every_service_answers_over_http() {
     world.aws.shutdown().await;
     for url in [at.dynamodb, at.sqs, at.secretsmanager, at.ecs] {
         let address = url.strip_prefix("http://").unwrap();
-        assert!(
-            tokio::net::TcpStream::connect(address).await.is_err(),
-            "{url} still listens"
-        );
+        assert!(tokio::net::TcpStream::connect(address).await.is_err(), "{url} still listens");
     }
 }
 

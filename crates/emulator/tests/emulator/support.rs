@@ -1,7 +1,7 @@
 //! What every test here needs: a started AWS, JSON calls, and waiting for a condition.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,35 @@ const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-
 pub(crate) struct World {
     pub(crate) aws: Aws,
     pub(crate) folder: TempDir,
+    tasks: ecs::Options,
+}
+
+/// What an AWS that is gone left on disk.
+pub(crate) struct Remains {
+    pub(crate) folder: TempDir,
+    pub(crate) tasks: ecs::Options,
+}
+
+impl Remains {
+    /// Starts again on the same folder.
+    pub(crate) async fn start(self) -> World {
+        let Self { folder, tasks } = self;
+        let aws = Aws::start(Options { data: None, tasks: tasks.clone() }).await.unwrap();
+        World { aws, folder, tasks }
+    }
+
+    /// Changes the state file of a task.
+    pub(crate) fn edit(&self, arn: &str, change: impl FnOnce(&mut Value)) {
+        let file = folder_of(&self.folder, arn).join("task.json");
+        let mut state = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        change(&mut state);
+        std::fs::write(file, state.to_string()).unwrap();
+    }
+}
+
+fn folder_of(folder: &TempDir, arn: &str) -> PathBuf {
+    let id = arn.rsplit('/').next().unwrap();
+    folder.path().join("tasks").join(id)
 }
 
 /// An AWS with one definition `job` whose container `main` runs a shell script.
@@ -39,8 +68,7 @@ pub(crate) async fn world_of(command: &[&str], adjust: impl FnOnce(&mut ecs::Opt
     };
     let mut tasks = ecs::Options::new(folder.path().to_owned(), vec![definition]);
     adjust(&mut tasks);
-    let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
-    World { aws, folder }
+    Remains { folder, tasks }.start().await
 }
 
 /// Calls a JSON operation and gives status and answer.
@@ -110,17 +138,25 @@ impl World {
             let printed = self.printed(arn);
             // Only whole lines: the end of the last one may still be coming.
             let (whole, _) = printed.rsplit_once('\n')?;
-            whole
-                .lines()
-                .find_map(|line| line.strip_prefix(start))
-                .map(str::to_owned)
+            whole.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned)
         })
         .await
     }
 
-    pub(crate) fn task_folder(&self, arn: &str) -> std::path::PathBuf {
-        let id = arn.rsplit('/').next().unwrap();
-        self.folder.path().join("tasks").join(id)
+    pub(crate) fn task_folder(&self, arn: &str) -> PathBuf {
+        folder_of(&self.folder, arn)
+    }
+
+    /// Ends as if the host were killed: no task is stopped.
+    pub(crate) async fn crash(self) -> Remains {
+        self.aws.abandon().await;
+        Remains { folder: self.folder, tasks: self.tasks }
+    }
+
+    /// Ends as it should: every task is stopped.
+    pub(crate) async fn shutdown(self) -> Remains {
+        self.aws.shutdown().await;
+        Remains { folder: self.folder, tasks: self.tasks }
     }
 
     /// Creates a queue and gives its URL.
@@ -177,9 +213,7 @@ where
 /// Whether a process is gone; a zombie is.
 pub(crate) fn dead(pid: &str) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
-        Ok(stat) => stat
-            .rsplit_once(')')
-            .is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
+        Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
         Err(_) => true,
     }
 }

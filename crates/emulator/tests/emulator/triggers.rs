@@ -13,10 +13,7 @@ use crate::support::{function, until, world};
 async fn a_schedule_ticks_by_itself() {
     let echo = function(|event| async move { Ok(event) });
     let schedule = schedule::every(Duration::from_millis(5), echo);
-    until("it has ticked", || async {
-        (schedule.invocations() >= 3).then_some(())
-    })
-    .await;
+    until("it has ticked", || async { (schedule.invocations() >= 3).then_some(()) }).await;
     schedule.shutdown().await;
 }
 
@@ -39,21 +36,14 @@ async fn an_event_is_delivered_again_until_the_function_takes_it() {
     let fails_twice = function(move |event| {
         let mut seen = kept.lock().unwrap();
         seen.push(event);
-        let answer = if seen.len() <= 2 {
-            Err("not yet".to_owned())
-        } else {
-            Ok(Value::Null)
-        };
+        let answer = if seen.len() <= 2 { Err("not yet".to_owned()) } else { Ok(Value::Null) };
         async move { answer }
     });
     let (sender, receiver) = unbounded_channel();
     let rule = events::forward(receiver, fails_twice);
     sender.send(json!(1)).unwrap();
     sender.send(json!(2)).unwrap();
-    until("both are delivered", || async {
-        (rule.invocations() == 4).then_some(())
-    })
-    .await;
+    until("both are delivered", || async { (rule.invocations() == 4).then_some(()) }).await;
     rule.shutdown().await;
     assert_eq!(*seen.lock().unwrap(), [json!(1), json!(1), json!(1), json!(2)]);
 }
@@ -64,17 +54,12 @@ async fn the_changes_of_a_task_reach_a_function() {
     let codes = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&codes);
     let keep = function(move |event| {
-        kept.lock()
-            .unwrap()
-            .push(event["detail"]["containers"][0]["exitCode"].clone());
+        kept.lock().unwrap().push(event["detail"]["containers"][0]["exitCode"].clone());
         async { Ok(Value::Null) }
     });
     let rule = events::forward(world.aws.ecs().events(), keep);
     world.run().await;
-    until("the end is delivered", || async {
-        codes.lock().unwrap().contains(&json!(4)).then_some(())
-    })
-    .await;
+    until("the end is delivered", || async { codes.lock().unwrap().contains(&json!(4)).then_some(()) }).await;
     assert_eq!(rule.invocations(), 4);
     rule.shutdown().await;
     world.aws.shutdown().await;

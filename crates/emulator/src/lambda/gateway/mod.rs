@@ -47,10 +47,7 @@ pub struct Route {
 
 impl std::fmt::Debug for Route {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Route")
-            .field("method", &self.method)
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
+        out.debug_struct("Route").field("method", &self.method).field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -78,10 +75,7 @@ pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Du
         requests: AtomicU64::new(0),
     });
     let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
-    Gateway {
-        server: Server::router(listener, router),
-        inner,
-    }
+    Gateway { server: Server::router(listener, router), inner }
 }
 
 impl Gateway {
@@ -183,11 +177,7 @@ async fn answer(
     let invoked = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await;
     match invoked {
         Ok(Ok(answer)) => response::http(answer).unwrap_or_else(|fault| {
-            tracing::warn!(
-                fault,
-                route = target.name(),
-                "a function answered what is no HTTP response"
-            );
+            tracing::warn!(fault, route = target.name(), "a function answered what is no HTTP response");
             own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }),
         Ok(Err(error)) => {
@@ -235,8 +225,6 @@ async fn read(mut body: Body) -> Read {
 fn own(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -16,15 +16,8 @@ use crate::moment::{Moment, random_hex};
 const API: &str = "local";
 
 /// Headers of one connection, which a gateway doesn't pass on.
-const OF_THE_CONNECTION: [&str; 7] = [
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
+const OF_THE_CONNECTION: [&str; 7] =
+    ["connection", "expect", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
 /// The event of a request.
 pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
@@ -109,10 +102,7 @@ fn headers(given: &HeaderMap, body: &[u8], client: IpAddr, port: u16) -> (Map<St
     joined.insert("x-forwarded-port".to_owned(), port.to_string());
     joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
     joined.entry("x-amzn-trace-id".to_owned()).or_insert_with(trace_id);
-    let headers = joined
-        .into_iter()
-        .map(|(name, value)| (name, Value::String(value)))
-        .collect();
+    let headers = joined.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
     (headers, cookies)
 }
 

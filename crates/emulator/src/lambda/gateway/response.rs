@@ -49,10 +49,9 @@ fn body(answer: &Value) -> Result<Body, &'static str> {
     let encoded = answer.get("isBase64Encoded").and_then(Value::as_bool) == Some(true);
     match answer.get("body") {
         None | Some(Value::Null) => Ok(Body::empty()),
-        Some(Value::String(text)) if encoded => STANDARD
-            .decode(text)
-            .map(Body::from)
-            .map_err(|_| "its body is no base64"),
+        Some(Value::String(text)) if encoded => {
+            STANDARD.decode(text).map(Body::from).map_err(|_| "its body is no base64")
+        }
         Some(Value::String(text)) => Ok(Body::from(text.clone())),
         Some(_) => Err("its body is no text"),
     }

@@ -1,0 +1,263 @@
+//! Tasks outlive the host of the ECS; the next one takes them up.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::ecs_stop::STUBBORN;
+use crate::support::{World, dead, soon, until, world, world_of};
+
+const RESTARTED: &str = "The host of the task was restarted.";
+
+fn kill_now(pid: &str) {
+    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+/// A world with one task that runs, its ARN and its pid.
+async fn running() -> (World, String, String) {
+    let world = world("echo pid $$; exec sleep 1000").await;
+    let arn = world.run().await;
+    world.reach(&arn, "RUNNING").await;
+    let pid = world.line(&arn, "pid ").await;
+    (world, arn, pid)
+}
+
+/// Waits for the next event and gives its detail.
+async fn next(events: &mut UnboundedReceiver<Value>) -> Value {
+    let event = soon("the next event", events.recv()).await.unwrap();
+    event["detail"].clone()
+}
+
+#[tokio::test]
+async fn a_running_task_is_taken_up_and_its_end_is_told_once() {
+    let (world, arn, pid) = running().await;
+    let before = world.describe(&arn).await;
+    let world = world.crash().await.start().await;
+    assert!(!dead(&pid));
+    assert_eq!(world.describe(&arn).await, before);
+    let mut events = world.aws.ecs().events();
+    kill_now(&pid);
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
+    let reason = task["stoppedReason"].as_str().unwrap();
+    assert!(reason.contains("exit code is unknown"), "{reason}");
+    assert!(task["containers"][0].get("exitCode").is_none(), "{task}");
+    world.shutdown().await;
+    let detail = next(&mut events).await;
+    assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&task["taskArn"], &json!("STOPPED")));
+    assert!(events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_task_that_died_without_its_host_is_told_to_the_first_subscriber() {
+    let (world, arn, pid) = running().await;
+    let before = world.describe(&arn).await;
+    let remains = world.crash().await;
+    kill_now(&pid);
+    until("the task is dead", || async { dead(&pid).then_some(()) }).await;
+    let world = remains.start().await;
+    let task = world.describe(&arn).await;
+    assert_eq!(task["lastStatus"], "STOPPED");
+    assert_eq!(task["stopCode"], "EssentialContainerExited");
+    assert_eq!(task["stoppedReason"], RESTARTED);
+    assert_eq!(task["version"].as_u64().unwrap(), before["version"].as_u64().unwrap() + 1);
+    assert!(task["stoppedAt"].as_f64().unwrap() >= task["startedAt"].as_f64().unwrap());
+    assert!(task["containers"][0].get("exitCode").is_none());
+    // Who goes at once has not been told.
+    drop(world.aws.ecs().events());
+    let mut events = world.aws.ecs().events();
+    let detail = next(&mut events).await;
+    assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&task["taskArn"], &json!("STOPPED")));
+    let world = world.shutdown().await.start().await;
+    let mut events = world.aws.ecs().events();
+    assert_eq!(world.describe(&arn).await, task);
+    world.shutdown().await;
+    assert!(events.try_recv().is_err(), "told again");
+}
+
+#[tokio::test]
+async fn a_task_that_never_started_fails_to_start() {
+    let world = world_of(&["/bin/sh", "-c", "echo started"], |options| {
+        options.transition = Duration::from_secs(600);
+    })
+    .await;
+    let arn = world.run().await;
+    let world = world.crash().await.start().await;
+    let task = world.describe(&arn).await;
+    assert_eq!(task["lastStatus"], "STOPPED");
+    assert_eq!(task["stopCode"], "TaskFailedToStart");
+    assert_eq!(task["stoppedReason"], RESTARTED);
+    assert_eq!(task["version"], 2);
+    assert!(task.get("startedAt").is_none());
+    assert!(!world.task_folder(&arn).join("stdout.log").exists());
+    let mut events = world.aws.ecs().events();
+    assert_eq!(next(&mut events).await["stopCode"], "TaskFailedToStart");
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_finds_its_tasks_after_every_restart() {
+    let world = world("exec sleep 1000").await;
+    let request = json!({ "taskDefinition": "job", "clientToken": "t", "count": 2 });
+    let arns = async |world: &World| {
+        let (status, answer) = world.ecs("RunTask", request.clone()).await;
+        assert_eq!(status, 200, "{answer}");
+        let tasks = answer["tasks"].as_array().unwrap().clone();
+        let mut arns: Vec<Value> = tasks.into_iter().map(|task| task["taskArn"].clone()).collect();
+        arns.sort_by_key(Value::to_string);
+        arns
+    };
+    let first = arns(&world).await;
+    let world = world.crash().await.start().await;
+    assert_eq!(arns(&world).await, first);
+    // Now of tasks that have stopped.
+    let world = world.shutdown().await.start().await;
+    assert_eq!(arns(&world).await, first);
+    let other = json!({ "taskDefinition": "job", "clientToken": "t", "count": 1 });
+    let (status, conflict) = world.ecs("RunTask", other).await;
+    assert_eq!((status, &conflict["__type"]), (400, &json!("ConflictException")));
+    assert_eq!(conflict["resourceIds"].as_array().unwrap().len(), 2);
+    let (_, listed) = world.ecs("ListTasks", json!({})).await;
+    assert_eq!(listed, json!({ "taskArns": [] }), "a task was started again");
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stop_kills_a_task_that_was_taken_up_and_its_children() {
+    let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
+        options.stop_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let arn = world.run().await;
+    let mut pids = vec![world.line(&arn, "leader ").await];
+    for name in ["child ", "session ", "bare "] {
+        pids.push(world.line(&arn, name).await);
+    }
+    let world = world.crash().await.start().await;
+    assert!(pids.iter().all(|pid| !dead(pid)));
+    world.ecs("StopTask", json!({ "task": arn, "reason": "enough" })).await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));
+    assert!(task["containers"][0].get("exitCode").is_none());
+    assert!(pids.iter().all(|pid| dead(pid)), "{pids:?}");
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_a_crash_interrupts_goes_on() {
+    let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
+        options.stop_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let arn = world.run().await;
+    let leader = world.line(&arn, "leader ").await;
+    world.ecs("StopTask", json!({ "task": arn, "reason": "enough" })).await;
+    let mut remains = soon("the crash", world.crash()).await;
+    assert!(!dead(&leader));
+    remains.tasks.stop_timeout = Duration::from_millis(300);
+    let world = remains.start().await;
+    let task = world.reach(&arn, "STOPPED").await;
+    assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));
+    assert!(dead(&leader));
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_kills_a_task_that_was_taken_up() {
+    let (world, _, pid) = running().await;
+    let world = world.crash().await.start().await;
+    world.shutdown().await;
+    assert!(dead(&pid));
+}
+
+#[tokio::test]
+async fn a_stop_that_nobody_heard_is_told_after_the_restart() {
+    let (world, arn, _) = running().await;
+    // One who listened is gone by then.
+    drop(world.aws.ecs().events());
+    let world = world.shutdown().await.start().await;
+    let task = world.describe(&arn).await;
+    assert_eq!((&task["lastStatus"], &task["stopCode"]), (&json!("STOPPED"), &json!("UserInitiated")));
+    let mut events = world.aws.ecs().events();
+    let detail = next(&mut events).await;
+    assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&json!(arn), &json!("STOPPED")));
+    assert_eq!(detail["version"], task["version"]);
+    world.shutdown().await;
+    assert!(events.try_recv().is_err(), "told twice");
+}
+
+#[tokio::test]
+async fn a_process_that_only_has_the_pid_is_neither_taken_up_nor_touched() {
+    let (world, arn, pid) = running().await;
+    let remains = world.crash().await;
+    let mut stranger = Command::new("sleep");
+    // Nothing of the test's, or a failure would keep its output open.
+    stranger.arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut stranger = stranger.process_group(0).kill_on_drop(true).spawn().unwrap();
+    let other = stranger.id().unwrap();
+    remains.edit(&arn, |state| {
+        state["process"]["pid"] = json!(other);
+        // Both may have started in one tick of the clock, as no pid that was given out again has.
+        let (boot, start) = state["process"]["startMark"].as_str().unwrap().split_once('/').unwrap();
+        let before = start.parse::<u64>().unwrap() - 1;
+        state["process"]["startMark"] = json!(format!("{boot}/{before}"));
+    });
+    let world = remains.start().await;
+    let task = world.describe(&arn).await;
+    assert_eq!((&task["lastStatus"], &task["stoppedReason"]), (&json!("STOPPED"), &json!(RESTARTED)));
+    // What belongs to the task by its environment is killed, whatever the record says.
+    assert!(dead(&pid));
+    world.shutdown().await;
+    assert!(!dead(&other.to_string()));
+    stranger.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_task_left_behind_dies_with_the_restart() {
+    let world = world("setsid sleep 1000 & echo orphan $!; echo pid $$; wait").await;
+    let arn = world.run().await;
+    let pid = world.line(&arn, "pid ").await;
+    let orphan = world.line(&arn, "orphan ").await;
+    let remains = world.crash().await;
+    kill_now(&pid);
+    until("the task is dead", || async { dead(&pid).then_some(()) }).await;
+    assert!(!dead(&orphan));
+    let world = remains.start().await;
+    assert!(dead(&orphan));
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_no_state_of_a_task_is_skipped() {
+    let (world, arn, pid) = running().await;
+    let state = std::fs::read(world.task_folder(&arn).join("task.json")).unwrap();
+    let remains = world.crash().await;
+    let tasks = remains.folder.path().join("tasks");
+    std::fs::write(tasks.join("file"), "").unwrap();
+    std::fs::create_dir(tasks.join("empty")).unwrap();
+    for (name, content) in [("garbage", &b"\xff{"[..]), ("other", b"{}"), ("cut", &state[..99]), ("copy", &state)] {
+        std::fs::create_dir(tasks.join(name)).unwrap();
+        std::fs::write(tasks.join(name).join("task.json"), content).unwrap();
+    }
+    let world = remains.start().await;
+    let (_, listed) = world.ecs("ListTasks", json!({})).await;
+    assert_eq!(listed, json!({ "taskArns": [arn] }));
+    let (_, stopped) = world.ecs("ListTasks", json!({ "desiredStatus": "STOPPED" })).await;
+    assert_eq!(stopped, json!({ "taskArns": [] }));
+    assert!(!dead(&pid));
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_folder_of_a_task_is_its_owners_alone() {
+    let (world, arn, _) = running().await;
+    let mode = std::fs::metadata(world.task_folder(&arn)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    world.shutdown().await;
+}
