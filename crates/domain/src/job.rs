@@ -4,11 +4,13 @@
 //! caller may not do is refused here and nowhere else; the store only proves that the job it read is
 //! still the job it replaces.
 
+mod fault;
 mod plan;
 mod transition;
 
+pub use fault::DispatchFault;
 pub use plan::{Plan, branch_name, plan_for_ticket, plan_without_ticket};
-pub use transition::{Claim, DispatchFault, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
+pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
 use crate::failure::Failure;
 use crate::id::{ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RunnerId, TicketKey};

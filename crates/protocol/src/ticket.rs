@@ -136,7 +136,7 @@ pub struct Ticket {
     pub active_job: Option<JobId>,
     /// The last job that ended after an agent had worked on it.
     pub last_job: Option<JobId>,
-    /// Everything that Pullyard wants it to show is shown.
+    /// Everything that Pullyard wants it to show is shown, and nothing waits to be decided.
     pub synced: bool,
 }
 

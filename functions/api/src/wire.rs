@@ -2,7 +2,7 @@
 
 use pullyard_control::{Answer, JobView, TicketView};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::why;
+use pullyard_domain::{due, why};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::job::{Explained, Job, JobResult};
@@ -60,7 +60,7 @@ pub(crate) fn job(view: JobView) -> Job {
 pub(crate) fn ticket(view: TicketView) -> Ticket {
     let TicketView { ticket, text } = view;
     Ticket {
-        synced: !ticket.is_unsynced(),
+        synced: due::ticket(&ticket).is_none(),
         badges: ticket.shown.badge.iter().map(|badge| badge.words().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
         last_job: ticket.last_job.map(|last| last.id),

@@ -13,6 +13,7 @@
 //! | Syncing | Completed, Cancelled | its runner |
 //! | Syncing | Failed | its runner at once; others after `push_until` |
 
+use super::fault::DispatchFault;
 use super::{AttemptEnd, EndedBy, Job, JobResult, Place, Run, Status, Want};
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
@@ -56,91 +57,6 @@ pub struct Claim {
     pub runner: Option<RunnerId>,
     /// The Fargate task.
     pub task: Option<String>,
-}
-
-/// Why a start did not happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum DispatchFault {
-    /// AWS has no capacity.
-    Capacity {
-        /// Since when.
-        since: Timestamp,
-        /// How many starts in a row met this.
-        times: u32,
-    },
-    /// AWS slows our starts.
-    Throttled {
-        /// How many starts in a row met this.
-        times: u32,
-    },
-    /// AWS refuses for another reason.
-    Refused {
-        /// In AWS's words, cut.
-        reason: String,
-        /// How many starts in a row met this.
-        times: u32,
-    },
-    /// The container started and died before it claimed.
-    Died {
-        /// In ECS's words, cut.
-        reason: String,
-        /// How many starts in a row met this.
-        times: u32,
-    },
-    /// The container was never heard of.
-    Silent {
-        /// How many starts in a row met this.
-        times: u32,
-    },
-}
-
-impl DispatchFault {
-    fn times(&self) -> u32 {
-        match self {
-            Self::Capacity { times, .. }
-            | Self::Throttled { times }
-            | Self::Refused { times, .. }
-            | Self::Died { times, .. }
-            | Self::Silent { times } => *times,
-        }
-    }
-
-    /// The fault to store after `last`: counted on while both pass by themselves, or both don't.
-    fn after(self, last: Option<&DispatchFault>) -> Self {
-        let passes = |fault: &Self| fault.gives_up_after().is_none();
-        let times = 1 + last.filter(|last| passes(last) == passes(&self)).map_or(0, Self::times);
-        match (self, last) {
-            (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
-            (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
-            (Self::Throttled { .. }, _) => Self::Throttled { times },
-            (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::clipped(&reason, 120), times },
-            (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::clipped(&reason, 120), times },
-            (Self::Silent { .. }, _) => Self::Silent { times },
-        }
-    }
-
-    /// How long to wait before the next start: 5 s doubling to 5 min.
-    fn back_off(&self) -> Duration {
-        Duration::from_secs(5u64.saturating_mul(1 << (self.times().clamp(1, 7) - 1)).min(300))
-    }
-
-    /// After how many in a row nobody will ever start it. Capacity and throttling pass by themselves.
-    fn gives_up_after(&self) -> Option<u32> {
-        match self {
-            Self::Capacity { .. } | Self::Throttled { .. } => None,
-            Self::Refused { .. } | Self::Died { .. } | Self::Silent { .. } => Some(3),
-        }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::Capacity { .. } => "no capacity".into(),
-            Self::Throttled { .. } => "starts are throttled".into(),
-            Self::Refused { reason, .. } | Self::Died { reason, .. } => reason.clone(),
-            Self::Silent { .. } => "it was never heard of".into(),
-        }
-    }
 }
 
 /// How a job ends.
