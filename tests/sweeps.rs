@@ -550,6 +550,20 @@ async fn a_second_entry_during_a_job_that_completes_has_got_what_it_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_entry_that_a_guard_refuses_leads_nowhere_and_the_failure_shows() {
+    let (story, _, client) = reentered().await;
+    story.settings(|settings| settings.auto_create = false).await;
+    client.finish(&failed("f1")).await.unwrap();
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(story.jobs().await.len(), 1);
+    assert_eq!((ticket.status.as_str(), ticket.badges), (TODO, vec!["AI Failed".to_owned()]));
+    let ledger = story.api.deliveries(&story.project, None, None).await.unwrap().deliveries;
+    let entry = ledger.iter().find(|entry| entry.event.as_str() == "e3").unwrap();
+    assert_eq!((entry.code.as_str(), entry.repeats), ("auto_create_off", 0));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_entry_that_was_left_again_leads_nowhere_and_the_failure_shows() {
     let (story, _, client) = reentered().await;
     story.tell("e4", "APP-1", "Blocked", 4).await;

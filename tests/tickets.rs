@@ -75,3 +75,16 @@ async fn a_persons_move_during_the_job_is_not_overwritten() {
     assert_ne!(ticket.status, TODO);
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_decided_again_stays_the_delivery_that_came_first() {
+    let story = Story::waiting().await;
+    let first = story.tell("e1", "APP-1", TODO, 1).await;
+    let before = story.api.delivery(&first.delivery).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(story.tell("e1", "APP-1", TODO, 1).await.code, "not_trigger_status");
+    }
+    let after = story.api.delivery(&first.delivery).await.unwrap();
+    assert_eq!((after.at, before.repeats, after.repeats), (before.at, 0, 2));
+    story.end().await;
+}

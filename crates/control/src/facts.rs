@@ -24,6 +24,8 @@ pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Fact
     };
     let first = first.map(|first| FirstAnswer {
         reason: first.reason,
+        at: first.at,
+        seen: first.seen,
         status_before: first.facts.and_then(|facts| facts.status_before),
     });
     Ok((Facts { now: ctx.clock.now(), first, project, ticket, repository }, text))

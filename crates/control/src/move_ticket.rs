@@ -4,7 +4,7 @@ use crate::facts::facts_of;
 use crate::new_job::{NewJob, announce, prepare};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
+use pullyard_domain::delivery::{Delivery, MOST_SEEN};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, Follow};
@@ -30,13 +30,21 @@ pub struct Answer {
 /// may be made again.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.key);
+    let (mut facts, mut text) = facts_of(ctx, event).await?;
+    // Later rounds may find the answer of an earlier one; only what is there now came before this call.
+    let came_again = facts.first.is_some().then_some(facts.now);
     loop {
-        let (facts, text) = facts_of(ctx, event).await?;
+        if let (Some(at), Some(first)) = (came_again, &mut facts.first)
+            && !first.seen.contains(&at)
+        {
+            first.seen.push(at);
+        }
         let decision = guard::decide(event, &facts);
         if let Some(answer) = apply(ctx, event, &facts, &text, decision).await? {
             return Ok(answer);
         }
         rounds.again().await?;
+        (facts, text) = facts_of(ctx, event).await?;
     }
 }
 
@@ -151,20 +159,23 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
 
 /// The ledger entry of a decided event.
 pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
+    // Decided again, it is still the delivery that came first.
+    let (at, mut seen) = facts.first.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.seen.clone()));
+    seen.truncate(MOST_SEEN);
     Delivery {
         id: DeliveryId::of_ticket_event(&event.project, &event.event),
         project: event.project.clone(),
         source: event.source,
         event: event.event.clone(),
         ticket: Some(event.key.clone()),
-        at: facts.now,
+        at,
         reason: reason.clone().clipped(),
         job: match reason {
             Reason::Accepted { job } => Some(job.clone()),
             _ => None,
         },
         facts: Some(guard::record(event, facts)),
-        seen: Vec::new(),
+        seen,
     }
 }
 

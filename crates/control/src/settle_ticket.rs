@@ -8,6 +8,7 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::guard::{Follow, decide_again};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, Settling, Ticket};
 use pullyard_store::{WorkKey, Write};
 
@@ -65,7 +66,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             Settling::WriteBack(next) | Settling::Forget(next) => {
                 ctx.store.update_ticket(next).await? == Write::Applied
             }
-            Settling::Enter(entry) => enter(ctx, &ticket, entry).await?,
+            Settling::Enter(entry) => enter(ctx, &ticket, entry, &stored.settings).await?,
         };
         if done {
             tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
@@ -76,7 +77,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
 }
 
 /// Decides the entry that happened while the last job ran. False: its facts were stale.
-async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Error> {
+async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<bool, Error> {
     // Who told it is in the ledger; the entry itself carries only what names its job.
     let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
@@ -100,7 +101,7 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry) -> Result<bool, Er
         Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
         _ => {
             ctx.store.record(&delivery).await?;
-            ctx.store.update_ticket(&Ticket { again: None, ..ticket.clone() }).await?
+            ctx.store.update_ticket(&ticket.forgotten(settings)).await?
         }
     };
     Ok(written == Write::Applied)

@@ -40,6 +40,10 @@ pub struct FirstAnswer {
     pub reason: Reason,
     /// The status the ticket had before that event, as far as was known then.
     pub status_before: Option<String>,
+    /// When the event came first.
+    pub at: Timestamp,
+    /// When it came again, until now.
+    pub seen: Vec<Timestamp>,
 }
 
 /// The facts as the ledger keeps them, so that a decision can be replayed under other settings.

@@ -206,8 +206,12 @@ impl World {
                     step: self.step,
                 });
             }
-            let answer =
-                FirstAnswer { reason: decision.reason.clone(), status_before: record(event, facts).status_before };
+            let answer = FirstAnswer {
+                reason: decision.reason.clone(),
+                status_before: record(event, facts).status_before,
+                at: facts.now,
+                seen: Vec::new(),
+            };
             let stands = facts.first.as_ref().is_some_and(|first| first.reason.is_final());
             if !stands {
                 self.ledger.insert(event.event.clone(), answer);

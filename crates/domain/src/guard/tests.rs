@@ -36,7 +36,12 @@ fn entering() -> Case {
 }
 
 fn first(reason: Reason, status_before: Option<&str>) -> Option<FirstAnswer> {
-    Some(FirstAnswer { reason, status_before: status_before.map(str::to_owned) })
+    Some(FirstAnswer {
+        reason,
+        status_before: status_before.map(str::to_owned),
+        at: crate::story::at(0),
+        seen: Vec::new(),
+    })
 }
 
 fn auto_create_was_off() -> Reason {
