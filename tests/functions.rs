@@ -7,9 +7,7 @@
 
 use crate::story::{Setup, Story, Task};
 use pullyard_domain::id::{JobId, TicketKey};
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use pullyard_entry::config::{self, Endpoints};
-use pullyard_entry::{Config, Context, http};
+use pullyard_entry::{Context, http};
 use pullyard_local::Hints;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -21,31 +19,7 @@ fn events() -> PathBuf {
 
 /// The functions' own context, against a story's services; the queues are those that nobody reads.
 async fn context(story: &Story) -> Context {
-    let at = story.local.aws().endpoints().clone();
-    let queue = async |name: &str| {
-        let asked = json!({ "QueueName": name });
-        let found = story.local.aws().sqs().call("GetQueueUrl", &asked).await.unwrap();
-        found["QueueUrl"].as_str().unwrap().to_owned()
-    };
-    let config = Config {
-        table: "pullyard".into(),
-        dispatch_queue_url: queue("lost").await,
-        effects_queue_url: queue("lost.fifo").await,
-        cluster: "pullyard".into(),
-        task_definition: "pullyard-runner".into(),
-        container: "runner".into(),
-        network: None,
-        key_secret: "pullyard/signing-key".into(),
-        api_url: story.local.api_url().into(),
-        task_isolation: "none".into(),
-        endpoints: Endpoints {
-            dynamodb: Some(at.dynamodb),
-            sqs: Some(at.sqs),
-            ecs: Some(at.ecs),
-            secretsmanager: Some(at.secretsmanager),
-        },
-    };
-    config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, story.clock.clone())
+    story.instance("lost", "lost.fifo").await
 }
 
 /// One event through the function that its file names.

@@ -5,8 +5,6 @@ use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_emulator::ecs::Outcome;
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use pullyard_entry::config::{self, Config, Endpoints};
 use pullyard_local::Hints;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
@@ -17,27 +15,7 @@ const START_WITHIN: Duration = Duration::from_secs(300);
 
 /// What one more instance of a function would have. A start that it asks for has the same parameters.
 async fn context(story: &Story) -> pullyard_entry::Context {
-    let at = story.local.aws().endpoints().clone();
-    let url = async |name| story.queue(name).await.as_str().unwrap().to_owned();
-    let config = Config {
-        table: "pullyard".into(),
-        dispatch_queue_url: url("dispatch").await,
-        effects_queue_url: url("effects.fifo").await,
-        cluster: "pullyard".into(),
-        task_definition: "pullyard-runner".into(),
-        container: "runner".into(),
-        network: None,
-        key_secret: "pullyard/signing-key".into(),
-        api_url: story.local.api_url().into(),
-        task_isolation: "none".into(),
-        endpoints: Endpoints {
-            dynamodb: Some(at.dynamodb),
-            sqs: Some(at.sqs),
-            ecs: Some(at.ecs),
-            secretsmanager: Some(at.secretsmanager),
-        },
-    };
-    config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, story.clock.clone())
+    story.instance("dispatch", "effects.fifo").await
 }
 
 /// A wake-up as the dispatcher gets it from its queue.

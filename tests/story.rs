@@ -8,6 +8,9 @@ use pullyard_domain::id::{ClaimId, EventId, IntegrationId, JobId, ProjectId, Rep
 use pullyard_domain::job::Status;
 use pullyard_domain::project::{Agent, ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_entry::config::{self, Endpoints};
+use pullyard_entry::{Config, Context};
 use pullyard_local::{Clock, Hints, Local, Options};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error, Operator};
@@ -218,6 +221,31 @@ impl Story {
         let stored = pullyard_entry::auth::stored_token(&token, "a test's", scopes, projects);
         self.store().await.put_token(&stored).await.unwrap();
         token
+    }
+
+    /// What one more instance of a function would have, sending its hints to these queues.
+    pub(crate) async fn instance(&self, dispatch: &str, effects: &str) -> Context {
+        let at = self.local.aws().endpoints().clone();
+        let url = async |name| self.queue(name).await.as_str().unwrap().to_owned();
+        let config = Config {
+            table: "pullyard".into(),
+            dispatch_queue_url: url(dispatch).await,
+            effects_queue_url: url(effects).await,
+            cluster: "pullyard".into(),
+            task_definition: "pullyard-runner".into(),
+            container: "runner".into(),
+            network: None,
+            key_secret: "pullyard/signing-key".into(),
+            api_url: self.local.api_url().into(),
+            task_isolation: "none".into(),
+            endpoints: Endpoints {
+                dynamodb: Some(at.dynamodb),
+                sqs: Some(at.sqs),
+                ecs: Some(at.ecs),
+                secretsmanager: Some(at.secretsmanager),
+            },
+        };
+        config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
     }
 
     /// Changes the settings of the project as they stand in the table, past the checks of the API.

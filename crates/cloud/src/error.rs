@@ -1,5 +1,6 @@
 //! How the services around the table can fail.
 
+use pullyard_domain::text::causes;
 use std::error::Error as StdError;
 
 /// Why a service did not do what it was asked.
@@ -30,19 +31,4 @@ impl Error {
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError) -> Self {
         Self::Unavailable { operation, reason: causes(&error) }
     }
-}
-
-/// What an error and its causes say, each once. Not its `Debug`: that holds whole answers, and so secrets.
-fn causes(error: &dyn StdError) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let words = deeper.to_string();
-        if !said.contains(&words) {
-            said.push_str(": ");
-            said.push_str(&words);
-        }
-        cause = deeper.source();
-    }
-    said
 }

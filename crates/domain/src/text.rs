@@ -33,6 +33,21 @@ fn is_tame(c: char) -> bool {
     !c.is_control() && !hides
 }
 
+/// What an error and its causes say, each once. Not its `Debug`: that holds whole answers, and so items and secrets.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let words = deeper.to_string();
+        if !said.contains(&words) {
+            said.push_str(": ");
+            said.push_str(&words);
+        }
+        cause = deeper.source();
+    }
+    said
+}
+
 /// A fact that a sentence can carry, with a sample for the test that renders every row.
 pub(crate) trait Fact {
     fn say(&self) -> String;

@@ -1,5 +1,6 @@
 //! How the table can fail. A refused condition is not a failure: see [`crate::Write`].
 
+use pullyard_domain::text::causes;
 use std::error::Error as StdError;
 
 /// Why the table did not do what it was asked.
@@ -51,19 +52,4 @@ impl Error {
         let transient = !reason.contains("ValidationException") && !reason.contains("AccessDenied");
         Self::Unavailable { operation, reason, transient }
     }
-}
-
-/// What an error and its causes say, each once. Not its `Debug`: that holds whole answers, and so items.
-fn causes(error: &dyn StdError) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let words = deeper.to_string();
-        if !said.contains(&words) {
-            said.push_str(": ");
-            said.push_str(&words);
-        }
-        cause = deeper.source();
-    }
-    said
 }
