@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use pullyard_control::{Bootstrap, Context, Error};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
-use pullyard_store::{ApiToken, Scope};
+use pullyard_store::{Scope, Token, TokenKind};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -86,13 +86,8 @@ pub fn hash_of(token: &str) -> String {
 }
 
 /// An API token as it is stored, made from the token itself.
-pub fn stored_token(
-    token: &str,
-    name: &str,
-    scopes: BTreeSet<Scope>,
-    projects: Option<BTreeSet<ProjectId>>,
-) -> ApiToken {
-    ApiToken {
+pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: Option<BTreeSet<ProjectId>>) -> Token {
+    Token {
         hash: hash_of(token),
         name: name.to_owned(),
         prefix: token.chars().take(8).collect(),
@@ -100,6 +95,11 @@ pub fn stored_token(
         projects,
         expires_at: None,
         revoked: false,
+        kind: TokenKind::Api,
+        runner: None,
+        created: None,
+        created_by: None,
+        last_used: None,
     }
 }
 
@@ -128,7 +128,7 @@ where
         let ctx = Context::from_ref(state);
         let stored = ctx.store.token(&hash_of(token)).await.map_err(Error::from)?;
         let now = ctx.clock.now();
-        let valid = |token: &ApiToken| !token.revoked && token.expires_at.is_none_or(|at| now < at);
+        let valid = |token: &Token| !token.revoked && token.expires_at.is_none_or(|at| now < at);
         let token = stored.filter(valid).ok_or_else(Problem::not_signed_in)?;
         if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
             return Err(Problem::not_allowed(S::WORDS));

@@ -5,9 +5,11 @@
 
 mod attempt;
 mod operator;
+mod runner;
 
 pub use attempt::AttemptClient;
 pub use operator::Operator;
+pub use runner::RunnerClient;
 
 use crate::Problem;
 use rand::RngExt;

@@ -13,6 +13,7 @@ pub mod integration;
 pub mod job;
 pub mod problem;
 pub mod project;
+pub mod runner;
 pub mod sweep;
 pub mod ticket;
 pub mod version;

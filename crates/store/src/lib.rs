@@ -52,7 +52,7 @@ mod write {
 }
 
 pub use error::Error;
-pub use item::token::{ApiToken, Scope};
+pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
 pub use write::{Batch, Ended, Registered, Request, Snapshot, Trigger};
 

@@ -1,4 +1,4 @@
-//! An API token as the table keeps it: its hash is the key, the token itself is nowhere.
+//! A token as the table keeps it: its hash is the key, the token itself is nowhere.
 
 use super::Stored;
 use crate::key::{self, Key};
@@ -21,11 +21,25 @@ pub enum Scope {
     Admin,
 }
 
-/// An API token.
+/// Who shows a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// People and programs: `pat_`, with scopes.
+    #[default]
+    Api,
+    /// Self-hosted runners: `rnt_`, without scopes; it registers, is heard, and claims.
+    Runner,
+}
+
+/// A token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiToken {
+pub struct Token {
     /// SHA-256 of the token, hex.
     pub hash: String,
+    /// Who shows it.
+    #[serde(default)]
+    pub kind: TokenKind,
     /// Its name for people, unique among tokens only by habit.
     pub name: String,
     /// The first characters of the token, to tell tokens apart.
@@ -38,9 +52,21 @@ pub struct ApiToken {
     pub expires_at: Option<Timestamp>,
     /// It was taken back.
     pub revoked: bool,
+    /// The name of the only runner that may show it; none means any. Only of a runner's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
+    /// When it was made; none for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// The name of the token that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// When it was last shown, to about a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<Timestamp>,
 }
 
-impl Stored for ApiToken {
+impl Stored for Token {
     fn key(&self) -> Key {
         key::token(&self.hash)
     }

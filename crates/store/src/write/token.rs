@@ -1,6 +1,6 @@
 //! API tokens.
 
-use crate::item::token::ApiToken;
+use crate::item::token::Token;
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
 
@@ -8,7 +8,7 @@ impl Store {
     /// Stores a token's hash and rights.
     ///
     /// Writes: TOKEN if absent.
-    pub async fn put_token(&self, token: &ApiToken) -> Result<Write, Error> {
+    pub async fn put_token(&self, token: &Token) -> Result<Write, Error> {
         Transaction::new("store a token").put(token, Condition::absent())?.commit(self).await
     }
 }

@@ -17,7 +17,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::{Presence, Profile, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{ApiToken, Request, Scope};
+use pullyard_store::{Request, Scope, Token, TokenKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -255,8 +255,8 @@ pub(crate) fn context(words: &str) -> Context {
     }
 }
 
-pub(crate) fn token(hash: &str, name: &str) -> ApiToken {
-    ApiToken {
+pub(crate) fn token(hash: &str, name: &str) -> Token {
+    Token {
         hash: hash.into(),
         name: name.into(),
         prefix: "pya_1234".into(),
@@ -264,5 +264,10 @@ pub(crate) fn token(hash: &str, name: &str) -> ApiToken {
         projects: Some(BTreeSet::from([project()])),
         expires_at: Some(at(1_000_000)),
         revoked: false,
+        kind: TokenKind::Api,
+        runner: None,
+        created: Some(at(1)),
+        created_by: Some("admin".into()),
+        last_used: None,
     }
 }
