@@ -70,6 +70,14 @@ pub enum Error {
         /// The repository.
         full_name: String,
     },
+    /// A folder that can't be served as a repository.
+    #[error("serve {}: {reason}", path.display())]
+    NotARepository {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
     /// There is no repository of this name.
     #[error("find {full_name}")]
     RepositoryMissing {

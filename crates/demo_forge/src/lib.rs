@@ -10,6 +10,7 @@ mod error;
 mod forge;
 mod git;
 mod http_backend;
+mod link;
 mod names;
 mod pages;
 mod pulls;
@@ -21,4 +22,5 @@ mod users;
 
 pub use error::Error;
 pub use forge::{DemoForge, Options, Repository};
+pub use link::link;
 pub use users::User;

@@ -61,6 +61,27 @@ impl RepositoryRecord {
         drop(file);
         tokio::fs::rename(&draft, path).await.map_err(Error::storage(path))
     }
+
+    /// Writes: the record as a whole, only if there is none. Two writers at once: one of them wins.
+    pub(crate) fn save_if_absent(&self, path: &Path) -> Result<(), Error> {
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
+        let mut draft = draft_of(path).into_os_string();
+        draft.push(format!(".{}", self.id));
+        let draft = PathBuf::from(draft);
+        let written = write_synced(&draft, &bytes).and_then(|()| match std::fs::hard_link(&draft, path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        });
+        let _ = std::fs::remove_file(&draft);
+        written.map_err(Error::storage(path))
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create_new(path)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()
 }
 
 fn draft_of(path: &Path) -> PathBuf {

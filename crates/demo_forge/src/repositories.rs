@@ -18,7 +18,7 @@ use crate::{
 
 /// The first id is the smallest whole number that a double can't hold: whoever parses ids as
 /// floating point finds out on the demo forge, not on GitHub.
-const FIRST_ID: u64 = 9_007_199_254_740_993;
+pub(crate) const FIRST_ID: u64 = 9_007_199_254_740_993;
 
 /// One repository as the routes see it.
 #[derive(Debug)]
@@ -70,7 +70,14 @@ pub(crate) struct Repositories {
 impl Repositories {
     /// Takes up what an earlier forge left in the folder.
     pub(crate) async fn load(dir: &Path, git: Arc<Git>) -> Result<Self, Error> {
-        let mut entries = BTreeMap::new();
+        let repositories = Self { dir: dir.to_owned(), git, entries: RwLock::default() };
+        repositories.discover().await?;
+        Ok(repositories)
+    }
+
+    /// Takes up what is in the folder and not served yet: all of it at the start, later what was linked.
+    async fn discover(&self) -> Result<(), Error> {
+        let dir = &self.dir;
         for owner in children(dir).await? {
             if !owner.is_dir() {
                 continue;
@@ -85,19 +92,33 @@ impl Repositories {
                 let entry = Entry::new(dir, name, record);
                 // Without its repository it is the rest of a creation that was cut off.
                 if entry.record_path == path && entry.git_dir.is_dir() {
-                    entries.insert(key, Arc::new(entry));
+                    // One that is served already keeps its entry: others may hold its lock.
+                    self.entries.write().await.entry(key).or_insert_with(|| Arc::new(entry));
                 }
             }
         }
-        Ok(Self { dir: dir.to_owned(), git, entries: RwLock::new(entries) })
+        Ok(())
     }
 
     pub(crate) async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
-        self.entries.read().await.get(&names::lookup_key(owner, name)).cloned()
+        let key = names::lookup_key(owner, name);
+        let known = self.entries.read().await.get(&key).cloned();
+        if known.is_some() {
+            return known;
+        }
+        self.look_for_links().await;
+        self.entries.read().await.get(&key).cloned()
     }
 
     pub(crate) async fn all(&self) -> Vec<Arc<Entry>> {
+        self.look_for_links().await;
         self.entries.read().await.values().cloned().collect()
+    }
+
+    async fn look_for_links(&self) {
+        if let Err(error) = self.discover().await {
+            tracing::warn!(error = %error, "the forge's folder could not be read again: {error}");
+        }
     }
 
     pub(crate) async fn create(

@@ -1,0 +1,135 @@
+//! A repository that somebody has already, served where it is: a link to it, and a record beside the link.
+//!
+//! A running forge finds new links by itself, so whoever may write the forge's folder can add one at any
+//! time, with the forge running or not.
+
+use crate::Error;
+use crate::names::FullName;
+use crate::record::RepositoryRecord;
+use crate::repositories::FIRST_ID;
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Serves the repository at `path` as `full_name`, and says which branch is its default.
+///
+/// `path` is a bare repository or the top folder of a checkout. What is pushed arrives in it.
+///
+/// Writes: a symbolic link and a record, both only if absent.
+/// Idempotent: the same link again changes nothing; a link that was cut off half-way is completed.
+/// Errors: `InvalidName`; `NotARepository`; `RepositoryExists` when the name is another repository's.
+pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
+    let name = FullName::parse(full_name)?;
+    let git_dir = git_dir(path)?;
+    let default_branch = head_branch(&git_dir, path)?;
+    let owner = dir.join(&name.owner);
+    fs::create_dir_all(&owner).map_err(Error::storage(&owner))?;
+    let place = owner.join(format!("{}.git", name.name));
+    match std::os::unix::fs::symlink(&git_dir, &place) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::read_link(&place).ok().as_deref() != Some(git_dir.as_path()) {
+                return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
+            }
+        }
+        Err(error) => return Err(Error::storage(&place)(error)),
+    }
+    let record = RepositoryRecord {
+        id: random_id(),
+        full_name: full_name.to_owned(),
+        default_branch: default_branch.clone(),
+        next_number: 1,
+        pulls: Vec::new(),
+    };
+    record.save_if_absent(&owner.join(format!("{}.json", name.name)))?;
+    Ok(default_branch)
+}
+
+/// The git folder of a bare repository or of a checkout.
+fn git_dir(path: &Path) -> Result<PathBuf, Error> {
+    let not = |reason| Error::NotARepository { path: path.to_owned(), reason };
+    let path = fs::canonicalize(path).map_err(Error::storage(path))?;
+    let inner = path.join(".git");
+    if inner.is_file() {
+        return Err(not("it is a worktree or a submodule; name the repository that it belongs to"));
+    }
+    let git_dir = if inner.is_dir() { inner } else { path };
+    let is_git = git_dir.join("HEAD").is_file() && git_dir.join("objects").is_dir() && git_dir.join("refs").is_dir();
+    if is_git { Ok(git_dir) } else { Err(not("it is neither a bare git repository nor the top of a checkout")) }
+}
+
+fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {
+    let head = git_dir.join("HEAD");
+    let text = fs::read_to_string(&head).map_err(Error::storage(&head))?;
+    let branch = text.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
+    branch.ok_or_else(|| Error::NotARepository {
+        path: path.to_owned(),
+        reason: "its HEAD is no branch; check a branch out first",
+    })
+}
+
+/// Ids only have to differ: a count would need to know every other link that is made right now.
+fn random_id() -> u64 {
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    FIRST_ID + (random >> 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn git(folder: &Path, args: &[&str]) {
+        let done = Command::new("git").args(args).current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").status();
+        assert!(done.unwrap().success());
+    }
+
+    fn world() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let (forge, own) = (root.path().join("forge"), root.path().join("own"));
+        fs::create_dir_all(&own).unwrap();
+        git(&own, &["init", "--quiet", "--initial-branch=trunk"]);
+        (root, forge, own)
+    }
+
+    #[test]
+    fn a_checkout_and_a_bare_repository_are_linked_and_a_repeat_is_a_repeat() {
+        let (root, forge, own) = world();
+        assert_eq!(link(&forge, "local/own", &own).unwrap(), "trunk");
+        let record = fs::read(forge.join("local/own.json")).unwrap();
+        assert_eq!(link(&forge, "local/own", &own).unwrap(), "trunk");
+        assert_eq!(fs::read(forge.join("local/own.json")).unwrap(), record, "the id must not change");
+        git(root.path(), &["clone", "--quiet", "--bare", "own", "bare.git"]);
+        assert!(link(&forge, "local/bare", &root.path().join("bare.git")).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_never_bent_to_another_repository() {
+        let (root, forge, own) = world();
+        link(&forge, "local/own", &own).unwrap();
+        let other = root.path().join("other");
+        fs::create_dir_all(&other).unwrap();
+        git(&other, &["init", "--quiet"]);
+        assert!(matches!(link(&forge, "local/own", &other), Err(Error::RepositoryExists { .. })));
+    }
+
+    #[test]
+    fn a_link_without_its_record_is_completed() {
+        let (_root, forge, own) = world();
+        link(&forge, "local/own", &own).unwrap();
+        fs::remove_file(forge.join("local/own.json")).unwrap();
+        link(&forge, "local/own", &own).unwrap();
+        assert!(forge.join("local/own.json").is_file());
+    }
+
+    #[test]
+    fn what_is_no_repository_is_refused_with_its_reason() {
+        let (root, forge, own) = world();
+        assert!(matches!(link(&forge, "local/x", root.path()), Err(Error::NotARepository { .. })));
+        assert!(matches!(link(&forge, "local/x", &root.path().join("nothing")), Err(Error::Storage { .. })));
+        assert!(matches!(link(&forge, "../x", &own), Err(Error::InvalidName { .. })));
+        fs::write(own.join(".git/HEAD"), "0123456789012345678901234567890123456789\n").unwrap();
+        assert!(matches!(link(&forge, "local/x", &own), Err(Error::NotARepository { .. })));
+    }
+}
