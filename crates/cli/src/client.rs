@@ -22,8 +22,9 @@ mod why;
 mod words;
 
 use clap::{ColorChoice, Subcommand};
-use fault::Fault;
-use screen::Screen;
+pub(crate) use config::{Config, Signed};
+pub(crate) use fault::{Exit, Fault};
+pub(crate) use screen::Screen;
 use session::Session;
 use std::process::ExitCode;
 
@@ -66,6 +67,11 @@ impl Global {
 
     fn context(&self) -> Option<String> {
         given(&self.context)
+    }
+
+    /// The context that was named, if one was.
+    pub(crate) fn context_name(&self) -> Option<String> {
+        self.context()
     }
 
     fn project(&self) -> Option<String> {

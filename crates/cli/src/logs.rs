@@ -2,6 +2,8 @@
 
 use anyhow::Context as _;
 use std::path::Path;
+use std::sync::Mutex;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
 fn filter() -> EnvFilter {
@@ -18,5 +20,18 @@ pub(crate) fn to_stderr() {
 pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).with_context(|| format!("failed to write {}", path.display()))?;
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter()).with_writer(file).init();
+    Ok(())
+}
+
+/// To a folder, a file a day, the last seven: a system that runs for months keeps its disk.
+pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
+    let file = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("pullyard")
+        .filename_suffix("log")
+        .max_log_files(7)
+        .build(folder)
+        .with_context(|| format!("failed to write logs in {}", folder.display()))?;
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter()).with_writer(Mutex::new(file)).init();
     Ok(())
 }

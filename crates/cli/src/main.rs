@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod logs;
 mod runner;
+mod up;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ struct Line {
 
 const EXAMPLES: &str = "Examples:
   pullyard demo                    watch three tickets become pull requests, on this machine only
-  pullyard demo --keep ./demo --stay   the same, and keep it running to look around
+  pullyard up                      run all of Pullyard on this machine, and keep it running
   pullyard jobs                    what the jobs of a project are doing
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not allowed, 5 no such thing,
@@ -29,6 +30,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not a
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Up(up::Up),
     #[command(flatten)]
     Client(client::Command),
     /// What the embedded ECS starts: the runner of one job.
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     };
     let ended = match command {
         Command::Demo(demo) => runtime.block_on(demo.run()),
+        Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Client(command) => Ok(runtime.block_on(command.run(&global, Line::command()))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
     };

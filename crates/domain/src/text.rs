@@ -10,6 +10,12 @@ use std::time::Duration;
 #[serde(transparent)]
 pub struct Span(pub u64);
 
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.say())
+    }
+}
+
 impl From<Duration> for Span {
     fn from(length: Duration) -> Self {
         Self(length.as_secs())

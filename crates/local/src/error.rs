@@ -25,6 +25,14 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Another process uses the data folder.
+    #[error("use the data folder {data}: another pullyard already does ({holder})")]
+    InUse {
+        /// Which.
+        data: PathBuf,
+        /// Who, as the lock says.
+        holder: String,
+    },
     /// The data folder can't be used.
     #[error("use the data folder {path}: {source}")]
     Data {

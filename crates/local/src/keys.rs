@@ -3,12 +3,14 @@
 //! The embedded Secrets Manager forgets them with the process; without the file every token would die
 //! with it.
 
-use crate::Error;
+use crate::{Error, folder};
+use pullyard_entry::auth::hash_of;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
+
+const FILE: &str = "keys.json";
 
 /// The secrets of a local system.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,35 +21,42 @@ pub(crate) struct LocalKeys {
     pub(crate) admin_token: String,
     /// The token of our account at the demo forge.
     pub(crate) forge_token: String,
+    /// Hashes of earlier first tokens: they are taken back at every start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) retired: Vec<String>,
 }
 
 impl LocalKeys {
     /// Reads the file, or makes it.
     pub(crate) fn load_or_make(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("keys.json");
-        let broken = |source| Error::Data { path: path.clone(), source };
+        let path = folder.join(FILE);
         match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| broken(error.into())),
+            Ok(json) => serde_json::from_slice(&json).map_err(|error| folder::broken(&path)(error.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let keys = Self {
                     signing_key: hex64(),
                     admin_token: format!("pat_{}", hex64()),
                     forge_token: format!("demo_{}", hex64()),
+                    retired: Vec::new(),
                 };
-                let json = serde_json::to_vec_pretty(&keys).map_err(|error| broken(error.into()))?;
-                // Written beside and renamed: a half-written file would be worse than none.
-                let half = folder.join("keys.json.new");
-                let mut options = OpenOptions::new();
-                options.write(true).create(true).truncate(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let mut file = options.open(&half).map_err(broken)?;
-                file.write_all(&json).and_then(|()| file.sync_all()).map_err(broken)?;
-                fs::rename(&half, &path).map_err(broken)?;
+                keys.keep(folder)?;
                 Ok(keys)
             }
-            Err(error) => Err(broken(error)),
+            Err(error) => Err(folder::broken(&path)(error)),
         }
+    }
+
+    /// Makes another first token. The old one is noted as retired in the same write, so that it is taken
+    /// back however often this is interrupted.
+    pub(crate) fn renew_admin_token(&mut self, folder: &Path) -> Result<(), Error> {
+        let old = std::mem::replace(&mut self.admin_token, format!("pat_{}", hex64()));
+        self.retired.push(hash_of(&old));
+        self.keep(folder)
+    }
+
+    fn keep(&self, folder: &Path) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| folder::broken(&folder.join(FILE))(error.into()))?;
+        folder::replace(folder, FILE, &json)
     }
 }
 

@@ -5,10 +5,13 @@
 //! that the embedded ECS starts. The functions share nothing but the services' addresses.
 
 mod error;
+mod folder;
 mod functions;
 mod keys;
 mod system;
 
 pub use error::Error;
+pub use folder::Addresses;
+pub use pullyard_demo_forge::{Error as ForgeError, link};
 pub use pullyard_entry::Clock;
 pub use system::{Hints, Invocations, Local, Options};

@@ -1,5 +1,6 @@
 //! Starting and stopping the whole.
 
+use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::{Error, functions};
 use pullyard_cloud::setup;
@@ -11,7 +12,7 @@ use pullyard_entry::Clock;
 use pullyard_entry::auth::stored_token;
 use pullyard_entry::config::{self, Config, Endpoints};
 use pullyard_store::{Scope, Store};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -21,6 +22,7 @@ const TABLE: &str = "pullyard";
 const KEY_SECRET: &str = "pullyard/signing-key";
 /// The secret that holds our token at the demo forge.
 const FORGE_SECRET: &str = "pullyard/demo-forge-token";
+const FORGE_FOLDER: &str = "forge";
 const TASK_FAMILY: &str = "pullyard-runner";
 const CONTAINER: &str = "runner";
 /// Longer than any function runs; a message that failed comes again after it.
@@ -43,6 +45,8 @@ pub struct Options {
     pub clock: Clock,
     /// What becomes of the hints that functions send.
     pub hints: Hints,
+    /// The admin token is made anew, and the old one taken back.
+    pub new_admin_token: bool,
 }
 
 /// What becomes of the hints that functions send.
@@ -66,11 +70,12 @@ impl Options {
             sweep_every: Duration::from_secs(5),
             clock: Clock::default(),
             hints: Hints::Arrive,
+            new_admin_token: false,
         }
     }
 }
 
-/// A running local system. Dropping it stops everything.
+/// A running local system. Dropping it stops everything. At most one on a data folder.
 #[derive(Debug)]
 pub struct Local {
     api_url: String,
@@ -82,6 +87,8 @@ pub struct Local {
     tasks: events::Rule,
     sweeper: schedule::Schedule,
     aws: Aws,
+    /// The last to go: the folder is free once nothing of this writes into it any more.
+    _lock: Lock,
 }
 
 /// How often each function was invoked, and how many requests the gateway took.
@@ -104,17 +111,24 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { data, api, forge, runner, sweep_every, clock, hints } = options;
-        let folder = |name: &str| {
+        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token } = options;
+        let inner = |name: &str| {
             let path = data.join(name);
-            std::fs::create_dir_all(&path).map_err(|source| Error::Data { path: path.clone(), source })?;
+            std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
             Ok::<_, Error>(path)
         };
-        let keys = LocalKeys::load_or_make(&folder(".")?)?;
-        let api_listener = listen(&api).await?;
-        let api_url = url_of(&api, &api_listener)?;
+        std::fs::create_dir_all(&data).map_err(folder::broken(&data))?;
+        let lock = Lock::take(&data)?;
+        let mut keys = LocalKeys::load_or_make(&data)?;
+        if new_admin_token {
+            keys.renew_admin_token(&data)?;
+        }
+        let (api_listener, forge_listener) = (listen(&api).await?, listen(&forge).await?);
+        let bound = Addresses { api: address_of(&api, &api_listener)?, forge: address_of(&forge, &forge_listener)? };
+        bound.keep(&data)?;
+        let api_url = format!("http://{}", bound.api);
 
-        let work = folder("work")?.display().to_string();
+        let work = inner("work")?.display().to_string();
         let definition = ecs::TaskDefinition {
             family: TASK_FAMILY.into(),
             container: CONTAINER.into(),
@@ -122,15 +136,15 @@ impl Local {
             environment: vec![("PULLYARD_WORK_DIR".into(), work)],
         };
         let aws = Aws::start(pullyard_emulator::Options {
-            data: Some(folder("dynamodb")?),
-            tasks: ecs::Options::new(folder("ecs")?, vec![definition]),
+            data: Some(inner("dynamodb")?),
+            tasks: ecs::Options::new(inner("ecs")?, vec![definition]),
         })
         .await?;
 
         let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
         let forge = DemoForge::start(pullyard_demo_forge::Options {
-            dir: folder("forge")?,
-            listener: listen(&forge).await?,
+            dir: inner(FORGE_FOLDER)?,
+            listener: forge_listener,
             users,
         })
         .await?;
@@ -195,6 +209,7 @@ impl Local {
             admin_token: keys.admin_token,
             forge,
             aws,
+            _lock: lock,
         })
     }
 
@@ -211,6 +226,11 @@ impl Local {
     /// The demo forge.
     pub fn forge(&self) -> &DemoForge {
         &self.forge
+    }
+
+    /// Where the demo forge keeps its repositories, for [`link`](crate::link).
+    pub fn forge_folder(data: &Path) -> PathBuf {
+        data.join(FORGE_FOLDER)
     }
 
     /// The name of the secret that holds our token at the demo forge.
@@ -240,8 +260,24 @@ impl Local {
         }
     }
 
+    /// How many tasks run now.
+    pub async fn running_tasks(&self) -> usize {
+        self.aws.ecs().running().await
+    }
+
+    /// Stops everything but the tasks: they go on, and the next start on this folder takes them up again.
+    pub async fn leave(self) {
+        let (aws, _lock) = self.stop_functions().await;
+        aws.abandon().await;
+    }
+
     /// Stops everything: first what invokes, then what is invoked, then the services.
     pub async fn shutdown(self) {
+        let (aws, _lock) = self.stop_functions().await;
+        aws.shutdown().await;
+    }
+
+    async fn stop_functions(self) -> (Aws, Lock) {
         self.sweeper.shutdown().await;
         self.dispatcher.shutdown().await;
         self.effects.shutdown().await;
@@ -249,7 +285,7 @@ impl Local {
         self.forge.shutdown().await;
         // Deaths that nobody hears of now are told again at the next start.
         self.tasks.shutdown().await;
-        self.aws.shutdown().await;
+        (self.aws, self._lock)
     }
 }
 
@@ -257,7 +293,7 @@ async fn listen(address: &str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.into(), source })
 }
 
-fn url_of(address: &str, listener: &TcpListener) -> Result<String, Error> {
+fn address_of(address: &str, listener: &TcpListener) -> Result<String, Error> {
     let bound = listener.local_addr().map_err(|source| Error::Listen { address: address.into(), source })?;
-    Ok(format!("http://{bound}"))
+    Ok(bound.to_string())
 }

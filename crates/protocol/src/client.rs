@@ -58,6 +58,11 @@ impl Error {
         }
     }
 
+    /// Somebody else changed the thing first.
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 412)
+    }
+
     /// The problem's stable code, if the server said one.
     pub fn code(&self) -> Option<&str> {
         match self {

@@ -13,31 +13,34 @@ use std::path::{Path, PathBuf};
 /// What the file holds.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Config {
+pub(crate) struct Config {
     /// The context of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) current: Option<String>,
+    pub(crate) current: Option<String>,
     /// By name.
     #[serde(default)]
-    pub(super) contexts: BTreeMap<String, Signed>,
+    pub(crate) contexts: BTreeMap<String, Signed>,
 }
 
 /// A server and how one is signed in there. Never printed whole.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Signed {
+pub(crate) struct Signed {
     /// The server's address.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// The API token.
-    pub(super) token: String,
+    pub(crate) token: String,
     /// The project of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) project: Option<String>,
+    pub(crate) project: Option<String>,
+    /// The data folder of a system on this machine, for what only its owner may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 impl Config {
     /// Reads the file; none is an empty one.
-    pub(super) fn load() -> Result<Self, Fault> {
+    pub(crate) fn load() -> Result<Self, Fault> {
         let Some(path) = path() else { return Ok(Self::default()) };
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
@@ -51,7 +54,7 @@ impl Config {
     }
 
     /// Replaces the file.
-    pub(super) fn save(&self) -> Result<PathBuf, Fault> {
+    pub(crate) fn save(&self) -> Result<PathBuf, Fault> {
         let path = path().ok_or_else(|| {
             Fault::new(Exit::Failed, "there is no folder to save contexts in").help("set HOME or XDG_CONFIG_HOME")
         })?;
@@ -63,7 +66,7 @@ impl Config {
     }
 
     /// The context of this name.
-    pub(super) fn named(&self, name: &str) -> Result<&Signed, Fault> {
+    pub(crate) fn named(&self, name: &str) -> Result<&Signed, Fault> {
         self.contexts.get(name).ok_or_else(|| {
             Fault::not_found(format!("there is no context {name}")).help("`pullyard contexts` lists them")
         })

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// The exit codes of every command, beside 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
+pub(crate) enum Exit {
     /// Server, network, or unexpected.
     Failed = 1,
     /// Wrong usage.
@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
 
 /// A command that did not do what it was asked.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     exit: Exit,
     /// Empty when there is nobody left to read it.
     error: String,
@@ -46,11 +46,11 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(exit: Exit, error: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, error: impl Into<String>) -> Self {
         Self { exit, error: error.into(), help: None, problem: None, unreachable: false }
     }
 
-    pub(super) fn usage(error: impl Into<String>) -> Self {
+    pub(crate) fn usage(error: impl Into<String>) -> Self {
         Self::new(Exit::Usage, error)
     }
 
@@ -64,9 +64,14 @@ impl Fault {
     }
 
     /// What to do about it.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// The fault as part of another line.
+    pub(crate) fn words(&self) -> String {
+        self.error.clone()
     }
 
     pub(super) fn is_not_found(&self) -> bool {
@@ -74,7 +79,7 @@ impl Fault {
     }
 
     /// Says it on stderr, and with `--json` as a problem document on stdout.
-    pub(super) fn show(self, screen: &Screen) -> ExitCode {
+    pub(crate) fn show(self, screen: &Screen) -> ExitCode {
         let exit = self.exit.into();
         if self.error.is_empty() {
             return exit;
@@ -117,7 +122,7 @@ impl From<Error> for Fault {
                 let reason = reason.split(" (os error").next().unwrap_or(&reason).to_owned();
                 let error = format!("can't reach {url}: {}", lower_first(&reason));
                 Self { unreachable: true, ..Self::new(Exit::Failed, error) }
-                    .help("is it running? start it with `pullyard demo --stay`, or set PULLYARD_URL")
+                    .help("is it running? start it with `pullyard up`, or set PULLYARD_URL")
             }
             Error::Unreadable { url, reason } => {
                 Self::new(Exit::Failed, format!("can't understand the answer of {url}: {reason}"))

@@ -1,18 +1,22 @@
 //! `pullyard repos`.
 
+mod local;
+
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::project::Agent;
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{Agent, Settings};
 use pullyard_protocol::project::{AddRepository, Repository};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Connect repositories to a project.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
+  pullyard repos add --path . --agent-command ./agent.sh
   pullyard repos list")]
 pub(crate) struct Repos {
     #[command(subcommand)]
@@ -24,14 +28,18 @@ enum Command {
     /// Connect a repository, after asking its forge for it; the same again replaces its agent.
     #[command(after_help = "Examples:
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
-  pullyard repos add acme/app --integration gh1 --agent-command sh -c 'claude -p < /dev/stdin'")]
+  pullyard repos add --path ~/src/shop --agent-command sh -c 'claude -p < /dev/stdin'")]
     Add {
-        /// Its name at the forge.
-        #[arg(value_name = "OWNER/NAME")]
-        name: RepositoryName,
+        /// Its name at the forge; local/FOLDER when not given with --path.
+        #[arg(value_name = "OWNER/NAME", required_unless_present = "path")]
+        name: Option<RepositoryName>,
         /// The forge it lives on.
-        #[arg(long, value_name = "ID")]
-        integration: IntegrationId,
+        #[arg(long, value_name = "ID", required_unless_present = "path", conflicts_with = "path")]
+        integration: Option<IntegrationId>,
+        /// A git repository on this machine, bare or checked out, for a server that `pullyard up` runs:
+        /// it is served where it is, and the branches that jobs push arrive in it.
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
         /// The agent's program and its arguments, up to the end of the line.
         #[arg(long, required = true, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
@@ -53,9 +61,15 @@ impl Repos {
                     show(session, &found.repositories)?;
                 }
             }
-            Command::Add { name, integration, agent_command } => {
+            Command::Add { name, integration, path, agent_command } => {
+                let (name, integration) = match (path, name, integration) {
+                    (Some(path), name, _) => local::link(session, &path, name)?,
+                    (None, Some(name), Some(integration)) => (name, integration),
+                    (None, ..) => return Err(Fault::usage("name a repository and its integration, or a --path")),
+                };
                 let agent = Agent { capability: "command".into(), command: agent_command };
                 let made = session.api.add_repository(&project, &AddRepository { integration, name, agent }).await?;
+                make_default_if_only(session, &project, &made.name).await?;
                 if session.screen.is_json() {
                     session.screen.json(&made)?;
                 } else {
@@ -65,6 +79,23 @@ impl Repos {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The first repository becomes the one of tickets and prompts that name none. Somebody who chose
+/// otherwise meanwhile is not overruled.
+async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), Fault> {
+    let before = session.api.project(project).await?;
+    if before.settings.default_repository.is_some() || session.api.repositories(project).await?.repositories.len() != 1
+    {
+        return Ok(());
+    }
+    let settings = Settings { default_repository: Some(name.clone()), ..before.settings };
+    match session.api.set_settings(project, &settings, before.revision).await {
+        Ok(_) => session.screen.note(&format!("{name} is the repository of whatever names none in {project}")),
+        Err(error) if error.is_changed() => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {

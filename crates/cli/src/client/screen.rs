@@ -35,7 +35,7 @@ impl Colour {
 }
 
 /// How a command speaks.
-pub(super) struct Screen {
+pub(crate) struct Screen {
     json: bool,
     quiet: bool,
     /// The terminal that stdout is; none when it is piped.
@@ -46,7 +46,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &Global) -> Self {
         let unset = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
         let coloured = |terminal: bool| match global.color {
             ColorChoice::Always => true,
@@ -66,7 +66,7 @@ impl Screen {
     }
 
     /// One JSON document is wanted, and no question may be asked.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
@@ -88,7 +88,7 @@ impl Screen {
     }
 
     /// A line of data.
-    pub(super) fn out(&self, line: &str) -> Result<(), Fault> {
+    pub(crate) fn out(&self, line: &str) -> Result<(), Fault> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Fault::unread(),
@@ -97,14 +97,14 @@ impl Screen {
     }
 
     /// One JSON document: on one line for programs, spread out for people.
-    pub(super) fn json(&self, body: &impl Serialize) -> Result<(), Fault> {
+    pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), Fault> {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
         self.out(&written.map_err(|error| Fault::new(Exit::Failed, format!("can't write JSON: {error}")))?)
     }
 
     /// Talk that `--quiet` silences.
-    pub(super) fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
             talk(&tame(line));
         }
@@ -117,11 +117,15 @@ impl Screen {
         }
     }
 
-    pub(super) fn error(&self, line: &str) {
+    pub(crate) fn error(&self, line: &str) {
         talk(&format!("{} {}", self.talk_painted(Colour::Red, "error:"), tame(line)));
     }
 
-    pub(super) fn help(&self, line: &str) {
+    pub(crate) fn warn(&self, line: &str) {
+        talk(&format!("{} {}", self.talk_painted(Colour::Yellow, "warning:"), tame(line)));
+    }
+
+    pub(crate) fn help(&self, line: &str) {
         talk(&format!("{} {}", self.talk_painted(Colour::Blue, "help:"), tame(line)));
     }
 

@@ -8,6 +8,7 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::Project;
+use std::path::PathBuf;
 
 /// Where a server is that nobody named.
 pub(super) const LOCAL: &str = "http://127.0.0.1:7878";
@@ -20,6 +21,16 @@ pub(super) struct Session {
     pub(super) screen: Screen,
     pub(super) api: Operator,
     pub(super) url: String,
+    /// The data folder of the server, when `pullyard up` runs it on this machine.
+    pub(super) data: Option<PathBuf>,
+    project: Option<String>,
+}
+
+/// What a connection is made of.
+struct Found {
+    api: Operator,
+    url: String,
+    data: Option<PathBuf>,
     project: Option<String>,
 }
 
@@ -28,12 +39,12 @@ impl Session {
     /// only.
     pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, Fault)> {
         match Self::found(global) {
-            Ok((api, url, project)) => Ok(Self { screen, api, url, project }),
+            Ok(Found { api, url, data, project }) => Ok(Self { screen, api, url, data, project }),
             Err(fault) => Err((screen, fault)),
         }
     }
 
-    fn found(global: &Global) -> Result<(Operator, String, Option<String>), Fault> {
+    fn found(global: &Global) -> Result<Found, Fault> {
         let context = context(global)?;
         let named = global.url()?;
         let context = context.filter(|context| named.as_ref().is_none_or(|url| *url == context.url));
@@ -42,8 +53,9 @@ impl Session {
             Some(token) => token,
             None => context.as_ref().map(|context| context.token.clone()).unwrap_or_default(),
         };
+        let data = context.as_ref().and_then(|context| context.data.clone());
         let project = global.project().or_else(|| context.and_then(|context| context.project));
-        Ok((Operator::new(&url, &token)?, url, project))
+        Ok(Found { api: Operator::new(&url, &token)?, url, data, project })
     }
 
     /// The project that was named, else the only one.

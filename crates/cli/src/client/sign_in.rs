@@ -45,7 +45,7 @@ impl Login {
         let project = global.project().or(only);
         let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
         let name = global.context().unwrap_or(host);
-        config.contexts.insert(name.clone(), Signed { url: url.clone(), token, project: project.clone() });
+        config.contexts.insert(name.clone(), Signed { url: url.clone(), token, project: project.clone(), data: None });
         config.current = Some(name.clone());
         let file = config.save()?;
         if screen.is_json() {

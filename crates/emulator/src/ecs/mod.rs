@@ -125,6 +125,15 @@ impl Ecs {
         self.tasks.script.extend(outcomes);
     }
 
+    /// How many tasks have not stopped.
+    pub async fn running(&self) -> usize {
+        let mut running = 0;
+        for task in self.tasks.list() {
+            running += usize::from(task.record.lock().await.task.last_status != record::Status::Stopped);
+        }
+        running
+    }
+
     /// Stops every task as StopTask would, waits for their ends, then closes the port.
     pub async fn shutdown(mut self) {
         stop::everything(&self.tasks).await;

@@ -1,0 +1,52 @@
+//! A repository on this machine, for a server that runs on this machine with this user's data folder.
+
+use crate::client::fault::{Exit, Fault};
+use crate::client::session::Session;
+use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::text::causes;
+use pullyard_local::{ForgeError, Local};
+use std::path::Path;
+
+/// The integration that `pullyard up` makes for what is on this machine.
+const INTEGRATION: &str = "local";
+
+/// Serves the repository at the local forge, and says under which name it is to be connected.
+pub(super) fn link(
+    session: &Session,
+    path: &Path,
+    name: Option<RepositoryName>,
+) -> Result<(RepositoryName, IntegrationId), Fault> {
+    let Some(data) = &session.data else {
+        return Err(Fault::usage(format!("{} does not run on this machine as `pullyard up`", session.url))
+            .help("--path is for contexts that `pullyard up` wrote; for others push to a forge and name OWNER/NAME"));
+    };
+    let name = match name {
+        Some(name) => name,
+        None => named_after(path)?,
+    };
+    pullyard_local::link(&Local::forge_folder(data), name.as_str(), path).map_err(|error| fault(&error, &name))?;
+    let integration = INTEGRATION.parse().map_err(|bad| Fault::new(Exit::Failed, format!("{INTEGRATION}: {bad}")))?;
+    Ok((name, integration))
+}
+
+/// `local/FOLDER`, without the `.git` of a bare repository.
+fn named_after(path: &Path) -> Result<RepositoryName, Fault> {
+    let whole = std::fs::canonicalize(path)
+        .map_err(|error| Fault::usage(format!("can't use the folder {}: {error}", path.display())))?;
+    let folder = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = folder.strip_suffix(".git").unwrap_or(folder);
+    format!("local/{folder}").parse().map_err(|_| {
+        Fault::usage(format!("a repository can't be named after the folder {}", whole.display()))
+            .help("name it: `pullyard repos add local/NAME --path DIR --agent-command …`")
+    })
+}
+
+fn fault(error: &ForgeError, name: &RepositoryName) -> Fault {
+    match error {
+        ForgeError::RepositoryExists { .. } => {
+            Fault::new(Exit::Refused, format!("{name} is another repository already")).help("give it another name")
+        }
+        ForgeError::Storage { .. } => Fault::new(Exit::Failed, format!("failed to {}", causes(error))),
+        _ => Fault::usage(format!("can't {error}")),
+    }
+}

@@ -1,0 +1,220 @@
+//! `pullyard up`: the whole system on this machine, kept running.
+//!
+//! Owns where the data is, which addresses are used, the four lines and the end. What runs is
+//! `pullyard-local`'s; nothing here knows a use case, and all it asks of the system it asks as a client.
+
+mod context;
+mod faults;
+mod folder;
+mod watch;
+
+use crate::client::{Exit, Fault, Global, Screen};
+use crate::logs;
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::project::ForgeKind;
+use pullyard_local::{Addresses, Local, Options};
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::integration::CreateIntegration;
+use serde_json::json;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Where the API is when nobody says otherwise.
+const API: &str = "127.0.0.1:7878";
+/// Where the forge of local repositories is.
+const FORGE: &str = "127.0.0.1:7879";
+const ANY: &str = "127.0.0.1:0";
+/// The integration of repositories on this machine.
+const LOCAL_FORGE: &str = "local";
+
+/// Run all of Pullyard on this machine, and keep it running.
+///
+/// Everything is embedded: DynamoDB, SQS, ECS, Secrets Manager, a git forge for local repositories.
+/// Needs git, no account, no Docker. Whatever it knows is in the data folder; start it again on the same
+/// folder and it goes on where it was, with the jobs that were running.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard up
+  pullyard up --data ~/pullyard --listen 127.0.0.1:8080
+  pullyard up --new-admin-token      the old token stops working, the context gets the new one
+
+Then, in another terminal:
+  pullyard projects create shop --name Shop
+  pullyard repos add --path . --agent-command ./agent.sh
+  pullyard jobs create --prompt 'Greet in French' --wait")]
+pub(crate) struct Up {
+    /// The folder of everything it keeps.
+    #[arg(long, env = "PULLYARD_DATA", value_name = "DIR", default_value = ".pullyard")]
+    data: PathBuf,
+    /// Where to listen, on this machine only; where it was last, or 127.0.0.1:7878, when not given.
+    #[arg(long, env = "PULLYARD_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Make another admin token and take the old one back: it was lost, or seen by others.
+    #[arg(long)]
+    new_admin_token: bool,
+}
+
+impl Up {
+    pub(crate) async fn run(self, global: &Global) -> ExitCode {
+        let screen = Screen::new(global);
+        match self.serve(global, &screen).await {
+            Ok(code) => code,
+            Err(fault) => fault.show(&screen),
+        }
+    }
+
+    async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+        // From the first moment on: a start that is interrupted ends in order, too.
+        let mut ends = Ends::listen()?;
+        let data = folder::prepare(&self.data)?;
+        let mut options = Options::new(data.clone(), runner()?);
+        (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
+        options.new_admin_token = self.new_admin_token;
+        logs::to_folder(&folder::inner(&data, "logs")?)
+            .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
+        let clock = watch::Clock::begin(&data, screen);
+        let local = tokio::select! {
+            local = Local::start(options.clone()) => local,
+            ended = ends.next() => return Ok(ended),
+        };
+        let local = local.map_err(|error| faults::of_start(error, &data))?;
+        connect_forge(&local).await?;
+        let context = context::save(&local, &data, global.context_name());
+        self.say(screen, &local, &data, &context)?;
+        let ended = tokio::select! {
+            ended = ends.next() => ended,
+            never = watch::forever(clock, &data, screen) => match never {},
+        };
+        let running = local.running_tasks().await;
+        local.leave().await;
+        if running > 0 {
+            let jobs = if running == 1 { "1 job goes".to_owned() } else { format!("{running} jobs go") };
+            screen.note(&format!("Stopped. {jobs} on alone; `pullyard up` on this folder takes them up again."));
+        }
+        Ok(ended)
+    }
+
+    /// Address, sign-in, data, and how to stop.
+    fn say(&self, screen: &Screen, local: &Local, data: &Path, context: &context::Saved) -> Result<(), Fault> {
+        if screen.is_json() {
+            return screen.json(&json!({
+                "api": local.api_url(),
+                "forge": local.forge().url(),
+                "data": data,
+                "context": context.name(),
+            }));
+        }
+        let lines = [
+            ("Pullyard", local.api_url().to_owned()),
+            ("Signed in", context.words()),
+            ("Data", format!("{}, logs in its folder logs", data.display())),
+            ("Stop", "Ctrl-C; jobs that run go on, and the next `pullyard up` takes them up again".to_owned()),
+        ];
+        for (what, words) in lines {
+            screen.out(&format!("{what:>11}  {words}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// This very program runs the jobs: `cargo run` builds no second one.
+fn runner() -> Result<Vec<String>, Fault> {
+    let program = std::env::current_exe()
+        .map_err(|error| Fault::new(Exit::Failed, format!("can't find this program on disk: {error}")))?;
+    Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])
+}
+
+/// Where API and forge listen: as told, else where they were last, else the usual places.
+fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Fault> {
+    let last = Addresses::last(data).map_err(|error| faults::of_start(error, data))?;
+    let api = match (listen, &last) {
+        (Some(told), _) => loopback(told)?,
+        (None, Some(last)) => last.api.clone(),
+        (None, None) => API.to_owned(),
+    };
+    let forge = match last {
+        // Clones and pull requests know this address.
+        Some(last) => last.forge,
+        None if is_free(FORGE) => FORGE.to_owned(),
+        None => ANY.to_owned(),
+    };
+    Ok((api, forge))
+}
+
+fn is_free(address: &str) -> bool {
+    std::net::TcpListener::bind(address).is_ok()
+}
+
+/// Refuses addresses that other machines reach: what is embedded asks for no password, and nothing here
+/// is encrypted.
+fn loopback(told: &str) -> Result<String, Fault> {
+    let whole = if told.contains(':') { told.to_owned() } else { format!("{told}:7878") };
+    let found: Vec<SocketAddr> = whole
+        .to_socket_addrs()
+        .map_err(|_| Fault::usage(format!("{told} is no address")).help("write it as 127.0.0.1:PORT"))?
+        .collect();
+    match found.iter().find(|address| address.is_ipv4()).or(found.first()) {
+        Some(address) if found.iter().all(|address| address.ip().is_loopback()) => Ok(address.to_string()),
+        _ => Err(Fault::usage(format!("{told} can be reached by other machines, and `up` speaks plain HTTP"))
+            .help("listen on 127.0.0.1, and put a proxy with TLS in front of it")),
+    }
+}
+
+/// Connects the forge of local repositories, once.
+async fn connect_forge(local: &Local) -> Result<(), Fault> {
+    let api = Operator::new(local.api_url(), local.admin_token())?;
+    let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| Fault::new(Exit::Failed, bad.to_string()))?;
+    let wanted = CreateIntegration {
+        id,
+        kind: ForgeKind::GitHub,
+        api_url: local.forge().api_url(),
+        token_secret: local.forge_secret().into(),
+    };
+    let made = api.create_integration(&wanted).await?;
+    if made.api_url != wanted.api_url {
+        return Err(Fault::new(Exit::Failed, format!("repositories of this folder are served at {}", made.api_url))
+            .help("addresses.json in the data folder names another address; restore it"));
+    }
+    Ok(())
+}
+
+/// What ends it: Ctrl-C, or being told to by the system.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ends {
+    fn listen() -> Result<Self, Fault> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Fault::new(Exit::Failed, format!("can't listen to signals: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Stopping is how one leaves here, and no failure.
+    async fn next(&mut self) -> ExitCode {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loopback;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_taken() {
+        assert_eq!(loopback("127.0.0.1:8080").unwrap(), "127.0.0.1:8080");
+        assert_eq!(loopback("127.0.0.1").unwrap(), "127.0.0.1:7878");
+        assert_eq!(loopback("localhost:8080").unwrap(), "127.0.0.1:8080");
+        assert_eq!(loopback("[::1]:8080").unwrap(), "[::1]:8080");
+        for refused in ["0.0.0.0:8080", "192.0.2.1:80", "[::]:80", "nonsense:", ":"] {
+            assert!(loopback(refused).is_err(), "{refused}");
+        }
+    }
+}

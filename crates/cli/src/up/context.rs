@@ -1,0 +1,59 @@
+//! The context that makes every command of this user speak to the system that just started.
+
+use crate::client::{Config, Signed};
+use pullyard_local::Local;
+use std::path::Path;
+
+/// The context's name when nobody says otherwise.
+const NAME: &str = "local";
+
+/// What became of the context.
+pub(super) enum Saved {
+    /// Commands that name no context use it.
+    Current(String),
+    /// Another one is in use; this one has to be named.
+    Beside(String),
+    /// It could not be saved, and why.
+    Not(String),
+}
+
+/// Saves address and token. A context of another server stays the current one.
+pub(super) fn save(local: &Local, data: &Path, name: Option<String>) -> Saved {
+    let name = name.unwrap_or_else(|| NAME.into());
+    let mut config = match Config::load() {
+        Ok(config) => config,
+        Err(fault) => return Saved::Not(fault.words()),
+    };
+    let project = config.contexts.get(&name).and_then(|before| before.project.clone());
+    let context =
+        Signed { url: local.api_url().into(), token: local.admin_token().into(), project, data: Some(data.to_owned()) };
+    config.contexts.insert(name.clone(), context);
+    let current = config.current.get_or_insert_with(|| name.clone()) == &name;
+    match config.save() {
+        Ok(_) if current => Saved::Current(name),
+        Ok(_) => Saved::Beside(name),
+        Err(fault) => Saved::Not(fault.words()),
+    }
+}
+
+impl Saved {
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Current(name) | Self::Beside(name) => Some(name),
+            Self::Not(_) => None,
+        }
+    }
+
+    /// As one line.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Current(name) => format!("as context {name}: every pullyard command speaks to it now"),
+            Self::Beside(name) => {
+                format!(
+                    "as context {name}; another one is current: `pullyard contexts use {name}`, or --context {name}"
+                )
+            }
+            Self::Not(why) => format!("no context was saved ({why}); the token is in keys.json of the data folder"),
+        }
+    }
+}

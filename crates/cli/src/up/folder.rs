@@ -1,0 +1,34 @@
+//! The data folder: made for its owner only, and never committed by accident.
+
+use crate::client::{Exit, Fault};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Makes the folder if it is not there, and gives its whole path.
+pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
+    let failed = |error: io::Error| {
+        Fault::new(Exit::Failed, format!("can't use the data folder {}: {error}", folder.display()))
+            .help("name another one with --data")
+    };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(failed)?;
+    let whole = fs::canonicalize(folder).map_err(failed)?;
+    // The default stands in a project of the user's, perhaps.
+    let ignored = whole.join(".gitignore");
+    if !ignored.exists() {
+        fs::write(&ignored, "*\n").map_err(failed)?;
+    }
+    Ok(whole)
+}
+
+/// Makes a folder in it.
+pub(super) fn inner(data: &Path, name: &str) -> Result<PathBuf, Fault> {
+    let path = data.join(name);
+    fs::create_dir_all(&path)
+        .map_err(|error| Fault::new(Exit::Failed, format!("can't make {}: {error}", path.display())))?;
+    Ok(path)
+}

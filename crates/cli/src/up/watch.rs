@@ -1,0 +1,114 @@
+//! What happens to machines while `up` runs for days: clocks that move, disks that fill up. A line each,
+//! once, when it begins.
+
+use crate::client::Screen;
+use pullyard_domain::text::Span;
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Corrections by a time service stay below it.
+const JUMP: Duration = Duration::from_secs(60);
+/// Units: bytes.
+const NEARLY_FULL: u64 = 256 << 20;
+
+/// What the clock should say.
+pub(super) struct Clock {
+    file: PathBuf,
+    wall: SystemTime,
+    steady: Instant,
+}
+
+impl Clock {
+    /// Compares with when the folder was last in use: a clock that was moved back makes what is due late.
+    pub(super) fn begin(data: &Path, screen: &Screen) -> Self {
+        let clock = Self { file: data.join("last-seen"), wall: SystemTime::now(), steady: Instant::now() };
+        let last = fs::read_to_string(&clock.file).ok().and_then(|text| text.trim().parse().ok());
+        let last = last.and_then(|secs| UNIX_EPOCH.checked_add(Duration::from_secs(secs)));
+        if let Some(behind) = last.and_then(|last| last.duration_since(clock.wall).ok()).filter(|by| *by > JUMP) {
+            screen.warn(&format!(
+                "the clock is {} behind when Pullyard last ran; what was planned then happens that much later",
+                Span::from(behind)
+            ));
+        }
+        clock.remember();
+        clock
+    }
+
+    /// How far the clock has moved against the time that passed; signed by which way.
+    fn jump(&mut self) -> Option<(Duration, &'static str)> {
+        let (wall, steady) = (SystemTime::now(), Instant::now());
+        let expected = self.wall + steady.duration_since(self.steady);
+        (self.wall, self.steady) = (wall, steady);
+        match wall.duration_since(expected) {
+            Ok(ahead) if ahead > JUMP => Some((ahead, "forward")),
+            Err(behind) if behind.duration() > JUMP => Some((behind.duration(), "back")),
+            _ => None,
+        }
+    }
+
+    fn remember(&self) {
+        let secs = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // Only a hint for the next start.
+        let _ = fs::write(&self.file, secs.to_string());
+    }
+}
+
+/// Looks again and again.
+pub(super) async fn forever(mut clock: Clock, data: &Path, screen: &Screen) -> Infallible {
+    let mut full = false;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Some((by, way)) = clock.jump() {
+            let so = match way {
+                "forward" => "jobs that were running may have reached their time limit",
+                _ => "what is due waits that much longer",
+            };
+            screen.warn(&format!("the clock moved {way} by {} (or this machine slept): {so}", Span::from(by)));
+        }
+        clock.remember();
+        let free = free_bytes(data);
+        let now_full = free.is_some_and(|free| free < NEARLY_FULL);
+        if now_full && !full {
+            let megabytes = free.unwrap_or_default() >> 20;
+            screen.warn(&format!(
+                "the disk of {} has {megabytes} MB left: jobs fail when it is full; free some space",
+                data.display()
+            ));
+        }
+        full = now_full;
+    }
+}
+
+/// What is free on the disk of a folder. Units: bytes.
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(moved: impl Fn(SystemTime) -> SystemTime) -> Clock {
+        Clock { file: PathBuf::new(), wall: moved(SystemTime::now()), steady: Instant::now() }
+    }
+
+    #[test]
+    fn a_clock_that_moves_is_seen_once_and_one_that_goes_is_not() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(clock(|now| now).jump(), None);
+        let mut forward = clock(|now| now - hour);
+        assert!(matches!(forward.jump(), Some((by, "forward")) if by + JUMP > hour));
+        assert_eq!(forward.jump(), None);
+        assert!(matches!(clock(|now| now + hour).jump(), Some((by, "back")) if by + JUMP > hour));
+    }
+
+    #[test]
+    fn a_disk_says_what_is_free() {
+        assert!(free_bytes(Path::new("/")).is_some());
+        assert_eq!(free_bytes(Path::new("/nothing/here")), None);
+    }
+}
