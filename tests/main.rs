@@ -20,3 +20,4 @@ mod starts;
 mod story;
 mod sweeps;
 mod tickets;
+mod up;

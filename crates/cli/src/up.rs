@@ -12,7 +12,7 @@ use crate::client::{Exit, Fault, Global, Screen};
 use crate::logs;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
-use pullyard_local::{Addresses, Local, Options};
+use pullyard_local::{Addresses, Error, Local, Options};
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::integration::CreateIntegration;
 use serde_json::json;
@@ -76,10 +76,9 @@ impl Up {
             .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         let clock = watch::Clock::begin(&data, screen);
         let local = tokio::select! {
-            local = Local::start(options.clone()) => local,
+            local = start(options) => local.map_err(|error| faults::of_start(error, &data))?,
             ended = ends.next() => return Ok(ended),
         };
-        let local = local.map_err(|error| faults::of_start(error, &data))?;
         connect_forge(&local).await?;
         let context = context::save(&local, &data, global.context_name());
         self.say(screen, &local, &data, &context)?;
@@ -137,14 +136,20 @@ fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Faul
     let forge = match last {
         // Clones and pull requests know this address.
         Some(last) => last.forge,
-        None if is_free(FORGE) => FORGE.to_owned(),
-        None => ANY.to_owned(),
+        None => FORGE.to_owned(),
     };
     Ok((api, forge))
 }
 
-fn is_free(address: &str) -> bool {
-    std::net::TcpListener::bind(address).is_ok()
+/// Where nobody chose the forge's address, and the usual one is taken, any other does.
+async fn start(options: Options) -> Result<Local, Error> {
+    let fresh = Addresses::last(&options.data)?.is_none();
+    match Local::start(options.clone()).await {
+        Err(Error::Listen { address, .. }) if fresh && address == FORGE => {
+            Local::start(Options { forge: ANY.into(), ..options }).await
+        }
+        started => started,
+    }
 }
 
 /// Refuses addresses that other machines reach: what is embedded asks for no password, and nothing here

@@ -26,6 +26,10 @@ impl TaskStopped {
     fn failure(&self) -> Failure {
         match (self.code.as_deref(), self.exit) {
             (Some("EssentialContainerExited") | None, Some(exit)) => Failure::RunnerCrashed { exit: exit_words(exit) },
+            // It ended by itself while nobody watched.
+            (Some("EssentialContainerExited"), None) => {
+                Failure::RunnerCrashed { exit: "an exit code that nobody saw".into() }
+            }
             _ => Failure::TaskStopped { reason: self.reason.clone() },
         }
     }

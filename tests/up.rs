@@ -1,0 +1,368 @@
+//! `pullyard up`, as people start, stop and kill it.
+
+use crate::story::until;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::job::Status;
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::job::Job;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Longer than anything here takes on a loaded machine.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// A machine with a user, a checkout, and a data folder.
+struct Machine {
+    root: TempDir,
+}
+
+/// A running `up`.
+struct Up {
+    child: Child,
+    api: Operator,
+    said: Value,
+}
+
+impl Machine {
+    /// The agent waits until it is let go, so that whatever shall happen can happen in the middle of it.
+    fn new() -> Self {
+        let root = TempDir::new().unwrap();
+        let machine = Self { root };
+        let shop = machine.path("shop");
+        fs::create_dir_all(&shop).unwrap();
+        let gate = machine.path("gate").display().to_string();
+        let agent = format!(
+            "#!/bin/sh\ncat > /dev/null\necho begins\nwhile [ ! -e '{gate}' ]; do sleep 0.05; done\necho ends\necho hi > hi.txt\n"
+        );
+        fs::write(shop.join("agent.sh"), agent).unwrap();
+        for args in [
+            &["init", "--quiet", "--initial-branch=main", "."][..],
+            &["add", "."],
+            &["update-index", "--chmod=+x", "agent.sh"],
+            &["-c", "user.name=ana", "-c", "user.email=ana@example.org", "commit", "--quiet", "-m", "First"],
+        ] {
+            let git = std::process::Command::new("git").args(args).current_dir(&shop).status().unwrap();
+            assert!(git.success(), "{args:?}");
+        }
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn let_go(&self) {
+        fs::write(self.path("gate"), "").unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
+        command
+            .args(arguments)
+            .current_dir(self.root.path())
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn ran(&self, arguments: &[&str]) -> Output {
+        tokio::time::timeout(LONGEST, self.command(arguments).output()).await.expect("it never ended").unwrap()
+    }
+
+    async fn done(&self, arguments: &[&str]) -> String {
+        let ran = self.ran(arguments).await;
+        assert!(ran.status.success(), "{arguments:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    }
+
+    /// Starts it on any port, or on the one that it had.
+    async fn up(&self) -> Up {
+        let listen = if self.path("data/addresses.json").exists() { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        self.up_with(listen).await
+    }
+
+    async fn up_with(&self, flags: &[&str]) -> Up {
+        let mut child = self.command(&[&["up", "--json", "--data", "data"], flags].concat()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(LONGEST, lines.next_line()).await.expect("it never started").unwrap();
+        let Some(line) = line else {
+            panic!("it did not start: {:?}", child.wait_with_output().await.unwrap());
+        };
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let api = Operator::new(said["api"].as_str().unwrap(), &self.token()).unwrap();
+        Up { child, api, said }
+    }
+
+    /// As the context has it.
+    fn token(&self) -> String {
+        let config = fs::read_to_string(self.path("config/pullyard/config.toml")).unwrap();
+        let token = config.lines().find_map(|line| line.strip_prefix("token = ")).unwrap();
+        token.trim_matches('"').to_owned()
+    }
+
+    /// A project with the checkout as its repository.
+    async fn project(&self) {
+        self.done(&["projects", "create", "shop", "--name", "Shop"]).await;
+        self.done(&["settings", "set", "auto_create=true"]).await;
+        self.done(&["repos", "add", "--path", "shop", "--agent-command", "./agent.sh"]).await;
+    }
+
+    /// The job of a ticket that was moved, however far it is.
+    async fn moved(&self, up: &Up) -> JobId {
+        self.done(&["tickets", "create", "S-1", "--title", "Say hi"]).await;
+        self.done(&["tickets", "move", "S-1", "AI Processing"]).await;
+        up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id
+    }
+
+    /// The same, once its agent is at work.
+    async fn working(&self, up: &Up) -> JobId {
+        let job = self.moved(up).await;
+        up.job_when(&job, |job| job.status == Status::Executing).await;
+        job
+    }
+
+    /// The branches of the checkout, but its own.
+    fn branches(&self) -> Vec<String> {
+        let args = ["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"];
+        let git = std::process::Command::new("git").args(args).current_dir(self.path("shop")).output().unwrap();
+        String::from_utf8(git.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// The leaders of the tasks' process groups.
+    fn tasks(&self) -> Vec<Pid> {
+        let folders = fs::read_dir(self.path("data/ecs/tasks")).unwrap();
+        let state = |folder: fs::DirEntry| fs::read(folder.path().join("task.json")).ok();
+        let pid = |json: Vec<u8>| serde_json::from_slice::<Value>(&json).unwrap()["process"]["pid"].as_i64();
+        let pids = folders.filter_map(|folder| state(folder.unwrap())).filter_map(pid);
+        pids.map(|pid| Pid::from_raw(i32::try_from(pid).unwrap())).collect()
+    }
+}
+
+impl Up {
+    fn url(&self) -> &str {
+        self.said["api"].as_str().unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
+    }
+
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to end, as a service manager or Ctrl-C does.
+    async fn stop(mut self, signal: Signal) -> (i32, String) {
+        kill(self.pid(), signal).unwrap();
+        let ended = tokio::time::timeout(LONGEST, self.child.wait()).await.expect("it never ended").unwrap();
+        let mut err = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut err).await.unwrap();
+        (ended.code().unwrap_or(-1), err)
+    }
+
+    async fn ended(&self, job: &JobId) -> Job {
+        self.job_when(job, |job| job.status.is_terminal()).await
+    }
+
+    async fn job_when(&self, job: &JobId, good: impl Fn(&Job) -> bool) -> Job {
+        let look = async || match self.api.job(job).await {
+            Ok(job) if good(&job) => Ok(job),
+            other => Err(format!("{other:?}")),
+        };
+        until("the job gets there", look).await
+    }
+
+    /// The ticket in this status, with these badges and nothing left to be shown.
+    async fn ticket_shows(&self, status: &str, badges: &[&str]) {
+        let look = async || match self.api.ticket(&shop(), &key()).await {
+            Ok(ticket) if ticket.status == status && ticket.badges == badges && ticket.synced => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        until("the ticket shows it", look).await
+    }
+}
+
+fn shop() -> ProjectId {
+    ProjectId::new("shop").unwrap()
+}
+
+fn key() -> TicketKey {
+    TicketKey::new("S-1").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_becomes_a_branch_of_the_users_own_checkout() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    machine.project().await;
+    machine.let_go();
+    let job = machine.moved(&up).await;
+    let job = up.ended(&job).await;
+    assert_eq!(job.status, Status::Completed, "{job:?}");
+    let result = job.result.unwrap();
+    assert_eq!(machine.branches(), [result.branch.as_str()]);
+    // A start that was only stopped says so by its code: this is how one leaves.
+    assert_eq!(up.stop(Signal::SIGINT).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_a_job_it_goes_on_at_the_same_address_with_one_pull_request() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    machine.project().await;
+    let (job, url) = (machine.working(&up).await, up.url().to_owned());
+    up.kill().await;
+    // The work goes on while nobody is there to be told.
+    machine.let_go();
+
+    let up = machine.up().await;
+    assert_eq!(up.url(), url);
+    let ended = up.ended(&job).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
+    assert_eq!(machine.branches().len(), 1);
+    assert_eq!(ended.result.unwrap().number, 1);
+    up.ticket_shows("In Review", &[]).await;
+    assert_eq!(up.api.jobs(&shop(), None).await.unwrap().jobs.len(), 1);
+    let texts: Vec<_> =
+        up.api.events(&job, None).await.unwrap().events.into_iter().filter_map(|seen| seen.event.text).collect();
+    assert!(texts.contains(&"begins".to_owned()) && texts.contains(&"ends".to_owned()), "{texts:?}");
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_together_with_the_job_the_job_fails_and_the_ticket_says_so() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    machine.project().await;
+    let job = machine.working(&up).await;
+    let tasks = machine.tasks();
+    assert_eq!(tasks.len(), 1);
+    up.kill().await;
+    killpg(tasks[0], Signal::SIGKILL).unwrap();
+
+    let up = machine.up().await;
+    let ended = up.ended(&job).await;
+    assert_eq!(ended.status, Status::Failed);
+    assert_eq!(ended.failure.unwrap().code, "runner_crashed");
+    up.ticket_shows("Todo", &["AI Failed"]).await;
+    assert!(machine.branches().is_empty());
+    // It is no dead end: the next entry makes the next job.
+    machine.let_go();
+    machine.done(&["tickets", "move", "S-1", "AI Processing"]).await;
+    let next = up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id;
+    assert_ne!(next, job);
+    assert_eq!(up.ended(&next).await.status, Status::Completed);
+    assert_eq!(machine.branches().len(), 1);
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_in_order_it_leaves_the_job_alone_and_says_so() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    machine.project().await;
+    let job = machine.working(&up).await;
+    let (code, err) = up.stop(Signal::SIGTERM).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("1 job goes on alone"), "{err}");
+    let up = machine.up().await;
+    machine.let_go();
+    assert_eq!(up.ended(&job).await.status, Status::Completed);
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_and_an_address_have_one_up_each() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    let second = machine.ran(&["up", "--data", "data"]).await;
+    let err = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{err}");
+    assert!(err.contains("another `pullyard up` already uses") && err.contains("help: "), "{err}");
+
+    let address = up.url().strip_prefix("http://").unwrap();
+    let third = machine.ran(&["up", "--data", "other", "--listen", address]).await;
+    let err = String::from_utf8(third.stderr).unwrap();
+    assert_eq!(third.status.code(), Some(1), "{err}");
+    assert!(err.contains(&format!("{address} is taken by another program")) && err.contains("--listen"), "{err}");
+
+    let open = machine.ran(&["up", "--data", "other", "--listen", "0.0.0.0:0"]).await;
+    let err = String::from_utf8(open.stderr).unwrap();
+    assert_eq!(open.status.code(), Some(2), "{err}");
+    assert!(err.contains("can be reached by other machines"), "{err}");
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_four_lines_and_keeps_its_folder_to_its_owner() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = Machine::new();
+    let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for word in ["Pullyard", "Signed in", "Data", "Stop"] {
+        let line = tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap().unwrap();
+        assert!(line.trim_start().starts_with(word), "{line}");
+    }
+    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap(), None);
+    let mode = |name: &str| fs::metadata(machine.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("data"), mode("data/keys.json"), mode("config/pullyard/config.toml")), (0o700, 0o600, 0o600));
+    assert_eq!(fs::read_to_string(machine.path("data/.gitignore")).unwrap(), "*\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_context_of_another_server_stays_the_current_one() {
+    let machine = Machine::new();
+    let folder = machine.path("config/pullyard");
+    fs::create_dir_all(&folder).unwrap();
+    let other = "current = \"work\"\n[contexts.work]\nurl = \"https://pullyard.example\"\ntoken = \"pat_x\"\n";
+    fs::write(folder.join("config.toml"), other).unwrap();
+    let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while !said.contains("Signed in") {
+        said = tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap().unwrap();
+    }
+    assert!(said.contains("pullyard contexts use local"), "{said}");
+    let config = fs::read_to_string(folder.join("config.toml")).unwrap();
+    assert!(config.contains("current = \"work\"") && config.contains("[contexts.local]"), "{config}");
+    child.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_moved_back_is_told() {
+    let machine = Machine::new();
+    let (_, err) = machine.up().await.stop(Signal::SIGTERM).await;
+    assert_eq!(err, "", "there is nothing to say");
+    let seen = machine.path("data/last-seen");
+    let last: u64 = fs::read_to_string(&seen).unwrap().parse().unwrap();
+    fs::write(&seen, (last + 7_200).to_string()).unwrap();
+    let (_, err) = machine.up().await.stop(Signal::SIGTERM).await;
+    assert!(err.contains("warning: the clock is 119 min behind"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_no_repository_is_refused_before_anything_is_made() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    machine.done(&["projects", "create", "shop", "--name", "Shop"]).await;
+    fs::create_dir_all(machine.path("empty")).unwrap();
+    let ran = machine.ran(&["repos", "add", "--path", "empty", "--agent-command", "./agent.sh"]).await;
+    assert_eq!(ran.status.code(), Some(2));
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert!(err.contains("neither a bare git repository nor the top of a checkout"), "{err}");
+    assert!(up.api.repositories(&shop()).await.unwrap().repositories.is_empty());
+    up.stop(Signal::SIGTERM).await;
+}
