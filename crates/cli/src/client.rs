@@ -6,6 +6,7 @@ mod about;
 mod completions;
 mod config;
 mod deliveries;
+mod doctor;
 mod fault;
 mod integrations;
 mod jobs;
@@ -115,6 +116,7 @@ pub(crate) enum Command {
     Logout(sign_in::Logout),
     Contexts(sign_in::Contexts),
     Status(about::Status),
+    Doctor(doctor::Doctor),
     Version(about::Version),
     Projects(projects::Projects),
     Settings(settings::Settings),
@@ -148,6 +150,7 @@ impl Command {
         };
         let ended = match self {
             Self::Status(status) => status.run(&session).await,
+            Self::Doctor(doctor) => doctor.run(&session).await,
             Self::Version(version) => version.run(&session).await,
             Self::Projects(projects) => projects.run(&session).await,
             Self::Settings(settings) => settings.run(&session).await,

@@ -2,6 +2,7 @@
 
 mod client;
 mod demo;
+mod disk;
 mod logs;
 mod runner;
 mod up;

@@ -34,6 +34,7 @@ mod proof;
 mod settle_ticket;
 mod sweep;
 mod task_stopped;
+mod test_integration;
 mod unreadable;
 mod views;
 
@@ -49,5 +50,6 @@ pub use proof::{Bootstrap, Keys};
 pub use settle_ticket::{Settled, settle_ticket};
 pub use sweep::{Report, sweep};
 pub use task_stopped::{TaskStopped, task_stopped};
+pub use test_integration::{Tested, test_integration};
 pub use unreadable::record_unreadable;
 pub use views::{JobEvents, JobView, TicketView, events_of, job_view, job_views, ticket_view, ticket_views};

@@ -18,6 +18,26 @@ pub struct CreateIntegration {
     pub token_secret: String,
 }
 
+/// `GET /v1/integrations?after=CURSOR`: by id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrationPage {
+    /// At most 50.
+    pub integrations: Vec<Integration>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<String>,
+}
+
+/// `POST /v1/integrations/{id}/test`: what the forge says of our token now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrationTest {
+    /// The token works, and belongs to the account that was connected.
+    pub works: bool,
+    /// In words.
+    pub sentence: String,
+    /// What to do about it.
+    pub help: String,
+}
+
 /// A connected forge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {

@@ -1,5 +1,6 @@
 //! `GET /v1/version` and the header that runners send.
 
+use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The header in which a runner names the protocol it speaks.
@@ -15,4 +16,7 @@ pub struct Version {
     pub version: String,
     /// See [`PROTOCOL`].
     pub protocol: u32,
+    /// The server's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
 }

@@ -230,6 +230,9 @@ impl Stored for Integration {
     fn key(&self) -> Key {
         key::integration(&self.id)
     }
+    fn listed(&self) -> Option<(String, String)> {
+        Some((key::INTEGRATION_LIST.into(), self.id.to_string()))
+    }
 }
 
 impl Stored for Runner {

@@ -106,6 +106,9 @@ pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
     Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }
 
+/// The `list` partition of all connected forges.
+pub(crate) const INTEGRATION_LIST: &str = "INTEGRATION";
+
 /// The `list` partition of all projects.
 pub(crate) const PROJECT_LIST: &str = "PROJECT";
 

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::session::Session;
-use super::table::{Cell, facts};
+use super::table::{Cell, Column, Table, facts};
 use clap::Subcommand;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
@@ -13,10 +13,10 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/github
-  pullyard integrations show gh1")]
+  pullyard integrations test gh1")]
 pub(crate) struct Integrations {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -35,6 +35,15 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         token_secret: String,
     },
+    /// List the connected forges.
+    #[command(after_help = "Examples:\n  pullyard integrations list\n  pullyard integrations list --json")]
+    List,
+    /// Ask a forge whether it still takes our token; exits with 1 if it does not.
+    #[command(after_help = "Examples:\n  pullyard integrations test gh1\n  pullyard integrations test gh1 --json")]
+    Test {
+        /// Its short name.
+        id: IntegrationId,
+    },
     /// Show a connected forge.
     #[command(after_help = "Examples:\n  pullyard integrations show gh1\n  pullyard integrations show gh1 --json")]
     Show {
@@ -45,7 +54,9 @@ enum Command {
 
 impl Integrations {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let integration = match self.command {
+        let integration = match self.command.unwrap_or(Command::List) {
+            Command::List => return list(session).await,
+            Command::Test { id } => return test(session, &id).await,
             Command::Add { id, api_url, token_secret } => {
                 let request = CreateIntegration { id, kind: ForgeKind::GitHub, api_url, token_secret };
                 session.api.create_integration(&request).await?
@@ -55,6 +66,59 @@ impl Integrations {
         show(session, &integration)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Every connected forge.
+pub(super) async fn all(session: &Session) -> Result<Vec<Integration>, Fault> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = session.api.integrations(after.as_deref()).await?;
+        all.extend(page.integrations);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+async fn list(session: &Session) -> Result<ExitCode, Fault> {
+    let all = all(session).await?;
+    if session.screen.is_json() {
+        session.screen.json(&all)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns = [
+        Column::Whole("INTEGRATION"),
+        Column::Whole("KIND"),
+        Column::Text("ADDRESS"),
+        Column::Text("ACCOUNT"),
+        Column::Text("TOKEN SECRET"),
+    ];
+    let mut table = Table::new(columns);
+    for integration in &all {
+        table.row([
+            Cell::same(integration.id.as_str()),
+            Cell::new(integration.kind.words(), super::words::wire(&integration.kind)),
+            Cell::same(&integration.api_url),
+            Cell::same(&integration.account.login),
+            Cell::same(&integration.token_secret),
+        ]);
+    }
+    table.show(&session.screen, "No forge is connected. Add one with `pullyard integrations add ID`.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, Fault> {
+    let tested = session.api.test_integration(id).await?;
+    if session.screen.is_json() {
+        session.screen.json(&tested)?;
+    } else if tested.works {
+        session.screen.out(&tested.sentence)?;
+    } else {
+        session.screen.error(&tested.sentence);
+        session.screen.help(&tested.help);
+    }
+    Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn show(session: &Session, integration: &Integration) -> Result<(), Fault> {

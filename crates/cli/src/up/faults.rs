@@ -1,7 +1,7 @@
 //! Why `up` did not start, as a sentence and what to do.
 
-use super::watch;
 use crate::client::{Exit, Fault};
+use crate::disk::free_bytes;
 use pullyard_domain::text::causes;
 use pullyard_local::Error;
 use std::io;
@@ -24,7 +24,7 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
                 .help("stop that program, or name another address with --listen 127.0.0.1:PORT")
         }
         Error::Data { source, .. } if full(source) => disk_full(data),
-        _ if watch::free_bytes(data).is_some_and(|free| free < FULL) => disk_full(data),
+        _ if free_bytes(data).is_some_and(|free| free < FULL) => disk_full(data),
         _ => failed(format!("failed to {}", causes(&error))),
     }
 }

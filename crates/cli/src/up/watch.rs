@@ -2,6 +2,7 @@
 //! once, when it begins.
 
 use crate::client::Screen;
+use crate::disk::free_bytes;
 use pullyard_domain::text::Span;
 use std::convert::Infallible;
 use std::fs;
@@ -82,12 +83,6 @@ pub(super) async fn forever(mut clock: Clock, data: &Path, screen: &Screen) -> I
     }
 }
 
-/// What is free on the disk of a folder. Units: bytes.
-pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
-    let stat = nix::sys::statvfs::statvfs(folder).ok()?;
-    Some(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size() as u64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,11 +99,5 @@ mod tests {
         assert!(matches!(forward.jump(), Some((by, "forward")) if by + JUMP > hour));
         assert_eq!(forward.jump(), None);
         assert!(matches!(clock(|now| now + hour).jump(), Some((by, "back")) if by + JUMP > hour));
-    }
-
-    #[test]
-    fn a_disk_says_what_is_free() {
-        assert!(free_bytes(Path::new("/")).is_some());
-        assert_eq!(free_bytes(Path::new("/nothing/here")), None);
     }
 }

@@ -4,7 +4,7 @@ use super::{Error, Http, Repeat};
 use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
-use crate::integration::{CreateIntegration, Integration};
+use crate::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
 use crate::job::{CreateJob, Job, JobPage, Why};
 use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
 use crate::sweep::SweepReport;
@@ -34,6 +34,17 @@ impl Operator {
     /// A connected forge.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         self.http.get(&format!("/v1/integrations/{integration}")).await
+    }
+
+    /// The connected forges, by id.
+    pub async fn integrations(&self, after: Option<&str>) -> Result<IntegrationPage, Error> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/integrations{after}")).await
+    }
+
+    /// What a forge says of our token now.
+    pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
+        self.http.post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), Repeat::Safe).await
     }
 
     /// What the server is. Needs no token.

@@ -54,6 +54,17 @@ impl Store {
         }
     }
 
+    /// The ids of all connected forges, by id, and where the next page begins.
+    pub async fn integration_ids(
+        &self,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<IntegrationId>, Option<String>), Error> {
+        let (keys, next) = self.list(key::INTEGRATION_LIST, Order::ByName, after, limit).await?;
+        let ids = keys.iter().filter_map(|pk| IntegrationId::new(pk.strip_prefix("INTEGRATION#")?).ok()).collect();
+        Ok((ids, next))
+    }
+
     /// A connected forge, read strongly.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         self.get(&key::integration(integration)).await

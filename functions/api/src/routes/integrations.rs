@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::IntegrationId;
-use pullyard_entry::{Caller, Path, Problem, Strict, scope};
-use pullyard_protocol::integration::{CreateIntegration, Integration};
+use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
+use pullyard_protocol::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
+use serde::Deserialize;
 
 fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
     Json(Integration {
@@ -27,6 +28,58 @@ pub(crate) async fn show(
     caller.may_touch_all()?;
     let found = ctx.store.integration(&integration).await.map_err(Error::from)?;
     Ok(shown(found.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
+}
+
+/// How many integrations a page shows.
+const PAGE: i32 = 50;
+
+/// A page of the integrations.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    after: Option<String>,
+}
+
+/// The connected forges, by id.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Query(page): Query<Page>,
+) -> Result<Json<IntegrationPage>, Problem> {
+    caller.may_touch_all()?;
+    let (ids, next) = ctx.store.integration_ids(page.after.as_deref(), PAGE).await.map_err(Error::from)?;
+    let mut integrations = Vec::with_capacity(ids.len());
+    for id in &ids {
+        let found = ctx.store.integration(id).await.map_err(Error::from)?;
+        integrations.extend(found.map(|found| shown(found).0));
+    }
+    Ok(Json(IntegrationPage { integrations, next }))
+}
+
+/// Asks the forge what it says of our token now.
+pub(crate) async fn test(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(integration): Path<IntegrationId>,
+) -> Result<Json<IntegrationTest>, Problem> {
+    caller.may_touch_all()?;
+    let (works, sentence, help) = match control::test_integration(&ctx, &integration).await? {
+        control::Tested::Works => (true, format!("{integration} takes our token."), "Nothing to do.".to_owned()),
+        control::Tested::Another(account) => (
+            false,
+            format!(
+                "The token of {integration} belongs to {}, another account than when it was connected.",
+                account.login
+            ),
+            format!("Put the token of the first account into its secret, or connect {} anew.", account.login),
+        ),
+        control::Tested::Refused(why) => (
+            false,
+            format!("{integration} failed to {why}."),
+            "Check the address, and renew the token in its secret.".to_owned(),
+        ),
+    };
+    Ok(Json(IntegrationTest { works, sentence, help }))
 }
 
 /// Connects a forge, after asking it who the token belongs to.

@@ -13,9 +13,10 @@ pub(crate) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// The release and the protocol it speaks.
-pub(crate) async fn version() -> Json<Version> {
-    Json(Version { version: env!("CARGO_PKG_VERSION").into(), protocol: PROTOCOL })
+/// The release, the protocol it speaks, and its clock.
+pub(crate) async fn version(State(ctx): State<Context>) -> Json<Version> {
+    let version = env!("CARGO_PKG_VERSION").into();
+    Json(Version { version, protocol: PROTOCOL, time: Some(ctx.clock.now()) })
 }
 
 /// One round of the sweeper, now.
