@@ -1,6 +1,6 @@
 //! `GET /v1/version` and the header that runners send.
 
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// The header in which a runner names the protocol it speaks.
@@ -17,6 +17,6 @@ pub struct Version {
     /// See [`PROTOCOL`].
     pub protocol: u32,
     /// The server's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
 }
