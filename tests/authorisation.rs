@@ -24,6 +24,8 @@ enum Needs {
     Bootstrap,
     /// The lease of this very attempt.
     Lease,
+    /// A token of a self-hosted runner.
+    Runner,
 }
 
 struct Route {
@@ -45,6 +47,8 @@ struct World {
     other: JobId,
     other_bootstrap: String,
     other_lease: String,
+    runner_token: String,
+    runner: String,
 }
 
 impl World {
@@ -57,11 +61,13 @@ impl World {
         let other_bootstrap = told(&story.task_of(&other, 1).await, "PULLYARD_BOOTSTRAP");
         let lease = story.claim(&job, "c1").await.unwrap().0.lease;
         let other_lease = story.claim(&other, "c1").await.unwrap().0.lease;
-        Self { story, job, delivery, bootstrap, lease, other, other_bootstrap, other_lease }
+        let runner_token = story.runner_token("t", Some(&["acme"]), None).await;
+        let runner = story.runner(&runner_token, "kite", "i1").await.id.to_string();
+        Self { story, job, delivery, bootstrap, lease, other, other_bootstrap, other_lease, runner_token, runner }
     }
 
     fn routes(&self) -> Vec<Route> {
-        use Needs::{All, Bootstrap, Lease, Nothing, Object, Own, Project};
+        use Needs::{All, Bootstrap, Lease, Nothing, Object, Own, Project, Runner};
         let (get, post) = (Method::GET, Method::POST);
         let connect = json!({
             "id": "gh1", "kind": "github", "api_url": self.story.local.forge().api_url(),
@@ -77,6 +83,11 @@ impl World {
         let job = json!({ "project": "acme", "prompt": "Do it." });
         let start = json!({ "claim_id": "c1", "instance": "instance-c1" });
         let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
+        let register = json!({
+            "name": "kite", "instance": "i1", "capabilities": ["command"], "version": "0.1.0", "slots": 1,
+        });
+        let heartbeat = json!({ "instance": "i1", "active": [] });
+        let claim = json!({ "instance": "i1", "claim_id": "r1" });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -86,6 +97,7 @@ impl World {
                 ("{job}", self.job.as_str()),
                 ("{attempt}", "1"),
                 ("{delivery}", &self.delivery),
+                ("{runner}", &self.runner),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
             let lists = ["/v1/deliveries", "/v1/jobs", "/v1/tickets"].contains(&route) && *method == Method::GET;
@@ -122,15 +134,26 @@ impl World {
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/status", Lease, json!({ "status": "preparing" })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/events", Lease, json!({ "first_seq": 1, "events": [] })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/credentials", Lease, json!({})),
+            route(&get, "/v1/runners", Own(Scope::Read), none()),
+            route(&post, "/v1/runners", Runner, register),
+            route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),
+            route(&post, "/v1/runners/{runner}/commands", Object(Scope::Admin), json!({ "command": "resume" })),
+            route(&post, "/v1/runners/{runner}/heartbeat", Runner, heartbeat),
+            route(&post, "/v1/runners/{runner}/claim", Runner, claim),
             route(&get, "/v1/deliveries", Project(Scope::Read), none()),
             route(&get, "/v1/deliveries/{delivery}", Object(Scope::Read), none()),
-            // The last one, because it ends the attempt.
+            // The last two, because they end the runner and the attempt.
+            route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/finish", Lease, finish),
         ]
     }
 
     /// A call with this Authorization header; the answer's status and code.
     async fn ask(&self, route: &Route, authorization: Option<&str>) -> (u16, String) {
+        if route.method == Method::DELETE {
+            // Whoever was let in before has removed it; token and name make the same one again.
+            self.story.runner(&self.runner_token, "kite", "i1").await;
+        }
         let mut headers = vec![("content-type", "application/json"), ("if-match", "\"1\"")];
         headers.extend(authorization.map(|value| ("authorization", value)));
         let body = if route.body.is_null() { Vec::new() } else { route.body.to_string().into_bytes() };
@@ -181,6 +204,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         Some(format!("Bearer {}", world.bootstrap.replace("pyb_", "pyl_"))),
     ];
     let (bootstrap, lease) = (format!("Bearer {}", world.bootstrap), format!("Bearer {}", world.lease));
+    let runner = format!("Bearer {}", world.runner_token);
     let mut asked = 0;
     for route in world.routes() {
         let what = |who: &str| format!("{} {} as {who}", route.method, route.path);
@@ -215,7 +239,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             let ours = projects.is_none_or(|projects| projects.contains(&"acme"));
             let expected = match route.needs {
                 Needs::Nothing => None,
-                Needs::Bootstrap | Needs::Lease => Some((401, "not_signed_in")),
+                Needs::Bootstrap | Needs::Lease | Needs::Runner => Some((401, "not_signed_in")),
                 Needs::Own(needed) | Needs::Project(needed) | Needs::Object(needed) | Needs::All(needed)
                     if !of(needed) =>
                 {
@@ -235,10 +259,15 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         let (status, _) = world.ask(&route, Some(&none)).await;
         let expected = match route.needs {
             Needs::Nothing => 200,
-            Needs::Bootstrap | Needs::Lease => 401,
+            Needs::Bootstrap | Needs::Lease | Needs::Runner => 401,
             _ => 403,
         };
         assert_eq!(status, expected, "{}", what("a token without scopes"));
+        let (status, code) = world.ask(&route, Some(&runner)).await;
+        match route.needs {
+            Needs::Nothing | Needs::Runner => assert_eq!(status, 200, "{}: {code}", what("a runner")),
+            _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what("a runner")),
+        }
         if route.needs == Needs::Lease {
             let (status, code) = world.ask(&route, Some(&lease)).await;
             assert_eq!(status, 200, "{}: {code}", what("its runner"));

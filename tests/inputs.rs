@@ -508,7 +508,6 @@ async fn settings_that_could_not_work_are_refused_with_their_place() {
         (json!({ "limits": { "wall_secs": 86_401 } }), "/limits/wall_secs"),
         (json!({ "limits": { "stall_secs": 9 } }), "/limits/stall_secs"),
         (json!({ "limits": { "requeues": 11 } }), "/limits/requeues"),
-        (json!({ "compute": "runners" }), "/compute"),
     ] {
         let answer = set(Some("\"1\""), settings.clone()).await;
         check(&settings.to_string(), &answer, 422, "invalid", Some(pointer));

@@ -16,6 +16,7 @@ mod functions;
 mod inputs;
 mod manual;
 mod rooms;
+mod runners;
 mod starts;
 mod story;
 mod sweeps;

@@ -2,14 +2,22 @@
 
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job};
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place};
 use pullyard_domain::outcome::ticket_after;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Ended, Write};
+use pullyard_store::{Ended, Proof, Write};
 
 /// Writes an ended job: with its ticket, its attempt and its pull request, or not at all.
-pub(crate) async fn write_end(ctx: &Context, before: &Job, ended: &Job, now: Timestamp) -> Result<Write, Error> {
+///
+/// `proof` is what must still be so of its self-hosted runner.
+pub(crate) async fn write_end(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
     let attempt = attempt_of(before, ended.attempt_end(), now);
     let ticket = match &ended.ticket {
         None => None,
@@ -33,6 +41,7 @@ pub(crate) async fn write_end(ctx: &Context, before: &Job, ended: &Job, now: Tim
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
+            proof,
         })
         .await?;
     if written == Write::Applied {
@@ -50,21 +59,24 @@ pub(crate) async fn write_end(ctx: &Context, before: &Job, ended: &Job, now: Tim
     Ok(written)
 }
 
-/// Writes a job that goes back to Ready, and wakes it.
+/// Writes a job that goes back to Ready, and wakes it where somebody has to start it.
 pub(crate) async fn write_requeue(
     ctx: &Context,
     before: &Job,
     job: &Job,
     failure: Failure,
+    proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
     let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
         return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
     };
-    let written = ctx.store.requeue(before, job, &attempt).await?;
+    let written = ctx.store.requeue(before, job, &attempt, proof).await?;
     if written == Write::Applied {
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
-        ctx.wake_job(&job.id).await;
+        if job.place == Place::Fargate {
+            ctx.wake_job(&job.id).await;
+        }
     }
     Ok(written)
 }

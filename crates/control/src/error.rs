@@ -1,6 +1,7 @@
 //! How a use case can fail. A refusal by a guard is not a failure: it is an answer.
 
 use pullyard_domain::job::{NotNow, Status};
+use pullyard_domain::runner::Refusal;
 use pullyard_domain::time::Timestamp;
 
 /// Why a use case did not do what it was asked.
@@ -66,6 +67,9 @@ pub enum Error {
     /// The job's people want it to stop.
     #[error("go on: the job is to stop")]
     Unwanted,
+    /// A self-hosted runner is not let in, or not heard.
+    #[error("let the runner in: {}", .0.sentence())]
+    Runner(Refusal),
     /// A token was not made by us, has expired, or is for something else.
     #[error("accept the token")]
     BadProof,

@@ -4,15 +4,21 @@
 //! time, so that a poisoned one can't keep the others waiting.
 
 use crate::ending::{write_end, write_requeue};
+use crate::sweep_ready::{replace, sweep_ready};
+use crate::sweep_runners::sweep_runners;
 use crate::{Context, Error};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::sweep::{Step, back_off, step};
 use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
-use pullyard_store::{Error as StoreError, WorkKey, Write};
+use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
+use std::time::Duration;
 
 /// How many due items of one shard a round takes.
 const PER_SHARD: i32 = 25;
+
+/// How often the waiting jobs of runners are looked at.
+const READY_EVERY: Duration = Duration::from_secs(60);
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub struct Report {
     pub nothing: u32,
     /// Items that failed and are left alone for a while.
     pub failed: u32,
+    /// Self-hosted runners that were taken Offline.
+    pub offline: u32,
     /// More is due than one round takes.
     pub more: bool,
 }
@@ -49,8 +57,24 @@ pub async fn sweep(ctx: &Context) -> Result<Report, Error> {
             take_up(ctx, &key, &mut report).await;
         }
     }
+    runners(ctx, &mut report).await?;
     tracing::info!(?report, "a sweep is done");
     Ok(report)
+}
+
+/// The runners in every round, their waiting jobs once a minute: both are read whole.
+async fn runners(ctx: &Context, report: &mut Report) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let last = ctx.store.sweeps().await?;
+    sweep_runners(ctx, last.map(|last| last.at), report).await?;
+    let mut round = Sweeps { at: now, ready_at: last.map_or(now, |last| last.ready_at) };
+    if last.is_none_or(|last| now.since(last.ready_at) >= READY_EVERY) {
+        sweep_ready(ctx, report).await?;
+        round.ready_at = now;
+    }
+    // Stale: a later round of another sweeper has noted itself.
+    ctx.store.put_sweeps(&round).await?;
+    Ok(())
 }
 
 async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
@@ -92,6 +116,7 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         };
         let (written, done) = match step(&job, now) {
             Step::Nothing => return Ok(Done::Nothing),
+            Step::Start if replace(ctx, &job).await? => return Ok(Done::Start),
             Step::Start | Step::StartAnew(_) => {
                 // Only the dispatcher may start tasks; it judges the same job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
@@ -99,11 +124,11 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
             }
             Step::Requeue(failure) => {
                 let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;
-                (write_requeue(ctx, &job, &next, failure, now).await?, Done::Requeue)
+                (write_requeue(ctx, &job, &next, failure, Proof::Nothing, now).await?, Done::Requeue)
             }
             Step::GiveUp(failure) => {
                 let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
-                (write_end(ctx, &job, &next, now).await?, Done::End)
+                (write_end(ctx, &job, &next, Proof::Nothing, now).await?, Done::End)
             }
         };
         if written == Write::Applied {

@@ -1,11 +1,13 @@
 //! What readers see: values put together from several items. Nothing is written here.
 
+use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
+use pullyard_domain::wait::Wait;
 use serde::de::DeserializeOwned;
 
 /// A job with the words of its context.
@@ -17,6 +19,8 @@ pub struct JobView {
     pub title: String,
     /// Where the work goes.
     pub repository: Option<RepositoryName>,
+    /// What it waits for, if it does.
+    pub waits: Option<Wait>,
     /// When this was read.
     pub now: Timestamp,
 }
@@ -46,15 +50,17 @@ pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     let Some(job) = ctx.store.job(id).await? else {
         return Err(Error::NotFound { what: "job", name: id.to_string() });
     };
-    view(ctx, job).await
+    view(ctx, job, &mut Waits::default()).await
 }
 
-async fn view(ctx: &Context, job: Job) -> Result<JobView, Error> {
+async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<JobView, Error> {
+    let now = ctx.clock.now();
     let context = ctx.store.context(&job.id, &job.context).await?;
     Ok(JobView {
         title: context.as_ref().map(|context| context.title()).unwrap_or_default(),
         repository: context.map(|context| context.repository_name().clone()),
-        now: ctx.clock.now(),
+        waits: waits.of(ctx, &job, now).await?,
+        now,
         job,
     })
 }
@@ -67,10 +73,11 @@ pub async fn job_views(
     limit: i32,
 ) -> Result<(Vec<JobView>, Option<String>), Error> {
     let (ids, next) = ctx.store.job_ids(project, after, limit).await?;
+    let mut waits = Waits::default();
     let mut views = Vec::with_capacity(ids.len());
     for id in ids {
         if let Some(job) = ctx.store.job(&id).await? {
-            views.push(view(ctx, job).await?);
+            views.push(view(ctx, job, &mut waits).await?);
         }
     }
     Ok((views, next))

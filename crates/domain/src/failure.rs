@@ -37,6 +37,7 @@ vocabulary! {
         TurnLimit { limit: u64 } [Limit] "turn_limit", "It used all {limit} turns.", "Raise the limit, Retry.";
         DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise the limit, or clean in setup.";
         RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} while it worked.", "Check the machine; Retry.";
+        RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} may not work here any more: {reason}.", "Retry; another runner takes it.";
         TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "`pullyard doctor`; Retry.";
         TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "Nothing to do if it retries; else Retry.";
         RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner ended with {exit}.", "See its log; Retry.";

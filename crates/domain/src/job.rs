@@ -14,7 +14,7 @@ pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WI
 
 use crate::failure::Failure;
 use crate::id::{ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RunnerId, TicketKey};
-use crate::project::OfflinePolicy;
+use crate::project::{Compute, OfflinePolicy};
 use crate::pull_request::PullRequestId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,16 @@ pub enum Place {
     Fargate,
     /// Whichever matching runner claims it.
     Runners,
+}
+
+impl Place {
+    /// Where jobs of a project with this setting run.
+    pub fn of(compute: Compute) -> Self {
+        match compute {
+            Compute::Fargate => Self::Fargate,
+            Compute::Runners => Self::Runners,
+        }
+    }
 }
 
 /// A job as the table keeps it. At most about 1 KB: it is written at every step.

@@ -11,6 +11,7 @@ pub mod due;
 pub mod event;
 pub mod facts;
 pub mod failure;
+pub mod fleet;
 pub mod guard;
 pub mod id;
 pub mod job;

@@ -230,9 +230,6 @@ impl Settings {
         if self.limits.requeues > 10 {
             return fault("/limits/requeues", "use 0 to 10");
         }
-        if self.compute == Compute::Runners {
-            return fault("/compute", "this version runs jobs on Fargate only; use \"fargate\"");
-        }
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
-//! Which runner may take which job.
+//! Which runner may take which job, and in which order.
 
+use crate::id::{ClassId, JobId};
+use crate::job::{Job, Place, Status, Want};
 use crate::runner::Profile;
 use std::collections::BTreeSet;
 
@@ -17,9 +19,56 @@ pub fn matches(needs: &Needs, runner: &Profile) -> bool {
     runner.capabilities.contains(&needs.capability) && needs.labels.is_subset(&runner.labels)
 }
 
+/// A row of the index of claimable jobs: a suggestion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The job.
+    pub job: JobId,
+    /// Its class when the row was written.
+    pub class: ClassId,
+    /// Lowest first.
+    pub order: i64,
+}
+
+/// First come, first served, across all classes; at most `most`.
+pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
+    candidates.dedup_by(|later, earlier| later.job == earlier.job);
+    candidates.truncate(most);
+    candidates
+}
+
+/// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class.
+pub fn is_claimable(job: &Job, class: &ClassId) -> bool {
+    job.status == Status::Ready && job.place == Place::Runners && job.want == Want::Run && job.class == *class
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::story::{at, claim, crashed, job_id, ready};
+
+    #[test]
+    fn the_first_that_came_is_the_first_whatever_its_class() {
+        let row =
+            |job: &str, class: &str, order| Candidate { job: job_id(job), class: ClassId::new(class).unwrap(), order };
+        let (one, two, three) = (row("1", "a", 10), row("2", "b", 20), row("3", "a", 30));
+        let rows = vec![three.clone(), one.clone(), two.clone(), one.clone()];
+        assert_eq!(in_order(rows.clone(), 9), [one.clone(), two.clone(), three]);
+        assert_eq!(in_order(rows, 2), [one, two]);
+    }
+
+    #[test]
+    fn only_a_ready_job_of_that_class_on_runners_is_claimable() {
+        let job = Job { place: Place::Runners, ..ready() };
+        let class = job.class.clone();
+        assert!(is_claimable(&job, &class));
+        assert!(!is_claimable(&job, &ClassId::new("other").unwrap()));
+        assert!(!is_claimable(&Job { place: Place::Fargate, ..job.clone() }, &class));
+        assert!(!is_claimable(&Job { want: Want::Cancel, ..job.clone() }, &class));
+        assert!(!is_claimable(&job.claimed(&claim(1, "c1"), at(5)).unwrap(), &class));
+        assert!(!is_claimable(&job.given_up(crashed(), at(5)).unwrap(), &class));
+    }
 
     fn set(words: &str) -> BTreeSet<String> {
         words.split_whitespace().map(str::to_owned).collect()
@@ -32,6 +81,7 @@ mod tests {
             capabilities: set("command codex"),
             labels: set("gpu eu"),
             version: "0.1.0".into(),
+            projects: None,
         };
         let needs = Needs { capability: capability.into(), labels: set(labels) };
         assert_eq!(matches(&needs, &runner), expected, "{capability} {labels}");

@@ -6,9 +6,12 @@ use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
 use crate::failure::Failure;
-use crate::id::{ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::id::{
+    ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId, TicketKey,
+};
 use crate::job::{Claim, End, Fence, Job, JobResult, Plan, Status, plan_for_ticket};
 use crate::project::{Agent, Project, Repository, Settings};
+use crate::runner::{Introduction, Runner, Slot};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -178,4 +181,21 @@ pub(crate) fn crashed() -> Failure {
 /// The job ended by its first attempt, with the finish `f1`.
 pub(crate) fn finished(job: &Job, end: End) -> Job {
     job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap()
+}
+
+/// A runner of the token `t1` that registered at 0 s with two slots.
+pub(crate) fn runner(name: &str) -> Runner {
+    let new = Introduction {
+        id: RunnerId::of("t1", name),
+        name: name.into(),
+        token: "t1".into(),
+        instance: InstanceId::new("i1").unwrap(),
+        max: 2,
+        active: BTreeSet::new(),
+    };
+    Runner::registered(None, new, at(0)).unwrap().unwrap()
+}
+
+pub(crate) fn slot(claim: &str, since: u64) -> Slot {
+    Slot { attempt: 1, claim: ClaimId::new(claim).unwrap(), project: project_id(), since: at(since) }
 }

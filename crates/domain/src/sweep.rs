@@ -2,13 +2,16 @@
 
 use crate::failure::{Class, Failure};
 use crate::job::{DispatchFault, FINISH_GRACE, Job, Place, Status};
-use crate::project::OfflinePolicy;
+use crate::project::{Compute, OfflinePolicy};
 use crate::text::Span;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 /// How long a job may stay Ready before it is given up.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a job is Ready before the sweeper asks whether its project still runs its jobs there.
+pub const REPLACE_AFTER: Duration = Duration::from_secs(60);
 
 /// How long the sweeper leaves an item alone after it failed on it `tries` times: 1 min doubling to 1 h.
 pub fn back_off(tries: u32) -> Duration {
@@ -66,6 +69,50 @@ fn active(job: &Job, now: Timestamp) -> Step {
         Some(died) if now >= died.at.plus(FINISH_GRACE) => after_death(job, died.failure.clone()),
         _ => Step::Nothing,
     }
+}
+
+/// What becomes of a job that its self-hosted runner lost.
+pub fn lost(job: &Job, failure: Failure, now: Timestamp) -> Step {
+    if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
+        return Step::Nothing;
+    }
+    after_death(job, failure)
+}
+
+/// What a Ready job of runners needs that no event brings: `compute` is what its project says now, `why`
+/// what it waits for.
+pub fn waiting(job: &Job, compute: Compute, why: &str, now: Timestamp) -> Waiting {
+    if job.status != Status::Ready || job.place != Place::Runners {
+        return Waiting::Nothing;
+    }
+    let waited = now.since(job.ready_since);
+    if waited >= LONGEST_WAIT {
+        // Part of a sentence now.
+        let why = why.trim_end_matches('.').into();
+        return Waiting::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
+    }
+    match elsewhere(job, compute, now) {
+        Some(place) => Waiting::Place(place),
+        None => Waiting::Nothing,
+    }
+}
+
+/// Where a Ready job belongs, if that is not where it waits.
+pub fn elsewhere(job: &Job, compute: Compute, now: Timestamp) -> Option<Place> {
+    let place = Place::of(compute);
+    let old = now.since(job.ready_since) >= REPLACE_AFTER;
+    (job.status == Status::Ready && job.place != place && old && !job.dispatch.starting).then_some(place)
+}
+
+/// What a Ready job of runners needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// It waits on.
+    Nothing,
+    /// It waits there.
+    Place(Place),
+    /// Nobody took it.
+    GiveUp(Failure),
 }
 
 /// A fault of the platform before the agent worked goes back as often as the limit allows; afterwards

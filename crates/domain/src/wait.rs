@@ -18,6 +18,7 @@ vocabulary! {
     /// What a job that does not run is waiting for.
     pub enum Wait: Ends {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last one was heard {ago} ago.", "Start a runner, or allow Fargate.";
+        NoRunner { project: ProjectId } [Person] "no_runner", "No runner was ever registered for {project}.", "Start one with a runner token, or choose Fargate in the settings.";
         NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Add it to a runner, or change the job.";
         NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Add the label, or remove it from the job.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or raise its limit.";

@@ -1,14 +1,18 @@
 //! Why a job is where it is, in one plain sentence.
 
+use crate::fleet::Fleet;
 use crate::job::{DispatchFault, Job, Place, Status};
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
-/// What a job that does not run waits for.
-pub fn wait(job: &Job, now: Timestamp) -> Option<Wait> {
+/// What a job that does not run waits for. `fleet` is what is known of the runners that it may wait for.
+pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
     if job.status != Status::Ready {
         return None;
+    }
+    if let (Place::Runners, Some(fleet)) = (job.place, fleet) {
+        return Some(fleet.wait(job, now));
     }
     let next = job.dispatch.due;
     Some(match (&job.dispatch.fault, job.place) {
@@ -25,9 +29,9 @@ pub fn wait(job: &Job, now: Timestamp) -> Option<Wait> {
     })
 }
 
-/// One sentence on where a job is and what to do about it.
-pub fn why(job: &Job, now: Timestamp) -> (String, String) {
-    if let Some(wait) = wait(job, now) {
+/// One sentence on where a job is and what to do about it; `wait` is what it waits for.
+pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
+    if let Some(wait) = wait {
         return (wait.sentence(), wait.help());
     }
     if let Some(failure) = &job.failure {

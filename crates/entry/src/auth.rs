@@ -103,7 +103,7 @@ pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: 
     }
 }
 
-fn bearer(parts: &Parts) -> Result<&str, Problem> {
+pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
     parts
         .headers
         .get(header::AUTHORIZATION)

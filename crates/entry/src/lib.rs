@@ -11,6 +11,7 @@ pub mod limits;
 pub mod messages;
 pub mod params;
 pub mod problem;
+pub mod runner_auth;
 pub mod strict;
 pub mod telemetry;
 
@@ -19,4 +20,5 @@ pub use config::Config;
 pub use params::{Path, Query};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};
+pub use runner_auth::RunnerCaller;
 pub use strict::Strict;

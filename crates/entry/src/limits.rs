@@ -5,10 +5,12 @@
 //! a ticket's text and a person's words together.
 
 use crate::strict::Fault;
+use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,6 +30,9 @@ const DESCRIPTION: usize = 200 * 1024;
 const PROMPT: usize = 100 * 1024;
 /// Units: characters.
 const NAME: usize = 200;
+
+/// Jobs that a runner may say it runs.
+const ACTIVE: usize = 24;
 
 /// How far ahead of ours a ticket tool's clock may be. One event from the far future would make every later
 /// one of its ticket stale.
@@ -81,6 +86,23 @@ pub fn project(new: &CreateProject) -> Result<(), Fault> {
 /// A claim.
 pub fn start(request: &StartRequest) -> Result<(), Fault> {
     request.task.as_ref().map_or(Ok(()), |task| words("/task", task, 1, NAME))
+}
+
+/// A runner that introduces itself.
+pub fn runner(request: &RegisterRequest) -> Result<(), Fault> {
+    words("/name", &request.name, 1, STATUS)?;
+    words("/version", &request.version, 1, STATUS)?;
+    labels("/labels", &request.labels)?;
+    labels("/capabilities", &request.capabilities)?;
+    active(&request.active)
+}
+
+/// The jobs that a runner says it runs: those that it has, and a few whose end it has not heard of.
+pub fn active(jobs: &BTreeSet<JobId>) -> Result<(), Fault> {
+    if jobs.len() > ACTIVE {
+        return fault("/active", format!("use at most {ACTIVE} jobs"));
+    }
+    Ok(())
 }
 
 /// One line for people.

@@ -123,6 +123,7 @@ impl From<Error> for Problem {
                 Self::new(S::CONFLICT, "wrong_status", format!("The job is {}; this can't follow.", status.words()))
             }
             Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job is to stop."),
+            Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
             Error::BadProof => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", format!("The forge refused: it failed to {error}."))

@@ -4,6 +4,7 @@
 //! only read) are tried again with jittered back-off; what the server refused is never tried again.
 
 mod attempt;
+mod fleet;
 mod operator;
 mod runner;
 

@@ -9,6 +9,7 @@ pub mod client;
 pub mod decision;
 pub mod delivery;
 pub mod event;
+pub mod fleet;
 pub mod integration;
 pub mod job;
 pub mod problem;

@@ -19,6 +19,9 @@ pub struct SweepReport {
     pub nothing: u32,
     /// Items that failed and are left alone for a while.
     pub failed: u32,
+    /// Self-hosted runners that were taken Offline.
+    #[serde(default)]
+    pub offline: u32,
     /// More was due than one round may do.
     pub more: bool,
 }

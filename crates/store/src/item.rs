@@ -5,6 +5,8 @@
 //! the `list` index, and when it may be deleted.
 
 pub(crate) mod blob;
+pub(crate) mod class;
+pub(crate) mod sweeps;
 pub(crate) mod token;
 
 use crate::key::{self, Key};

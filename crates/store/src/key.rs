@@ -43,7 +43,12 @@ pub(crate) fn integration(integration: &IntegrationId) -> Key {
 }
 
 pub(crate) fn class(pool: &ProjectId, class: &ClassId) -> Key {
-    Key::new(format!("POOL#{pool}"), format!("CLASS#{class}"))
+    Key::new(class_pool(pool), format!("CLASS#{class}"))
+}
+
+/// The partition of a project's classes.
+pub(crate) fn class_pool(pool: &ProjectId) -> String {
+    format!("POOL#{pool}")
 }
 
 pub(crate) fn ticket(project: &ProjectId, ticket: &TicketKey) -> Key {
@@ -96,6 +101,11 @@ pub(crate) fn runner_profile(runner: &RunnerId) -> Key {
 
 pub(crate) fn runner_name(name: &str) -> Key {
     Key::new(format!("NAME#runner#{}", encoded(name)), "NAME")
+}
+
+/// The one item of the sweeper.
+pub(crate) fn sweeps() -> Key {
+    Key::new("SWEEPER", "SWEEPER")
 }
 
 pub(crate) fn token(hash: &str) -> Key {

@@ -39,11 +39,14 @@ mod write {
     mod project;
     mod register;
     mod requeue;
+    mod runner;
     mod snapshot;
+    mod sweeps;
     mod ticket;
     mod token;
     mod trigger;
 
+    pub use claim::Proof;
     pub use end::Ended;
     pub use event::Batch;
     pub use register::Registered;
@@ -52,9 +55,10 @@ mod write {
 }
 
 pub use error::Error;
+pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
-pub use write::{Batch, Ended, Registered, Request, Snapshot, Trigger};
+pub use write::{Batch, Ended, Proof, Registered, Request, Snapshot, Trigger};
 
 use aws_sdk_dynamodb::Client;
 

@@ -11,8 +11,8 @@ use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem,
-    Update,
+    AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure,
+    TransactWriteItem, Update,
 };
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
@@ -70,12 +70,13 @@ pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
 enum Action {
     Put { item: Attributes, condition: Condition },
     Update { key: Key, expression: String, condition: Condition },
+    Delete { key: Key, condition: Condition },
 }
 
 impl Action {
     fn key(&self) -> (String, String) {
         match self {
-            Self::Update { key, .. } => (key.pk.clone(), key.sk.clone()),
+            Self::Update { key, .. } | Self::Delete { key, .. } => (key.pk.clone(), key.sk.clone()),
             Self::Put { item, .. } => {
                 let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
                 (part("pk"), part("sk"))
@@ -134,6 +135,13 @@ impl Transaction {
         self
     }
 
+    /// Deletes an item under a condition. What is deleted carries no mark: the condition must hold where
+    /// the item is gone, so that the repeat of a lost answer is a repeat.
+    pub(crate) fn delete(mut self, key: Key, condition: Condition) -> Self {
+        self.actions.push(Action::Delete { key, condition });
+        self
+    }
+
     /// Writes all of it or nothing.
     ///
     /// Idempotent: a lost answer is recognised by the token and by the mark.
@@ -148,6 +156,7 @@ impl Transaction {
             });
         }
         match <[Action; 1]>::try_from(self.actions) {
+            Ok([action @ Action::Delete { .. }]) => commit_all(store, self.operation, &self.mark, vec![action]).await,
             Ok([action]) => commit_one(store, self.operation, &self.mark, action).await,
             Err(actions) => commit_all(store, self.operation, &self.mark, actions).await,
         }
@@ -191,6 +200,15 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 }
             }
         }
+        // Never sent alone: see `commit`.
+        Action::Delete { .. } => (
+            Some(Error::Unavailable {
+                operation,
+                reason: "a delete is part of a transaction".into(),
+                transient: false,
+            }),
+            None,
+        ),
         Action::Update { key, expression, condition } => {
             let call = store
                 .client
@@ -304,6 +322,17 @@ fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
             builder.update(update.build().map_err(broken)?).build()
+        }
+        Action::Delete { key, condition } => {
+            let delete = Delete::builder()
+                .table_name(table)
+                .key("pk", AttributeValue::S(key.pk))
+                .key("sk", AttributeValue::S(key.sk))
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(condition.names)
+                .set_expression_attribute_values(condition.values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld);
+            builder.delete(delete.build().map_err(broken)?).build()
         }
     })
 }

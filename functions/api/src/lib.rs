@@ -7,6 +7,7 @@ mod routes {
     pub(crate) mod jobs;
     pub(crate) mod meta;
     pub(crate) mod projects;
+    pub(crate) mod runners;
     pub(crate) mod tickets;
 }
 mod wire;
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use pullyard_control::Context;
 use pullyard_entry::http;
-use routes::{attempts, deliveries, integrations, jobs, meta, projects, tickets};
+use routes::{attempts, deliveries, integrations, jobs, meta, projects, runners, tickets};
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
@@ -42,6 +43,11 @@ pub fn router(ctx: Context) -> Router {
         .route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))
         .route("/v1/jobs/{job}/attempts/{attempt}/credentials", post(attempts::credentials))
         .route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
+        .route("/v1/runners", get(runners::list).post(runners::register))
+        .route("/v1/runners/{runner}", get(runners::show).delete(runners::remove))
+        .route("/v1/runners/{runner}/commands", post(runners::command))
+        .route("/v1/runners/{runner}/heartbeat", post(runners::heartbeat))
+        .route("/v1/runners/{runner}/claim", post(runners::claim))
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{delivery}", get(deliveries::show));
     http::finished(routes.with_state(ctx))

@@ -1,8 +1,8 @@
 //! From the domain's values to what the API shows.
 
 use pullyard_control::{Answer, JobView, TicketView};
+use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::{due, why};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::job::{Explained, Job, JobResult};
@@ -22,8 +22,8 @@ fn failure(failure: &Failure) -> Explained {
 }
 
 pub(crate) fn job(view: JobView) -> Job {
-    let JobView { job, title, repository, now } = view;
-    let waits = why::wait(&job, now).map(|wait| Explained {
+    let JobView { job, title, repository, waits, .. } = view;
+    let waits = waits.map(|wait| Explained {
         code: wait.code().into(),
         sentence: wait.sentence(),
         help: wait.help(),

@@ -5,7 +5,7 @@ use crate::{Context, Error};
 use pullyard_domain::id::FinishId;
 use pullyard_domain::job::{End, Fence, Job, NotNow, Status};
 use pullyard_domain::outcome::link_of;
-use pullyard_store::Write;
+use pullyard_store::{Proof, Write};
 
 /// What a runner says at the end.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             }
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
-        if write_end(ctx, &job, &ended, now).await? == Write::Applied {
+        if write_end(ctx, &job, &ended, Proof::Nothing, now).await? == Write::Applied {
             return Ok(ended.status);
         }
         rounds.again().await?;

@@ -1,5 +1,6 @@
 //! The next phase of an attempt begins.
 
+use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job, NotNow, Status, Want};
 use pullyard_store::Write;
@@ -32,6 +33,9 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progre
             Err(NotNow::Already) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
+        if let Some(run) = job.run.as_ref().filter(|_| to == Status::Syncing) {
+            trusted(ctx, run).await?;
+        }
         if ctx.store.update_job(&next).await? == Write::Applied {
             tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "an attempt goes on");
             return Ok(answer(&next));

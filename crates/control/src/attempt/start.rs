@@ -1,6 +1,7 @@
 //! A task claims its attempt and gets to know what to do.
 
 use crate::proof::Bootstrap;
+use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::{Claim, Fence, Job, NotNow};
@@ -21,7 +22,7 @@ pub struct Assignment {
     pub lease: String,
 }
 
-/// Claims an attempt for a task.
+/// Claims an attempt for a task, or tells the one that its self-hosted runner has claimed.
 ///
 /// Idempotent: by `claim`; repeating it returns the same assignment and lease.
 /// Errors: `LeaseLost` when another task was quicker, `WrongStatus`, `Unwanted`.
@@ -50,6 +51,9 @@ pub async fn start(
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }
     };
+    if let Some(run) = &job.run {
+        trusted(ctx, run).await?;
+    }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
     let (context, integration) =
         tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;

@@ -2,7 +2,7 @@
 
 use super::{Continues, Dispatch, Job, Kind, Place, Policy, Status, WAKE_WITHIN, Want};
 use crate::id::{ClassId, JobId, ProjectId, TicketKey};
-use crate::project::{Compute, Repository, Settings};
+use crate::project::{Repository, Settings};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -56,10 +56,6 @@ pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
 }
 
 fn bare(plan: &Plan<'_>, branch: String) -> Job {
-    let place = match plan.settings.compute {
-        Compute::Fargate => Place::Fargate,
-        Compute::Runners => Place::Runners,
-    };
     let limits = plan.settings.limits;
     Job {
         id: plan.id.clone(),
@@ -72,7 +68,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         branch,
         continues: None,
         class: ClassId::of(plan.project.as_str(), &plan.repository.agent.capability, plan.labels),
-        place,
+        place: Place::of(plan.settings.compute),
         created: plan.now,
         ready_since: plan.now,
         attempt: 0,

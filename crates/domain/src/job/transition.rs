@@ -3,6 +3,7 @@
 //! | from | to | by |
 //! |---|---|---|
 //! | Ready | Ready | dispatch: a task is started for it, or could not be |
+//! | Ready | Ready | re-place: its project runs its jobs elsewhere now |
 //! | Ready | Claimed | claim |
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
 //! | Claimed … Executing | Ready | requeue after a platform fault |
@@ -137,6 +138,24 @@ impl Job {
         }
         job.dispatch.due = now.plus(fault.back_off());
         job.dispatch.fault = Some(fault);
+        Ok(job)
+    }
+
+    /// It waits elsewhere, because its project runs its jobs elsewhere now. Not while a task may be on its
+    /// way to it.
+    pub fn placed(&self, place: Place, now: Timestamp) -> Result<Self, NotNow> {
+        if self.status != Status::Ready || self.dispatch.starting {
+            return Err(NotNow::Status(self.status));
+        }
+        if self.place == place {
+            return Err(NotNow::Already);
+        }
+        let mut job = self.clone();
+        job.place = place;
+        // The number stays: no client token of ECS is ever used for two starts.
+        job.dispatch.fault = None;
+        job.dispatch.due = now;
+        job.went_on();
         Ok(job)
     }
 

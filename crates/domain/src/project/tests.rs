@@ -71,6 +71,7 @@ fn limits_have_bounds() {
 }
 
 #[test]
-fn only_what_this_version_can_do_may_be_set() {
-    check(|settings| settings.compute = Compute::Runners, Err("/compute"));
+fn jobs_run_on_fargate_or_on_runners() {
+    check(|settings| settings.compute = Compute::Fargate, Ok(()));
+    check(|settings| settings.compute = Compute::Runners, Ok(()));
 }

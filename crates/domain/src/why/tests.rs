@@ -4,7 +4,7 @@ use crate::story::{active, at, crashed, finished, ready, result};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
-    assert_eq!(why(job, at(400)), (sentence.to_owned(), help.to_owned()));
+    assert_eq!(why(job, wait(job, None, at(400)).as_ref(), at(400)), (sentence.to_owned(), help.to_owned()));
 }
 
 fn failed_start(fault: DispatchFault) -> Job {
@@ -13,7 +13,7 @@ fn failed_start(fault: DispatchFault) -> Job {
 
 #[test]
 fn a_ready_job_says_what_its_start_waits_for() {
-    let code = |job: &Job| wait(job, at(400)).unwrap().code();
+    let code = |job: &Job| wait(job, None, at(400)).unwrap().code();
     assert_eq!(code(&ready()), "starting_now");
     assert_eq!(code(&ready().dispatched(at(10)).unwrap()), "task_starting");
     assert_eq!(code(&failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
@@ -21,18 +21,18 @@ fn a_ready_job_says_what_its_start_waits_for() {
     let reason = "no role".to_owned();
     let refused = failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
     let next = at(65);
-    assert_eq!(wait(&refused, at(400)), Some(Wait::StartFailed { reason, next }));
+    assert_eq!(wait(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
     let capacity = failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
-    assert_eq!(wait(&capacity, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
+    assert_eq!(wait(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
     // The next start is on its way: its time counts, not the last fault.
     let again = capacity.dispatched(at(70)).unwrap();
-    assert_eq!(wait(&again, at(400)), Some(Wait::TaskStarting { time: at(70) }));
+    assert_eq!(wait(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));
 }
 
 #[test]
 fn a_job_that_is_past_waiting_says_where_it_is() {
     let job = active(Status::Executing);
-    assert_eq!(wait(&job, at(400)), None);
+    assert_eq!(wait(&job, None, at(400)), None);
     check(&job, "It is executing in attempt 1, claimed 5 min ago.", "Nothing to do.");
     let syncing = active(Status::Syncing);
     check(

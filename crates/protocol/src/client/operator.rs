@@ -17,7 +17,7 @@ use reqwest::Method;
 /// Speaks with an API token.
 #[derive(Clone)]
 pub struct Operator {
-    http: Http,
+    pub(super) http: Http,
 }
 
 impl Operator {

@@ -5,7 +5,9 @@ use crate::transaction::{number, text};
 use crate::{Error, Store, key};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{ClassId, JobId, ProjectId, TicketKey};
+use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
+use std::collections::HashMap;
 
 /// An item that the index names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,12 +35,20 @@ impl Store {
     }
 
     /// The jobs of a class that may be claimed, first come first, at most `limit`.
-    pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<JobId>, Error> {
-        let keys = self.work(&key::ready(class), None, limit).await?;
-        Ok(keys.into_iter().filter_map(|key| if let WorkKey::Job(job) = key { Some(job) } else { None }).collect())
+    pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
+        let rows = self.rows(&key::ready(class), None, limit).await?;
+        let candidate = |(key, order)| match key {
+            WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
+            WorkKey::Ticket(..) => None,
+        };
+        Ok(rows.into_iter().filter_map(candidate).collect())
     }
 
     async fn work(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<WorkKey>, Error> {
+        Ok(self.rows(partition, until, limit).await?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    async fn rows(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<(WorkKey, i64)>, Error> {
         let mut query = self
             .client
             .query()
@@ -51,9 +61,11 @@ impl Store {
             query = query.expression_attribute_values(":until", number(until));
         }
         let page = query.send().await.map_err(|error| Error::unavailable("read what is due", error))?;
-        let pk = |item: &std::collections::HashMap<String, AttributeValue>| {
-            item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::of(pk))
+        let row = |item: &HashMap<String, AttributeValue>| {
+            let key = item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::of(pk))?;
+            let order = item.get("ws").and_then(|value| value.as_n().ok()).and_then(|order| order.parse().ok())?;
+            Some((key, order))
         };
-        Ok(page.items().iter().filter_map(pk).collect())
+        Ok(page.items().iter().filter_map(row).collect())
     }
 }

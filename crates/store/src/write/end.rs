@@ -1,6 +1,6 @@
 //! A job becomes terminal.
 
-use super::claim::free_slot;
+use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
 use pullyard_domain::job::{Attempt, Job};
@@ -20,13 +20,15 @@ pub struct Ended<'a> {
     pub ticket: Option<&'a Ticket>,
     /// The pull request it left behind.
     pub pull_request: Option<&'a PullRequest>,
+    /// What must still be so of its runner.
+    pub proof: Proof,
 }
 
 impl Store {
     /// Ends a job.
     ///
     /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT if absent (its number is never used
-    /// again); RUNNER one slot less. All or nothing, so a ticket is never locked by a job that has ended.
+    /// again); RUNNER one slot less, if the proof holds. All or nothing, so a ticket is never locked by a job that has ended.
     /// Idempotent: by the finish's id, through the domain.
     pub async fn end(&self, ended: &Ended<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("end a job").revise(ended.job)?;
@@ -39,6 +41,6 @@ impl Store {
         if let Some(pull_request) = ended.pull_request {
             transaction = transaction.revise(pull_request)?;
         }
-        free_slot(transaction, ended.before).commit(self).await
+        free_slot(transaction, ended.before, ended.proof).commit(self).await
     }
 }

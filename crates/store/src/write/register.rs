@@ -12,24 +12,27 @@ pub struct Registered<'a> {
     pub runner: &'a Runner,
     /// Its lasting part.
     pub profile: &'a Profile,
-    /// The epoch that was read; none if it was never seen.
-    pub seen_epoch: Option<u32>,
+    /// The runner as it was read; none if it was never seen.
+    pub seen: Option<&'a Runner>,
 }
 
 impl Store {
     /// Registers a runner, or lets a new process take over from a silent one.
     ///
-    /// Writes: RUNNER if absent, or if `epoch` and `slots` are the ones seen: a takeover keeps the slots,
-    /// and forgets none that the older process took meanwhile; PROFILE; NAME if absent or its own.
+    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat` and `slots` are the ones seen: a takeover
+    /// is refused by a sign of life since, keeps the slots, and forgets none that the older process took
+    /// meanwhile; PROFILE; NAME if absent or its own.
     /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
     pub async fn register(&self, registered: &Registered<'_>) -> Result<Write, Error> {
-        let epoch = match registered.seen_epoch {
+        let epoch = match registered.seen {
             None => Condition::absent(),
-            Some(epoch) => {
-                let slots = serde_dynamo::to_attribute_value(&registered.runner.slots).map_err(|error| {
-                    Error::Corrupt { key: registered.runner.id.to_string(), reason: error.to_string() }
-                })?;
-                Condition::of("epoch = :epoch AND slots = :slots").value(":epoch", number(epoch)).value(":slots", slots)
+            Some(seen) => {
+                let slots = serde_dynamo::to_attribute_value(&seen.slots)
+                    .map_err(|error| Error::Corrupt { key: seen.id.to_string(), reason: error.to_string() })?;
+                Condition::of("epoch = :epoch AND last_heartbeat = :heard AND slots = :slots")
+                    .value(":epoch", number(seen.epoch))
+                    .value(":heard", number(seen.last_heartbeat.millis()))
+                    .value(":slots", slots)
             }
         };
         let own = || text(registered.runner.id.as_str());

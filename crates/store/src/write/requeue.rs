@@ -1,6 +1,6 @@
 //! A job goes back to Ready after a platform fault.
 
-use super::claim::free_slot;
+use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
 use pullyard_domain::job::{Attempt, Job};
@@ -9,10 +9,10 @@ impl Store {
     /// Puts a job back. Its ticket stays locked: the job has not ended.
     ///
     /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent (its number is never used again); RUNNER
-    /// one slot less.
+    /// one slot less, if the proof holds.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
-    pub async fn requeue(&self, before: &Job, job: &Job, attempt: &Attempt) -> Result<Write, Error> {
+    pub async fn requeue(&self, before: &Job, job: &Job, attempt: &Attempt, proof: Proof) -> Result<Write, Error> {
         let transaction = Transaction::new("put a job back").revise(job)?.put(attempt, Condition::absent())?;
-        free_slot(transaction, before).commit(self).await
+        free_slot(transaction, before, proof).commit(self).await
     }
 }

@@ -1,6 +1,6 @@
 //! A job comes into being: with its ticket's lock and its ledger entry, or not at all.
 
-use crate::item::{Attributes, Stored};
+use crate::item::Attributes;
 use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number, text};
@@ -97,20 +97,6 @@ fn request_item(request: &Request, job: &JobId) -> Attributes {
     ])
 }
 
-/// The class of a job, kept so that runners and the sweeper know which classes there are.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Class {
-    project: pullyard_domain::id::ProjectId,
-    class: pullyard_domain::id::ClassId,
-    needs: pullyard_domain::select::Needs,
-}
-
-impl Stored for Class {
-    fn key(&self) -> key::Key {
-        key::class(&self.project, &self.class)
-    }
-}
-
 impl Store {
     /// Notes what jobs of a class ask for, before the first of them is made.
     ///
@@ -121,7 +107,7 @@ impl Store {
         class: &pullyard_domain::id::ClassId,
         needs: &pullyard_domain::select::Needs,
     ) -> Result<(), Error> {
-        let class = Class { project: project.clone(), class: class.clone(), needs: needs.clone() };
+        let class = crate::item::class::Class { project: project.clone(), class: class.clone(), needs: needs.clone() };
         Transaction::new("note a class").put(&class, Condition::absent())?.commit(self).await?;
         Ok(())
     }

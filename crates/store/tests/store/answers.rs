@@ -5,7 +5,7 @@ use crate::sample::{self, at};
 use crate::world::{Items, World, alone, first_time, of_ticket, requeue_of};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Status;
-use pullyard_store::{Batch, Error, Snapshot, Store, Write};
+use pullyard_store::{Batch, Error, Proof, Snapshot, Store, Write};
 
 const PUT: &str = "PutItem";
 const UPDATE: &str = "UpdateItem";
@@ -209,7 +209,7 @@ async fn a_job_goes_back_though_the_answer_was_lost() {
         async |world| world.running("APP-1", Status::Claimed).await,
         async |store, before| {
             let (job, attempt) = requeue_of(before);
-            store.requeue(before, &job, &attempt).await
+            store.requeue(before, &job, &attempt, Proof::Nothing).await
         },
     )
     .await;
@@ -234,6 +234,40 @@ async fn a_runner_is_registered_though_the_answer_was_lost() {
     let profile = sample::profile(&runner, "kite");
     check_recovers(TRANSACTION, async |_| (), async |store, ()| store.register(&first_time(&runner, &profile)).await)
         .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_counts_though_the_answer_was_lost() {
+    check_recovers(
+        UPDATE,
+        async |world| world.registered(&sample::runner("kite", 1)).await,
+        async |store, seen| store.heartbeat(seen, &crate::fleet::heard(seen, 30)).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_runner_is_taken_offline_though_the_answer_was_lost() {
+    check_recovers(
+        UPDATE,
+        async |world| world.registered(&sample::runner("kite", 1)).await,
+        async |store, seen| store.take_offline(seen, &crate::fleet::offline(seen)).await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_runner_is_removed_though_the_answer_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |world| {
+            let runner = world.registered(&sample::runner("kite", 1)).await;
+            world.applies(world.store.begin_removal(&runner)).await;
+            runner
+        },
+        async |store, runner| store.remove_runner(runner).await,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use crate::world::{Ending, World, failed, fence, requeue_of};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::{DispatchFault, End, Job, Status};
-use pullyard_domain::runner::{Presence, Runner, Slot};
+use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::LastOutcome;
+use pullyard_store::Proof;
 
 /// A write that anything that touches the job makes stale.
 async fn touch(world: &World, job: &Job) {
@@ -113,7 +114,7 @@ async fn a_runner_claims_a_job_into_a_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
-    let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap() };
+    let slot = slot("c1");
     assert_eq!(world.runner(&runner).await.slots, [(job.id.clone(), slot)].into());
     assert_eq!(job.run.and_then(|run| run.runner), Some(runner.id));
 }
@@ -132,7 +133,7 @@ async fn check_no_slot(adjust: impl FnOnce(&mut Runner, &Job)) {
 }
 
 fn slot(claim: &str) -> Slot {
-    Slot { attempt: 1, claim: ClaimId::new(claim).unwrap() }
+    Slot { attempt: 1, claim: ClaimId::new(claim).unwrap(), project: sample::project(), since: sample::at(60) }
 }
 
 #[tokio::test]
@@ -143,6 +144,23 @@ async fn a_process_that_was_taken_over_can_not_claim() {
 #[tokio::test]
 async fn a_draining_runner_can_not_claim() {
     check_no_slot(|runner, _| runner.draining = true).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_people_drain_can_not_claim() {
+    let drain = Drain { by: "ana".into(), at: sample::at(1), acknowledged: None };
+    check_no_slot(|runner, _| runner.drain = Some(drain)).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_offline_can_not_claim() {
+    check_no_slot(|runner, _| runner.status = Presence::Offline).await;
+}
+
+/// Two tries of one claim that are on their way at once: the second finds that the first got a job.
+#[tokio::test]
+async fn a_claim_that_got_a_job_gets_no_second_one() {
+    check_no_slot(|runner, _| runner.last_claim = Some(ClaimId::new("c1").unwrap())).await;
 }
 
 #[tokio::test]
@@ -217,7 +235,7 @@ async fn check_requeue_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
     let before = world.running_on(&runner, "APP-1", Status::Claimed).await;
     spoil(&world, &before).await;
     let (job, attempt) = requeue_of(&before);
-    world.refuses(world.store.requeue(&before, &job, &attempt)).await;
+    world.refuses(world.store.requeue(&before, &job, &attempt, Proof::Nothing)).await;
 }
 
 #[tokio::test]
@@ -254,7 +272,7 @@ impl World {
         let other = self.running("APP-2", Status::Claimed).await;
         let (back, _) = requeue_of(&other);
         let (_, attempt) = requeue_of(job);
-        self.applies(self.store.requeue(&other, &back, &attempt)).await;
+        self.applies(self.store.requeue(&other, &back, &attempt, Proof::Nothing)).await;
     }
 }
 

@@ -11,6 +11,7 @@
 mod answers;
 mod events;
 mod faults;
+mod fleet;
 mod jobs;
 mod ledger;
 mod model;

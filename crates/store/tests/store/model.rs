@@ -14,7 +14,7 @@ use pullyard_domain::runner::Runner;
 use pullyard_domain::sweep;
 use pullyard_domain::ticket::{Settling, Ticket};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Snapshot, WorkKey, Write};
+use pullyard_store::{Proof, Snapshot, WorkKey, Write};
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -269,7 +269,8 @@ impl Model {
         let Some((job, claimed, current)) = claimed else {
             return Did::NotTried;
         };
-        let room = job.place == Place::Fargate || runner.slots.len() < runner.max as usize;
+        let new = runner.last_claim.as_ref().map(|claim| claim.as_str()) != Some(name.as_str());
+        let room = job.place == Place::Fargate || (new && runner.slots.len() < runner.max as usize);
         did(self.world.store.claim(&claimed).await.unwrap(), current && room)
     }
 
@@ -279,7 +280,7 @@ impl Model {
         };
         let end = AttemptEnd::Requeued { failure: sample::failure() };
         let attempt = sample::attempt_of(&before, end, self.now).expect("it was active");
-        did(self.world.store.requeue(&before, &job, &attempt).await.unwrap(), current)
+        did(self.world.store.requeue(&before, &job, &attempt, Proof::Nothing).await.unwrap(), current)
     }
 
     async fn end(&self, step: Step) -> Did {
@@ -350,7 +351,8 @@ impl Model {
         }
         let class = sample::job("any").class;
         assert!(ready.keys().all(|known| *known == class));
-        let found = self.world.store.ready(&class, 1_000).await.unwrap();
+        let found =
+            self.world.store.ready(&class, 1_000).await.unwrap().into_iter().map(|row| row.job).collect::<Vec<_>>();
         check_order(found, ready.remove(&class).unwrap_or_default());
     }
 }

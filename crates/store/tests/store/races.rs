@@ -6,8 +6,8 @@ use pullyard_domain::delivery::MOST_SEEN;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::InstanceId;
 use pullyard_domain::job::{End, Job, Status};
-use pullyard_domain::runner::Runner;
-use pullyard_store::{Batch, Error, Registered, Snapshot, Trigger, Write};
+use pullyard_domain::runner::{Presence, Runner};
+use pullyard_store::{Batch, Error, Proof, Registered, Snapshot, Trigger, Write};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -179,7 +179,7 @@ async fn many_jobs_never_take_more_slots_than_a_runner_has() {
     }
     let answers = race(&world, |world, number| {
         let job = &jobs[number];
-        let claimed = job.claimed(&sample::claim_by(&runner, job, "c1"), at(1)).unwrap();
+        let claimed = job.claimed(&sample::claim_by(&runner, job, &format!("c{number}")), at(1)).unwrap();
         async move { world.store.claim(&claimed).await }
     })
     .await;
@@ -211,7 +211,7 @@ async fn of_many_ends_requeues_and_phases_of_one_revision_one_is_stored() {
                 1 => world.store.end(&cancelling.ended()).await,
                 2 => {
                     let (back, attempt) = requeue_of(&job);
-                    world.store.requeue(&job, &back, &attempt).await
+                    world.store.requeue(&job, &back, &attempt, Proof::Nothing).await
                 }
                 _ => {
                     let next = job.progressed(&fence(&job), Status::Syncing, at(200)).unwrap();
@@ -378,8 +378,8 @@ async fn one_of_many_processes_takes_a_runner_over() {
     let answers = race(&world, |world, number| {
         let (seen, process) = (runner.clone(), process(&runner, number));
         async move {
-            let profile = sample::profile(&process, process.id.as_str());
-            let takeover = Registered { seen_epoch: Some(seen.epoch), ..first_time(&process, &profile) };
+            let profile = sample::profile(&process, &process.name);
+            let takeover = Registered { seen: Some(&seen), ..first_time(&process, &profile) };
             world.store.register(&takeover).await
         }
     })
@@ -415,8 +415,8 @@ async fn one_of_many_claims_and_one_of_many_takeovers_leave_no_job_without_its_s
             if number % 2 == 0 {
                 return world.store.claim(&claimed).await;
             }
-            let profile = sample::profile(&process, process.id.as_str());
-            let takeover = Registered { seen_epoch: Some(seen.epoch), ..first_time(&process, &profile) };
+            let profile = sample::profile(&process, &process.name);
+            let takeover = Registered { seen: Some(&seen), ..first_time(&process, &profile) };
             world.store.register(&takeover).await
         }
     })
@@ -528,4 +528,29 @@ async fn revisions_count_every_change_that_was_read_and_made_again() {
     let item = world.item("JOB#", "JOB").await;
     let racers = RACERS as i64;
     assert_eq!((count(&item, "rev"), count(&item, "tries")), (Some(1 + racers), Some(racers)));
+}
+
+/// Half of them heartbeats, half of them sweeps of what was read before: the first one decides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_heartbeat_and_a_sweep_never_both_go_by_the_same_silence() {
+    let world = world().await;
+    let seen = world.registered(&sample::runner("kite", 1)).await;
+    let answers = race(&world, |world, number| {
+        let seen = seen.clone();
+        async move {
+            if number % 2 == 0 {
+                let heard = crate::fleet::heard(&seen, 100);
+                return world.store.heartbeat(&seen, &heard).await;
+            }
+            world.store.take_offline(&seen, &crate::fleet::offline(&seen)).await
+        }
+    })
+    .await;
+    let stored = world.runner(&seen).await;
+    let (heartbeats, sweeps): (Vec<_>, Vec<_>) = answers.iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    let applied = |all: &[(usize, &Write)]| all.iter().filter(|(_, write)| **write == Write::Applied).count();
+    match stored.status {
+        Presence::Offline => assert_eq!((applied(&heartbeats), applied(&sweeps), stored.epoch), (0, 1, 2)),
+        _ => assert_eq!((applied(&heartbeats), applied(&sweeps), stored.epoch), (RACERS / 2, 0, 1)),
+    }
 }

@@ -21,8 +21,8 @@ fn next_process(seen: &Runner) -> Runner {
     }
 }
 
-fn takeover<'a>(seen: &Runner, runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
-    Registered { seen_epoch: Some(seen.epoch), ..first_time(runner, profile) }
+fn takeover<'a>(seen: &'a Runner, runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
+    Registered { seen: Some(seen), ..first_time(runner, profile) }
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_takeover_of_a_runner_that_is_gone_is_refused() {
 async fn a_takeover_over_a_slot_that_was_taken_meanwhile_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;
-    let profile = sample::profile(&old, old.id.as_str());
+    let profile = sample::profile(&old, &old.name);
     let new = next_process(&old);
     let job = world.running_on(&old, "APP-1", Status::Claimed).await;
     world.refuses(world.store.register(&takeover(&old, &new, &profile))).await;

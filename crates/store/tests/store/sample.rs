@@ -165,13 +165,20 @@ pub(crate) fn request(key: &str, at: Timestamp) -> Request {
 pub(crate) fn runner(name: &str, max: u32) -> Runner {
     Runner {
         id: RunnerId::of("token", name),
+        name: name.into(),
+        token: "token".into(),
         status: Presence::Online,
         epoch: 1,
         instance: InstanceId::new("process-1").unwrap(),
         last_heartbeat: at(0),
+        heard: false,
         slots: BTreeMap::new(),
+        active: BTreeSet::new(),
         max,
         draining: false,
+        drain: None,
+        spared_until: None,
+        last_claim: None,
     }
 }
 
@@ -182,6 +189,7 @@ pub(crate) fn profile(runner: &Runner, name: &str) -> Profile {
         capabilities: BTreeSet::from(["command".into()]),
         labels: BTreeSet::from(["gpu".into()]),
         version: "0.1.0".into(),
+        projects: None,
     }
 }
 

@@ -17,7 +17,7 @@ use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_store::{Ended, Error, Registered, Store, Trigger, Write};
+use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, Write};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -143,7 +143,7 @@ impl World {
     }
 
     pub(crate) async fn registered(&self, runner: &Runner) -> Runner {
-        let profile = sample::profile(runner, runner.id.as_str());
+        let profile = sample::profile(runner, &runner.name);
         self.applies(self.store.register(&first_time(runner, &profile))).await;
         self.runner(runner).await
     }
@@ -230,7 +230,7 @@ impl World {
     /// A running job goes back.
     pub(crate) async fn requeued(&self, before: &Job) -> Job {
         let (job, attempt) = requeue_of(before);
-        self.applies(self.store.requeue(before, &job, &attempt)).await;
+        self.applies(self.store.requeue(before, &job, &attempt, Proof::Nothing)).await;
         self.job(before).await
     }
 }
@@ -252,6 +252,7 @@ impl Ending {
             attempt: self.attempt.as_ref(),
             ticket: self.ticket.as_ref(),
             pull_request: self.pull_request.as_ref(),
+            proof: Proof::Nothing,
         }
     }
 }
@@ -285,7 +286,7 @@ pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {
 }
 
 pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
-    Registered { runner, profile, seen_epoch: None }
+    Registered { runner, profile, seen: None }
 }
 
 /// The value of an item, as the store reads it.

@@ -92,9 +92,9 @@ pub(crate) async fn why(
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<Why>, Problem> {
-    let JobView { job, now, .. } = visible(&ctx, &caller, &job).await?;
-    let (sentence, help) = why::why(&job, now);
-    let waits = why::wait(&job, now).map(|wait| wait.code().to_owned());
+    let JobView { job, waits, now, .. } = visible(&ctx, &caller, &job).await?;
+    let (sentence, help) = why::why(&job, waits.as_ref(), now);
+    let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(Why { status: job.status, sentence, help, code }))
 }

@@ -34,6 +34,7 @@ pub(crate) async fn sweep(
         tickets: report.tickets,
         nothing: report.nothing,
         failed: report.failed,
+        offline: report.offline,
         more: report.more,
     }))
 }

@@ -1,0 +1,49 @@
+//! Self-hosted runners: what they say between jobs, and what people see and want of them.
+
+mod claim;
+mod command;
+mod heartbeat;
+mod register;
+mod remove;
+mod trust;
+mod view;
+
+pub use claim::{Claimed, claim};
+pub use command::{Command, command};
+pub use heartbeat::heartbeat;
+pub use register::{Registration, register};
+pub use remove::{Removed, remove};
+pub(crate) use trust::trusted;
+pub(crate) use view::Waits;
+pub use view::{runner, runners};
+
+use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, RunnerId};
+use pullyard_domain::runner::Runner;
+use pullyard_domain::runner::sweep::Token;
+use pullyard_store::TokenKind;
+use std::collections::BTreeSet;
+
+/// What the token of a runner says, as it was just read.
+#[derive(Clone, Debug)]
+pub struct RunnerToken {
+    /// Its hash: with the name, who the runner is.
+    pub hash: String,
+    /// For which projects; none means all.
+    pub projects: Option<BTreeSet<ProjectId>>,
+}
+
+/// A runner of this token; one of another token is as if it were not there.
+async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
+    let runner = ctx.store.runner(id).await?.filter(|runner| runner.token == token.hash);
+    runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
+}
+
+/// Whether the token of this hash still lets a runner work.
+pub(crate) async fn token_state(ctx: &Context, hash: &str) -> Result<Token, Error> {
+    let now = ctx.clock.now();
+    let good = ctx.store.token(hash).await?.is_some_and(|token| {
+        token.kind == TokenKind::Runner && !token.revoked && token.expires_at.is_none_or(|at| now < at)
+    });
+    Ok(if good { Token::Good } else { Token::Dead })
+}

@@ -1,0 +1,142 @@
+//! A self-hosted runner takes a job.
+
+use super::{RunnerToken, own};
+use crate::proof::Bootstrap;
+use crate::{Context, Error};
+use pullyard_domain::id::{ClaimId, InstanceId, ProjectId, RunnerId};
+use pullyard_domain::job::{Claim, Job, START_WITHIN};
+use pullyard_domain::runner::Runner;
+use pullyard_domain::runner::sweep::holds;
+use pullyard_domain::select::{Candidate, in_order, is_claimable, matches};
+use pullyard_store::Write;
+use rand::RngExt;
+
+/// How many of the first jobs a runner chooses among once it was not the first.
+const AMONG: usize = 16;
+/// How often a runner that was not quick enough tries another job.
+const TRIES: usize = 8;
+/// How many projects are read at once.
+const PAGE: i32 = 100;
+
+/// A job that a runner got.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The job as claimed.
+    pub job: Job,
+    /// What its `run-job` exchanges for the assignment.
+    pub bootstrap: String,
+}
+
+/// Gives a runner the first Ready job that it may take, if there is one.
+///
+/// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest
+/// first. Where another runner was quicker, the next try is a random one of the first few, so that a herd
+/// of runners does not run from one job to the next together.
+/// Idempotent: by `claim`; repeating it returns the same job, and never a second one.
+/// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
+pub async fn claim(
+    ctx: &Context,
+    token: &RunnerToken,
+    id: &RunnerId,
+    instance: &InstanceId,
+    claim: &ClaimId,
+) -> Result<Option<Claimed>, Error> {
+    let mut left: Option<Vec<Candidate>> = None;
+    for tried in 0..TRIES {
+        let runner = own(ctx, token, id).await?;
+        if let Some(job) = claimed_before(ctx, &runner, instance, claim).await? {
+            return Ok(Some(handed_out(ctx, job).await?));
+        }
+        if let Some(closed) = runner.may_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
+            tracing::debug!(runner = %id, why = ?closed, "a runner gets no job now");
+            return Ok(None);
+        }
+        let candidates = match &mut left {
+            Some(left) => left,
+            None => left.insert(candidates(ctx, token, id).await?),
+        };
+        let Some(job) = next(ctx, candidates, tried).await? else { return Ok(None) };
+        let asked = Claim {
+            attempt: job.attempt + 1,
+            claim: claim.clone(),
+            instance: instance.clone(),
+            runner: Some(id.clone()),
+            task: None,
+        };
+        let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
+        if ctx.store.claim(&job).await? == Write::Applied {
+            tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
+            return Ok(Some(handed_out(ctx, job).await?));
+        }
+    }
+    Ok(None)
+}
+
+/// The job that this very claim got before, if the runner still holds it.
+async fn claimed_before(
+    ctx: &Context,
+    runner: &Runner,
+    instance: &InstanceId,
+    claim: &ClaimId,
+) -> Result<Option<Job>, Error> {
+    let Some((job, slot)) = runner.claimed_by(claim).filter(|_| runner.instance == *instance) else {
+        return Ok(None);
+    };
+    Ok(ctx.store.job(job).await?.filter(|job| holds(job, runner, slot)))
+}
+
+/// What the index suggests to this runner, oldest first.
+async fn candidates(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Vec<Candidate>, Error> {
+    let Some(profile) = ctx.store.runner_profile(id).await? else {
+        return Err(Error::Inconsistent(format!("{id} has no profile")));
+    };
+    let mut found = Vec::new();
+    for project in projects(ctx, token).await? {
+        for (class, needs) in ctx.store.classes(&project).await? {
+            if matches(&needs, &profile) {
+                found.extend(ctx.store.ready(&class, i32::try_from(AMONG).unwrap_or(i32::MAX)).await?);
+            }
+        }
+    }
+    Ok(in_order(found, AMONG))
+}
+
+async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, Error> {
+    if let Some(projects) = &token.projects {
+        return Ok(projects.iter().cloned().collect());
+    }
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (ids, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
+        all.extend(ids);
+        after = next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The next candidate that is what its row says, read strongly: a stale row costs a read, not a
+/// transaction.
+async fn next(ctx: &Context, left: &mut Vec<Candidate>, tried: usize) -> Result<Option<Job>, Error> {
+    while !left.is_empty() {
+        let at = if tried == 0 { 0 } else { rand::rng().random_range(0..left.len()) };
+        let candidate = left.remove(at);
+        let job = ctx.store.job(&candidate.job).await?;
+        if let Some(job) = job.filter(|job| is_claimable(job, &candidate.class)) {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
+
+async fn handed_out(ctx: &Context, job: Job) -> Result<Claimed, Error> {
+    let bootstrap = Bootstrap {
+        job: job.id.clone(),
+        attempt: job.attempt,
+        dispatch: job.dispatch.number,
+        // Counted from each answer: a runner that had to repeat its claim has as much time as any.
+        expires: ctx.clock.now().plus(START_WITHIN),
+    };
+    Ok(Claimed { bootstrap: ctx.keys().await?.bootstrap(&bootstrap)?, job })
+}

@@ -1,0 +1,46 @@
+//! What people want of a self-hosted runner.
+
+use crate::{Context, Error};
+use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::{Drain, Presence, Refusal, Runner};
+use pullyard_store::Write;
+
+/// What people want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// It finishes what it has and takes nothing more.
+    Drain {
+        /// The token that asks.
+        by: String,
+    },
+    /// It takes jobs again.
+    Resume,
+}
+
+/// Asks a runner to drain or to go on. It takes nothing from this moment; it is told in the answer to its
+/// next heartbeat.
+///
+/// Idempotent: a level; a drain that is wanted already stays as it was asked first.
+/// Errors: `NotFound`; `Runner` when it is being removed.
+pub async fn command(ctx: &Context, id: &RunnerId, command: &Command) -> Result<Runner, Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let Some(runner) = ctx.store.runner(id).await? else {
+            return Err(Error::NotFound { what: "runner", name: id.to_string() });
+        };
+        if runner.status == Presence::Deleting {
+            return Err(Error::Runner(Refusal::Deleting { name: runner.name }));
+        }
+        let drain = match command {
+            Command::Drain { .. } if runner.drain.is_some() => return Ok(runner),
+            Command::Resume if runner.drain.is_none() => return Ok(runner),
+            Command::Drain { by } => Some(Drain { by: by.clone(), at: ctx.clock.now(), acknowledged: None }),
+            Command::Resume => None,
+        };
+        if ctx.store.set_drain(&runner, drain.as_ref()).await? == Write::Applied {
+            tracing::info!(runner = %id, name = %runner.name, drain = drain.is_some(), "a runner was commanded");
+            return Ok(Runner { drain, ..runner });
+        }
+        rounds.again().await?;
+    }
+}

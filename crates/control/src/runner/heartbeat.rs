@@ -1,0 +1,27 @@
+//! A self-hosted runner says that it lives.
+
+use super::{RunnerToken, own};
+use crate::{Context, Error};
+use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::{Heartbeat, Presence, Runner};
+use pullyard_store::Write;
+
+/// Stores that a runner was heard, and answers what it is now.
+///
+/// Idempotent: a repeat says the same a little later.
+/// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
+pub async fn heartbeat(ctx: &Context, token: &RunnerToken, id: &RunnerId, said: &Heartbeat) -> Result<Runner, Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let seen = own(ctx, token, id).await?;
+        let heard = seen.heard(said.clone(), ctx.clock.now()).map_err(Error::Runner)?;
+        if ctx.store.heartbeat(&seen, &heard).await? == Write::Applied {
+            if seen.status != heard.status {
+                let online = heard.status == Presence::Online;
+                tracing::info!(runner = %id, name = %heard.name, online, "a runner came or went");
+            }
+            return Ok(heard);
+        }
+        rounds.again().await?;
+    }
+}

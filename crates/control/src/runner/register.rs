@@ -1,0 +1,87 @@
+//! A self-hosted runner introduces itself.
+
+use super::RunnerToken;
+use crate::{Context, Error};
+use pullyard_domain::id::{InstanceId, JobId, RunnerId};
+use pullyard_domain::runner::{Introduction, MOST_SLOTS, Profile, Refusal, Runner, check_name};
+use pullyard_store::{Registered, Write};
+use std::collections::BTreeSet;
+
+/// What a runner says of itself.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Its name.
+    pub name: String,
+    /// The process.
+    pub instance: InstanceId,
+    /// The agents it can drive.
+    pub capabilities: BTreeSet<String>,
+    /// Tags that jobs may require.
+    pub labels: BTreeSet<String>,
+    /// Its release.
+    pub version: String,
+    /// How many jobs it runs at once.
+    pub slots: u32,
+    /// Jobs that outlived an earlier process.
+    pub active: BTreeSet<JobId>,
+}
+
+impl Registration {
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
+        if let Err(fault) = check_name(&self.name) {
+            return invalid("/name", fault);
+        }
+        if self.capabilities.is_empty() {
+            return invalid("/capabilities", "name at least one agent");
+        }
+        if !(1..=MOST_SLOTS).contains(&self.slots) {
+            return invalid("/slots", "use 1 to 12");
+        }
+        Ok(())
+    }
+}
+
+/// Registers a runner, or lets this process take over from one that is gone.
+///
+/// Idempotent: by the process; its repeat finds itself.
+/// Errors: `Runner` when another process lives, the name is taken, or the runner is being removed;
+/// `Invalid`.
+pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
+    new.check()?;
+    let id = RunnerId::of(&token.hash, &new.name);
+    let profile = Profile {
+        id: id.clone(),
+        name: new.name.clone(),
+        capabilities: new.capabilities.clone(),
+        labels: new.labels.clone(),
+        version: new.version.clone(),
+        projects: token.projects.clone(),
+    };
+    let mut rounds = ctx.rounds(&id);
+    loop {
+        let now = ctx.clock.now();
+        let (seen, owner) = tokio::try_join!(ctx.store.runner(&id), ctx.store.runner_named(&new.name))?;
+        if owner.is_some_and(|owner| owner != id) {
+            return Err(Error::Runner(Refusal::NameTaken { name: new.name.clone() }));
+        }
+        let introduction = Introduction {
+            id: id.clone(),
+            name: new.name.clone(),
+            token: token.hash.clone(),
+            instance: new.instance.clone(),
+            max: new.slots,
+            active: new.active.clone(),
+        };
+        let runner = match Runner::registered(seen.as_ref(), introduction, now).map_err(Error::Runner)? {
+            Some(runner) => runner,
+            None => return seen.ok_or_else(|| Error::Inconsistent("a runner that is not there is not new".into())),
+        };
+        let registered = Registered { runner: &runner, profile: &profile, seen: seen.as_ref() };
+        if ctx.store.register(&registered).await? == Write::Applied {
+            tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "a runner was registered");
+            return Ok(runner);
+        }
+        rounds.again().await?;
+    }
+}

@@ -1,0 +1,40 @@
+//! A self-hosted runner is removed.
+
+use crate::{Context, Error};
+use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::Presence;
+use pullyard_store::Write;
+
+/// What became of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone, and its name is free.
+    Gone,
+    /// The sweeper takes its jobs away first.
+    Begun,
+}
+
+/// Removes a runner: nothing is claimed or heard for it any more, the sweeper takes away what it has, and
+/// without a job it is gone at once.
+///
+/// Idempotent: a repeat goes on where the first one stopped; one that is gone is `NotFound`.
+pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let Some(runner) = ctx.store.runner(id).await? else {
+            return Err(Error::NotFound { what: "runner", name: id.to_string() });
+        };
+        if runner.status != Presence::Deleting {
+            if ctx.store.begin_removal(&runner).await? == Write::Stale {
+                rounds.again().await?;
+                continue;
+            }
+            tracing::info!(runner = %id, name = %runner.name, "a runner is being removed");
+        }
+        // Refused where it has a slot; the sweeper removes it after the last one.
+        return Ok(match ctx.store.remove_runner(&runner).await? {
+            Write::Applied => Removed::Gone,
+            Write::Stale => Removed::Begun,
+        });
+    }
+}

@@ -1,0 +1,80 @@
+//! What readers see of self-hosted runners. Nothing is written here.
+
+use crate::{Context, Error};
+use pullyard_domain::fleet::{Fleet, Member};
+use pullyard_domain::id::{ClassId, RunnerId};
+use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::select::Needs;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::wait::Wait;
+use pullyard_domain::why;
+use std::collections::BTreeMap;
+
+/// How many jobs before another one are counted.
+const AHEAD: i32 = 200;
+
+/// Every runner, by name.
+pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
+    let mut runners = Vec::new();
+    for runner in ctx.store.runners().await? {
+        match runner {
+            Ok(runner) => runners.push(runner),
+            Err(error) => tracing::error!(error = %error, "a runner could not be read"),
+        }
+    }
+    let ids = runners.iter().map(|runner| runner.id.clone()).collect::<Vec<_>>();
+    let profiles = ctx.store.runner_profiles(&ids).await?;
+    let mut profiles = profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect::<BTreeMap<_, _>>();
+    let member =
+        |runner: pullyard_domain::runner::Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
+    let mut members = runners.into_iter().filter_map(member).collect::<Vec<_>>();
+    members.sort_by(|a, b| a.profile.name.cmp(&b.profile.name));
+    Ok(members)
+}
+
+/// A runner by its id or its name, read strongly.
+pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
+    let missing = || Error::NotFound { what: "runner", name: said.to_owned() };
+    let by_id = RunnerId::new(said).ok();
+    let named = match by_id {
+        Some(id) => Some(id),
+        None if pullyard_domain::runner::check_name(said).is_ok() => ctx.store.runner_named(said).await?,
+        None => None,
+    };
+    let id = named.ok_or_else(missing)?;
+    let (runner, profile) = tokio::try_join!(ctx.store.runner(&id), ctx.store.runner_profile(&id))?;
+    runner.zip(profile).map(|(runner, profile)| Member { runner, profile }).ok_or_else(missing)
+}
+
+/// Answers what jobs wait for, and reads the runners at most once for all of them.
+#[derive(Default)]
+pub(crate) struct Waits {
+    members: Option<Vec<Member>>,
+    needs: BTreeMap<ClassId, Option<Needs>>,
+    orders: BTreeMap<ClassId, Vec<(i64, pullyard_domain::id::JobId)>>,
+}
+
+impl Waits {
+    /// What this job waits for, if it waits.
+    pub(crate) async fn of(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
+        if job.status != Status::Ready || job.place != Place::Runners {
+            return Ok(why::wait(job, None, now));
+        }
+        if self.members.is_none() {
+            self.members = Some(runners(ctx).await?);
+        }
+        if !self.needs.contains_key(&job.class) {
+            let needs = ctx.store.class(&job.project, &job.class).await?;
+            self.needs.insert(job.class.clone(), needs);
+            let rows = ctx.store.ready(&job.class, AHEAD).await?;
+            self.orders.insert(job.class.clone(), rows.into_iter().map(|row| (row.order, row.job)).collect());
+        }
+        let (Some(members), Some(Some(needs))) = (&self.members, self.needs.get(&job.class)) else {
+            return Ok(why::wait(job, None, now));
+        };
+        let rows = self.orders.get(&job.class).map(Vec::as_slice).unwrap_or_default();
+        let before = rows.iter().take_while(|(_, id)| *id != job.id).count();
+        let fleet = Fleet { members, needs, ahead: u64::try_from(before).unwrap_or(u64::MAX) };
+        Ok(why::wait(job, Some(&fleet), now))
+    }
+}

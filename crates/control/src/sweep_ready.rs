@@ -1,0 +1,106 @@
+//! One round over the Ready jobs of runners: those that nobody takes, and those that wait in the wrong place.
+//!
+//! They are due by no time, so they stand in their class and not among what is due.
+
+use crate::ending::write_end;
+use crate::runner::Waits;
+use crate::sweep::Report;
+use crate::{Context, Error};
+use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::job::{Job, Place};
+use pullyard_domain::select::Needs;
+use pullyard_domain::sweep::{Waiting, elsewhere, waiting};
+use pullyard_domain::wait::Wait;
+use pullyard_store::{Proof, Write};
+
+/// How many of a class's oldest jobs a round looks at.
+const HEADS: i32 = 25;
+/// How many projects are read at once.
+const PAGE: i32 = 100;
+
+/// Goes over the oldest Ready jobs of every class.
+pub(crate) async fn sweep_ready(ctx: &Context, report: &mut Report) -> Result<(), Error> {
+    let mut waits = Waits::default();
+    let mut after = None;
+    loop {
+        let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
+        for project in projects {
+            for (class, _) in ctx.store.classes(&project).await? {
+                for row in ctx.store.ready(&class, HEADS).await? {
+                    if let Err(error) = look(ctx, &project, &row.job, &mut waits, report).await {
+                        report.failed += 1;
+                        tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
+                    }
+                }
+            }
+        }
+        after = next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn look(
+    ctx: &Context,
+    project: &ProjectId,
+    id: &JobId,
+    waits: &mut Waits,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let (Some(job), Some(project)) = tokio::try_join!(ctx.store.job(id), ctx.store.project(project))? else {
+        return Ok(());
+    };
+    report.looked_at += 1;
+    let now = ctx.clock.now();
+    let compute = project.settings.compute;
+    // Only who gives up says why, and only then the runners are read.
+    let why = match waiting(&job, compute, "", now) {
+        Waiting::GiveUp(_) => waits.of(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default(),
+        _ => String::new(),
+    };
+    // Stale is as good for both: somebody took it meanwhile.
+    match waiting(&job, compute, &why, now) {
+        Waiting::Nothing => {}
+        Waiting::Place(place) => {
+            place_anew(ctx, &job, place).await?;
+        }
+        Waiting::GiveUp(failure) => {
+            let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
+            let written = write_end(ctx, &job, &next, Proof::Nothing, now).await?;
+            report.ended += u32::from(written == Write::Applied);
+        }
+    }
+    Ok(())
+}
+
+/// Moves a Ready job to where its project runs its jobs now; whether it was elsewhere.
+///
+/// Writes: JOB if `rev` is the one seen; CLASS first, if it is to wait for runners.
+pub(crate) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
+    let Some(project) = ctx.store.project(&job.project).await? else { return Ok(false) };
+    match elsewhere(job, project.settings.compute, ctx.clock.now()) {
+        None => Ok(false),
+        Some(place) => place_anew(ctx, job, place).await,
+    }
+}
+
+async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Error> {
+    let now = ctx.clock.now();
+    let Ok(next) = job.placed(place, now) else { return Ok(false) };
+    if place == Place::Runners && ctx.store.class(&job.project, &job.class).await?.is_none() {
+        let context = ctx.store.context(&job.id, &job.context).await?;
+        let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
+        let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
+        let needs = Needs { capability: context.repository.agent.capability.clone(), labels };
+        ctx.store.note_class(&job.project, &job.class, &needs).await?;
+    }
+    let moved = ctx.store.update_job(&next).await? == Write::Applied;
+    if moved {
+        tracing::info!(job.id = %job.id, place = ?place, "a waiting job was placed anew");
+        if place == Place::Fargate {
+            ctx.wake_job(&job.id).await;
+        }
+    }
+    Ok(moved)
+}

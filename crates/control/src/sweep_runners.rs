@@ -1,0 +1,139 @@
+//! One round over all self-hosted runners: the silent ones go Offline, jobs without a process end, and what
+//! is being removed goes.
+//!
+//! The runners are read whole, a few hundred bytes each; nothing of them stands in the `work` index.
+
+use crate::ending::{write_end, write_requeue};
+use crate::runner::token_state;
+use crate::sweep::Report;
+use crate::{Context, Error};
+use pullyard_domain::id::JobId;
+use pullyard_domain::runner::sweep::{self, Loss, Step, Token};
+use pullyard_domain::runner::{Runner, Slot};
+use pullyard_domain::sweep::{Step as JobStep, lost};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Proof, Write};
+use std::collections::HashMap;
+
+/// Steps of one runner in one round: it goes Offline, then loses its jobs, then is removed.
+const STEPS: usize = 3;
+
+/// Goes over every runner. `last` is when the last round was: a sweeper that was down blames nobody.
+pub(crate) async fn sweep_runners(ctx: &Context, last: Option<Timestamp>, report: &mut Report) -> Result<(), Error> {
+    let mut runners = Vec::new();
+    for runner in ctx.store.runners().await? {
+        match runner {
+            Ok(runner) => runners.push(runner),
+            Err(error) => {
+                report.failed += 1;
+                tracing::error!(error = %error, "a runner could not be read");
+            }
+        }
+    }
+    let storm = sweep::is_storm(&runners, last, ctx.clock.now());
+    let mut tokens = HashMap::new();
+    for runner in runners {
+        let id = runner.id.clone();
+        if let Err(error) = sweep_runner(ctx, runner, storm, &mut tokens, report).await {
+            report.failed += 1;
+            tracing::error!(runner = %id, error = %error, "a runner could not be swept");
+        }
+    }
+    Ok(())
+}
+
+async fn sweep_runner(
+    ctx: &Context,
+    mut runner: Runner,
+    storm: bool,
+    tokens: &mut HashMap<String, Token>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    for _ in 0..STEPS {
+        let token = token_of(ctx, &runner, tokens).await?;
+        let now = ctx.clock.now();
+        match sweep::step(&runner, token, storm, now) {
+            Step::Nothing => return Ok(()),
+            Step::TakeOffline(offline) => {
+                if ctx.store.take_offline(&runner, &offline).await? == Write::Stale {
+                    return Ok(());
+                }
+                report.offline += 1;
+                tracing::warn!(runner = %runner.id, name = %runner.name, slots = runner.slots.len(), storm, "a runner is silent and counts as offline");
+            }
+            Step::Lose(loss, jobs) => {
+                for (job, slot) in jobs {
+                    lose(ctx, &runner, loss, &job, &slot, report).await?;
+                }
+            }
+            Step::Forget => {
+                ctx.store.begin_removal(&runner).await?;
+            }
+            Step::Remove => {
+                ctx.store.remove_runner(&runner).await?;
+                tracing::info!(runner = %runner.id, name = %runner.name, "a runner was removed");
+                return Ok(());
+            }
+        }
+        // The next step is judged by what is there now, not by what this one meant to leave.
+        match ctx.store.runner(&runner.id).await? {
+            Some(next) if next != runner => runner = next,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// One read for each token in a round, and none for runners without a job.
+async fn token_of(ctx: &Context, runner: &Runner, tokens: &mut HashMap<String, Token>) -> Result<Token, Error> {
+    if runner.slots.is_empty() {
+        return Ok(Token::Good);
+    }
+    if let Some(known) = tokens.get(&runner.token) {
+        return Ok(*known);
+    }
+    let token = token_state(ctx, &runner.token).await?;
+    tokens.insert(runner.token.clone(), token);
+    Ok(token)
+}
+
+/// Takes one job away from a runner, unless it may be pushing, or the runner was heard meanwhile.
+async fn lose(
+    ctx: &Context,
+    runner: &Runner,
+    loss: Loss,
+    id: &JobId,
+    slot: &Slot,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let job = ctx.store.job(id).await?;
+    let Some(job) = job.filter(|job| sweep::holds(job, runner, slot)) else {
+        // It ended without its slot, which no transaction of ours leaves behind; healed all the same.
+        if ctx.store.drop_slot(runner, id, slot).await? == Write::Applied {
+            tracing::warn!(job.id = %id, runner = %runner.id, "a slot of a job that is not held was emptied");
+        }
+        return Ok(());
+    };
+    let proof = match loss {
+        Loss::Silent => Proof::Offline { epoch: runner.epoch },
+        Loss::NoProcess => Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat },
+        // Neither is undone by anything the runner says.
+        Loss::Deleted | Loss::TokenDead => Proof::Nothing,
+    };
+    // Stale is as good: it ended by itself, or its runner was heard; the next round judges anew.
+    match lost(&job, loss.failure(runner, now), now) {
+        JobStep::Requeue(failure) => {
+            let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;
+            let written = write_requeue(ctx, &job, &next, failure, proof, now).await?;
+            report.requeued += u32::from(written == Write::Applied);
+        }
+        JobStep::GiveUp(failure) => {
+            let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
+            let written = write_end(ctx, &job, &next, proof, now).await?;
+            report.ended += u32::from(written == Write::Applied);
+        }
+        _ => {}
+    }
+    Ok(())
+}

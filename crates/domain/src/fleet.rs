@@ -1,0 +1,83 @@
+//! Why a Ready job of runners waits: what the runners could do for it, in one sentence.
+
+use crate::job::Job;
+use crate::runner::{Presence, Profile, Runner};
+use crate::select::{Needs, matches};
+use crate::text::Span;
+use crate::time::Timestamp;
+use crate::wait::Wait;
+
+/// A runner with its profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its changing part.
+    pub runner: Runner,
+    /// Its lasting part.
+    pub profile: Profile,
+}
+
+/// What is known when somebody asks why a job waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Fleet<'a> {
+    /// Every runner.
+    pub members: &'a [Member],
+    /// What the job asks of one.
+    pub needs: &'a Needs,
+    /// How many jobs of its class come before it.
+    pub ahead: u64,
+}
+
+impl Fleet<'_> {
+    /// What a Ready job waits for. The first thing that stands in its way is named.
+    pub fn wait(&self, job: &Job, now: Timestamp) -> Wait {
+        let serving = self
+            .members
+            .iter()
+            .filter(|member| member.runner.status != Presence::Deleting && member.profile.serves(&job.project));
+        let serving = serving.collect::<Vec<_>>();
+        let Some(last) = serving.iter().map(|member| member.runner.last_heartbeat).max() else {
+            return Wait::NoRunner { project: job.project.clone() };
+        };
+        let online = serving.into_iter().filter(|member| member.runner.is_online(now)).collect::<Vec<_>>();
+        if online.is_empty() {
+            return Wait::NoOnlineRunner { project: job.project.clone(), ago: now.since(last).into() };
+        }
+        let capability = &self.needs.capability;
+        let can = |member: &&Member| member.profile.capabilities.contains(capability);
+        let capable = online.iter().copied().filter(can).collect::<Vec<_>>();
+        if capable.is_empty() {
+            return Wait::NoCapability { capability: capability.clone(), n: count(&online) };
+        }
+        let matching = capable.iter().copied().filter(|member| matches(self.needs, &member.profile));
+        let matching = matching.collect::<Vec<_>>();
+        let Some(first) = matching.first() else {
+            return Wait::NoLabel { label: self.missing_label(&capable) };
+        };
+        let taking = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
+        if taking.is_empty() {
+            return Wait::RunnersPaused { n: count(&matching), name: first.profile.name.clone() };
+        }
+        if taking.iter().all(|member| member.runner.free() == 0) {
+            let total = taking.iter().map(|member| u64::from(member.runner.max)).sum();
+            return Wait::SlotsBusy { total, n: count(&taking), m: self.ahead };
+        }
+        Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) }
+    }
+
+    /// A label that nobody has; where each is on some, but no one has all, what the best of them lacks.
+    fn missing_label(&self, capable: &[&Member]) -> String {
+        let labels = &self.needs.labels;
+        let nobody = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
+        let nowhere = labels.iter().find(nobody);
+        let best = capable.iter().min_by_key(|member| labels.difference(&member.profile.labels).count());
+        let lacks = best.and_then(|member| labels.difference(&member.profile.labels).next());
+        nowhere.or(lacks).cloned().unwrap_or_default()
+    }
+}
+
+fn count<T>(of: &[T]) -> u64 {
+    u64::try_from(of.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

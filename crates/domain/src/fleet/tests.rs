@@ -1,0 +1,85 @@
+use super::*;
+use crate::id::ProjectId;
+use crate::job::Place;
+use crate::runner::Drain;
+use crate::story::{at, job_id, project_id, ready, runner, slot};
+use std::collections::BTreeSet;
+
+fn words(words: &str) -> BTreeSet<String> {
+    words.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A runner of the project that was heard at 1,000 s.
+fn member(name: &str, capabilities: &str, labels: &str) -> Member {
+    let runner = Runner { last_heartbeat: at(1_000), ..runner(name) };
+    let profile = Profile {
+        id: runner.id.clone(),
+        name: name.into(),
+        capabilities: words(capabilities),
+        labels: words(labels),
+        version: "0.1.0".into(),
+        projects: Some(BTreeSet::from([project_id()])),
+    };
+    Member { runner, profile }
+}
+
+fn busy(mut member: Member) -> Member {
+    member.runner.slots = ["a", "b"].map(|name| (job_id(name), slot(name, 1))).into();
+    member
+}
+
+fn draining(mut member: Member) -> Member {
+    member.runner.drain = Some(Drain { by: "ana".into(), at: at(1), acknowledged: None });
+    member
+}
+
+fn silent(mut member: Member) -> Member {
+    member.runner.last_heartbeat = at(700);
+    member
+}
+
+/// What a job that needs `command` and the label `gpu` waits for at 1,000 s.
+#[track_caller]
+fn check(members: &[Member], expected: Wait) {
+    check_labels(members, "gpu", expected);
+}
+
+#[track_caller]
+fn check_labels(members: &[Member], labels: &str, expected: Wait) {
+    let needs = Needs { capability: "command".into(), labels: words(labels) };
+    let fleet = Fleet { members, needs: &needs, ahead: 4 };
+    let job = Job { place: Place::Runners, ready_since: at(960), ..ready() };
+    assert_eq!(crate::why::wait(&job, Some(&fleet), at(1_000)), Some(expected));
+}
+
+#[test]
+fn the_first_thing_in_the_way_is_named() {
+    let project = project_id();
+    let good = || member("kite", "command", "gpu");
+    check(&[], Wait::NoRunner { project: project.clone() });
+    check(&[silent(good()), silent(member("gull", "codex", ""))], Wait::NoOnlineRunner { project, ago: Span(300) });
+    check(&[member("gull", "codex", "gpu"), silent(good())], Wait::NoCapability { capability: "command".into(), n: 1 });
+    check(&[member("gull", "command", "eu")], Wait::NoLabel { label: "gpu".into() });
+    check(&[draining(good()), member("gull", "codex", "gpu")], Wait::RunnersPaused { n: 1, name: "kite".into() });
+    check(&[busy(good()), draining(good())], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
+    check(&[busy(good()), good()], Wait::StartingNow { ago: Span(40) });
+}
+
+#[test]
+fn a_label_that_nobody_has_is_named_before_one_that_somebody_lacks() {
+    let fleet = [member("kite", "command", "eu"), member("gull", "command", "gpu")];
+    check_labels(&fleet, "arm eu gpu", Wait::NoLabel { label: "arm".into() });
+    check_labels(&fleet, "eu gpu", Wait::NoLabel { label: "gpu".into() });
+    check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
+}
+
+#[test]
+fn runners_of_other_projects_and_those_that_are_being_removed_do_not_count() {
+    let mut foreign = member("kite", "command", "gpu");
+    foreign.profile.projects = Some(BTreeSet::from([ProjectId::new("other").unwrap()]));
+    let mut leaving = member("gull", "command", "gpu");
+    leaving.runner.status = Presence::Deleting;
+    check(&[foreign.clone(), leaving], Wait::NoRunner { project: project_id() });
+    foreign.profile.projects = None;
+    check(&[foreign], Wait::StartingNow { ago: Span(40) });
+}

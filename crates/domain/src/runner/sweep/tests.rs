@@ -1,0 +1,132 @@
+use super::*;
+use crate::id::{ClaimId, RunnerId};
+use crate::job::{Claim, Place, Status};
+use crate::runner::Heartbeat;
+use crate::story::{at, claim, job_id, ready, runner, slot};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn busy(since: u64) -> Runner {
+    Runner { slots: BTreeMap::from([(job_id("j"), slot("c1", since))]), ..runner("kite") }
+}
+
+fn silent(runner: &Runner, secs: u64) -> Runner {
+    match step(runner, Token::Good, false, at(secs)) {
+        Step::TakeOffline(offline) => *offline,
+        other => panic!("it is not taken Offline: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check(runner: &Runner, secs: u64, expected: &str) {
+    check_with(runner, Token::Good, secs, expected);
+}
+
+#[track_caller]
+fn check_with(runner: &Runner, token: Token, secs: u64, expected: &str) {
+    let said = match step(runner, token, false, at(secs)) {
+        Step::Nothing => "nothing".to_owned(),
+        Step::TakeOffline(_) => "offline".into(),
+        Step::Lose(loss, jobs) => format!("{loss:?} {}", jobs.len()),
+        Step::Forget => "forget".into(),
+        Step::Remove => "remove".into(),
+    };
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_runner_is_offline_after_more_than_ninety_seconds() {
+    check(&busy(0), 90, "nothing");
+    check(&busy(0), 91, "offline");
+    let offline = silent(&busy(0), 91);
+    assert_eq!((offline.status, offline.epoch, offline.spared_until), (Presence::Offline, 2, None));
+    check(&offline, 91, "Silent 1");
+    check(&silent(&runner("kite"), 91), 91, "nothing");
+}
+
+#[test]
+fn who_says_goodbye_loses_what_it_had_not_ended_once_a_finish_had_time_to_arrive() {
+    let said = Heartbeat { instance: busy(0).instance, active: BTreeSet::new(), draining: true, last: true };
+    let gone = busy(0).heard(said, at(100)).unwrap();
+    check(&gone, 114, "nothing");
+    check(&gone, 115, "Silent 1");
+}
+
+#[test]
+fn a_slot_that_is_not_in_a_later_heartbeat_has_lost_its_process() {
+    let at_heartbeat = |since, heard, active: &[&str]| Runner {
+        last_heartbeat: at(heard),
+        active: active.iter().map(|name| job_id(name)).collect(),
+        ..busy(since)
+    };
+    check(&at_heartbeat(10, 69, &[]), 69, "nothing");
+    check(&at_heartbeat(10, 70, &[]), 70, "NoProcess 1");
+    check(&at_heartbeat(10, 500, &["j"]), 500, "nothing");
+    check(&at_heartbeat(10, 500, &["other"]), 500, "NoProcess 1");
+    // However long ago: without a later heartbeat nothing is known.
+    check(&at_heartbeat(100, 70, &[]), 160, "nothing");
+}
+
+#[test]
+fn a_dead_token_and_a_removal_take_every_job_at_once() {
+    check_with(&busy(0), Token::Dead, 1, "TokenDead 1");
+    check_with(&silent(&busy(0), 91), Token::Dead, 92, "TokenDead 1");
+    check_with(&runner("kite"), Token::Dead, 1, "nothing");
+    let deleting = |runner: Runner| Runner { status: Presence::Deleting, ..runner };
+    check(&deleting(busy(0)), 1, "Deleted 1");
+    check(&deleting(runner("kite")), 1, "remove");
+}
+
+#[test]
+fn a_runner_without_a_job_is_forgotten_after_a_month() {
+    let month = 30 * 24 * 3_600;
+    let gone = silent(&runner("kite"), 91);
+    check(&gone, month - 1, "nothing");
+    check(&gone, month, "forget");
+    check(&silent(&busy(0), 91), month, "Silent 1");
+}
+
+#[test]
+fn a_storm_spares_the_jobs_for_one_more_window() {
+    let offline = match step(&busy(0), Token::Good, true, at(100)) {
+        Step::TakeOffline(offline) => *offline,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(offline.spared_until, Some(at(190)));
+    check(&offline, 189, "nothing");
+    check(&offline, 190, "Silent 1");
+}
+
+#[test]
+fn many_silent_at_once_or_a_late_sweep_is_a_storm() {
+    let fleet = |online: usize, silent: usize| {
+        let heard = |secs| move |number| Runner { last_heartbeat: at(secs), ..runner(&format!("r{number}")) };
+        (0..online - silent).map(heard(1_000)).chain((0..silent).map(heard(0))).collect::<Vec<_>>()
+    };
+    let is = |online, silent| is_storm(&fleet(online, silent), Some(at(990)), at(1_000));
+    assert!(!is(2, 2), "two are too few to tell");
+    assert!(is(3, 3) && is(9, 3));
+    assert!(!is(10, 3), "thirty percent are not more than thirty percent");
+    assert!(is(13, 4) && !is(100, 30) && is(100, 31));
+    let gone = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
+    assert!(!is_storm(&gone.collect::<Vec<_>>(), Some(at(990)), at(1_000)), "those are known to be gone");
+    assert!(!is_storm([], Some(at(910)), at(1_000)));
+    assert!(is_storm([], Some(at(909)), at(1_000)), "nobody looked for more than a window");
+    assert!(is_storm([], None, at(1_000)));
+}
+
+#[test]
+fn only_the_claim_of_the_slot_holds_a_job() {
+    let kite = runner("kite");
+    let by = |runner: &RunnerId| Claim { runner: Some(runner.clone()), task: None, ..claim(1, "c1") };
+    let job = Job { place: Place::Runners, ..ready() };
+    let held = job.claimed(&by(&kite.id), at(5)).unwrap();
+    assert!(holds(&held, &kite, &slot("c1", 5)));
+    assert!(!holds(&held, &kite, &slot("c2", 5)));
+    assert!(!holds(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
+    assert!(!holds(&held, &runner("gull"), &slot("c1", 5)));
+    assert!(!holds(&job, &kite, &slot("c1", 5)));
+    let ended = held.given_up(crate::story::crashed(), at(9)).unwrap();
+    assert_eq!(ended.status, Status::Failed);
+    assert!(!holds(&ended, &kite, &slot("c1", 5)));
+    assert_eq!(held.run.as_ref().map(|run| run.claim.clone()), ClaimId::new("c1").ok());
+}

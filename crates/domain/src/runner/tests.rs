@@ -1,0 +1,165 @@
+use super::*;
+use crate::story::{at, job_id, runner, slot};
+use proptest::prelude::*;
+
+fn instance(name: &str) -> InstanceId {
+    InstanceId::new(name).unwrap()
+}
+
+fn claim(name: &str) -> ClaimId {
+    ClaimId::new(name).unwrap()
+}
+
+fn introduction(process: &str) -> Introduction {
+    let kite = runner("kite");
+    Introduction {
+        id: kite.id,
+        name: kite.name,
+        token: kite.token,
+        instance: instance(process),
+        max: 3,
+        active: BTreeSet::from([job_id("kept")]),
+    }
+}
+
+fn heartbeat(process: &str) -> Heartbeat {
+    Heartbeat { instance: instance(process), active: BTreeSet::new(), draining: false, last: false }
+}
+
+/// What a second process hears that introduces itself at this time.
+#[track_caller]
+fn check_second(old: &Runner, secs: u64, expected: Result<bool, &str>) {
+    let answer = Runner::registered(Some(old), introduction("i2"), at(secs));
+    let told = answer.as_ref().map(|taken| taken.is_some()).map_err(Refusal::code);
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_second_process_takes_over_only_from_one_that_is_gone() {
+    let kite = runner("kite");
+    check_second(&kite, 0, Err("runner_live"));
+    check_second(&kite, 90, Err("runner_live"));
+    check_second(&kite, 91, Ok(true));
+    let gone = kite.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(5)).unwrap();
+    check_second(&gone, 5, Ok(true));
+    check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(true));
+    check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
+    // The same process again: its answer was lost.
+    assert_eq!(Runner::registered(Some(&kite), introduction("i1"), at(5)), Ok(None));
+}
+
+#[test]
+fn a_takeover_keeps_the_slots_and_the_peoples_wish() {
+    let drain = Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(4)) };
+    let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
+    let old = Runner { slots: slots.clone(), drain: Some(drain.clone()), draining: true, ..runner("kite") };
+    let new = Runner::registered(Some(&old), introduction("i2"), at(200)).unwrap().unwrap();
+    assert_eq!((new.epoch, new.max, new.slots.clone()), (2, 3, slots));
+    assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", at(200)));
+    assert_eq!((new.draining, new.drain.as_ref()), (false, Some(&drain)));
+    assert_eq!(new.active, BTreeSet::from([job_id("kept")]));
+    // The older process is told so, whatever it asks.
+    assert_eq!(new.heard(heartbeat("i1"), at(201)).unwrap_err().code(), "runner_replaced");
+    assert_eq!(new.may_claim(&instance("i1"), &claim("c"), at(201)).unwrap_err().code(), "runner_replaced");
+}
+
+#[test]
+fn a_heartbeat_brings_a_runner_back_and_its_last_one_takes_it_away() {
+    let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), epoch: 4, ..runner("kite") };
+    let back = offline.heard(heartbeat("i1"), at(200)).unwrap();
+    assert_eq!((back.status, back.epoch, back.spared_until, back.heard), (Presence::Online, 4, None, true));
+    let gone = back.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(210)).unwrap();
+    assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
+    // A repeat of it changes nothing but the time.
+    let again = gone.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(211)).unwrap();
+    assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
+    let deleting = Runner { status: Presence::Deleting, ..runner("kite") };
+    assert_eq!(deleting.heard(heartbeat("i1"), at(1)).unwrap_err().code(), "runner_deleting");
+}
+
+#[test]
+fn a_drain_is_acknowledged_when_the_runner_first_says_that_it_drains() {
+    let asked = Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: None }), ..runner("kite") };
+    let not_yet = asked.heard(heartbeat("i1"), at(4)).unwrap();
+    assert_eq!(not_yet.drain.as_ref().unwrap().acknowledged, None);
+    let draining = Heartbeat { draining: true, ..heartbeat("i1") };
+    let done = not_yet.heard(draining.clone(), at(5)).unwrap();
+    assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(5)));
+    let later = done.heard(draining, at(6)).unwrap();
+    assert_eq!(later.drain.unwrap().acknowledged, Some(at(5)));
+}
+
+#[test]
+fn a_runner_claims_only_while_it_is_heard_and_has_room() {
+    let kite = runner("kite");
+    let ask = |runner: &Runner, secs| runner.may_claim(&instance("i1"), &claim("c9"), at(secs)).unwrap();
+    assert_eq!(ask(&kite, 90), None);
+    assert_eq!(ask(&kite, 91), Some(Closed::Silent));
+    assert_eq!(ask(&Runner { status: Presence::Offline, ..kite.clone() }, 1), Some(Closed::Silent));
+    assert_eq!(ask(&Runner { draining: true, ..kite.clone() }, 1), Some(Closed::Draining));
+    let drain = Some(Drain { by: "ana".into(), at: at(0), acknowledged: None });
+    assert_eq!(ask(&Runner { drain, ..kite.clone() }, 1), Some(Closed::Draining));
+    assert_eq!(ask(&Runner { last_claim: Some(claim("c9")), ..kite.clone() }, 1), Some(Closed::Answered));
+    let slots = ["a", "b"].map(|name| (job_id(name), slot(name, 0)));
+    let full = Runner { slots: slots.into(), ..kite.clone() };
+    assert_eq!(ask(&full, 1), Some(Closed::Full));
+    assert_eq!(full.claimed_by(&claim("b")).unwrap().0, &job_id("b"));
+    assert_eq!(full.claimed_by(&claim("c")), None);
+    assert_eq!(ask(&Runner { max: 3, ..full }, 1), None);
+}
+
+#[test]
+fn every_refusal_is_a_sentence_with_something_to_do() {
+    let name = || "kite-2".to_owned();
+    for refusal in [
+        Refusal::Live { name: name(), ago: Span(4) },
+        Refusal::NameTaken { name: name() },
+        Refusal::Replaced { name: name() },
+        Refusal::Deleting { name: name() },
+    ] {
+        for said in [refusal.sentence(), refusal.help().to_owned()] {
+            assert!(said.ends_with('.') && said.chars().count() <= 140, "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_name_is_what_goes_into_an_address() {
+    for good in ["kite", "Kite-2_b.local", &"x".repeat(64)] {
+        assert_eq!(check_name(good), Ok(()), "{good}");
+    }
+    for bad in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
+        assert!(check_name(bad).is_err(), "{bad}");
+    }
+}
+
+proptest! {
+    /// Whatever happens in whatever order, one process speaks for a runner, and its epoch never goes back.
+    #[test]
+    fn one_process_speaks_and_the_epoch_only_rises(steps in proptest::collection::vec((0..4u8, 0..3u8, 0..120u64), 1..40)) {
+        let (mut kite, mut now) = (runner("kite"), 0);
+        for (what, process, later) in steps {
+            now += later;
+            let process = format!("i{process}");
+            let next = match what {
+                0 => Runner::registered(Some(&kite), introduction(&process), at(now)).ok().flatten(),
+                1 => kite.heard(heartbeat(&process), at(now)).ok(),
+                2 => kite.heard(Heartbeat { last: true, ..heartbeat(&process) }, at(now)).ok(),
+                _ => match sweep::step(&kite, sweep::Token::Good, false, at(now)) {
+                    sweep::Step::TakeOffline(offline) => Some(*offline),
+                    _ => None,
+                },
+            };
+            let Some(next) = next else { continue };
+            prop_assert!(next.epoch >= kite.epoch && next.last_heartbeat >= kite.last_heartbeat);
+            if next.instance != kite.instance {
+                prop_assert!(!kite.is_online(at(now)) && next.epoch > kite.epoch);
+            }
+            if what != 3 {
+                prop_assert_eq!(next.instance.as_str(), process.as_str());
+            }
+            prop_assert!(next.status == Presence::Online || next.epoch > kite.epoch || kite.status == Presence::Offline);
+            kite = next;
+        }
+    }
+}

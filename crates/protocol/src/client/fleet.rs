@@ -1,0 +1,40 @@
+//! The calls of people about self-hosted runners.
+
+use super::{Error, Operator, Repeat};
+use crate::fleet::{Runner, RunnerCommand, RunnerList, RunnerOrder, RunnerRemoved};
+use reqwest::Method;
+
+impl Operator {
+    /// Every runner that the token may see, by name.
+    pub async fn runners(&self) -> Result<RunnerList, Error> {
+        self.http.get("/v1/runners").await
+    }
+
+    /// A runner by its id or its name.
+    pub async fn runner(&self, runner: &str) -> Result<Runner, Error> {
+        self.http.get(&path(runner)).await
+    }
+
+    /// Asks a runner to drain or to go on.
+    pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
+        self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, Repeat::Safe).await
+    }
+
+    /// Removes a runner. Not repeated by itself: a repeat of one that is gone finds nothing.
+    pub async fn remove_runner(&self, runner: &str) -> Result<RunnerRemoved, Error> {
+        self.http.send(self.http.request(Method::DELETE, &path(runner)), Repeat::Never).await
+    }
+}
+
+/// Whatever was said for a name stays one part of the address.
+fn path(runner: &str) -> String {
+    let mut path = String::from("/v1/runners/");
+    for byte in runner.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
+}

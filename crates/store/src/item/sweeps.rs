@@ -1,0 +1,21 @@
+//! When the sweeper last went round: whether silence is the runners' or its own.
+
+use super::Stored;
+use crate::key::{self, Key};
+use pullyard_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The sweeper's own sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweeps {
+    /// The last round.
+    pub at: Timestamp,
+    /// The last round that looked at the Ready jobs of runners.
+    pub ready_at: Timestamp,
+}
+
+impl Stored for Sweeps {
+    fn key(&self) -> Key {
+        key::sweeps()
+    }
+}

@@ -1,0 +1,249 @@
+//! What becomes of registered runners: they are heard, fall silent, lose jobs, go.
+
+use crate::sample::{self, at};
+use crate::world::{World, failed, first_time};
+use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
+use pullyard_domain::job::Status;
+use pullyard_domain::project::Compute;
+use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
+use pullyard_domain::select::Needs;
+use pullyard_store::{Ended, Proof, Registered, Sweeps, Trigger, Write};
+use std::collections::BTreeSet;
+
+/// The runner as it is heard at this time.
+pub(crate) fn heard(runner: &Runner, secs: u64) -> Runner {
+    let active = runner.slots.keys().cloned().collect();
+    let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
+    runner.heard(said, at(secs)).unwrap()
+}
+
+/// The runner as a sweep at 500 s leaves it.
+pub(crate) fn offline(runner: &Runner) -> Runner {
+    Runner { status: Presence::Offline, epoch: runner.epoch + 1, ..runner.clone() }
+}
+
+async fn kite() -> (World, Runner) {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    (world, runner)
+}
+
+#[tokio::test]
+async fn a_heartbeat_brings_a_runner_back_and_touches_no_slot() {
+    let (world, seen) = kite().await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    let gone = world.runner(&seen).await;
+    assert_eq!((gone.status, gone.epoch), (Presence::Offline, 2));
+    let back = heard(&gone, 600);
+    world.applies(world.store.heartbeat(&gone, &back)).await;
+    assert_eq!(world.runner(&seen).await, back);
+    // A claim between the read and the heartbeat keeps its slot.
+    let seen = world.runner(&seen).await;
+    let job = world.running_on(&seen, "APP-1", Status::Claimed).await;
+    world.applies(world.store.heartbeat(&seen, &heard(&seen, 610))).await;
+    assert!(world.runner(&seen).await.slots.contains_key(&job.id));
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_refused_to_a_replaced_process_and_to_a_runner_that_goes_or_is_gone() {
+    let (world, seen) = kite().await;
+    let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };
+    let profile = sample::profile(&seen, &seen.name);
+    let takeover = Registered { seen: Some(&seen), ..first_time(&new, &profile) };
+    world.applies(world.store.register(&takeover)).await;
+    world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+    world.applies(world.store.begin_removal(&new)).await;
+    world.refuses(world.store.heartbeat(&new, &heard(&new, 30))).await;
+    world.applies(world.store.remove_runner(&new)).await;
+    world.refuses(world.store.heartbeat(&new, &heard(&new, 30))).await;
+    assert_eq!(world.items().await.len(), 0, "nothing of it comes back");
+}
+
+#[tokio::test]
+async fn a_runner_that_was_heard_since_is_not_taken_offline() {
+    let (world, seen) = kite().await;
+    world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+    world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
+    let seen = world.runner(&seen).await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
+}
+
+/// Of a heartbeat and a sweep one comes first, and what the other says is refused or undone, never mixed.
+#[tokio::test]
+async fn a_takeover_is_refused_by_a_sign_of_life() {
+    let (world, seen) = kite().await;
+    world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+    let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };
+    let profile = sample::profile(&seen, &seen.name);
+    world.refuses(world.store.register(&Registered { seen: Some(&seen), ..first_time(&new, &profile) })).await;
+}
+
+/// An end that was decided because the runner is Offline.
+async fn end_by(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> Proof) -> Write {
+    let job = world.store.job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
+    let ended = job.given_up(sample::failure(), at(500)).unwrap();
+    let ending = world.ending_as(&job, ended, at(500)).await;
+    world.store.end(&Ended { proof: proof(seen), ..ending.ended() }).await.unwrap()
+}
+
+fn by_epoch(runner: &Runner) -> Proof {
+    Proof::Offline { epoch: runner.epoch }
+}
+
+fn by_silence(runner: &Runner) -> Proof {
+    Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat }
+}
+
+#[tokio::test]
+async fn a_runner_that_comes_back_before_its_jobs_are_ended_keeps_them() {
+    let (world, seen) = kite().await;
+    world.running_on(&seen, "APP-1", Status::Executing).await;
+    let seen = world.runner(&seen).await;
+    assert_eq!(end_by(&world, &seen, by_epoch).await, Write::Stale, "it is Online");
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    let gone = world.runner(&seen).await;
+    world.applies(world.store.heartbeat(&gone, &heard(&gone, 501))).await;
+    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "it came back");
+    let back = world.runner(&seen).await;
+    world.applies(world.store.take_offline(&back, &offline(&back))).await;
+    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "that was an earlier silence");
+    let gone = world.runner(&seen).await;
+    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Applied);
+    assert!(world.runner(&seen).await.slots.is_empty());
+}
+
+#[tokio::test]
+async fn a_ghost_is_ended_only_if_nothing_was_heard_since() {
+    let (world, seen) = kite().await;
+    world.running_on(&seen, "APP-1", Status::Executing).await;
+    let seen = world.runner(&seen).await;
+    world.applies(world.store.heartbeat(&seen, &heard(&seen, 200))).await;
+    assert_eq!(end_by(&world, &seen, by_silence).await, Write::Stale);
+    let seen = world.runner(&seen).await;
+    assert_eq!(end_by(&world, &seen, by_silence).await, Write::Applied);
+}
+
+#[tokio::test]
+async fn a_job_that_is_lost_goes_back_under_the_same_proof() {
+    let (world, seen) = kite().await;
+    let before = world.running_on(&seen, "APP-1", Status::Claimed).await;
+    let (job, attempt) = crate::world::requeue_of(&before);
+    let stale = Proof::Offline { epoch: seen.epoch };
+    world.refuses(world.store.requeue(&before, &job, &attempt, stale)).await;
+    let seen = world.runner(&seen).await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    let proof = Proof::Offline { epoch: seen.epoch + 1 };
+    world.applies(world.store.requeue(&before, &job, &attempt, proof)).await;
+    assert!(world.runner(&seen).await.slots.is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_is_a_level_and_a_heartbeat_acknowledges_only_what_it_saw() {
+    let (world, seen) = kite().await;
+    let drain = Drain { by: "ana".into(), at: at(5), acknowledged: None };
+    world.applies(world.store.set_drain(&seen, Some(&drain))).await;
+    world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+    let seen = world.runner(&seen).await;
+    assert_eq!(seen.drain.as_ref(), Some(&drain));
+    let said = Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining: true, last: false };
+    world.applies(world.store.heartbeat(&seen, &seen.heard(said.clone(), at(30)).unwrap())).await;
+    let done = world.runner(&seen).await;
+    assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(30)));
+    assert!(done.draining);
+    world.applies(world.store.set_drain(&seen, None)).await;
+    world.refuses(world.store.heartbeat(&done, &done.heard(said, at(40)).unwrap())).await;
+    assert_eq!(world.runner(&seen).await.drain, None);
+    world.lose("RUNNERS#", "rnr_").await;
+    world.refuses(world.store.set_drain(&seen, Some(&drain))).await;
+}
+
+#[tokio::test]
+async fn a_runner_goes_with_its_name_and_not_before_its_last_slot() {
+    let (world, seen) = kite().await;
+    let job = world.running_on(&seen, "APP-1", Status::Executing).await;
+    let seen = world.runner(&seen).await;
+    world.refuses(world.store.remove_runner(&seen)).await;
+    world.applies(world.store.begin_removal(&seen)).await;
+    world.refuses(world.store.begin_removal(&seen)).await;
+    world.refuses(world.store.remove_runner(&seen)).await;
+    let ending = world.ending(&job, failed(), at(300)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    world.applies(world.store.remove_runner(&seen)).await;
+    assert_eq!(world.store.runner_named("kite").await.unwrap(), None);
+    assert_eq!(world.store.runner(&seen.id).await.unwrap(), None);
+    assert_eq!(world.store.runner_profile(&seen.id).await.unwrap(), None);
+    // Gone already is gone.
+    world.applies(world.store.remove_runner(&seen)).await;
+    // The name is free for another.
+    let other = Runner { id: RunnerId::of("other", "kite"), ..sample::runner("kite", 1) };
+    let profile = sample::profile(&other, "kite");
+    world.applies(world.store.register(&first_time(&other, &profile))).await;
+    world.refuses(world.store.remove_runner(&seen)).await;
+    assert_eq!(world.store.runner_named("kite").await.unwrap(), Some(other.id));
+}
+
+#[tokio::test]
+async fn a_slot_is_emptied_only_of_its_own_claim() {
+    let (world, seen) = kite().await;
+    let job = world.running_on(&seen, "APP-1", Status::Claimed).await;
+    let slot = world.runner(&seen).await.slots[&job.id].clone();
+    let other = pullyard_domain::runner::Slot { claim: "c7".parse().unwrap(), ..slot.clone() };
+    world.refuses(world.store.drop_slot(&seen, &job.id, &other)).await;
+    world.refuses(world.store.drop_slot(&seen, &sample::job_id("none"), &slot)).await;
+    world.applies(world.store.drop_slot(&seen, &job.id, &slot)).await;
+    assert!(world.runner(&seen).await.slots.is_empty());
+}
+
+#[tokio::test]
+async fn every_runner_is_listed_with_its_profile_though_one_can_not_be_read() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for number in 0..130 {
+        ids.push(world.registered(&sample::runner(&format!("r{number}"), 1)).await.id);
+    }
+    let all = world.store.runners().await.unwrap();
+    assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 130);
+    let profiles = world.store.runner_profiles(&ids).await.unwrap();
+    assert_eq!(profiles.iter().map(|profile| &profile.id).collect::<BTreeSet<_>>(), ids.iter().collect());
+    let mut item = world.items().await.into_iter().find(|((pk, _), _)| pk.starts_with("RUNNERS#")).unwrap().1;
+    item.remove("epoch");
+    world.client.put_item().table_name(crate::world::TABLE).set_item(Some(item)).send().await.unwrap();
+    let all = world.store.runners().await.unwrap();
+    assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 129);
+    assert_eq!(all.len(), 130);
+}
+
+#[tokio::test]
+async fn classes_and_their_jobs_are_read_in_order() {
+    let world = World::new().await;
+    let class = sample::job("any").class;
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new() };
+    world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
+    let other = ClassId::of("acme", "codex", &BTreeSet::new());
+    let others = Needs { capability: "codex".into(), labels: BTreeSet::new() };
+    world.store.note_class(&sample::project(), &other, &others).await.unwrap();
+    let read: BTreeSet<_> =
+        world.store.classes(&sample::project()).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(read, BTreeSet::from([class.clone(), other.clone()]));
+    assert_eq!(world.store.class(&sample::project(), &other).await.unwrap(), Some(others));
+    for (name, secs) in [("b", 20), ("a", 10), ("c", 30)] {
+        let job = sample::job_at(name, Compute::Runners, at(secs));
+        world.applies(world.store.trigger(&Trigger { job: &job, ticket: None, delivery: None, request: None })).await;
+    }
+    let rows = world.store.ready(&class, 2).await.unwrap();
+    let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();
+    let expected = [("a", 10), ("b", 20)].map(|(name, secs)| (sample::job_id(name), at(secs).millis()));
+    assert_eq!(orders, expected);
+}
+
+#[tokio::test]
+async fn of_two_sweeps_the_later_one_counts() {
+    let world = World::new().await;
+    assert_eq!(world.store.sweeps().await.unwrap(), None);
+    let round = |secs| Sweeps { at: at(secs), ready_at: at(0) };
+    world.applies(world.store.put_sweeps(&round(60))).await;
+    world.refuses(world.store.put_sweeps(&round(30))).await;
+    world.applies(world.store.put_sweeps(&round(90))).await;
+    assert_eq!(world.store.sweeps().await.unwrap(), Some(round(90)));
+}

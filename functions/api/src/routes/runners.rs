@@ -1,0 +1,183 @@
+//! Self-hosted runners: what they say between jobs, and what people see and want of them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use pullyard_control::Context;
+use pullyard_control::runner as control;
+use pullyard_domain::fleet::Member;
+use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::{HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, POLL, Presence};
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Caller, Path, Problem, RunnerCaller, Strict, limits, scope};
+use pullyard_protocol::fleet::{
+    Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerRemoved, RunnerStatus,
+};
+use pullyard_protocol::runner::{
+    ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered,
+};
+
+fn poll_ms() -> u64 {
+    u64::try_from(POLL.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Introduces a runner, or a new process of one.
+pub(crate) async fn register(
+    State(ctx): State<Context>,
+    caller: RunnerCaller,
+    Strict(request): Strict<RegisterRequest>,
+) -> Result<Json<Registered>, Problem> {
+    limits::runner(&request)?;
+    caller.may_be(&request.name)?;
+    let registration = control::Registration {
+        name: request.name,
+        instance: request.instance,
+        capabilities: request.capabilities,
+        labels: request.labels,
+        version: request.version,
+        slots: request.slots,
+        active: request.active,
+    };
+    let runner = control::register(&ctx, &caller.token, &registration).await?;
+    Ok(Json(Registered {
+        runner: runner.id,
+        heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
+        heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
+        offline_after_secs: OFFLINE_AFTER.as_secs(),
+        poll_ms: poll_ms(),
+    }))
+}
+
+/// The runner lives.
+pub(crate) async fn heartbeat(
+    State(ctx): State<Context>,
+    caller: RunnerCaller,
+    Path(runner): Path<RunnerId>,
+    Strict(request): Strict<HeartbeatRequest>,
+) -> Result<Json<HeartbeatAnswer>, Problem> {
+    limits::active(&request.active)?;
+    let said = Heartbeat {
+        instance: request.instance,
+        active: request.active,
+        draining: request.draining,
+        last: request.last,
+    };
+    let runner = control::heartbeat(&ctx, &caller.token, &runner, &said).await?;
+    Ok(Json(HeartbeatAnswer { next_secs: runner.next_heartbeat().as_secs(), drain: runner.drain.is_some() }))
+}
+
+/// The runner asks for a job.
+pub(crate) async fn claim(
+    State(ctx): State<Context>,
+    caller: RunnerCaller,
+    Path(runner): Path<RunnerId>,
+    Strict(request): Strict<ClaimRequest>,
+) -> Result<Json<ClaimAnswer>, Problem> {
+    let claimed = control::claim(&ctx, &caller.token, &runner, &request.instance, &request.claim_id).await?;
+    let job = claimed.map(|claimed| ClaimedJob {
+        job: claimed.job.id,
+        attempt: claimed.job.attempt,
+        bootstrap: claimed.bootstrap,
+    });
+    Ok(Json(ClaimAnswer { job, poll_ms: poll_ms() }))
+}
+
+/// A runner as this caller may see it; none if it serves none of the caller's projects.
+fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner> {
+    let Member { runner, profile } = member;
+    let visible = match &profile.projects {
+        Some(projects) => caller.may_touch_all().is_ok() || projects.iter().any(|id| caller.may_touch(id).is_ok()),
+        None => true,
+    };
+    if !visible {
+        return None;
+    }
+    let status = match runner.status {
+        Presence::Deleting => RunnerStatus::Deleting,
+        _ if !runner.is_online(now) && !runner.was_heard() => RunnerStatus::NeverHeard,
+        _ if !runner.is_online(now) => RunnerStatus::Offline,
+        _ if runner.is_draining() => RunnerStatus::Draining,
+        _ => RunnerStatus::Online,
+    };
+    let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
+    let mine = runner.slots.into_iter().filter(|(_, slot)| caller.may_touch(&slot.project).is_ok());
+    Some(Runner {
+        status,
+        busy,
+        jobs: mine
+            .map(|(job, slot)| RunnerJob { job, project: slot.project, attempt: slot.attempt, since: slot.since })
+            .collect(),
+        id: runner.id,
+        name: profile.name,
+        slots: runner.max,
+        capabilities: profile.capabilities,
+        labels: profile.labels,
+        version: profile.version,
+        projects: profile.projects.map(|all| all.into_iter().filter(|id| caller.may_touch(id).is_ok()).collect()),
+        instance: runner.instance,
+        heard: runner.last_heartbeat,
+        drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
+    })
+}
+
+/// Every runner that the caller may see.
+pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
+    let members = control::runners(&ctx).await?;
+    let now = ctx.clock.now();
+    Ok(Json(RunnerList { runners: members.into_iter().filter_map(|member| shown(&caller, member, now)).collect() }))
+}
+
+/// A runner by its id or its name; one that the caller may not see is as if it were not there.
+async fn visible<S>(ctx: &Context, caller: &Caller<S>, said: &str) -> Result<(Member, Runner), Problem> {
+    let member = control::runner(ctx, said).await?;
+    let shown = shown(caller, member.clone(), ctx.clock.now());
+    shown.map(|shown| (member, shown)).ok_or_else(|| Problem::not_found(format!("There is no runner {said}.")))
+}
+
+/// A runner that the caller may command: all whose projects are the caller's.
+async fn commanded(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> Result<RunnerId, Problem> {
+    let (member, _) = visible(ctx, caller, said).await?;
+    match &member.profile.projects {
+        Some(projects) => projects.iter().try_for_each(|project| caller.may_touch(project))?,
+        None => caller.may_touch_all()?,
+    }
+    Ok(member.runner.id)
+}
+
+/// A runner.
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(runner): Path<String>,
+) -> Result<Json<Runner>, Problem> {
+    Ok(Json(visible(&ctx, &caller, &runner).await?.1))
+}
+
+/// Asks a runner to drain or to go on.
+pub(crate) async fn command(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(runner): Path<String>,
+    Strict(request): Strict<RunnerCommand>,
+) -> Result<Json<Runner>, Problem> {
+    let id = commanded(&ctx, &caller, &runner).await?;
+    let command = match request.command {
+        RunnerOrder::Drain => control::Command::Drain { by: caller.name.clone() },
+        RunnerOrder::Resume => control::Command::Resume,
+    };
+    control::command(&ctx, &id, &command).await?;
+    Ok(Json(visible(&ctx, &caller, id.as_str()).await?.1))
+}
+
+/// Removes a runner: `200` when it is gone, `202` when its jobs are taken away first.
+pub(crate) async fn remove(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(runner): Path<String>,
+) -> Result<(StatusCode, Json<RunnerRemoved>), Problem> {
+    let id = commanded(&ctx, &caller, &runner).await?;
+    let removed = control::remove(&ctx, &id).await?;
+    let gone = removed == control::Removed::Gone;
+    let status = if gone { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(RunnerRemoved { id, gone })))
+}
