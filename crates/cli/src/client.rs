@@ -12,6 +12,7 @@ mod integrations;
 mod jobs;
 mod projects;
 mod repositories;
+mod runners;
 mod screen;
 mod session;
 mod settings;
@@ -122,6 +123,7 @@ pub(crate) enum Command {
     Settings(settings::Settings),
     Integrations(integrations::Integrations),
     Repos(repositories::Repos),
+    Runners(runners::Runners),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Why(why::Why),
@@ -156,6 +158,7 @@ impl Command {
             Self::Settings(settings) => settings.run(&session).await,
             Self::Integrations(integrations) => integrations.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
+            Self::Runners(runners) => runners.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Why(why) => why.run(&session).await,

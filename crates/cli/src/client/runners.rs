@@ -1,0 +1,159 @@
+//! `pullyard runners`.
+
+use super::fault::Fault;
+use super::screen::{Colour, Screen};
+use super::session::Session;
+use super::table::{Cell, Column, Table, facts};
+use super::words::{now, when, wire};
+use clap::Subcommand;
+use pullyard_protocol::fleet::{Runner, RunnerOrder, RunnerStatus};
+use std::process::ExitCode;
+
+/// List, show, drain and remove self-hosted runners.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard runners list
+  pullyard runners drain kite-2")]
+pub(crate) struct Runners {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the runners that the token may see.
+    #[command(after_help = "Examples:\n  pullyard runners list\n  pullyard runners list --json")]
+    List,
+    /// Show a runner.
+    #[command(after_help = "Examples:\n  pullyard runners show kite-2")]
+    Show {
+        /// Its name or its id.
+        runner: String,
+    },
+    /// Let a runner finish what it has and take nothing more.
+    #[command(after_help = "Examples:\n  pullyard runners drain kite-2")]
+    Drain {
+        /// Its name or its id.
+        runner: String,
+    },
+    /// Let a drained runner take jobs again.
+    #[command(after_help = "Examples:\n  pullyard runners resume kite-2")]
+    Resume {
+        /// Its name or its id.
+        runner: String,
+    },
+    /// Remove a runner; its running jobs are taken away and fail or go back.
+    #[command(after_help = "Examples:\n  pullyard runners delete kite-2")]
+    Delete {
+        /// Its name or its id.
+        runner: String,
+    },
+}
+
+impl Runners {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        match self.command.unwrap_or(Command::List) {
+            Command::List => list(session).await?,
+            Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
+            Command::Drain { runner } => {
+                let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
+                show(session, &drained)?;
+                session.screen.hint(&format!("let it go on with `pullyard runners resume {}`", drained.name));
+            }
+            Command::Resume { runner } => {
+                show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
+            }
+            Command::Delete { runner } => {
+                let removed = session.api.remove_runner(&runner).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&removed)?;
+                } else if removed.gone {
+                    session.screen.note(&format!("The runner {runner} is gone and its name is free."));
+                } else {
+                    session.screen.note(&format!("The runner {runner} goes once its jobs are taken away."));
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Shape, its stand-in where only ASCII can be shown, word, colour.
+fn look(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colour) {
+    match status {
+        RunnerStatus::Online => ("●", "+", "Online", Colour::Green),
+        RunnerStatus::Draining => ("◍", "*", "Draining", Colour::Yellow),
+        RunnerStatus::Offline => ("○", "-", "Offline", Colour::Muted),
+        RunnerStatus::NeverHeard => ("◌", ".", "Never heard", Colour::Muted),
+        RunnerStatus::Deleting => ("✕", "x", "Deleting", Colour::Red),
+    }
+}
+
+fn status(screen: &Screen, status: RunnerStatus) -> Cell {
+    let (shape, plain, word, colour) = look(status);
+    let shape = if screen.has_shapes() { shape } else { plain };
+    Cell::new(format!("{shape} {word}"), wire(&status)).coloured(colour)
+}
+
+fn joined<'a>(words: impl IntoIterator<Item = &'a String>) -> Cell {
+    let words = words.into_iter().map(String::as_str).collect::<Vec<_>>();
+    let (shown, piped) = (words.join(", "), words.join(","));
+    if words.is_empty() { Cell::maybe(None::<&str>) } else { Cell::new(shown, piped) }
+}
+
+async fn list(session: &Session) -> Result<(), Fault> {
+    let list = session.api.runners().await?;
+    if session.screen.is_json() {
+        return session.screen.json(&list);
+    }
+    let columns = [
+        Column::Whole("STATUS"),
+        Column::Whole("NAME"),
+        Column::Whole("SLOTS"),
+        Column::Text("CAPABILITIES"),
+        Column::Text("LABELS"),
+        Column::Whole("VERSION"),
+        Column::Whole("HEARD"),
+    ];
+    let mut table = Table::new(columns);
+    let now = now();
+    for runner in &list.runners {
+        table.row([
+            status(&session.screen, runner.status),
+            Cell::same(&runner.name),
+            Cell::same(format!("{}/{}", runner.busy, runner.slots)),
+            joined(&runner.capabilities),
+            joined(&runner.labels),
+            Cell::same(&runner.version),
+            when(runner.heard, now),
+        ]);
+    }
+    table.show(&session.screen, "No runner yet. Start one with a runner token.")
+}
+
+fn show(session: &Session, runner: &Runner) -> Result<(), Fault> {
+    if session.screen.is_json() {
+        return session.screen.json(runner);
+    }
+    let now = now();
+    let jobs = runner.jobs.iter().map(|job| job.job.to_string()).collect::<Vec<_>>();
+    let projects = runner.projects.as_ref().map(|all| all.iter().map(|id| id.to_string()).collect::<Vec<_>>());
+    let drain = runner.drain.as_ref().map(|drain| match drain.acknowledged {
+        Some(at) => format!("asked by {} at {}, acknowledged at {at}", drain.by, drain.at),
+        None => format!("asked by {} at {}, not heard yet", drain.by, drain.at),
+    });
+    let lines = [
+        ("Runner", Cell::same(runner.id.as_str())),
+        ("Name", Cell::same(&runner.name)),
+        ("Status", status(&session.screen, runner.status)),
+        ("Slots", Cell::same(format!("{}/{}", runner.busy, runner.slots))),
+        ("Jobs", joined(&jobs)),
+        ("Capabilities", joined(&runner.capabilities)),
+        ("Labels", joined(&runner.labels)),
+        ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined(&projects))),
+        ("Version", Cell::same(&runner.version)),
+        ("Heard", when(runner.heard, now)),
+        ("Drain", Cell::maybe(drain.as_ref())),
+    ];
+    facts(&session.screen, &lines)
+}
