@@ -460,6 +460,12 @@ async fn every_command_explains_itself_with_examples() {
         "jobs watch",
         "jobs events",
         "why",
+        "runners",
+        "runners list",
+        "runners show",
+        "runners drain",
+        "runners resume",
+        "runners delete",
         "deliveries",
         "deliveries list",
         "deliveries show",
@@ -484,5 +490,28 @@ async fn a_projects_repositories_are_those_of_no_other() {
     assert_eq!(user.run(&["repos", "list", "--project", "acm"]).await.done(), "");
     assert_eq!(user.run(&["repos", "list", "--project", "acme"]).await.done().lines().count(), 1);
     user.run(&["repos", "list", "--project", "nobody"]).await.ended(5, "there is no project nobody");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runners_are_listed_drained_and_deleted_by_name() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let ran = user.run(&["runners"]).await;
+    assert!(ran.err.contains("No runner yet"), "{ran:?}");
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite-2", "i1").await;
+    let listed = user.run(&["runners"]).await.done();
+    let fields = listed.trim_end().split('\t').collect::<Vec<_>>();
+    assert_eq!(fields[..6], ["online", "kite-2", "0/2", "command", "", "0.1.0"], "{listed}");
+    assert_eq!(user.json(&["runners"]).await, body(&story, "/v1/runners").await);
+    let drained = user.run(&["runners", "drain", "kite-2"]).await.done();
+    assert!(drained.contains("draining") && drained.contains("not heard yet"), "{drained}");
+    assert_eq!(user.json(&["runners", "resume", kite.id.as_str()]).await["status"], "online");
+    let shown = user.json(&["runners", "show", "kite-2"]).await;
+    assert_eq!((&shown["id"], &shown["drain"]), (&json!(kite.id), &Value::Null));
+    assert_eq!(user.json(&["runners", "delete", "kite-2"]).await["gone"], true);
+    user.run(&["runners", "show", "kite-2"]).await.ended(5, "there is no runner kite-2");
+    user.run(&["runners", "show", "a/b?c"]).await.ended(5, "there is no runner a/b?c");
     story.end().await;
 }

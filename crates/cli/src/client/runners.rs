@@ -25,25 +25,25 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard runners list\n  pullyard runners list --json")]
     List,
     /// Show a runner.
-    #[command(after_help = "Examples:\n  pullyard runners show kite-2")]
+    #[command(after_help = "Examples:\n  pullyard runners show kite-2\n  pullyard runners show kite-2 --json")]
     Show {
         /// Its name or its id.
         runner: String,
     },
     /// Let a runner finish what it has and take nothing more.
-    #[command(after_help = "Examples:\n  pullyard runners drain kite-2")]
+    #[command(after_help = "Examples:\n  pullyard runners drain kite-2\n  pullyard runners drain kite-2 --json")]
     Drain {
         /// Its name or its id.
         runner: String,
     },
     /// Let a drained runner take jobs again.
-    #[command(after_help = "Examples:\n  pullyard runners resume kite-2")]
+    #[command(after_help = "Examples:\n  pullyard runners resume kite-2\n  pullyard runners resume kite-2 --json")]
     Resume {
         /// Its name or its id.
         runner: String,
     },
     /// Remove a runner; its running jobs are taken away and fail or go back.
-    #[command(after_help = "Examples:\n  pullyard runners delete kite-2")]
+    #[command(after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --json")]
     Delete {
         /// Its name or its id.
         runner: String,

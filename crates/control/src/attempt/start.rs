@@ -18,6 +18,8 @@ pub struct Assignment {
     pub context: prompt::Context,
     /// The forge it works with.
     pub integration: Integration,
+    /// What stands between the agent and its host, for the pull request.
+    pub isolation: String,
     /// Credential of every further call.
     pub lease: String,
 }
@@ -62,6 +64,10 @@ pub async fn start(
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
         integration: integration
             .ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?,
+        isolation: match &job.run {
+            Some(run) if run.runner.is_some() => "the runner's own".into(),
+            _ => ctx.task_isolation.clone(),
+        },
         lease: ctx.keys().await?.lease(&fence)?,
         job,
     })

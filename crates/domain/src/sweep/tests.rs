@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::{End, START_WITHIN};
+use crate::job::{End, Policy, START_WITHIN};
 use crate::story::{active, at, claim, crashed, finished, just_before, no_changes, ready, result};
 
 /// What the job needs at `due`, and nothing a moment earlier.
@@ -137,4 +137,57 @@ fn what_fails_is_left_alone_for_a_minute_doubling_to_an_hour() {
     let waits: Vec<_> = (0..9).map(|tries| back_off(tries).as_secs() / 60).collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
+}
+
+/// A Ready job of runners, looked at this long after it was made.
+#[track_caller]
+fn check_waiting(secs: u64, compute: Compute, expected: &Waiting) {
+    let job = Job { place: Place::Runners, ..ready() };
+    assert_eq!(&waiting(&job, compute, "No online runner has codex.", at(secs)), expected);
+}
+
+#[test]
+fn a_job_of_runners_is_given_up_after_a_day_and_says_why() {
+    let day = 24 * 3_600;
+    let limit = Span::from(LONGEST_WAIT);
+    let failure = Failure::NeverClaimed { limit, why: "No online runner has codex".into() };
+    check_waiting(day - 1, Compute::Runners, &Waiting::Nothing);
+    check_waiting(day, Compute::Runners, &Waiting::GiveUp(failure.clone()));
+    check_waiting(day, Compute::Fargate, &Waiting::GiveUp(failure));
+    let claimed = Job { place: Place::Runners, ..active(Status::Claimed) };
+    assert_eq!(waiting(&claimed, Compute::Fargate, "", at(day)), Waiting::Nothing);
+    assert_eq!(waiting(&ready(), Compute::Runners, "", at(day)), Waiting::Nothing, "others see to that one");
+}
+
+#[test]
+fn a_waiting_job_follows_its_project_after_a_minute() {
+    check_waiting(59, Compute::Fargate, &Waiting::Nothing);
+    check_waiting(60, Compute::Fargate, &Waiting::Place(Place::Fargate));
+    check_waiting(60, Compute::Runners, &Waiting::Nothing);
+    let job = ready();
+    assert_eq!(elsewhere(&job, Compute::Runners, at(60)), Some(Place::Runners));
+    let starting = job.dispatched(at(10)).unwrap();
+    assert_eq!(elsewhere(&starting, Compute::Runners, at(100)), None, "a task may be on its way");
+    let moved = job.placed(Place::Runners, at(60)).unwrap();
+    assert_eq!((moved.place, moved.status, moved.ready_since), (Place::Runners, Status::Ready, job.ready_since));
+    assert!(moved.placed(Place::Runners, at(61)).is_err() && starting.placed(Place::Runners, at(61)).is_err());
+    let back = moved.placed(Place::Fargate, at(70)).unwrap();
+    assert_eq!((back.place, back.dispatch.due), (Place::Fargate, at(70)));
+}
+
+#[test]
+fn what_a_runner_loses_goes_back_before_an_agent_worked_and_else_by_policy() {
+    let silent = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
+    let requeue = |job: Job| Job { policy: Policy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
+    let judged = |job: &Job| lost(job, silent(), at(1_000));
+    assert_eq!(judged(&active(Status::Claimed)), Step::Requeue(silent()));
+    assert_eq!(judged(&active(Status::Preparing)), Step::Requeue(silent()));
+    assert_eq!(judged(&active(Status::Executing)), Step::GiveUp(silent()));
+    assert_eq!(judged(&requeue(active(Status::Executing))), Step::Requeue(silent()));
+    assert_eq!(judged(&active(Status::Syncing)), Step::GiveUp(silent()));
+    let worn_out = Job { requeues: 2, ..active(Status::Claimed) };
+    assert_eq!(judged(&worn_out), Step::GiveUp(silent()));
+    assert_eq!(lost(&active(Status::Syncing), silent(), at(319)), Step::Nothing, "it may be pushing");
+    assert_eq!(lost(&active(Status::Syncing), silent(), at(320)), Step::GiveUp(silent()));
+    assert_eq!(judged(&ready()), Step::Nothing);
 }

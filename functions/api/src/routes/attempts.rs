@@ -32,7 +32,7 @@ pub(crate) async fn start(
     limits::start(&request)?;
     let made = control::start(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (made.job, made.context);
-    let (title, body) = context.pull_request(&job.id, &ctx.task_isolation);
+    let (title, body) = context.pull_request(&job.id, &made.isolation);
     Ok(Json(Assignment {
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
