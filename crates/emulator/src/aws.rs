@@ -22,7 +22,7 @@ pub const SECRET_ACCESS_KEY: &str = "local";
 /// How the embedded AWS is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder of DynamoDB's file; none keeps the tables in memory.
+    /// The folder of what DynamoDB and Secrets Manager keep; none keeps it in memory.
     pub data: Option<PathBuf>,
     /// How tasks run.
     pub tasks: ecs::Options,
@@ -59,7 +59,7 @@ impl Aws {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let dynamodb = DynamoDb::start(options.data.as_deref()).await?;
         let sqs = sqs::Service::start().await?;
-        let secretsmanager = SecretsManager::start().await?;
+        let secretsmanager = SecretsManager::start(options.data.as_deref()).await?;
         let ecs = Ecs::start(options.tasks).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),

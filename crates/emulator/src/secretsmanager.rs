@@ -1,24 +1,38 @@
-//! Secrets Manager on a loopback port, in memory, by rustack.
+//! Secrets Manager on a loopback port, by rustack, with a file for what it would forget.
 //!
-//! Owns the port and the HTTP edge. A restart loses every secret: who needs them puts them again.
+//! Owns the port, the HTTP edge and the file. Rustack keeps everything in memory; so every call that changes
+//! a secret is answered only once the present value of every secret is on disk, and a start sets them again.
+//! Kept are names, values and the time of the last change, not older versions, tags or policies.
 
+mod kept;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use kept::{Disk, Kept, Secrets};
 use rustack_secretsmanager_core::config::SecretsManagerConfig;
 use rustack_secretsmanager_core::handler::RustackSecretsManagerHandler;
 use rustack_secretsmanager_core::provider::RustackSecretsManager;
 use rustack_secretsmanager_http::dispatch::dispatch_operation;
 use rustack_secretsmanager_http::response::error_to_response;
 use rustack_secretsmanager_http::router::resolve_operation;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, moment};
+
+/// The operations that change which values there are.
+const CHANGES: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "DeleteSecret", "RestoreSecret"];
+
+/// The largest answer that is read here: a page of the list.
+const LARGEST: usize = 4 << 20;
 
 /// A running Secrets Manager.
 #[derive(Debug)]
@@ -27,25 +41,168 @@ pub(crate) struct SecretsManager {
     pub(crate) server: Server,
 }
 
+/// What answers.
+struct Edge {
+    handler: RustackSecretsManagerHandler,
+    /// Held while something changes, so that two changes are not kept in the wrong order; with it, what the
+    /// file has.
+    kept: Mutex<Secrets>,
+    disk: Option<Disk>,
+}
+
 impl SecretsManager {
-    /// Serves an empty Secrets Manager.
-    pub(crate) async fn start() -> Result<Self, Error> {
+    /// Serves what `folder` has kept; without one, an empty Secrets Manager that forgets.
+    pub(crate) async fn start(folder: Option<&Path>) -> Result<Self, Error> {
         let (listener, address) = server::bind("Secrets Manager").await?;
         let provider = RustackSecretsManager::new(SecretsManagerConfig {
             skip_signature_validation: true,
             default_region: REGION.to_owned(),
             default_account_id: ACCOUNT.to_owned(),
         });
-        let handler = Arc::new(RustackSecretsManagerHandler::new(Arc::new(provider)));
-        let router = Router::new().route("/", post(answer)).with_state(handler);
+        let handler = RustackSecretsManagerHandler::new(Arc::new(provider));
+        let disk = folder.map(Disk::of);
+        let secrets = match &disk {
+            None => Secrets::new(),
+            Some(disk) => disk.read().map_err(|source| Error::Folder { path: disk.path().to_owned(), source })?,
+        };
+        let edge = Arc::new(Edge { handler, kept: Mutex::new(Secrets::new()), disk });
+        let path = edge.disk.as_ref().map(|disk| disk.path().to_owned()).unwrap_or_default();
+        edge.set(secrets).await.map_err(|source| Error::Folder { path, source })?;
+        let router = Router::new().route("/", post(answer)).with_state(edge);
         Ok(Self { url: format!("http://{address}"), server: Server::router(listener, router) })
     }
 }
 
-async fn answer(State(handler): State<Arc<RustackSecretsManagerHandler>>, headers: HeaderMap, body: Bytes) -> Response {
-    let answered = match resolve_operation(&headers) {
-        Ok(operation) => dispatch_operation(handler.as_ref(), operation, body).await,
-        Err(error) => Err(error),
-    };
-    answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
+async fn answer(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    if operation == "ListSecrets" {
+        return edge.listed(&headers, body).await;
+    }
+    if !CHANGES.contains(&operation) {
+        return edge.call(&headers, body).await;
+    }
+    let mut kept = edge.kept.lock().await;
+    let changed = named(&body);
+    let answer = edge.call(&headers, body).await;
+    if !answer.status().is_success() {
+        return answer;
+    }
+    match edge.keep(&mut kept, changed.as_deref()).await {
+        Ok(()) => answer,
+        Err(error) => {
+            // The caller tries again, and the next change keeps this one too.
+            tracing::error!(error = %error, "a secret could not be kept");
+            let fault = json!({ "__type": "InternalServiceError", "message": "the secret could not be kept" });
+            (StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()).into_response()
+        }
+    }
+}
+
+impl Edge {
+    async fn call(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let answered = match resolve_operation(headers) {
+            Ok(operation) => dispatch_operation(&self.handler, operation, body).await,
+            Err(error) => Err(error),
+        };
+        answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
+    }
+
+    /// A call of our own; none if it was refused.
+    async fn ask(&self, operation: &str, body: Value) -> Option<Value> {
+        let target = HeaderValue::from_str(&format!("secretsmanager.{operation}")).ok()?;
+        let answer = self.call(&HeaderMap::from_iter([(header(), target)]), body.to_string().into()).await;
+        let body = answer.status().is_success().then_some(answer.into_body())?;
+        serde_json::from_slice(&to_bytes(body, LARGEST).await.ok()?).ok()
+    }
+
+    /// The list with the times of changes that an earlier process saw.
+    async fn listed(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let kept = self.kept.lock().await;
+        let (head, body) = self.call(headers, body).await.into_parts();
+        let Ok(bytes) = to_bytes(body, LARGEST).await else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        let Ok(mut page) = serde_json::from_slice::<Value>(&bytes) else {
+            return HttpResponse::from_parts(head, Body::from(bytes));
+        };
+        for entry in page.get_mut("SecretList").and_then(Value::as_array_mut).into_iter().flatten() {
+            let known = entry.get("Name").and_then(Value::as_str).and_then(|name| kept.get(name));
+            if let Some(known) = known.filter(|known| !known.last_changed_date.is_null()) {
+                entry["LastChangedDate"] = known.last_changed_date.clone();
+            }
+        }
+        let mut answer = (head.status, page.to_string()).into_response();
+        let typed = head
+            .headers
+            .into_iter()
+            .filter(|(name, _)| name.as_ref().is_some_and(|name| *name != axum::http::header::CONTENT_LENGTH));
+        answer.headers_mut().extend(typed);
+        answer
+    }
+
+    /// Sets again what was kept.
+    async fn set(&self, secrets: Secrets) -> std::io::Result<()> {
+        let mut kept = self.kept.lock().await;
+        for (name, secret) in &secrets {
+            let mut create = json!({ "Name": name, "ClientRequestToken": moment::random_uuid() });
+            match (&secret.secret_string, &secret.secret_binary) {
+                (Some(text), _) => create["SecretString"] = json!(text),
+                (None, Some(bytes)) => create["SecretBinary"] = json!(bytes),
+                (None, None) => {}
+            }
+            // Going on without it would forget it with the next change.
+            let set = self.ask("CreateSecret", create).await;
+            set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
+        }
+        *kept = secrets;
+        Ok(())
+    }
+
+    /// Writes down what there is now. Only the secret that was changed has a new time: this process set all
+    /// others when it started.
+    async fn keep(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let unread = || std::io::Error::other("the secrets can't be listed");
+        let (mut now, mut next) = (Secrets::new(), Value::Null);
+        loop {
+            let mut list = json!({ "MaxResults": 100 });
+            if !next.is_null() {
+                list["NextToken"] = next;
+            }
+            let page = self.ask("ListSecrets", list).await.ok_or_else(unread)?;
+            for entry in page.get("SecretList").and_then(Value::as_array).into_iter().flatten() {
+                let Some(name) = entry.get("Name").and_then(Value::as_str) else { continue };
+                // One without a value yet has nothing to answer.
+                let value = self.ask("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
+                let word = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+                let (secret_string, secret_binary) = (word("SecretString"), word("SecretBinary"));
+                let is_changed = [Some(name), entry.get("ARN").and_then(Value::as_str)].contains(&changed);
+                let last_changed_date = match kept.get(name).filter(|_| !is_changed) {
+                    Some(known) => known.last_changed_date.clone(),
+                    None => entry.get("LastChangedDate").cloned().unwrap_or_default(),
+                };
+                now.insert(name.to_owned(), Kept { secret_string, secret_binary, last_changed_date });
+            }
+            next = page.get("NextToken").cloned().unwrap_or_default();
+            if next.is_null() {
+                break;
+            }
+        }
+        if now != *kept {
+            disk.write(&now)?;
+            *kept = now;
+        }
+        Ok(())
+    }
+}
+
+/// The secret that a call is about: its name, or its ARN.
+fn named(body: &[u8]) -> Option<String> {
+    let body = serde_json::from_slice::<Value>(body).ok()?;
+    ["Name", "SecretId"].iter().find_map(|field| body.get(field)?.as_str().map(str::to_owned))
+}
+
+fn header() -> axum::http::HeaderName {
+    axum::http::HeaderName::from_static("x-amz-target")
 }

@@ -72,3 +72,60 @@ async fn tables_in_a_folder_outlive_a_restart() {
     assert_eq!(got["Item"]["pk"]["S"], "a");
     aws.shutdown().await;
 }
+
+#[tokio::test]
+async fn secrets_in_a_folder_outlive_a_restart_and_no_one_else_reads_them() {
+    let folder = TempDir::new().unwrap();
+    let options = || Options {
+        data: Some(folder.path().join("data")),
+        tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()),
+    };
+    let ask = async |aws: &Aws, operation: &str, body: serde_json::Value| {
+        let url = aws.endpoints().secretsmanager.clone();
+        let (status, answer) = call(&url, &format!("secretsmanager.{operation}"), &body).await;
+        assert_eq!(status, 200, "{operation}: {answer}");
+        answer
+    };
+    let token = || "t".repeat(32);
+    let aws = Aws::start(options()).await.unwrap();
+    for (name, value) in [("a/one", "first"), ("a/two", "gone"), ("b/three", "kept")] {
+        ask(&aws, "CreateSecret", json!({ "Name": name, "SecretString": value, "ClientRequestToken": token() })).await;
+    }
+    let put = json!({ "SecretId": "a/one", "SecretString": "second", "ClientRequestToken": "u".repeat(32) });
+    ask(&aws, "PutSecretValue", put).await;
+    ask(&aws, "DeleteSecret", json!({ "SecretId": "a/two", "ForceDeleteWithoutRecovery": true })).await;
+    let dates = |list: serde_json::Value| {
+        let entries = list["SecretList"].as_array().unwrap().clone();
+        entries.iter().map(|entry| (entry["Name"].to_string(), entry["LastChangedDate"].clone())).collect::<Vec<_>>()
+    };
+    let list = json!({ "Filters": [{ "Key": "name", "Values": ["a/"] }] });
+    let before = dates(ask(&aws, "ListSecrets", list.clone()).await);
+    assert_eq!(before.len(), 1);
+    // As a crash leaves it: nothing is written at the end.
+    aws.abandon().await;
+
+    let aws = Aws::start(options()).await.unwrap();
+    for (name, value) in [("a/one", "second"), ("b/three", "kept")] {
+        let got = ask(&aws, "GetSecretValue", json!({ "SecretId": name })).await;
+        assert_eq!(got["SecretString"], value);
+    }
+    assert_eq!(dates(ask(&aws, "ListSecrets", list.clone()).await), before, "set when it was set, not at the start");
+    let create = json!({ "Name": "b/four", "SecretString": "new", "ClientRequestToken": token() });
+    ask(&aws, "CreateSecret", create).await;
+    assert_eq!(dates(ask(&aws, "ListSecrets", list).await), before, "the others are as they were");
+    #[cfg(unix)]
+    {
+        let about = std::fs::metadata(folder.path().join("data/secretsmanager.json")).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o777, 0o600);
+    }
+    aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_file_of_secrets_that_cannot_be_read_stops_the_start_without_quoting_it() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("secretsmanager.json"), r#"{"a":{"SecretString":hunter2}}"#).unwrap();
+    let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
+    let error = Aws::start(Options { data: Some(folder.path().to_owned()), tasks }).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
