@@ -20,6 +20,15 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// Secrets Manager will not store a value under this name, however often it is asked.
+    #[error("set the secret {name}: Secrets Manager refuses it, for example because it is marked for deletion")]
+    SecretRefused {
+        /// Its name.
+        name: String,
+    },
+    /// No page of a list gave this cursor.
+    #[error("go on with the list: no page gave this cursor")]
+    BadCursor,
 }
 
 impl Error {

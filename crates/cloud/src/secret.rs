@@ -1,14 +1,29 @@
-//! Secrets by name, kept for five minutes.
+//! Secrets by name: reading them, kept for a minute; setting and listing those of people.
 
 use crate::Error;
+use aws_sdk_secretsmanager::error::SdkError;
+use aws_sdk_secretsmanager::operation::create_secret::CreateSecretError;
+use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
+use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a value is used before it is fetched again.
-const KEPT_FOR: Duration = Duration::from_secs(300);
+/// How long a value is used before it is fetched again. Nobody tells a function's other instances that a
+/// value was replaced, so this is how long they may go on with the old one.
+const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// Reads secrets. Values never appear in an error, a log or a `Debug`.
+/// A secret, without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSeen {
+    /// Its whole name.
+    pub name: String,
+    /// When it was last set.
+    pub set_at: Option<Timestamp>,
+}
+
+/// Reads and sets secrets. Values never appear in an error, a log or a `Debug`.
 #[derive(Clone)]
 pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
@@ -43,6 +58,8 @@ impl Secrets {
         if let Some(value) = self.lock().get(name).and_then(fresh) {
             return Ok(value);
         }
+        // Its age counts from before it was read: the value may be replaced while it is on its way.
+        let since = Instant::now();
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
@@ -55,12 +72,83 @@ impl Secrets {
             .filter(|value| !value.is_empty())
             .ok_or_else(|| Error::NoSecret { name: name.into() })?
             .into();
-        self.lock().insert(name.to_owned(), Kept { since: Instant::now(), value: value.clone() });
+        self.lock().insert(name.to_owned(), Kept { since, value: value.clone() });
         Ok(value)
+    }
+
+    /// Puts a value under a name, whether or not it has one. This instance uses it from now on, every other
+    /// one within a minute.
+    ///
+    /// Idempotent: the same value again is the same. The request's token is new in every call, for it names
+    /// the version: one made of the value would keep a value from ever coming back after another one.
+    /// Errors: `SecretRefused` when it is marked for deletion.
+    pub async fn put(&self, name: &str, value: &str) -> Result<(), Error> {
+        let token = format!("{:032x}", rand::random::<u128>());
+        let put = async || {
+            let call = self.client.put_secret_value().secret_id(name).secret_string(value);
+            call.client_request_token(&token).send().await
+        };
+        let refused = || Error::SecretRefused { name: name.into() };
+        let stored = match put().await {
+            Err(error) if is_missing(&error) => {
+                let create = self.client.create_secret().name(name).secret_string(value);
+                match create.client_request_token(&token).send().await {
+                    Ok(_) => Ok(()),
+                    // Somebody else made it meanwhile; the later value counts.
+                    Err(error) if is_there(&error) => put().await.map(drop),
+                    Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
+                        return Err(refused());
+                    }
+                    Err(error) => return Err(Error::unavailable("make a secret", error)),
+                }
+            }
+            other => other.map(drop),
+        };
+        match stored {
+            Ok(()) => {
+                self.lock().remove(name);
+                Ok(())
+            }
+            Err(error) if error.as_service_error().is_some_and(PutSecretValueError::is_invalid_request_exception) => {
+                Err(refused())
+            }
+            Err(error) => Err(Error::unavailable("set a secret", error)),
+        }
+    }
+
+    /// One page of the secrets whose names begin with `prefix`, and where the next one begins. A page may
+    /// be empty and not the last.
+    ///
+    /// Errors: `BadCursor` for a cursor that no page gave.
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
+        let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();
+        let call = self.client.list_secrets().filters(named).max_results(100);
+        let page = match call.set_next_token(after.map(str::to_owned)).send().await {
+            Ok(page) => page,
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_next_token_exception()) => {
+                return Err(Error::BadCursor);
+            }
+            Err(error) => return Err(Error::unavailable("list secrets", error)),
+        };
+        let seen = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
+            let set_at = entry.last_changed_date.or(entry.created_date).and_then(|at| at.to_millis().ok());
+            // The filter folds case.
+            let name = entry.name.filter(|name| name.starts_with(prefix))?;
+            Some(SecretSeen { name, set_at: set_at.map(Timestamp::from_millis) })
+        });
+        Ok((seen.collect(), page.next_token))
     }
 
     /// The cache holds whole values only, so a panic elsewhere can't have left half of one.
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
         self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn is_missing(error: &SdkError<PutSecretValueError>) -> bool {
+    error.as_service_error().is_some_and(PutSecretValueError::is_resource_not_found_exception)
+}
+
+fn is_there(error: &SdkError<CreateSecretError>) -> bool {
+    error.as_service_error().is_some_and(CreateSecretError::is_resource_exists_exception)
 }

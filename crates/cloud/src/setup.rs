@@ -1,4 +1,4 @@
-//! Making queues and secrets where no template does it: in the local system and in tests.
+//! Making queues where no template does it: in the local system and in tests.
 
 use crate::Error;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -58,18 +58,4 @@ pub async fn create_queue(
         .await
         .map_err(|error| Error::unavailable("make a queue", error))?;
     Ok(made.queue_url.unwrap_or_default())
-}
-
-/// Puts a secret under a name that has none.
-pub async fn create_secret(
-    config: &aws_config::SdkConfig,
-    endpoint: &str,
-    name: &str,
-    value: &str,
-) -> Result<(), Error> {
-    let builder = aws_sdk_secretsmanager::config::Builder::from(config).endpoint_url(endpoint);
-    let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
-    let call = client.create_secret().name(name).secret_string(value);
-    call.send().await.map_err(|error| Error::unavailable("make a secret", error))?;
-    Ok(())
 }

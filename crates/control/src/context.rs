@@ -31,6 +31,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The name of the secret that tokens of attempts are signed with.
     pub key_secret: String,
+    /// What the whole names of people's secrets begin with; nothing else begins so.
+    pub secret_prefix: String,
     /// Where runners reach the API.
     pub api_url: String,
     /// What tasks are told about their isolation: a container of their own, or none.

@@ -1,5 +1,6 @@
 //! How a use case can fail. A refusal by a guard is not a failure: it is an answer.
 
+use pullyard_domain::id::TokenId;
 use pullyard_domain::job::{NotNow, Status};
 use pullyard_domain::runner::Refusal;
 use pullyard_domain::time::Timestamp;
@@ -55,6 +56,12 @@ pub enum Error {
     /// The key was used for another request before.
     #[error("repeat the request: its key was used for another one")]
     KeyReused,
+    /// The same request made a token before, and a token is shown once.
+    #[error("show the token {token} again")]
+    TokenShown {
+        /// Its id.
+        token: TokenId,
+    },
     /// The attempt does not hold its job.
     #[error("act for the attempt: another one holds the job, or it has ended")]
     LeaseLost {

@@ -55,6 +55,10 @@ pub async fn connect_forge(
     if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
         return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
     }
+    if token_secret == ctx.key_secret {
+        // It would be sent to that address as the token.
+        return Err(Error::Invalid { pointer: "/token_secret", fault: "this one signs the tokens of attempts".into() });
+    }
     let account = forge_at(ctx, kind, &api_url, &token_secret).await?.account().await?;
     let account = Account { id: account.id, login: account.login };
     let integration = Integration { id, kind, api_url, token_secret, account };

@@ -93,6 +93,10 @@ ids! {
     InstanceId checked by token_like;
     /// The part of a pool whose jobs ask for the same: 16 characters of a hash.
     ClassId checked by token_like;
+    /// A token's public id: the first 16 hex digits of its hash.
+    TokenId checked by token_id;
+    /// A secret that people set, by the name they gave it; 1 to 128 of `A-Za-z0-9._-`.
+    SecretName checked by secret_name;
 }
 
 fn slug(text: &str) -> Result<(), BadId> {
@@ -159,6 +163,29 @@ fn delivery_id(text: &str) -> Result<(), BadId> {
 
 fn runner_id(text: &str) -> Result<(), BadId> {
     if prefixed(text, "rnr_") { Ok(()) } else { Err(BadId("a runner's id is rnr_ and 26 characters")) }
+}
+
+fn token_id(text: &str) -> Result<(), BadId> {
+    let good = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if text.len() == 16 && text.chars().all(good) { Ok(()) } else { Err(BadId("a token's id is 16 hex digits")) }
+}
+
+fn secret_name(text: &str) -> Result<(), BadId> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    // An address with dots alone as its last part means another one.
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if first && text.len() <= 128 && text.chars().all(good) {
+        Ok(())
+    } else {
+        Err(BadId("use 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
+    }
+}
+
+impl TokenId {
+    /// The id of the token with this hash.
+    pub fn of_hash(hash: &str) -> Self {
+        Self(hash.chars().take(16).collect())
+    }
 }
 
 impl JobId {

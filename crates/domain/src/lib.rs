@@ -25,6 +25,7 @@ pub mod sweep;
 pub mod text;
 pub mod ticket;
 pub mod time;
+pub mod token;
 pub mod wait;
 pub mod wakeup;
 pub mod why;

@@ -1,20 +1,20 @@
 //! Who is calling: an API token with scopes and projects, a task with its bootstrap token, or an attempt
 //! with its lease.
 
+mod lookup;
+
+pub use lookup::stored_for;
+
 use crate::Problem;
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::header;
 use axum::http::request::Parts;
-use pullyard_control::{Bootstrap, Context, Error};
+use pullyard_control::{Bootstrap, Context, Requester};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
 use pullyard_store::{Scope, Token, TokenKind};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
-
-/// The prefix of an API token.
-pub const API_TOKEN: &str = "pat_";
 
 /// What a route asks of a token, as types.
 pub mod scope {
@@ -78,11 +78,31 @@ impl<S> Caller<S> {
     pub fn may_touch_all(&self) -> Result<(), Problem> {
         if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("touch what belongs to all projects")) }
     }
+
+    /// As the use cases know who asks.
+    pub fn requester(&self) -> Requester {
+        Requester { id: self.id.clone(), name: self.name.clone() }
+    }
+}
+
+/// Whoever shows a good API token, whatever it is for.
+#[derive(Clone, Debug)]
+pub struct SignedIn(pub Token);
+
+impl<T: Send + Sync> FromRequestParts<T> for SignedIn
+where
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        Ok(Self(stored_for(&Context::from_ref(state), bearer(parts)?, TokenKind::Api).await?))
+    }
 }
 
 /// The hash under which a token is kept.
 pub fn hash_of(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    pullyard_control::token_hash(token)
 }
 
 /// An API token as it is stored, made from the token itself.
@@ -103,6 +123,7 @@ pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: 
     }
 }
 
+/// What stands behind `Bearer` in the request.
 pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
     parts
         .headers
@@ -121,24 +142,11 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let token = bearer(parts)?;
-        if !token.starts_with(API_TOKEN) {
-            return Err(Problem::not_signed_in());
-        }
-        let ctx = Context::from_ref(state);
-        let stored = ctx.store.token(&hash_of(token)).await.map_err(Error::from)?;
-        let now = ctx.clock.now();
-        let valid = |token: &Token| !token.revoked && token.expires_at.is_none_or(|at| now < at);
-        let token = stored.filter(valid).ok_or_else(Problem::not_signed_in)?;
+        let token = stored_for(&Context::from_ref(state), bearer(parts)?, TokenKind::Api).await?;
         if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
             return Err(Problem::not_allowed(S::WORDS));
         }
-        Ok(Self {
-            id: token.hash.chars().take(16).collect(),
-            name: token.name,
-            projects: token.projects,
-            scope: PhantomData,
-        })
+        Ok(Self { id: token.id().to_string(), name: token.name, projects: token.projects, scope: PhantomData })
     }
 }
 

@@ -103,6 +103,8 @@ impl Config {
     /// Connects to everything as `sdk` says.
     pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager } = self.endpoints;
+        // The table's name is the deployment's own: two in one account never share a secret.
+        let secret_prefix = format!("{}/user/", self.table);
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
@@ -110,6 +112,7 @@ impl Config {
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
             clock,
             key_secret: self.key_secret,
+            secret_prefix,
             api_url: self.api_url,
             task_isolation: self.task_isolation,
         })

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod config;
 pub mod http;
+pub mod idempotency;
 pub mod limits;
 pub mod messages;
 pub mod params;
@@ -15,8 +16,9 @@ pub mod runner_auth;
 pub mod strict;
 pub mod telemetry;
 
-pub use auth::{Caller, Leased, Starting, scope};
+pub use auth::{Caller, Leased, SignedIn, Starting, scope};
 pub use config::Config;
+pub use idempotency::Key;
 pub use params::{Path, Query};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};

@@ -116,6 +116,12 @@ impl From<Error> for Problem {
                 "This Idempotency-Key was used for another request.",
             )
             .help("Use a new key for a new request."),
+            Error::TokenShown { token } => Self::new(
+                S::CONFLICT,
+                "token_shown",
+                format!("This request made the token {token} already, and a token is shown once."),
+            )
+            .help(format!("If nobody has it, revoke it with `pullyard tokens revoke {token}` and make another.")),
             Error::LeaseLost { recorded } => {
                 Self::new(S::CONFLICT, "lease_lost", "This attempt does not hold its job any more.").recorded(recorded)
             }
@@ -134,8 +140,14 @@ impl From<Error> for Problem {
                 "secret_missing",
                 format!("The secret {name} does not exist or is empty."),
             )
-            .help("Put the value into Secrets Manager under that name."),
-            Error::Store(pullyard_store::Error::BadCursor) => {
+            .help("Put the value into Secrets Manager under that name, for example with `pullyard secrets set`."),
+            Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::new(
+                S::CONFLICT,
+                "secret_refused",
+                format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
+            )
+            .help("Restore it or delete it for good in Secrets Manager, or choose another name."),
+            Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }
             error if error.is_transient() => {

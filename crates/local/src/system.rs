@@ -3,7 +3,7 @@
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::{Error, functions};
-use pullyard_cloud::setup;
+use pullyard_cloud::{Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
@@ -156,8 +156,10 @@ impl Local {
         let all = [Scope::Admin].into();
         // Stale: the token is there from an earlier start.
         store.put_token(&stored_token(&keys.admin_token, "admin", all, None)).await?;
-        setup::create_secret(&sdk, &at.secretsmanager, KEY_SECRET, &keys.signing_key).await?;
-        setup::create_secret(&sdk, &at.secretsmanager, FORGE_SECRET, &keys.forge_token).await?;
+        // Secrets Manager may have them from an earlier start; the file of keys decides.
+        let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
+        secrets.put(KEY_SECRET, &keys.signing_key).await?;
+        secrets.put(FORGE_SECRET, &keys.forge_token).await?;
         let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY).await?;
         let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY).await?;
 

@@ -3,6 +3,7 @@
 //! Every call has a timeout. Calls that are safe to repeat (they are keyed by an id the caller chose, or
 //! only read) are tried again with jittered back-off; what the server refused is never tried again.
 
+mod access;
 mod attempt;
 mod fleet;
 mod operator;

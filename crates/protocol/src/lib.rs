@@ -15,8 +15,10 @@ pub mod job;
 pub mod problem;
 pub mod project;
 pub mod runner;
+pub mod secret;
 pub mod sweep;
 pub mod ticket;
+pub mod token;
 pub mod version;
 
 pub use problem::Problem;

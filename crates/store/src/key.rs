@@ -122,6 +122,9 @@ pub(crate) const INTEGRATION_LIST: &str = "INTEGRATION";
 /// The `list` partition of all projects.
 pub(crate) const PROJECT_LIST: &str = "PROJECT";
 
+/// The `list` partition of all tokens.
+pub(crate) const TOKEN_LIST: &str = "TOKEN";
+
 /// The row of an item in the `list` index: newest first when read backwards.
 pub(crate) fn job_list(project: &ProjectId) -> String {
     format!("JOB#{project}")

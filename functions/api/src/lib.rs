@@ -8,15 +8,17 @@ mod routes {
     pub(crate) mod meta;
     pub(crate) mod projects;
     pub(crate) mod runners;
+    pub(crate) mod secrets;
     pub(crate) mod tickets;
+    pub(crate) mod tokens;
 }
 mod wire;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use pullyard_control::Context;
 use pullyard_entry::http;
-use routes::{attempts, deliveries, integrations, jobs, meta, projects, runners, tickets};
+use routes::{attempts, deliveries, integrations, jobs, meta, projects, runners, secrets, tickets, tokens};
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
@@ -49,6 +51,11 @@ pub fn router(ctx: Context) -> Router {
         .route("/v1/runners/{runner}/heartbeat", post(runners::heartbeat))
         .route("/v1/runners/{runner}/claim", post(runners::claim))
         .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/{delivery}", get(deliveries::show));
+        .route("/v1/deliveries/{delivery}", get(deliveries::show))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/self", get(tokens::own))
+        .route("/v1/tokens/{token}", delete(tokens::revoke))
+        .route("/v1/secrets", get(secrets::list))
+        .route("/v1/secrets/{secret}", put(secrets::set));
     http::finished(routes.with_state(ctx))
 }

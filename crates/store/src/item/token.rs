@@ -2,35 +2,12 @@
 
 use super::Stored;
 use crate::key::{self, Key};
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
+use pullyard_domain::token::is_good;
+pub use pullyard_domain::token::{Scope, TokenKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// What a token may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Looking at everything.
-    Read,
-    /// Telling ticket events.
-    Tickets,
-    /// Making jobs, moving tickets on the board.
-    Jobs,
-    /// Everything.
-    Admin,
-}
-
-/// Who shows a token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenKind {
-    /// People and programs: `pat_`, with scopes.
-    #[default]
-    Api,
-    /// Self-hosted runners: `rnt_`, without scopes; it registers, is heard, and claims.
-    Runner,
-}
 
 /// A token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +43,24 @@ pub struct Token {
     pub last_used: Option<Timestamp>,
 }
 
+impl Token {
+    /// Its public id.
+    pub fn id(&self) -> TokenId {
+        TokenId::of_hash(&self.hash)
+    }
+
+    /// It may be shown now.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        is_good(self.revoked, self.expires_at, now)
+    }
+}
+
 impl Stored for Token {
     fn key(&self) -> Key {
         key::token(&self.hash)
+    }
+    /// The first one has no time of making, and stands last.
+    fn listed(&self) -> Option<(String, String)> {
+        Some((key::TOKEN_LIST.into(), key::sortable(self.created.unwrap_or(Timestamp::from_millis(0)))))
     }
 }

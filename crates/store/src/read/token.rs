@@ -1,11 +1,52 @@
-//! API tokens.
+//! API and runner tokens.
 
 use crate::item::token::Token;
+use crate::read::list::Order;
 use crate::{Error, Store, key};
+use pullyard_domain::id::{EventId, TokenId};
+use pullyard_domain::time::Timestamp;
+
+/// How many rows one look for an id reads: keys only, so all of them are a few kilobytes.
+const ROWS: i32 = 1_000;
 
 impl Store {
     /// The token of this hash, read strongly: a revoked one must stop at once.
     pub async fn token(&self, hash: &str) -> Result<Option<Token>, Error> {
         self.get(&key::token(hash)).await
+    }
+
+    /// The hashes of all tokens, newest first, and where the next page begins.
+    pub async fn token_hashes(&self, after: Option<&str>, limit: i32) -> Result<(Vec<String>, Option<String>), Error> {
+        let (keys, next) = self.list(key::TOKEN_LIST, Order::NewestFirst, after, limit).await?;
+        Ok((keys.iter().filter_map(|pk| pk.strip_prefix("TOKEN#").map(str::to_owned)).collect(), next))
+    }
+
+    /// The token with this public id, read strongly once its hash is known. The index finds the hash, so a
+    /// token that was made a moment ago may not be found yet.
+    pub async fn token_with_id(&self, id: &TokenId) -> Result<Option<Token>, Error> {
+        let mut after = None;
+        loop {
+            let (hashes, next) = self.token_hashes(after.as_deref(), ROWS).await?;
+            if let Some(hash) = hashes.iter().find(|hash| hash.starts_with(id.as_str())) {
+                return self.token(hash).await;
+            }
+            if next.is_none() {
+                return Ok(None);
+            }
+            after = next;
+        }
+    }
+
+    /// What a caller asked for with this key, and the id of the token it made.
+    pub async fn token_request(
+        &self,
+        caller: &str,
+        key: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<(String, TokenId)>, Error> {
+        Ok(self
+            .remembered(caller, key, "token", now)
+            .await?
+            .and_then(|(content, token)| TokenId::new(token).ok().map(|token| (content, token))))
     }
 }

@@ -1,8 +1,14 @@
-//! API tokens.
+//! API and runner tokens. Each write but the first touches its own attributes only, so that noting a use
+//! can never undo a revocation.
 
 use crate::item::token::Token;
-use crate::transaction::{Condition, Transaction};
+use crate::key;
+use crate::transaction::{Condition, Transaction, number};
+use crate::write::trigger::{Request, remember};
 use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::token::USE_NOTED_EVERY;
 
 impl Store {
     /// Stores a token's hash and rights.
@@ -10,5 +16,38 @@ impl Store {
     /// Writes: TOKEN if absent.
     pub async fn put_token(&self, token: &Token) -> Result<Write, Error> {
         Transaction::new("store a token").put(token, Condition::absent())?.commit(self).await
+    }
+
+    /// Stores a token that was asked for, with the caller's own key for the request.
+    ///
+    /// Writes: TOKEN if absent; IDEMPOTENCY if absent or expired.
+    /// Idempotent: by the key; a repeat is `Stale`, and the key shows which token was made.
+    pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {
+        let Some(request) = request else { return self.put_token(token).await };
+        let transaction = Transaction::new("make a token").put(token, Condition::absent())?;
+        remember(transaction, request, "token", token.id().as_str()).commit(self).await
+    }
+
+    /// Takes a token back, for ever.
+    ///
+    /// Writes: TOKEN if it is there: `revoked`.
+    /// Idempotent: a revoked token is revoked again. `Stale` when there is no such token.
+    pub async fn revoke_token(&self, hash: &str) -> Result<Write, Error> {
+        let condition = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+        let revoke = Transaction::new("revoke a token");
+        revoke.update(key::token(hash), "revoked = :yes", "", condition).commit(self).await
+    }
+
+    /// Notes that a token was shown.
+    ///
+    /// Writes: TOKEN if it is there and no use was noted within the last minute: `last_used`.
+    /// Idempotent: of many notes in one minute one is written, the others are `Stale`.
+    pub async fn note_token_use(&self, hash: &str, at: Timestamp) -> Result<Write, Error> {
+        let long_ago = "attribute_exists(pk) AND (attribute_not_exists(last_used) OR last_used <= :before)";
+        let condition = Condition::of(long_ago)
+            .value(":at", number(at.millis()))
+            .value(":before", number(at.minus(USE_NOTED_EVERY).millis()));
+        let note = Transaction::new("note the use of a token");
+        note.update(key::token(hash), "last_used = :at", "", condition).commit(self).await
     }
 }

@@ -57,17 +57,25 @@ impl Store {
             transaction = transaction.put(delivery, unless_final())?;
         }
         if let Some(request) = trigger.request {
-            // DynamoDB deletes late; an expired key is as good as none.
-            let unused = Condition::of("attribute_not_exists(pk) OR #expires <= :now")
-                .name("#expires", EXPIRES)
-                .value(":now", number(request.at.millis() / 1_000));
-            transaction = transaction.put_item(request_item(request, &trigger.job.id), unused);
+            transaction = remember(transaction, request, "job", trigger.job.id.as_str());
         }
         transaction.commit(self).await
     }
 
     /// What a caller asked for with this key, and the job it made.
     pub async fn request(&self, caller: &str, key: &EventId, now: Timestamp) -> Result<Option<(String, JobId)>, Error> {
+        let remembered = self.remembered(caller, key, "job", now).await?;
+        Ok(remembered.and_then(|(content, job)| JobId::new(job).ok().map(|job| (content, job))))
+    }
+
+    /// What a caller asked for with this key, and the id of what it made.
+    pub(crate) async fn remembered(
+        &self,
+        caller: &str,
+        key: &EventId,
+        made: &str,
+        now: Timestamp,
+    ) -> Result<Option<(String, String)>, Error> {
         let Some(item) = self.get_attributes(&key::idempotency(caller, key)).await? else {
             return Ok(None);
         };
@@ -81,18 +89,27 @@ impl Store {
         if expired {
             return Ok(None);
         }
-        Ok(word("content").zip(word("job").and_then(|job| JobId::new(job).ok())))
+        Ok(word("content").zip(word(made)))
     }
 }
 
-fn request_item(request: &Request, job: &JobId) -> Attributes {
+/// Remembers a request and the id of what it made, unless its key was used within a day.
+pub(crate) fn remember(transaction: Transaction, request: &Request, made: &str, id: &str) -> Transaction {
+    // DynamoDB deletes late; an expired key is as good as none.
+    let unused = Condition::of("attribute_not_exists(pk) OR #expires <= :now")
+        .name("#expires", EXPIRES)
+        .value(":now", number(request.at.millis() / 1_000));
+    transaction.put_item(request_item(request, made, id), unused)
+}
+
+fn request_item(request: &Request, made: &str, id: &str) -> Attributes {
     let key = key::idempotency(&request.caller, &request.key);
     let expires = request.at.plus(REMEMBERED).millis() / 1_000;
     Attributes::from([
         ("pk".to_owned(), text(key.pk)),
         ("sk".to_owned(), text(key.sk)),
         ("content".to_owned(), text(&request.content)),
-        ("job".to_owned(), text(job.as_str())),
+        (made.to_owned(), text(id)),
         (EXPIRES.to_owned(), number(expires)),
     ])
 }

@@ -3,12 +3,12 @@
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use pullyard_control::{self as control, Context, JobRequest, JobView, Requester};
+use axum::http::StatusCode;
+use pullyard_control::{self as control, Context, JobRequest, JobView};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{EventId, JobId, ProjectId};
+use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::why;
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
+use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::event::{Event, EventPage, SeenEvent};
 use pullyard_protocol::job::{CreateJob, Job, JobPage, Why};
@@ -31,15 +31,11 @@ pub(crate) struct Page {
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    headers: HeaderMap,
+    Key(key): Key,
     Strict(new): Strict<CreateJob>,
 ) -> Result<(StatusCode, Json<Decision>), Problem> {
     caller.may_touch(&new.project)?;
     limits::job(&new)?;
-    let key = headers.get("idempotency-key").map(|key| {
-        let key = key.to_str().ok().and_then(|key| EventId::new(key).ok());
-        key.ok_or_else(|| Problem::bad_parameter("Idempotency-Key", "use 1 to 128 printable characters"))
-    });
     let request = JobRequest {
         project: new.project,
         ticket: new.ticket,
@@ -47,8 +43,7 @@ pub(crate) async fn create(
         repository: new.repository,
         base: new.base,
     };
-    let requester = Requester { id: caller.id, name: caller.name };
-    let answer = control::create_job(&ctx, &request, &requester, key.transpose()?).await?;
+    let answer = control::create_job(&ctx, &request, &caller.requester(), key).await?;
     match answer.reason.verdict() {
         Verdict::Accepted => Ok((StatusCode::CREATED, Json(wire::decision(answer)))),
         Verdict::Duplicate => Ok((StatusCode::OK, Json(wire::decision(answer)))),

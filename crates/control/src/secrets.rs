@@ -1,0 +1,53 @@
+//! Secrets that people set, by the names they gave them. A value goes in and never comes out here.
+//!
+//! Their whole names begin with a prefix of their own, so that nothing set here can ever replace the key that
+//! attempts are signed with, or a secret of somebody else in the same account.
+
+use crate::{Context, Error};
+use data_encoding::BASE64URL_NOPAD;
+use pullyard_domain::id::SecretName;
+use pullyard_domain::time::Timestamp;
+
+/// What Secrets Manager stores at most. Units: bytes.
+const LARGEST: usize = 65_536;
+
+/// A secret, without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSecret {
+    /// The name people gave it.
+    pub name: SecretName,
+    /// Its whole name in Secrets Manager, as an integration names it.
+    pub secret: String,
+    /// When it was last set.
+    pub set_at: Option<Timestamp>,
+}
+
+/// Sets a secret, whether or not it was set before.
+///
+/// Idempotent: the same value again is the same.
+/// Errors: `Invalid` for a value that can't be stored; Secrets Manager's.
+pub async fn set_secret(ctx: &Context, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
+    if value.is_empty() || value.len() > LARGEST {
+        return Err(Error::Invalid { pointer: "/value", fault: "use 1 to 65536 bytes".into() });
+    }
+    let secret = format!("{}{name}", ctx.secret_prefix);
+    if secret == ctx.key_secret {
+        return Err(Error::Invalid { pointer: "/name", fault: "this one signs the tokens of attempts".into() });
+    }
+    ctx.secrets.put(&secret, value).await?;
+    tracing::info!(secret, "a secret was set");
+    Ok(UserSecret { name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
+}
+
+/// A page of the secrets that people set, and where the next one begins. A page may be empty and not the last.
+pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
+    // Secrets Manager's own cursors do not go into an address as they are.
+    let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
+    let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
+    let (seen, next) = ctx.secrets.list(&ctx.secret_prefix, after.as_deref()).await?;
+    let named = seen.into_iter().filter_map(|seen| {
+        let name = SecretName::new(seen.name.strip_prefix(&ctx.secret_prefix)?).ok()?;
+        Some(UserSecret { name, secret: seen.name, set_at: seen.set_at })
+    });
+    Ok((named.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
+}

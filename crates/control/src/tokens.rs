@@ -1,0 +1,130 @@
+//! Tokens of people, programs and runners: making, listing and revoking them.
+
+use crate::create_job::Requester;
+use crate::{Context, Error};
+use pullyard_domain::id::{EventId, TokenId};
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::token::{NewToken, SHOWN};
+use pullyard_store::{Request, Token, Write};
+use sha2::{Digest, Sha256};
+
+/// A token that was just made. Its text is nowhere else, and nobody can read it again.
+pub struct MadeToken {
+    /// The token itself. Never in a log.
+    pub text: String,
+    /// What the table keeps of it.
+    pub stored: Token,
+}
+
+impl std::fmt::Debug for MadeToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadeToken").field("stored", &self.stored).finish_non_exhaustive()
+    }
+}
+
+/// The hash under which a token is kept: SHA-256, hex.
+pub fn token_hash(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// Makes a token.
+///
+/// Idempotent: with a key, by caller and key, for 24 hours: a repeat makes no second token. It can't show the
+/// first one again either, so it is told as `TokenShown`.
+/// Errors: `Invalid`; `NotFound` (project); `TokenShown`; `KeyReused`; `Contended`.
+pub async fn create_token(
+    ctx: &Context,
+    new: NewToken,
+    caller: &Requester,
+    key: Option<EventId>,
+) -> Result<MadeToken, Error> {
+    new.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+    let now = ctx.clock.now();
+    let request = key.map(|key| Request { caller: keys_of(caller), key, content: content_of(&new), at: now });
+    refuse_repeat(ctx, request.as_ref(), now).await?;
+    for project in new.projects.iter().flatten() {
+        if ctx.store.project(project).await?.is_none() {
+            return Err(Error::NotFound { what: "project", name: project.to_string() });
+        }
+    }
+    let mut rounds = ctx.rounds("the tokens");
+    loop {
+        let made = made(&new, caller, now);
+        if ctx.store.create_token(&made.stored, request.as_ref()).await? == Write::Applied {
+            tracing::info!(token = %made.stored.id(), name = new.name, caller = caller.name, "a token was made");
+            return Ok(made);
+        }
+        // Another call with the same key was first.
+        refuse_repeat(ctx, request.as_ref(), now).await?;
+        rounds.again().await?;
+    }
+}
+
+/// Keys of requests for tokens stand apart from those for jobs.
+fn keys_of(caller: &Requester) -> String {
+    format!("{} tokens", caller.id)
+}
+
+async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp) -> Result<(), Error> {
+    let Some(request) = request else { return Ok(()) };
+    match ctx.store.token_request(&request.caller, &request.key, now).await? {
+        None => Ok(()),
+        Some((content, token)) if content == request.content => Err(Error::TokenShown { token }),
+        Some(_) => Err(Error::KeyReused),
+    }
+}
+
+fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
+    // The thread's generator is a cryptographic one, seeded by the operating system.
+    let text = format!("{}{}", new.kind.prefix(), hex(&rand::random::<[u8; 32]>()));
+    let stored = Token {
+        hash: token_hash(&text),
+        kind: new.kind,
+        name: new.name.clone(),
+        prefix: text.chars().take(SHOWN).collect(),
+        scopes: new.scopes.clone(),
+        projects: new.projects.clone(),
+        expires_at: new.expires_in.map(|length| now.plus(length)),
+        revoked: false,
+        runner: new.runner.clone(),
+        created: Some(now),
+        created_by: Some(caller.name.clone()),
+        last_used: None,
+    };
+    MadeToken { text, stored }
+}
+
+/// A page of all tokens, newest first, and where the next one begins. Revoked and expired ones are there too.
+pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(Vec<Token>, Option<String>), Error> {
+    let (hashes, next) = ctx.store.token_hashes(after, limit).await?;
+    let mut tokens = Vec::with_capacity(hashes.len());
+    for hash in hashes {
+        tokens.extend(ctx.store.token(&hash).await?);
+    }
+    Ok((tokens, next))
+}
+
+/// Revokes a token. Whoever shows it is refused from this moment on: every look reads strongly.
+///
+/// Idempotent: a revoked token is revoked again.
+/// Errors: `NotFound`.
+pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Result<Token, Error> {
+    let missing = || Error::NotFound { what: "token", name: id.to_string() };
+    let token = ctx.store.token_with_id(id).await?.ok_or_else(missing)?;
+    if !token.revoked {
+        if ctx.store.revoke_token(&token.hash).await? == Write::Stale {
+            return Err(missing());
+        }
+        tracing::info!(token = %id, name = token.name, caller = caller.name, "a token was revoked");
+    }
+    Ok(Token { revoked: true, ..token })
+}
+
+/// What was asked, as a hash: the same key with other content is a mistake of the caller.
+fn content_of(new: &NewToken) -> String {
+    hex(&Sha256::digest(serde_json::to_vec(new).unwrap_or_default()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

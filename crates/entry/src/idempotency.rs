@@ -1,0 +1,22 @@
+//! The caller's own key for a request, so that repeating it is a repeat.
+
+use crate::Problem;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use pullyard_domain::id::EventId;
+
+/// The header `Idempotency-Key`, if there is one. A key that can't be kept is refused: a caller who brings one
+/// relies on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(pub Option<EventId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(said) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = said.to_str().ok().and_then(|key| EventId::new(key).ok());
+        let bad = || Problem::bad_parameter("Idempotency-Key", "use 1 to 128 printable characters");
+        key.map(|key| Self(Some(key))).ok_or_else(bad)
+    }
+}

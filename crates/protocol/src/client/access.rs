@@ -1,0 +1,45 @@
+//! The calls of people about tokens and secrets.
+
+use super::{Error, Operator, Repeat};
+use crate::secret::{Secret, SecretPage, SetSecret};
+use crate::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage};
+use pullyard_domain::id::{SecretName, TokenId};
+use reqwest::Method;
+
+impl Operator {
+    /// Makes a token, under a key of this call: when its answer is lost, that is told as `token_shown` with the
+    /// token's id, and there is no second token that nobody knows of.
+    pub async fn create_token(&self, request: &CreateToken) -> Result<CreatedToken, Error> {
+        let key = format!("{:032x}", rand::random::<u128>());
+        let call = self.http.request(Method::POST, "/v1/tokens").json(request).header("idempotency-key", key);
+        self.http.send(call, Repeat::Safe).await
+    }
+
+    /// All tokens, newest first.
+    pub async fn tokens(&self, after: Option<&str>) -> Result<TokenPage, Error> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/tokens{after}")).await
+    }
+
+    /// The token that this client shows.
+    pub async fn own_token(&self) -> Result<Token, Error> {
+        self.http.get("/v1/tokens/self").await
+    }
+
+    /// Revokes a token.
+    pub async fn revoke_token(&self, id: &TokenId) -> Result<RevokedToken, Error> {
+        self.http.send(self.http.request(Method::DELETE, &format!("/v1/tokens/{id}")), Repeat::Safe).await
+    }
+
+    /// Sets a secret.
+    pub async fn set_secret(&self, name: &SecretName, value: &SetSecret) -> Result<Secret, Error> {
+        let call = self.http.request(Method::PUT, &format!("/v1/secrets/{name}")).json(value);
+        self.http.send(call, Repeat::Safe).await
+    }
+
+    /// The secrets that people set, without their values.
+    pub async fn secrets(&self, after: Option<&str>) -> Result<SecretPage, Error> {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/secrets{after}")).await
+    }
+}

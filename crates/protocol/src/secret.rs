@@ -1,0 +1,50 @@
+//! Secrets that people set: `/v1/secrets…`. A value goes in and never comes out.
+
+use pullyard_domain::id::SecretName;
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// `PUT /v1/secrets/{name}`: sets it, whether or not it was set before.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSecret {
+    /// 1 to 65536 bytes.
+    #[serde(deserialize_with = "unquoted")]
+    pub value: String,
+}
+
+impl std::fmt::Debug for SetSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SetSecret").finish_non_exhaustive()
+    }
+}
+
+/// A text. What is none is refused without being quoted, as faults of other bodies are: a value that was
+/// written without quotes is a secret all the same.
+fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
+    match serde_json::Value::deserialize(reader)? {
+        serde_json::Value::String(text) => Ok(text),
+        _ => Err(de::Error::custom("it is not a text")),
+    }
+}
+
+/// A secret, without its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// The name it was given.
+    pub name: SecretName,
+    /// Its whole name in Secrets Manager: what `token_secret` of an integration names.
+    pub secret: String,
+    /// When it was last set.
+    #[serde(with = "rfc3339::option")]
+    pub set_at: Option<Timestamp>,
+}
+
+/// `GET /v1/secrets?after=CURSOR`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretPage {
+    /// At most 100; a page may be empty and not the last.
+    pub secrets: Vec<Secret>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<String>,
+}
