@@ -12,23 +12,23 @@ use tokio::process::{Child, Command};
 
 /// What a command did.
 #[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
     /// It did what it was asked.
     #[track_caller]
-    fn done(self) -> String {
+    pub(crate) fn done(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
     /// It ended with this code, saying this.
     #[track_caller]
-    fn ended(self, code: i32, said: &str) -> Self {
+    pub(crate) fn ended(self, code: i32, said: &str) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         assert!(self.err.contains(said), "{said}: {self:?}");
         self
@@ -36,31 +36,31 @@ impl Ran {
 }
 
 /// A user with a configuration folder of their own.
-struct User {
+pub(crate) struct User {
     home: TempDir,
     told: Vec<(&'static str, String)>,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: TempDir::new().unwrap(), told: Vec::new() }
     }
 
     /// With the server and its admin token in the environment.
-    fn of(story: &Story) -> Self {
+    pub(crate) fn of(story: &Story) -> Self {
         Self::with(story, story.local.admin_token())
     }
 
-    fn with(story: &Story, token: &str) -> Self {
+    pub(crate) fn with(story: &Story, token: &str) -> Self {
         let url = story.local.api_url().to_owned();
         Self { told: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, "").await
     }
 
-    async fn run_with(&self, arguments: &[&str], stdin: &str) -> Ran {
+    pub(crate) async fn run_with(&self, arguments: &[&str], stdin: &str) -> Ran {
         let mut child = self.started(arguments);
         // A command that never reads is no fault of the test.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
@@ -69,7 +69,7 @@ impl User {
         Ran { code: ended.status.code().unwrap_or(-1), out: text(ended.stdout), err: text(ended.stderr) }
     }
 
-    fn started(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn started(&self, arguments: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_pullyard"))
             .args(arguments)
             .env_clear()
@@ -83,7 +83,7 @@ impl User {
             .unwrap()
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
         let out = self.run(&[arguments, &["--json"]].concat()).await.done();
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
     }

@@ -11,6 +11,7 @@ mod attempts;
 mod authorisation;
 mod board;
 mod cli;
+mod cli_tokens;
 mod demo;
 mod functions;
 mod inputs;

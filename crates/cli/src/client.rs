@@ -3,6 +3,7 @@
 //! No rule of business is here; what the server says is shown, and its refusals become exit codes.
 
 mod about;
+mod ask;
 mod completions;
 mod config;
 mod deliveries;
@@ -14,11 +15,13 @@ mod projects;
 mod repositories;
 mod runners;
 mod screen;
+mod secrets;
 mod session;
 mod settings;
 mod sign_in;
 mod table;
 mod tickets;
+mod tokens;
 mod watch;
 mod why;
 mod words;
@@ -128,6 +131,8 @@ pub(crate) enum Command {
     Jobs(jobs::Jobs),
     Why(why::Why),
     Deliveries(deliveries::Deliveries),
+    Tokens(tokens::Tokens),
+    Secrets(secrets::Secrets),
     Completions(completions::Completions),
 }
 
@@ -163,6 +168,8 @@ impl Command {
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Why(why) => why.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
+            Self::Tokens(tokens) => tokens.run(&session).await,
+            Self::Secrets(secrets) => secrets.run(&session).await,
             Self::Login(_) | Self::Logout(_) | Self::Contexts(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         };
         ended.unwrap_or_else(|fault| fault.show(&session.screen))

@@ -3,14 +3,14 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, facts};
-use super::words;
+use super::{tokens, words};
 use pullyard_domain::job::Status as JobStatus;
 use pullyard_protocol::version::PROTOCOL;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// Show whether the server answers, and how many jobs of the project are where.
+/// Show whether the server answers, which token is in use, and how many jobs of the project are where.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard status
@@ -20,6 +20,7 @@ pub(crate) struct Status {}
 impl Status {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let server = session.api.version().await?;
+        let token = session.api.own_token().await?;
         let project = session.project().await?;
         let mut counts = BTreeMap::<JobStatus, usize>::new();
         let newest = session.newest(&project).await?;
@@ -29,13 +30,16 @@ impl Status {
         }
         if session.screen.is_json() {
             let jobs = counts.iter().map(|(status, count)| (words::wire(status), *count)).collect::<BTreeMap<_, _>>();
-            let shown = json!({ "url": session.url, "server": server, "project": project, "newest_jobs": jobs });
+            let shown = json!({ "url": session.url, "server": server, "token": token, "project": project, "newest_jobs": jobs });
             session.screen.json(&shown)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut lines = vec![
             ("Server", Cell::same(&session.url)),
             ("Version", Cell::same(&server.version)),
+            ("Token", Cell::same(&token.name)),
+            ("Scopes", Cell::same(tokens::scopes(&token))),
+            ("Expires", tokens::expires(&token, words::now())),
             ("Project", Cell::same(project.as_str())),
         ];
         if counts.is_empty() {

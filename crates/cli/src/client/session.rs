@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) url: String,
     /// The data folder of the server, when `pullyard up` runs it on this machine.
     pub(super) data: Option<PathBuf>,
+    /// By flag or environment, for this very command.
+    pub(super) named_project: Option<String>,
     project: Option<String>,
 }
 
@@ -39,7 +41,9 @@ impl Session {
     /// only.
     pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, Fault)> {
         match Self::found(global) {
-            Ok(Found { api, url, data, project }) => Ok(Self { screen, api, url, data, project }),
+            Ok(Found { api, url, data, project }) => {
+                Ok(Self { screen, api, url, data, named_project: global.project(), project })
+            }
             Err(fault) => Err((screen, fault)),
         }
     }

@@ -1,0 +1,52 @@
+//! Questions to a person: whether to go on, and what nobody else may read.
+
+use super::fault::{Exit, Fault};
+use super::screen::{Screen, tame};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+/// Whether somebody can be asked.
+fn is_asked(screen: &Screen) -> bool {
+    !screen.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks before something is destroyed, unless `yes` was said beforehand. Without a terminal nobody can be
+/// asked, and nothing is destroyed.
+pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), Fault> {
+    if yes {
+        return Ok(());
+    }
+    if !is_asked(screen) {
+        return Err(Fault::usage("this can't be undone, and there is no terminal to ask on").help("say it with --yes"));
+    }
+    let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the answer: {error}"));
+    let mut talk = io::stderr().lock();
+    let _ = write!(talk, "{} [y/N] ", tame(question)).and_then(|()| talk.flush());
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(unread)?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Fault::new(Exit::Failed, "nothing was done"))
+}
+
+/// A value that nobody may read on the way: from a prompt that does not show it, or all of stdin without the
+/// line's end. Never from an argument: others on this machine can read those.
+pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String, Fault> {
+    let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
+    if io::stdin().is_terminal() {
+        if screen.is_json() {
+            return Err(Fault::usage("--json never asks").help(format!("give {what} on stdin")));
+        }
+        return rpassword::prompt_password(format!("{}: ", tame(what))).map_err(unread);
+    }
+    let mut bytes = Vec::new();
+    // Two more for the line's end, one more to see that there is too much.
+    io::stdin().lock().take(most as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
+    let text = String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let value = line.strip_suffix('\r').unwrap_or(line);
+    if value.is_empty() || value.len() > most {
+        return Err(Fault::usage(format!("{what} has {} bytes; use 1 to {most}", value.len())));
+    }
+    Ok(value.to_owned())
+}

@@ -1,0 +1,275 @@
+//! `pullyard tokens`.
+
+use super::fault::{Exit, Fault};
+use super::screen::Colour;
+use super::session::Session;
+use super::table::{Cell, Column, Table};
+use super::{ask, words};
+use clap::Subcommand;
+use pullyard_domain::id::{ProjectId, TokenId};
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::token::{CreateToken, Scope, Token, TokenKind, TokenState};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+/// Make, list and revoke the tokens of people, programs and runners.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard tokens list
+  pullyard tokens create --name ci --kind api --scope read,jobs --expires 90d")]
+pub(crate) struct Tokens {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a token; prints it, this once.
+    ///
+    /// It is for all projects, unless --project, PULLYARD_PROJECT or --projects name some.
+    #[command(after_help = "Examples:
+  pullyard tokens create --name ci --kind api --scope read,jobs --project acme --expires 90d
+  pullyard tokens create --name kite --kind runner --runner kite-2 > kite.token")]
+    Create(Box<Create>),
+    /// List all tokens, newest first.
+    #[command(after_help = "Examples:\n  pullyard tokens list\n  pullyard tokens list --json")]
+    List {
+        /// Go on after the page that gave this cursor.
+        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        after: Option<String>,
+    },
+    /// Revoke a token, from this moment on.
+    #[command(after_help = "Examples:
+  pullyard tokens revoke rnt_3fa9
+  pullyard tokens revoke 81c04f2a9d3e5b67 --yes")]
+    Revoke {
+        /// Its id or the beginning of it, its first characters, or its name. Never the whole token.
+        #[arg(value_name = "ID_OR_PREFIX")]
+        which: String,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Create {
+    /// Its name for people.
+    #[arg(long)]
+    name: String,
+    /// Who is going to show it: api (people and programs) or runner.
+    #[arg(long, value_name = "api|runner", value_parser = coded::<TokenKind>)]
+    kind: TokenKind,
+    /// What it may be used for: read, tickets, jobs, admin; only with --kind api.
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = coded::<Scope>)]
+    scopes: Vec<Scope>,
+    /// The only projects it is for, when they are several.
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "all_projects")]
+    projects: Vec<ProjectId>,
+    /// It is for all projects, even if PULLYARD_PROJECT names one.
+    #[arg(long)]
+    all_projects: bool,
+    /// The only runner that may show it; only with --kind runner.
+    #[arg(long, value_name = "NAME")]
+    runner: Option<String>,
+    /// How long it works, as 90d, 12h or 30m; until it is revoked when not given.
+    #[arg(long, value_name = "LENGTH", value_parser = length)]
+    expires: Option<u64>,
+}
+
+impl Tokens {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        match self.command.unwrap_or(Command::List { after: None }) {
+            Command::Create(new) => create(session, *new).await?,
+            Command::List { after } => list(session, after).await?,
+            Command::Revoke { which, yes } => revoke(session, &which, yes).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A code as the wire has it.
+fn coded<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
+}
+
+/// `90d` in seconds.
+fn length(text: &str) -> Result<u64, String> {
+    let bad = || "write it as 90d, 12h or 30m".to_owned();
+    let unit = text.chars().last().ok_or_else(bad)?;
+    let secs = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        _ => return Err(bad()),
+    };
+    let count = text.strip_suffix(unit).and_then(|count| count.parse::<u64>().ok()).filter(|count| *count > 0);
+    count.and_then(|count| count.checked_mul(secs)).ok_or_else(bad)
+}
+
+async fn create(session: &Session, new: Create) -> Result<(), Fault> {
+    let projects: BTreeSet<ProjectId> = match (&session.named_project, new.all_projects, new.projects.is_empty()) {
+        (_, true, _) | (None, false, true) => BTreeSet::new(),
+        (_, false, false) => new.projects.into_iter().collect(),
+        (Some(named), false, true) => {
+            let bad = |bad| Fault::usage(format!("{named} is no project's id: {bad}"));
+            [named.parse::<ProjectId>().map_err(bad)?].into()
+        }
+    };
+    let request = CreateToken {
+        name: new.name,
+        kind: new.kind,
+        scopes: new.scopes.into_iter().collect(),
+        projects: Some(projects).filter(|projects| !projects.is_empty()),
+        runner: new.runner,
+        expires_in_secs: new.expires,
+    };
+    let made = session.api.create_token(&request).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&made);
+    }
+    session.screen.out(&made.token)?;
+    let about = &made.about;
+    let of = about.projects.as_ref().map_or("all projects".to_owned(), names);
+    let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
+    session
+        .screen
+        .note(&format!("Made token {} ({}), for {of}, {until}. You will not see it again.", about.name, about.id));
+    Ok(())
+}
+
+fn names<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+    all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The scopes of a token as text.
+pub(super) fn scopes(token: &Token) -> String {
+    match token.kind {
+        TokenKind::Runner => "runner".into(),
+        TokenKind::Api => names(token.scopes.iter().map(words::wire)),
+    }
+}
+
+/// When a token ends, as people read it.
+pub(super) fn expires(token: &Token, now: Timestamp) -> Cell {
+    let Some(at) = token.expires_at else { return Cell::new("never", "") };
+    let shown = match at.since(now).as_secs() {
+        0 => words::when(at, now),
+        secs if secs < 3_600 => Cell::new(format!("in {} min", secs / 60 + 1), at.to_string()),
+        secs if secs < 48 * 3_600 => Cell::new(format!("in {} h", secs / 3_600), at.to_string()),
+        secs => Cell::new(format!("in {} d", secs / 86_400), at.to_string()),
+    };
+    if at.since(now).as_secs() < 7 * 86_400 { shown.coloured(Colour::Yellow) } else { shown }
+}
+
+fn state(token: &Token) -> Cell {
+    match token.state {
+        TokenState::Active => Cell::new("Active", "active").coloured(Colour::Green),
+        TokenState::Expired => Cell::new("Expired", "expired").coloured(Colour::Yellow),
+        TokenState::Revoked => Cell::new("Revoked", "revoked").coloured(Colour::Muted),
+    }
+}
+
+async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
+    let page = session.api.tokens(after.as_deref()).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&page);
+    }
+    let columns = [
+        Column::Text("NAME"),
+        Column::Whole("TOKEN"),
+        Column::Text("FOR"),
+        Column::Text("SCOPES"),
+        Column::Whole("LAST USED"),
+        Column::Whole("EXPIRES"),
+        Column::Whole("STATE"),
+        Column::Whole("ID"),
+    ];
+    let (mut table, now) = (Table::new(columns), words::now());
+    let dots = if session.screen.has_shapes() { "…" } else { "..." };
+    for token in &page.tokens {
+        let used = token.last_used.map_or_else(|| Cell::new("never", ""), |at| words::when(at, now));
+        let projects = token.projects.as_ref().map(names);
+        let whom = [token.runner.as_ref().map(|name| format!("runner {name}")), projects].into_iter().flatten();
+        let whom = Some(whom.collect::<Vec<_>>().join(", ")).filter(|whom| !whom.is_empty());
+        table.row([
+            Cell::same(&token.name),
+            Cell::new(format!("{}{dots}", token.prefix), &token.prefix),
+            Cell::maybe(whom),
+            Cell::same(scopes(token)),
+            used,
+            expires(token, now),
+            state(token),
+            Cell::same(token.id.as_str()),
+        ]);
+    }
+    table.show(&session.screen, "There is no token.")?;
+    if let Some(next) = page.next {
+        session.screen.hint(&format!("there are older ones: `pullyard tokens list --after {next}`"));
+    }
+    Ok(())
+}
+
+async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> {
+    let token = meant(session, which).await?;
+    let shown = format!("{} ({}…)", token.name, token.prefix);
+    let stops = match (token.kind, &token.runner) {
+        (TokenKind::Runner, Some(runner)) => format!("{runner} gets no more work with it."),
+        (TokenKind::Runner, None) => "No runner gets more work with it.".into(),
+        (TokenKind::Api, _) => "Whoever shows it is refused from now on.".into(),
+    };
+    ask::confirm(&session.screen, yes, &format!("Revoke token {shown}? {stops}"))?;
+    let own = session.api.own_token().await?.id == token.id;
+    let revoked = match session.api.revoke_token(&token.id).await {
+        // The first answer was lost, and what it revoked was asked with again.
+        Err(error) if own && error.code() == Some("not_signed_in") => None,
+        answer => Some(answer?),
+    };
+    match revoked {
+        Some(revoked) if session.screen.is_json() => session.screen.json(&revoked)?,
+        _ => session.screen.note(&format!("Revoked token {shown}.")),
+    }
+    if own {
+        session.screen.hint("that was the token in use; sign in with another by `pullyard login`");
+    }
+    Ok(())
+}
+
+/// The token that is meant: among those that match, one that is not revoked yet.
+async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
+    let said = which.trim_end_matches(['…', '.']);
+    let is_id = said.parse::<TokenId>().is_ok();
+    let matches = |token: &Token| match is_id {
+        true => token.id.as_str() == said,
+        false => {
+            let begins = said.len() >= 4 && token.id.as_str().starts_with(said);
+            begins || (said.len() > 4 && token.prefix.starts_with(said)) || token.name == which
+        }
+    };
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = session.api.tokens(after.as_deref()).await?;
+        found.extend(page.tokens.into_iter().filter(|token| matches(token)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if found.iter().any(|token| token.state != TokenState::Revoked) {
+        found.retain(|token| token.state != TokenState::Revoked);
+    }
+    // Revoking a revoked one again changes nothing, so any of those will do.
+    let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
+    match found.into_iter().next() {
+        Some(token) if !more => Ok(token),
+        Some(token) => Err(Fault::usage(format!("{which} means more than one token, {} among them", token.id))
+            .help("name one by its id; `pullyard tokens list` shows them")),
+        None => {
+            // A whole token must not be repeated to a screen or a log.
+            let which = if which.len() > 40 { "of that name" } else { which };
+            Err(Fault::new(Exit::NotFound, format!("there is no token {which}"))
+                .help("`pullyard tokens list` lists them"))
+        }
+    }
+}

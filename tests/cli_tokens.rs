@@ -1,0 +1,109 @@
+//! Tokens and secrets on the command line, as a program of its own against a whole system.
+
+use crate::cli::User;
+use crate::story::Story;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::json;
+
+async fn status_of(story: &Story, token: &str) -> u16 {
+    story.raw(Method::GET, "/v1/tokens/self", Some(token), Vec::new()).await.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_made_listed_and_revoked() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "read,jobs", "--project", "acme"];
+    let made = user.run(&[&new[..], &["--expires", "90d"]].concat()).await;
+    assert!(made.err.contains("You will not see it again") && made.err.contains("acme"), "{made:?}");
+    let token = made.done();
+    let (text, rest) = token.split_at(token.len() - 1);
+    assert_eq!((rest, text.len()), ("\n", 68), "the token and nothing else");
+    assert!(text.starts_with("pat_") && text[4..].bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
+    assert_eq!(status_of(&story, text).await, 200);
+
+    let listed = user.json(&["tokens", "list"]).await;
+    let ci = listed["tokens"].as_array().unwrap().iter().find(|one| one["name"] == "ci").unwrap().clone();
+    assert_eq!((&ci["prefix"], &ci["state"]), (&json!(text[..8]), &json!("active")));
+    assert_eq!(
+        (&ci["scopes"], &ci["projects"], &ci["created_by"]),
+        (&json!(["read", "jobs"]), &json!(["acme"]), &json!("admin"))
+    );
+    assert!(!listed.to_string().contains(&text[8..]), "only its beginning is shown");
+    let rows = user.run(&["tokens"]).await.done();
+    assert!(rows.starts_with("ci\t"), "newest first: {rows}");
+
+    user.run(&["tokens", "revoke", "ci"]).await.ended(2, "--yes");
+    assert_eq!(status_of(&story, text).await, 200, "nobody was asked, so nothing was done");
+    user.run(&["tokens", "revoke", &text[..8], "--yes"]).await.ended(0, "Revoked token ci");
+    assert_eq!(status_of(&story, text).await, 401, "at once");
+    // Again, by its id: a repeat.
+    user.run(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await.done();
+    assert!(user.run(&["tokens", "list"]).await.done().contains("\trevoked\t"), "it stays in the list");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_ways_to_ask_for_a_token_are_told_and_make_none() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let before = user.json(&["tokens", "list"]).await;
+    for (arguments, code, said) in [
+        (&["--kind", "api"][..], 2, "/scopes"),
+        (&["--kind", "runner", "--scope", "read"], 2, "/scopes"),
+        (&["--kind", "api", "--scope", "read", "--runner", "kite"], 2, "/runner"),
+        (&["--kind", "api", "--scope", "root"], 2, "root"),
+        (&["--kind", "api", "--scope", "read", "--expires", "soon"], 2, "90d"),
+        (&["--kind", "api", "--scope", "read", "--project", "nowhere"], 5, "there is no project nowhere"),
+    ] {
+        user.run(&[&["tokens", "create", "--name", "t"], arguments].concat()).await.ended(code, said);
+    }
+    let limited = User::with(&story, &story.token(&[Scope::Admin], Some(&["acme"])).await);
+    limited.run(&["tokens", "create", "--name", "t", "--kind", "runner"]).await.ended(4, "not_allowed");
+    limited.run(&["tokens", "list"]).await.ended(4, "not_allowed");
+    user.run(&["tokens", "revoke", "0123456789abcdef", "--yes"]).await.ended(5, "there is no token");
+    let secret = format!("pat_{}", "5".repeat(64));
+    let ran = user.run(&["tokens", "revoke", &secret, "--yes"]).await.ended(5, "there is no token");
+    assert!(!ran.err.contains(&secret), "{ran:?}");
+    let names = |list: &serde_json::Value| list["tokens"].as_array().unwrap().len();
+    // The one that a test put there, and no other.
+    assert_eq!(names(&user.json(&["tokens", "list"]).await), names(&before) + 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_the_token_in_use_says_so() {
+    let story = Story::waiting().await;
+    let made = User::of(&story).run(&["tokens", "create", "--name", "mine", "--kind", "api", "--scope", "admin"]).await;
+    let mine = User::with(&story, made.done().trim());
+    let status = mine.json(&["status"]).await;
+    assert_eq!((&status["token"]["name"], &status["token"]["scopes"]), (&json!("mine"), &json!(["admin"])));
+    let facts = mine.run(&["status"]).await.done();
+    assert!(
+        facts.contains("token\tmine\n") && facts.contains("scopes\tadmin\n") && facts.contains("expires\t\n"),
+        "{facts}"
+    );
+    mine.run(&["tokens", "revoke", "mine", "--yes"]).await.ended(0, "the token in use");
+    mine.run(&["tokens", "list"]).await.ended(4, "not_signed_in");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_in_by_stdin_and_never_comes_out() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let set = user.run_with(&["secrets", "set", "github"], "ghp_planted\n").await;
+    assert!(!set.err.contains("planted"), "{set:?}");
+    let whole = set.done();
+    assert_eq!(whole, "pullyard/user/github\n", "the whole name and nothing else");
+    let listed = user.json(&["secrets", "list"]).await;
+    assert_eq!(listed["secrets"][0]["name"], "github");
+    assert_eq!(listed["secrets"].as_array().unwrap().len(), 1, "the system's own are not people's: {listed}");
+    assert!(listed["secrets"][0]["set_at"].is_string() && !listed.to_string().contains("planted"), "{listed}");
+    assert!(user.run(&["secrets"]).await.done().starts_with("github\t"));
+    user.run_with(&["secrets", "set", "github"], "").await.ended(2, "use 1 to");
+    user.run_with(&["secrets", "set", "../signing-key"], "x").await.ended(2, "letters");
+    user.run_with(&["secrets", "set", "big"], &"x".repeat(65_537)).await.ended(2, "65536");
+    story.end().await;
+}
