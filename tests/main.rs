@@ -23,3 +23,4 @@ mod story;
 mod sweeps;
 mod tickets;
 mod up;
+mod tokens;

@@ -48,6 +48,26 @@ async fn a_token_is_stored_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
+async fn a_token_is_revoked_though_the_answer_was_lost() {
+    let prepare = async |world: &World| world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
+    check_recovers(UPDATE, prepare, async |store, ()| store.revoke_token("abc").await).await;
+}
+
+#[tokio::test]
+async fn a_use_is_noted_though_the_answer_was_lost() {
+    let prepare = async |world: &World| world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
+    check_recovers(UPDATE, prepare, async |store, ()| store.note_token_use("abc", at(100)).await).await;
+}
+
+#[tokio::test]
+async fn a_token_is_made_though_the_answer_was_lost() {
+    let write = async |store: &Store, ()| {
+        store.create_token(&sample::token("abc", "laptop"), Some(&sample::request("key", at(0)))).await
+    };
+    check_recovers(TRANSACTION, async |_| (), async |store, none| write(store, *none).await).await;
+}
+
+#[tokio::test]
 async fn a_project_is_stored_though_the_answer_was_lost() {
     check_recovers(PUT, async |_| (), async |store, ()| store.put_project(&sample::settings_of("acme")).await).await;
 }

@@ -22,5 +22,6 @@ mod settings;
 mod shape;
 mod source;
 mod tickets;
+mod tokens;
 mod triggers;
 mod world;

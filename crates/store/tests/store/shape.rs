@@ -126,6 +126,7 @@ async fn everything() -> World {
     world.applies(world.store.put_integration(&sample::forge("gh1"))).await;
     world.applies(world.store.put_repository(&sample::repository(99, "acme/app"))).await;
     world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
+    world.applies(world.store.note_token_use("abc", at(5))).await;
     let (class, labels) = (ClassId::of("acme", "command", &BTreeSet::new()), BTreeSet::new());
     let capability = "command".into();
     world.store.note_class(&sample::project(), &class, &Needs { capability, labels }).await.unwrap();
@@ -251,6 +252,7 @@ async fn every_time_is_a_number() {
         "ended_at",
         "seen_at",
         "last_heartbeat",
+        "last_used",
         "expires",
         "expires_at",
         "ws",
@@ -308,7 +310,7 @@ async fn indexes_hold_only_what_they_are_for() {
     let work = kinds(&items, |item| item.contains_key("wk"));
     assert_eq!(work, ["JOB", "TICKET"].map(str::to_owned).into());
     let lists = kinds(&items, |item| item.contains_key("lk"));
-    assert_eq!(lists, ["DELIVERY", "JOB", "SETTINGS", "TICKET"].map(str::to_owned).into());
+    assert_eq!(lists, ["DELIVERY", "JOB", "SETTINGS", "TICKET", "TOKEN"].map(str::to_owned).into());
     for ((pk, sk), item) in &items {
         assert_eq!(item.contains_key("wk"), item.contains_key("ws"), "{pk} / {sk}");
         assert_eq!(item.contains_key("lk"), item.contains_key("ls"), "{pk} / {sk}");

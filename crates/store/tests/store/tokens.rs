@@ -1,0 +1,120 @@
+//! Tokens: revoked for good, used within a minute, found by their id, listed newest first.
+
+use crate::sample::{self, at};
+use crate::world::World;
+use pullyard_domain::id::TokenId;
+use pullyard_store::{Error, Token, Write};
+use std::sync::Arc;
+use tokio::sync::Barrier;
+
+fn hash(number: u64) -> String {
+    format!("{number:064x}").chars().rev().collect()
+}
+
+fn token(number: u64) -> Token {
+    Token { created: Some(at(number)), ..sample::token(&hash(number), &format!("token {number}")) }
+}
+
+async fn stored(world: &World, number: u64) -> Token {
+    world.store.token(&hash(number)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_revoked_token_stays_revoked_and_keeps_everything_else() {
+    let world = World::new().await;
+    world.refuses(world.store.revoke_token(&hash(1))).await;
+    assert!(world.items().await.is_empty(), "no item comes into being by being revoked");
+    world.applies(world.store.put_token(&token(1))).await;
+    for _ in 0..2 {
+        world.applies(world.store.revoke_token(&hash(1))).await;
+        assert_eq!(stored(&world, 1).await, Token { revoked: true, ..token(1) });
+    }
+    world.applies(world.store.note_token_use(&hash(1), at(9))).await;
+    assert!(stored(&world, 1).await.revoked, "a late note of a use brings nothing back");
+}
+
+#[tokio::test]
+async fn a_use_is_written_at_most_once_a_minute() {
+    let world = World::new().await;
+    world.refuses(world.store.note_token_use(&hash(1), at(0))).await;
+    assert!(world.items().await.is_empty(), "no item comes into being by being used");
+    world.applies(world.store.put_token(&token(1))).await;
+    let used = async || stored(&world, 1).await.last_used;
+    world.applies(world.store.note_token_use(&hash(1), at(100))).await;
+    world.refuses(world.store.note_token_use(&hash(1), at(159))).await;
+    assert_eq!(used().await, Some(at(100)));
+    world.applies(world.store.note_token_use(&hash(1), at(160))).await;
+    world.refuses(world.store.note_token_use(&hash(1), at(100))).await;
+    assert_eq!(used().await, Some(at(160)), "never back");
+}
+
+/// What sixty-four callers get that start together.
+async fn race<F>(world: &Arc<World>, racer: impl Fn(Arc<World>, u64) -> F) -> Vec<Write>
+where
+    F: Future<Output = Result<Write, Error>> + Send + 'static,
+{
+    let start = Arc::new(Barrier::new(64));
+    let each = (0..64).map(|number| {
+        let (start, run) = (start.clone(), racer(world.clone(), number));
+        tokio::spawn(async move {
+            start.wait().await;
+            run.await.unwrap()
+        })
+    });
+    let mut answers = Vec::new();
+    for racer in each.collect::<Vec<_>>() {
+        answers.push(racer.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_uses_at_once_one_is_written_while_others_revoke() {
+    let world = Arc::new(World::new().await);
+    world.applies(world.store.put_token(&token(1))).await;
+    let answers = race(&world, |world, number| async move {
+        match number % 2 {
+            0 => world.store.revoke_token(&hash(1)).await,
+            _ => world.store.note_token_use(&hash(1), at(100 + number)).await,
+        }
+    })
+    .await;
+    let applied = |odd: usize| answers.iter().skip(odd).step_by(2).filter(|answer| **answer == Write::Applied).count();
+    assert_eq!((applied(0), applied(1)), (32, 1));
+    let left = stored(&world, 1).await;
+    assert!(left.revoked && left.last_used.is_some(), "neither undoes the other: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_requests_with_one_key_makes_its_token() {
+    let world = Arc::new(World::new().await);
+    let answers = race(&world, |world, number| async move {
+        world.store.create_token(&token(number), Some(&sample::request("key", at(0)))).await
+    })
+    .await;
+    let won = answers.iter().position(|answer| *answer == Write::Applied).unwrap() as u64;
+    assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1);
+    let made = world.store.token_request("token-1", &sample::event_id("key"), at(1)).await.unwrap();
+    assert_eq!(made, Some(("c0ffee".into(), token(won).id())));
+    assert_eq!(world.items().await.len(), 2, "one token, one key");
+    let later = at(24 * 3_600);
+    assert_eq!(world.store.token_request("token-1", &sample::event_id("key"), later).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn tokens_are_listed_newest_first_and_found_by_their_id() {
+    let world = World::new().await;
+    let first = Token { created: None, ..token(0) };
+    world.applies(world.store.put_token(&first)).await;
+    for number in [3, 1, 2] {
+        world.applies(world.store.put_token(&token(number))).await;
+    }
+    world.applies(world.store.revoke_token(&hash(2))).await;
+    let (page, next) = world.store.token_hashes(None, 2).await.unwrap();
+    assert_eq!(page, [hash(3), hash(2)], "revoked ones too");
+    let (rest, _) = world.store.token_hashes(next.as_deref(), 2).await.unwrap();
+    assert_eq!(rest, [hash(1), hash(0)], "the one without a time is the oldest");
+    let found = world.store.token_with_id(&token(1).id()).await.unwrap();
+    assert_eq!(found, Some(token(1)));
+    assert_eq!(world.store.token_with_id(&TokenId::new("f".repeat(16)).unwrap()).await.unwrap(), None);
+}

@@ -1,0 +1,188 @@
+//! Tokens and secrets through the public API: shown once, revoked at once, noted when used, kept over a restart.
+
+use crate::story::{Story, until};
+use pullyard_domain::id::SecretName;
+use pullyard_local::{Local, Options};
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::secret::SetSecret;
+use pullyard_protocol::token::{CreateToken, CreatedToken, TokenState};
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn asking(name: &str) -> CreateToken {
+    let body = json!({ "name": name, "kind": "api", "scopes": ["read"] });
+    serde_json::from_value(body).unwrap()
+}
+
+async fn post(story: &Story, key: &str, body: &Value) -> (u16, Value) {
+    let admin = format!("Bearer {}", story.local.admin_token());
+    let headers = [("authorization", admin.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
+    let (status, headers, said) = story.call(Method::POST, "/v1/tokens", &headers, body.to_string().into()).await;
+    if status == 201 {
+        assert_eq!(headers["cache-control"], "no-store");
+    }
+    (status, said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_makes_no_second_token_and_is_told_which_one_was_made() {
+    let story = Story::waiting().await;
+    let body = json!(asking("ci"));
+    let (status, made) = post(&story, "k1", &body).await;
+    assert_eq!(status, 201, "{made}");
+    let (status, repeat) = post(&story, "k1", &body).await;
+    assert_eq!((status, &repeat["code"]), (409, &json!("token_shown")));
+    assert!(repeat["detail"].as_str().unwrap().contains(made["id"].as_str().unwrap()), "{repeat}");
+    assert!(!repeat.to_string().contains(&made["token"].as_str().unwrap()[8..]), "{repeat}");
+    let (status, other) = post(&story, "k1", &json!(asking("other"))).await;
+    assert_eq!((status, &other["code"]), (422, &json!("idempotency_key_reused")));
+    // The same key for a job is another request.
+    let job = json!({ "project": "acme", "prompt": "Do it." }).to_string();
+    let admin = format!("Bearer {}", story.local.admin_token());
+    let headers = [("authorization", admin.as_str()), ("idempotency-key", "k1")];
+    assert_eq!(story.call(Method::POST, "/v1/jobs", &headers, job.into()).await.0, 201);
+    story.clock.advance(Duration::from_secs(24 * 3_600));
+    assert_eq!(post(&story, "k1", &body).await.0, 201, "a day later it is a new request");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_calls_with_one_key_shows_a_token() {
+    let story = Story::waiting().await;
+    let body = json!(asking("ci"));
+    let answers = futures::future::join_all((0..12).map(|_| post(&story, "k1", &body))).await;
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|(status, said)| *status == 201 || said["code"] == "token_shown"), "{answers:?}");
+    let named = story.api.tokens(None).await.unwrap().tokens.into_iter().filter(|token| token.name == "ci").count();
+    assert_eq!(named, 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_revocations_at_once_both_succeed_and_a_token_ends_with_its_time() {
+    let story = Story::waiting().await;
+    let state = async |made: &CreatedToken| {
+        let all = story.api.tokens(None).await.unwrap().tokens;
+        all.into_iter().find(|token| token.id == made.about.id).unwrap().state
+    };
+    let works = async |made: &CreatedToken| {
+        Operator::new(story.local.api_url(), &made.token).unwrap().own_token().await.is_ok()
+    };
+    let made = story.api.create_token(&asking("one")).await.unwrap();
+    let (first, second) = tokio::join!(story.api.revoke_token(&made.about.id), story.api.revoke_token(&made.about.id));
+    assert!(!first.unwrap().own && !second.unwrap().own);
+    assert_eq!((state(&made).await, works(&made).await), (TokenState::Revoked, false));
+
+    let short = CreateToken { expires_in_secs: Some(60), ..asking("short") };
+    let made = story.api.create_token(&short).await.unwrap();
+    assert_eq!((state(&made).await, works(&made).await), (TokenState::Active, true));
+    story.clock.advance(Duration::from_secs(61));
+    assert_eq!((state(&made).await, works(&made).await), (TokenState::Expired, false));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_is_noted_to_the_minute_and_no_more_often() {
+    let story = Story::waiting().await;
+    let token = story.token(&[Scope::Read], None).await;
+    let operator = Operator::new(story.local.api_url(), &token).unwrap();
+    let noted = async |after| {
+        until("the use is noted", async || {
+            let used = operator.own_token().await.unwrap().last_used;
+            if used > after { Ok(used) } else { Err(format!("{used:?}")) }
+        })
+        .await
+    };
+    let first = noted(None).await;
+    for _ in 0..5 {
+        assert_eq!(operator.own_token().await.unwrap().last_used, first, "not within the minute");
+    }
+    story.clock.advance(Duration::from_secs(61));
+    noted(first).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_of_some_projects_makes_no_token_and_sets_no_secret() {
+    let story = Story::waiting().await;
+    let limited = story.token(&[Scope::Admin], Some(&["acme"])).await;
+    let ask = async |method: Method, path: &str, body: Value| {
+        let (status, _, said) = story.raw(method, path, Some(&limited), body.to_string().into()).await;
+        (status, said["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let of_acme = json!({ "name": "t", "kind": "api", "scopes": ["read"], "projects": ["acme"] });
+    let refused = (403, "not_allowed".to_owned());
+    assert_eq!(ask(Method::POST, "/v1/tokens", of_acme).await, refused);
+    assert_eq!(ask(Method::PUT, "/v1/secrets/x", json!({ "value": "v" })).await, refused);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_repeats_a_secrets_value() {
+    let story = Story::waiting().await;
+    let put = async |name: &str, body: &str| {
+        let path = format!("/v1/secrets/{name}");
+        let (status, _, said) =
+            story.raw(Method::PUT, &path, Some(story.local.admin_token()), body.as_bytes().to_vec()).await;
+        assert!(!said.to_string().contains("77123456"), "{body}: {said}");
+        status
+    };
+    assert_eq!(put("a", r#"{"value":"77123456"}"#).await, 200);
+    for bad in [
+        r#"{"value":77123456}"#,
+        r#"{"value":-77123456.5}"#,
+        r#"{"value":["77123456"]}"#,
+        r#"{"value":{"77123456":1}}"#,
+        r#"{"value":"77123456""#,
+        r#""77123456""#,
+        "77123456",
+        r#"{"value":"77123456","more":"77123456"}"#,
+    ] {
+        assert_eq!(put("a", bad).await, 400, "{bad}");
+    }
+    assert_eq!(put("a", r#"{"value":""}"#).await, 422);
+    assert_eq!(put("a", &json!({ "value": "x".repeat(65_537) }).to_string()).await, 422);
+    assert_eq!(put("..%2Fsigning-key", r#"{"value":"x"}"#).await, 404);
+    // Nobody can have the signing key sent to an address of theirs.
+    let connect = json!({
+        "id": "evil", "kind": "github", "api_url": "https://forge.example/api/v3", "token_secret": "pullyard/signing-key",
+    });
+    let (status, _, said) =
+        story.raw(Method::POST, "/v1/integrations", Some(story.local.admin_token()), connect.to_string().into()).await;
+    assert_eq!((status, &said["pointer"]), (422, &json!("/token_secret")), "{said}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
+    let folder = TempDir::new().unwrap();
+    let start = async || {
+        let runner = vec!["sleep".to_owned(), "3600".to_owned()];
+        Local::start(Options::new(folder.path().to_path_buf(), runner)).await.unwrap()
+    };
+    let name = SecretName::new("github").unwrap();
+    let local = start().await;
+    let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
+    let token = api.create_token(&asking("kept")).await.unwrap();
+    let set = async |api: &Operator, value: &str| api.set_secret(&name, &SetSecret { value: value.into() }).await;
+    let first = set(&api, "one").await.unwrap();
+    // Back to a value that was there before: the token of the request must not tie a value to a version.
+    for value in ["two", "one", "three", "two"] {
+        assert_eq!(set(&api, value).await.unwrap().secret, first.secret);
+    }
+    local.shutdown().await;
+
+    let local = start().await;
+    let got = reqwest::Client::new()
+        .post(&local.aws().endpoints().secretsmanager)
+        .header("x-amz-target", "secretsmanager.GetSecretValue")
+        .body(json!({ "SecretId": first.secret }).to_string());
+    let got: Value = serde_json::from_str(&got.send().await.unwrap().text().await.unwrap()).unwrap();
+    assert_eq!(got["SecretString"], "two");
+    let kept = Operator::new(local.api_url(), &token.token).unwrap();
+    assert_eq!(kept.own_token().await.unwrap().name, "kept");
+    local.shutdown().await;
+}
