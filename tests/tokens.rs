@@ -186,3 +186,30 @@ async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
     assert_eq!(kept.own_token().await.unwrap().name, "kept");
     local.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_move_moves_nothing_once_the_ticket_went_on() {
+    let story = Story::waiting().await;
+    story.tell("e1", "APP-1", "Todo", 1).await;
+    let put = async |key: Option<&str>, status: &str| {
+        let admin = format!("Bearer {}", story.local.admin_token());
+        let mut headers = vec![("authorization", admin.as_str())];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        let body = json!({ "status": status }).to_string();
+        let path = "/v1/tickets/APP-1/move?project=acme";
+        let (status, _, said) = story.call(Method::POST, path, &headers, body.into()).await;
+        (status, said["decision"]["code"].as_str().or(said["code"].as_str()).unwrap_or_default().to_owned())
+    };
+    assert_eq!(put(Some("k1"), "Blocked").await, (200, "not_trigger_status".into()));
+    assert_eq!(put(Some("k2"), "AI Processing").await, (200, "accepted".into()));
+    let job = story.ticket("APP-1").await.active_job.unwrap();
+    assert_eq!(put(Some("k2"), "AI Processing").await, (200, "repeat".into()));
+    assert_eq!(put(Some("k1"), "Blocked").await, (200, "repeat".into()));
+    assert_eq!(put(Some("k1"), "Todo").await, (422, "idempotency_key_reused".into()));
+    let ticket = story.ticket("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.active_job), ("AI Processing", Some(job)));
+    assert_eq!(story.jobs().await.len(), 1);
+    assert_eq!(put(None, "Blocked").await.0, 200);
+    assert_eq!(story.ticket("APP-1").await.status, "Blocked", "without a key it is another move");
+    story.end().await;
+}

@@ -1,12 +1,14 @@
 //! The built-in board: its tickets are the table's own, so what people do there are ticket events.
 
+use crate::create_job::Requester;
 use crate::facts::facts_of;
 use crate::move_ticket::{Answer, apply, move_ticket};
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::guard::{self, Decision, Follow};
-use pullyard_domain::id::{EventId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
@@ -56,18 +58,39 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
     move_ticket(ctx, &event(&fresh, now, new.status.unwrap_or(todo), None, new.actor)).await
 }
 
+/// A move that a person or program asks for.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Whose.
+    pub project: ProjectId,
+    /// The ticket.
+    pub key: TicketKey,
+    /// The column it goes to.
+    pub status: String,
+    /// Who moves it.
+    pub caller: Requester,
+    /// The caller's own key for this request.
+    pub request: Option<EventId>,
+}
+
 /// Puts a ticket in another column.
 ///
-/// Errors: `NotFound` when there is no such ticket.
-pub async fn put_ticket(
-    ctx: &Context,
-    project: &ProjectId,
-    key: &TicketKey,
-    status: String,
-    actor: String,
-) -> Result<Answer, Error> {
-    let ticket = existing(ctx, project, key).await?;
-    move_ticket(ctx, &event(&ticket, ctx.clock.now(), status, None, actor)).await
+/// Idempotent: with a key, by caller, project and key, as long as its ledger entry is kept: a repeat gets
+/// `repeat` and moves nothing, wherever the ticket is by then. Without one it is another move.
+/// Errors: `NotFound` when there is no such ticket; `KeyReused`.
+pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
+    let Move { project, key, status, caller, request } = wanted;
+    let ticket = existing(ctx, &project, &key).await?;
+    let named = request.map(|request| EventId::of_move(&caller.id, request.as_str()));
+    if let Some(event) = &named
+        && let Some(first) = ctx.store.delivery(&DeliveryId::of_ticket_event(&project, event)).await?
+    {
+        let same = first.ticket.as_ref() == Some(&key) && first.facts.is_some_and(|facts| facts.status == status);
+        let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
+        return if same { Ok(Answer { delivery: first.id, reason, job: first.job }) } else { Err(Error::KeyReused) };
+    }
+    let moved = event(&ticket, ctx.clock.now(), status, None, caller.name);
+    move_ticket(ctx, &TicketEvent { event: named.unwrap_or_else(|| moved.event.clone()), ..moved }).await
 }
 
 /// Changes a ticket's text. Its status stays what it is, even if somebody moves it at this moment, so

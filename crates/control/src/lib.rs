@@ -43,7 +43,7 @@ mod tokens;
 mod unreadable;
 mod views;
 
-pub use board::{Edit, NewTicket, create_ticket, edit_ticket, put_ticket};
+pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
 pub use clock::Clock;
 pub use context::{Context, Parts};
 pub use create_job::{JobRequest, Requester, create_job};

@@ -206,6 +206,13 @@ impl JobId {
     }
 }
 
+impl EventId {
+    /// One move on the board by a caller that brought its own idempotency key.
+    pub fn of_move(caller: &str, key: &str) -> Self {
+        Self(derived("board-", "move", &[caller, key]))
+    }
+}
+
 impl DeliveryId {
     /// The ledger entry of one ticket event of a project.
     pub fn of_ticket_event(project: &ProjectId, event: &EventId) -> Self {

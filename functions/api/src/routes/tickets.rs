@@ -4,10 +4,10 @@ use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pullyard_control::{self as control, Answer, Context, Edit, NewTicket};
+use pullyard_control::{self as control, Answer, Context, Edit, Move, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
+use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
 use serde::Deserialize;
 
@@ -88,12 +88,15 @@ pub(crate) async fn put(
     caller: Caller<scope::Jobs>,
     Path(key): Path<TicketKey>,
     Query(In { project }): Query<In>,
+    Key(request): Key,
     Strict(to): Strict<MoveTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
     limits::put(&to)?;
-    let answer = control::put_ticket(&ctx, &project, &key, to.status, caller.name).await?;
-    answered(&ctx, &project, &key, answer).await
+    let (project_id, ticket) = (project.clone(), key.clone());
+    let wanted = Move { project, key, status: to.status, caller: caller.requester(), request };
+    let answer = control::put_ticket(&ctx, wanted).await?;
+    answered(&ctx, &project_id, &ticket, answer).await
 }
 
 /// Changes a ticket's text; never starts a job.
