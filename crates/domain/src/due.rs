@@ -45,7 +45,7 @@ pub fn job(job: &Job) -> Option<Due> {
             let run = job.run.as_ref()?;
             let overdue = run.started.plus(Duration::from_secs(job.policy.wall_secs)).plus(OVERDUE_GRACE);
             let died = run.died.as_ref().map(|died| died.at.plus(FINISH_GRACE));
-            let at = died.map_or(overdue, |died| died.min(overdue));
+            let at = [died, job.stops_by()].into_iter().flatten().fold(overdue, Timestamp::min);
             job.push_until.map_or(at, |until| at.max(until))
         }
         // Nothing leads into these yet; once something does, their rows are named here.

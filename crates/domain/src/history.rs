@@ -11,7 +11,7 @@ use crate::facts::{Facts, FirstAnswer, RepositoryFact};
 use crate::failure::Failure;
 use crate::guard::{Decision, Follow, decide, decide_again, decide_request, record};
 use crate::id::{EventId, JobId, TicketKey};
-use crate::job::{DispatchFault, End, Fence, Job, NotNow, Status};
+use crate::job::{Cancel, DispatchFault, End, Fence, Job, NotNow, Status, as_retry, may_be_retried};
 use crate::outcome::ticket_after;
 use crate::project::Project;
 use crate::story;
@@ -348,14 +348,50 @@ impl World {
         match step(job, self.now) {
             Step::Nothing => {}
             Step::Start | Step::StartAnew(_) => self.dispatch(job),
-            Step::Requeue(_) => {
-                self.write(job.requeued(self.now));
-            }
+            Step::Requeue(_) => match job.requeued(self.now) {
+                // Its people want it to stop.
+                Ok(ended) if ended.status.is_terminal() => self.end(&ended),
+                next => {
+                    self.write(next);
+                }
+            },
             Step::GiveUp(failure) => {
                 if let Ok(ended) = job.given_up(failure, self.now) {
                     self.end(&ended);
                 }
             }
+            Step::CallOff => {
+                if let Ok(ended) = job.called_off(self.now) {
+                    self.end(&ended);
+                }
+            }
+        }
+    }
+
+    /// Somebody cancels a job, or retries it if it is over.
+    fn cancel_or_retry(&mut self, job: &Job) {
+        match job.cancelled(Cancel::new("ann", None, self.now), self.now) {
+            Ok(next) if next.status.is_terminal() => self.end(&next),
+            Ok(next) => {
+                self.put(Some(&next), None);
+            }
+            Err(_) => self.retry(job),
+        }
+    }
+
+    fn retry(&mut self, of: &Job) {
+        let Some(key) = of.ticket.clone().filter(|_| may_be_retried(of).is_ok()) else { return };
+        let ticket = self.tickets[&key].clone();
+        let fact = RepositoryFact::Connected(Box::new(story::repository()));
+        if decide_request(&self.project, &ticket, &fact).is_some() {
+            return;
+        }
+        let id = story::job_id(&format!("retry {}", self.step));
+        let (job, locked) = story::planned(&self.project.settings, id.clone(), &ticket, self.now);
+        let (job, locked) = as_retry(of, &self.project.settings, job, Some(locked));
+        let (Some(locked), step) = (locked, self.step) else { return };
+        if self.put(Some(&job), Some(&locked)) == Write::Applied {
+            self.made.insert(id, Said { step, status: locked.status.clone() });
         }
     }
 

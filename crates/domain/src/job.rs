@@ -4,12 +4,16 @@
 //! caller may not do is refused here and nowhere else; the store only proves that the job it read is
 //! still the job it replaces.
 
+mod cancel;
 mod fault;
 mod plan;
+mod retry;
 mod transition;
 
+pub use cancel::{Cancel, LONGEST_REASON, STOP_WITHIN};
 pub use fault::DispatchFault;
 pub use plan::{Plan, branch_name, plan_for_ticket, plan_without_ticket};
+pub use retry::{as_retry, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
 use crate::failure::Failure;
@@ -143,6 +147,9 @@ pub struct Job {
     /// The ticket it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
+    /// The ended job that it does again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobId>,
     /// The forge of its repository.
     pub integration: IntegrationId,
     /// The forge's id of its repository.
@@ -173,6 +180,9 @@ pub struct Job {
     pub run: Option<Run>,
     /// What its people want.
     pub want: Want,
+    /// Who wants it to end, while that is so and once it has been cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
     /// Until when nobody but its runner may end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,

@@ -7,6 +7,7 @@
 pub mod code;
 pub mod decision;
 pub mod delivery;
+pub mod denial;
 pub mod due;
 pub mod event;
 pub mod facts;

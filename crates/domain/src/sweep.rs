@@ -29,6 +29,8 @@ pub enum Step {
     Requeue(Failure),
     /// It fails.
     GiveUp(Failure),
+    /// It is cancelled: its runner was told to stop and did not in time.
+    CallOff,
     /// It is too early, or others see to it.
     Nothing,
 }
@@ -61,6 +63,9 @@ fn active(job: &Job, now: Timestamp) -> Step {
         return Step::Nothing;
     }
     let Some(run) = &job.run else { return Step::Nothing };
+    if job.stops_by().is_some_and(|until| now >= until) {
+        return Step::CallOff;
+    }
     let wall = Duration::from_secs(job.policy.wall_secs);
     if now >= run.started.plus(wall).plus(crate::due::OVERDUE_GRACE) {
         return Step::GiveUp(Failure::TimeLimit { limit: wall.into() });

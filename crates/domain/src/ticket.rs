@@ -203,6 +203,17 @@ impl Ticket {
         }
     }
 
+    /// The ticket whose job is a retry: it stands in the trigger status again, and that job's end moves it
+    /// from there. Written at once, with the job: its tool reads it, and telling it back is an echo.
+    pub(crate) fn put_back(mut self, trigger: &str) -> Self {
+        if self.status != trigger {
+            self.status = trigger.to_owned();
+            self.written = Some(trigger.to_owned());
+        }
+        self.found_in = Some(trigger.to_owned());
+        self
+    }
+
     /// What this ticket needs next. The order is the published one: write-back, then the second entry.
     pub fn settling(&self, settings: &Settings) -> Settling {
         if self.is_unsynced() {

@@ -1,7 +1,7 @@
 //! Why a job is where it is, in one plain sentence.
 
 use crate::fleet::Fleet;
-use crate::job::{DispatchFault, Job, Place, Status};
+use crate::job::{Cancel, DispatchFault, Job, Place, Status};
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
@@ -38,13 +38,23 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
         return (failure.sentence(), failure.help());
     }
     let nothing = || "Nothing to do.".to_owned();
+    if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {
+        let asked = Span::from(now.since(cancel.at)).say();
+        let held = match job.status {
+            Status::Syncing => "a push that succeeds comes first",
+            _ => "its runner stops it",
+        };
+        return (format!("{} cancelled it {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
+    }
     let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
     match (job.status, &job.result) {
         (Status::Completed, Some(result)) => {
             let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
             (format!("It completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
-        (Status::Cancelled, _) => ("It was cancelled.".into(), nothing()),
+        (Status::Cancelled, _) => {
+            (job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), Cancel::sentence), nothing())
+        }
         (status, _) => {
             let started = job.run.as_ref().map(|run| run.started);
             (

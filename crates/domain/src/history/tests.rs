@@ -94,6 +94,7 @@ impl World {
                 self.wait([0, 20, 200][how % 3]);
             }
             (19, Some(job)) if how % 4 == 0 => self.put_off(&job),
+            (21, Some(job)) if how % 5 == 0 => self.cancel_or_retry(&job),
             (_, Some(job)) => self.work(&job, how),
             (_, None) => {}
         }
@@ -258,6 +259,9 @@ fn the_histories_reach_every_end_and_every_second_entry() {
         world.settle_down();
         for job in world.jobs.values() {
             *reached.entry(format!("{:?}", job.status)).or_default() += 1;
+            if job.retry_of.is_some() {
+                *reached.entry("retries".into()).or_default() += 1;
+            }
             if job.attempt > 1 {
                 *reached.entry("attempts".into()).or_default() += 1;
             }
@@ -269,7 +273,7 @@ fn the_histories_reach_every_end_and_every_second_entry() {
             *reached.entry(answer.reason.code().into()).or_default() += 1;
         }
     }
-    let wanted = "Completed Failed Cancelled attempts accepted job_active status_unchanged stale_event echo auto_create_off project_held not_trigger_status";
+    let wanted = "Completed Failed Cancelled attempts retries accepted job_active status_unchanged stale_event echo auto_create_off project_held not_trigger_status";
     let wanted = wanted.split(' ').map(str::to_owned);
     for wanted in wanted.chain(["entered during Completed".into(), "entered during Failed".into()]) {
         assert!(reached.get(&wanted).is_some_and(|times| *times >= 5), "{wanted}: {reached:#?}");

@@ -63,6 +63,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         kind: Kind::Implement,
         status: Status::Ready,
         ticket: None,
+        retry_of: None,
         integration: plan.repository.integration.clone(),
         repository: plan.repository.id,
         branch,
@@ -84,6 +85,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         },
         run: None,
         want: Want::Run,
+        cancel: None,
         push_until: None,
         policy: Policy {
             wall_secs: limits.wall_secs,

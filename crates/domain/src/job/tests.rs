@@ -114,7 +114,7 @@ fn exactly_the_published_ways_lead_on() {
         Paused: - - - - lost lost lost lost lost lost lost lost - - lost lost
         Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost
         Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost
-        Cancelled: - - - - lost lost lost lost lost lost lost lost - - lost lost",
+        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost",
     );
 }
 
@@ -298,7 +298,6 @@ fn an_agent_has_worked_from_executing_on() {
 #[test]
 fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
     let mut job = active(Status::Syncing).container_died("task-c1", crashed(), at(210)).unwrap();
-    job.want = Want::Cancel;
     job.tries = 3;
     job.not_before = Some(at(300));
     let back = job.requeued(at(400)).unwrap();

@@ -8,11 +8,15 @@
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
 //! | Claimed … Executing | Ready | requeue after a platform fault |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
+//! | Pending, Ready, AwaitingInput, Paused | Cancelled | a person ([`Job::cancelled`]) |
 //! | Ready | Failed | nobody claimed it |
 //! | Claimed … Executing | Failed | its runner; others when it is overdue or died |
-//! | Claimed … Executing | Cancelled | its runner |
-//! | Syncing | Completed, Cancelled | its runner |
-//! | Syncing | Failed | its runner at once; others after `push_until` |
+//! | Claimed … Executing | Cancelled | its runner; others when it was told to stop and did not in time |
+//! | Syncing | Completed | its runner |
+//! | Syncing | Failed, Cancelled | its runner at once; others after `push_until` |
+//!
+//! While its people want a job to stop, whatever would put it back or let it fail without its runner ends
+//! it as cancelled.
 
 use super::fault::DispatchFault;
 use super::{AttemptEnd, EndedBy, Job, JobResult, Place, Run, Status, Want};
@@ -179,6 +183,10 @@ impl Job {
         if self.attempt + 1 != claim.attempt {
             return Err(NotNow::LeaseLost);
         }
+        if self.status == Status::Cancelled {
+            // Its task was on the way when it ended: that is an order to stop, not a fault of the task.
+            return Err(NotNow::Unwanted);
+        }
         if self.status != Status::Ready {
             return Err(NotNow::Status(self.status));
         }
@@ -248,24 +256,28 @@ impl Job {
         Ok(self.ended(end, Some(finish.clone()), now))
     }
 
-    /// Somebody else than its runner ends it: it is overdue, dead, or was never claimed.
+    /// Somebody else than its runner ends it: it is overdue, dead, or was never claimed. One that shall
+    /// stop is cancelled by that.
     pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
-        Ok(self.ended(End::Failed(failure, None), None, now))
+        Ok(self.ended(self.unless_cancelled(End::Failed(failure, None)), None, now))
     }
 
-    /// A platform fault puts it back, if it may go back again.
+    /// A platform fault puts it back, if it may go back again. One that shall stop does not go back: it is
+    /// cancelled by that.
     pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         if !self.status.is_active() {
             return Err(NotNow::Status(self.status));
+        }
+        if self.want == Want::Cancel {
+            return Ok(self.ended(End::Cancelled, None, now));
         }
         let mut job = self.clone();
         job.status = Status::Ready;
         job.ready_since = now;
         job.requeues += 1;
         job.run = None;
-        job.want = Want::Run;
         job.push_until = None;
         job.dispatch.number = 0;
         job.dispatch.starting = false;
@@ -326,7 +338,7 @@ impl Job {
     }
 
     /// Nobody but its runner touches a job that may be pushing.
-    fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
+    pub(super) fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
         if self.status != Status::Ready && !self.status.is_active() {
             return Err(NotNow::Status(self.status));
         }
@@ -336,7 +348,7 @@ impl Job {
         }
     }
 
-    fn ended(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
+    pub(super) fn ended(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
             End::Completed(result) => (Status::Completed, None, Some(result)),
@@ -346,6 +358,10 @@ impl Job {
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;
+        job.want = Want::Run;
+        if job.status != Status::Cancelled {
+            job.cancel = None;
+        }
         job.went_on();
         job
     }

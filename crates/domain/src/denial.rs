@@ -1,0 +1,71 @@
+//! Why what a person asks of a job can't be done to it.
+
+use crate::code::vocabulary;
+use crate::failure::Failure;
+use crate::id::JobId;
+use crate::job::{Job, Status};
+use crate::wait::Ends;
+
+vocabulary! {
+    /// Why a job can't be cancelled or retried.
+    pub enum Denial: Ends {
+        TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
+        NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
+        NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a job that failed or was cancelled is retried.", "Ask for another job.";
+    }
+}
+
+impl Denial {
+    /// A cancel of a job that has ended otherwise.
+    pub fn too_late(job: &Job) -> Self {
+        Self::TooLate { job: job.id.clone(), end: end_of(job) }
+    }
+
+    /// A retry of a job that did not fail.
+    pub fn not_retryable(job: &Job) -> Self {
+        let id = job.id.clone();
+        if job.status.is_terminal() {
+            Self::NotFailed { job: id, end: end_of(job) }
+        } else {
+            Self::NotOver { job: id, status: job.status.words().to_lowercase() }
+        }
+    }
+}
+
+/// How it ended, as the rest of a sentence.
+fn end_of(job: &Job) -> String {
+    match (job.status, &job.result, &job.failure) {
+        (Status::Completed, Some(result), _) => format!("completed with pull request #{}", result.number),
+        (Status::Failed, _, failure) => format!("failed (`{}`)", failure.as_ref().map_or("unknown", Failure::code)),
+        (status, ..) => format!("was {}", status.words().to_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::End;
+    use crate::story::{active, crashed, finished, result};
+
+    #[test]
+    fn a_denial_names_the_end() {
+        let done = finished(&active(Status::Syncing), End::Completed(result()));
+        let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
+        assert_eq!(of(Denial::too_late(&done)), "It is too late: job 7F2K completed with pull request #231.");
+        let failed = finished(&active(Status::Executing), End::Failed(crashed(), None));
+        assert_eq!(of(Denial::too_late(&failed)), "It is too late: job 7F2K failed (`runner_crashed`).");
+        let only = "only a job that failed or was cancelled is retried.";
+        assert_eq!(of(Denial::not_retryable(&done)), format!("Job 7F2K completed with pull request #231; {only}"));
+        let running = active(Status::Executing);
+        assert_eq!(of(Denial::not_retryable(&running)), format!("Job 7F2K is executing; {only}"));
+    }
+
+    #[test]
+    fn every_denial_is_a_short_sentence() {
+        for denial in Denial::samples() {
+            let sentence = denial.sentence();
+            assert!(sentence.ends_with('.') && sentence.chars().count() <= 140, "{sentence}");
+            assert!(denial.help().ends_with('.'), "{}", denial.help());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Somebody wants a job to end, and what that means in each of its states.
+//!
+//! | status | what a cancel does |
+//! |---|---|
+//! | Pending, Ready, AwaitingInput, Paused | ends it at once: nobody works on it |
+//! | Claimed … Executing | asks its runner to stop; the sweeper ends it when that did not happen in time |
+//! | Syncing | the same, but a push that succeeds beats it, and nobody else ends it before `push_until` |
+//! | Cancelled | a repeat: it stands as it should |
+//! | Completed, Failed | comes too late |
+//!
+//! The wish is a level, not a message: it stands on the job until the job has ended, is told in every
+//! answer to its runner, and whoever else ends the job meanwhile ends it as cancelled.
+
+use super::transition::End;
+use super::{Job, NotNow, Status, Want};
+use crate::text::clipped;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a runner has to stop by itself before the sweeper ends its job.
+pub const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// The most of a reason that is taken. Units: characters.
+pub const LONGEST_REASON: usize = 120;
+
+/// The most of a name that is kept. Units: characters.
+const LONGEST_NAME: usize = 48;
+
+/// Who wants a job to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Their name.
+    pub by: String,
+    /// In their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When they said so.
+    pub at: Timestamp,
+}
+
+impl Cancel {
+    /// Cut to what a job keeps.
+    pub fn new(by: &str, reason: Option<&str>, at: Timestamp) -> Self {
+        let reason = reason.map(|reason| clipped(reason, LONGEST_REASON)).filter(|reason| !reason.is_empty());
+        Self { by: clipped(by, LONGEST_NAME), reason, at }
+    }
+
+    /// By when the runner should have stopped.
+    pub fn until(&self) -> Timestamp {
+        self.at.plus(STOP_WITHIN)
+    }
+
+    /// What became of the job, in one sentence.
+    pub fn sentence(&self) -> String {
+        match &self.reason {
+            None => format!("Cancelled by {}.", self.by),
+            Some(reason) => {
+                // A sentence has 140 characters; the rest of the reason stands beside it.
+                let most = 140usize.saturating_sub("Cancelled by : \"\".".len() + self.by.chars().count());
+                format!("Cancelled by {}: \"{}\".", self.by, clipped(reason, most))
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Somebody wants it to end. One that nobody holds ends here; one that is held is to be stopped.
+    ///
+    /// `Already`: that is wanted, or done. `Status`: it has ended otherwise.
+    pub fn cancelled(&self, cancel: Cancel, now: Timestamp) -> Result<Self, NotNow> {
+        match self.status {
+            Status::Cancelled => Err(NotNow::Already),
+            Status::Completed | Status::Failed => Err(NotNow::Status(self.status)),
+            _ if self.want == Want::Cancel => Err(NotNow::Already),
+            status => {
+                let mut job = self.clone();
+                job.want = Want::Cancel;
+                job.cancel = Some(cancel);
+                Ok(if status.is_active() { job } else { job.ended(End::Cancelled, None, now) })
+            }
+        }
+    }
+
+    /// Its runner was told to stop and did not: somebody else ends it.
+    pub fn called_off(&self, now: Timestamp) -> Result<Self, NotNow> {
+        self.may_be_taken_away(now)?;
+        match self.stops_by() {
+            Some(until) if now < until => Err(NotNow::NotBefore(until)),
+            Some(_) => Ok(self.ended(End::Cancelled, None, now)),
+            None => Err(NotNow::Status(self.status)),
+        }
+    }
+
+    /// By when its runner should have stopped, if it shall.
+    pub fn stops_by(&self) -> Option<Timestamp> {
+        let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == Want::Cancel)?;
+        Some(cancel.until())
+    }
+
+    /// The end that somebody else than its runner gives it: what its people wanted is what it is called.
+    pub(super) fn unless_cancelled(&self, end: End) -> End {
+        if self.want == Want::Cancel { End::Cancelled } else { end }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+use super::*;
+use crate::due::{self, Due};
+use crate::job::{EndedBy, Place};
+use crate::outcome::ticket_after;
+use crate::story::{
+    active, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, no_changes, ready, result,
+};
+use crate::sweep::{Step, step};
+use crate::ticket::{Move, Target};
+use crate::why::why;
+
+const ACTIVE: [Status; 4] = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing];
+
+fn by_ann(secs: u64) -> Cancel {
+    Cancel::new("ann", None, at(secs))
+}
+
+/// Cancelled by ann at 250 s.
+fn cancelled(job: &Job) -> Job {
+    job.cancelled(by_ann(250), at(250)).unwrap()
+}
+
+#[test]
+fn what_a_cancel_does_depends_on_the_status() {
+    let stuck = |status| Job { status, run: None, ..active(Status::Executing) };
+    let syncing = active(Status::Syncing);
+    let table = [
+        (stuck(Status::Pending), "ends"),
+        (ready(), "ends"),
+        (ready().dispatched(at(10)).unwrap(), "ends"),
+        (Job { place: Place::Runners, ..ready() }, "ends"),
+        (active(Status::Claimed), "asks"),
+        (active(Status::Preparing), "asks"),
+        (active(Status::Executing), "asks"),
+        (active(Status::Syncing), "asks"),
+        (stuck(Status::AwaitingInput), "ends"),
+        (stuck(Status::Paused), "ends"),
+        (finished(&syncing, End::Completed(result())), "late"),
+        (finished(&syncing, End::Failed(no_changes(), None)), "late"),
+        (finished(&syncing, End::Cancelled), "already"),
+    ];
+    for (job, expected) in table {
+        let done = match job.cancelled(by_ann(250), at(250)) {
+            Ok(next) if next.status == Status::Cancelled => {
+                assert_eq!((next.ended_at, next.want), (Some(at(250)), Want::Run));
+                assert_eq!(next.ended_by, Some(EndedBy { attempt: job.attempt, finish: None }));
+                assert_eq!(next.cancel, Some(by_ann(250)));
+                assert_eq!(due::job(&next), None);
+                "ends"
+            }
+            Ok(next) => {
+                assert_eq!((next.status, next.want), (job.status, Want::Cancel));
+                "asks"
+            }
+            Err(NotNow::Already) => "already",
+            Err(NotNow::Status(status)) if status == job.status => "late",
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(done, expected, "{:?}", job.status);
+    }
+}
+
+#[test]
+fn the_first_who_cancels_is_the_one_who_is_named() {
+    for job in [ready(), active(Status::Executing)] {
+        let first = cancelled(&job);
+        assert_eq!(first.cancelled(Cancel::new("bob", None, at(260)), at(260)), Err(NotNow::Already));
+        assert_eq!(first.cancel.unwrap().by, "ann");
+    }
+}
+
+#[test]
+fn a_cancelled_job_is_due_when_its_runner_should_have_stopped_and_never_while_it_may_push() {
+    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+        let job = cancelled(&active(status));
+        assert_eq!(due::job(&job), Some(Due::At(at(310))));
+        assert_eq!(step(&job, just_before(at(310))), Step::Nothing);
+        assert_eq!(job.called_off(just_before(at(310))), Err(NotNow::NotBefore(at(310))));
+        assert_eq!(step(&job, at(310)), Step::CallOff);
+        assert_eq!(job.called_off(at(310)).unwrap().status, Status::Cancelled);
+    }
+    // It may push until 320 s.
+    let pushing = cancelled(&active(Status::Syncing));
+    assert_eq!(due::job(&pushing), Some(Due::At(at(320))));
+    assert_eq!(step(&pushing, just_before(at(320))), Step::Nothing);
+    assert_eq!(pushing.called_off(at(319)), Err(NotNow::NotBefore(at(320))));
+    assert_eq!(step(&pushing, at(320)), Step::CallOff);
+    // A time limit that comes first does not make it a failure.
+    let mut short = active(Status::Executing);
+    short.policy.wall_secs = 100;
+    assert_eq!(due::job(&cancelled(&short)), Some(Due::At(at(260))));
+    assert_eq!(cancelled(&short).given_up(crashed(), at(260)).unwrap().status, Status::Cancelled);
+}
+
+#[test]
+fn nobody_calls_off_a_job_that_nobody_cancelled() {
+    for status in ACTIVE {
+        assert_eq!(active(status).called_off(at(9_000)), Err(NotNow::Status(status)));
+    }
+    assert_eq!(ready().called_off(at(9_000)), Err(NotNow::Status(Status::Ready)));
+}
+
+#[test]
+fn a_runner_that_stops_ends_it_and_one_that_was_done_has_done_it() {
+    let finish = |job: &Job, end| job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap();
+    for status in ACTIVE {
+        let stopped = finish(&cancelled(&active(status)), End::Cancelled);
+        assert_eq!((stopped.status, stopped.cancel, stopped.want), (Status::Cancelled, Some(by_ann(250)), Want::Run));
+        // It failed by itself before it heard of it: that is what happened.
+        let failed = finish(&cancelled(&active(status)), End::Failed(no_changes(), None));
+        assert_eq!((failed.status, failed.cancel), (Status::Failed, None));
+    }
+    let done = finish(&cancelled(&active(Status::Syncing)), End::Completed(result()));
+    assert_eq!((done.status, done.cancel.clone()), (Status::Completed, None));
+    assert_eq!(done.cancelled(by_ann(310), at(310)), Err(NotNow::Status(Status::Completed)));
+}
+
+#[test]
+fn what_would_go_back_or_fail_without_its_runner_is_cancelled() {
+    for status in ACTIVE {
+        let job = cancelled(&active(status));
+        for ended in [job.requeued(at(400)).unwrap(), job.given_up(crashed(), at(400)).unwrap()] {
+            assert_eq!((ended.status, ended.failure, ended.requeues), (Status::Cancelled, None, 0));
+            assert_eq!(ended.cancel, Some(by_ann(250)));
+        }
+    }
+}
+
+#[test]
+fn a_task_that_was_on_the_way_is_told_to_stop() {
+    let starting = ready().dispatched(at(10)).unwrap();
+    assert_eq!(cancelled(&starting).claimed(&claim(1, "c1"), at(300)), Err(NotNow::Unwanted));
+    assert_eq!(cancelled(&active(Status::Claimed)).claimed(&claim(1, "c1"), at(300)), Err(NotNow::Already));
+}
+
+#[test]
+fn the_ticket_goes_back_to_todo_without_a_badge() {
+    let (job, ticket) = job_and_ticket();
+    let after = ticket_after(&cancelled(&job), &ticket);
+    let back = Move { to: Target::Todo, expected: ticket.status };
+    assert_eq!((after.active_job, after.wanted.badge, after.wanted.status), (None, None, Some(back)));
+    assert_eq!(after.last_job, None, "no agent worked");
+}
+
+#[test]
+fn who_cancelled_is_said_while_it_stops_and_afterwards() {
+    let said = |job: &Job, secs| why(job, at(secs)).0;
+    let executing = cancelled(&active(Status::Executing));
+    assert_eq!(said(&executing, 260), "ann cancelled it 10 s ago, in attempt 1; its runner stops it.");
+    let pushing = cancelled(&active(Status::Syncing));
+    assert_eq!(said(&pushing, 260), "ann cancelled it 10 s ago, in attempt 1; a push that succeeds comes first.");
+    assert_eq!(said(&cancelled(&ready()), 260), "Cancelled by ann.");
+    let wrong = ready().cancelled(Cancel::new("ann", Some("the wrong ticket"), at(250)), at(250)).unwrap();
+    assert_eq!(said(&wrong, 260), "Cancelled by ann: \"the wrong ticket\".");
+}
+
+#[test]
+fn what_is_kept_of_a_cancel_is_short_and_tame() {
+    let hostile = "\u{202e}\n\u{1b}[31m".repeat(500) + &"x".repeat(500);
+    let cancel = Cancel::new(&hostile, Some(&hostile), at(0));
+    assert!(serde_json::to_string(&cancel).unwrap().len() < 800);
+    assert!(cancel.sentence().chars().count() <= 140, "{}", cancel.sentence());
+    assert!(!cancel.sentence().contains(char::is_control));
+    assert_eq!(Cancel::new("ann", Some(" \n "), at(0)), by_ann(0));
+}

@@ -1,0 +1,30 @@
+//! A job that does the work of an ended one again: a new job, made as a person's request makes one.
+
+use super::{Continues, Job, Status};
+use crate::project::Settings;
+use crate::ticket::Ticket;
+
+/// Whether there is anything to do again. The status in the way, if not.
+pub fn may_be_retried(of: &Job) -> Result<(), Status> {
+    match of.status {
+        Status::Failed | Status::Cancelled => Ok(()),
+        status => Err(status),
+    }
+}
+
+/// Makes a planned job, and the ticket that has it, the retry of another.
+///
+/// The ticket stands in the trigger status again, as if it had entered it; its badge is off already. Its end
+/// moves it from there. Without a ticket to remember it, the pull request that the other job left behind is
+/// gone on with.
+pub fn as_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
+    job.retry_of = Some(of.id.clone());
+    if ticket.is_none() && of.integration == job.integration && of.repository == job.repository {
+        let left = |result: &super::JobResult| Continues { number: result.number, branch: result.branch.clone() };
+        job.continues = of.result.as_ref().map(left).or_else(|| of.continues.clone());
+    }
+    (job, ticket.map(|ticket| ticket.put_back(&settings.statuses.trigger)))
+}
+
+#[cfg(test)]
+mod tests;

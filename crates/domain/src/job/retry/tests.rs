@@ -1,0 +1,70 @@
+use super::*;
+use crate::job::End;
+use crate::outcome::ticket_after;
+use crate::story::{
+    REVIEW, TODO, TRIGGER, active, at, finished, job_and_ticket, job_id, no_changes, planned, result, settings,
+    ticket_in, worked_to,
+};
+use crate::ticket::{Badge, Settling};
+
+fn settled(ticket: &Ticket) -> Ticket {
+    match ticket.settling(&settings()) {
+        Settling::WriteBack(written) => *written,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A retry of a job of this ticket.
+fn retried(of: &Job, ticket: &Ticket) -> (Job, Ticket) {
+    let (job, ticket) = planned(&settings(), job_id("j2"), ticket, at(500));
+    let (job, ticket) = as_retry(of, &settings(), job, Some(ticket));
+    (job, ticket.unwrap())
+}
+
+#[test]
+fn only_what_failed_or_was_cancelled_is_done_again() {
+    let syncing = active(Status::Syncing);
+    for status in [Status::Claimed, Status::Executing, Status::Syncing] {
+        assert_eq!(may_be_retried(&active(status)), Err(status));
+    }
+    assert_eq!(may_be_retried(&finished(&syncing, End::Completed(result()))), Err(Status::Completed));
+    assert_eq!(may_be_retried(&finished(&syncing, End::Failed(no_changes(), None))), Ok(()));
+    assert_eq!(may_be_retried(&finished(&syncing, End::Cancelled)), Ok(()));
+}
+
+#[test]
+fn a_retry_puts_the_ticket_into_the_trigger_status_takes_its_badge_off_and_can_move_it_on() {
+    let (job, ticket) = job_and_ticket();
+    let failed = finished(&worked_to(&job, Status::Executing), End::Failed(no_changes(), None));
+    let ticket = settled(&ticket_after(&failed, &ticket));
+    assert_eq!((ticket.status.as_str(), ticket.shown.badge), (TODO, Some(Badge::AiFailed)));
+
+    let (again, locked) = retried(&failed, &ticket);
+    assert_eq!((again.retry_of.as_ref(), locked.active_job.as_ref()), (Some(&failed.id), Some(&again.id)));
+    assert_eq!((locked.status.as_str(), locked.wanted.badge), (TRIGGER, None));
+    assert_eq!(settled(&locked).shown.badge, None);
+
+    // Even when it ends before the badge was taken off.
+    let done = finished(&worked_to(&again, Status::Syncing), End::Completed(result()));
+    assert_eq!(settled(&ticket_after(&done, &locked)).status, REVIEW);
+}
+
+#[test]
+fn a_move_that_was_still_to_be_written_does_not_overtake_the_retry() {
+    let (job, ticket) = job_and_ticket();
+    let failed = finished(&worked_to(&job, Status::Executing), End::Failed(no_changes(), None));
+    let unsettled = ticket_after(&failed, &ticket);
+    let (_, locked) = retried(&failed, &unsettled);
+    assert_eq!((locked.status.as_str(), settled(&locked).status.as_str()), (TRIGGER, TRIGGER));
+    assert_eq!(locked.written, None, "it was there still: nothing was written that would come back");
+}
+
+#[test]
+fn without_a_ticket_the_pull_request_that_was_left_behind_is_gone_on_with() {
+    let pushed = finished(&active(Status::Syncing), End::Failed(no_changes(), Some(result())));
+    let plain =
+        |repository| Job { repository, ticket: None, ..planned(&settings(), job_id("j2"), &ticket_in(TODO), at(1)).0 };
+    let continued = |job: Job| as_retry(&pushed, &settings(), job, None).0.continues.map(|earlier| earlier.number);
+    assert_eq!(continued(plain(pushed.repository)), Some(231));
+    assert_eq!(continued(plain(pushed.repository + 1)), None);
+}
