@@ -172,6 +172,8 @@ impl World {
             route(&get, "/v1/jobs", Project(Scope::Read), none()),
             route(&post, "/v1/jobs", Project(Scope::Jobs), job),
             route(&get, "/v1/jobs/{job}", Object(Scope::Read), none()),
+            route(&post, "/v1/jobs/{job}/cancel", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/retry", Object(Scope::Jobs), json!({})),
             route(&get, "/v1/jobs/{job}/why", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/events", Object(Scope::Read), none()),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/start", Bootstrap, start),
@@ -213,7 +215,7 @@ impl World {
 
 /// What may be answered to who is not refused: the same call again meets what it made before.
 fn is_let_in(status: u16) -> bool {
-    matches!(status, 200 | 201 | 409 | 412)
+    matches!(status, 200 | 201 | 202 | 409 | 412)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -124,6 +124,33 @@ impl Tasks {
         let reason = answer.failures().first().and_then(|failure| failure.reason()).unwrap_or("no reason given");
         Ok(judged(reason))
     }
+
+    /// The tasks that were started for a job and have not been stopped, newest start or not. One that was
+    /// asked for this moment may be missing: ECS's lists lag.
+    pub async fn of(&self, job: &JobId) -> Result<Vec<String>, Error> {
+        let call = self.client.list_tasks().cluster(&self.cluster).started_by(job.as_str());
+        let listed = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
+        Ok(listed.task_arns().to_vec())
+    }
+
+    /// Stops a task. One that is gone is stopped.
+    ///
+    /// Idempotent: by the task.
+    /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html>.
+    pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), Error> {
+        let call = self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason);
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let code = error.as_service_error().and_then(aws_sdk_ecs::error::ProvideErrorMetadata::code);
+                if code == Some("InvalidParameterException") {
+                    // ECS forgets a stopped task within the hour.
+                    return Ok(());
+                }
+                Err(Error::unavailable("stop a task", error))
+            }
+        }
+    }
 }
 
 /// What an answered error means for the start. None: it is not about the start.

@@ -9,9 +9,10 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::decide_request;
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Trigger, Write};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// What is asked for.
@@ -27,6 +28,14 @@ pub struct JobRequest {
     pub repository: Option<RepositoryName>,
     /// The branch to start from.
     pub base: Option<String>,
+    /// The ended job whose work this does again.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_id")]
+    pub retry_of: Option<Job>,
+}
+
+/// What a key stands for must not change with what is stored of the job.
+fn by_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
+    job.as_ref().map(|job| &job.id).serialize(to)
 }
 
 /// Who asks.
@@ -132,6 +141,7 @@ async fn decide_once(
                 ticket: ticket.as_ref().map(|(ticket, text)| (ticket, text)),
                 instructions: request.instructions.clone(),
                 base: request.base.clone(),
+                retry_of: request.retry_of.as_ref(),
                 now,
             };
             let (job, ticket) = prepare(ctx, new).await?;

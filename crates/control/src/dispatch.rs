@@ -126,6 +126,15 @@ async fn name(ctx: &Context, job: &JobId, attempt: u32, number: u32, arn: &str) 
     if let Err(error) = noted {
         tracing::warn!(job.id = %job, error = %error, "the name of a task was not noted");
     }
+    stop_if_cancelled(ctx, job, arn).await;
+}
+
+/// A job that was cancelled while its task was asked for: whoever cancelled it could not name the task.
+async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
+    let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == Status::Cancelled);
+    if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
+        tracing::warn!(job.id = %job, error = %error, "the task of a cancelled job was not stopped; it will be refused");
+    }
 }
 
 /// Puts a start off that came to nothing. No attempt is used up.

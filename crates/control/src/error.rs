@@ -1,6 +1,7 @@
 //! How a use case can fail. A refusal by a guard is not a failure: it is an answer.
 
 use pullyard_domain::id::TokenId;
+use pullyard_domain::denial::Denial;
 use pullyard_domain::job::{NotNow, Status};
 use pullyard_domain::runner::Refusal;
 use pullyard_domain::time::Timestamp;
@@ -71,6 +72,9 @@ pub enum Error {
     /// The job is not where this leads on from.
     #[error("do this while the job is {}", .0.words())]
     WrongStatus(Status),
+    /// What a person asks of a job can't be done to it.
+    #[error("change the job: {}", .0.code())]
+    Denied(Denial),
     /// The job's people want it to stop.
     #[error("go on: the job is to stop")]
     Unwanted,

@@ -19,6 +19,7 @@ pub mod attempt {
     pub use start::{Assignment, start};
 }
 mod board;
+mod cancel_job;
 mod clock;
 mod context;
 mod create_job;
@@ -33,6 +34,7 @@ mod projects;
 mod proof;
 pub mod runner;
 mod secrets;
+mod retry_job;
 mod settle_ticket;
 mod sweep;
 mod sweep_ready;
@@ -44,6 +46,7 @@ mod unreadable;
 mod views;
 
 pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
+pub use cancel_job::cancel_job;
 pub use clock::Clock;
 pub use context::{Context, Parts};
 pub use create_job::{JobRequest, Requester, create_job};
@@ -54,6 +57,7 @@ pub use projects::{add_repository, connect_forge, create_project, set_settings};
 pub use proof::{Bootstrap, Keys};
 pub use pullyard_store::Token as StoredToken;
 pub use secrets::{UserSecret, secrets, set_secret};
+pub use retry_job::retry_job;
 pub use settle_ticket::{Settled, settle_ticket};
 pub use sweep::{Report, sweep};
 pub use task_stopped::{TaskStopped, task_stopped};

@@ -134,6 +134,7 @@ pub(crate) async fn trigger(
         ticket: Some((&ticket, text)),
         instructions: None,
         base: None,
+        retry_of: None,
         now: facts.now,
     };
     let (job, ticket) = prepare(ctx, new).await?;

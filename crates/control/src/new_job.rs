@@ -3,7 +3,7 @@
 use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Kind, Place, Plan, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::job::{Job, Kind, Place, Plan, as_retry, plan_for_ticket, plan_without_ticket};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::select::Needs;
@@ -24,6 +24,8 @@ pub(crate) struct NewJob<'a> {
     pub(crate) instructions: Option<String>,
     /// The branch to start from; the repository's default when none.
     pub(crate) base: Option<String>,
+    /// The ended job whose work this does again.
+    pub(crate) retry_of: Option<&'a Job>,
     /// When.
     pub(crate) now: Timestamp,
 }
@@ -56,6 +58,10 @@ pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<(Job, Opti
             (job, Some(ticket))
         }
         None => (plan_without_ticket(&plan), None),
+    };
+    let (job, ticket) = match new.retry_of {
+        Some(of) => as_retry(of, &new.project.settings, job, ticket),
+        None => (job, ticket),
     };
     if job.place == Place::Runners {
         let needs = Needs { capability: new.repository.agent.capability.clone(), labels };

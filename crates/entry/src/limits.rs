@@ -8,7 +8,7 @@ use crate::strict::Fault;
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
-use pullyard_protocol::job::CreateJob;
+use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
@@ -81,6 +81,11 @@ pub fn job(new: &CreateJob) -> Result<(), Fault> {
 /// A new project.
 pub fn project(new: &CreateProject) -> Result<(), Fault> {
     words("/name", &new.name, 1, NAME)
+}
+
+/// A cancel.
+pub fn cancel(request: &CancelJob) -> Result<(), Fault> {
+    request.reason.as_ref().map_or(Ok(()), |reason| words("/reason", reason, 1, pullyard_domain::job::LONGEST_REASON))
 }
 
 /// A claim.

@@ -128,6 +128,7 @@ impl From<Error> for Problem {
             Error::WrongStatus(status) => {
                 Self::new(S::CONFLICT, "wrong_status", format!("The job is {}; this can't follow.", status.words()))
             }
+            Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).help(denial.help()),
             Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job is to stop."),
             Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
             Error::BadProof => Self::not_signed_in(),

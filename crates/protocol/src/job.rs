@@ -25,6 +25,35 @@ pub struct CreateJob {
     pub base: Option<String>,
 }
 
+/// `POST /v1/jobs/{id}/cancel`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelJob {
+    /// Why, in one line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/jobs/{id}/retry`. No fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryJob {}
+
+/// Who cancelled a job. Until it has ended, its runner is stopping it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Their name.
+    pub by: String,
+    /// In their words.
+    pub reason: Option<String>,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: Timestamp,
+    /// By when its runner should have stopped; none once it has ended.
+    #[serde(with = "rfc3339::option")]
+    pub until: Option<Timestamp>,
+}
+
 /// A job as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -61,6 +90,12 @@ pub struct Job {
     pub failure: Option<Explained>,
     /// What it waits for, while it does.
     pub waits: Option<Explained>,
+    /// Who cancelled it, or wants it to stop.
+    #[serde(default)]
+    pub cancel: Option<Cancel>,
+    /// The ended job whose work it does again.
+    #[serde(default)]
+    pub retry_of: Option<JobId>,
     /// What it made.
     pub result: Option<JobResult>,
 }

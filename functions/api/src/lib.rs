@@ -4,6 +4,7 @@ mod routes {
     pub(crate) mod attempts;
     pub(crate) mod deliveries;
     pub(crate) mod integrations;
+    pub(crate) mod job_orders;
     pub(crate) mod jobs;
     pub(crate) mod meta;
     pub(crate) mod projects;
@@ -18,7 +19,7 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 use pullyard_control::Context;
 use pullyard_entry::http;
-use routes::{attempts, deliveries, integrations, jobs, meta, projects, runners, secrets, tickets, tokens};
+use routes::{attempts, deliveries, integrations, job_orders, jobs, meta, projects, runners, secrets, tickets, tokens};
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
@@ -38,6 +39,8 @@ pub fn router(ctx: Context) -> Router {
         .route("/v1/tickets/{key}/move", post(tickets::put))
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{job}", get(jobs::show))
+        .route("/v1/jobs/{job}/cancel", post(job_orders::cancel))
+        .route("/v1/jobs/{job}/retry", post(job_orders::retry))
         .route("/v1/jobs/{job}/why", get(jobs::why))
         .route("/v1/jobs/{job}/events", get(jobs::events))
         .route("/v1/jobs/{job}/attempts/{attempt}/start", post(attempts::start))

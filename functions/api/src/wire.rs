@@ -5,7 +5,7 @@ use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::Delivery;
-use pullyard_protocol::job::{Explained, Job, JobResult};
+use pullyard_protocol::job::{Cancel, Explained, Job, JobResult};
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 
@@ -29,8 +29,11 @@ pub(crate) fn job(view: JobView) -> Job {
         help: wait.help(),
         facts: facts(&wait),
     });
+    let until = job.stops_by();
     Job {
         waits,
+        cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),
+        retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         started: job.run.as_ref().map(|run| run.started),
         result: job.result.map(|result| JobResult {

@@ -5,7 +5,7 @@ use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
-use crate::job::{CreateJob, Job, JobPage, Why};
+use crate::job::{CancelJob, CreateJob, Job, JobPage, RetryJob, Why};
 use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
@@ -134,6 +134,20 @@ impl Operator {
     /// Asks for a job. `idempotency_key` makes repeating it safe.
     pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
         let mut call = self.http.request(Method::POST, "/v1/jobs").json(request);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+    }
+
+    /// Cancels a job. Safe to repeat: a cancelled job stays as it is.
+    pub async fn cancel_job(&self, job: &JobId, request: &CancelJob) -> Result<Job, Error> {
+        self.http.post(&format!("/v1/jobs/{job}/cancel"), request, Repeat::Safe).await
+    }
+
+    /// Asks for the work of an ended job once more. `idempotency_key` makes repeating it safe.
+    pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
+        let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }

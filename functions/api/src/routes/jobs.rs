@@ -4,7 +4,7 @@ use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pullyard_control::{self as control, Context, JobRequest, JobView};
+use pullyard_control::{self as control, Answer, Context, JobRequest, JobView};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::why;
@@ -42,8 +42,13 @@ pub(crate) async fn create(
         instructions: new.prompt,
         repository: new.repository,
         base: new.base,
+        retry_of: None,
     };
-    let answer = control::create_job(&ctx, &request, &caller.requester(), key).await?;
+    answered(control::create_job(&ctx, &request, &caller.requester(), key).await?)
+}
+
+/// Whoever asks for a job wants to know that there is none: a guard's refusal is a problem here.
+pub(crate) fn answered(answer: Answer) -> Result<(StatusCode, Json<Decision>), Problem> {
     match answer.reason.verdict() {
         Verdict::Accepted => Ok((StatusCode::CREATED, Json(wire::decision(answer)))),
         Verdict::Duplicate => Ok((StatusCode::OK, Json(wire::decision(answer)))),
@@ -64,7 +69,7 @@ pub(crate) async fn list(
 }
 
 /// A job that the caller may see; one of another project is as if it were not there.
-async fn visible(ctx: &Context, caller: &Caller<scope::Read>, job: &JobId) -> Result<JobView, Problem> {
+pub(crate) async fn visible<S>(ctx: &Context, caller: &Caller<S>, job: &JobId) -> Result<JobView, Problem> {
     let view = control::job_view(ctx, job).await?;
     match caller.may_touch(&view.job.project) {
         Ok(()) => Ok(view),

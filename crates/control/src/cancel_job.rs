@@ -1,0 +1,41 @@
+//! Somebody wants a job to end.
+
+use crate::ending::write_end;
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Cancel, Job, NotNow};
+use pullyard_store::Write;
+
+/// Cancels a job: one that nobody holds ends at once, one that is held is to be stopped by its runner, and
+/// by the sweeper if that does not happen in time.
+///
+/// Its tasks are stopped afterwards, best effort: one that comes through is refused its claim and ends by
+/// itself.
+/// Idempotent: a job that is cancelled, or shall be, stays as it is; the first who cancelled is named.
+/// Errors: `NotFound`; `Denied` when it has ended otherwise; `Contended`.
+pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str>) -> Result<Job, Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(id).await? else {
+            return Err(Error::NotFound { what: "job", name: id.to_string() });
+        };
+        let next = match job.cancelled(Cancel::new(by, reason, now), now) {
+            Ok(next) => next,
+            Err(NotNow::Already) => return Ok(job),
+            Err(NotNow::Status(_)) => return Err(Error::Denied(Denial::too_late(&job))),
+            Err(refusal) => return Err(Error::refused(refusal, now)),
+        };
+        let written = if next.status.is_terminal() {
+            write_end(ctx, &job, &next, now).await?
+        } else {
+            ctx.store.update_job(&next).await?
+        };
+        if written == Write::Applied {
+            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was cancelled");
+            return Ok(next);
+        }
+        rounds.again().await?;
+    }
+}

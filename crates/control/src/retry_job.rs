@@ -1,0 +1,33 @@
+//! The work of an ended job is to be done again.
+
+use crate::create_job::{JobRequest, Requester, create_job};
+use crate::move_ticket::Answer;
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::job::may_be_retried;
+
+/// Makes a new job for what a failed or cancelled one was to do: the same ticket with its present text, the
+/// same words, repository and base; unless a guard refuses it, as it may any request.
+///
+/// Idempotent: with a key, as any request for a job.
+/// Errors: `NotFound` (job, ticket), `Denied` when it has not failed, `KeyReused`, `Contended`.
+pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
+    let Some(job) = ctx.store.job(of).await? else {
+        return Err(Error::NotFound { what: "job", name: of.to_string() });
+    };
+    if may_be_retried(&job).is_err() {
+        return Err(Error::Denied(Denial::not_retryable(&job)));
+    }
+    let context = ctx.store.context(&job.id, &job.context).await?;
+    let context = context.ok_or_else(|| Error::Inconsistent(format!("{of} has no context")))?;
+    let request = JobRequest {
+        project: job.project.clone(),
+        ticket: job.ticket.clone(),
+        instructions: context.instructions,
+        repository: Some(context.repository.name),
+        base: Some(context.base),
+        retry_of: Some(job),
+    };
+    create_job(ctx, &request, caller, key).await
+}

@@ -1,0 +1,339 @@
+//! Cancelling a job in each of its states, against everything that may happen at the same time.
+
+use crate::story::{Setup, Story, TODO, TRIGGER, Task, is, until};
+use futures::future::{join, join_all};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::job::{Status, Want};
+use pullyard_protocol::attempt::{
+    EventsRequest, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest,
+};
+use pullyard_protocol::client::{AttemptClient, Error};
+use pullyard_protocol::event::EventKind;
+use pullyard_protocol::job::{CancelJob, Job};
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::json;
+use std::time::Duration;
+
+/// Longer than a finish may be on its way after a death.
+const GRACE: Duration = Duration::from_secs(16);
+
+async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
+    story.api.cancel_job(job, &CancelJob::default()).await
+}
+
+fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
+    match answer.unwrap_err() {
+        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
+        other => panic!("{other}"),
+    }
+}
+
+fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
+    FinishRequest { finish_id: FinishId::new(id).unwrap(), outcome, failure: None, result: None }
+}
+
+fn failed(id: &str) -> FinishRequest {
+    FinishRequest { failure: Some(Failure::NoChanges {}), ..finish(id, FinishOutcome::Failed) }
+}
+
+fn completed(id: &str, number: u64) -> FinishRequest {
+    let result = FinishResult {
+        branch: "pullyard/acme/app-1-1".into(),
+        head: "a".repeat(40),
+        pull_request: FinishPullRequest { number, url: format!("https://forge.test/acme/app/pull/{number}") },
+        files: 1,
+        insertions: 2,
+        deletions: 3,
+    };
+    FinishRequest { result: Some(result), ..finish(id, FinishOutcome::Completed) }
+}
+
+async fn begin_all(client: &AttemptClient, last: Phase) {
+    for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
+        client.status(&StatusRequest { status: phase }).await.unwrap();
+    }
+}
+
+async fn want(client: &AttemptClient) -> Want {
+    client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await.unwrap().want
+}
+
+/// A claimed job of the ticket APP-1.
+async fn claimed() -> (Story, JobId, AttemptClient) {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    (story, job, client)
+}
+
+/// What is left of a cancelled job on its ticket: nothing.
+async fn assert_back(story: &Story, key: &str) {
+    let ticket = story.settled(key).await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_job_ends_at_once_and_its_task_is_stopped_and_refused() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    story.quiet().await;
+    let reason = Some("the wrong ticket".to_owned());
+    let ended = story.api.cancel_job(&job, &CancelJob { reason: reason.clone() }).await.unwrap();
+    let said = ended.cancel.clone().unwrap();
+    assert_eq!((ended.status, said.by.as_str(), said.reason, said.until), (Status::Cancelled, "admin", reason, None));
+    assert_eq!((ended.failure, ended.result, ended.attempt), (None, None, 0));
+    assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin: \"the wrong ticket\".");
+    assert_back(&story, "APP-1").await;
+    until("its task is stopped", async || {
+        let task = story.tasks_of(&job).await.remove(0);
+        if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
+    })
+    .await;
+    // It had been on the way all the same.
+    assert_eq!(refusal(story.claim_as(&task, &job, "c1").await.map(drop)).1, "unwanted");
+    story.wake(&job).await;
+    story.pass(Duration::from_secs(3_600)).await;
+    story.quiet().await;
+    assert_eq!((story.tasks_of(&job).await.len(), story.api.job(&job).await.unwrap().status), (1, Status::Cancelled));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_hears_of_it_at_its_next_call_and_ends_it() {
+    for phase in [None, Some(Phase::Preparing), Some(Phase::Executing)] {
+        let (story, job, client) = claimed().await;
+        if let Some(phase) = phase {
+            begin_all(&client, phase).await;
+        }
+        assert_eq!(want(&client).await, Want::Run);
+        let asked = cancel(&story, &job).await.unwrap();
+        assert!(!asked.status.is_terminal(), "{phase:?}");
+        let (at, until) = asked.cancel.map(|cancel| (cancel.at, cancel.until.unwrap())).unwrap();
+        assert_eq!(until.since(at), Duration::from_secs(60));
+        assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin cancelled it "));
+        assert_eq!(want(&client).await, Want::Cancel);
+        assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job), "the old agent still runs");
+        if phase == Some(Phase::Executing) {
+            let push = client.status(&StatusRequest { status: Phase::Syncing }).await;
+            assert_eq!(refusal(push).1, "unwanted");
+        }
+        assert_eq!(client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap().status, Status::Cancelled);
+        assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin.");
+        assert_back(&story, "APP-1").await;
+        story.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_does_not_stop_is_called_off_after_a_minute_and_its_late_result_is_kept() {
+    let (story, job, client) = claimed().await;
+    begin_all(&client, Phase::Executing).await;
+    cancel(&story, &job).await.unwrap();
+    story.pass(Duration::from_secs(58)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    story.pass(Duration::from_secs(3)).await;
+    let ended = story.api.job(&job).await.unwrap();
+    assert_eq!((ended.status, ended.failure, ended.cancel.unwrap().by.as_str()), (Status::Cancelled, None, "admin"));
+    assert_back(&story, "APP-1").await;
+    match client.finish(&completed("f1", 7)).await.unwrap_err() {
+        Error::Problem(problem) => {
+            assert_eq!((problem.status, problem.code.as_str(), problem.recorded), (409, "lease_lost", Some(true)))
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
+    let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
+    assert_eq!((&attempt["late_result"]["number"], &attempt["ended"]["how"]), (&json!(7), &json!("cancelled")));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_succeeds_beats_a_cancel_and_a_second_one_is_told_that_it_is_too_late() {
+    let (story, job, client) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    let asked = cancel(&story, &job).await.unwrap();
+    assert_eq!((asked.status, want(&client).await), (Status::Syncing, Want::Cancel));
+    // Past the minute, but its runner may still be pushing.
+    story.pass(Duration::from_secs(90)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+    let done = story.api.job(&job).await.unwrap();
+    assert_eq!((done.status, done.cancel), (Status::Completed, None));
+    let (status, code, said) = refusal(cancel(&story, &job).await);
+    assert_eq!((status, code.as_str()), (409, "too_late"));
+    assert_eq!(said, format!("It is too late: job {} completed with pull request #7.", job.short()));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_never_ends_is_called_off_once_it_may_not_push_any_more() {
+    let (story, job, client) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    cancel(&story, &job).await.unwrap();
+    story.pass(Duration::from_secs(118)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    story.pass(Duration::from_secs(4)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
+    assert_back(&story, "APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_after_a_cancel_does_not_put_the_job_back() {
+    let (story, job, client) = claimed().await;
+    begin_all(&client, Phase::Preparing).await;
+    cancel(&story, &job).await.unwrap();
+    let task = story.task_of(&job, 1).await;
+    story.kill(&task).await;
+    story.died(&job).await;
+    story.pass(GRACE).await;
+    let ended = story.api.job(&job).await.unwrap();
+    assert_eq!((ended.status, ended.attempt), (Status::Cancelled, 1));
+    assert_eq!(story.stored(&job).await["requeues"], json!(0));
+    assert_back(&story, "APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_is_not_cancelled_and_a_cancelled_one_stays_as_it_is() {
+    let (story, job, client) = claimed().await;
+    client.finish(&failed("f1")).await.unwrap();
+    let (status, code, said) = refusal(cancel(&story, &job).await);
+    assert_eq!((status, code.as_str()), (409, "too_late"));
+    assert!(said.ends_with("failed (`no_changes`)."), "{said}");
+
+    let other = story.job_for("e2", "APP-2", 1).await;
+    let answers = join_all((0..16).map(|_| cancel(&story, &other))).await;
+    for answer in answers {
+        assert_eq!(answer.unwrap().status, Status::Cancelled);
+    }
+    let token = story.token(&[Scope::Jobs], None).await;
+    let path = format!("/v1/jobs/{other}/cancel");
+    let (status, _, again) = story.raw(Method::POST, &path, Some(&token), b"{\"reason\":\"me too\"}".to_vec()).await;
+    assert_eq!((status, &again["cancel"]["by"], &again["cancel"]["reason"]), (200, &json!("admin"), &json!(null)));
+    assert_back(&story, "APP-2").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_races_a_claim_or_a_finish_leaves_one_end() {
+    let story = Story::waiting().await;
+    for n in 0..6 {
+        let (key, event) = (format!("APP-{n}"), format!("e{n}"));
+        let job = story.job_for(&event, &key, 1).await;
+        let task = story.task_of(&job, 1).await;
+        let (asked, claim) = join(cancel(&story, &job), story.claim_as(&task, &job, "c1")).await;
+        let asked = asked.unwrap();
+        match claim {
+            // The claim was first: its runner is told.
+            Ok((_, client)) => {
+                if !asked.status.is_terminal() {
+                    assert_eq!(want(&client).await, Want::Cancel);
+                    let finish = finish("f1", FinishOutcome::Cancelled);
+                    let ((), finished) =
+                        join(async { story.local.sweep().await.unwrap() }, async { client.finish(&finish).await })
+                            .await;
+                    assert_eq!(finished.unwrap().status, Status::Cancelled);
+                }
+            }
+            Err(error) => assert_eq!(error.code(), Some("unwanted"), "{error}"),
+        }
+        assert_eq!(story.ended(&job).await.status, Status::Cancelled);
+        assert_back(&story, &key).await;
+    }
+    for n in 6..12 {
+        let (key, event) = (format!("APP-{n}"), format!("e{n}"));
+        let job = story.job_for(&event, &key, 1).await;
+        let (_, client) = story.claim(&job, "c1").await.unwrap();
+        let last = failed("f1");
+        let (asked, finished) = join(cancel(&story, &job), client.finish(&last)).await;
+        // It failed by itself, whoever was first.
+        assert_eq!(finished.unwrap().status, Status::Failed);
+        match asked {
+            Ok(asked) => assert_eq!(asked.status, Status::Claimed),
+            late => assert_eq!(refusal(late).1, "too_late"),
+        }
+        assert_eq!(story.settled(&key).await.badges, ["AI Failed"]);
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_while_a_cancel_is_pending_gets_a_job_of_its_own_afterwards() {
+    let (story, job, client) = claimed().await;
+    cancel(&story, &job).await.unwrap();
+    story.tell("e2", "APP-1", TODO, 2).await;
+    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
+    client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap();
+    let next = until("the next job is made", async || {
+        let ticket = story.ticket("APP-1").await;
+        ticket.active_job.clone().ok_or_else(|| format!("{ticket:?}"))
+    })
+    .await;
+    assert_ne!(next, job);
+    assert_eq!(story.api.job(&next).await.unwrap().retry_of, None);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_is_strict_bounded_and_for_its_own_project() {
+    let (story, job, _client) = claimed().await;
+    let path = format!("/v1/jobs/{job}/cancel");
+    let ask = async |token: &str, body: String| {
+        let (status, _, said) = story.raw(Method::POST, &path, Some(token), body.into_bytes()).await;
+        (status, said["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let admin = story.local.admin_token();
+    for body in [json!({ "why": "x" }), json!({ "reason": "x".repeat(121) }), json!({ "reason": " " }), json!([])] {
+        assert_eq!(ask(admin, body.to_string()).await, (400, "body_unreadable".into()), "{body}");
+    }
+    assert_eq!(ask(admin, json!({ "reason": "two\nlines" }).to_string()).await.0, 400);
+    let other = story.token(&[Scope::Jobs], Some(&["other"])).await;
+    assert_eq!(ask(&other, "{}".into()).await, (404, "not_found".into()));
+    let reader = story.token(&[Scope::Read], None).await;
+    assert_eq!(ask(&reader, "{}".into()).await, (403, "not_allowed".into()));
+    assert_eq!(story.stored(&job).await["want"], "run");
+    let absent = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+    assert_eq!(refusal(cancel(&story, &absent).await).0, 404);
+    story.end().await;
+}
+
+/// The numbers that an agent said, one by line.
+async fn said_pids(story: &Story, job: &JobId) -> Vec<u32> {
+    let page = story.api.events(job, None).await.unwrap();
+    let said = page.events.into_iter().filter(|seen| matches!(seen.event.kind, EventKind::Text | EventKind::Raw));
+    said.filter_map(|seen| seen.event.text?.trim().parse().ok()).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_runner_kills_its_agent_with_all_it_started_and_nothing_is_pushed() {
+    let runner = [env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job", "--stop-grace-secs", "1"];
+    let program = runner.iter().map(|word| word.to_string()).collect();
+    let story = Story::with(Setup { task: Task::Program(program), ..Setup::default() }).await;
+    let script = "trap '' TERM; echo x > work.txt; (trap '' TERM; exec sleep 600) & echo $!; echo $$; while :; do sleep 600; done";
+    story.agent(&["sh", "-c", script]).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.job_until(&job, is(Status::Executing)).await;
+    let pids = until("the agent works", async || {
+        let pids = said_pids(&story, &job).await;
+        if pids.len() == 2 { Ok(pids) } else { Err(format!("{pids:?}")) }
+    })
+    .await;
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    cancel(&story, &job).await.unwrap();
+    let ended = story.ended(&job).await;
+    assert_eq!((ended.status, ended.result), (Status::Cancelled, None));
+    assert!(story.stored(&job).await["ended_by"]["finish"].is_string(), "its runner ended it, not the sweeper");
+    assert!(!pids.iter().any(|pid| is_alive(*pid)), "{pids:?}");
+    assert!(story.branches().await.is_empty() && story.pulls().await.is_empty());
+    assert_back(&story, "APP-1").await;
+    story.end().await;
+}

@@ -1,0 +1,157 @@
+//! Doing the work of an ended job again.
+
+use crate::story::{REVIEW, Story, TODO, TRIGGER};
+use futures::future::join_all;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{FinishId, JobId, RepositoryName, TicketKey};
+use pullyard_domain::job::Status;
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
+use pullyard_protocol::client::Error;
+use pullyard_protocol::job::{CancelJob, CreateJob};
+use pullyard_protocol::ticket::EditTicket;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::json;
+
+fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
+    match answer.unwrap_err() {
+        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
+        other => panic!("{other}"),
+    }
+}
+
+/// Claims a job and lets it fail.
+async fn fails(story: &Story, job: &JobId) {
+    let (_, client) = story.claim(job, "c1").await.unwrap();
+    let failure = Some(Failure::NoChanges {});
+    let finish_id = FinishId::new("f1").unwrap();
+    let finish = FinishRequest { finish_id, outcome: FinishOutcome::Failed, failure, result: None };
+    assert_eq!(client.finish(&finish).await.unwrap().status, Status::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_is_retried_and_its_ticket_comes_through() {
+    let story = Story::begin().await;
+    story.agent(&["true"]).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.status, Status::Failed);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+
+    story.agent(&["./agent.sh"]).await;
+    let decision = story.api.retry_job(&job, None).await.unwrap();
+    assert_eq!(decision.verdict, Verdict::Accepted);
+    let again = decision.job.unwrap();
+    let ticket = story.ticket("APP-1").await;
+    assert!([TRIGGER, REVIEW].contains(&ticket.status.as_str()), "{ticket:?}");
+    let done = story.ended(&again).await;
+    assert_eq!((done.status, done.retry_of.as_ref()), (Status::Completed, Some(&job)), "{:?}", done.failure);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job), (REVIEW, 0, Some(again)));
+    assert_eq!(ticket.pull_request, Some(done.result.unwrap().url));
+    let entry = story.api.delivery(&decision.delivery).await.unwrap();
+    assert_eq!((entry.verdict, entry.ticket.unwrap().as_str()), (Verdict::Accepted, "APP-1"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_retry_runs_its_ticket_stands_in_the_trigger_status_without_a_badge() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    fails(&story, &job).await;
+    story.settled("APP-1").await;
+    // Its text is read anew.
+    let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
+    story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit).await.unwrap();
+    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    story.quiet().await;
+    let ticket = story.ticket("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.synced), (TRIGGER, 0, true));
+    assert_eq!(ticket.active_job.as_ref(), Some(&again));
+    // The tool tells it back: our own update.
+    assert_eq!(story.tell("e2", "APP-1", TRIGGER, 5).await.code, "echo");
+    assert!(story.claim(&again, "c2").await.unwrap().0.prompt.contains("Do it better."));
+    let cancelled = story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
+    assert_eq!(cancelled.retry_of, Some(job));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_prompt_is_retried_with_the_same_words_and_base() {
+    let story = Story::waiting().await;
+    story.git(&["branch", "next", "main"]).await;
+    let request = CreateJob {
+        project: story.project.clone(),
+        ticket: None,
+        prompt: Some("Paint it black.".into()),
+        repository: Some(RepositoryName::new(crate::story::REPOSITORY).unwrap()),
+        base: Some("next".into()),
+    };
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    let (assignment, _) = story.claim(&again, "c1").await.unwrap();
+    assert!(assignment.prompt.contains("Paint it black."), "{}", assignment.prompt);
+    assert_eq!((assignment.base.as_str(), assignment.repository.name.as_str()), ("next", crate::story::REPOSITORY));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_failed_or_was_cancelled_is_retried_and_only_through_the_guards() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (status, code, said) = refusal(story.api.retry_job(&job, None).await);
+    assert_eq!((status, code.as_str()), (409, "not_over"));
+    let only = "only a job that failed or was cancelled is retried.";
+    assert_eq!(said, format!("Job {} is ready; {only}", job.short()));
+    fails(&story, &job).await;
+    let decisions = join_all((0..8).map(|_| story.api.retry_job(&job, None))).await;
+    let made = decisions.iter().filter(|decision| decision.is_ok()).count();
+    assert_eq!(made, 1, "a ticket has one job");
+    for refused in decisions.into_iter().filter(Result::is_err) {
+        let (status, code, _) = refusal(refused);
+        assert!(status == 409 && code == "job_active" || status == 503, "{status} {code}");
+    }
+    let again = story.ticket("APP-1").await.active_job.unwrap();
+    story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
+    story.settled("APP-1").await;
+    story.settings(|settings| settings.held_by = Some("ann".into())).await;
+    assert_eq!(refusal(story.api.retry_job(&job, None).await).1, "project_held");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_makes_the_same_retry() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    fails(&story, &job).await;
+    let answers = join_all((0..8).map(|_| story.api.retry_job(&job, Some("k1")))).await;
+    let jobs =
+        answers.into_iter().map(|answer| answer.unwrap().job.unwrap()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    assert_eq!(story.jobs().await.len(), 2);
+    let later = story.api.retry_job(&job, Some("k1")).await.unwrap();
+    assert_eq!((later.verdict, later.job.as_ref()), (Verdict::Duplicate, jobs.first()));
+    let other = story.job_for("e2", "APP-2", 1).await;
+    fails(&story, &other).await;
+    assert_eq!(refusal(story.api.retry_job(&other, Some("k1")).await).1, "idempotency_key_reused");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_strict_and_for_its_own_project() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    fails(&story, &job).await;
+    let path = format!("/v1/jobs/{job}/retry");
+    let ask = async |token: &str, body: serde_json::Value| {
+        story.raw(Method::POST, &path, Some(token), body.to_string().into_bytes()).await.0
+    };
+    assert_eq!(ask(story.local.admin_token(), json!({ "prompt": "x" })).await, 400);
+    assert_eq!(ask(&story.token(&[Scope::Jobs], Some(&["other"])).await, json!({})).await, 404);
+    assert_eq!(ask(&story.token(&[Scope::Read], None).await, json!({})).await, 403);
+    assert_eq!(story.jobs().await.len(), 1);
+    assert_eq!(ask(&story.token(&[Scope::Jobs], Some(&["acme"])).await, json!({})).await, 201);
+    story.end().await;
+}
