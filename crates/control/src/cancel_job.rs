@@ -5,7 +5,7 @@ use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, Job, NotNow};
-use pullyard_store::Write;
+use pullyard_store::{Proof, Write};
 
 /// Cancels a job: one that nobody holds ends at once, one that is held is to be stopped by its runner, and
 /// by the sweeper if that does not happen in time.
@@ -28,7 +28,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
         let written = if next.status.is_terminal() {
-            write_end(ctx, &job, &next, now).await?
+            write_end(ctx, &job, &next, Proof::Nothing, now).await?
         } else {
             ctx.store.update_job(&next).await?
         };

@@ -53,7 +53,7 @@ pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     view(ctx, job, &mut Waits::default()).await
 }
 
-async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<JobView, Error> {
+pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<JobView, Error> {
     let now = ctx.clock.now();
     let context = ctx.store.context(&job.id, &job.context).await?;
     Ok(JobView {
@@ -63,24 +63,6 @@ async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<JobView, Err
         now,
         job,
     })
-}
-
-/// A page of a project's jobs, newest first, and where the next begins.
-pub async fn job_views(
-    ctx: &Context,
-    project: &ProjectId,
-    after: Option<&str>,
-    limit: i32,
-) -> Result<(Vec<JobView>, Option<String>), Error> {
-    let (ids, next) = ctx.store.job_ids(project, after, limit).await?;
-    let mut waits = Waits::default();
-    let mut views = Vec::with_capacity(ids.len());
-    for id in ids {
-        if let Some(job) = ctx.store.job(&id).await? {
-            views.push(view(ctx, job, &mut waits).await?);
-        }
-    }
-    Ok((views, next))
 }
 
 /// One ticket.

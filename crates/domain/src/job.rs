@@ -77,6 +77,23 @@ impl Status {
         matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
     }
 
+    /// As the wire and the table write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Claimed => "claimed",
+            Self::Preparing => "preparing",
+            Self::Executing => "executing",
+            Self::Syncing => "syncing",
+            Self::AwaitingInput => "awaiting_input",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// As people read it.
     pub fn words(self) -> &'static str {
         match self {

@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod guard;
 pub mod id;
 pub mod job;
+pub mod listing;
 pub mod outcome;
 pub mod project;
 pub mod prompt;

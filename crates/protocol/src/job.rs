@@ -54,6 +54,23 @@ pub struct Cancel {
     pub until: Option<Timestamp>,
 }
 
+/// Which jobs are asked for. What is none, or empty, asks nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobQuery {
+    /// One of these.
+    pub statuses: Vec<Status>,
+    /// Of this ticket.
+    pub ticket: Option<TicketKey>,
+    /// Made at this time or later.
+    pub since: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+    /// At most so many: 1 to 50.
+    pub limit: Option<usize>,
+    /// Where to go on.
+    pub after: Option<String>,
+}
+
 /// A job as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -132,13 +149,16 @@ pub struct JobResult {
     pub deletions: u32,
 }
 
-/// `GET /v1/jobs?project=P&after=CURSOR`: newest first.
+/// `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`: newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobPage {
-    /// At most 50.
+    /// At most 50, or as many as were asked for. May be none while there are older ones to look at.
     pub jobs: Vec<Job>,
     /// Where the next page begins; none when this was the last.
     pub next: Option<String>,
+    /// When the oldest job that was looked at was made: a page looks at 500 at most.
+    #[serde(default, with = "rfc3339::option")]
+    pub looked_back_to: Option<Timestamp>,
 }
 
 /// `GET /v1/jobs/{id}/why`.

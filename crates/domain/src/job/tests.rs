@@ -135,6 +135,9 @@ fn each_status_is_terminal_active_or_neither() {
     assert_eq!(of(Status::is_terminal), "Completed Failed Cancelled");
     assert_eq!(of(Status::is_active), "Claimed Preparing Executing Syncing");
     assert_eq!(Status::ALL.into_iter().collect::<BTreeSet<_>>().len(), 11);
+    for status in Status::ALL {
+        assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+    }
 }
 
 /// All that a runner may do with a fence.

@@ -5,7 +5,7 @@ use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
-use crate::job::{CancelJob, CreateJob, Job, JobPage, RetryJob, Why};
+use crate::job::{CancelJob, CreateJob, Job, JobPage, JobQuery, RetryJob, Why};
 use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
@@ -161,8 +161,26 @@ impl Operator {
 
     /// A project's jobs, newest first.
     pub async fn jobs(&self, project: &ProjectId, after: Option<&str>) -> Result<JobPage, Error> {
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/jobs?project={project}{after}")).await
+        let query = JobQuery { after: after.map(str::to_owned), ..JobQuery::default() };
+        self.jobs_asked(project, &query).await
+    }
+
+    /// A project's jobs that are asked for, newest first.
+    pub async fn jobs_asked(&self, project: &ProjectId, query: &JobQuery) -> Result<JobPage, Error> {
+        let mut path = format!("/v1/jobs?project={project}");
+        if !query.statuses.is_empty() {
+            let statuses = query.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
+            path.push_str(&format!("&status={}", statuses.join(",")));
+        }
+        if let Some(ticket) = &query.ticket {
+            path.push_str(&format!("&ticket={}", encoded(ticket.as_str())));
+        }
+        for (name, time) in [("since", query.since), ("until", query.until)] {
+            path.extend(time.map(|time| format!("&{name}={time}")));
+        }
+        path.extend(query.limit.map(|limit| format!("&limit={limit}")));
+        path.extend(query.after.as_ref().map(|after| format!("&after={after}")));
+        self.http.get(&path).await
     }
 
     /// Why a job is where it is.
@@ -201,13 +219,18 @@ impl Operator {
 
 /// A ticket's key is free text, so it is percent-encoded.
 fn ticket_path(key: &TicketKey) -> String {
-    let mut path = String::from("/v1/tickets/");
-    for byte in key.as_str().bytes() {
+    format!("/v1/tickets/{}", encoded(key.as_str()))
+}
+
+/// Free text as a part of an address.
+fn encoded(text: &str) -> String {
+    let mut said = String::new();
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            path.push(char::from(byte));
+            said.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            said.push_str(&format!("%{byte:02X}"));
         }
     }
-    path
+    said
 }

@@ -28,14 +28,41 @@ impl Store {
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<String>, Option<String>), Error> {
+        self.list_between(list, order, None, after, limit).await
+    }
+
+    /// The same of the rows whose order lies between two, both included.
+    ///
+    /// Errors: `BadCursor` also for a cursor of a page of other rows.
+    pub(crate) async fn list_between(
+        &self,
+        list: &str,
+        order: Order,
+        between: Option<(&str, &str)>,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<String>, Option<String>), Error> {
         let start = after.map(|cursor| row_of(list, cursor).ok_or(Error::BadCursor)).transpose()?;
+        let mut condition = "lk = :list".to_owned();
+        let mut values = HashMap::from([(":list".to_owned(), text(list))]);
+        if let Some((first, last)) = between {
+            let order = start.as_ref().map(|row| word(row, "ls"));
+            if order.is_some_and(|order| order.as_str() < first || order.as_str() > last) {
+                return Err(Error::BadCursor);
+            }
+            if first > last {
+                return Ok((Vec::new(), None));
+            }
+            condition.push_str(" AND ls BETWEEN :first AND :last");
+            values.extend([(":first".to_owned(), text(first)), (":last".to_owned(), text(last))]);
+        }
         let page = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(LIST)
-            .key_condition_expression("lk = :list")
-            .expression_attribute_values(":list", text(list))
+            .key_condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
             .scan_index_forward(order == Order::ByName)
             .set_exclusive_start_key(start)
             .limit(limit)
@@ -52,7 +79,7 @@ fn word(item: &HashMap<String, AttributeValue>, name: &str) -> String {
 }
 
 /// The row as text that goes into an address as it is.
-fn cursor_of(row: &HashMap<String, AttributeValue>) -> String {
+pub(crate) fn cursor_of(row: &HashMap<String, AttributeValue>) -> String {
     let row = ["ls", "pk", "sk"].map(|name| word(row, name)).join("\n");
     BASE64URL_NOPAD.encode(row.as_bytes())
 }

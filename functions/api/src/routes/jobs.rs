@@ -4,9 +4,12 @@ use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use pullyard_control::{self as control, Answer, Context, JobRequest, JobView};
+use pullyard_control::{self as control, Answer, Context, JobList, JobRequest, JobView};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::job::Status;
+use pullyard_domain::listing::JobFilter;
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
 use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
@@ -16,14 +19,46 @@ use serde::Deserialize;
 use std::time::Duration;
 
 /// How many jobs a page shows.
-const PAGE: i32 = 50;
+const PAGE: usize = 50;
 
-/// A page of a project's jobs.
+/// A page of a project's jobs. Statuses are separated by commas, times are RFC 3339.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Page {
     project: ProjectId,
+    status: Option<String>,
+    ticket: Option<TicketKey>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<usize>,
     after: Option<String>,
+}
+
+impl Page {
+    fn filter(&self) -> Result<JobFilter, Problem> {
+        let time = |name, said: &Option<String>| {
+            let read = said.as_deref().map(Timestamp::parse).transpose();
+            read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
+        };
+        let status = |word: &str| {
+            let known = Status::ALL.into_iter().find(|status| status.as_str() == word);
+            known.ok_or_else(|| Problem::bad_parameter("status", "use statuses as jobs have them, with commas between"))
+        };
+        let said = self.status.as_deref().into_iter().flat_map(|said| said.split(','));
+        Ok(JobFilter {
+            statuses: said.map(status).collect::<Result<_, _>>()?,
+            ticket: self.ticket.clone(),
+            since: time("since", &self.since)?,
+            until: time("until", &self.until)?,
+        })
+    }
+
+    fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(PAGE) {
+            limit @ 1..=PAGE => Ok(limit),
+            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE}"))),
+        }
+    }
 }
 
 /// Makes a job: `201` when one was made, `200` when the same request made it before, `409` with the
@@ -57,15 +92,17 @@ pub(crate) fn answered(answer: Answer) -> Result<(StatusCode, Json<Decision>), P
     }
 }
 
-/// A project's jobs, newest first.
+/// A project's jobs that are asked for, newest first.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(page): Query<Page>,
 ) -> Result<Json<JobPage>, Problem> {
     caller.may_touch(&page.project)?;
-    let (views, next) = control::job_views(&ctx, &page.project, page.after.as_deref(), PAGE).await?;
-    Ok(Json(JobPage { jobs: views.into_iter().map(wire::job).collect(), next }))
+    let (filter, limit) = (page.filter()?, page.limit()?);
+    let list = control::list_jobs(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
+    let JobList { jobs, next, looked_back_to } = list;
+    Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, looked_back_to }))
 }
 
 /// A job that the caller may see; one of another project is as if it were not there.

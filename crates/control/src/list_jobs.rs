@@ -1,0 +1,69 @@
+//! A page of a project's jobs that a reader wants to see.
+
+use crate::runner::Waits;
+use crate::views::{JobView, view};
+use crate::{Context, Error};
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::listing::JobFilter;
+use pullyard_domain::time::Timestamp;
+
+/// How many jobs one page looks at, whatever it asks of them: the rest is for the next page.
+const MOST_LOOKED_AT: usize = 500;
+
+/// How many jobs are looked at together.
+const TOGETHER: usize = 100;
+
+/// A page of jobs.
+#[derive(Clone, Debug)]
+pub struct JobList {
+    /// Those that are wanted, newest first.
+    pub jobs: Vec<JobView>,
+    /// Where the next page begins; none when nothing older is left.
+    pub next: Option<String>,
+    /// When the oldest job that was looked at was made: between it and the last one shown nothing is missing.
+    pub looked_back_to: Option<Timestamp>,
+}
+
+/// A project's jobs that the filter takes, newest first, at most `limit`.
+///
+/// Never reads the whole list: after 500 jobs it says how far back it looked, and where to go on.
+/// Errors: `BadCursor` for a cursor that no page of this time gave.
+pub async fn list_jobs(
+    ctx: &Context,
+    project: &ProjectId,
+    filter: &JobFilter,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<JobList, Error> {
+    let together = if filter.asks_only_when() { limit } else { TOGETHER };
+    let (mut jobs, mut next, mut looked_back_to) = (Vec::new(), after.map(str::to_owned), None);
+    let mut looked_at = 0;
+    let mut waits = Waits::default();
+    while jobs.len() < limit && looked_at < MOST_LOOKED_AT {
+        let page = together.min(MOST_LOOKED_AT - looked_at);
+        let (since, until) = (filter.since, filter.until);
+        let (ids, older) = ctx.store.job_ids_between(project, since, until, next.as_deref(), page).await?;
+        looked_at += page;
+        next = older;
+        let found = ctx.store.jobs(&ids).await?;
+        let last = found.len();
+        for (number, job) in found.into_iter().enumerate() {
+            looked_back_to = Some(job.created);
+            if !filter.takes(&job) {
+                continue;
+            }
+            let cursor = ctx.store.cursor_after(&job);
+            jobs.push(view(ctx, job, &mut waits).await?);
+            if jobs.len() == limit {
+                if number + 1 < last {
+                    next = Some(cursor);
+                }
+                break;
+            }
+        }
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(JobList { jobs, next, looked_back_to })
+}
