@@ -89,14 +89,14 @@ impl User {
     }
 }
 
-async fn body(story: &Story, path: &str) -> Value {
+pub(crate) async fn body(story: &Story, path: &str) -> Value {
     let (status, _, body) = story.raw(Method::GET, path, Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
 
 /// The last characters of an id, as tables show them.
-fn short(job: &JobId) -> String {
+pub(crate) fn short(job: &JobId) -> String {
     job.short()
 }
 

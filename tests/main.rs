@@ -13,6 +13,7 @@ mod board;
 mod cancel;
 mod cli;
 mod cli_tokens;
+mod cli_jobs;
 mod demo;
 mod functions;
 mod inputs;

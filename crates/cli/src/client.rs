@@ -9,6 +9,7 @@ mod config;
 mod deliveries;
 mod doctor;
 mod fault;
+mod help;
 mod integrations;
 mod jobs;
 mod projects;
@@ -134,6 +135,7 @@ pub(crate) enum Command {
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
+    Help(help::Help),
 }
 
 impl Command {
@@ -145,6 +147,7 @@ impl Command {
             Self::Logout(logout) => logout.run(global, &screen),
             Self::Contexts(contexts) => contexts.run(&screen),
             Self::Completions(completions) => completions.run(&screen, program),
+            Self::Help(help) => help.run(&screen, program),
             remote => return remote.ask(global, screen).await,
         };
         local.unwrap_or_else(|fault| fault.show(&screen))
@@ -170,7 +173,9 @@ impl Command {
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,
-            Self::Login(_) | Self::Logout(_) | Self::Contexts(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
+            Self::Login(_) | Self::Logout(_) | Self::Contexts(_) | Self::Completions(_) | Self::Help(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         };
         ended.unwrap_or_else(|fault| fault.show(&session.screen))
     }

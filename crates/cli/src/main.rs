@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 /// Turns tickets into pull requests with AI coding agents.
 #[derive(Parser)]
-#[command(name = "pullyard", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "pullyard", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES)]
 struct Line {
     #[command(flatten)]
     global: client::Global,

@@ -84,10 +84,7 @@ impl Fault {
         if self.error.is_empty() {
             return exit;
         }
-        screen.error(&self.error);
-        if let Some(help) = &self.help {
-            screen.help(help);
-        }
+        self.say(screen);
         if screen.is_json() {
             // A reader that went away changes nothing about the fault.
             let _ = screen.json(&self.document());
@@ -95,7 +92,20 @@ impl Fault {
         exit
     }
 
-    fn document(self) -> Problem {
+    /// Says it on stderr only.
+    pub(super) fn say(&self, screen: &Screen) {
+        screen.error(&self.error);
+        if let Some(help) = &self.help {
+            screen.help(help);
+        }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What a program reads of it.
+    pub(super) fn document(self) -> Problem {
         let (status, title, code) = match self.exit {
             Exit::Usage => (400, "Bad Request", "usage"),
             Exit::NotFound => (404, "Not Found", "not_found"),

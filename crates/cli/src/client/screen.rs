@@ -5,7 +5,7 @@ use super::fault::{Exit, Fault};
 use clap::ColorChoice;
 use pullyard_domain::text::clipped;
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 /// The width of a terminal that does not say it.
 const WIDTH: usize = 80;
@@ -101,6 +101,25 @@ impl Screen {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
         self.out(&written.map_err(|error| Fault::new(Exit::Failed, format!("can't write JSON: {error}")))?)
+    }
+
+    /// Asks for a yes, on a terminal only; anything else is a no.
+    pub(super) fn agreed(&self, question: &str) -> Result<bool, Fault> {
+        if self.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Err(Fault::usage("this asks first, and there is nobody to ask").help("add --yes"));
+        }
+        let mut err = io::stderr().lock();
+        let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't ask: {error}"));
+        write!(err, "{} [y/N] ", tame(question)).and_then(|()| err.flush()).map_err(unread)?;
+        let mut said = String::new();
+        io::stdin().lock().read_line(&mut said).map_err(unread)?;
+        Ok(matches!(said.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// An empty screen, on a terminal.
+    pub(super) fn clear(&self) -> Result<(), Fault> {
+        let mut out = io::stdout().lock();
+        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| Fault::unread())
     }
 
     /// Talk that `--quiet` silences.

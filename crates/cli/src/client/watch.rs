@@ -11,10 +11,13 @@ use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{EventKind, SeenEvent};
 use pullyard_protocol::job::Job;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the server is asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// After how long a state is explained by a sentence.
+const SAY_WHY_AFTER: Duration = Duration::from_secs(2);
 
 /// Follows a job; Ctrl-C leaves it alone.
 pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
@@ -29,13 +32,11 @@ pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fa
 
 async fn follow(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
-    let (mut cursor, mut told) = (None, String::new());
+    let (mut cursor, mut told) = (None, Told::default());
     loop {
         let job = session.api.job(id).await?;
-        let state = state(&job);
-        if state != told && !job.status.is_terminal() {
-            screen.note(&state);
-            told = state;
+        if !job.status.is_terminal() {
+            told.tell(session, &job).await?;
         }
         let page = session.api.events(id, cursor.as_deref()).await?;
         if !screen.is_json() {
@@ -49,6 +50,33 @@ async fn follow(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
     }
 }
 
+/// What was said of the job's state, so that it is said once.
+#[derive(Default)]
+struct Told {
+    state: String,
+    since: Option<Instant>,
+    /// Why it is so has been said, too.
+    why: bool,
+}
+
+impl Told {
+    /// A new state in a word; why it lasts, once it has lasted.
+    async fn tell(&mut self, session: &Session, job: &Job) -> Result<(), Fault> {
+        let state = state(job);
+        if state != self.state {
+            session.screen.note(&state);
+            *self = Self { state, since: Some(Instant::now()), why: false };
+        }
+        let lasts = self.since.is_some_and(|since| since.elapsed() >= SAY_WHY_AFTER);
+        // What runs says by itself what it does.
+        if lasts && !self.why && (job.waits.is_some() || job.cancel.is_some()) {
+            self.why = true;
+            session.screen.note(&session.api.why(&job.id).await?.sentence);
+        }
+        Ok(())
+    }
+}
+
 /// Where it is, and what it waits for.
 fn state(job: &Job) -> String {
     let word = words::status_word(job.status);
@@ -56,6 +84,7 @@ fn state(job: &Job) -> String {
         // Its sentence counts the seconds; said again for each it would be noise.
         Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
         Some(waits) => format!("{word} after attempt {}: {}", job.attempt, waits.code.replace('_', " ")),
+        None if job.cancel.is_some() => format!("{word}: to be cancelled"),
         None => word.to_owned(),
     }
 }
@@ -64,15 +93,21 @@ fn ended(screen: &Screen, job: &Job) -> Result<ExitCode, Fault> {
     if screen.is_json() {
         screen.json(job)?;
     }
+    let exit = said_of_end(screen, job);
+    if let Some(made) = job.result.as_ref().filter(|_| job.status == Status::Completed && !screen.is_json()) {
+        screen.out(&tame(&made.url))?;
+    }
+    Ok(exit)
+}
+
+/// Says how it ended; 6 if it did not complete.
+pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
     let took = words::length(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == Status::Completed {
         if let Some(made) = &job.result {
             screen.note(&format!("Completed in {took}: pull request #{}, {}", made.number, words::files(made.files)));
-            if !screen.is_json() {
-                screen.out(&tame(&made.url))?;
-            }
         }
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     let word = words::status_word(job.status).to_lowercase();
     match &job.failure {
@@ -81,9 +116,13 @@ fn ended(screen: &Screen, job: &Job) -> Result<ExitCode, Fault> {
             screen.error(&format!("job {} {word} after {took}: {sentence} ({})", job.id.short(), failure.code));
             screen.help(&failure.help);
         }
-        None => screen.error(&format!("job {} was {word} after {took}", job.id.short())),
+        None => {
+            let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
+            screen.error(&format!("job {} was {word}{by} after {took}", job.id.short()));
+            screen.help(&format!("do it again with `pullyard jobs retry {}`", job.id.short()));
+        }
     }
-    Ok(Exit::Ended.into())
+    Exit::Ended.into()
 }
 
 /// One event: cut to one line for people, whole for programs.

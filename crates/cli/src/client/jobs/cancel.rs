@@ -1,0 +1,115 @@
+//! `pullyard jobs cancel`.
+
+use crate::client::fault::Fault;
+use crate::client::screen::Screen;
+use crate::client::session::Session;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_protocol::job::{CancelJob, Job};
+use serde_json::Value;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often the server is asked whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Cancel jobs: what waits ends at once, what runs is stopped within a minute.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs cancel 7F2K
+  pullyard jobs cancel 7F2K 7F3A --yes --reason 'the wrong ticket' --wait")]
+pub(super) struct Cancel {
+    /// Their ids.
+    #[arg(value_name = "JOB", required = true)]
+    ids: Vec<String>,
+    /// Don't ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Why, in one line; shown wherever the job is.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Wait until they have ended.
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Cancel {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let screen = &session.screen;
+        let mut meant = Vec::<JobId>::new();
+        for said in &self.ids {
+            let id = session.job(said).await?;
+            if !meant.contains(&id) {
+                meant.push(id);
+            }
+        }
+        if !self.yes && !agreed(session, &meant).await? {
+            screen.note("Nothing was cancelled.");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let request = CancelJob { reason: self.reason.clone() };
+        let (mut answers, mut first) = (Vec::new(), None);
+        // One that is too late keeps none of the others from being cancelled.
+        for id in &meant {
+            match self.one(session, id, &request).await {
+                Ok(job) => answers.push(serde_json::to_value(job).unwrap_or_default()),
+                Err(fault) if meant.len() == 1 => return Err(fault),
+                Err(fault) => {
+                    first.get_or_insert(fault.exit());
+                    fault.say(screen);
+                    answers.push(serde_json::to_value(fault.document()).unwrap_or_default());
+                }
+            }
+        }
+        if screen.is_json() {
+            match answers.as_slice() {
+                [one] => screen.json(one)?,
+                all => screen.json(&Value::from(all.to_vec()))?,
+            }
+        }
+        Ok(first.map_or(ExitCode::SUCCESS, ExitCode::from))
+    }
+
+    async fn one(&self, session: &Session, id: &JobId, request: &CancelJob) -> Result<Job, Fault> {
+        let mut job = session.api.cancel_job(id, request).await?;
+        said(&session.screen, &job);
+        if !self.wait || job.status.is_terminal() {
+            return Ok(job);
+        }
+        while !job.status.is_terminal() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            job = session.api.job(id).await?;
+        }
+        if job.status != Status::Cancelled {
+            // It was done, or failed by itself, before it heard of it: the server says which.
+            return Err(session.api.cancel_job(id, request).await.map_or_else(Fault::from, |_| Fault::unread()));
+        }
+        said(&session.screen, &job);
+        Ok(job)
+    }
+}
+
+fn said(screen: &Screen, job: &Job) {
+    let short = job.id.short();
+    if job.status.is_terminal() {
+        let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
+        screen.note(&format!("Job {short} was cancelled{by}."));
+    } else {
+        screen.note(&format!("Job {short} is to stop; it ends within a minute, unless its push succeeds first."));
+    }
+}
+
+/// Asks, on a terminal only.
+async fn agreed(session: &Session, jobs: &[JobId]) -> Result<bool, Fault> {
+    let question = match jobs {
+        [one] => {
+            let job = session.api.job(one).await?;
+            format!("Cancel job {} ({})? Its agent stops, and what it did is not pushed.", one.short(), job.title)
+        }
+        all => {
+            let names = all.iter().map(JobId::short).collect::<Vec<_>>().join(", ");
+            format!("Cancel {} jobs ({names})? Their agents stop, and what they did is not pushed.", all.len())
+        }
+    };
+    session.screen.agreed(&question)
+}

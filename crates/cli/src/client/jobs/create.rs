@@ -1,0 +1,70 @@
+//! `pullyard jobs create`, and what is said of a decision about a new job.
+
+use crate::client::fault::Fault;
+use crate::client::session::Session;
+use crate::client::watch;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{RepositoryName, TicketKey};
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::job::CreateJob;
+use std::process::ExitCode;
+
+/// Ask for a job, for a ticket, from a prompt, or both; prints its id.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs create --ticket DEMO-1 --wait
+  pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1")]
+#[command(group = clap::ArgGroup::new("work").required(true).multiple(true).args(["ticket", "prompt"]))]
+pub(super) struct Create {
+    /// The ticket it is for.
+    #[arg(long, value_name = "KEY")]
+    ticket: Option<TicketKey>,
+    /// What to do, beside or instead of the ticket's text.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// Where; the ticket's or the project's default when not given.
+    #[arg(long, value_name = "OWNER/NAME")]
+    repository: Option<RepositoryName>,
+    /// The branch to start from; the repository's default when not given.
+    #[arg(long, value_name = "BRANCH")]
+    base: Option<String>,
+    /// The same key again is the same request, and gets the same job.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Follow it until it ends; exits with 6 when it failed or was cancelled.
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Create {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let Self { ticket, prompt, repository, base, idempotency_key, wait } = self;
+        let request = CreateJob { project: session.project().await?, ticket, prompt, repository, base };
+        let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
+        decided(session, &decision, wait).await
+    }
+}
+
+/// Says what was decided, and follows the job if that is wanted. With `--json` only the last word is
+/// printed: the decision, or the job as it ended.
+pub(super) async fn decided(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
+    let screen = &session.screen;
+    let followed = decision.job.as_ref().filter(|_| wait);
+    if screen.is_json() && followed.is_none() {
+        screen.json(decision)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(job) = decision.job.as_ref().filter(|_| !screen.is_json()) {
+        screen.out(job.as_str())?;
+    }
+    screen.note(&decision.sentence);
+    match followed {
+        Some(job) => watch::watch(session, job).await,
+        None => {
+            if let (Some(job), Verdict::Accepted) = (&decision.job, decision.verdict) {
+                screen.hint(&format!("watch it with `pullyard jobs watch {}`", job.short()));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `pullyard jobs events`: everything that was told, one line each.
+
+use crate::client::fault::{Exit, Fault};
+use crate::client::screen::Screen;
+use crate::client::session::Session;
+use crate::client::watch;
+use pullyard_protocol::event::{EventPage, SeenEvent};
+use std::process::ExitCode;
+
+/// Print what the agent and its runner did, oldest first.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  pullyard jobs events 7F2K\n  pullyard jobs events @last --jsonl")]
+pub(super) struct Events {
+    /// The job's id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// One JSON document per event.
+    #[arg(long)]
+    jsonl: bool,
+}
+
+impl Events {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let (screen, id) = (&session.screen, session.job(&self.id).await?);
+        let whole = screen.is_json() && !self.jsonl;
+        let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
+        let since = session.api.job(&id).await?.created;
+        loop {
+            let after = Some(all.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+            let page = session.api.events(&id, after).await?;
+            let (last, end) = (page.events.is_empty() || page.end, page.end);
+            if whole {
+                all.events.extend(page.events);
+            } else if self.jsonl {
+                page.events.iter().try_for_each(|event| as_json(screen, event))?;
+            } else {
+                page.events.iter().try_for_each(|event| screen.out(&watch::line(screen, event, since)))?;
+            }
+            (all.cursor, all.end) = (page.cursor, end);
+            if last {
+                break;
+            }
+        }
+        if whole {
+            screen.json(&all)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// An event on one line.
+pub(super) fn as_json(screen: &Screen, event: &SeenEvent) -> Result<(), Fault> {
+    let line = serde_json::to_string(event).map_err(|error| Fault::new(Exit::Failed, error.to_string()))?;
+    screen.out(&line)
+}

@@ -1,0 +1,186 @@
+//! `pullyard jobs list`: a project's jobs that are asked for, once or again and again.
+
+use super::show::{place, took};
+use crate::client::fault::{Exit, Fault};
+use crate::client::session::Session;
+use crate::client::table::{Cell, Column, Table};
+use crate::client::words;
+use pullyard_domain::id::TicketKey;
+use pullyard_domain::job::Status;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::job::{Job, JobPage, JobQuery};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often `--watch` looks.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The most that the server gives at once.
+const PAGE: usize = 50;
+
+/// List a project's jobs, newest first.
+#[derive(clap::Args, Default)]
+#[command(after_help = "Examples:
+  pullyard jobs list --status failed,cancelled --since 2d
+  pullyard jobs list --ticket DEMO-1 --json")]
+pub(super) struct List {
+    /// Only jobs with one of these statuses: ready, executing, failed, ….
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    status: Vec<Status>,
+    /// Only jobs of this ticket.
+    #[arg(long, value_name = "KEY")]
+    ticket: Option<TicketKey>,
+    /// Only jobs made since then: 30m, 12h, 7d, 2026-11-20, or a time as 2026-11-20T12:00:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Only jobs made before then.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// At most so many; 50 when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: Option<u16>,
+    /// Go on after the page that gave this cursor.
+    #[arg(long, value_name = "CURSOR", value_parser = crate::client::cursor)]
+    after: Option<String>,
+    /// Look again every two seconds until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
+}
+
+impl List {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        if !self.watch {
+            self.once(session).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if session.screen.width().is_none() || session.screen.is_json() {
+            return Err(Fault::usage("--watch is for a terminal")
+                .help("list again whenever you like, or follow one job with `pullyard jobs watch`"));
+        }
+        tokio::select! {
+            ended = self.again_and_again(session) => ended,
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted.into()),
+        }
+    }
+
+    async fn again_and_again(&self, session: &Session) -> Result<ExitCode, Fault> {
+        loop {
+            // Read before the screen is cleared: what is read stays readable.
+            let page = self.page(session).await?;
+            session.screen.clear()?;
+            self.show(session, page)?;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn once(&self, session: &Session) -> Result<(), Fault> {
+        let page = self.page(session).await?;
+        if session.screen.is_json() {
+            return session.screen.json(&page);
+        }
+        self.show(session, page)
+    }
+
+    /// As many of the server's pages as it takes.
+    async fn page(&self, session: &Session) -> Result<JobPage, Fault> {
+        let project = session.project().await?;
+        let wanted = self.limit.map_or(PAGE, usize::from);
+        let mut query = JobQuery {
+            statuses: self.status.clone(),
+            ticket: self.ticket.clone(),
+            since: self.since,
+            until: self.until,
+            limit: None,
+            after: self.after.clone(),
+        };
+        let mut all = JobPage { jobs: Vec::new(), next: None, looked_back_to: None };
+        loop {
+            let left = wanted - all.jobs.len();
+            query.limit = (left < PAGE).then_some(left);
+            let page = session.api.jobs_asked(&project, &query).await?;
+            let found = page.jobs.len();
+            all.jobs.extend(page.jobs);
+            all.next.clone_from(&page.next);
+            all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
+            query.after = page.next;
+            // A page that is not full looked as far back as one call does; how far, is said.
+            if query.after.is_none() || all.jobs.len() >= wanted || found < left.min(PAGE) {
+                break;
+            }
+        }
+        let asks_nothing =
+            self.status.is_empty() && self.ticket.is_none() && self.since.is_none() && self.until.is_none();
+        session.known_if(all.jobs.is_empty() && asks_nothing, &project).await?;
+        Ok(all)
+    }
+
+    fn show(&self, session: &Session, page: JobPage) -> Result<(), Fault> {
+        let columns = [
+            Column::Whole("STATUS"),
+            Column::Whole("JOB"),
+            Column::Text("TITLE"),
+            Column::Text("TICKET"),
+            Column::Whole("WHERE"),
+            Column::Right("TOOK"),
+            Column::Whole("STARTED"),
+        ];
+        let (mut table, now) = (Table::new(columns), words::now());
+        for job in &page.jobs {
+            let cells = [
+                words::status(&session.screen, job.status),
+                Cell::new(job.id.short(), job.id.as_str()),
+                Cell::same(&job.title),
+                Cell::maybe(job.ticket.as_ref().map(|key| key.as_str())),
+                place(job.place),
+                words::took(took(job, now)),
+                words::when(job.started.unwrap_or(job.created), now),
+            ];
+            table.row_with(cells, sentence(job));
+        }
+        let filtered = !self.status.is_empty() || self.ticket.is_some() || self.since.is_some() || self.until.is_some();
+        let empty = match (filtered, page.looked_back_to) {
+            (true, Some(to)) if page.next.is_some() => format!("No such job back to {}.", to.day()),
+            (true, _) => "No such job.".to_owned(),
+            (false, _) => "No job yet. Ask for one with `pullyard jobs create`.".to_owned(),
+        };
+        table.show(&session.screen, &empty)?;
+        if let Some(next) = page.next {
+            let to = page.looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
+            session.screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
+        }
+        Ok(())
+    }
+}
+
+/// Why it waits or failed.
+fn sentence(job: &Job) -> &str {
+    let said = if job.status == Status::Failed { &job.failure } else { &job.waits };
+    said.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    let meant = word.trim().to_lowercase().replace('-', "_");
+    Status::ALL.into_iter().find(|status| status.as_str() == meant).ok_or_else(|| {
+        let all = Status::ALL.map(Status::as_str).join(", ");
+        format!("use one of {all}")
+    })
+}
+
+/// A length before now, a day, or a time.
+fn moment(said: &str) -> Result<Timestamp, String> {
+    let bad = || "use 30m, 12h, 7d, a day as 2026-11-20, or a time as 2026-11-20T12:00:00Z".to_owned();
+    if let Ok(at) = Timestamp::parse(said).or_else(|_| Timestamp::parse(&format!("{said}T00:00:00Z"))) {
+        return Ok(at);
+    }
+    let unit = said.chars().last().ok_or_else(bad)?;
+    let count: u64 = said.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(bad)?;
+    let secs = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 24 * 3_600,
+        _ => return Err(bad()),
+    };
+    let length = count.checked_mul(secs).filter(|length| *length <= 100 * 366 * 24 * 3_600).ok_or_else(bad)?;
+    Ok(words::now().minus(Duration::from_secs(length)))
+}

@@ -1,0 +1,134 @@
+//! `pullyard jobs logs`: the text of what happened, as people read it.
+
+use super::events::as_json;
+use crate::client::fault::{Exit, Fault};
+use crate::client::screen::{Colour, Screen, tame};
+use crate::client::session::Session;
+use crate::client::watch;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::event::{EventKind, EventPage, SeenEvent};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often the server is asked for more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Print a job's log: the agent's words, its commands and their output, and its standard error.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs logs 7F2K -f
+  pullyard jobs logs @last --attempt 1 --jsonl")]
+pub(super) struct Logs {
+    /// The job's id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// Go on until the job ends; exits with 6 when it failed or was cancelled.
+    #[arg(long, short)]
+    follow: bool,
+    /// Only this attempt's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// One JSON document per event, all of them.
+    #[arg(long)]
+    jsonl: bool,
+}
+
+impl Logs {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        if session.screen.is_json() && self.follow && !self.jsonl {
+            return Err(Fault::usage(
+                "--json prints one document when all is there; a log that goes on has no such end",
+            )
+            .help("use --jsonl"));
+        }
+        let id = session.job(&self.id).await?;
+        tokio::select! {
+            ended = self.read(session, &id) => ended,
+            _ = tokio::signal::ctrl_c() => {
+                session.screen.note(&format!("interrupted: job {} goes on without you", id.short()));
+                Ok(Exit::Interrupted.into())
+            }
+        }
+    }
+
+    async fn read(&self, session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
+        let screen = &session.screen;
+        let whole = screen.is_json() && !self.jsonl;
+        let job = session.api.job(id).await?;
+        if let Some(attempt) = self.attempt.filter(|attempt| *attempt > job.attempt && !self.follow) {
+            return Err(Fault::not_found(format!(
+                "job {} has no attempt {attempt}; it had {}",
+                id.short(),
+                job.attempt
+            )));
+        }
+        let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
+        let mut cursor = self.attempt.map(|attempt| format!("{attempt}.0"));
+        loop {
+            let page = session.api.events(id, cursor.as_deref()).await?;
+            let nothing_new = page.events.is_empty();
+            // What comes after the attempt belongs to others.
+            let over = self.attempt.is_some_and(|only| page.events.iter().any(|seen| seen.attempt > only));
+            let ours = page.events.into_iter().filter(|seen| self.attempt.is_none_or(|only| seen.attempt == only));
+            for seen in ours {
+                if whole {
+                    all.events.push(seen);
+                } else if self.jsonl {
+                    as_json(screen, &seen)?;
+                } else {
+                    say(screen, &seen)?;
+                }
+            }
+            all.cursor.clone_from(&page.cursor);
+            all.end = page.end;
+            cursor = Some(page.cursor);
+            if over || page.end || (nothing_new && !self.follow) {
+                break;
+            }
+            if nothing_new {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        if whole {
+            screen.json(&all)?;
+        }
+        if !self.follow || !all.end {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(watch::said_of_end(screen, &session.api.job(id).await?))
+    }
+}
+
+/// The words of one event; a phase is talk, and what has no words is not for reading.
+fn say(screen: &Screen, seen: &SeenEvent) -> Result<(), Fault> {
+    let event = &seen.event;
+    let named = [&event.name, &event.path].into_iter().flatten().next();
+    let (before, colour) = match event.kind {
+        EventKind::Phase => {
+            screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
+            return Ok(());
+        }
+        EventKind::Usage => return Ok(()),
+        EventKind::Command => ("$ ", None),
+        EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Muted)),
+        EventKind::Log => ("", Some(Colour::Muted)),
+        EventKind::Question => ("? ", Some(Colour::Magenta)),
+        EventKind::Text | EventKind::ToolResult | EventKind::Result | EventKind::Raw => ("", None),
+    };
+    let text = match (&event.text, &event.data) {
+        (Some(text), _) => text.clone(),
+        (None, Some(data)) if event.kind == EventKind::Raw => data.to_string(),
+        (None, _) => named.cloned().unwrap_or_default(),
+    };
+    let mut lines = text.lines().peekable();
+    if lines.peek().is_none() {
+        return Ok(());
+    }
+    lines.try_for_each(|line| screen.out(&screen.painted(colour, &format!("{before}{}", tame_line(line)))))
+}
+
+/// As `tame`, but the line's own spaces at its beginning stay: they are how code and diffs are read.
+fn tame_line(line: &str) -> String {
+    let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect::<String>();
+    format!("{indent}{}", tame(line))
+}

@@ -1,0 +1,37 @@
+//! `pullyard jobs retry`.
+
+use super::create::decided;
+use crate::client::fault::Fault;
+use crate::client::session::Session;
+use crate::client::words;
+use std::process::ExitCode;
+
+/// Do the work of a failed or cancelled job again, as a new job; prints its id.
+///
+/// The ticket's present text is used, or the same prompt; repository and base stay the same.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs retry 7F2K
+  pullyard jobs retry @last --wait")]
+pub(super) struct Retry {
+    /// The ended job.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// Follow the new job until it ends; exits with 6 when it failed or was cancelled.
+    #[arg(long)]
+    wait: bool,
+    /// The same key again is the same request, and gets the same job.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+impl Retry {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let job = session.job(&self.id).await?;
+        // One of our own makes it safe to repeat the call when only its answer was lost.
+        let own = || format!("cli-{}-{}", std::process::id(), words::now().millis());
+        let key = self.idempotency_key.unwrap_or_else(own);
+        let decision = session.api.retry_job(&job, Some(&key)).await?;
+        decided(session, &decision, self.wait).await
+    }
+}

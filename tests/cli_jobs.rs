@@ -1,0 +1,264 @@
+//! The job commands of the command line, and the lists behind them.
+
+use crate::cli::{User, body, short};
+use crate::story::{Setup, Story};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_protocol::attempt::EventsRequest;
+use pullyard_protocol::event::{Event, EventKind};
+use pullyard_protocol::job::{CancelJob, CreateJob, JobQuery};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+async fn prompted(story: &Story, words: &str) -> JobId {
+    let project = story.project.clone();
+    let request = CreateJob { project, ticket: None, prompt: Some(words.into()), repository: None, base: None };
+    story.api.create_job(&request, None).await.unwrap().job.unwrap()
+}
+
+async fn cancel(story: &Story, job: &JobId) {
+    story.api.cancel_job(job, &CancelJob::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_asks_unless_it_is_told_not_to_and_names_each_job() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let (one, other) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
+    // There is nobody to ask.
+    user.run(&["jobs", "cancel", one.as_str()]).await.ended(2, "add --yes");
+    user.run(&["jobs", "cancel", one.as_str(), "--json"]).await.ended(2, "add --yes");
+    user.run(&["jobs", "cancel"]).await.ended(2, "JOB");
+    user.run(&["jobs", "cancel", "nope", one.as_str(), "--yes"]).await.ended(5, "there is no job nope");
+    assert_eq!(story.api.job(&one).await.unwrap().status, Status::Ready, "nothing is done by half");
+    let ran = user.run(&["jobs", "cancel", &short(&one), one.as_str(), "--yes", "--reason", "wrong ticket"]).await;
+    assert_eq!(ran.err.trim(), format!("Job {} was cancelled by admin.", short(&one)));
+    assert_eq!(ran.done(), "");
+    let shown = user.run(&["jobs", "show", one.as_str()]).await.done();
+    assert!(shown.contains("cancelled_by\tadmin: wrong ticket\n"), "{shown}");
+    assert_eq!(user.run(&["why", one.as_str()]).await.done().trim(), "Cancelled by admin: \"wrong ticket\".");
+    // Again is the same; and one that is too late keeps no other from being cancelled.
+    assert_eq!(user.json(&["jobs", "cancel", one.as_str(), "--yes"]).await["status"], "cancelled");
+    let failed = story.job_for("e3", "APP-3", 1).await;
+    let (_, client) = story.claim(&failed, "c1").await.unwrap();
+    let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    let both = ["jobs", "cancel", failed.as_str(), other.as_str(), "--yes", "--json"];
+    let ran = user.run(&both).await.ended(3, "(too_late)");
+    let answers: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&answers[0]["code"], &answers[1]["status"]), (&json!("too_late"), &json!("cancelled")));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_waits_ends_with_the_job() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let mut waiting = user.started(&["jobs", "cancel", job.as_str(), "--yes", "--wait"]);
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert!(said.next_line().await.unwrap().unwrap().contains("is to stop"));
+    let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    assert_eq!(said.next_line().await.unwrap().unwrap(), format!("Job {} was cancelled by admin.", short(&job)));
+    assert_eq!(waiting.wait().await.unwrap().code(), Some(0));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_prints_its_id_and_can_be_waited_for() {
+    let story = Story::begin().await;
+    let user = User::of(&story);
+    story.agent(&["true"]).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes)");
+    assert!(watched.err.contains("-- executing, attempt 1 --"), "{watched:?}");
+    story.settled("APP-1").await;
+    story.agent(&["./agent.sh"]).await;
+    let ran = user.run(&["jobs", "retry", &short(&job), "--wait"]).await;
+    assert!(ran.err.contains("Completed in "), "{ran:?}");
+    let out = ran.done();
+    let again: JobId = out.lines().next().unwrap().parse().unwrap();
+    let done = story.api.job(&again).await.unwrap();
+    assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), Status::Completed));
+    assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
+    let shown = user.run(&["jobs", "show", again.as_str()]).await.done();
+    assert!(shown.contains(&format!("retry_of\t{job}\n")), "{shown}");
+    user.run(&["jobs", "retry", again.as_str()]).await.ended(3, "(not_failed)");
+    let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
+    let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();
+    assert_eq!(ended["retry_of"], job.as_str(), "one document, of the job as it ended");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let event = |seq, kind, text: &str| Event {
+        seq,
+        age_ms: 0,
+        kind,
+        text: Some(text.into()),
+        name: None,
+        path: None,
+        call: None,
+        data: None,
+    };
+    let events = vec![
+        event(1, EventKind::Text, "Looking.\n  indented\u{1b}[31m red"),
+        event(2, EventKind::Command, "npm test"),
+        event(3, EventKind::ToolResult, "1 passed"),
+        event(4, EventKind::Log, "a warning"),
+        event(5, EventKind::Usage, "12 tokens"),
+    ];
+    client.events(&EventsRequest { first_seq: 1, events: events.clone() }).await.unwrap();
+    let log = user.run(&["jobs", "logs", job.as_str()]).await.done();
+    assert_eq!(log, "Looking.\n  indented [31m red\n$ npm test\n1 passed\na warning\n");
+    assert_eq!(user.run(&["jobs", "logs", "@last", "--attempt", "1"]).await.done(), log);
+    user.run(&["jobs", "logs", "@last", "--attempt", "2"]).await.ended(5, "no attempt 2");
+    user.run(&["jobs", "logs", "@last", "-f", "--json"]).await.ended(2, "--jsonl");
+    let jsonl = user.run(&["jobs", "logs", "@last", "--jsonl"]).await.done();
+    assert_eq!(jsonl.lines().count(), 5);
+    let whole = user.json(&["jobs", "logs", "@last"]).await;
+    assert_eq!(whole, body(&story, &format!("/v1/jobs/{job}/events")).await);
+    // Followed, what comes later is printed when it comes.
+    let mut follow = user.started(&["jobs", "logs", job.as_str(), "--follow"]);
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    while lines.next_line().await.unwrap().unwrap() != "a warning" {}
+    client.events(&EventsRequest { first_seq: 6, events: vec![event(6, EventKind::Text, "Later.")] }).await.unwrap();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "Later.");
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    assert_eq!(follow.wait().await.unwrap().code(), Some(6));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_shows_what_is_asked_for_and_says_how_far_back_it_looked() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let ticket = story.job_for("e1", "APP-1", 1).await;
+    let first = prompted(&story, "One.").await;
+    cancel(&story, &first).await;
+    story.clock.advance(Duration::from_secs(3_600));
+    let noon = story.clock.now();
+    let second = prompted(&story, "Two.").await;
+    cancel(&story, &second).await;
+    story.clock.advance(Duration::from_secs(60));
+    let third = prompted(&story, "Three.").await;
+
+    let listed = async |arguments: &[&str]| {
+        let out = user.run(&[&["jobs", "list"], arguments].concat()).await.done();
+        out.lines().map(|line| line.split('\t').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let ids = |jobs: &[&JobId]| jobs.iter().map(|job| job.to_string()).collect::<Vec<_>>();
+    assert_eq!(listed(&[]).await, ids(&[&third, &second, &first, &ticket]));
+    assert_eq!(listed(&["--status", "cancelled"]).await, ids(&[&second, &first]));
+    assert_eq!(listed(&["--status", "ready,failed", "--status", "cancelled"]).await.len(), 4);
+    assert_eq!(listed(&["--ticket", "APP-1"]).await, ids(&[&ticket]));
+    let noon = noon.to_string();
+    assert_eq!(listed(&["--since", &noon]).await, ids(&[&third, &second]));
+    assert_eq!(listed(&["--until", &noon]).await, ids(&[&first, &ticket]));
+    assert_eq!(listed(&["--since", &noon, "--status", "cancelled"]).await, ids(&[&second]));
+    assert_eq!(listed(&["--status", "completed"]).await, [""; 0]);
+    assert_eq!(listed(&["--since", &noon, "--until", "2020-01-01"]).await, [""; 0]);
+    // One after the other, by the cursor that the hint names.
+    let (mut after, mut seen) = (None::<String>, Vec::new());
+    loop {
+        let mut arguments = vec!["jobs", "list", "--limit", "1", "--status", "cancelled,ready"];
+        arguments.extend(after.as_ref().map(|_| "--after"));
+        arguments.extend(after.as_deref());
+        let page = user.json(&arguments).await;
+        let jobs = page["jobs"].as_array().unwrap();
+        seen.extend(jobs.iter().map(|job| job["id"].as_str().unwrap().to_owned()));
+        assert!(jobs.len() <= 1);
+        assert_eq!(page["looked_back_to"], jobs.last().map_or(Value::Null, |job| job["created"].clone()));
+        after = page["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ids(&[&third, &second, &first, &ticket]));
+    for (flag, value) in [("--status", "done"), ("--since", "soon"), ("--limit", "0"), ("--since", "9999999d")] {
+        user.run(&["jobs", "list", flag, value]).await.ended(2, flag);
+    }
+    user.run(&["jobs", "list", "--watch"]).await.ended(2, "for a terminal");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_finds_little_goes_on_from_where_it_looked_to() {
+    let story = Story::waiting().await;
+    let wanted = prompted(&story, "The oldest.").await;
+    cancel(&story, &wanted).await;
+    for n in 0..12 {
+        story.clock.advance(Duration::from_secs(1));
+        prompted(&story, &format!("Job {n}.")).await;
+    }
+    let query = JobQuery { statuses: vec![Status::Cancelled], limit: Some(2), ..JobQuery::default() };
+    let page = story.api.jobs_asked(&story.project, &query).await.unwrap();
+    assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, wanted));
+    assert_eq!(page.looked_back_to, Some(page.jobs[0].created));
+    let ask = async |query: &str| {
+        let path = format!("/v1/jobs?project=acme&{query}");
+        let (status, _, said) = story.raw(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
+        (status, said["code"].as_str().unwrap_or_default().to_owned(), said)
+    };
+    for query in
+        ["status=done", "status=", "limit=0", "limit=51", "limit=x", "since=yesterday", "until=1", "ticket=", "what=1"]
+    {
+        let (status, code, said) = ask(query).await;
+        assert_eq!((status, code.as_str()), (400, "bad_parameter"), "{query}: {said}");
+    }
+    // A cursor of one time is none of another.
+    let next = ask("limit=1").await.2["next"].as_str().unwrap().to_owned();
+    assert_eq!(ask(&format!("limit=1&after={next}")).await.0, 200);
+    let (status, code, _) = ask(&format!("until=2020-01-01T00:00:00Z&after={next}")).await;
+    assert_eq!((status, code.as_str()), (400, "bad_parameter"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_long_says_why() {
+    let story = Story::with(Setup { task: crate::story::Task::Waiting, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.task_of(&job, 1).await;
+    story.quiet().await;
+    let mut watch = User::of(&story).started(&["jobs", "watch", job.as_str()]);
+    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert_eq!(said.next_line().await.unwrap().unwrap(), "Waiting: task starting");
+    let why = said.next_line().await.unwrap().unwrap();
+    assert!(why.starts_with("The container is starting since "), "{why}");
+    cancel(&story, &job).await;
+    assert!(said.next_line().await.unwrap().unwrap().contains("was cancelled by admin"));
+    assert_eq!(watch.wait().await.unwrap().code(), Some(6));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_is_there_for_commands_and_topics() {
+    let user = User::new();
+    for (about, said) in [
+        (&["exit-codes"][..], "6    the job that was followed"),
+        (&["json"], "--jsonl"),
+        (&["environment"], "PULLYARD_TOKEN"),
+        (&["jobs", "cancel"], "pullyard jobs cancel 7F2K"),
+        (&[], "Commands:"),
+    ] {
+        let out = user.run(&[&["help"], about].concat()).await.done();
+        assert!(out.contains(said), "{about:?}: {out}");
+    }
+    user.run(&["help", "nonsense"]).await.ended(2, "topics are exit-codes, json and environment");
+    for command in ["list", "show", "create", "watch", "logs", "events", "cancel", "retry"] {
+        let out = user.run(&["jobs", command, "--help"]).await.done();
+        let examples = out.split("Examples:").nth(1).unwrap_or_default();
+        assert!(examples.matches(&format!("pullyard jobs {command}")).count() >= 2, "{command}: {out}");
+    }
+}
