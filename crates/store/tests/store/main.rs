@@ -9,11 +9,13 @@
 )]
 
 mod answers;
+mod cancels;
 mod events;
 mod faults;
 mod fleet;
 mod jobs;
 mod ledger;
+mod lists;
 mod model;
 mod races;
 mod runners;

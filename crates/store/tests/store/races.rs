@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
-const RACERS: usize = 64;
+pub(crate) const RACERS: usize = 64;
 
 /// What every racer got, all having started together; a racer's number tells it apart.
-async fn race<T: Send + 'static, F>(world: &Arc<World>, racer: impl Fn(Arc<World>, usize) -> F) -> Vec<T>
+pub(crate) async fn race<T: Send + 'static, F>(world: &Arc<World>, racer: impl Fn(Arc<World>, usize) -> F) -> Vec<T>
 where
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
@@ -37,13 +37,13 @@ where
 }
 
 /// The number of the one racer whose write was stored.
-fn winner(answers: &[Write]) -> usize {
+pub(crate) fn winner(answers: &[Write]) -> usize {
     let won: Vec<_> = (0..RACERS).filter(|number| answers[*number] == Write::Applied).collect();
     assert_eq!(won.len(), 1, "winners: {won:?}");
     won[0]
 }
 
-async fn world() -> Arc<World> {
+pub(crate) async fn world() -> Arc<World> {
     Arc::new(World::new().await)
 }
 

@@ -348,7 +348,8 @@ async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     ticket.shown.pull_request = ticket.pull_request.clone();
     ticket.last_job = Some(LastJob { id: sample::job_id("earlier"), outcome: LastOutcome::Failed });
     world.applies(world.store.update_ticket(&ticket)).await;
-    let (job, ticket) = sample::planned(&world.ticket("APP-17").await, "one");
+    let (mut job, ticket) = sample::planned(&world.ticket("APP-17").await, "one");
+    job.retry_of = Some(sample::job_id("earlier"));
     world.applies(world.store.trigger(&of_ticket(&job, &ticket))).await;
     let mut job = world.job(&job).await;
     let task = sample::claim_by_task(&job, "x").task.unwrap();
@@ -362,6 +363,8 @@ async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     job = written(world, &mut sizes, "claimed", job.claimed(&claim, at(60)).unwrap()).await;
     let job = world.progressed(&job, Status::Syncing).await;
     measure(world, &mut sizes, "syncing").await;
+    let cancel = pullyard_domain::job::Cancel::new("ana", Some("the wrong ticket"), at(100));
+    let job = written(world, &mut sizes, "to be cancelled", job.cancelled(cancel, at(100)).unwrap()).await;
     let finish = sample::finish("01k5zq0000000000000000000f");
     let done = job.finished(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
     let ending = world.ending_as(&job, done, at(900)).await;
@@ -429,6 +432,8 @@ fn largest_job() -> Job {
     };
     let mut job = job.finished(&fence(&job), &finish, End::Failed(failure(), Some(result)), at(0)).unwrap();
     job.dispatch.fault = fault;
+    // Who cancelled is kept only where there is neither failure nor result, which are larger.
+    job.retry_of = Some(job.id.clone());
     job.rev = 0;
     job
 }

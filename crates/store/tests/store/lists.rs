@@ -1,0 +1,70 @@
+//! Lists between two times, and many jobs read together.
+
+use crate::sample::{self, at};
+use crate::world::{World, alone};
+use pullyard_domain::id::JobId;
+use pullyard_domain::project::Compute;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::Error;
+
+/// Jobs made a second apart, from 0 s on.
+async fn jobs(world: &World, count: u64) -> Vec<JobId> {
+    let mut made = Vec::new();
+    for second in 0..count {
+        let job = sample::job_at(&format!("job {second}"), Compute::Fargate, at(second));
+        world.applies(world.store.trigger(&alone(&job))).await;
+        made.push(job.id);
+    }
+    made
+}
+
+async fn between(world: &World, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<JobId> {
+    world.store.job_ids_between(&sample::project(), since, until, None, 50).await.unwrap().0
+}
+
+#[tokio::test]
+async fn what_was_made_since_a_time_and_before_another_is_read_and_nothing_else() {
+    let world = World::new().await;
+    let made = jobs(&world, 6).await;
+    let newest_first = |range: std::ops::Range<usize>| made[range].iter().rev().cloned().collect::<Vec<_>>();
+    assert_eq!(between(&world, None, None).await, newest_first(0..6));
+    assert_eq!(between(&world, Some(at(2)), None).await, newest_first(2..6));
+    assert_eq!(between(&world, None, Some(at(2))).await, newest_first(0..2));
+    assert_eq!(between(&world, Some(at(2)), Some(at(5))).await, newest_first(2..5));
+    assert_eq!(between(&world, Some(at(2)), Some(at(2))).await, []);
+    assert_eq!(between(&world, Some(at(5)), Some(at(1))).await, []);
+    assert_eq!(between(&world, None, Some(Timestamp::from_millis(0))).await, []);
+}
+
+#[tokio::test]
+async fn a_page_goes_on_after_any_job_of_its_time_and_after_no_other() {
+    let world = World::new().await;
+    let made = jobs(&world, 6).await;
+    let project = sample::project();
+    let cursor = async |id: &JobId| {
+        let job = world.store.job(id).await.unwrap().unwrap();
+        world.store.cursor_after(&job)
+    };
+    let (from, to) = (Some(at(1)), Some(at(5)));
+    let after = cursor(&made[3]).await;
+    let (rest, next) = world.store.job_ids_between(&project, from, to, Some(&after), 50).await.unwrap();
+    assert_eq!((rest, next), (vec![made[2].clone(), made[1].clone()], None));
+    for outside in [&made[0], &made[5]] {
+        let after = cursor(outside).await;
+        let error = world.store.job_ids_between(&project, from, to, Some(&after), 50).await.unwrap_err();
+        assert!(matches!(error, Error::BadCursor), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn many_jobs_are_read_in_the_order_of_their_ids_and_those_that_are_gone_are_left_out() {
+    let world = World::new().await;
+    let mut ids = jobs(&world, 130).await;
+    ids.reverse();
+    let absent = sample::job_id("never made");
+    ids.insert(60, absent.clone());
+    let read = world.store.jobs(&ids).await.unwrap();
+    ids.retain(|id| *id != absent);
+    assert_eq!(read.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids);
+    assert_eq!(world.store.jobs(&[]).await.unwrap(), []);
+}
