@@ -600,7 +600,7 @@ async fn addresses_that_lead_nowhere_are_problems_too() {
         (Method::GET, "/v1/jobs?project=", 400, "bad_parameter"),
         (Method::GET, "/v1/jobs?project=ACME", 400, "bad_parameter"),
         (Method::GET, "/v1/jobs?project=acme&project=acme", 400, "bad_parameter"),
-        (Method::GET, "/v1/jobs?project=acme&limit=5", 400, "bad_parameter"),
+        (Method::GET, "/v1/jobs?project=acme&size=5", 400, "bad_parameter"),
         (Method::GET, "/v1/jobs?project=%ff", 400, "bad_parameter"),
         (Method::GET, &many, 400, "bad_parameter"),
         (Method::GET, "/v1/jobs/nope", 404, "not_found"),

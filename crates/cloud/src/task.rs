@@ -142,12 +142,10 @@ impl Tasks {
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let code = error.as_service_error().and_then(aws_sdk_ecs::error::ProvideErrorMetadata::code);
-                if code == Some("InvalidParameterException") {
-                    // ECS forgets a stopped task within the hour.
-                    return Ok(());
-                }
-                Err(Error::unavailable("stop a task", error))
+                let said = error.as_service_error().map(aws_sdk_ecs::error::ProvideErrorMetadata::meta);
+                // ECS forgets a stopped task within the hour.
+                let gone = said.and_then(|meta| meta.message()).is_some_and(|said| said.contains("not found"));
+                if gone { Ok(()) } else { Err(Error::unavailable("stop a task", error)) }
             }
         }
     }
