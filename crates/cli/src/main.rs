@@ -35,9 +35,9 @@ enum Command {
     Up(up::Up),
     #[command(flatten)]
     Client(client::Command),
-    /// What the embedded ECS starts: the runner of one job.
+    /// The runner's commands: what the embedded ECS starts, and `pullyard-runner` without a second program.
     #[command(hide = true)]
-    Runner(runner::Runner),
+    Runner(Box<runner::Runner>),
 }
 
 fn main() -> ExitCode {

@@ -1,25 +1,18 @@
 //! `pullyard runner …`: the runner inside this program, for the embedded ECS, which must not depend on
 //! a second program having been built.
 
-use clap::Subcommand;
 use std::process::ExitCode;
 
-/// The runner of one job.
+/// The runner.
 #[derive(clap::Args)]
 pub(crate) struct Runner {
     #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    RunJob(pullyard_runner::RunJob),
+    command: pullyard_runner::Command,
 }
 
 impl Runner {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         crate::logs::to_stderr();
-        let Command::RunJob(run_job) = self.command;
-        Ok(ExitCode::from(run_job.run().await?.code()))
+        Ok(ExitCode::from(self.command.run(&["runner"]).await?))
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::options::{Afterwards, Isolation, Options};
 use crate::{Error, Exit};
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,12 @@ pub struct RunJob {
     /// The number of the attempt.
     #[arg(long, env = "PULLYARD_ATTEMPT", value_name = "N")]
     pub attempt: u32,
+    /// The claim that a self-hosted runner made for this attempt; a new one is made if not given.
+    #[arg(long, env = "PULLYARD_CLAIM", value_name = "ID", hide = true)]
+    pub claim: Option<ClaimId>,
+    /// The process of the self-hosted runner that made the claim.
+    #[arg(long, env = "PULLYARD_INSTANCE", value_name = "ID", hide = true)]
+    pub instance: Option<InstanceId>,
     /// Keeps mirrors, worktrees and undelivered results; a folder in the temporary folder if not given.
     #[arg(long, env = "PULLYARD_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -61,6 +67,8 @@ impl RunJob {
             job: self.job,
             attempt: self.attempt,
             bootstrap,
+            claim: self.claim,
+            instance: self.instance,
             work_dir: self.work_dir.unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
@@ -73,7 +81,7 @@ impl RunJob {
 /// Every child is started with an environment made for it, so none inherits the bootstrap token. On
 /// Linux a child of the same user could still read it, and the lease, out of `/proc` of its parent:
 /// a process that may not be dumped may not be read there either. (Root may, whatever is done.)
-fn hide_from_children() {
+pub(crate) fn hide_from_children() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
         tracing::warn!(error = %error, "the runner's memory could not be hidden from its children: {error}");

@@ -1,6 +1,7 @@
 //! Why the runner itself could not do its part. How a job fails is not here: that is `Failure`.
 
 use pullyard_protocol::client;
+use std::path::PathBuf;
 
 /// Why a run ended without the control plane knowing how the attempt ended.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +9,25 @@ pub enum Error {
     /// The environment has no bootstrap token.
     #[error("find the bootstrap token: PULLYARD_BOOTSTRAP is not set")]
     BootstrapMissing,
+    /// The folder of the runner's state can't be used.
+    #[error("use {}", dir.display())]
+    StateFolder {
+        /// Which.
+        dir: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Another process on this machine is the runner of this name.
+    #[error("be the runner `{name}`: another process on this machine is, with {}; give this one another --name", dir.display())]
+    AlreadyRuns {
+        /// Its name.
+        name: String,
+        /// The folder that it holds.
+        dir: PathBuf,
+    },
+    /// The client could not be made.
+    #[error("speak to the control plane")]
+    Client(#[source] client::Error),
     /// The operating system would not tell us of signals.
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
@@ -29,7 +49,13 @@ impl Error {
     /// The same run may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::BootstrapMissing | Self::Signals(_) | Self::Id(_) | Self::FinishRefused(_) => false,
+            Self::BootstrapMissing
+            | Self::StateFolder { .. }
+            | Self::AlreadyRuns { .. }
+            | Self::Client(_)
+            | Self::Signals(_)
+            | Self::Id(_)
+            | Self::FinishRefused(_) => false,
             Self::Start(error) => error.is_transient(),
             Self::FinishUndelivered(_) => true,
         }

@@ -1,5 +1,6 @@
 //! The runner: takes one job, lets an agent work on it in a worktree of its own, pushes what the agent
-//! made, opens the pull request, and tells the control plane how it ended.
+//! made, opens the pull request, and tells the control plane how it ended. Around that, the daemon of a
+//! self-hosted runner, which claims jobs and runs each in a process of its own.
 //!
 //! Deliberately not here: which job is run when, what an ending means for the ticket, and every call
 //! of a forge's REST API (crate `pullyard-forge`). It speaks to the control plane only over the wire.
@@ -7,7 +8,9 @@
 mod agent;
 mod args;
 mod attempt;
+mod command;
 mod commit;
+mod daemon;
 mod ecs;
 mod error;
 mod exit;
@@ -32,6 +35,8 @@ mod target;
 mod workspace;
 
 pub use args::RunJob;
+pub use command::Command;
+pub use daemon::{Check, Config, Start};
 pub use error::Error;
 pub use exit::Exit;
 pub use job::run_job;

@@ -1,6 +1,6 @@
 //! What a run is told from outside, checked.
 
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +11,16 @@ pub enum Isolation {
     None,
     /// The machine itself: a container, a jail or a virtual machine that runs only this.
     External,
+}
+
+impl Isolation {
+    /// As it is written on a command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::External => "external",
+        }
+    }
 }
 
 /// Everything a run needs to know.
@@ -24,6 +34,10 @@ pub struct Options {
     pub attempt: u32,
     /// Exchanged for the lease at the start. A secret.
     pub bootstrap: String,
+    /// The claim that the runner made for this attempt; a new one without a runner.
+    pub claim: Option<ClaimId>,
+    /// The runner's process that claimed it; a new one without a runner.
+    pub instance: Option<InstanceId>,
     /// Mirrors, worktrees and the outbox; may be kept from run to run and shared between runs.
     pub work_dir: PathBuf,
     /// Without one, a job that writes is refused.

@@ -8,6 +8,7 @@ use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::FinishRequest;
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -70,9 +71,16 @@ impl Outbox {
 
     /// Delivers what earlier runs left, as well as it goes in a short time.
     pub(crate) async fn deliver_earlier(&self) {
+        self.deliver_others(&|_| false).await;
+    }
+
+    /// The same, but for the attempts that deliver their own.
+    pub(crate) async fn deliver_others(&self, delivers_its_own: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
         let all = async {
             for path in self.letters() {
-                self.deliver_one(&path).await;
+                if !attempt_of(&path).is_some_and(|key| delivers_its_own(&key)) {
+                    self.deliver_one(&path).await;
+                }
             }
         };
         if timeout(EARLIER_LIMIT, all).await.is_err() {
@@ -105,6 +113,11 @@ impl Outbox {
         }
     }
 
+    /// The attempts whose finish was not delivered yet.
+    pub(crate) fn waiting(&self) -> BTreeSet<(JobId, u32)> {
+        self.letters().iter().filter_map(|path| attempt_of(path)).collect()
+    }
+
     fn letters(&self) -> Vec<PathBuf> {
         let Ok(listing) = fs::read_dir(&self.dir) else {
             return Vec::new();
@@ -114,6 +127,12 @@ impl Outbox {
         letters.sort();
         letters
     }
+}
+
+/// Whose letter it is: `{job}-{attempt}-{finish}.json`, and no job has a dash.
+fn attempt_of(path: &Path) -> Option<(JobId, u32)> {
+    let mut parts = path.file_stem()?.to_str()?.splitn(3, '-');
+    Some((JobId::new(parts.next()?).ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Removes a letter. One that is gone was delivered by a run beside us.
@@ -184,6 +203,7 @@ mod tests {
         };
         let path = outbox.keep(&letter).unwrap();
         assert_eq!(outbox.letters(), vec![path.clone()]);
+        assert_eq!(outbox.waiting(), BTreeSet::from([(letter.job.clone(), 2)]));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read: Letter = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(read == letter);

@@ -23,13 +23,17 @@ pub(crate) enum Started {
 
 /// Claims the attempt.
 ///
-/// Idempotent: by the claim id, made once here, so that a lost answer is asked for again.
+/// Idempotent: by the claim id, a runner's or made once here, so that a lost answer is asked for again.
 pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started, Error> {
     let task = match &options.metadata_uri {
         Some(uri) => ecs::task_arn(uri).await,
         None => None,
     };
-    let request = StartRequest { claim_id: ids::claim()?, instance: ids::instance()?, task };
+    let request = StartRequest {
+        claim_id: options.claim.clone().map_or_else(ids::claim, Ok)?,
+        instance: options.instance.clone().map_or_else(ids::instance, Ok)?,
+        task,
+    };
     tokio::select! {
         // A claim that nobody is left to work on is not made.
         biased;

@@ -146,7 +146,7 @@ pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
 }
 
 /// A file that exists to be locked.
-fn lock_file(path: &Path) -> io::Result<File> {
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 

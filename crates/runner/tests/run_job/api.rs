@@ -63,6 +63,11 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn start(assignment: Assignment, forge_token: &str) -> Self {
+        Self::start_with(assignment, forge_token, Router::new()).await
+    }
+
+    /// With more routes than those of an attempt.
+    pub(crate) async fn start_with(assignment: Assignment, forge_token: &str, more: Router) -> Self {
         let inner = Arc::new(Inner {
             assignment: Mutex::new(assignment),
             forge_token: forge_token.to_owned(),
@@ -73,7 +78,8 @@ impl Api {
         let routes = Router::new()
             .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(answer))
             .route("/ecs/task", get(async || axum::Json(json!({ "TaskARN": TASK }))))
-            .with_state(inner.clone());
+            .with_state(inner.clone())
+            .merge(more);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });

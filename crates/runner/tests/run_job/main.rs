@@ -5,8 +5,12 @@
 
 mod agent;
 mod api;
+mod daemon;
+mod daemon_ends;
+mod daemon_start;
 mod hostile;
 mod ledger;
+mod plane;
 mod publish;
 mod stops;
 mod world;

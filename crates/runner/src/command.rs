@@ -1,0 +1,42 @@
+//! The runner's commands, the same in `pullyard-runner` and behind `pullyard runner`.
+
+use crate::daemon::{Check, Config, Start};
+use crate::{Error, RunJob};
+use pullyard_protocol::version::PROTOCOL;
+
+/// What the runner can be told to do.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// See [`Start`].
+    Start(Start),
+    /// See [`RunJob`].
+    RunJob(RunJob),
+    /// See [`Check`].
+    Check(Check),
+    /// See [`Config`].
+    Config(Config),
+    /// Show the release and the protocol that it speaks.
+    Version,
+}
+
+impl Command {
+    /// Does it; `this` are the arguments with which this program runs the runner's commands.
+    /// Returns the exit code.
+    ///
+    /// Errors: what `run-job` fails with; every other command says itself what is wrong.
+    pub async fn run(self, this: &[&str]) -> Result<u8, Error> {
+        match self {
+            Self::Start(start) => {
+                let run_job: Vec<_> = this.iter().copied().chain(["run-job"]).collect();
+                Ok(start.run(&run_job).await)
+            }
+            Self::RunJob(run_job) => Ok(run_job.run().await?.code()),
+            Self::Check(check) => Ok(check.run().await),
+            Self::Config(config) => Ok(config.run()),
+            Self::Version => {
+                println!("pullyard-runner {} (protocol {PROTOCOL})", env!("CARGO_PKG_VERSION"));
+                Ok(0)
+            }
+        }
+    }
+}

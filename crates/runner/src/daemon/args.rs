@@ -1,0 +1,259 @@
+//! `start`, `check` and `config` on a command line. Every flag has an environment name (`names`), and
+//! values are checked in `settings`, so that a flag and a variable are refused in the same words.
+
+use super::life::{self, Ended};
+use super::names::Given;
+use super::refusals::{REFUSED, SIGNED_OUT};
+use super::settings::{Read, Settings, length};
+use super::{check, show};
+use crate::args::hide_from_children;
+use pullyard_domain::text::causes;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// The exit code of a setting that can't be used.
+const WRONG_USAGE: u8 = 2;
+
+/// How much is taken before the runner ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// What one claim brings, be it nothing.
+    Once,
+    /// One job.
+    One,
+    /// Whatever comes.
+    All,
+}
+
+/// The settings of a runner.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// The control plane's base URL. [env: PULLYARD_API_URL, RUNNER_SERVER_URL]
+    #[arg(long, value_name = "URL", visible_alias = "server-url")]
+    api_url: Option<String>,
+    /// A file with the runner token. [env: PULLYARD_RUNNER_TOKEN_FILE]
+    ///
+    /// The token itself is never a flag: set PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
+    /// Unique among runners; the machine's name if not given. [env: PULLYARD_RUNNER_NAME, RUNNER_NAME]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// How many jobs run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]
+    #[arg(long, value_name = "N")]
+    slots: Option<String>,
+    /// Tags that jobs may require, separated by commas. [env: PULLYARD_RUNNER_LABELS]
+    #[arg(long, value_name = "A,B")]
+    labels: Option<String>,
+    /// The agents it drives; `command` if not given. [env: PULLYARD_RUNNER_CAPABILITIES]
+    #[arg(long, value_name = "A,B")]
+    capabilities: Option<String>,
+    /// Keeps mirrors, worktrees, logs and what this runner remembers. [env: PULLYARD_WORK_DIR]
+    #[arg(long, value_name = "DIR")]
+    work_dir: Option<String>,
+    /// What stands between agents and this machine: `external` or `none`. [env: PULLYARD_ISOLATION]
+    #[arg(long, value_name = "WHAT")]
+    isolation: Option<String>,
+    /// Ask for jobs more seldom than the control plane wants. [env: PULLYARD_POLL_INTERVAL_MS, RUNNER_POLL_INTERVAL_MS]
+    #[arg(long, value_name = "MS")]
+    poll_interval_ms: Option<String>,
+    /// How long one claim may take with its repeats. [env: PULLYARD_POLL_TIMEOUT_MS, RUNNER_POLL_TIMEOUT_MS]
+    #[arg(long, value_name = "MS")]
+    poll_timeout_ms: Option<String>,
+    /// Be heard more often than the control plane wants. [env: PULLYARD_HEARTBEAT_INTERVAL_MS, RUNNER_HEARTBEAT_INTERVAL_MS]
+    #[arg(long, value_name = "MS")]
+    heartbeat_interval_ms: Option<String>,
+    /// How long any other call may take with its repeats. [env: PULLYARD_REQUEST_TIMEOUT_MS, RUNNER_REQUEST_TIMEOUT_MS]
+    #[arg(long, value_name = "MS")]
+    request_timeout_ms: Option<String>,
+    /// How many jobs' logs are kept; 50 if not given. [env: PULLYARD_KEEP_LOGS]
+    #[arg(long, value_name = "N")]
+    keep_logs: Option<String>,
+    /// Seconds that an agent may take to stop by itself; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
+    #[arg(long, value_name = "N")]
+    stop_grace_secs: Option<String>,
+}
+
+impl Flags {
+    fn read(&self) -> Read {
+        let flags = [
+            ("--api-url", &self.api_url),
+            ("--token-file", &self.token_file),
+            ("--name", &self.name),
+            ("--slots", &self.slots),
+            ("--labels", &self.labels),
+            ("--capabilities", &self.capabilities),
+            ("--work-dir", &self.work_dir),
+            ("--isolation", &self.isolation),
+            ("--poll-interval-ms", &self.poll_interval_ms),
+            ("--poll-timeout-ms", &self.poll_timeout_ms),
+            ("--heartbeat-interval-ms", &self.heartbeat_interval_ms),
+            ("--request-timeout-ms", &self.request_timeout_ms),
+            ("--keep-logs", &self.keep_logs),
+            ("--stop-grace-secs", &self.stop_grace_secs),
+        ];
+        let flags: BTreeMap<_, _> =
+            flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        Settings::read(&Given { flags, environment: &|name| std::env::var(name).ok() })
+    }
+}
+
+/// Take jobs and run them, until told to stop.
+///
+/// SIGTERM or SIGINT: nothing more is taken, what runs is waited for, exit 0. A second one stops what
+/// runs, exit 143 or 130. Exit 2: a setting is wrong; 3: refused; 4: the token is; 5: the runner was deleted.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  RUNNER_TOKEN=rnt_… pullyard-runner start --api-url https://pullyard.example --isolation external
+  pullyard-runner start --token-file /etc/pullyard/token --slots 3 --labels gpu,eu
+  pullyard-runner start --once            take one job if there is one, run it, and end")]
+pub struct Start {
+    #[command(flatten)]
+    flags: Flags,
+    /// Ask once; run the job if there is one; end.
+    #[arg(long)]
+    once: bool,
+    /// Wait for one job, run it, and end.
+    #[arg(long, conflicts_with = "once")]
+    disconnect_after_job: bool,
+    /// End after so long without a job: 90s, 15m, 2h.
+    #[arg(long, value_name = "LENGTH", value_parser = length)]
+    idle_timeout: Option<Duration>,
+    /// The program and arguments that run one job, for tests; this program if not given.
+    #[arg(long, value_name = "ARG", hide = true)]
+    run_job: Vec<OsString>,
+}
+
+impl Start {
+    /// Runs the daemon; `this` are this program's arguments up to its `run-job`. Returns the exit code.
+    pub async fn run(self, this: &[&str]) -> u8 {
+        hide_from_children();
+        let Read { settings, faults, unused, .. } = self.flags.read();
+        for (name, why) in unused {
+            tracing::warn!("{name} is set and changes nothing: {why}");
+        }
+        for fault in &faults {
+            complain(&fault.sentence);
+        }
+        if !faults.is_empty() {
+            return if faults.iter().all(|fault| fault.signed_out) { SIGNED_OUT } else { WRONG_USAGE };
+        }
+        let command = match self.command(this) {
+            Ok(command) => command,
+            Err(error) => {
+                complain(&format!("This program can't be found again to run jobs with: {error}."));
+                return 1;
+            }
+        };
+        let take = match (self.once, self.disconnect_after_job) {
+            (true, _) => Take::Once,
+            (_, true) => Take::One,
+            _ => Take::All,
+        };
+        match life::run(life::Plan { settings, take, idle_timeout: self.idle_timeout, command }).await {
+            Ok(Ended { code, sentence }) => {
+                if let Some(sentence) = sentence {
+                    complain(&sentence);
+                }
+                code
+            }
+            Err(error) => {
+                complain(&format!("The runner failed to {}.", causes(&error)));
+                match error {
+                    crate::Error::AlreadyRuns { .. } => REFUSED,
+                    _ => 1,
+                }
+            }
+        }
+    }
+
+    fn command(&self, this: &[&str]) -> std::io::Result<Vec<OsString>> {
+        if !self.run_job.is_empty() {
+            return Ok(self.run_job.clone());
+        }
+        let program = std::env::current_exe()?.into_os_string();
+        Ok(std::iter::once(program).chain(this.iter().map(OsString::from)).collect())
+    }
+}
+
+/// Show on one screen whether this machine can be a runner. Nothing is registered.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Check {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Check {
+    /// Checks everything. Returns the exit code: 1 if something is wrong.
+    pub async fn run(self) -> u8 {
+        check::run(&self.flags.read()).await
+    }
+}
+
+/// Show every setting, its value and where it comes from.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Config {
+    /// Shows everything. Returns the exit code: 2 if something can't be used.
+    pub fn run(self) -> u8 {
+        let read = self.flags.read();
+        show::config(&read);
+        if read.faults.is_empty() { 0 } else { WRONG_USAGE }
+    }
+}
+
+/// Says why, where people look.
+fn complain(sentence: &str) {
+    eprintln!("error: {sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::names::ALL;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        start: Start,
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_with_its_names_in_the_help_and_the_token_is_none() {
+        let command = Line::command();
+        command.clone().debug_assert();
+        assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")));
+        for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
+            let arg =
+                command.get_arguments().find(|arg| Some(arg.get_long().unwrap_or("")) == named.flag.strip_prefix("--"));
+            let help = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
+            let (ours, _) = named.environment.split_first().unwrap();
+            assert!(help.contains(ours), "{}: {help}", named.flag);
+        }
+    }
+
+    #[test]
+    fn every_flag_reaches_the_settings() {
+        let mut line = vec!["x".to_owned()];
+        let value = |flag: &str| match flag {
+            "--isolation" => "none".to_owned(),
+            "--capabilities" => "command".into(),
+            "--api-url" => "http://flag".into(),
+            _ => "7".to_owned(),
+        };
+        for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
+            line.extend([named.flag.to_owned(), value(named.flag)]);
+        }
+        let read = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).start.flags.read();
+        for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
+            let row = read.rows.iter().find(|row| row.name == named.flag.trim_start_matches('-')).unwrap();
+            assert_eq!((row.value.as_str(), row.from.as_str()), (value(named.flag).as_str(), named.flag));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether this machine can be a runner, each line with its reason. Nothing is registered or claimed.
+
+use super::settings::{Read, Settings};
+use super::show::table;
+use crate::Isolation;
+use crate::git::{self, Call, Git};
+use crate::workspace::private_dirs;
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::version::PROTOCOL;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Mirrors and worktrees with less than this are bound to fail.
+const LEAST_FREE_GIB: f64 = 1.0;
+const GIB: f64 = 1_073_741_824.0;
+const SERVER_LIMIT: Duration = Duration::from_secs(15);
+
+/// How one check went, and its words.
+type Found = Result<String, String>;
+
+/// Checks and shows everything. The exit code.
+pub(crate) async fn run(read: &Read) -> u8 {
+    let settings = &read.settings;
+    let git = Git::new("", "");
+    let checks: Vec<(&str, Found)> = vec![
+        ("git", version(&git).await),
+        ("git works", works(&git, &settings.work_dir).await),
+        ("work folder", writable(&settings.work_dir)),
+        ("free space", free(&settings.work_dir)),
+        ("token", token(read)),
+        ("server", server(settings).await),
+        ("isolation", isolation(settings)),
+        ("other settings", others(read)),
+    ];
+    let failed = checks.iter().filter(|(_, found)| found.is_err()).count();
+    let rows: Vec<_> = checks
+        .into_iter()
+        .map(|(name, found)| match found {
+            Ok(words) => ["ok".to_owned(), name.to_owned(), words],
+            Err(words) => ["WRONG".to_owned(), name.to_owned(), words],
+        })
+        .collect();
+    table(&rows);
+    u8::from(failed > 0)
+}
+
+async fn version(git: &Git) -> Found {
+    match git.line(Call::new(["version"])).await {
+        Ok(line) => Ok(line),
+        Err(fault) => Err(fault.reason()),
+    }
+}
+
+/// A repository and a commit, in the work folder, and the helper for http.
+async fn works(git: &Git, work_dir: &Path) -> Found {
+    let words = |fault: git::Fault| fault.reason();
+    private_dirs(work_dir).map_err(|error| error.to_string())?;
+    let dir = work_dir.join(format!("check-{}", std::process::id()));
+    let made = async {
+        let dir = git::init_bare(git, dir.clone()).await.map_err(words)?;
+        let tree = git.line(Call::new(["mktree"]).repository(&dir)).await.map_err(words)?;
+        let commit = Call::new(["commit-tree", "-m", "check", &tree]).repository(&dir).commits();
+        git.line(commit).await.map_err(words)?;
+        let helpers = git.line(Call::new(["--exec-path"])).await.map_err(words)?;
+        if !Path::new(&helpers).join("git-remote-https").exists() {
+            return Err(format!("git can't fetch over https: {helpers} has no git-remote-https"));
+        }
+        Ok("made a commit; fetches over https".to_owned())
+    };
+    let found = made.await;
+    let _ = std::fs::remove_dir_all(&dir);
+    found
+}
+
+fn writable(work_dir: &Path) -> Found {
+    let probe = work_dir.join(format!("check-{}.probe", std::process::id()));
+    let tried = private_dirs(work_dir).and_then(|()| std::fs::write(&probe, "probe"));
+    let _ = std::fs::remove_file(&probe);
+    match tried {
+        Ok(()) => Ok(format!("{} can be written to", work_dir.display())),
+        Err(error) => Err(format!("{} can't be written to: {error}", work_dir.display())),
+    }
+}
+
+fn free(work_dir: &Path) -> Found {
+    let about = nix::sys::statvfs::statvfs(work_dir).map_err(|error| error.to_string())?;
+    // Floating, because the width of these numbers differs from system to system.
+    let gib = about.blocks_available() as f64 * about.fragment_size() as f64 / GIB;
+    let words = format!("{gib:.1} GiB");
+    if gib >= LEAST_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees want at least 1 GiB")) }
+}
+
+fn token(read: &Read) -> Found {
+    match read.faults.iter().find(|fault| fault.signed_out) {
+        Some(fault) => Err(fault.sentence.clone()),
+        None => {
+            let row = read.rows.iter().find(|row| row.name == "token");
+            let (value, from) = row.map_or(("", ""), |row| (&row.value, &row.from));
+            Ok(format!("{value} from {from}; `start` shows whether it is accepted"))
+        }
+    }
+}
+
+async fn server(settings: &Settings) -> Found {
+    if settings.api_url.is_empty() {
+        return Err("no address is set".into());
+    }
+    // The route asks for no credential, and gets none of ours.
+    let client = Operator::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
+    match timeout(SERVER_LIMIT, client.version()).await {
+        Err(_) => Err(format!("{} did not answer within {} s", settings.api_url, SERVER_LIMIT.as_secs())),
+        Ok(Err(error)) => Err(format!("failed to {error}")),
+        Ok(Ok(server)) if server.protocol != PROTOCOL => Err(format!(
+            "{} speaks protocol {}, this runner {PROTOCOL}: update the older one",
+            settings.api_url, server.protocol
+        )),
+        Ok(Ok(server)) => {
+            Ok(format!("{} answers: Pullyard {}, protocol {}", settings.api_url, server.version, server.protocol))
+        }
+    }
+}
+
+fn isolation(settings: &Settings) -> Found {
+    match settings.isolation {
+        None => Err("not set: `start` refuses; say `external` or `none`".into()),
+        Some(Isolation::None) => Ok("none: agents may do all that this user may".into()),
+        Some(Isolation::External) => Ok("external: this machine is the boundary".into()),
+    }
+}
+
+/// What no other line says.
+fn others(read: &Read) -> Found {
+    let told = |sentence: &str| !sentence.contains("stands between agents");
+    let faults: Vec<_> = read
+        .faults
+        .iter()
+        .filter(|fault| !fault.signed_out && told(&fault.sentence))
+        .map(|fault| fault.sentence.as_str())
+        .collect();
+    if faults.is_empty() { Ok("can be used: see `config`".into()) } else { Err(faults.join(" ")) }
+}

@@ -1,0 +1,332 @@
+//! One `run-job` process: started, remembered, known again by a later daemon, waited for and stopped.
+//!
+//! Its standard input is a file that is locked as long as the process lives, and the file's lock belongs
+//! to the open file, not to us: whoever finds it free knows that the process is gone, whatever became of
+//! its number and of whoever started it. When to start and to stop is decided elsewhere.
+
+use super::disk;
+use super::state::Key;
+use crate::Isolation;
+use crate::workspace::{lock_file, private_dirs};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_protocol::runner::ClaimedJob;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+/// How often a process that is not our child is asked whether it lives.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// All that a child gets of our own environment. Never a token: what runs jobs knows one job.
+const INHERITED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "USER",
+    "LOGNAME",
+    "RUST_LOG",
+    "PULLYARD_KEEP_WORKTREE",
+    "HTTP_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+];
+
+/// What is remembered of a process on disk. No secret: the bootstrap token is only in its environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+    pub(crate) claim_id: ClaimId,
+    /// Absent when we died between the start and its record.
+    pub(crate) pid: Option<i32>,
+    /// When the process began, as the kernel tells it; with the number it names one process.
+    pub(crate) began: Option<String>,
+}
+
+impl Record {
+    pub(crate) fn key(&self) -> Key {
+        (self.job.clone(), self.attempt)
+    }
+
+    /// Asks the process to end.
+    pub(crate) fn terminate(&self) {
+        let Some(pid) = self.pid.filter(|pid| began(*pid) == self.began) else {
+            return;
+        };
+        if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
+            tracing::warn!(job.id = %self.job, error = %error, "a job's process could not be signalled: {error}");
+        }
+    }
+}
+
+/// How every child of this daemon is started.
+pub(crate) struct Starter {
+    /// The program with its arguments, up to and with `run-job`.
+    pub(crate) command: Vec<OsString>,
+    pub(crate) api_url: String,
+    pub(crate) work_dir: PathBuf,
+    pub(crate) isolation: Option<Isolation>,
+    pub(crate) instance: InstanceId,
+    pub(crate) stop_grace: Duration,
+    /// Where records and locks are.
+    pub(crate) jobs: PathBuf,
+    /// Where output goes.
+    pub(crate) logs: PathBuf,
+    pub(crate) keep_logs: usize,
+}
+
+/// A process that lives.
+pub(crate) enum Living {
+    /// Ours.
+    Child(Child),
+    /// An earlier daemon's: known by its lock.
+    Adopted(PathBuf),
+}
+
+/// How a process ended, as far as that can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As it should, or nobody knows.
+    Well,
+    /// With a code that says the runner failed, or by a signal that it did not expect.
+    Badly(i32),
+}
+
+impl Starter {
+    /// Starts the process of a claimed job.
+    ///
+    /// Writes: the record before the start, so that a process that is not remembered is not there.
+    pub(crate) fn start(&self, claimed: &ClaimedJob, claim_id: &ClaimId) -> io::Result<(Record, Living)> {
+        let (job, attempt) = (claimed.job.clone(), claimed.attempt);
+        let mut record = Record { job, attempt, claim_id: claim_id.clone(), pid: None, began: None };
+        let key = record.key();
+        let lock = lock_file(&lock_of(&self.jobs, &key))?;
+        lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "it already runs"))?;
+        let file = record_of(&self.jobs, &key);
+        let started = disk::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
+        let child = started.inspect_err(|_| forget(&self.jobs, &key))?;
+        record.pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        record.began = record.pid.and_then(began);
+        if let Err(error) = disk::write(&file, &record) {
+            tracing::warn!(job.id = %record.job, error = %error, "a job's process could not be remembered: {error}");
+        }
+        Ok((record, Living::Child(child)))
+    }
+
+    fn spawn(&self, claimed: &ClaimedJob, record: &Record, lock: File) -> io::Result<Child> {
+        let log = self.log(&record.key())?;
+        let Some((program, args)) = self.command.split_first() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no program is set"));
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .env("PULLYARD_API_URL", &self.api_url)
+            .env("PULLYARD_JOB", record.job.as_str())
+            .env("PULLYARD_ATTEMPT", record.attempt.to_string())
+            .env("PULLYARD_BOOTSTRAP", &claimed.bootstrap)
+            .env("PULLYARD_CLAIM", record.claim_id.as_str())
+            .env("PULLYARD_INSTANCE", self.instance.as_str())
+            .env("PULLYARD_WORK_DIR", &self.work_dir)
+            .env("PULLYARD_STOP_GRACE_SECS", self.stop_grace.as_secs().to_string())
+            // The life line.
+            .stdin(Stdio::from(lock))
+            // A file, not a pipe: whoever outlives us must still be able to write.
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // What is sent to our group, such as a Ctrl-C, is not meant for it.
+            .process_group(0);
+        if let Some(isolation) = self.isolation {
+            command.env("PULLYARD_ISOLATION", isolation.word());
+        }
+        command.spawn()
+    }
+
+    fn log(&self, key: &Key) -> io::Result<File> {
+        private_dirs(&self.logs)?;
+        remove_old_logs(&self.logs, self.keep_logs.saturating_sub(1));
+        let path = self.logs.join(format!("{}.log", name_of(key)));
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    }
+}
+
+impl Living {
+    /// Waits for its end.
+    pub(crate) async fn wait(self) -> Ended {
+        match self {
+            Self::Child(mut child) => match child.wait().await {
+                Ok(status) => match status.code().or_else(|| status.signal().map(|signal| 128 + signal)) {
+                    // 143: it was told to stop, and did.
+                    Some(0 | 143) => Ended::Well,
+                    code => Ended::Badly(code.unwrap_or(-1)),
+                },
+                Err(_) => Ended::Badly(-1),
+            },
+            Self::Adopted(lock) => {
+                while is_held(&lock) {
+                    sleep(LOOK_EVERY).await;
+                }
+                Ended::Well
+            }
+        }
+    }
+}
+
+/// What an earlier daemon left: the processes that live, and the attempts that don't.
+pub(crate) fn remembered(jobs: &Path) -> (Vec<(Record, Living)>, Vec<Key>) {
+    let (mut living, mut dead) = (Vec::new(), Vec::new());
+    let listing = fs::read_dir(jobs).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in listing.filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        let Some(record) = disk::read::<Record>(&path) else {
+            continue;
+        };
+        let lock = lock_of(jobs, &record.key());
+        if is_held(&lock) {
+            living.push((record, Living::Adopted(lock)));
+        } else {
+            dead.push(record.key());
+        }
+    }
+    (living, dead)
+}
+
+/// Forgets an attempt that is over for good.
+pub(crate) fn forget(jobs: &Path, key: &Key) {
+    disk::remove(&record_of(jobs, key));
+    disk::remove(&lock_of(jobs, key));
+}
+
+fn is_held(lock: &Path) -> bool {
+    // Not created: a lock that is not there is nobody's.
+    File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+}
+
+fn name_of((job, attempt): &Key) -> String {
+    format!("{job}-{attempt}")
+}
+
+fn record_of(jobs: &Path, key: &Key) -> PathBuf {
+    jobs.join(format!("{}.json", name_of(key)))
+}
+
+fn lock_of(jobs: &Path, key: &Key) -> PathBuf {
+    jobs.join(format!("{}.lock", name_of(key)))
+}
+
+/// When a process began: ticks since the boot. Linux only; elsewhere its lock alone proves that it lives.
+fn began(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Counted after the name's closing bracket, since the name may hold spaces: field 22 of the line.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19).map(str::to_owned)
+}
+
+/// Keeps the newest.
+fn remove_old_logs(logs: &Path, keep: usize) {
+    let listing = fs::read_dir(logs).into_iter().flatten().flatten();
+    let written = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let mut all: Vec<_> =
+        listing.filter_map(written).filter(|(_, path)| path.extension().is_some_and(|end| end == "log")).collect();
+    all.sort();
+    let surplus = all.len().saturating_sub(keep);
+    for (_, path) in all.into_iter().take(surplus) {
+        disk::remove(&path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starter(dir: &Path, script: &str) -> Starter {
+        let jobs = dir.join("jobs");
+        private_dirs(&jobs).unwrap();
+        Starter {
+            command: ["/bin/sh", "-c", script].map(OsString::from).to_vec(),
+            api_url: "http://x".into(),
+            work_dir: dir.to_owned(),
+            isolation: Some(Isolation::None),
+            instance: crate::ids::instance().unwrap(),
+            stop_grace: Duration::from_secs(1),
+            jobs,
+            logs: dir.join("logs"),
+            keep_logs: 3,
+        }
+    }
+
+    fn claimed(letter: &str) -> ClaimedJob {
+        ClaimedJob { job: JobId::new(format!("job_{}", letter.repeat(26))).unwrap(), attempt: 1, bootstrap: "b".into() }
+    }
+
+    #[tokio::test]
+    async fn a_process_is_known_by_its_lock_until_it_is_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let starter = starter(dir.path(), "exec sleep 600");
+        let claim = crate::ids::claim().unwrap();
+        let (record, living) = starter.start(&claimed("a"), &claim).unwrap();
+        assert!(starter.start(&claimed("a"), &claim).is_err(), "it runs already");
+
+        let (found, dead) = remembered(&starter.jobs);
+        assert!(dead.is_empty());
+        let [(again, adopted)] = found.try_into().unwrap_or_else(|_| panic!("one"));
+        assert_eq!(again, record);
+        again.terminate();
+        assert_eq!(living.wait().await, Ended::Well);
+        assert_eq!(adopted.wait().await, Ended::Well);
+        let (found, dead) = remembered(&starter.jobs);
+        assert!(found.is_empty());
+        assert_eq!(dead, [record.key()]);
+        forget(&starter.jobs, &record.key());
+        assert!(remembered(&starter.jobs).1.is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_process_with_its_number_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let starter = starter(dir.path(), "exec sleep 600");
+        let (record, living) = starter.start(&claimed("a"), &crate::ids::claim().unwrap()).unwrap();
+        Record { began: Some("1".into()), ..record.clone() }.terminate();
+        assert!(is_held(&lock_of(&starter.jobs, &record.key())));
+        record.terminate();
+        living.wait().await;
+    }
+
+    #[tokio::test]
+    async fn codes_are_told_apart_and_old_logs_go() {
+        let dir = tempfile::tempdir().unwrap();
+        for (letter, script, ended) in [
+            ("a", "echo said; exit 0", Ended::Well),
+            ("b", "exit 143", Ended::Well),
+            ("c", "exit 1", Ended::Badly(1)),
+            ("d", "kill -KILL $$", Ended::Badly(137)),
+        ] {
+            let starter = starter(dir.path(), script);
+            let (_, living) = starter.start(&claimed(letter), &crate::ids::claim().unwrap()).unwrap();
+            assert_eq!(living.wait().await, ended, "{script}");
+        }
+        assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 3);
+    }
+}

@@ -1,0 +1,133 @@
+//! The one loop that claims, for all slots: claims of one runner never race one another.
+
+use super::args::Take;
+use super::heart::bounded;
+use super::pace;
+use super::refusals::{Asked, Meaning, meaning};
+use super::state::Fall;
+use super::world::World;
+use crate::Error;
+use pullyard_domain::id::ClaimId;
+use pullyard_domain::text::causes;
+use pullyard_protocol::client;
+use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often a claim whose answer was lost is still asked for when nothing more shall be taken.
+const LAST_TRIES: u32 = 3;
+
+/// Claims until nothing more shall be taken.
+///
+/// Idempotent: by the claim's id, which stands on disk until its job is remembered.
+pub(crate) async fn run(world: &World) {
+    if let Err(error) = claim(world).await {
+        let sentence = format!("The runner failed to {}.", causes(&error));
+        world.state().fall(Fall { code: 1, sentence });
+    }
+}
+
+async fn claim(world: &World) -> Result<(), Error> {
+    let mut id = world.home.claim()?;
+    let (mut told, mut failures) = (Duration::from_millis(world.registered.poll_ms), 0_u32);
+    loop {
+        let broken = failures.max(world.state().look(|now| now.failures));
+        let pause = pace::before_claim(told, world.settings.poll_interval, broken, rand::random());
+        tokio::select! {
+            biased;
+            () = world.state().leaving() => break,
+            () = async { sleep(pause).await; free(world).await } => {}
+        }
+        // Never cut off: the answer that is not waited for may be a job.
+        let asked = ask(world, &id).await;
+        match asked {
+            Ok(answer) => {
+                if failures > 0 {
+                    tracing::info!(failures, "claims are answered again");
+                }
+                (told, failures) = (Duration::from_millis(answer.poll_ms), 0);
+                let taken = match answer.job {
+                    Some(job) => taken(world, &job, &mut id)?,
+                    None => false,
+                };
+                if taken {
+                    told = Duration::ZERO;
+                }
+                if world.take == Take::Once || (taken && world.take == Take::One) {
+                    world.state().leave();
+                }
+            }
+            Err(error) => match meaning(&error, Asked::Claim, &world.settings.name) {
+                Meaning::Never(fall) => {
+                    world.state().fall(fall);
+                    return Ok(());
+                }
+                Meaning::NotNow => {
+                    tracing::info!(error = %error, "no job was given: {error}");
+                    (told, failures) = (told.max(Duration::from_secs(1)), 0);
+                    if world.take == Take::Once {
+                        world.state().leave();
+                    }
+                }
+                Meaning::Later => {
+                    failures = failures.saturating_add(1);
+                    if failures == 1 {
+                        tracing::warn!(error = %error, "a claim was not answered, and is repeated: {error}");
+                    }
+                }
+            },
+        }
+    }
+    if failures > 0 { settle(world, id).await } else { Ok(()) }
+}
+
+/// Asks for what a claim with a lost answer may have brought: a job that nobody runs would be lost.
+async fn settle(world: &World, mut id: ClaimId) -> Result<(), Error> {
+    for failures in 1..=LAST_TRIES {
+        match ask(world, &id).await {
+            Ok(answer) => {
+                if let Some(job) = answer.job {
+                    taken(world, &job, &mut id)?;
+                }
+                return Ok(());
+            }
+            Err(error) if meaning(&error, Asked::Claim, &world.settings.name) != Meaning::Later => return Ok(()),
+            Err(_) => sleep(pace::back_off(failures, rand::random())).await,
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a slot, and for nobody to mind.
+async fn free(world: &World) {
+    let slots = usize::try_from(world.settings.slots).unwrap_or(usize::MAX);
+    world.state().until(|now| now.running.len() < slots && !now.told_to_drain).await;
+}
+
+async fn ask(world: &World, id: &ClaimId) -> Result<ClaimAnswer, client::Error> {
+    let request = ClaimRequest { instance: world.home.instance.clone(), claim_id: id.clone() };
+    let call = world.client.claim(world.runner(), &request);
+    bounded(world.settings.poll_timeout, &world.settings.api_url, call).await
+}
+
+/// Starts the process of a claimed job, unless an earlier daemon has. Whether it runs.
+fn taken(world: &World, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, Error> {
+    let ClaimedJob { job, attempt, .. } = claimed;
+    let key = (job.clone(), *attempt);
+    if !world.state().look(|now| now.running.contains_key(&key)) {
+        match world.jobs.starter.start(claimed, id) {
+            Ok((record, living)) => {
+                tracing::info!(job.id = %job, attempt, pid = record.pid, "{job} runs, attempt {attempt}");
+                world.jobs.watch(record, living);
+            }
+            Err(error) => {
+                // The same claim brings the same job again; in the end the heartbeats give it up.
+                tracing::error!(job.id = %job, attempt, error = %error, "the process of {job} could not be started: {error}");
+                world.state().change(|now| now.failures = now.failures.saturating_add(1));
+                return Ok(false);
+            }
+        }
+    }
+    *id = world.home.next_claim()?;
+    Ok(true)
+}

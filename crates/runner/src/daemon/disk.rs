@@ -1,0 +1,45 @@
+//! Files that a crash leaves whole: written beside, synced, renamed. Readable by nobody else.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Replaces a file.
+pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Reads a file; `None` when there is none or it is not what was written.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    match fs::read(path).map(|text| serde_json::from_slice(&text)) {
+        Ok(Ok(value)) => Some(value),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Ok(Err(error)) => told(path, &error),
+        Err(error) => told(path, &error),
+    }
+}
+
+fn told<T>(path: &Path, error: &dyn std::error::Error) -> Option<T> {
+    tracing::warn!(file = %path.display(), error = %error, "{} can't be read and is left out: {error}", path.display());
+    None
+}
+
+/// Removes a file that may be gone.
+pub(crate) fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(file = %path.display(), error = %error, "{} could not be removed: {error}", path.display());
+    }
+}

@@ -1,0 +1,117 @@
+//! The heartbeats: on a task of their own, which never waits for work. What they say is in `state`.
+
+use super::pace;
+use super::refusals::{Asked, Meaning, meaning};
+use super::state::Now;
+use super::world::World;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::client::Error;
+use pullyard_protocol::runner::HeartbeatRequest;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// However much changes, the control plane is not called more often.
+const LEAST: Duration = Duration::from_secs(1);
+/// Unheard, the runner speaks again within this.
+const UNHEARD: Duration = Duration::from_secs(10);
+
+/// What one heartbeat says.
+#[derive(Clone, PartialEq)]
+struct Said {
+    active: BTreeSet<JobId>,
+    draining: bool,
+}
+
+impl Said {
+    fn of(now: &Now) -> Self {
+        Self { active: now.active(), draining: now.leaving }
+    }
+}
+
+/// Speaks until the runner can't be this runner any more.
+pub(crate) async fn run(world: &World) {
+    let offline_after = Duration::from_secs(world.registered.offline_after_secs);
+    let (mut heard, mut failures, mut feared) = (Instant::now(), 0_u32, false);
+    loop {
+        // Counted from before the request: the control plane's count begins later.
+        let sent = Instant::now();
+        let said = world.state().look(Said::of);
+        let told = match speak(world, &said, false).await {
+            Ok(answer) => {
+                if failures > 0 {
+                    tracing::info!(failures, "the control plane hears this runner again");
+                }
+                (heard, failures, feared) = (sent, 0, false);
+                if world.state().look(|now| now.told_to_drain) != answer.drain {
+                    let what = if answer.drain { "take nothing more" } else { "take jobs again" };
+                    tracing::info!(drain = answer.drain, "the runner is told to {what}");
+                    world.state().change(|now| now.told_to_drain = answer.drain);
+                }
+                Duration::from_secs(answer.next_secs)
+            }
+            Err(error) => match meaning(&error, Asked::Heartbeat, &world.settings.name) {
+                Meaning::Never(fall) => return world.state().fall(fall),
+                Meaning::Later | Meaning::NotNow => {
+                    failures = failures.saturating_add(1);
+                    if failures == 1 {
+                        tracing::warn!(error = %error, "a heartbeat was not answered, and is tried again: {error}");
+                    }
+                    if !feared && sent.duration_since(heard) > offline_after {
+                        feared = true;
+                        tracing::error!(
+                            "the control plane has not heard this runner for {} s: it counts as Offline, and its jobs may fail",
+                            offline_after.as_secs()
+                        );
+                    }
+                    pace::back_off(failures, rand::random()).min(UNHEARD)
+                }
+            },
+        };
+        let busy = world.registered.heartbeat_busy_secs;
+        let told = if said.active.is_empty() { told } else { told.min(Duration::from_secs(busy)) };
+        let next = sent + pace::heartbeat(told, world.settings.heartbeat_interval);
+        let news = async {
+            sleep_until((sent + LEAST).min(next)).await;
+            world.state().until(|now| failures == 0 && Said::of(now) != said).await;
+        };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = news => {}
+        }
+    }
+}
+
+/// The last words of this process. Whether they were heard.
+pub(crate) async fn last(world: &World) -> bool {
+    let said = world.state().look(Said::of);
+    match speak(world, &Said { draining: true, ..said }, true).await {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(error = %error, "the last heartbeat was not answered: {error}");
+            false
+        }
+    }
+}
+
+async fn speak(world: &World, said: &Said, last: bool) -> Result<pullyard_protocol::runner::HeartbeatAnswer, Error> {
+    let request = HeartbeatRequest {
+        instance: world.home.instance.clone(),
+        active: said.active.clone(),
+        draining: said.draining,
+        last,
+    };
+    let limit = world.settings.request_timeout;
+    bounded(limit, &world.settings.api_url, world.client.heartbeat(world.runner(), &request)).await
+}
+
+/// A call and its repeats within a limit.
+pub(crate) async fn bounded<T>(
+    limit: Duration,
+    url: &str,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(limit, call).await.unwrap_or_else(|_| {
+        Err(Error::Unreachable { url: url.to_owned(), reason: format!("no answer within {} ms", limit.as_millis()) })
+    })
+}

@@ -1,0 +1,163 @@
+//! The folder in which one runner remembers itself from process to process.
+//!
+//! Owns who may use it (one process at a time), the instance and the claim's id. The jobs in it are
+//! `child`'s. No secret is ever written here.
+
+use super::disk;
+use crate::workspace::{lock_file, private_dirs};
+use crate::{Error, ids};
+use pullyard_domain::id::{ClaimId, InstanceId};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The folder, held by this process.
+pub(crate) struct Home {
+    dir: PathBuf,
+    /// This process, as the control plane knows it.
+    pub(crate) instance: InstanceId,
+    _held: File,
+}
+
+/// The runner as the control plane knows it.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Known {
+    instance: InstanceId,
+    api_url: String,
+    name: String,
+    /// A copy of the folder on another machine is another runner.
+    machine: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    claim_id: ClaimId,
+}
+
+impl Home {
+    /// Takes the folder of the runner of this name.
+    ///
+    /// Whoever holds the lock is the only process, so an instance that stands here belongs to a process
+    /// that died without its last heartbeat: this process goes on as the same instance, which the
+    /// control plane takes for a repeat. Otherwise the instance is new.
+    pub(crate) fn take(work_dir: &Path, name: &str, api_url: &str) -> Result<Self, Error> {
+        let dir = work_dir.join("runners").join(format!("{name}.runner"));
+        let failed = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
+        private_dirs(&dir.join("jobs")).map_err(failed)?;
+        let held = lock_file(&dir.join("lock")).map_err(failed)?;
+        match held.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRuns { name: name.to_owned(), dir }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let known = Known {
+            instance: ids::instance()?,
+            api_url: api_url.to_owned(),
+            name: name.to_owned(),
+            machine: machine(),
+        };
+        let earlier: Option<Known> = disk::read(&dir.join("instance.json"));
+        let instance = match earlier {
+            Some(earlier) if known.is_of(&earlier) => earlier.instance,
+            _ => {
+                disk::write(&dir.join("instance.json"), &known).map_err(failed)?;
+                disk::remove(&dir.join("claim.json"));
+                known.instance
+            }
+        };
+        Ok(Self { dir, instance, _held: held })
+    }
+
+    /// Where the jobs are remembered.
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.dir.join("jobs")
+    }
+
+    /// Where the jobs' output is kept.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// The id of the claim to make: the one that may have lost its answer, even in an earlier process.
+    pub(crate) fn claim(&self) -> Result<ClaimId, Error> {
+        if let Some(Pending { claim_id }) = disk::read(&self.claim_file()) {
+            return Ok(claim_id);
+        }
+        self.next_claim()
+    }
+
+    /// A new id, once the last one has brought a job that is remembered.
+    pub(crate) fn next_claim(&self) -> Result<ClaimId, Error> {
+        let pending = Pending { claim_id: ids::claim()? };
+        disk::write(&self.claim_file(), &pending)
+            .map_err(|source| Error::StateFolder { dir: self.dir.clone(), source })?;
+        Ok(pending.claim_id)
+    }
+
+    fn claim_file(&self) -> PathBuf {
+        self.dir.join("claim.json")
+    }
+
+    /// The control plane has been told that this process is over: the next one is a new instance.
+    pub(crate) fn left(&self) {
+        disk::remove(&self.dir.join("instance.json"));
+        disk::remove(&self.claim_file());
+    }
+}
+
+impl Known {
+    fn is_of(&self, earlier: &Self) -> bool {
+        self.api_url == earlier.api_url && self.name == earlier.name && self.machine == earlier.machine
+    }
+}
+
+/// This machine since its start: after a reboot nothing of an earlier process can be alive.
+fn machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("{}/{}", host_name().unwrap_or_default(), boot.trim())
+}
+
+/// The machine's name, as far as it has one.
+pub(crate) fn host_name() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Home::take(dir.path(), "kite", "http://x").unwrap();
+        assert!(matches!(Home::take(dir.path(), "kite", "http://x"), Err(Error::AlreadyRuns { .. })));
+        assert!(Home::take(dir.path(), "gull", "http://x").is_ok());
+        drop(first);
+        assert!(Home::take(dir.path(), "kite", "http://x").is_ok());
+    }
+
+    #[test]
+    fn a_process_that_died_is_gone_on_with_and_one_that_left_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let take = |url| Home::take(dir.path(), "..", url).unwrap();
+        let first = take("http://x");
+        let (instance, claim) = (first.instance.clone(), first.claim().unwrap());
+        assert_eq!(first.claim().unwrap(), claim);
+        drop(first);
+        let second = take("http://x");
+        assert_eq!((&second.instance, second.claim().unwrap()), (&instance, claim.clone()));
+        assert_ne!(second.next_claim().unwrap(), claim);
+        second.left();
+        drop(second);
+        let third = take("http://x");
+        assert_ne!(third.instance, instance);
+        assert_ne!(third.claim().unwrap(), claim);
+        let (instance, claim) = (third.instance.clone(), third.claim().unwrap());
+        drop(third);
+        // Another control plane knows nothing of it.
+        let fourth = take("http://y");
+        assert_ne!((fourth.claim().unwrap(), &fourth.instance), (claim, &instance));
+    }
+}

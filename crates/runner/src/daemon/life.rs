@@ -1,0 +1,250 @@
+//! The daemon from its start to its end: what it takes over, what it waits for, and how it leaves.
+
+use super::args::Take;
+use super::child::{self, Starter};
+use super::heart::{self, bounded};
+use super::home::Home;
+use super::refusals::{Asked, Meaning, SIGNED_OUT, meaning};
+use super::settings::Settings;
+use super::state::{Fall, State};
+use super::world::{Jobs, World};
+use super::{claims, pace, post};
+use crate::Error;
+use crate::outbox::Outbox;
+use pullyard_protocol::client::RunnerClient;
+use pullyard_protocol::runner::{RegisterRequest, Registered};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How much longer than an agent a process may take to stop.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
+/// How long the last finishes may hold up the end.
+const LAST_LETTERS: Duration = Duration::from_secs(10);
+/// How long the last heartbeat may.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// What is to be done.
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) take: Take,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// The program that runs one job, without `run-job` for this very program.
+    pub(crate) command: Vec<OsString>,
+}
+
+/// How the daemon ended.
+pub(crate) struct Ended {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// Why, if people should know.
+    pub(crate) sentence: Option<String>,
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Error::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Signals)?,
+        })
+    }
+
+    /// The next one, as the exit code of who it ends.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.terminate.recv() => 143,
+            _ = self.interrupt.recv() => 130,
+        }
+    }
+}
+
+/// Is the runner until told to stop.
+///
+/// Idempotent: what an earlier process of this runner left alive is gone on with.
+pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
+    let Plan { settings, take, idle_timeout, command } = plan;
+    let mut signals = Signals::listen()?;
+    let home = Home::take(&settings.work_dir, &settings.name, &settings.api_url)?;
+    let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
+    let jobs = take_over(&settings, &home, command)?;
+    let registered = tokio::select! {
+        registered = register(&settings, &home, &client, &jobs.state) => registered,
+        _ = signals.next() => return Ok(Ended { code: 0, sentence: None }),
+    };
+    let registered = match registered {
+        Ok(registered) => registered,
+        Err(Fall { code, sentence }) => return Ok(Ended { code, sentence: Some(sentence) }),
+    };
+    tracing::info!(
+        runner.id = %registered.runner, name = settings.name, slots = settings.slots,
+        "the runner {} is registered as {}", settings.name, registered.runner
+    );
+    let world = Arc::new(World { settings, take, client, registered, home, jobs });
+    let ended = live(&world, &mut signals, idle_timeout).await;
+    Ok(ended)
+}
+
+/// Finds what an earlier process of this runner left.
+fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> Result<Arc<Jobs>, Error> {
+    let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
+    // Children run in folders of their own.
+    let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
+    let jobs = Arc::new(Jobs {
+        state: State::new(),
+        outbox: Outbox::in_dir(&work_dir),
+        starter: Starter {
+            command,
+            api_url: settings.api_url.clone(),
+            work_dir,
+            isolation: settings.isolation,
+            instance: home.instance.clone(),
+            stop_grace: settings.stop_grace,
+            jobs: home.jobs(),
+            logs: home.logs(),
+            keep_logs: settings.keep_logs,
+        },
+    });
+    let (living, dead) = child::remembered(&jobs.starter.jobs);
+    let waiting = jobs.outbox.waiting();
+    for key in dead {
+        if waiting.contains(&key) {
+            jobs.state.change(|now| now.undelivered.insert(key));
+        } else {
+            child::forget(&jobs.starter.jobs, &key);
+        }
+    }
+    for (record, process) in living {
+        tracing::info!(job.id = %record.job, attempt = record.attempt, "{} still runs and is taken over", record.job);
+        jobs.watch(record, process);
+    }
+    Ok(jobs)
+}
+
+/// Registers, however long the control plane is out of reach.
+async fn register(settings: &Settings, home: &Home, client: &RunnerClient, state: &State) -> Result<Registered, Fall> {
+    let mut failures = 0;
+    loop {
+        let request = RegisterRequest {
+            name: settings.name.clone(),
+            instance: home.instance.clone(),
+            capabilities: settings.capabilities.clone(),
+            labels: settings.labels.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            slots: settings.slots,
+            active: state.look(super::state::Now::active),
+        };
+        let call = bounded(settings.request_timeout, &settings.api_url, client.register(&request));
+        let error = match call.await {
+            Ok(registered) => return Ok(registered),
+            Err(error) => error,
+        };
+        match meaning(&error, Asked::Registration, &settings.name) {
+            Meaning::Never(fall) => return Err(fall),
+            Meaning::Later | Meaning::NotNow => {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!(error = %error, "the runner can't register yet, and goes on trying: failed to {error}");
+                }
+                sleep(pace::back_off(failures, rand::random())).await;
+            }
+        }
+    }
+}
+
+async fn live(world: &Arc<World>, signals: &mut Signals, idle_timeout: Option<Duration>) -> Ended {
+    let part = |what: &Arc<World>| Arc::clone(what);
+    let (speaker, claimer, postman) = (part(world), part(world), Arc::clone(&world.jobs));
+    let heart = AbortOnDropHandle::new(tokio::spawn(async move { heart::run(&speaker).await }));
+    let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&claimer).await }));
+    let post = AbortOnDropHandle::new(tokio::spawn(async move { post::run(&postman).await }));
+
+    let mut told = None;
+    tokio::select! {
+        code = signals.next() => {
+            tracing::info!("told to stop: nothing more is taken, and what runs is waited for; a second signal stops that too");
+            told = Some(code);
+        }
+        () = world.state().leaving() => {}
+        () = idle(world, idle_timeout) => tracing::info!("nothing to do for too long: the runner ends"),
+    }
+    world.state().leave();
+
+    let mut code = 0;
+    {
+        let all = async {
+            let _ = claims.await;
+            world.state().until(|now| now.running.is_empty()).await;
+        };
+        tokio::pin!(all);
+        loop {
+            tokio::select! {
+                () = &mut all => break,
+                signal = signals.next() => {
+                    if told.replace(signal).is_none() {
+                        tracing::info!("the runner already takes nothing more; a second signal stops what runs");
+                        continue;
+                    }
+                    code = signal;
+                    stop(world, signals).await;
+                    break;
+                }
+            }
+        }
+    }
+    drop(post);
+    if world.state().look(|now| !now.undelivered.is_empty()) {
+        let _ = timeout(LAST_LETTERS, world.jobs.deliver()).await;
+    }
+    // Never two at once: the last one is the last.
+    heart.abort();
+    let _ = heart.await;
+    if let Some(Fall { code, sentence }) = world.state().look(|now| now.fallen.clone()) {
+        if code != SIGNED_OUT {
+            // Whoever comes next is not this process going on.
+            world.home.left();
+        }
+        return Ended { code, sentence: Some(sentence) };
+    }
+    if timeout(LAST_WORDS, heart::last(world)).await == Ok(true) {
+        world.home.left();
+    }
+    Ended { code, sentence: None }
+}
+
+/// Tells every process to end, and gives them time for it, unless a third signal comes.
+async fn stop(world: &World, signals: &mut Signals) {
+    let running: Vec<_> = world.state().look(|now| now.running.values().cloned().collect());
+    tracing::warn!(count = running.len(), "told to stop again: {} jobs are stopped", running.len());
+    for record in running {
+        record.terminate();
+    }
+    let limit = world.settings.stop_grace + STOP_MARGIN;
+    tokio::select! {
+        () = world.state().until(|now| now.running.is_empty()) => {}
+        () = sleep(limit) => tracing::error!("jobs are still running and are left to themselves"),
+        _ = signals.next() => tracing::error!("told to stop a third time: jobs are left to themselves"),
+    }
+}
+
+/// Waits until nothing has run for so long.
+async fn idle(world: &World, limit: Option<Duration>) {
+    let Some(limit) = limit else {
+        return std::future::pending().await;
+    };
+    loop {
+        world.state().until(|now| now.running.is_empty()).await;
+        tokio::select! {
+            () = sleep(limit) => return,
+            () = world.state().until(|now| !now.running.is_empty()) => {}
+        }
+    }
+}

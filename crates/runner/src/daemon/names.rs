@@ -1,0 +1,118 @@
+//! Every setting's names: its flag, our environment name, and the names under which other runners
+//! know it. Where a value comes from is found here; what it must be is in `settings`.
+
+use std::collections::BTreeMap;
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// Its flag, which is its name in sentences too.
+    pub(crate) flag: &'static str,
+    /// Environment names, the first that is set wins.
+    pub(crate) environment: &'static [&'static str],
+}
+
+/// A setting with these names.
+const fn named(flag: &'static str, environment: &'static [&'static str]) -> Named {
+    Named { flag, environment }
+}
+
+pub(crate) const API_URL: Named = named("--api-url", &["PULLYARD_API_URL", "RUNNER_SERVER_URL"]);
+/// A secret, so without a flag: every user of a machine can read argument lists.
+pub(crate) const TOKEN: Named = named("", &["PULLYARD_RUNNER_TOKEN", "RUNNER_TOKEN"]);
+pub(crate) const TOKEN_FILE: Named = named("--token-file", &["PULLYARD_RUNNER_TOKEN_FILE"]);
+pub(crate) const NAME: Named = named("--name", &["PULLYARD_RUNNER_NAME", "RUNNER_NAME"]);
+pub(crate) const SLOTS: Named = named("--slots", &["PULLYARD_RUNNER_SLOTS", "RUNNER_MAX_CONCURRENT_JOBS"]);
+pub(crate) const LABELS: Named = named("--labels", &["PULLYARD_RUNNER_LABELS"]);
+pub(crate) const CAPABILITIES: Named = named("--capabilities", &["PULLYARD_RUNNER_CAPABILITIES"]);
+pub(crate) const WORK_DIR: Named =
+    named("--work-dir", &["PULLYARD_WORK_DIR", "DOCKER_WORKSPACE_BASE", "OVERSIGHT_REPO_DIR", "SPAWND_SCRATCH_ROOT"]);
+pub(crate) const ISOLATION: Named = named("--isolation", &["PULLYARD_ISOLATION", "SPAWND_RUNTIME_ISOLATION"]);
+pub(crate) const POLL_INTERVAL: Named =
+    named("--poll-interval-ms", &["PULLYARD_POLL_INTERVAL_MS", "RUNNER_POLL_INTERVAL_MS"]);
+pub(crate) const POLL_TIMEOUT: Named =
+    named("--poll-timeout-ms", &["PULLYARD_POLL_TIMEOUT_MS", "RUNNER_POLL_TIMEOUT_MS"]);
+pub(crate) const HEARTBEAT_INTERVAL: Named =
+    named("--heartbeat-interval-ms", &["PULLYARD_HEARTBEAT_INTERVAL_MS", "RUNNER_HEARTBEAT_INTERVAL_MS"]);
+pub(crate) const REQUEST_TIMEOUT: Named =
+    named("--request-timeout-ms", &["PULLYARD_REQUEST_TIMEOUT_MS", "RUNNER_REQUEST_TIMEOUT_MS"]);
+pub(crate) const KEEP_LOGS: Named = named("--keep-logs", &["PULLYARD_KEEP_LOGS"]);
+pub(crate) const STOP_GRACE: Named = named("--stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]);
+
+/// Every setting, as `config` lists them.
+#[cfg(test)]
+pub(crate) const ALL: &[Named] = &[
+    API_URL,
+    TOKEN,
+    TOKEN_FILE,
+    NAME,
+    SLOTS,
+    LABELS,
+    CAPABILITIES,
+    WORK_DIR,
+    ISOLATION,
+    POLL_INTERVAL,
+    POLL_TIMEOUT,
+    HEARTBEAT_INTERVAL,
+    REQUEST_TIMEOUT,
+    KEEP_LOGS,
+    STOP_GRACE,
+];
+
+const NO_CONTAINERS: &str = "this runner starts no containers yet: run it in one, and say --isolation external";
+
+/// Names of other runners that change nothing here, each with its reason.
+pub(crate) const UNUSED: &[(&str, &str)] = &[
+    ("RUNNER_CLONE_DEPTH", "a mirror keeps each repository once, so a job fetches only what is new"),
+    ("RUNNER_USER_ID", "the runner token says for whom it works"),
+    ("OVERSIGHT_CLI", "the repository's settings name the agent, and only `command` is driven yet"),
+    ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
+    ("DOCKER_EXECUTOR_IMAGE", NO_CONTAINERS),
+    ("DOCKER_MEMORY_LIMIT", NO_CONTAINERS),
+    ("DOCKER_CPU_LIMIT", NO_CONTAINERS),
+    ("DOCKER_NETWORK_MODE", NO_CONTAINERS),
+    ("DOCKER_TIMEOUT_SECONDS", "a job's time limit comes from the project's settings"),
+    ("DOCKER_POOL_SIZE", NO_CONTAINERS),
+];
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) value: String,
+    pub(crate) from: String,
+}
+
+/// What was said on the command line and in the environment.
+pub(crate) struct Given<'a> {
+    /// By flag.
+    pub(crate) flags: BTreeMap<&'static str, String>,
+    /// By name.
+    pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Given<'_> {
+    /// The value of a setting; one that is set to nothing says nothing.
+    pub(crate) fn find(&self, named: &Named) -> Option<Found> {
+        let flag = self.flags.get(named.flag).map(|value| Found { value: value.clone(), from: named.flag.to_owned() });
+        let said = |value: &String| !value.trim().is_empty();
+        flag.filter(|found| said(&found.value)).or_else(|| {
+            named.environment.iter().find_map(|name| {
+                let value = (self.environment)(name).filter(said)?;
+                Some(Found { value: value.trim().to_owned(), from: (*name).to_owned() })
+            })
+        })
+    }
+
+    /// The names that are set and change nothing.
+    pub(crate) fn unused(&self) -> Vec<(&'static str, &'static str)> {
+        UNUSED.iter().copied().filter(|(name, _)| (self.environment)(name).is_some()).collect()
+    }
+}
+
+/// The flag or, without one, the name to set.
+impl Named {
+    pub(crate) fn to_set(&self) -> String {
+        let name = self.environment.first().copied().unwrap_or_default();
+        if self.flag.is_empty() { name.to_owned() } else { format!("{} or {name}", self.flag) }
+    }
+}

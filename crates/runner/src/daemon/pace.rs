@@ -1,0 +1,83 @@
+//! How long to wait: pure functions of what was told and of one random number.
+
+use std::time::Duration;
+
+/// No pause after failures is longer.
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+const FIRST: Duration = Duration::from_millis(500);
+
+/// A length within a quarter of itself, so that runners that started together do not stay together.
+///
+/// `random` is evenly spread over 0 to 1.
+pub(crate) fn jittered(length: Duration, random: f64) -> Duration {
+    let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.5 };
+    Duration::try_from_secs_f64(length.as_secs_f64() * (0.75 + random / 2.0)).unwrap_or(length)
+}
+
+/// The pause after so many failures in a row: doubling, jittered, never above [`LONGEST`].
+pub(crate) fn back_off(failures: u32, random: f64) -> Duration {
+    let Some(doublings) = failures.checked_sub(1) else {
+        return Duration::ZERO;
+    };
+    let factor = 2_u32.saturating_pow(doublings.min(16));
+    jittered(FIRST.saturating_mul(factor).min(LONGEST), random).min(LONGEST)
+}
+
+/// The pause before a claim: what the server asks for, or more if the operator wants more; after
+/// failures at least their pause.
+pub(crate) fn before_claim(told: Duration, wished: Option<Duration>, failures: u32, random: f64) -> Duration {
+    let poll = told.max(wished.unwrap_or_default());
+    jittered(poll, random).max(back_off(failures, random))
+}
+
+/// How soon to be heard again: as the server asks, or sooner if the operator wants that.
+pub(crate) fn heartbeat(told: Duration, wished: Option<Duration>) -> Duration {
+    told.min(wished.unwrap_or(told)).max(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn jitter_stays_within_a_quarter(ms in 0_u64..1_000_000_000, random in 0.0..=1.0_f64) {
+            let length = Duration::from_millis(ms);
+            let waited = jittered(length, random);
+            let slack = Duration::from_micros(1);
+            prop_assert!(waited + slack >= length * 3 / 4 && waited <= length * 5 / 4 + slack);
+        }
+
+        #[test]
+        fn a_back_off_never_passes_a_minute_and_never_shrinks_below_its_share(failures: u32, random in 0.0..=1.0_f64) {
+            let waited = back_off(failures, random);
+            prop_assert!(waited <= LONGEST);
+            prop_assert_eq!(waited.is_zero(), failures == 0);
+            prop_assert!(failures < 8 || waited >= LONGEST * 3 / 4);
+        }
+
+        #[test]
+        fn a_claim_is_never_made_sooner_than_told(told in 0_u64..100_000, wished: Option<u32>, failures in 0_u32..40, random in 0.0..=1.0_f64) {
+            let told = Duration::from_millis(told);
+            let wished = wished.map(|ms| Duration::from_millis(u64::from(ms)));
+            let waited = before_claim(told, wished, failures, random);
+            prop_assert!(waited + Duration::from_micros(1) >= told.max(wished.unwrap_or_default()) * 3 / 4);
+            prop_assert!(waited >= back_off(failures, random));
+        }
+
+        #[test]
+        fn nothing_odd_breaks_the_jitter(random: f64, secs: u64) {
+            let _ = jittered(Duration::from_secs(secs), random);
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_is_never_later_than_told() {
+        let secs = Duration::from_secs;
+        assert_eq!(heartbeat(secs(30), None), secs(30));
+        assert_eq!(heartbeat(secs(30), Some(secs(60))), secs(30));
+        assert_eq!(heartbeat(secs(30), Some(secs(5))), secs(5));
+        assert_eq!(heartbeat(secs(0), None), secs(1));
+    }
+}

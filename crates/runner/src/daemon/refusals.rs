@@ -1,0 +1,124 @@
+//! What a refusal of the control plane means for the runner: later again, not now, or never more.
+
+use super::state::Fall;
+use pullyard_protocol::client::Error;
+
+/// The exit codes, the same as the command line's.
+pub(crate) const REFUSED: u8 = 3;
+pub(crate) const SIGNED_OUT: u8 = 4;
+pub(crate) const MISSING: u8 = 5;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Registration,
+    Heartbeat,
+    Claim,
+}
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The same call may be answered later.
+    Later,
+    /// There is nothing to take now.
+    NotNow,
+    /// This process can't be this runner.
+    Never(Fall),
+}
+
+/// Reads a failed call of the runner with this name.
+pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
+    let Error::Problem(problem) = error else {
+        // Whatever a proxy puts in our way is gone some time.
+        return Meaning::Later;
+    };
+    // A token is refused by us or by nobody: what stands between may say so while it starts.
+    if problem.code == "gateway" {
+        return Meaning::Later;
+    }
+    let never = |code, sentence: String| Meaning::Never(Fall { code, sentence });
+    let detail = &problem.detail;
+    match (problem.status, problem.code.as_str()) {
+        (401, _) => never(
+            SIGNED_OUT,
+            format!(
+                "The control plane does not know the runner token, or it was revoked or has expired: {detail} Make a new one and set it."
+            ),
+        ),
+        (403, _) => never(SIGNED_OUT, format!("The runner token may not do this: {detail}")),
+        (_, "runner_live") => never(
+            REFUSED,
+            format!(
+                "Another process of the runner `{name}` is still heard. Stop it, or give this one another --name; \
+                 if it is dead, start again when it has counted as Offline, which takes up to two minutes."
+            ),
+        ),
+        (_, "name_taken") => never(
+            REFUSED,
+            format!(
+                "The name `{name}` belongs to a runner of another token. Give this one another --name, or delete that runner."
+            ),
+        ),
+        (_, "runner_replaced") => {
+            never(REFUSED, format!("Another process has taken the place of this one as the runner `{name}`."))
+        }
+        (404, _) if asked == Asked::Registration => never(
+            REFUSED,
+            format!("The control plane has no self-hosted runners: {detail} Is it older than this runner?"),
+        ),
+        // A person deleted it. To register again would undo that.
+        (404, _) => never(MISSING, format!("The runner `{name}` was deleted. Start this again to register it anew.")),
+        (408 | 425 | 429 | 500.., _) => Meaning::Later,
+        _ if asked == Asked::Claim => Meaning::NotNow,
+        (status, code) => never(REFUSED, format!("The control plane refused this runner: {detail} ({status} {code})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::Problem;
+
+    fn check(status: u16, code: &str, asked: Asked, expected: Result<u8, Meaning>) {
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: String::new(),
+            status,
+            code: code.into(),
+            detail: "No.".into(),
+            help: None,
+            pointer: None,
+            recorded: None,
+        };
+        let got = match meaning(&Error::Problem(Box::new(problem)), asked, "kite") {
+            Meaning::Never(fall) => Ok(fall.code),
+            other => Err(other),
+        };
+        assert_eq!(got, expected, "{status} {code} {asked:?}");
+    }
+
+    #[test]
+    fn each_refusal_has_its_meaning() {
+        use Asked::{Claim, Heartbeat, Registration};
+        check(401, "unauthorized", Registration, Ok(4));
+        check(401, "unauthorized", Heartbeat, Ok(4));
+        check(403, "forbidden", Registration, Ok(4));
+        check(409, "runner_live", Registration, Ok(3));
+        check(409, "name_taken", Registration, Ok(3));
+        check(409, "runner_replaced", Heartbeat, Ok(3));
+        check(409, "runner_replaced", Claim, Ok(3));
+        check(404, "not_found", Registration, Ok(3));
+        check(404, "not_found", Heartbeat, Ok(5));
+        check(404, "not_found", Claim, Ok(5));
+        check(400, "bad_request", Registration, Ok(3));
+        check(409, "draining", Claim, Err(Meaning::NotNow));
+        check(400, "bad_request", Claim, Err(Meaning::NotNow));
+        for asked in [Registration, Heartbeat, Claim] {
+            check(404, "gateway", asked, Err(Meaning::Later));
+            check(401, "gateway", asked, Err(Meaning::Later));
+            check(429, "slow_down", asked, Err(Meaning::Later));
+            check(503, "contended", asked, Err(Meaning::Later));
+        }
+    }
+}

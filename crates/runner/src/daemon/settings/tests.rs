@@ -1,0 +1,118 @@
+use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9";
+
+fn read(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Read {
+    let environment: BTreeMap<String, String> =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let flags = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Settings::read(&Given { flags, environment: &|name| environment.get(name).cloned() })
+}
+
+fn from(read: &Read, name: &str) -> (String, String) {
+    let row = read.rows.iter().find(|row| row.name == name).unwrap();
+    (row.value.clone(), row.from.clone())
+}
+
+fn faults(read: &Read) -> String {
+    read.faults.iter().map(|fault| fault.sentence.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_names_of_other_runners_are_understood() {
+    let read = read(
+        &[],
+        &[
+            ("RUNNER_SERVER_URL", "http://your-server-host:3000/"),
+            ("RUNNER_TOKEN", TOKEN),
+            ("RUNNER_NAME", "prod-runner-1"),
+            ("RUNNER_MAX_CONCURRENT_JOBS", "3"),
+            ("RUNNER_POLL_INTERVAL_MS", "3000"),
+            ("RUNNER_POLL_TIMEOUT_MS", "15000"),
+            ("RUNNER_HEARTBEAT_INTERVAL_MS", "10000"),
+            ("RUNNER_REQUEST_TIMEOUT_MS", "5000"),
+            ("DOCKER_WORKSPACE_BASE", "/srv/work"),
+            ("SPAWND_RUNTIME_ISOLATION", "vm"),
+            ("RUNNER_CLONE_DEPTH", "1"),
+        ],
+    );
+    assert_eq!(faults(&read), "");
+    let Settings { api_url, token, name, slots, work_dir, isolation, .. } = &read.settings;
+    assert_eq!(
+        (api_url.as_str(), token.as_str(), name.as_str()),
+        ("http://your-server-host:3000", TOKEN, "prod-runner-1")
+    );
+    assert_eq!((*slots, *isolation, work_dir.as_path()), (3, Some(Isolation::External), "/srv/work".as_ref()));
+    assert_eq!(read.settings.poll_interval, Some(Duration::from_secs(3)));
+    assert_eq!(read.settings.poll_timeout, Duration::from_secs(15));
+    assert_eq!(read.settings.heartbeat_interval, Some(Duration::from_secs(10)));
+    assert_eq!(read.settings.request_timeout, Duration::from_secs(5));
+    assert_eq!(read.unused.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["RUNNER_CLONE_DEPTH"]);
+    assert_eq!(from(&read, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
+}
+
+#[test]
+fn a_flag_stands_above_our_name_and_that_above_others() {
+    let environment = [("PULLYARD_RUNNER_NAME", "ours"), ("RUNNER_NAME", "theirs")];
+    assert_eq!(from(&read(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
+    assert_eq!(from(&read(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
+    assert_eq!(from(&read(&[], &environment[1..]), "name"), ("theirs".into(), "RUNNER_NAME".into()));
+    assert_eq!(from(&read(&[("--name", " ")], &[("RUNNER_NAME", "")]), "name").1, "default");
+}
+
+#[test]
+fn every_fault_is_told_at_once_and_the_token_never() {
+    let read = read(
+        &[("--slots", "13"), ("--capabilities", "command,claude_code"), ("--isolation", "maybe")],
+        &[("RUNNER_TOKEN", "pyt_secret"), ("RUNNER_NAME", "a b"), ("RUNNER_POLL_INTERVAL_MS", "soon")],
+    );
+    let told = faults(&read);
+    for part in
+        ["address is missing", "--slots is 13", "claude_code", "--isolation is maybe", "RUNNER_TOKEN", "`a b`", "soon"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("secret") && read.rows.iter().all(|row| !row.value.contains("secret")));
+    assert_eq!(read.faults.iter().filter(|fault| fault.signed_out).count(), 1);
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_to_set() {
+    let told = faults(&read(&[], &[]));
+    for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN", "PULLYARD_ISOLATION", "`external`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn a_token_comes_from_a_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, format!("{TOKEN}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let read_it = read(&[("--token-file", path)], &[]);
+    assert_eq!(read_it.settings.token, TOKEN);
+    assert_eq!(from(&read_it, "token").0, "rnt_a3f8…");
+    assert!(faults(&read(&[("--token-file", "/nowhere/x")], &[])).contains("/nowhere/x"));
+}
+
+#[test]
+fn lengths_have_units() {
+    for (text, secs) in [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7_200)] {
+        assert_eq!(length(text), Ok(Duration::from_secs(secs)));
+    }
+    for bad in ["", "m", "0", "1d", "-5", "1.5h", "99999999999999999999"] {
+        assert!(length(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn no_name_stands_for_two_settings() {
+    let mut seen = BTreeSet::new();
+    for named in names::ALL {
+        assert!(named.flag.is_empty() || seen.insert(named.flag), "{}", named.flag);
+        assert!(named.environment.iter().all(|name| seen.insert(name)), "{named:?}");
+    }
+    assert!(names::UNUSED.iter().all(|(name, _)| seen.insert(name)));
+}

@@ -1,0 +1,97 @@
+//! What the parts of the daemon share: which jobs run, and whether more may be taken.
+//!
+//! It is a level that everybody can wait on; nobody sends messages. Processes and files are elsewhere.
+
+use super::child::Record;
+use pullyard_domain::id::JobId;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::watch;
+
+/// One attempt of one job.
+pub(crate) type Key = (JobId, u32);
+
+/// Why this process can't go on as this runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fall {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// For people.
+    pub(crate) sentence: String,
+}
+
+/// The state at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Now {
+    /// The attempts whose processes live.
+    pub(crate) running: BTreeMap<Key, Record>,
+    /// The attempts that are over and whose finish still waits in the outbox.
+    pub(crate) undelivered: BTreeSet<Key>,
+    /// People want nothing more to be taken, for now.
+    pub(crate) told_to_drain: bool,
+    /// Nothing more is taken by this process.
+    pub(crate) leaving: bool,
+    /// This process can't be the runner any more.
+    pub(crate) fallen: Option<Fall>,
+    /// Attempts in a row whose process could not be started or failed.
+    pub(crate) failures: u32,
+}
+
+impl Now {
+    /// What is said to be running: an attempt whose finish was not heard yet is not a crashed one.
+    pub(crate) fn active(&self) -> BTreeSet<JobId> {
+        self.running.keys().chain(&self.undelivered).map(|(job, _)| job.clone()).collect()
+    }
+}
+
+/// The shared state.
+pub(crate) struct State(watch::Sender<Now>);
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Now::default()))
+    }
+
+    /// Looks.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Now) -> T) -> T {
+        at(&self.0.borrow())
+    }
+
+    /// Changes it, and wakes whoever waits.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
+        let mut result = None;
+        self.0.send_modify(|now| result = Some(change(now)));
+        match result {
+            Some(result) => result,
+            // `send_modify` always calls.
+            None => unreachable!(),
+        }
+    }
+
+    /// Waits until it is so.
+    pub(crate) async fn until(&self, is_so: impl FnMut(&Now) -> bool) {
+        let mut changes = self.0.subscribe();
+        if changes.wait_for(is_so).await.is_err() {
+            // Never: `self` holds the sender.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until nothing more is to be taken.
+    pub(crate) async fn leaving(&self) {
+        self.until(|now| now.leaving).await;
+    }
+
+    /// Nothing more is taken.
+    pub(crate) fn leave(&self) {
+        self.change(|now| now.leaving = true);
+    }
+
+    /// This process can't go on; the first reason stays.
+    pub(crate) fn fall(&self, fall: Fall) {
+        tracing::error!(reason = %fall.sentence, "{}", fall.sentence);
+        self.change(|now| {
+            now.fallen.get_or_insert(fall);
+            now.leaving = true;
+        });
+    }
+}

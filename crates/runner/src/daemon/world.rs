@@ -1,0 +1,89 @@
+//! What every part of the registered daemon holds, and the two things that several of them do: start
+//! watching a process, and see that an attempt is over.
+
+use super::args::Take;
+use super::child::{Ended, Living, Record, Starter, forget};
+use super::home::Home;
+use super::settings::Settings;
+use super::state::{Key, State};
+use crate::outbox::Outbox;
+use pullyard_domain::id::RunnerId;
+use pullyard_protocol::client::RunnerClient;
+use pullyard_protocol::runner::Registered;
+use std::sync::Arc;
+
+/// The jobs of this runner and their processes.
+pub(crate) struct Jobs {
+    pub(crate) state: State,
+    pub(crate) starter: Starter,
+    pub(crate) outbox: Outbox,
+}
+
+/// A registered daemon.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) take: Take,
+    pub(crate) client: RunnerClient,
+    pub(crate) registered: Registered,
+    pub(crate) home: Home,
+    pub(crate) jobs: Arc<Jobs>,
+}
+
+impl World {
+    pub(crate) fn runner(&self) -> &RunnerId {
+        &self.registered.runner
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.jobs.state
+    }
+}
+
+impl Jobs {
+    /// Counts a process, and waits for its end beside everything else.
+    pub(crate) fn watch(self: &Arc<Self>, record: Record, living: Living) {
+        let (key, jobs) = (record.key(), Arc::clone(self));
+        self.state.change(|now| now.running.insert(key.clone(), record));
+        // It ends with the process; when we end before it, the next daemon takes over.
+        tokio::spawn(async move {
+            let ended = living.wait().await;
+            let (job, attempt) = &key;
+            match ended {
+                Ended::Well => tracing::info!(job.id = %job, attempt, "the process of {job} is over"),
+                Ended::Badly(code) => {
+                    tracing::warn!(job.id = %job, attempt, code, "the process of {job} failed with {code}: see its log");
+                }
+            }
+            jobs.over(&key, ended);
+        });
+    }
+
+    /// An attempt has no process any more.
+    fn over(&self, key: &Key, ended: Ended) {
+        let undelivered = self.outbox.waiting().contains(key);
+        self.state.change(|now| {
+            now.running.remove(key);
+            if undelivered {
+                now.undelivered.insert(key.clone());
+            }
+            now.failures = if ended == Ended::Well { 0 } else { now.failures.saturating_add(1) };
+        });
+        if !undelivered {
+            forget(&self.starter.jobs, key);
+        }
+    }
+
+    /// Delivers what no living process delivers itself.
+    pub(crate) async fn deliver(&self) {
+        let running = |key: &Key| self.state.look(|now| now.running.contains_key(key));
+        self.outbox.deliver_others(&running).await;
+        let waiting = self.outbox.waiting();
+        let delivered = self
+            .state
+            .look(|now| now.undelivered.iter().filter(|key| !waiting.contains(*key)).cloned().collect::<Vec<_>>());
+        for key in delivered {
+            forget(&self.starter.jobs, &key);
+            self.state.change(|now| now.undelivered.remove(&key));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The daemon at work: it claims, runs each job in a process of its own, and says what lives.
+
+use crate::api::{Api, BOOTSTRAP};
+use crate::plane::{Daemon, Machine, Plane, TOKEN, UNTIL_GO, appears, job};
+use crate::world::{BRANCH, World};
+use nix::sys::signal::Signal;
+use pullyard_protocol::attempt::FinishOutcome;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+
+#[tokio::test]
+async fn a_claimed_job_becomes_a_pull_request_under_the_runners_own_claim() {
+    let mut world = World::with_agent("echo hello > greeting.txt").await;
+    let plane = Plane::new();
+    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
+    let it = world.api.assignment().job;
+    plane.give(std::slice::from_ref(&it));
+    let daemon = Daemon::start(world.dir.path(), &world.api.url, |command| {
+        command.arg("--disconnect-after-job");
+    });
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert!(world.head(BRANCH).is_some());
+    let start = &world.api.calls("start")[0].body;
+    assert!(plane.calls("claim").iter().any(|claim| claim.body["claim_id"] == start["claim_id"]));
+    assert_eq!(start["instance"], plane.last("register").body["instance"]);
+    assert!(plane.was_left());
+    let log = world.work_dir().join(format!("runners/kite.runner/logs/{it}-1.log"));
+    assert!(std::fs::read_to_string(&log).unwrap().contains("the attempt ends"));
+    assert_eq!(std::fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn slots_are_filled_and_never_overfilled() {
+    let machine = Machine::with_jobs(UNTIL_GO).await;
+    machine.plane.give(&[job("a"), job("b"), job("c")]);
+    let daemon = machine.daemon_with(|command| {
+        command.args(["--slots", "2"]);
+    });
+    machine.pid_of(&job("a")).await;
+    machine.pid_of(&job("b")).await;
+    machine.plane.hears(&[&job("a"), &job("b")]).await;
+    // Heard twice more: nothing was claimed for a third slot.
+    machine.plane.next("heartbeat").await;
+    assert_eq!(machine.plane.calls("claim").last().map(|_| machine.plane.calls("claim").len()), Some(2));
+    machine.go();
+    machine.pid_of(&job("c")).await;
+    machine.plane.hears(&[]).await;
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.end().await.0, Some(0));
+    let register = machine.plane.last("register").body;
+    assert_eq!((register["slots"].as_u64(), register["name"].as_str()), (Some(2), Some("kite")));
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_repeated_and_its_job_runs_once() {
+    let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
+    // The client repeats a call four times by itself: more than that are the daemon's own repeats.
+    machine.plane.script(|script| {
+        script.lose.insert("claim", 6);
+        script.lose.insert("register", 2);
+    });
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--disconnect-after-job");
+    });
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    let claims: BTreeSet<_> = machine.plane.calls("claim").iter().map(|call| call.body.to_string()).collect();
+    assert_eq!((claims.len(), machine.plane.calls("claim").len()), (1, 7));
+    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
+async fn a_child_is_told_of_one_job_and_never_of_the_runners_token() {
+    let machine = Machine::with_jobs(
+        "tr '\\0' '\\n' < /proc/$$/environ > $HOME/environ
+         tr '\\0' '\\n' < /proc/$PPID/environ > $HOME/environ-of-parent 2> $HOME/refused
+         cp /proc/$PPID/cmdline $HOME/cmdline; touch $HOME/done",
+    )
+    .await;
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--disconnect-after-job").env("GITHUB_TOKEN", "another-secret").env("AWS_SECRET_ACCESS_KEY", "x");
+    });
+    assert_eq!(daemon.end().await.0, Some(0));
+    let environ = appears(&machine.dir.path().join("environ")).await;
+    for secret in [TOKEN, "another-secret", "AWS_SECRET"] {
+        assert!(!environ.contains(secret), "{environ}");
+    }
+    let claim =
+        machine.plane.calls("claim").into_iter().find(|call| environ.contains(call.body["claim_id"].as_str().unwrap()));
+    let instance = claim.unwrap().body["instance"].as_str().unwrap().to_owned();
+    for line in [
+        format!("PULLYARD_API_URL={}", machine.url),
+        format!("PULLYARD_JOB={}", job("a")),
+        "PULLYARD_ATTEMPT=1".into(),
+        format!("PULLYARD_BOOTSTRAP={BOOTSTRAP}"),
+        format!("PULLYARD_INSTANCE={instance}"),
+        "PULLYARD_ISOLATION=none".into(),
+    ] {
+        assert!(environ.lines().any(|said| said == line), "{line}: {environ}");
+    }
+    let cmdline = std::fs::read(machine.dir.path().join("cmdline")).unwrap();
+    assert!(!String::from_utf8_lossy(&cmdline).contains(TOKEN));
+    // Root may read everything, and says nothing about anybody else.
+    if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(machine.dir.path()).unwrap()) != 0 {
+        assert_eq!(std::fs::read_to_string(machine.dir.path().join("environ-of-parent")).unwrap_or_default(), "");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_child_is_no_longer_said_to_run() {
+    let machine = Machine::with_jobs(UNTIL_GO).await;
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon();
+    let pid = machine.pid_of(&job("a")).await;
+    machine.plane.hears(&[&job("a")]).await;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    machine.plane.hears(&[]).await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0));
+    assert!(log.contains("failed with 137"), "{log}");
+}
+
+#[tokio::test]
+async fn a_job_whose_process_can_not_be_started_is_asked_for_again() {
+    let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
+    let mode = |mode| {
+        std::fs::set_permissions(machine.dir.path().join("run-job.sh"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o600);
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--disconnect-after-job");
+    });
+    machine.plane.wait_for(|calls| calls.iter().filter(|call| call.route == "claim").count() == 2).await;
+    mode(0o700);
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("could not be started"), "{log}");
+    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
+async fn a_finish_that_nobody_could_deliver_is_delivered_beside_and_its_job_does_not_count_as_crashed() {
+    let mut world = World::with_agent("echo hello > greeting.txt").await;
+    let plane = Plane::new();
+    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
+    let it = world.api.assignment().job;
+    plane.give(std::slice::from_ref(&it));
+    world.api.script(|script| script.refuse("finish", 503, "busy"));
+    let daemon = Daemon::start(world.dir.path(), &world.api.url, |_| ());
+    world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
+    // Its process dies with the finish on disk.
+    let record =
+        std::fs::read_to_string(world.work_dir().join(format!("runners/kite.runner/jobs/{it}-1.json"))).unwrap();
+    let pid = serde_json::from_str::<serde_json::Value>(&record).unwrap()["pid"].as_i64().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    plane.next("heartbeat").await;
+    plane.next("heartbeat").await;
+    assert_eq!(plane.last("heartbeat").active(), BTreeSet::from([it.to_string()]), "the finish is still on its way");
+    world.api.script(|script| script.refuse.clear());
+    plane.hears(&[]).await;
+    assert!(world.letters().is_empty());
+    assert_eq!(world.api.finishes().last().unwrap().outcome, FinishOutcome::Completed);
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.end().await.0, Some(0));
+}

@@ -1,0 +1,193 @@
+//! How the daemon ends, how it is gone on with, and what becomes of its jobs meanwhile.
+
+use crate::plane::{Machine, UNTIL_GO, job};
+use crate::world::is_alive;
+use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn a_drain_takes_nothing_more_and_waits_for_what_runs() {
+    let machine = Machine::with_jobs(UNTIL_GO).await;
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon();
+    machine.pid_of(&job("a")).await;
+    daemon.signal(Signal::SIGTERM);
+    machine.plane.hears_draining().await;
+    let claims = machine.plane.calls("claim").len();
+    machine.plane.give(&[job("b")]);
+    // Heard while it waits.
+    let beat = machine.plane.next("heartbeat").await;
+    assert_eq!((beat.body["draining"].as_bool(), beat.body["last"].as_bool()), (Some(true), Some(false)));
+    assert_eq!(beat.active(), BTreeSet::from([job("a").to_string()]));
+    machine.go();
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(machine.plane.was_left());
+    assert!(machine.plane.last("heartbeat").active().is_empty());
+    assert_eq!(machine.plane.calls("claim").len(), claims);
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_what_runs() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
+        let machine = Machine::with_jobs(UNTIL_GO).await;
+        machine.plane.give(&[job("a")]);
+        let daemon = machine.daemon();
+        let pid = machine.pid_of(&job("a")).await;
+        daemon.signal(signal);
+        machine.plane.hears_draining().await;
+        assert!(is_alive(&pid.to_string()));
+        daemon.signal(signal);
+        let (ended, log) = daemon.end().await;
+        assert_eq!(ended, Some(code), "{log}");
+        assert!(!is_alive(&pid.to_string()));
+        assert!(machine.plane.was_left());
+    }
+}
+
+#[tokio::test]
+async fn a_killed_daemon_is_gone_on_with_and_its_jobs_live() {
+    let machine = Machine::with_jobs(UNTIL_GO).await;
+    machine.plane.give(&[job("a"), job("b")]);
+    let two_slots = |command: &mut tokio::process::Command| {
+        command.args(["--slots", "2"]);
+    };
+    let daemon = machine.daemon_with(two_slots);
+    let (a, b) = (machine.pid_of(&job("a")).await, machine.pid_of(&job("b")).await);
+    machine.plane.hears(&[&job("a"), &job("b")]).await;
+    daemon.signal(Signal::SIGKILL);
+    daemon.end().await;
+    assert!(is_alive(&a.to_string()) && is_alive(&b.to_string()));
+    // One of them ends while nobody watches.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(b), Signal::SIGTERM).unwrap();
+    while is_alive(&b.to_string()) {
+        tokio::task::yield_now().await;
+    }
+
+    let first = machine.plane.last("register").body;
+    machine.plane.give(&[job("c"), job("d")]);
+    let daemon = machine.daemon_with(two_slots);
+    machine.pid_of(&job("c")).await;
+    let second = machine.plane.last("register");
+    assert_eq!(second.body["instance"], first["instance"], "the control plane sees a repeat");
+    assert_eq!(second.active(), BTreeSet::from([job("a").to_string()]));
+    machine.plane.hears(&[&job("a"), &job("c")]).await;
+    machine.plane.next("heartbeat").await;
+    assert!(!machine.dir.path().join(format!("pid-{}", job("d"))).exists(), "its slot is used");
+
+    // It stops the jobs of the daemon before it, too.
+    daemon.signal(Signal::SIGTERM);
+    machine.plane.hears_draining().await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(143), "{log}");
+    assert!(log.contains("still runs and is taken over"), "{log}");
+    assert!(!is_alive(&a.to_string()));
+    assert!(machine.plane.last("heartbeat").active().is_empty());
+
+    // It left properly: whoever comes next is another process.
+    machine.go();
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--once");
+    });
+    assert_eq!(daemon.end().await.0, Some(0));
+    assert_ne!(machine.plane.last("register").body["instance"], first["instance"]);
+}
+
+#[tokio::test]
+async fn a_claim_that_a_killed_daemon_never_heard_of_brings_its_job_to_the_next() {
+    let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
+    machine.plane.script(|script| {
+        script.lose.insert("claim", u32::MAX);
+    });
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon();
+    machine.plane.next("claim").await;
+    daemon.signal(Signal::SIGKILL);
+    daemon.end().await;
+    machine.plane.script(|script| script.lose.clear());
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--disconnect-after-job");
+    });
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
+async fn a_claim_without_an_answer_is_settled_before_a_drain_ends() {
+    let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
+    // Beyond the client's own repeats, the daemon's first failure.
+    machine.plane.script(|script| {
+        script.lose.insert("claim", 4);
+    });
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon();
+    machine.plane.wait_for(|calls| calls.iter().filter(|call| call.route == "claim").count() == 4).await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
+async fn a_drain_told_by_the_control_plane_is_over_when_it_is_no_longer_told() {
+    let machine = Machine::with_jobs(UNTIL_GO).await;
+    machine.plane.script(|script| script.drain = true);
+    let daemon = machine.daemon_with(|command| {
+        command.env("RUNNER_POLL_INTERVAL_MS", "100");
+    });
+    machine.plane.next("heartbeat").await;
+    machine.plane.next("heartbeat").await;
+    machine.plane.give(&[job("a")]);
+    let claims = machine.plane.calls("claim").len();
+    machine.plane.next("heartbeat").await;
+    assert_eq!(machine.plane.calls("claim").len(), claims);
+    machine.plane.script(|script| script.drain = false);
+    machine.pid_of(&job("a")).await;
+    machine.go();
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_runner_that_was_replaced_deleted_or_shut_out_waits_for_its_jobs_and_says_why() {
+    for (route, status, code, exit, words) in [
+        ("heartbeat", 409, "runner_replaced", 3, "taken the place"),
+        ("claim", 409, "runner_replaced", 3, "taken the place"),
+        ("heartbeat", 404, "not_found", 5, "was deleted"),
+        ("heartbeat", 401, "unauthorized", 4, "was revoked or has expired"),
+    ] {
+        let machine = Machine::with_jobs(UNTIL_GO).await;
+        machine.plane.give(&[job("a")]);
+        let daemon = machine.daemon();
+        let pid = machine.pid_of(&job("a")).await;
+        machine.plane.script(|script| {
+            script.refuse.insert(route, (status, code));
+        });
+        machine.plane.next(route).await;
+        // Whether it goes on is between the job and the control plane.
+        assert!(is_alive(&pid.to_string()), "{route} {code}");
+        machine.go();
+        let (ended, log) = daemon.end().await;
+        assert_eq!(ended, Some(exit), "{route} {code}: {log}");
+        assert!(log.contains("error: ") && log.contains(words), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_runner_ends_by_itself_when_it_was_told_to() {
+    let machine = Machine::with_jobs("exit 0").await;
+    let daemon = machine.daemon_with(|command| {
+        command.args(["--idle-timeout", "1s"]);
+    });
+    assert_eq!(daemon.end().await.0, Some(0));
+    assert!(machine.plane.was_left());
+
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--once");
+    });
+    let before = machine.plane.calls("claim").len();
+    assert_eq!(daemon.end().await.0, Some(0));
+    assert_eq!(machine.plane.calls("claim").len(), before + 1);
+}

@@ -1,0 +1,156 @@
+//! What the daemon refuses to start with, what refuses it, and what `check` and `config` show.
+
+use crate::plane::{Daemon, Machine, TOKEN, job};
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn a_refused_registration_is_a_sentence_and_an_exit_code() {
+    for (status, code, exit, words) in [
+        (409, "runner_live", 3, "still heard"),
+        (409, "name_taken", 3, "another token"),
+        (401, "unauthorized", 4, "runner token"),
+        (403, "forbidden", 4, "may not"),
+        (400, "bad_request", 3, "refused this runner"),
+    ] {
+        let machine = Machine::with_jobs("exit 0").await;
+        machine.plane.script(|script| {
+            script.refuse.insert("register", (status, code));
+        });
+        let (ended, log) = machine.daemon().end().await;
+        assert_eq!(ended, Some(exit), "{code}: {log}");
+        assert!(log.contains(words), "{code}: {log}");
+        assert!(machine.plane.calls("claim").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_control_plane_out_of_reach_is_waited_for_and_that_is_said_once() {
+    let machine = Machine::with_jobs("exit 0").await;
+    machine.plane.script(|script| {
+        script.refuse.insert("register", (503, "busy"));
+    });
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--once");
+    });
+    machine.plane.wait_for(|calls| calls.iter().filter(|call| call.route == "register").count() > 8).await;
+    machine.plane.script(|script| script.refuse.clear());
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("can't register yet").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_before_anything_is_called() {
+    for (name, exit, words) in [
+        ("PULLYARD_ISOLATION", 2, "PULLYARD_ISOLATION"),
+        ("RUNNER_TOKEN", 4, "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN"),
+        ("RUNNER_SERVER_URL", 2, "PULLYARD_API_URL"),
+    ] {
+        let machine = Machine::with_jobs("exit 0").await;
+        let daemon = machine.daemon_with(|command| {
+            command.env_remove(name);
+        });
+        let (code, log) = daemon.end().await;
+        assert_eq!(code, Some(exit), "{log}");
+        assert!(log.contains(words), "{log}");
+        assert!(machine.plane.calls("register").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn two_processes_of_one_name_on_one_machine_are_one_too_many() {
+    let machine = Machine::with_jobs("exit 0").await;
+    let first = machine.daemon();
+    machine.plane.next("heartbeat").await;
+    let (code, log) = machine.daemon().end().await;
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("another process on this machine"), "{log}");
+    let other = machine.daemon_with(|command| {
+        command.args(["--name", "gull", "--once"]);
+    });
+    assert_eq!(other.end().await.0, Some(0));
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn what_is_registered_is_what_was_set() {
+    let machine = Machine::with_jobs("exit 0").await;
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon_with(|command| {
+        command.args(["--once", "--labels", "gpu, eu"]).env("RUNNER_CLONE_DEPTH", "1");
+    });
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("RUNNER_CLONE_DEPTH is set and changes nothing"), "{log}");
+    let register = machine.plane.last("register").body;
+    assert_eq!(register["labels"], serde_json::json!(["eu", "gpu"]));
+    assert_eq!(register["capabilities"], serde_json::json!(["command"]));
+    assert_eq!(register["slots"], 3);
+}
+
+/// Another command of the runner, in the same environment.
+async fn say(machine: &Machine, words: &[&str], change: impl FnOnce(&mut Command)) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
+    command
+        .args(words)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", machine.dir.path())
+        .env("RUNNER_SERVER_URL", &machine.url)
+        .env("RUNNER_TOKEN", TOKEN)
+        .env("PULLYARD_WORK_DIR", machine.work_dir())
+        .env("PULLYARD_ISOLATION", "none");
+    change(&mut command);
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains(TOKEN), "{said}");
+    (output.status.code(), said)
+}
+
+#[tokio::test]
+async fn config_shows_each_value_with_where_it_came_from() {
+    let machine = Machine::with_jobs("exit 0").await;
+    let (code, said) = say(&machine, &["config", "--slots", "2"], |_| ()).await;
+    assert_eq!(code, Some(0), "{said}");
+    let has = |parts: &[&str]| {
+        said.lines().any(|line| parts.iter().all(|part| line.split_whitespace().any(|word| word == *part)))
+    };
+    assert!(has(&["slots", "2", "--slots"]), "{said}");
+    assert!(has(&["api-url", &machine.url, "RUNNER_SERVER_URL"]), "{said}");
+    assert!(has(&["token", "rnt_a3f8…", "RUNNER_TOKEN"]), "{said}");
+    assert!(has(&["keep-logs", "50", "default"]), "{said}");
+    let (code, _) = say(&machine, &["config", "--slots", "99"], |_| ()).await;
+    assert_eq!(code, Some(2));
+}
+
+#[tokio::test]
+async fn check_finds_what_is_wrong_and_registers_nothing() {
+    let machine = Machine::with_jobs("exit 0").await;
+    // This control plane has no version: everything else is well.
+    let (code, said) = say(&machine, &["check"], |_| ()).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("WRONG")).count(), 1, "{said}");
+    assert!(said.contains("git version") && said.contains("GiB"), "{said}");
+    let (code, said) = say(&machine, &["check"], |command| {
+        command.env_remove("PULLYARD_ISOLATION").env_remove("RUNNER_TOKEN");
+    })
+    .await;
+    assert_eq!((code, said.lines().filter(|line| line.starts_with("WRONG")).count()), (Some(1), 3), "{said}");
+    assert!(machine.plane.calls("register").is_empty());
+    let (code, said) = say(&machine, &["version"], |_| ()).await;
+    assert_eq!((code, said.contains("protocol 1")), (Some(0), true));
+}
+
+#[tokio::test]
+async fn a_token_in_a_file_is_used() {
+    let machine = Machine::with_jobs("exit 0").await;
+    let path = machine.dir.path().join("token");
+    std::fs::write(&path, format!("{TOKEN}\n")).unwrap();
+    let daemon = Daemon::start(machine.dir.path(), &machine.url, |command| {
+        command.env_remove("RUNNER_TOKEN").arg("--token-file").arg(&path).arg("--once");
+    });
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+}

@@ -1,0 +1,312 @@
+//! What a control plane says to a self-hosted runner between jobs: it gives the jobs it was given, keeps
+//! each for its claim, remembers every call, and misbehaves as it is told. And the daemon under test.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::runner::{ClaimRequest, HeartbeatRequest, RegisterRequest};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path as FilePath, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub(crate) const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One call as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) route: &'static str,
+    pub(crate) body: Value,
+}
+
+impl Call {
+    pub(crate) fn active(&self) -> BTreeSet<String> {
+        self.body["active"].as_array().unwrap().iter().map(|job| job.as_str().unwrap().to_owned()).collect()
+    }
+
+    fn is(&self, field: &str) -> bool {
+        self.body[field] == json!(true)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Script {
+    /// To be given, in this order.
+    pub(crate) jobs: VecDeque<JobId>,
+    /// The answers of so many calls of a route are lost.
+    pub(crate) lose: HashMap<&'static str, u32>,
+    /// Every call of a route is refused with this status and code.
+    pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
+    pub(crate) drain: bool,
+    given: BTreeMap<String, JobId>,
+}
+
+struct Inner {
+    script: Mutex<Script>,
+    calls: watch::Sender<Vec<Call>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Plane {
+    inner: Arc<Inner>,
+}
+
+impl Plane {
+    pub(crate) fn new() -> Self {
+        Self { inner: Arc::new(Inner { script: Mutex::default(), calls: watch::Sender::new(Vec::new()) }) }
+    }
+
+    pub(crate) fn routes(&self) -> Router {
+        Router::new()
+            .route("/v1/runners", post(register))
+            .route("/v1/runners/{runner}/{route}", post(speak))
+            .with_state(self.inner.clone())
+    }
+
+    pub(crate) fn script(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.inner.script.lock().unwrap());
+    }
+
+    pub(crate) fn give(&self, jobs: &[JobId]) {
+        self.script(|script| script.jobs.extend(jobs.iter().cloned()));
+    }
+
+    pub(crate) fn calls(&self, route: &str) -> Vec<Call> {
+        self.inner.calls.borrow().iter().filter(|call| call.route == route).cloned().collect()
+    }
+
+    pub(crate) fn last(&self, route: &str) -> Call {
+        self.calls(route).pop().unwrap()
+    }
+
+    pub(crate) async fn wait_for(&self, seen: impl Fn(&[Call]) -> bool) {
+        let mut calls = self.inner.calls.subscribe();
+        let wait = calls.wait_for(|calls| seen(calls));
+        timeout(PATIENCE, wait).await.unwrap().unwrap();
+    }
+
+    /// Waits for one more call of a route.
+    pub(crate) async fn next(&self, route: &str) -> Call {
+        let of = |calls: &[Call]| calls.iter().filter(|call| call.route == route).count();
+        let before = of(&self.inner.calls.borrow());
+        self.wait_for(|calls| of(calls) > before).await;
+        self.last(route)
+    }
+
+    /// Waits until a heartbeat says that exactly these run.
+    pub(crate) async fn hears(&self, jobs: &[&JobId]) {
+        let jobs: BTreeSet<String> = jobs.iter().map(|job| job.to_string()).collect();
+        let so = |call: &Call| call.route == "heartbeat" && call.active() == jobs;
+        self.wait_for(|calls| calls.iter().rev().find(|call| call.route == "heartbeat").is_some_and(so)).await;
+    }
+
+    pub(crate) async fn hears_draining(&self) {
+        self.wait_for(|calls| calls.iter().any(|call| call.route == "heartbeat" && call.is("draining"))).await;
+    }
+
+    /// The last call of all was the last heartbeat.
+    pub(crate) fn was_left(&self) -> bool {
+        self.inner.calls.borrow().last().is_some_and(|call| call.route == "heartbeat" && call.is("last"))
+    }
+}
+
+pub(crate) fn job(letter: &str) -> JobId {
+    JobId::new(format!("job_{}", letter.repeat(26))).unwrap()
+}
+
+async fn register(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
+    answer(&inner, "register", &headers, &body)
+}
+
+async fn speak(
+    State(inner): State<Arc<Inner>>,
+    Path((runner, route)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    assert_eq!(runner, runner_id());
+    let route = if route == "claim" { "claim" } else { "heartbeat" };
+    answer(&inner, route, &headers, &body)
+}
+
+fn runner_id() -> String {
+    format!("rnr_{}", "k".repeat(26))
+}
+
+fn answer(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &[u8]) -> Response {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    let said = said(inner, route, headers, &body);
+    inner.calls.send_modify(|calls| calls.push(Call { route, body }));
+    said
+}
+
+fn said(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &Value) -> Response {
+    if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
+        return problem(401, "unauthorized");
+    }
+    let mut script = inner.script.lock().unwrap();
+    if let Some((status, code)) = script.refuse.get(route) {
+        return problem(*status, code);
+    }
+    let said = match route {
+        "register" => {
+            let _: RegisterRequest = serde_json::from_value(body.clone()).unwrap();
+            json!({ "runner": runner_id(), "heartbeat_idle_secs": 2, "heartbeat_busy_secs": 1,
+                    "offline_after_secs": 90, "poll_ms": 30 })
+        }
+        "heartbeat" => {
+            let _: HeartbeatRequest = serde_json::from_value(body.clone()).unwrap();
+            json!({ "next_secs": 1, "drain": script.drain })
+        }
+        _ => {
+            let request: ClaimRequest = serde_json::from_value(body.clone()).unwrap();
+            let claim = request.claim_id.to_string();
+            if !script.given.contains_key(&claim)
+                && let Some(job) = script.jobs.pop_front()
+            {
+                script.given.insert(claim.clone(), job);
+            }
+            let job = script.given.get(&claim);
+            let job = job.map(|job| json!({ "job": job, "attempt": 1, "bootstrap": crate::api::BOOTSTRAP }));
+            json!({ "job": job, "poll_ms": 30 })
+        }
+    };
+    if let Some(left) = script.lose.get_mut(route).filter(|left| **left > 0) {
+        *left -= 1;
+        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
+        return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
+    }
+    axum::Json(said).into_response()
+}
+
+fn problem(status: u16, code: &str) -> Response {
+    let body = json!({ "type": "about:blank", "title": "No", "status": status, "code": code, "detail": "No." });
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+}
+
+/// A machine with a control plane, and jobs that are a script.
+pub(crate) struct Machine {
+    pub(crate) dir: TempDir,
+    pub(crate) plane: Plane,
+    pub(crate) url: String,
+    script: PathBuf,
+}
+
+/// Says that it runs, and does until it is let go or stopped.
+pub(crate) const UNTIL_GO: &str =
+    "echo $$ > $HOME/pid-$PULLYARD_JOB.draft; mv $HOME/pid-$PULLYARD_JOB.draft $HOME/pid-$PULLYARD_JOB
+    trap 'exit 143' TERM; while [ ! -e $HOME/go ]; do sleep 0.05; done";
+
+impl Machine {
+    pub(crate) async fn with_jobs(script: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let plane = Plane::new();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = plane.routes();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let path = dir.path().join("run-job.sh");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { dir, plane, url, script: path }
+    }
+
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    pub(crate) fn daemon(&self) -> Daemon {
+        self.daemon_with(|_| ())
+    }
+
+    /// `pullyard-runner start`, with three slots unless changed.
+    pub(crate) fn daemon_with(&self, change: impl FnOnce(&mut Command)) -> Daemon {
+        Daemon::start(self.dir.path(), &self.url, |command| {
+            command.arg("--run-job").arg(&self.script);
+            change(command);
+        })
+    }
+
+    pub(crate) async fn pid_of(&self, job: &JobId) -> i32 {
+        let path = self.dir.path().join(format!("pid-{job}"));
+        appears(&path).await.trim().parse().unwrap()
+    }
+
+    pub(crate) fn go(&self) {
+        std::fs::write(self.dir.path().join("go"), "").unwrap();
+    }
+}
+
+/// What a file says, once it is there.
+pub(crate) async fn appears(path: &FilePath) -> String {
+    let look = async {
+        loop {
+            match std::fs::read_to_string(path) {
+                Ok(text) => break text,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{} never appeared", path.display()))
+}
+
+pub(crate) struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    pub(crate) fn start(home: &FilePath, url: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
+        command
+            .arg("start")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", home)
+            .env("RUNNER_SERVER_URL", url)
+            .env("RUNNER_TOKEN", TOKEN)
+            .env("RUNNER_NAME", "kite")
+            .env("RUNNER_MAX_CONCURRENT_JOBS", "3")
+            .env("PULLYARD_WORK_DIR", home.join("work"))
+            .env("PULLYARD_ISOLATION", "none")
+            .env("PULLYARD_STOP_GRACE_SECS", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        change(&mut command);
+        std::fs::create_dir_all(home.join("work")).unwrap();
+        Self { child: command.spawn().unwrap() }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id().unwrap()).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Its exit code and what it said.
+    pub(crate) async fn end(self) -> (Option<i32>, String) {
+        let output = timeout(PATIENCE, self.child.wait_with_output()).await.unwrap().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        for secret in [TOKEN, crate::api::BOOTSTRAP] {
+            assert!(!log.contains(secret), "a secret is in the log: {log}");
+        }
+        (output.status.code(), log)
+    }
+}
