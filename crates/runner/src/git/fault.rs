@@ -45,7 +45,7 @@ impl Fault {
                 format!("git {command} took longer than {} s", limit.as_secs())
             }
             Self::Failed { command, words, .. } => match telling_line(words) {
-                Some(line) => clipped(line, 200),
+                Some(line) => clipped(without_address(line), 200),
                 None => format!("git {command} failed without a word"),
             },
         }
@@ -71,8 +71,15 @@ impl Fault {
             "invalid username or",
         ]) {
             Failure::SourceDenied { forge: forge.into(), repo: repo.clone() }
-        } else if says(&["repository not found", "error: 404", "' not found", "does not appear to be a git repository"])
-        {
+        } else if says(&[
+            "repository not found",
+            "error: 404",
+            "' not found",
+            "does not appear to be a git repository",
+            // A server that answers, with something else.
+            "is this a git repository?",
+            "invalid server response",
+        ]) {
             Failure::SourceNotFound { repo: repo.clone() }
         } else {
             Failure::SourceUnreachable { repo: repo.clone(), reason: self.reason() }
@@ -83,6 +90,11 @@ impl Fault {
     pub(crate) fn of_workspace(&self) -> Failure {
         Failure::WorkspaceFailed { reason: self.reason() }
     }
+}
+
+/// What went wrong at an address, without the address: a sentence has no room for both, and names the repository.
+fn without_address(line: &str) -> &str {
+    line.strip_prefix("unable to access '").and_then(|rest| rest.split_once("': ")).map_or(line, |(_, why)| why)
 }
 
 /// The line that says most: the fatal one, else an error, else the forge's, else the last.
@@ -112,6 +124,8 @@ mod tests {
             "source_not_found",
         );
         check("fatal: '/tmp/x.git' does not appear to be a git repository", "source_not_found");
+        check("fatal: http://x/info/refs not valid: is this a git repository?", "source_not_found");
+        check("fatal: invalid server response; got '<html>'", "source_not_found");
         check("fatal: Authentication failed for 'https://github.com/a/b.git/'", "source_denied");
         check("fatal: could not read Username for 'https://x': terminal prompts disabled", "source_denied");
         check("fatal: unable to access 'https://x/': The requested URL returned error: 403", "source_denied");
@@ -122,6 +136,13 @@ mod tests {
         );
         check("fatal: write error: No space left on device", "workspace_failed");
         check("error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.", "workspace_failed");
+    }
+
+    #[test]
+    fn what_went_wrong_has_room_in_the_sentence() {
+        let words = format!("fatal: unable to access 'https://{}/': Could not resolve host: x", "forge.".repeat(30));
+        let fault = Fault::Failed { command: "fetch".into(), stdout: String::new(), words };
+        assert_eq!(fault.reason(), "Could not resolve host: x");
     }
 
     #[test]

@@ -12,5 +12,6 @@ mod hostile;
 mod ledger;
 mod plane;
 mod publish;
+mod sources;
 mod stops;
 mod world;

@@ -1,0 +1,105 @@
+//! Sources that can't be worked on: each ends the attempt as failed, with its own code and words, before
+//! any agent begins.
+
+use crate::world::{TOKEN, World};
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use pullyard_protocol::attempt::{Assignment, FinishOutcome};
+use std::path::Path;
+
+/// Runs an attempt whose source is changed, and compares how it failed.
+async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: &str) {
+    let world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;
+    world.api.assign(|job| change(&world, job));
+    check_in(&world, code, words).await;
+}
+
+async fn check_in(world: &World, code: &str, words: &str) {
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!((finish.outcome, finish.result), (FinishOutcome::Failed, None));
+    let failure = finish.failure.unwrap();
+    let sentence = failure.sentence();
+    assert_eq!(failure.code(), code, "{sentence}");
+    assert!(sentence.contains(words), "{sentence}");
+    assert!(!sentence.contains(TOKEN) && !failure.help().is_empty(), "{sentence}");
+    assert_eq!(world.api.statuses(), ["preparing"]);
+    assert!(!world.outside("began").exists(), "an agent began");
+}
+
+/// A server that answers everything the same.
+async fn server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
+    let routes =
+        Router::new().fallback(move || async move { (status, [(header::CONTENT_TYPE, kind)], body).into_response() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/acme/app.git", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
+}
+
+fn folder(dir: &Path, init: bool) -> String {
+    std::fs::create_dir_all(dir).unwrap();
+    if init {
+        let made = std::process::Command::new("git").args(["init", "--quiet", "--bare"]).arg(dir).status().unwrap();
+        assert!(made.success());
+    }
+    format!("file://{}", dir.display())
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_is_not_found() {
+    let missing = |_: &World, job: &mut Assignment| {
+        job.repository.clone_url = job.repository.clone_url.replace("acme/app", "acme/none");
+    };
+    check(missing, "source_not_found", "acme/app can't be found, or the token may not see it.").await;
+    let nowhere = |world: &World, job: &mut Assignment| {
+        job.repository.clone_url = format!("file://{}", world.outside("nowhere").display());
+    };
+    check(nowhere, "source_not_found", "acme/app can't be found").await;
+}
+
+#[tokio::test]
+async fn a_repository_that_may_not_be_read_is_denied() {
+    let mut world = World::with_agent("touch @DIR@/began").await;
+    world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
+    check_in(&world, "source_denied", "GitHub refused the credentials for acme/app.").await;
+
+    let forbidden = server(StatusCode::FORBIDDEN, "text/plain", "Resource not accessible").await;
+    check(|_, job| job.repository.clone_url = forbidden, "source_denied", "refused the credentials").await;
+}
+
+#[tokio::test]
+async fn what_is_no_repository_is_not_found() {
+    let page = server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
+    check(|_, job| job.repository.clone_url = page, "source_not_found", "acme/app can't be found").await;
+    let plain = |world: &World, job: &mut Assignment| {
+        job.repository.clone_url = folder(&world.outside("plain"), false);
+    };
+    check(plain, "source_not_found", "acme/app can't be found").await;
+}
+
+#[tokio::test]
+async fn a_branch_that_is_not_there_is_named() {
+    for branch in ["none", "--upload-pack=x", "a b"] {
+        let unknown = |_: &World, job: &mut Assignment| job.base = branch.into();
+        check(unknown, "base_branch_missing", &format!("acme/app has no branch `{branch}`.")).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_repository_has_no_branch() {
+    let empty = |world: &World, job: &mut Assignment| {
+        job.repository.clone_url = folder(&world.outside("empty.git"), true);
+    };
+    check(empty, "base_branch_missing", "acme/app has no branch `main`.").await;
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_is_unreachable_and_says_how() {
+    let down = server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
+    check(|_, job| job.repository.clone_url = down, "source_unreachable", "502").await;
+    let nobody = |_: &World, job: &mut Assignment| job.repository.clone_url = "http://127.0.0.1:1/acme/app.git".into();
+    check(nobody, "source_unreachable", "Failed to connect").await;
+}
