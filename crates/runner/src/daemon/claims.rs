@@ -115,7 +115,8 @@ fn taken(world: &World, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, 
     let ClaimedJob { job, attempt, .. } = claimed;
     let key = (job.clone(), *attempt);
     if !world.state().look(|now| now.running.contains_key(&key)) {
-        match world.jobs.starter.start(claimed, id) {
+        // The disk and the new process may take their time: the heartbeats have a thread of their own then.
+        match tokio::task::block_in_place(|| world.jobs.starter.start(claimed, id)) {
             Ok((record, living)) => {
                 tracing::info!(job.id = %job, attempt, pid = record.pid, "{job} runs, attempt {attempt}");
                 world.jobs.watch(record, living);

@@ -1,6 +1,6 @@
 //! How the daemon ends, how it is gone on with, and what becomes of its jobs meanwhile.
 
-use crate::plane::{Machine, UNTIL_GO, job};
+use crate::plane::{Machine, UNTIL_GO, appears, job};
 use crate::world::is_alive;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
@@ -43,6 +43,33 @@ async fn a_second_signal_stops_what_runs() {
         assert!(!is_alive(&pid.to_string()));
         assert!(machine.plane.was_left());
     }
+}
+
+#[tokio::test]
+async fn a_third_signal_leaves_what_does_not_stop_to_the_next_daemon() {
+    let stubborn = UNTIL_GO.replace("trap 'exit 143' TERM", "trap 'touch $HOME/told' TERM");
+    let machine = Machine::with_jobs(&stubborn).await;
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon();
+    let pid = machine.pid_of(&job("a")).await;
+    daemon.signal(Signal::SIGTERM);
+    machine.plane.hears_draining().await;
+    daemon.signal(Signal::SIGTERM);
+    appears(&machine.dir.path().join("told")).await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(143), "{log}");
+    assert!(is_alive(&pid.to_string()));
+    let last = machine.plane.last("heartbeat");
+    assert!(machine.plane.was_left() && last.active() == BTreeSet::from([job("a").to_string()]));
+
+    let daemon = machine.daemon();
+    machine.plane.next("heartbeat").await;
+    assert_eq!(machine.plane.last("register").active(), BTreeSet::from([job("a").to_string()]));
+    machine.go();
+    machine.plane.hears(&[]).await;
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.end().await.0, Some(0));
 }
 
 #[tokio::test]
