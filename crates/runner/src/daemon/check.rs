@@ -5,7 +5,7 @@ use super::show::table;
 use crate::Isolation;
 use crate::git::{self, Call, Git};
 use crate::workspace::private_dirs;
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::{self, Operator};
 use pullyard_protocol::version::PROTOCOL;
 use std::path::Path;
 use std::time::Duration;
@@ -110,6 +110,8 @@ async fn server(settings: &Settings) -> Found {
     let client = Operator::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
     match timeout(SERVER_LIMIT, client.version()).await {
         Err(_) => Err(format!("{} did not answer within {} s", settings.api_url, SERVER_LIMIT.as_secs())),
+        // What a server says is a sentence of its own.
+        Ok(Err(error @ client::Error::Problem(_))) => Err(format!("{}: {error}", settings.api_url)),
         Ok(Err(error)) => Err(format!("failed to {error}")),
         Ok(Ok(server)) if server.protocol != PROTOCOL => Err(format!(
             "{} speaks protocol {}, this runner {PROTOCOL}: update the older one",

@@ -152,7 +152,7 @@ async fn register(settings: &Settings, home: &Home, client: &RunnerClient, state
             Meaning::Later | Meaning::NotNow => {
                 failures += 1;
                 if failures == 1 {
-                    tracing::warn!(error = %error, "the runner can't register yet, and goes on trying: failed to {error}");
+                    tracing::warn!(error = %error, "the runner can't register yet, and goes on trying: {error}");
                 }
                 sleep(pace::back_off(failures, rand::random())).await;
             }
