@@ -37,10 +37,10 @@ impl Status {
         let mut lines = vec![
             ("Server", Cell::same(&session.url)),
             ("Version", Cell::same(&server.version)),
+            ("Project", Cell::same(project.as_str())),
             ("Token", Cell::same(&token.name)),
             ("Scopes", Cell::same(tokens::scopes(&token))),
             ("Expires", tokens::expires(&token, words::now())),
-            ("Project", Cell::same(project.as_str())),
         ];
         if counts.is_empty() {
             lines.push(("Jobs", Cell::new("none yet", "0")));

@@ -61,10 +61,9 @@ async fn a_use_is_noted_though_the_answer_was_lost() {
 
 #[tokio::test]
 async fn a_token_is_made_though_the_answer_was_lost() {
-    let write = async |store: &Store, ()| {
-        store.create_token(&sample::token("abc", "laptop"), Some(&sample::request("key", at(0)))).await
-    };
-    check_recovers(TRANSACTION, async |_| (), async |store, none| write(store, *none).await).await;
+    let made = (sample::token("abc", "laptop"), sample::request("key", at(0)));
+    let write = async |store: &Store, (): &()| store.create_token(&made.0, Some(&made.1)).await;
+    check_recovers(TRANSACTION, async |_| (), write).await;
 }
 
 #[tokio::test]
