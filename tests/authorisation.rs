@@ -333,6 +333,8 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             };
             match expected {
                 Some(expected) => assert_eq!((status, code.as_str()), expected, "{who}"),
+                // Whoever came before has removed it.
+                None if route.method == Method::DELETE && code == "not_found" => {}
                 None => assert!(is_let_in(status), "{who}: {status} {code}"),
             }
             asked += 1;
@@ -345,7 +347,8 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         };
         assert_eq!(status, expected, "{}", what("a token without scopes"));
         // A runner, a runner of another project, and a runner token that no runner has shown yet.
-        let runners = [(true, format!("Bearer {}", of.runner_token)), (false, format!("Bearer {}", foreign.runner_token))];
+        let runners =
+            [(true, format!("Bearer {}", of.runner_token)), (false, format!("Bearer {}", foreign.runner_token))];
         for (own, token) in runners.into_iter().chain([(false, runner.clone())]) {
             let (status, code) = world.ask(&route, Some(&token)).await;
             match route.needs {

@@ -213,7 +213,7 @@ async fn the_command_line_explains_itself() {
         let help = ran(arguments).await;
         assert_eq!(help.status.code(), Some(0));
         let said = text(&help.stdout);
-        assert!(said.contains("Examples:") && said.contains("pullyard demo --"), "{said}");
+        assert!(said.contains("Examples:") && said.contains("pullyard demo"), "{said}");
         assert!(!said.contains("run-job"), "{said}");
     }
     for wrong in [&["demon"][..], &["demo", "--kepe", "x"], &["demo", "--keep"], &["demo", "more"]] {

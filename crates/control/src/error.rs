@@ -1,7 +1,7 @@
 //! How a use case can fail. A refusal by a guard is not a failure: it is an answer.
 
-use pullyard_domain::id::TokenId;
 use pullyard_domain::denial::Denial;
+use pullyard_domain::id::TokenId;
 use pullyard_domain::job::{NotNow, Status};
 use pullyard_domain::runner::Refusal;
 use pullyard_domain::time::Timestamp;

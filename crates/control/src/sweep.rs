@@ -128,7 +128,7 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
             }
             Step::CallOff => {
                 let next = job.called_off(now).map_err(|refusal| Error::refused(refusal, now))?;
-                (write_end(ctx, &job, &next, now).await?, Done::End)
+                (write_end(ctx, &job, &next, Proof::Nothing, now).await?, Done::End)
             }
             Step::GiveUp(failure) => {
                 let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;

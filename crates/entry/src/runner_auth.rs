@@ -1,16 +1,13 @@
 //! A self-hosted runner that shows its token.
 
 use crate::Problem;
-use crate::auth::{bearer, hash_of};
+use crate::auth::{bearer, stored_for};
 use axum::extract::FromRef;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use pullyard_control::Context;
 use pullyard_control::runner::RunnerToken;
-use pullyard_control::{Context, Error};
-use pullyard_store::{Token, TokenKind};
-
-/// The prefix of a runner's token.
-pub const RUNNER_TOKEN: &str = "rnt_";
+use pullyard_store::TokenKind;
 
 /// A self-hosted runner's token that is good now. It is read strongly at every call: a revoked one stops at
 /// once.
@@ -39,17 +36,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let shown = bearer(parts)?;
-        if !shown.starts_with(RUNNER_TOKEN) {
-            return Err(Problem::not_signed_in());
-        }
-        let ctx = Context::from_ref(state);
-        let stored = ctx.store.token(&hash_of(shown)).await.map_err(Error::from)?;
-        let now = ctx.clock.now();
-        let good = |token: &Token| {
-            token.kind == TokenKind::Runner && !token.revoked && token.expires_at.is_none_or(|at| now < at)
-        };
-        let token = stored.filter(good).ok_or_else(Problem::not_signed_in)?;
+        let text = bearer(parts)?.to_owned();
+        let token = stored_for(&Context::from_ref(state), &text, TokenKind::Runner).await?;
         Ok(Self { token: RunnerToken { hash: token.hash, projects: token.projects }, only: token.runner })
     }
 }

@@ -156,6 +156,10 @@ impl Local {
         let all = [Scope::Admin].into();
         // Stale: the token is there from an earlier start.
         store.put_token(&stored_token(&keys.admin_token, "admin", all, None)).await?;
+        for hash in &keys.retired {
+            // Stale: it is of a folder that was made anew.
+            store.revoke_token(hash).await?;
+        }
         // Secrets Manager may have them from an earlier start; the file of keys decides.
         let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
         secrets.put(KEY_SECRET, &keys.signing_key).await?;

@@ -310,7 +310,7 @@ async fn indexes_hold_only_what_they_are_for() {
     let work = kinds(&items, |item| item.contains_key("wk"));
     assert_eq!(work, ["JOB", "TICKET"].map(str::to_owned).into());
     let lists = kinds(&items, |item| item.contains_key("lk"));
-    assert_eq!(lists, ["DELIVERY", "JOB", "SETTINGS", "TICKET", "TOKEN"].map(str::to_owned).into());
+    assert_eq!(lists, ["DELIVERY", "INTEGRATION", "JOB", "SETTINGS", "TICKET", "TOKEN"].map(str::to_owned).into());
     for ((pk, sk), item) in &items {
         assert_eq!(item.contains_key("wk"), item.contains_key("ws"), "{pk} / {sk}");
         assert_eq!(item.contains_key("lk"), item.contains_key("ls"), "{pk} / {sk}");
