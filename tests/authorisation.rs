@@ -153,6 +153,7 @@ impl World {
             route(&get, "/healthz", Nothing, none()),
             route(&get, "/v1/version", Nothing, none()),
             route(&post, "/v1/sweep", All(Scope::Admin), json!({})),
+            route(&post, "/v1/sign-in-links", Needs::AnyToken, json!({})),
             route(&get, "/v1/integrations", All(Scope::Read), none()),
             route(&post, "/v1/integrations", All(Scope::Admin), connect),
             route(&get, "/v1/integrations/{integration}", All(Scope::Read), none()),

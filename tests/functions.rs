@@ -32,6 +32,7 @@ async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, St
     }
     match function {
         "api" => http::invoke(pullyard_function_api::router(ctx.clone()), event).await,
+        "pages" => http::invoke(pullyard_function_pages::router(ctx.clone()), event).await,
         "tickets" => http::invoke(pullyard_function_tickets::router(ctx.clone()), event).await,
         "dispatcher" => written(&pullyard_function_dispatcher::handle(ctx, read(event)?).await),
         "effects" => written(&pullyard_function_effects::handle(ctx, read(event)?).await),
@@ -147,7 +148,7 @@ async fn every_event_leads_to_what_is_kept_beside_it() {
         .iter()
         .map(|file| file.file_name().unwrap().to_string_lossy().split('.').next().unwrap().to_owned())
         .collect::<BTreeSet<_>>();
-    assert_eq!(functions.len(), 6, "{functions:?}");
+    assert_eq!(functions.len(), 7, "{functions:?}");
     story.end().await;
 }
 

@@ -19,6 +19,7 @@ mod functions;
 mod inputs;
 mod manual;
 mod retry;
+mod pages;
 mod rooms;
 mod runners;
 mod starts;

@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 18] = [
+const ROOMS: [(&str, &str); 19] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("store", "domain"),
@@ -13,6 +13,7 @@ const ROOMS: [(&str, &str); 18] = [
     ("control", "cloud domain forge store"),
     ("entry", "cloud control domain protocol store"),
     ("function-api", "control domain entry protocol"),
+    ("function-pages", "control domain entry protocol"),
     ("function-tickets", "control domain entry protocol"),
     ("function-dispatcher", "control domain entry"),
     ("function-effects", "control domain entry"),
@@ -23,20 +24,21 @@ const ROOMS: [(&str, &str); 18] = [
     ("demo-forge", ""),
     (
         "local",
-        "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-sweeper \
-         function-tasks function-tickets store",
+        "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \
+         function-sweeper function-tasks function-tickets store",
     ),
     ("cli", "domain local protocol runner"),
 ];
 
 /// Who alone may link what.
-const RESERVED: [(&str, &str); 11] = [
+const RESERVED: [(&str, &str); 12] = [
     ("aws-sdk-dynamodb", "store"),
     ("aws-sdk-sqs", "cloud"),
     ("aws-sdk-ecs", "cloud"),
     ("aws-sdk-secretsmanager", "cloud"),
     ("aws-config", "store cloud entry"),
-    ("axum", "entry function-api function-tickets emulator demo-forge"),
+    ("askama", "function-pages"),
+    ("axum", "entry function-api function-pages function-tickets emulator demo-forge"),
     ("lambda_http", "entry"),
     ("lambda_runtime", "function-dispatcher function-effects function-tasks function-sweeper"),
     ("dynoxide-rs", "emulator"),

@@ -12,6 +12,7 @@ mod fault;
 mod help;
 mod integrations;
 mod jobs;
+mod open;
 mod projects;
 mod repositories;
 mod runners;
@@ -120,6 +121,7 @@ pub(crate) enum Command {
     Login(sign_in::Login),
     Logout(sign_in::Logout),
     Contexts(sign_in::Contexts),
+    Open(open::Open),
     Status(about::Status),
     Doctor(doctor::Doctor),
     Version(about::Version),
@@ -159,6 +161,7 @@ impl Command {
             Err((screen, fault)) => return fault.show(&screen),
         };
         let ended = match self {
+            Self::Open(open) => open.run(&session).await,
             Self::Status(status) => status.run(&session).await,
             Self::Doctor(doctor) => doctor.run(&session).await,
             Self::Version(version) => version.run(&session).await,

@@ -20,6 +20,7 @@ pub mod attempt {
 }
 mod board;
 mod cancel_job;
+mod board_view;
 mod clock;
 mod context;
 mod create_job;
@@ -37,6 +38,7 @@ mod retry_job;
 pub mod runner;
 mod secrets;
 mod settle_ticket;
+mod sign_in;
 mod sweep;
 mod sweep_ready;
 mod sweep_runners;
@@ -48,6 +50,7 @@ mod views;
 
 pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
 pub use cancel_job::cancel_job;
+pub use board_view::{BoardView, Card, board_view, jobs_of_ticket};
 pub use clock::Clock;
 pub use context::{Context, Parts};
 pub use create_job::{JobRequest, Requester, create_job};
@@ -56,11 +59,12 @@ pub use error::Error;
 pub use list_jobs::{JobList, list_jobs};
 pub use move_ticket::{Answer, move_ticket};
 pub use projects::{add_repository, connect_forge, create_project, set_settings};
-pub use proof::{Bootstrap, Keys};
 pub use pullyard_store::Token as StoredToken;
 pub use retry_job::retry_job;
 pub use secrets::{UserSecret, secrets, set_secret};
+pub use proof::{Bootstrap, Keys, Session, SignInCode};
 pub use settle_ticket::{Settled, settle_ticket};
+pub use sign_in::{SignInLink, SignedIn, current_token, sign_in, sign_in_link, sign_in_with_token};
 pub use sweep::{Report, sweep};
 pub use task_stopped::{TaskStopped, task_stopped};
 pub use test_integration::{Tested, test_integration};

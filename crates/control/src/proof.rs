@@ -1,6 +1,7 @@
-//! Proofs that need no read: the bootstrap token of a task and the lease of an attempt.
+//! Proofs that need no read: the bootstrap token of a task, the lease of an attempt, the code of a sign-in
+//! link and the session of a browser.
 //!
-//! Both are a MAC (HMAC-SHA256) over what they are for. A bootstrap token is made from stored values
+//! All are a MAC (HMAC-SHA256) over what they are for. A bootstrap token is made from stored values
 //! only, so that asking ECS twice for the same start has the same parameters.
 
 use crate::Error;
@@ -15,6 +16,8 @@ use sha2::Sha256;
 
 const BOOTSTRAP: &str = "pyb_";
 const LEASE: &str = "pyl_";
+const SIGN_IN: &str = "pyc_";
+const SESSION: &str = "pys_";
 /// A key shorter than the hash would weaken it.
 const SHORTEST_KEY: usize = 32;
 /// Longer tokens are not ours; they are refused before any work is done on them.
@@ -29,6 +32,28 @@ pub struct Bootstrap {
     pub attempt: u32,
     /// The number of the start.
     pub dispatch: u32,
+    /// Until when.
+    pub expires: Timestamp,
+}
+
+/// What a sign-in link is for: one session with the rights of this token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInCode {
+    /// The hash of the API token that made it.
+    pub token: String,
+    /// What makes it one of its own, so that it can be used up.
+    pub nonce: String,
+    /// Until when.
+    pub expires: Timestamp,
+}
+
+/// A browser that is signed in. What it may do is in the table, under its token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The hash of the API token it stands for.
+    pub token: String,
+    /// Since when.
+    pub issued: Timestamp,
     /// Until when.
     pub expires: Timestamp,
 }
@@ -73,6 +98,28 @@ impl Keys {
     /// Which attempt a lease is for, if it is ours.
     pub fn read_lease(&self, token: &str) -> Result<Fence, Error> {
         self.open(LEASE, token)
+    }
+
+    /// The code of a sign-in link.
+    pub(crate) fn sign_in_code(&self, code: &SignInCode) -> Result<String, Error> {
+        self.seal(SIGN_IN, code)
+    }
+
+    /// What a sign-in code is for, if it is ours and has not expired. Whether it was used is in the table.
+    pub(crate) fn read_sign_in_code(&self, code: &str, now: Timestamp) -> Result<SignInCode, Error> {
+        let code: SignInCode = self.open(SIGN_IN, code)?;
+        if now < code.expires { Ok(code) } else { Err(Error::BadProof) }
+    }
+
+    /// The value of a session's cookie.
+    pub(crate) fn session(&self, session: &Session) -> Result<String, Error> {
+        self.seal(SESSION, session)
+    }
+
+    /// Which session a cookie is for, if it is ours and has not expired.
+    pub fn read_session(&self, cookie: &str, now: Timestamp) -> Result<Session, Error> {
+        let session: Session = self.open(SESSION, cookie)?;
+        if now < session.expires { Ok(session) } else { Err(Error::BadProof) }
     }
 
     fn seal<T: Serialize>(&self, kind: &str, content: &T) -> Result<String, Error> {
@@ -151,6 +198,21 @@ mod tests {
         assert_eq!(token, keys('a').bootstrap(&bootstrap).unwrap());
         assert_eq!(keys('a').read_bootstrap(&token, Timestamp::from_millis(999)).unwrap(), bootstrap);
         assert!(keys('a').read_bootstrap(&token, expires).is_err());
+    }
+
+    #[test]
+    fn a_session_and_a_sign_in_code_die_and_never_pass_for_each_other() {
+        let (at, token) = (Timestamp::from_millis, "ab".repeat(32));
+        let code = SignInCode { token: token.clone(), nonce: "n1".into(), expires: at(1_000) };
+        let session = Session { token, issued: at(0), expires: at(1_000) };
+        let (sealed, cookie) = (keys('a').sign_in_code(&code).unwrap(), keys('a').session(&session).unwrap());
+        assert_eq!(keys('a').read_sign_in_code(&sealed, at(999)).unwrap(), code);
+        assert_eq!(keys('a').read_session(&cookie, at(999)).unwrap(), session);
+        assert!(keys('a').read_sign_in_code(&sealed, at(1_000)).is_err());
+        assert!(keys('a').read_session(&cookie, at(1_000)).is_err());
+        assert!(keys('b').read_session(&cookie, at(999)).is_err());
+        assert!(keys('a').read_session(&sealed.replacen(SIGN_IN, SESSION, 1), at(0)).is_err());
+        assert!(keys('a').read_sign_in_code(&cookie.replacen(SESSION, SIGN_IN, 1), at(0)).is_err());
     }
 
     #[test]

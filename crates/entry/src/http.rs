@@ -26,6 +26,11 @@ pub fn finished(router: Router) -> Router {
         .layer(from_fn(log_requests))
 }
 
+/// What a function adds whose answers are pages: one log line per request, and its own words for the rest.
+pub fn logged(router: Router) -> Router {
+    router.layer(from_fn(log_requests))
+}
+
 /// Runs a router in Lambda until the environment ends.
 pub async fn run(router: Router) -> Result<(), Error> {
     lambda_http::run(tower::service_fn(move |request| answer(router.clone(), request))).await

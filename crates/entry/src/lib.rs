@@ -13,6 +13,7 @@ pub mod messages;
 pub mod params;
 pub mod problem;
 pub mod runner_auth;
+pub mod session;
 pub mod strict;
 pub mod telemetry;
 
@@ -23,4 +24,5 @@ pub use params::{Path, Query};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};
 pub use runner_auth::RunnerCaller;
+pub use session::{Known, Visitor};
 pub use strict::Strict;

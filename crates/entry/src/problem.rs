@@ -31,6 +31,11 @@ impl Problem {
         }
     }
 
+    /// What is answered: for those who show it in another form.
+    pub fn body(&self) -> &protocol::Problem {
+        &self.body
+    }
+
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)

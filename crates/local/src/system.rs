@@ -200,9 +200,12 @@ impl Local {
         let context = || config.clone().context(&sdk, clock.clone());
         let sweeper = functions::sweeper(heard.context(&sdk, clock.clone()));
         let route = |method, prefix: &str, function| Route { method, prefix: prefix.into(), function };
+        let api = functions::api(context());
         let routes = vec![
             route(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
-            route(None, "/", functions::api(context())),
+            route(None, "/v1", api.clone()),
+            route(None, "/healthz", api),
+            route(None, "/", functions::pages(context())),
         ];
         let batches = event_source::Options::default();
         Ok(Self {

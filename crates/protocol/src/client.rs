@@ -8,6 +8,7 @@ mod attempt;
 mod fleet;
 mod operator;
 mod runner;
+mod sign_in;
 
 pub use attempt::AttemptClient;
 pub use operator::Operator;

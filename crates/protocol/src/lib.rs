@@ -16,6 +16,7 @@ pub mod problem;
 pub mod project;
 pub mod runner;
 pub mod secret;
+pub mod sign_in;
 pub mod sweep;
 pub mod ticket;
 pub mod token;

@@ -112,6 +112,10 @@ pub(crate) fn token(hash: &str) -> Key {
     Key::new(format!("TOKEN#{hash}"), "TOKEN")
 }
 
+pub(crate) fn sign_in(nonce: &str) -> Key {
+    Key::new(format!("SIGNIN#{}", encoded(nonce)), "SIGNIN")
+}
+
 pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
     Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }

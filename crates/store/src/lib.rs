@@ -40,6 +40,7 @@ mod write {
     mod register;
     mod requeue;
     mod runner;
+    mod sign_in;
     mod snapshot;
     mod sweeps;
     mod ticket;

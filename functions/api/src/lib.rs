@@ -10,6 +10,7 @@ mod routes {
     pub(crate) mod projects;
     pub(crate) mod runners;
     pub(crate) mod secrets;
+    pub(crate) mod sign_in;
     pub(crate) mod tickets;
     pub(crate) mod tokens;
 }
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 use pullyard_control::Context;
 use pullyard_entry::http;
-use routes::{attempts, deliveries, integrations, job_orders, jobs, meta, projects, runners, secrets, tickets, tokens};
+use routes::{attempts, deliveries, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in, tickets, tokens};
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
@@ -28,6 +29,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/v1/version", get(meta::version))
         .route("/v1/sweep", post(meta::sweep))
         .route("/v1/integrations", get(integrations::list).post(integrations::create))
+        .route("/v1/sign-in-links", post(sign_in::link))
         .route("/v1/integrations/{integration}", get(integrations::show))
         .route("/v1/integrations/{integration}/test", post(integrations::test))
         .route("/v1/projects", get(projects::list).post(projects::create))

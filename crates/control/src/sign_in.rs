@@ -1,0 +1,80 @@
+//! Signing a browser in: by a link that works once, or by an API token itself.
+//!
+//! A session has no item of its own: it is a sealed cookie that names a token, and that token is read at
+//! every request. So revoking or expiring the token ends its sessions at once.
+
+use crate::proof::{Session, SignInCode};
+use crate::{Context, Error};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Token, TokenKind, Write};
+use std::time::Duration;
+
+/// How long a link works.
+const LINK_FOR: Duration = Duration::from_secs(600);
+
+/// How long a browser stays signed in.
+const SESSION_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// A link that signs one browser in, once.
+#[derive(Clone)]
+pub struct SignInLink {
+    /// Where to go. A credential: not for logs.
+    pub url: String,
+    /// How long it works.
+    pub expires_in: Duration,
+}
+
+/// A browser that is signed in from now on.
+#[derive(Clone)]
+pub struct SignedIn {
+    /// The session's cookie. A credential: not for logs.
+    pub cookie: String,
+    /// How long it is good.
+    pub expires_in: Duration,
+}
+
+/// Makes a sign-in link for whoever shows the token of this hash. Nothing is stored: the link is used up
+/// by writing down that it was.
+pub async fn sign_in_link(ctx: &Context, token: String) -> Result<SignInLink, Error> {
+    let nonce = ulid::Ulid::generate().to_string().to_lowercase();
+    let code = SignInCode { token, nonce, expires: ctx.clock.now().plus(LINK_FOR) };
+    let code = ctx.keys().await?.sign_in_code(&code)?;
+    let url = format!("{}/sign-in?code={code}", ctx.api_url.trim_end_matches('/'));
+    Ok(SignInLink { url, expires_in: LINK_FOR })
+}
+
+/// Signs a browser in by a link's code, which is used up.
+///
+/// Errors: `BadProof` when it is not ours, has expired or was used, or when its token is gone. Stopped after
+/// the write, the link is used up and nobody is signed in: make another.
+pub async fn sign_in(ctx: &Context, code: &str) -> Result<SignedIn, Error> {
+    let now = ctx.clock.now();
+    let code = ctx.keys().await?.read_sign_in_code(code, now)?;
+    current_token(ctx, &code.token).await?.ok_or(Error::BadProof)?;
+    match ctx.store.use_sign_in(&code.nonce, code.expires).await? {
+        Write::Applied => session(ctx, code.token, now).await,
+        Write::Stale => Err(Error::BadProof),
+    }
+}
+
+/// Signs a browser in by the hash of an API token that a person typed.
+///
+/// Errors: `BadProof` when there is no such token, or it has expired or was revoked.
+pub async fn sign_in_with_token(ctx: &Context, token: String) -> Result<SignedIn, Error> {
+    current_token(ctx, &token).await?.ok_or(Error::BadProof)?;
+    session(ctx, token, ctx.clock.now()).await
+}
+
+async fn session(ctx: &Context, token: String, now: Timestamp) -> Result<SignedIn, Error> {
+    let session = Session { token, issued: now, expires: now.plus(SESSION_FOR) };
+    Ok(SignedIn { cookie: ctx.keys().await?.session(&session)?, expires_in: SESSION_FOR })
+}
+
+/// The token of this hash, if it is a person's or program's and good now. Read strongly: revoking it acts
+/// at once.
+pub async fn current_token(ctx: &Context, hash: &str) -> Result<Option<Token>, Error> {
+    let now = ctx.clock.now();
+    let good =
+        |token: &Token| !token.revoked && token.expires_at.is_none_or(|at| now < at) && token.kind == TokenKind::Api;
+    Ok(ctx.store.token(hash).await?.filter(good))
+}

@@ -1,0 +1,165 @@
+//! Who is looking at pages: a browser with a session's cookie, which stands for an API token.
+//!
+//! Owns the cookie and the check of its token at every request. How a page answers who is not signed in is
+//! the pages' own matter.
+
+use crate::auth::{API_TOKEN, bearer, hash_of};
+use crate::{Context, Problem};
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use pullyard_control::{Error, SignedIn, current_token};
+use pullyard_domain::id::ProjectId;
+use pullyard_store::Scope;
+use std::collections::BTreeSet;
+
+/// Somebody who shows an API token, whatever its scopes.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The hash of the token.
+    pub token: String,
+    /// The token's name, for the log.
+    pub name: String,
+}
+
+impl<T> FromRequestParts<T> for Known
+where
+    T: Send + Sync,
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        let token = bearer(parts)?;
+        if !token.starts_with(API_TOKEN) {
+            return Err(Problem::not_signed_in());
+        }
+        let token =
+            current_token(&Context::from_ref(state), &hash_of(token)).await?.ok_or_else(Problem::not_signed_in)?;
+        Ok(Self { token: token.hash, name: token.name })
+    }
+}
+
+/// Somebody whose browser is signed in.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The token's own id, as API callers have it.
+    pub id: String,
+    /// The token's name, for ledger and log.
+    pub name: String,
+    scopes: BTreeSet<Scope>,
+    projects: Option<BTreeSet<ProjectId>>,
+}
+
+impl Visitor {
+    /// Whose session the request's cookie is: none without one, or when it is forged, over, or its token is
+    /// expired or revoked.
+    pub async fn of(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(cookie) = cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
+        let session = match ctx.keys().await?.read_session(cookie, ctx.clock.now()) {
+            Ok(session) => session,
+            Err(Error::BadProof) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(current_token(ctx, &session.token).await?.map(|token| Self {
+            id: token.hash.chars().take(16).collect(),
+            name: token.name,
+            scopes: token.scopes,
+            projects: token.projects,
+        }))
+    }
+
+    /// It may look.
+    pub fn may_read(&self) -> bool {
+        self.may(Scope::Read)
+    }
+
+    /// It may make jobs and move tickets.
+    pub fn may_work(&self) -> bool {
+        self.may(Scope::Jobs)
+    }
+
+    fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+
+    /// Its token is for this project.
+    pub fn may_touch(&self, project: &ProjectId) -> bool {
+        self.projects.as_ref().is_none_or(|projects| projects.contains(project))
+    }
+}
+
+/// `Set-Cookie` that signs a browser in at the address where people reach us.
+pub fn signed_in(url: &str, signed: &SignedIn) -> String {
+    set(url, &signed.cookie, signed.expires_in.as_secs())
+}
+
+/// `Set-Cookie` that signs it out.
+pub fn signed_out(url: &str) -> String {
+    set(url, "", 0)
+}
+
+fn set(url: &str, value: &str, secs: u64) -> String {
+    let secure = if url.starts_with("https://") { "; Secure" } else { "" };
+    format!("{}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Strict{secure}", cookie_name(url))
+}
+
+/// Over TLS nobody but this very host can set it. Without, a browser gives it to every port of the host, so
+/// each system on a machine has a name of its own.
+fn cookie_name(url: &str) -> String {
+    if url.starts_with("https://") {
+        return "__Host-pullyard".into();
+    }
+    let port = url.trim_end_matches('/').rsplit_once(':').map(|(_, port)| port);
+    let port = port.filter(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    format!("pullyard_{}", port.unwrap_or("80"))
+}
+
+/// The value of the only cookie of this name; two of them are nobody's.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
+    let mut found = lists
+        .flat_map(|list| list.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(found, _)| *found == name)
+        .map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_cookie_is_as_safe_as_its_address_lets_it_be() {
+        let signed = SignedIn { cookie: "pys_x".into(), expires_in: Duration::from_secs(60) };
+        assert_eq!(
+            signed_in("https://pullyard.example", &signed),
+            "__Host-pullyard=pys_x; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure"
+        );
+        assert_eq!(
+            signed_out("http://127.0.0.1:7878/"),
+            "pullyard_7878=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
+        );
+    }
+
+    #[test]
+    fn the_one_cookie_of_the_name_is_found_among_others() {
+        let check = |lists: &[&str], expected| {
+            let mut headers = HeaderMap::new();
+            for list in lists {
+                headers.append(header::COOKIE, list.parse().unwrap());
+            }
+            assert_eq!(cookie(&headers, "a"), expected, "{lists:?}");
+        };
+        check(&["b=1; a=2"], Some("2"));
+        check(&["b=1", "a=2"], Some("2"));
+        check(&["a=1; a=2"], None);
+        check(&["aa=1; ba=2"], None);
+        check(&[], None);
+    }
+}

@@ -1,0 +1,17 @@
+//! Signing a browser in: `POST /v1/sign-in-links`.
+
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/sign-in-links`: the caller's own token says with which rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSignInLink {}
+
+/// A link that signs one browser in, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInLink {
+    /// Where to go. A credential until it is used: not for logs.
+    pub url: String,
+    /// How long it works.
+    pub expires_in_secs: u64,
+}

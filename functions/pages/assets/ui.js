@@ -1,0 +1,221 @@
+"use strict";
+// The one script: live text on a job's page, menus that close, buttons that are pressed once.
+// Every page works without it.
+
+(() => {
+  // Menus close when one goes elsewhere or presses Escape.
+  const menus = () => document.querySelectorAll("details.menu[open]");
+  document.addEventListener("click", (event) => {
+    for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of menus()) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  // A form is sent once. Not disabled: a disabled button's value would not be sent.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+  // Coming back shows the page as it was left.
+  addEventListener("pageshow", () => {
+    for (const form of document.forms) delete form.dataset.sent;
+  });
+
+  // The facts are folded where they would push the log out of sight.
+  const facts = document.querySelector("details.facts-fold");
+  if (facts && matchMedia("(max-width: 719px)").matches) facts.open = false;
+
+  // Board and jobs look again by themselves, but never move what somebody points at, stands in or reads.
+  const list = document.getElementById("list");
+  const inList = () => {
+    const selected = getSelection();
+    const reads = selected && !selected.isCollapsed && list.contains(selected.anchorNode);
+    return reads || list.matches(":hover") || list.contains(document.activeElement) || list.querySelector("details[open]");
+  };
+  const lookAgain = async () => {
+    try {
+      if (!document.hidden && !inList()) {
+        const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
+        const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("list");
+        if (fresh && !inList() && fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
+        if (fresh) list.dataset.refresh = fresh.dataset.refresh;
+      }
+    } catch {
+      // What is on the page stays; the next look may succeed.
+    }
+    setTimeout(lookAgain, Number(list.dataset.refresh));
+  };
+  if (list) setTimeout(lookAgain, Number(list.dataset.refresh));
+
+  const log = document.getElementById("log");
+  if (!log || log.dataset.next === "0") return;
+
+  const byId = (id) => document.getElementById(id);
+  const live = byId("live");
+  const jump = byId("jump");
+  let cursor = log.dataset.cursor;
+  let wait = Number(log.dataset.next);
+  let timer = 0;
+  let asking = false;
+  let failed = 0;
+  let failedSince = 0;
+  let unread = 0;
+  let word = "";
+  const last = {};
+
+  const say = (shape, words) => {
+    live.hidden = false;
+    const text = `${shape} ${words}`;
+    if (live.textContent !== text) live.textContent = text;
+  };
+
+  const atBottom = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
+
+  // Text that somebody has selected or stands in stays.
+  const inUse = (element) => {
+    const selected = getSelection();
+    const holds = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
+    return holds || (document.activeElement !== document.body && element.contains(document.activeElement));
+  };
+
+  const replace = (id, fresh) => {
+    const here = byId(id);
+    const there = fresh.getElementById(id);
+    if (!here || !there || last[id] === there.innerHTML || inUse(here)) return;
+    last[id] = there.innerHTML;
+    here.replaceChildren(...there.childNodes);
+  };
+
+  // An answer to a call that is on the page already goes under it.
+  const adopt = (row) => {
+    const answer = row.querySelector("details.answer > pre");
+    if (!answer || !row.dataset.call) return false;
+    const begun = [...log.querySelectorAll(".row[data-call]")].reverse().find((other) => other.dataset.call === row.dataset.call);
+    const step = begun && begun.querySelector(".step");
+    if (!step) return false;
+    if (step.matches("details")) {
+      const block = step.querySelector("pre");
+      block.textContent += `\n${answer.textContent}`;
+    } else {
+      const details = document.createElement("details");
+      details.className = "step";
+      const summary = document.createElement("summary");
+      summary.append(...step.childNodes);
+      details.append(summary, answer);
+      step.replaceWith(details);
+    }
+    return true;
+  };
+
+  const append = (fresh) => {
+    const rows = [...fresh.querySelectorAll("body > .rows > *")];
+    if (rows.length === 0) return;
+    const follow = atBottom() && getSelection().isCollapsed;
+    const segment = document.createElement("div");
+    segment.className = "rows fresh";
+    for (const row of rows) if (!adopt(row)) segment.append(row);
+    if (segment.childElementCount === 0) return;
+    log.append(segment);
+    byId("no-log").hidden = true;
+    if (follow) {
+      scrollTo(0, document.documentElement.scrollHeight);
+    } else {
+      unread += segment.childElementCount;
+      jump.textContent = `↓ ${unread} new · Jump to live`;
+      jump.hidden = false;
+    }
+  };
+
+  const stop = () => {
+    live.hidden = true;
+    timer = 0;
+    wait = 0;
+  };
+
+  const later = (ms) => {
+    clearTimeout(timer);
+    timer = document.hidden ? 0 : setTimeout(ask, ms);
+  };
+
+  const lost = () => {
+    failed += 1;
+    failedSince = failedSince || Date.now();
+    const since = Date.now() - failedSince;
+    if (since >= 10000) {
+      const at = new Date(failedSince).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      say("○", `Out of date since ${at}`);
+    } else {
+      say("◌", "Reconnecting");
+    }
+    later(Math.min(30000, 500 * 2 ** failed) * (0.75 + Math.random() / 2));
+  };
+
+  const ask = async () => {
+    if (asking || wait === 0) return;
+    asking = true;
+    try {
+      const answer = await fetch(`${log.dataset.address}?after=${encodeURIComponent(cursor)}`, {
+        headers: { Accept: "text/html; fragment" },
+        cache: "no-store",
+        redirect: "error",
+        signal: AbortSignal.timeout(20000),
+      });
+      if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
+        stop();
+        say("○", "Out of date: you are signed out");
+        return;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      failed = 0;
+      failedSince = 0;
+      replace("head", fresh);
+      replace("facts", fresh);
+      append(fresh);
+      const rest = byId("rest");
+      if (rest) rest.remove();
+      const pill = fresh.querySelector("#head .pill");
+      if (pill && word !== pill.textContent) {
+        if (word) byId("announce").textContent = pill.textContent;
+        word = pill.textContent;
+      }
+      cursor = answer.headers.get("pullyard-cursor") || cursor;
+      wait = Number(answer.headers.get("pullyard-next"));
+      if (wait > 0) {
+        say("●", "Live");
+        later(wait);
+      } else {
+        stop();
+      }
+    } catch {
+      lost();
+    } finally {
+      asking = false;
+    }
+  };
+
+  jump.addEventListener("click", () => scrollTo(0, document.documentElement.scrollHeight));
+  addEventListener("scroll", () => {
+    if (!atBottom()) return;
+    unread = 0;
+    jump.hidden = true;
+  }, { passive: true });
+  document.addEventListener("visibilitychange", () => {
+    if (wait === 0) return;
+    if (document.hidden) {
+      clearTimeout(timer);
+      say("‖", "Paused (tab hidden)");
+    } else {
+      ask();
+    }
+  });
+
+  say("●", "Live");
+  later(wait);
+})();

@@ -1,0 +1,41 @@
+//! Style, script and icon, each at an address that names its content, so that browsers keep it for ever.
+
+use axum::extract::Path;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::sync::LazyLock;
+
+/// One file and where it is.
+pub(crate) struct Asset {
+    pub(crate) address: String,
+    kind: &'static str,
+    content: &'static str,
+}
+
+pub(crate) static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", include_str!("../assets/ui.css")));
+pub(crate) static SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| asset("ui", "js", "text/javascript; charset=utf-8", include_str!("../assets/ui.js")));
+pub(crate) static ICON: LazyLock<Asset> =
+    LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
+
+fn asset(name: &str, ending: &str, kind: &'static str, content: &'static str) -> Asset {
+    Asset { address: format!("/assets/{name}.{:016x}.{ending}", hash(content)), kind, content }
+}
+
+/// FNV-1a: tells one version from the next, and needs to do no more.
+fn hash(content: &str) -> u64 {
+    content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A file of the version that runs; an older page's is gone.
+pub(crate) async fn serve(Path(name): Path<String>) -> Response {
+    let found =
+        [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.address.strip_prefix("/assets/") == Some(&name));
+    let Some(asset) = found else { return (StatusCode::NOT_FOUND, "There is no such file.").into_response() };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    (headers, asset.content).into_response()
+}

@@ -1,0 +1,197 @@
+//! The board: one column for each status, one card for each ticket.
+
+use crate::fault::Fault;
+use crate::frame::{Frame, go, page};
+use crate::text::{Text, encoded, line, web};
+use crate::verdict::{self, Line};
+use crate::visit::Visit;
+use crate::words::{self, Pill};
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control as control;
+use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::project::Statuses;
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::Query;
+use serde::Deserialize;
+
+/// How many tickets one page of a board shows.
+const PAGE: i32 = 200;
+
+/// Which board.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    project: Option<ProjectId>,
+    after: Option<String>,
+    /// The decision to say a line about.
+    said: Option<DeliveryId>,
+}
+
+#[derive(Template)]
+#[template(path = "board.html")]
+struct Board {
+    frame: Frame,
+    project: String,
+    may_work: bool,
+    said: Option<Line>,
+    columns: Vec<Column>,
+    /// There is no ticket at all.
+    empty: bool,
+    next: Option<String>,
+    refresh: u32,
+}
+
+/// One status.
+struct Column {
+    name: Text,
+    starts_jobs: bool,
+    cards: Vec<Card>,
+}
+
+/// One ticket.
+struct Card {
+    key: Text,
+    /// The ticket's page.
+    address: String,
+    /// Where moving it is sent to.
+    move_address: String,
+    title: Text,
+    /// The state of its job, or its badge.
+    pill: Option<Pill>,
+    /// The page of that job.
+    job: Option<String>,
+    /// What the job waits for.
+    sentence: Option<Text>,
+    pull_request: Option<Link>,
+    labels: Vec<Text>,
+    /// Where it may be moved.
+    moves: Vec<Move>,
+}
+
+/// A link to somewhere else.
+pub(crate) struct Link {
+    pub(crate) address: String,
+    pub(crate) words: String,
+}
+
+/// One status that a ticket may be moved to. The value is sent as it is, whatever is shown.
+pub(crate) struct Move {
+    pub(crate) status: String,
+    pub(crate) words: Text,
+    pub(crate) starts_jobs: bool,
+}
+
+/// A system without a project.
+#[derive(Template)]
+#[template(path = "empty.html")]
+pub(crate) struct NoProject {
+    pub(crate) frame: Frame,
+}
+
+impl NoProject {
+    pub(crate) fn of(visit: &Visit, at: &'static str) -> Response {
+        page(StatusCode::OK, &Self { frame: visit.frame("No project yet", at, None) })
+    }
+}
+
+/// The board is where one begins.
+pub(crate) async fn home(_: Visit) -> Response {
+    go("/board")
+}
+
+pub(crate) async fn show(
+    visit: Visit,
+    asked: Result<Query<Asked>, pullyard_entry::Problem>,
+) -> Result<Response, Fault> {
+    let Query(asked) = asked?;
+    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
+    let view = control::board_view(&visit.ctx, &project.id, asked.after.as_deref(), PAGE).await?;
+    let said = verdict::said(&visit, &project.id, asked.said.as_ref()).await?;
+    let statuses = statuses_of(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
+    let mut cards = view.cards;
+    cards.sort_by_cached_key(|card| natural(&card.view.ticket.key));
+    let column = |status: &String| Column {
+        name: line(status),
+        starts_jobs: *status == project.settings.statuses.trigger,
+        cards: cards
+            .iter()
+            .filter(|card| card.view.ticket.status == *status)
+            .map(|card| shown(card, &statuses, &project.settings.statuses, view.now))
+            .collect(),
+    };
+    let board = Board {
+        refresh: words::refresh(cards.iter().any(|card| card.job.is_some())),
+        frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
+        may_work: visit.visitor.may_work(),
+        said,
+        columns: statuses.iter().map(column).collect(),
+        empty: cards.is_empty() && asked.after.is_none(),
+        next: view.next.map(|next| format!("/board?project={}&after={next}", project.id)),
+        project: project.id.to_string(),
+    };
+    Ok(page(StatusCode::OK, &board))
+}
+
+fn shown(card: &control::Card, statuses: &[String], own: &Statuses, now: Timestamp) -> Card {
+    let ticket = &card.view.ticket;
+    let (pill, job) = match (&card.job, ticket.shown.badge) {
+        (Some(job), _) => (Some(words::pill(job.status)), Some(&job.id)),
+        (None, Some(badge)) => (Some(words::badge(badge)), ticket.last_job.as_ref().map(|last| &last.id)),
+        (None, None) => (None, None),
+    };
+    Card {
+        key: line(ticket.key.as_str()),
+        address: address_of(&ticket.project, &ticket.key),
+        move_address: address_of(&ticket.project, &ticket.key).replacen('?', "/move?", 1),
+        title: line(&card.view.text.title),
+        pill,
+        job: job.map(|job| format!("/jobs/{job}")),
+        sentence: card.job.as_ref().and_then(|job| words::sentence(job, now)),
+        pull_request: pull_request(ticket),
+        labels: card.view.text.labels.iter().take(3).map(|label| line(label)).collect(),
+        moves: moves(ticket, statuses, own),
+    }
+}
+
+/// The page of a ticket. A key may be any word, also that of the page for new ones.
+pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
+    let word = if key.as_str() == "new" { "%6Eew".to_owned() } else { encoded(key.as_str()) };
+    format!("/tickets/{word}?project={project}")
+}
+
+pub(crate) fn pull_request(ticket: &Ticket) -> Option<Link> {
+    let link = ticket.shown.pull_request.as_ref()?;
+    Some(Link { address: web(&link.url)?, words: format!("#{}", link.id.number) })
+}
+
+/// Every other status.
+pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
+    let others = statuses.iter().filter(|status| **status != ticket.status);
+    let shown =
+        |status: &String| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger };
+    others.map(shown).collect()
+}
+
+/// The project's own statuses in the order of the work, then every other that a ticket has.
+pub(crate) fn statuses_of<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a Ticket>) -> Vec<String> {
+    let mut statuses = Vec::new();
+    for status in [&own.todo, &own.trigger, &own.completion] {
+        if !statuses.contains(status) {
+            statuses.push(status.clone());
+        }
+    }
+    let mut others: Vec<_> = tickets.map(|ticket| &ticket.status).filter(|status| !statuses.contains(status)).collect();
+    others.sort();
+    others.dedup();
+    statuses.extend(others.into_iter().cloned());
+    statuses
+}
+
+/// `APP-10` after `APP-2`.
+fn natural(key: &TicketKey) -> (String, u64, String) {
+    let text = key.as_str();
+    let words = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    (words.to_owned(), text[words.len()..].parse().unwrap_or(0), text.to_owned())
+}

@@ -1,0 +1,102 @@
+//! What could not be shown or done, in the frame of every page: a sentence, what to do, the code.
+
+use crate::frame::{Frame, page};
+use crate::text::{Text, line};
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pullyard_control::Error;
+use pullyard_entry::Problem;
+use pullyard_entry::strict;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) status: StatusCode,
+    pub(crate) code: String,
+    pub(crate) sentence: Text,
+    pub(crate) help: Text,
+    /// Somebody is signed in, so that the navigation is of use.
+    signed_in: bool,
+}
+
+#[derive(Template)]
+#[template(path = "fault.html")]
+struct FaultPage {
+    frame: Frame,
+    signed_in: bool,
+    heading: &'static str,
+    sentence: Text,
+    help: Text,
+    code: String,
+}
+
+impl Fault {
+    pub(crate) fn new(status: StatusCode, code: &str, sentence: &str) -> Self {
+        Self { status, code: code.into(), sentence: line(sentence), help: Text::default(), signed_in: true }
+    }
+
+    pub(crate) fn help(mut self, help: &str) -> Self {
+        self.help = line(help);
+        self
+    }
+
+    pub(crate) fn not_found(sentence: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
+    }
+
+    /// The visitor's token may not do this.
+    pub(crate) fn not_allowed(what: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", &format!("The token you signed in with may not {what}."))
+            .help("Sign in with a token of that scope and project.")
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        let said = problem.body();
+        let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, &said.code, &said.detail).help(said.help.as_deref().unwrap_or_default())
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl From<strict::Fault> for Fault {
+    fn from(fault: strict::Fault) -> Self {
+        let field = fault.pointer.trim_start_matches('/');
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {}.", fault.fault))
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let heading = match self.status {
+            StatusCode::NOT_FOUND => "Not found",
+            StatusCode::FORBIDDEN => "Not allowed",
+            status if status.is_server_error() => "Pullyard failed",
+            _ => "That did not work",
+        };
+        let shown = FaultPage {
+            frame: Frame::bare(heading),
+            signed_in: self.signed_in,
+            heading,
+            sentence: self.sentence,
+            help: self.help,
+            code: self.code,
+        };
+        page(self.status, &shown)
+    }
+}
+
+pub(crate) async fn no_page() -> Fault {
+    Fault::not_found("There is no such page.")
+}
+
+pub(crate) async fn no_method() -> Fault {
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This page is not reached that way.")
+}

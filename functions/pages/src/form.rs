@@ -1,0 +1,40 @@
+//! What a form sent, read strictly.
+
+use crate::fault::Fault;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+
+/// The largest form: a description of the API's size, with every byte percent-encoded. Units: bytes.
+pub(crate) const LARGEST: usize = 768 * 1_024;
+
+/// A form of this type.
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = Fault;
+
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Fault> {
+        DefaultBodyLimit::max(LARGEST).apply(&mut request);
+        match axum::Form::<T>::from_request(request, state).await {
+            Ok(axum::Form(value)) => Ok(Self(value)),
+            Err(FormRejection::BytesRejection(_)) => {
+                Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "That is more than one form may send.")
+                    .help("Send less."))
+            }
+            Err(rejection) => Err(Fault::new(
+                StatusCode::BAD_REQUEST,
+                "bad_form",
+                &format!("The form could not be read: {}.", rejection.body_text()),
+            )
+            .help("Open the page again and send it once more.")),
+        }
+    }
+}
+
+/// A field that was left empty says nothing.
+pub(crate) fn given(field: &str) -> Option<String> {
+    let field = field.trim();
+    (!field.is_empty()).then(|| field.to_owned())
+}

@@ -1,0 +1,62 @@
+//! What protects every page: headers that leave a browser nothing to run, and forms that only our own pages
+//! may send.
+
+use crate::fault::Fault;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use pullyard_control::Context;
+
+/// Nothing inline, nothing from elsewhere: were an escape ever missing, the browser still runs nothing.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let set = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: with that, browsers send our own forms with `Origin: null`.
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in set {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A form that another site sends would act with the visitor's rights.
+pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || is_own(request.headers(), &ctx.api_url) {
+        return next.run(request).await;
+    }
+    Fault::new(
+        StatusCode::FORBIDDEN,
+        "foreign_form",
+        "This form was not sent by a page of Pullyard, so nothing was done.",
+    )
+    .help("Open the page here and send it again.")
+    .into_response()
+}
+
+/// Browsers say where a request comes from; what says nothing is no browser's form.
+fn is_own(headers: &HeaderMap, url: &str) -> bool {
+    let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(site) = said("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let Some(origin) = said("origin") else { return false };
+    // A gateway may have another name for itself than browsers know.
+    let host = origin.split_once("://").map(|(_, host)| host);
+    origin == url.trim_end_matches('/') || (host.is_some() && host == said("host"))
+}
+
+/// A link on another site was clicked: the browser kept the cookie back, and gives it for the next request
+/// of our own.
+pub(crate) fn came_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
+}

@@ -1,0 +1,199 @@
+//! One job: what it does, since when, why, and its live text.
+
+use crate::board::{Link, address_of};
+use crate::fault::Fault;
+use crate::frame::{Frame, page};
+use crate::log::{self, Entry};
+use crate::text::{Text, line, web};
+use crate::visit::{FRAGMENT, Visit};
+use crate::words::{self, Pill, When};
+use askama::Template;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use pullyard_control::{self as control, Error, JobView};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Place;
+use pullyard_domain::why;
+use pullyard_entry::{Path, Problem, Query};
+use pullyard_protocol::event::Event;
+use serde::Deserialize;
+
+/// How many events a page begins with; its script goes on at once, and so does a link.
+const FIRST: usize = 2_000;
+
+/// Where to go on reading: attempt and number of the last event that was seen.
+const CURSOR: HeaderName = HeaderName::from_static("pullyard-cursor");
+
+/// When to ask again. Units: milliseconds; 0 is never.
+const NEXT: HeaderName = HeaderName::from_static("pullyard-next");
+
+/// Where to go on.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    after: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "job.html")]
+struct JobPage {
+    frame: Frame,
+    head: Head,
+    entries: Vec<Entry>,
+    /// This page does not begin at the first event.
+    later: bool,
+    /// Where the rest of the events is, when there is more than one page of them.
+    rest: Option<String>,
+    live: Live,
+}
+
+#[derive(Template)]
+#[template(path = "job_fragment.html")]
+struct JobFragment {
+    head: Head,
+    entries: Vec<Entry>,
+}
+
+/// What stands above the log.
+struct Head {
+    address: String,
+    id: String,
+    short: String,
+    title: Text,
+    pill: Pill,
+    sentence: Text,
+    help: Option<Text>,
+    failed: bool,
+    ticket: Option<(String, Text)>,
+    repository: Option<Text>,
+    branch: Text,
+    place: &'static str,
+    attempt: u32,
+    took: String,
+    created: When,
+    started: Option<When>,
+    ended: Option<When>,
+    pull_request: Option<Link>,
+    changed: Option<String>,
+    ended_for_good: bool,
+}
+
+/// What the script is told.
+struct Live {
+    cursor: String,
+    next: u32,
+}
+
+impl Head {
+    fn new(view: &JobView, isolation: &str) -> Self {
+        let JobView { job, title, repository, now } = view;
+        let (sentence, help) = why::why(job, *now);
+        let made = job.result.as_ref();
+        Self {
+            address: format!("/jobs/{}", job.id),
+            id: job.id.to_string(),
+            short: job.id.short(),
+            title: line(title),
+            pill: words::pill(job.status),
+            sentence: line(&sentence),
+            help: (help != "Nothing to do.").then(|| line(&help)),
+            failed: job.failure.is_some(),
+            ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
+            repository: repository.as_ref().map(|repository| line(repository.as_str())),
+            branch: line(made.map_or(&job.branch, |made| &made.branch)),
+            place: match (job.place, isolation) {
+                (Place::Fargate, "none") => "a process on this machine",
+                (Place::Fargate, _) => "a Fargate task",
+                (Place::Runners, _) => "a runner",
+            },
+            attempt: job.attempt,
+            took: words::took(job, *now),
+            created: words::when(job.created, *now),
+            started: job.run.as_ref().map(|run| words::when(run.started, *now)),
+            ended: job.ended_at.map(|at| words::when(at, *now)),
+            pull_request: made
+                .and_then(|made| Some(Link { address: web(&made.url)?, words: format!("#{}", made.number) })),
+            changed: made.map(|made| {
+                format!("{} +{} \u{2212}{}", words::count(made.files.into(), "file"), made.insertions, made.deletions)
+            }),
+            ended_for_good: job.status.is_terminal(),
+        }
+    }
+}
+
+/// The whole page, or for its script what changed since a cursor.
+pub(crate) async fn show(
+    visit: Visit,
+    id: Result<Path<JobId>, Problem>,
+    asked: Result<Query<Asked>, Problem>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let (Path(id), Query(Asked { after })) = (id?, asked?);
+    let gone = || Fault::not_found(&format!("There is no job {id}."));
+    let view = match control::job_view(&visit.ctx, &id).await {
+        Err(Error::NotFound { .. }) => return Err(gone()),
+        view => view?,
+    };
+    // One of another project is as if it were not there.
+    if !visit.visitor.may_touch(&view.job.project) {
+        return Err(gone());
+    }
+    let begin = after.as_deref().map_or(Ok((1, 0)), cursor_of)?;
+    if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
+        let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
+        let live = Live::new(&view, &read.events, read.cursor, read.end);
+        let fragment = JobFragment {
+            head: Head::new(&view, &visit.ctx.task_isolation),
+            entries: log::entries(&read.events, view.job.created, begin.0),
+        };
+        return Ok(told(page(StatusCode::OK, &fragment), &live));
+    }
+    let (mut events, mut cursor) = (Vec::new(), begin);
+    let live = loop {
+        let read = control::events_of::<Event>(&visit.ctx, &id, cursor).await?;
+        let live = Live::new(&view, &read.events, read.cursor, read.end);
+        let (fresh, end) = (!read.events.is_empty(), read.end);
+        cursor = read.cursor;
+        events.extend(read.events);
+        if end || !fresh || events.len() >= FIRST {
+            break Live { next: if fresh && !end && events.len() >= FIRST { 1 } else { live.next }, ..live };
+        }
+    };
+    let head = Head::new(&view, &visit.ctx.task_isolation);
+    let title = format!("{} {}", view.job.id.short(), view.title);
+    let shown = JobPage {
+        frame: visit.frame(&title, "jobs", Some(&view.job.project)),
+        entries: log::entries(&events, view.job.created, if after.is_some() { begin.0 } else { 0 }),
+        later: after.is_some_and(|after| after != "1.0"),
+        rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
+        head,
+        live,
+    };
+    Ok(page(StatusCode::OK, &shown))
+}
+
+fn told(mut response: Response, live: &Live) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(cursor) = HeaderValue::from_str(&live.cursor) {
+        headers.insert(CURSOR, cursor);
+    }
+    headers.insert(NEXT, HeaderValue::from(live.next));
+    response
+}
+
+impl Live {
+    /// Often while text flows, seldom while it waits, never once there is nothing to come.
+    fn new<E>(view: &JobView, read: &[E], cursor: (u32, u64), end: bool) -> Self {
+        let next = match (end, view.job.status) {
+            (true, _) => 0,
+            _ if read.len() >= 500 => 100,
+            (_, status) if status.is_active() || status.is_terminal() => 1_000,
+            _ => 2_000,
+        };
+        Self { cursor: format!("{}.{}", cursor.0, cursor.1), next }
+    }
+}
+
+fn cursor_of(text: &str) -> Result<(u32, u64), Fault> {
+    let cursor = text.split_once('.').and_then(|(attempt, seq)| Some((attempt.parse().ok()?, seq.parse().ok()?)));
+    cursor.ok_or_else(|| Problem::bad_parameter("after", "use the cursor of an earlier page").into())
+}

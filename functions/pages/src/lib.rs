@@ -1,0 +1,49 @@
+//! The pages: what people see in a browser, rendered on the server.
+//!
+//! Every page is a plain HTML form and link first; one small script adds live text. Nothing here decides
+//! anything: what is shown comes from the same use cases and views as the API's answers, and what is
+//! asked goes to them. Text from outside reaches a template as [`text::Text`] only.
+
+mod assets;
+mod board;
+mod fault;
+mod form;
+mod frame;
+mod guard;
+mod job;
+mod jobs;
+mod log;
+mod sign_in;
+pub mod text;
+mod tickets;
+mod verdict;
+mod visit;
+mod words;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use pullyard_control::Context;
+use pullyard_entry::http;
+
+/// The function's routes.
+pub fn router(ctx: Context) -> Router {
+    let routes = Router::new()
+        .route("/", get(board::home))
+        .route("/board", get(board::show))
+        .route("/tickets", post(tickets::create))
+        .route("/tickets/new", get(tickets::blank))
+        .route("/tickets/{key}", get(tickets::show))
+        .route("/tickets/{key}/move", post(tickets::put))
+        .route("/jobs", get(jobs::list).post(jobs::create))
+        .route("/jobs/new", get(jobs::blank))
+        .route("/jobs/{job}", get(job::show))
+        .route("/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/sign-out", post(sign_in::leave))
+        .route("/assets/{name}", get(assets::serve))
+        .fallback(fault::no_page)
+        .method_not_allowed_fallback(fault::no_method)
+        .layer(from_fn_with_state(ctx.clone(), guard::refuse_foreign_forms))
+        .layer(from_fn(guard::add_headers));
+    http::logged(routes.with_state(ctx))
+}

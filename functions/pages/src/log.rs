@@ -1,0 +1,162 @@
+//! What an agent and its runner did, as rows: a call and its result are one, lines of one stream are one.
+
+use crate::text::{self, Text, block, line, output};
+use crate::words;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::event::{Event, EventKind};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// One row.
+pub(crate) struct Entry {
+    /// The row's own address: `e1.12`.
+    pub(crate) id: String,
+    /// Since the job was made.
+    pub(crate) at: String,
+    /// RFC 3339.
+    pub(crate) exact: String,
+    pub(crate) look: Look,
+    /// The agent's name for the call that this begins or answers.
+    pub(crate) call: Option<Text>,
+}
+
+/// What a row shows.
+pub(crate) enum Look {
+    /// A phase or an attempt begins.
+    Head(Text),
+    /// The agent's words.
+    Words(Text),
+    /// Something was done; what came of it is underneath.
+    Step { verb: &'static str, what: Text, code: bool, under: Option<Text> },
+    /// The answer to a call that stands further up.
+    Answer { name: Text, under: Text },
+    /// The agent asks.
+    Question(Text),
+    /// The agent's last word.
+    Result(Text),
+    /// A program's own lines.
+    Output(Text),
+    /// Nothing that most readers want, and nothing to hide.
+    Aside { what: Text, under: Text },
+}
+
+/// The rows of these events. A head says which attempt begins, unless `seen` is that attempt.
+pub(crate) fn entries(events: &[(u32, Timestamp, Event)], since: Timestamp, seen: u32) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
+    let mut attempt = seen.max(1);
+    let mut said = String::new();
+    for (at, (number, arrived, event)) in events.iter().enumerate() {
+        let happened = arrived.minus(Duration::from_millis(event.age_ms));
+        let row = |id: String, look: Look| Entry {
+            id,
+            at: words::length(happened.since(since)),
+            exact: happened.to_string(),
+            look,
+            call: event.call.as_deref().map(line),
+        };
+        if *number != attempt {
+            attempt = *number;
+            calls.clear();
+            entries.push(row(format!("a{attempt}"), Look::Head(line(&format!("Attempt {attempt}")))));
+        }
+        let id = format!("e{number}.{}", event.seq);
+        if event.kind == EventKind::Log {
+            // Neighbouring lines of the same stream are one row.
+            said.push_str(event.text.as_deref().unwrap_or_default());
+            said.push('\n');
+            let goes_on =
+                events.get(at + 1).is_some_and(|(next, _, event)| next == number && event.kind == EventKind::Log);
+            if !goes_on {
+                entries.push(row(id, Look::Output(output(&std::mem::take(&mut said)))));
+            }
+            continue;
+        }
+        let call = event.call.as_deref().map(|call| (*number, call));
+        if event.kind == EventKind::ToolResult
+            && let Some(begun) = call.and_then(|call| calls.get(&call))
+            && let Some(Entry { look: Look::Step { under, .. }, .. }) = entries.get_mut(*begun)
+        {
+            let answer = answer(event);
+            *under = Some(match under.take() {
+                Some(before) => output(&format!("{before}\n{answer}")),
+                None => answer,
+            });
+            continue;
+        }
+        if let (EventKind::ToolCall | EventKind::Command, Some(call)) = (event.kind, call) {
+            calls.insert(call, entries.len());
+        }
+        entries.push(row(id, look(event)));
+    }
+    entries
+}
+
+fn look(event: &Event) -> Look {
+    let text = || block(event.text.as_deref().unwrap_or_default());
+    let data = || event.data.as_ref().map(json);
+    match event.kind {
+        EventKind::Phase => Look::Head(line(phase(event.name.as_deref().unwrap_or_default()))),
+        EventKind::Text => Look::Words(text()),
+        EventKind::ToolCall => Look::Step {
+            verb: "",
+            what: line(&joined(&[event.name.as_deref(), event.path.as_deref(), event.text.as_deref()])),
+            code: true,
+            under: data(),
+        },
+        EventKind::ToolResult => {
+            Look::Answer { name: line(event.name.as_deref().unwrap_or("result")), under: answer(event) }
+        }
+        EventKind::FileEdit => Look::Step {
+            verb: "Edited",
+            what: line(&joined(&[event.path.as_deref(), event.text.as_deref()])),
+            code: true,
+            under: data(),
+        },
+        EventKind::Command => {
+            let said = event.text.as_deref().unwrap_or_default();
+            let (first, rest) = said.split_once('\n').unwrap_or((said, ""));
+            let name = event.name.as_deref().filter(|_| first.is_empty());
+            let under = [text::output(rest).to_string(), data().map(|data| data.to_string()).unwrap_or_default()];
+            let under = under.join("\n");
+            Look::Step {
+                verb: "Ran",
+                what: line(name.unwrap_or(first)),
+                code: true,
+                under: Some(output(under.trim())).filter(|under| !under.is_empty()),
+            }
+        }
+        EventKind::Question => Look::Question(text()),
+        EventKind::Result => Look::Result(text()),
+        EventKind::Log => Look::Output(output(event.text.as_deref().unwrap_or_default())),
+        EventKind::Usage => Look::Aside { what: line("Usage"), under: data().unwrap_or_else(text) },
+        EventKind::Raw => {
+            Look::Aside { what: line("Something that Pullyard does not know"), under: data().unwrap_or_else(text) }
+        }
+    }
+}
+
+fn joined(parts: &[Option<&str>]) -> String {
+    parts.iter().flatten().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn answer(event: &Event) -> Text {
+    let data = event.data.as_ref().map(|data| json(data).to_string());
+    let parts = [event.text.as_deref(), data.as_deref()];
+    output(&parts.iter().flatten().copied().collect::<Vec<_>>().join("\n"))
+}
+
+fn json(data: &Value) -> Text {
+    block(&serde_json::to_string_pretty(data).unwrap_or_default())
+}
+
+/// The runner's own names, as the states are called.
+fn phase(name: &str) -> &str {
+    match name {
+        "preparing" => "Preparing",
+        "executing" => "Executing",
+        "syncing" => "Pushing",
+        other => other,
+    }
+}

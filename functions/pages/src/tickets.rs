@@ -1,0 +1,246 @@
+//! One ticket: writing it, looking at it, moving it.
+
+use crate::board::{Link, Move, NoProject, address_of, moves, pull_request, statuses_of};
+use crate::fault::Fault;
+use crate::form::{Form, given};
+use crate::frame::{Frame, go, own_path, page};
+use crate::jobs::Row;
+use crate::text::{Text, block, line, web};
+use crate::verdict::{self, Line};
+use crate::visit::Visit;
+use crate::words::{self, Pill};
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error, NewTicket};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{DeliveryId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::project::Project;
+use pullyard_entry::{Path, Problem, Query, limits};
+use pullyard_protocol::ticket::{CreateTicket, MoveTicket};
+use serde::Deserialize;
+
+/// Which project.
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    project: Option<ProjectId>,
+    said: Option<DeliveryId>,
+}
+
+/// A ticket's key is unique in its project only.
+#[derive(Deserialize)]
+pub(crate) struct In {
+    project: ProjectId,
+}
+
+#[derive(Template)]
+#[template(path = "ticket.html")]
+struct TicketPage {
+    frame: Frame,
+    project: String,
+    key: Text,
+    /// As it is sent.
+    raw_key: String,
+    path: String,
+    address: String,
+    title: Text,
+    description: Text,
+    status: Text,
+    badge: Option<Pill>,
+    pull_request: Option<Link>,
+    repository: Option<Text>,
+    source: Option<String>,
+    labels: Vec<Text>,
+    said: Option<Line>,
+    may_work: bool,
+    /// A job works on it.
+    busy: bool,
+    moves: Vec<Move>,
+    jobs: Vec<Row>,
+    refresh: u32,
+    once: String,
+}
+
+pub(crate) async fn show(
+    visit: Visit,
+    key: Result<Path<TicketKey>, Problem>,
+    asked: Result<Query<Asked>, Problem>,
+) -> Result<Response, Fault> {
+    let (Path(key), Query(asked)) = (key?, asked?);
+    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
+    let view = match control::ticket_view(&visit.ctx, &project.id, &key).await {
+        Err(Error::NotFound { .. }) => {
+            return Err(Fault::not_found(&format!("There is no ticket {key} in project {}.", project.id)));
+        }
+        view => view?,
+    };
+    let (ticket, text) = (&view.ticket, &view.text);
+    let jobs = control::jobs_of_ticket(&visit.ctx, ticket).await?;
+    let own = &project.settings.statuses;
+    let statuses = statuses_of(own, std::iter::once(ticket));
+    let address = address_of(&project.id, &key);
+    let shown = TicketPage {
+        frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
+        project: project.id.to_string(),
+        key: line(key.as_str()),
+        raw_key: key.to_string(),
+        path: address.split('?').next().unwrap_or_default().to_owned(),
+        title: line(&text.title),
+        description: block(&text.description),
+        status: line(&ticket.status),
+        badge: ticket.shown.badge.map(words::badge),
+        pull_request: pull_request(ticket),
+        repository: text
+            .repository
+            .as_ref()
+            .or(project.settings.default_repository.as_ref())
+            .map(|repository| line(repository.as_str())),
+        source: text.url.as_deref().and_then(web),
+        labels: text.labels.iter().map(|label| line(label)).collect(),
+        said: verdict::said(&visit, &project.id, asked.said.as_ref()).await?,
+        may_work: visit.visitor.may_work(),
+        busy: ticket.active_job.is_some(),
+        moves: moves(ticket, &statuses, own),
+        jobs: jobs.iter().map(Row::new).collect(),
+        refresh: words::refresh(ticket.active_job.is_some()),
+        once: once(),
+        address,
+    };
+    Ok(page(StatusCode::OK, &shown))
+}
+
+/// What makes one sending of a form one request, however often the button is pressed.
+pub(crate) fn once() -> String {
+    format!("page-{}", ulid::Ulid::generate().to_string().to_lowercase())
+}
+
+#[derive(Template)]
+#[template(path = "ticket_new.html")]
+struct Blank {
+    frame: Frame,
+    project: String,
+    statuses: Vec<Move>,
+    repositories: Vec<String>,
+    form: Written,
+    fault: Option<Fault>,
+}
+
+/// A ticket as it was written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Written {
+    project: String,
+    key: String,
+    title: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    labels: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    repository: String,
+}
+
+pub(crate) async fn blank(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
+    let Query(asked) = asked?;
+    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
+    visit.must_work()?;
+    let form = Written { key: next_key(&visit, &project.id).await?, ..Written::default() };
+    written(&visit, &project, form, None).await
+}
+
+async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<Fault>) -> Result<Response, Fault> {
+    let own = &project.settings.statuses;
+    let known = visit.ctx.store.repositories(&project.id).await.map_err(Error::from)?;
+    let statuses = statuses_of(own, std::iter::empty());
+    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
+    let shown = Blank {
+        frame: visit.frame("New ticket", "board", Some(&project.id)),
+        project: project.id.to_string(),
+        statuses: statuses
+            .iter()
+            .map(|status| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger })
+            .collect(),
+        repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
+        form,
+        fault,
+    };
+    Ok(page(status, &shown))
+}
+
+/// The next number after the tickets of the project's own name: a suggestion that may be written over.
+async fn next_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
+    let prefix = format!("{}-", project.as_str().to_uppercase());
+    let (keys, _) = visit.ctx.store.ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
+    let numbers = keys.iter().filter_map(|key| key.as_str().strip_prefix(&prefix)?.parse::<u64>().ok());
+    Ok(format!("{prefix}{}", numbers.max().unwrap_or(0).saturating_add(1)))
+}
+
+/// Writes a ticket, and goes to the board with what that led to.
+pub(crate) async fn create(visit: Visit, Form(form): Form<Written>) -> Result<Response, Fault> {
+    visit.must_work()?;
+    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
+    let project = visit.named(&id).await?;
+    match make(&visit, &project, &form).await {
+        Ok(said) => Ok(go(&format!("/board?project={}&said={said}", project.id))),
+        Err(fault) if fault.status.is_client_error() => written(&visit, &project, form, Some(fault)).await,
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn make(visit: &Visit, project: &Project, form: &Written) -> Result<DeliveryId, Fault> {
+    let wrong = |field: &str, fault: &str| {
+        Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
+    };
+    let key = TicketKey::new(form.key.trim()).map_err(|bad| wrong("key", bad.0))?;
+    let repository = given(&form.repository).map(RepositoryName::new).transpose();
+    let new = CreateTicket {
+        project: project.id.clone(),
+        key,
+        title: form.title.trim().to_owned(),
+        description: form.description.replace("\r\n", "\n"),
+        status: given(&form.status),
+        labels: form.labels.split(',').filter_map(given).collect(),
+        repository: repository.map_err(|bad| wrong("repository", bad.0))?,
+    };
+    limits::ticket(&new)?;
+    let text = TicketText {
+        title: new.title,
+        description: new.description,
+        labels: new.labels,
+        url: None,
+        repository: new.repository,
+    };
+    let actor = visit.visitor.name.clone();
+    let new = NewTicket { project: new.project, key: new.key, text, status: new.status, actor };
+    Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
+}
+
+/// Where to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Put {
+    status: String,
+    back: Option<String>,
+}
+
+/// Puts a ticket in another column, and goes back with what that led to.
+pub(crate) async fn put(
+    visit: Visit,
+    key: Result<Path<TicketKey>, Problem>,
+    asked: Result<Query<In>, Problem>,
+    Form(to): Form<Put>,
+) -> Result<Response, Fault> {
+    let (Path(key), Query(In { project })) = (key?, asked?);
+    visit.must_work()?;
+    let project = visit.named(&project).await?;
+    let wanted = MoveTicket { status: to.status };
+    limits::put(&wanted)?;
+    let actor = visit.visitor.name.clone();
+    let answer = control::put_ticket(&visit.ctx, &project.id, &key, wanted.status, actor).await?;
+    let board = format!("/board?project={}", project.id);
+    let back = to.back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
+    let joint = if back.contains('?') { '&' } else { '?' };
+    Ok(go(&format!("{back}{joint}said={}", answer.delivery)))
+}

@@ -1,0 +1,57 @@
+//! What a move led to, as one line on the page one comes back to. The line is read from the ledger, so its
+//! address works again and shows the same.
+
+use crate::fault::Fault;
+use crate::text::{Text, line};
+use crate::visit::Visit;
+use pullyard_control::Error;
+use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{DeliveryId, ProjectId};
+
+/// One line about one decision.
+pub(crate) struct Line {
+    pub(crate) tone: &'static str,
+    pub(crate) sentence: Text,
+    pub(crate) help: Option<Text>,
+    /// The job it made, or the one in the way.
+    pub(crate) job: Option<String>,
+}
+
+/// The line of this entry, if it is about the project.
+pub(crate) async fn said(
+    visit: &Visit,
+    project: &ProjectId,
+    entry: Option<&DeliveryId>,
+) -> Result<Option<Line>, Fault> {
+    let Some(entry) = entry else { return Ok(None) };
+    let found = visit.ctx.store.delivery(entry).await.map_err(Error::from)?;
+    Ok(found.filter(|delivery| delivery.project == *project).map(|delivery| of(&delivery)))
+}
+
+fn of(delivery: &Delivery) -> Line {
+    let moved = moved(delivery);
+    let sentence = delivery.reason.sentence();
+    let (tone, sentence, helps) = match (&delivery.reason, delivery.reason.verdict()) {
+        (Reason::NotTriggerStatus { .. }, _) => ("wait", moved.unwrap_or(sentence), false),
+        (_, Verdict::Accepted) => ("ok", [moved.unwrap_or_default(), sentence].join(" "), false),
+        (_, Verdict::Refused) => {
+            let but = moved.map(|moved| format!("{moved} No job was started: "));
+            ("warn", format!("{}{sentence}", but.unwrap_or_default()), true)
+        }
+        (_, Verdict::Invalid) => ("bad", sentence, true),
+        _ => ("wait", sentence, false),
+    };
+    let job = match &delivery.reason {
+        Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.to_string()),
+        _ => None,
+    };
+    Line { tone, sentence: line(&sentence), help: helps.then(|| line(&delivery.reason.help())), job }
+}
+
+/// That the ticket is elsewhere now, if it is.
+fn moved(delivery: &Delivery) -> Option<String> {
+    let (ticket, facts) = (delivery.ticket.as_ref()?, delivery.facts.as_ref()?);
+    let before = facts.status_before.as_ref();
+    before.is_some_and(|before| *before != facts.status).then(|| format!("{ticket} moved to {}.", facts.status))
+}

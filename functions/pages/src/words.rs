@@ -1,0 +1,98 @@
+//! How states, times and lengths are said, the same as on the command line.
+
+use crate::text::{Text, line};
+use pullyard_domain::job::{Job, Status};
+use pullyard_domain::ticket::Badge;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::why;
+use std::time::Duration;
+
+/// A state: word, shape and colour, always all three.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pill {
+    pub(crate) word: &'static str,
+    /// The name of its shape, for what style alone can draw.
+    pub(crate) shape: &'static str,
+    /// The shape as an SVG path in 12 by 12.
+    pub(crate) path: &'static str,
+    pub(crate) tone: &'static str,
+}
+
+const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
+const CROSS: &str = "M3 3l6 6M9 3l-6 6";
+
+/// A job's state.
+pub(crate) fn pill(status: Status) -> Pill {
+    let (word, shape, path, tone) = match status {
+        Status::Pending => ("Pending", "dotted", RING, "wait"),
+        Status::Ready => ("Waiting", "dashed", RING, "wait"),
+        Status::Claimed => ("Claimed", "part", "M6 1.5a4.5 4.5 0 0 1 4.5 4.5", "accent"),
+        Status::Preparing => ("Preparing", "part", "M6 1.5a4.5 4.5 0 0 1 0 9", "accent"),
+        Status::Executing => ("Executing", "turning", "M6 1.5a4.5 4.5 0 1 1-4.5 4.5", "accent"),
+        Status::Syncing => ("Pushing", "arrow", "M6 10.5V2M2.5 5.5 6 2l3.5 3.5", "accent"),
+        Status::AwaitingInput => {
+            ("Needs an answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask")
+        }
+        Status::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
+        Status::Completed => ("Completed", "tick", "M2 6.5 5 9.5 10 3", "ok"),
+        Status::Failed => ("Failed", "cross", CROSS, "bad"),
+        Status::Cancelled => ("Cancelled", "barred", "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3", "wait"),
+    };
+    Pill { word, shape, path, tone }
+}
+
+/// A ticket's mark.
+pub(crate) fn badge(badge: Badge) -> Pill {
+    Pill { word: badge.words(), shape: "cross", path: CROSS, tone: "bad" }
+}
+
+/// The sentence of a job that people may have to act on: one that waits, asks or failed.
+pub(crate) fn sentence(job: &Job, now: Timestamp) -> Option<Text> {
+    let quiet = job.status.is_active() || matches!(job.status, Status::Completed | Status::Cancelled);
+    (!quiet).then(|| line(&why::why(job, now).0))
+}
+
+/// How long a job took so far.
+pub(crate) fn took(job: &Job, now: Timestamp) -> String {
+    length(job.ended_at.unwrap_or(now).since(job.created))
+}
+
+/// `0:40`, `1 h 04`.
+pub(crate) fn length(length: Duration) -> String {
+    let secs = length.as_secs();
+    if secs < 3_600 {
+        return format!("{}:{:02}", secs / 60, secs % 60);
+    }
+    format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
+}
+
+/// A time with what a reader and a program want of it.
+#[derive(Clone, Debug)]
+pub(crate) struct When {
+    /// `4 min ago`.
+    pub(crate) said: String,
+    /// RFC 3339.
+    pub(crate) exact: String,
+}
+
+/// `4 min ago`, or the date when it is longer than two days.
+pub(crate) fn when(at: Timestamp, now: Timestamp) -> When {
+    let said = match now.since(at).as_secs() {
+        secs if secs < 60 => format!("{secs} s ago"),
+        secs if secs < 3_600 => format!("{} min ago", secs / 60),
+        secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
+        _ => at.day(),
+    };
+    When { said, exact: at.to_string() }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// When a list is looked at again: soon while something goes on, for every look reads the whole list. Units:
+/// milliseconds.
+pub(crate) fn refresh(busy: bool) -> u32 {
+    if busy { 5_000 } else { 30_000 }
+}

@@ -1,0 +1,127 @@
+//! The pages, as a browser sees them: real HTTP through the gateway, forms as browsers send them.
+
+mod access;
+mod look;
+mod shown;
+mod sign_in;
+
+use crate::story::Story;
+use pullyard_store::Scope;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, Method};
+
+/// What the script of a page asks for.
+const FRAGMENT: (&str, &str) = ("accept", "text/html; fragment");
+
+/// A browser: it keeps one cookie, says where its requests come from, and follows nothing by itself.
+struct Browser {
+    client: Client,
+    url: String,
+    cookie: Option<String>,
+}
+
+/// An answer.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(HeaderValue::to_str).transpose().unwrap().unwrap_or_default()
+    }
+
+    /// Where it leads.
+    fn to(&self) -> (u16, &str) {
+        (self.status, self.header("location"))
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.body.contains(words)
+    }
+}
+
+impl Browser {
+    /// Nobody yet.
+    fn new(story: &Story) -> Self {
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { client, url: story.local.api_url().to_owned(), cookie: None }
+    }
+
+    /// Signed in with a token of these rights.
+    async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {
+        let mut browser = Self::new(story);
+        browser.type_token(&story.token(scopes, projects).await).await;
+        assert!(browser.cookie.is_some());
+        browser
+    }
+
+    /// Signed in with every right.
+    async fn admin(story: &Story) -> Self {
+        let mut browser = Self::new(story);
+        browser.type_token(story.local.admin_token()).await;
+        browser
+    }
+
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Answer {
+        let mut call = self.client.request(method, format!("{}{path}", self.url));
+        if let Some(cookie) = &self.cookie {
+            call = call.header("cookie", cookie);
+        }
+        for (name, value) in headers {
+            call = call.header(*name, *value);
+        }
+        if !form.is_empty() {
+            let encoded = form.iter().map(|(name, value)| format!("{name}={}", percent(value)));
+            call = call
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(encoded.collect::<Vec<_>>().join("&"));
+        }
+        let answer = call.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Answer { status, headers, body: answer.text().await.unwrap() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[("sec-fetch-site", "same-origin")], &[]).await
+    }
+
+    /// What the script of a page asks.
+    async fn fragment(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[FRAGMENT], &[]).await
+    }
+
+    /// A form of our own page.
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.ask(Method::POST, path, &[("sec-fetch-site", "same-origin")], form).await
+    }
+
+    /// Keeps the cookie of an answer, as browsers do.
+    fn keep(&mut self, answer: &Answer) {
+        let Some(set) = answer.headers.get("set-cookie") else { return };
+        let cookie = set.to_str().unwrap().split(';').next().unwrap();
+        self.cookie = (!cookie.ends_with('=')).then(|| cookie.to_owned());
+    }
+
+    async fn type_token(&mut self, token: &str) -> Answer {
+        let answer = self.post("/sign-in", &[("token", token), ("to", "/jobs")]).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Presses the button of a sign-in link.
+    async fn press(&mut self, link: &str) -> Answer {
+        let answer = self.post("/sign-in", &[("code", code_of(link))]).await;
+        self.keep(&answer);
+        answer
+    }
+}
+
+fn code_of(link: &str) -> &str {
+    link.split_once("/sign-in?code=").unwrap().1
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

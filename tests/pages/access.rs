@@ -1,0 +1,233 @@
+//! Who may see and do what: every page with every kind of visitor, and forms that are not ours.
+
+use super::{Browser, FRAGMENT};
+use crate::story::{Story, TRIGGER};
+use pullyard_domain::id::JobId;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What a page asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    /// Nobody needs to be signed in.
+    Nothing,
+    /// To look; what others have is left out.
+    Read,
+    /// To look at this project.
+    Project,
+    /// To look at this object: of another project it is not there.
+    Object,
+    /// To work in this project.
+    Work,
+}
+
+struct Route {
+    method: Method,
+    /// As the router has it.
+    route: &'static str,
+    needs: Needs,
+    path: String,
+    form: Vec<(&'static str, &'static str)>,
+}
+
+fn routes(job: &JobId) -> Vec<Route> {
+    use Needs::{Nothing, Object, Project, Read, Work};
+    let (get, post) = (Method::GET, Method::POST);
+    let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
+        let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
+        Route { method: method.clone(), route, needs, path: format!("{path}{query}"), form: form.to_vec() }
+    };
+    let acme = "?project=acme";
+    vec![
+        route(&get, "/", Read, "", &[]),
+        route(&get, "/board", Project, acme, &[]),
+        route(&post, "/tickets", Work, "", &[("project", "acme"), ("key", "NEW-1"), ("title", "t")]),
+        route(&get, "/tickets/new", Work, acme, &[]),
+        route(&get, "/tickets/{key}", Project, acme, &[]),
+        route(&post, "/tickets/{key}/move", Work, acme, &[("status", "Blocked")]),
+        route(&get, "/jobs", Project, acme, &[]),
+        route(&post, "/jobs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("once", "one")]),
+        route(&get, "/jobs/new", Work, acme, &[]),
+        route(&get, "/jobs/{job}", Object, "", &[]),
+        route(&get, "/sign-in", Nothing, "", &[]),
+        route(&post, "/sign-in", Nothing, "", &[("token", "x")]),
+        route(&post, "/sign-out", Nothing, "", &[("x", "y")]),
+        route(&get, "/assets/{name}", Nothing, "", &[]),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_lets_in_whom_it_should_and_nobody_else() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let nobody = Browser::new(&story);
+    let mut visitors = Vec::new();
+    for scopes in
+        [&[][..], &[Scope::Tickets], &[Scope::Read], &[Scope::Read, Scope::Jobs], &[Scope::Jobs], &[Scope::Admin]]
+    {
+        for projects in [None, Some(&["acme"][..]), Some(&["other"][..]), Some(&[][..])] {
+            visitors.push((scopes, projects, Browser::with(&story, scopes, projects).await));
+        }
+    }
+    for Route { method, path, needs, form, .. } in routes(&job) {
+        let headers = [("sec-fetch-site", "same-origin")];
+        if needs != Needs::Nothing {
+            let answer = nobody.ask(method.clone(), &path, &headers, &form).await;
+            assert_eq!(answer.status, 303, "{method} {path} as nobody");
+            assert!(answer.to().1.starts_with("/sign-in"), "{}", answer.to().1);
+        }
+        for (scopes, projects, browser) in &visitors {
+            let answer = browser.ask(method.clone(), &path, &headers, &form).await;
+            let has = |scope| scopes.contains(&scope) || scopes.contains(&Scope::Admin);
+            let ours = projects.is_none_or(|projects| projects.contains(&"acme"));
+            let let_in = &[200, 303, 409, 404][..3];
+            let expected: &[u16] = match needs {
+                Needs::Nothing => continue,
+                _ if !has(Scope::Read) => &[403],
+                Needs::Read => &[303],
+                Needs::Work if !has(Scope::Jobs) => &[403],
+                Needs::Work | Needs::Project if !ours => &[403],
+                Needs::Object if !ours => &[404],
+                _ => let_in,
+            };
+            assert!(
+                expected.contains(&answer.status),
+                "{method} {path} as {scopes:?} of {projects:?}: {}",
+                answer.status
+            );
+            if answer.status == 403 {
+                assert!(answer.says("may not"), "{}", answer.body);
+            }
+        }
+    }
+    story.end().await;
+}
+
+#[test]
+fn the_table_of_pages_is_the_routers_own() {
+    let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+    let tabled = routes(&job).iter().map(|route| format!("{} {}", route.method, route.route)).collect::<BTreeSet<_>>();
+    let source = include_str!("../../functions/pages/src/lib.rs");
+    let mut routed = BTreeSet::new();
+    for call in source.split(".route(\"").skip(1) {
+        let (path, handlers) = call.split_once('"').unwrap();
+        let handlers = handlers.split("\n").next().unwrap();
+        for method in ["get", "post", "put", "patch", "delete"] {
+            if handlers.contains(&format!(" {method}(")) || handlers.contains(&format!(").{method}(")) {
+                routed.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    assert_eq!(tabled, routed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let absent = format!("job_{}", "a".repeat(26));
+    let browser = Browser::with(&story, &[Scope::Read, Scope::Jobs], Some(&["other"])).await;
+    let (there, gone) = (browser.get(&format!("/jobs/{job}")).await, browser.get(&format!("/jobs/{absent}")).await);
+    assert_eq!((there.status, gone.status), (404, 404));
+    assert_eq!(there.body.replace(job.as_str(), "JOB"), gone.body.replace(&absent, "JOB"));
+    assert_eq!(browser.fragment(&format!("/jobs/{job}?after=1.0")).await.status, 404);
+    let board = browser.get("/board").await;
+    assert!(board.says("No project yet") && !board.says("acme"), "{}", board.body);
+    // Nor does a line about somebody else's decision.
+    let said = &story.api.deliveries(&story.project, None, None).await.unwrap().deliveries[0];
+    let own = Browser::admin(&story).await;
+    assert!(own.get(&format!("/board?project=acme&said={}", said.id)).await.says(&said.sentence));
+    assert_eq!(browser.get(&format!("/board?project=acme&said={}", said.id)).await.status, 403);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_another_site_sends_does_nothing() {
+    let story = Story::waiting().await;
+    story.tell("e1", "APP-1", "Todo", 1).await;
+    let browser = Browser::admin(&story).await;
+    let form = [("status", TRIGGER)];
+    let host = story.local.api_url().trim_start_matches("http://").to_owned();
+    let same = format!("http://{host}");
+    for headers in [
+        &[][..],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "cross-site"), ("origin", same.as_str())],
+        &[("origin", "null")],
+        &[("origin", "https://evil.example")],
+        &[("origin", "")],
+        &[("origin", "http://127.0.0.1:1")],
+    ] {
+        for path in ["/tickets/APP-1/move?project=acme", "/sign-out", "/sign-in", "/jobs", "/tickets"] {
+            let answer = browser.ask(Method::POST, path, headers, &form).await;
+            assert_eq!(answer.status, 403, "{path} {headers:?}");
+            assert!(answer.headers.get("set-cookie").is_none());
+        }
+    }
+    assert!(story.jobs().await.is_empty());
+    assert_eq!(story.ticket("APP-1").await.status, "Todo");
+    // An older browser says its origin only.
+    let path = "/tickets/APP-1/move?project=acme";
+    let answer = browser.ask(Method::POST, path, &[("origin", &same)], &form).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_look_sees_no_button_and_can_do_nothing() {
+    let story = Story::waiting().await;
+    story.tell("e1", "APP-1", "Todo", 1).await;
+    let browser = Browser::with(&story, &[Scope::Read], None).await;
+    for path in ["/board", "/jobs", "/tickets/APP-1?project=acme"] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200);
+        for button in ["Move to…", "New ticket", "Create job"] {
+            assert!(!page.says(button), "{path} has {button}");
+        }
+    }
+    let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
+    assert_eq!(moved.status, 403);
+    assert!(moved.says("may not make jobs or move tickets"), "{}", moved.body);
+    assert_eq!(story.ticket("APP-1").await.status, "Todo");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_leaves_a_browser_nothing_to_run() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let browser = Browser::admin(&story).await;
+    let board = browser.get("/board").await.body;
+    let assets = board.split('"').filter(|part| part.starts_with("/assets/")).collect::<BTreeSet<_>>();
+    assert_eq!(assets.len(), 3, "{assets:?}");
+    let job = format!("/jobs/{job}");
+    let pages =
+        ["/", "/board", "/jobs", "/jobs/new", "/tickets/new", "/tickets/APP-1", "/sign-in?code=x", "/nope", &job];
+    for path in pages.into_iter().chain(assets.iter().copied()) {
+        for (headers, cookie) in [(&[][..], true), (&[FRAGMENT], true), (&[("sec-fetch-site", "cross-site")], false)] {
+            let mut browser = Browser::new(&story);
+            browser.cookie = if cookie { Browser::admin(&story).await.cookie } else { None };
+            let answer = browser.ask(Method::GET, path, headers, &[]).await;
+            assert!(answer.status < 500, "{path}");
+            let policy = answer.header("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{path}: {policy}");
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+            assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
+            let kept = if assets.contains(path) { "public, max-age=31536000, immutable" } else { "no-store" };
+            assert_eq!(answer.header("cache-control"), kept, "{path}");
+        }
+    }
+    let gone = browser.get("/assets/ui.0000000000000000.css").await;
+    assert_eq!(gone.status, 404);
+    assert_eq!(browser.get("/nope").await.status, 404);
+    assert_eq!(browser.ask(Method::PUT, "/jobs", &[("sec-fetch-site", "same-origin")], &[]).await.status, 405);
+    let (status, _, said) = story.raw(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
+    assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's own answers stay what they are");
+    story.end().await;
+}

@@ -1,0 +1,139 @@
+//! How the pages look, as far as a program can tell: nothing outside their files, colours that can be read,
+//! text from outside that misleads nobody.
+
+use pullyard_function_pages::text;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const STYLE: &str = include_str!("../../functions/pages/assets/ui.css");
+const SCRIPT: &str = include_str!("../../functions/pages/assets/ui.js");
+
+fn templates() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions/pages/templates");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn no_template_escapes_the_escaping_or_writes_style_or_script() {
+    let templates = templates();
+    assert!(templates.len() > 10);
+    for (path, source) in templates {
+        assert!(path.ends_with(".html"), "{path} is not escaped by its ending");
+        for banned in
+            ["|safe", "| safe", "escape none", "|escape", " style=", "<style", " onclick", " onload", "javascript:"]
+        {
+            assert!(!source.contains(banned), "{path} has {banned}");
+        }
+        for script in source.split("<script").skip(1) {
+            assert!(
+                script.starts_with(" src=\"{{ frame.script }}\" defer></script>"),
+                "{path} has a script of its own"
+            );
+        }
+    }
+    for banned in
+        ["innerHTML =", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", ".style"]
+    {
+        assert!(!SCRIPT.contains(banned), "the script has {banned}");
+    }
+    assert!(!STYLE.contains("url(") && !STYLE.contains("@import"), "the style fetches nothing");
+}
+
+#[test]
+fn the_first_page_weighs_little() {
+    assert!(STYLE.len() + SCRIPT.len() < 40_000, "{} + {}", STYLE.len(), SCRIPT.len());
+}
+
+/// Both colours of every name.
+fn colours() -> BTreeMap<String, [f64; 2]> {
+    let mut colours = BTreeMap::new();
+    for part in STYLE.split("--").skip(1) {
+        let Some((name, rest)) = part.split_once(':') else { continue };
+        let Some(pair) = rest.trim_start().strip_prefix("light-dark(").and_then(|rest| rest.split(')').next()) else {
+            continue;
+        };
+        let shades: Vec<f64> = pair.split(',').map(|shade| luminance(shade.trim())).collect();
+        colours.insert(name.to_owned(), [shades[0], shades[1]]);
+    }
+    colours
+}
+
+/// WCAG's relative luminance.
+fn luminance(shade: &str) -> f64 {
+    let part = |at: usize| {
+        let value = f64::from(u8::from_str_radix(&shade[at..at + 2], 16).unwrap()) / 255.0;
+        if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+}
+
+#[test]
+fn every_pair_of_colours_can_be_read_in_both_themes() {
+    let colours = colours();
+    let check = |front: &str, back: &str, least: f64| {
+        for theme in 0..2 {
+            let (one, two) = (colours[front][theme], colours[back][theme]);
+            let contrast = (one.max(two) + 0.05) / (one.min(two) + 0.05);
+            assert!(contrast >= least, "{front} on {back} has {contrast:.1} in theme {theme}");
+        }
+    };
+    for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ask-bg", "ok-bg", "warn-bg", "bad-bg", "accent-bg"] {
+        check("text", back, 4.5);
+    }
+    for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ok-bg", "bad-bg"] {
+        check("muted", back, 4.5);
+    }
+    for tone in ["ok", "bad", "warn", "ask", "wait", "accent"] {
+        check(tone, &format!("{tone}-bg"), 4.5);
+        check(tone, "surface", 4.5);
+        check(tone, "bg", 4.5);
+    }
+    check("on-accent", "accent", 4.5);
+    check("control", "surface", 3.0);
+    check("control", "bg", 3.0);
+}
+
+#[test]
+fn text_that_would_mislead_is_made_visible_or_dropped() {
+    let line = |text: &str| text::line(text).to_string();
+    assert_eq!(line("a\nb\tc\r\n"), "a b c");
+    assert_eq!(line("\u{202e}gpj.exe"), "⟨U+202E⟩gpj.exe");
+    assert_eq!(line("pa\u{200b}y\u{feff}pal\u{00ad}"), "paypal");
+    assert_eq!(line("a\0b\u{7f}\u{9b}c"), "a␀b␡\u{fffd}c");
+    assert_eq!(line("\u{e0041}"), "\u{fffd}");
+    assert_eq!(line(&"x".repeat(5_000)).chars().count(), 2_001);
+    assert_eq!(text::block("a\r\nb\rc\u{2028}d\n\n").to_string(), "a\nb\nc\nd");
+    assert_eq!(text::block("\u{1b}[31m").to_string(), "␛[31m", "words have no colours");
+}
+
+#[test]
+fn what_is_written_for_a_terminal_is_shown_without_its_tricks() {
+    let output = |text: &str| text::output(text).to_string();
+    assert_eq!(output("\u{1b}[1;31mred\u{1b}[0m \u{1b}[2K\u{1b}[1Aup"), "red up");
+    assert_eq!(output("\u{1b}]0;title\u{7}a\u{1b}]8;;https://x.example\u{1b}\\link\u{1b}]8;;\u{1b}\\b"), "alinkb");
+    assert_eq!(output("10 %\r20 %\r\nab\u{8}c\u{7}"), "10 %\n20 %\nac");
+    assert_eq!(output("\u{1b}["), "");
+    assert_eq!(output("\u{1b}]endless"), "");
+    let long = format!("{}\n", "y".repeat(3_000)).repeat(100);
+    let shown = output(&long);
+    assert!(shown.len() < 70_000 && shown.ends_with("longer than a page shows"), "{}", shown.len());
+    assert!(shown.lines().all(|line| line.chars().count() <= 2_001));
+}
+
+#[test]
+fn links_lead_to_the_web_only() {
+    assert_eq!(text::web("https://x.example/1").as_deref(), Some("https://x.example/1"));
+    for other in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//x.example",
+        "https://x.example/a b",
+        "https://x\n",
+        "",
+        "HTTPS://x",
+    ] {
+        assert_eq!(text::web(other), None, "{other}");
+    }
+    assert_eq!(text::encoded("a/b?ä"), "a%2Fb%3F%C3%A4");
+}

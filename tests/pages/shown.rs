@@ -1,0 +1,286 @@
+//! What the pages show and do: the whole way from a ticket to a pull request, live text, hostile text.
+
+use super::{Answer, Browser};
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
+use pullyard_domain::id::JobId;
+use pullyard_protocol::attempt::EventsRequest;
+use pullyard_protocol::client::AttemptClient;
+use serde_json::{Value, json};
+
+/// Everything that has ever run where it should have been read.
+const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
+
+/// What of it must never stand in a page as it is.
+fn is_harmless(answer: &Answer) {
+    for markup in ["<script>", "<img", "onerror=alert(2)>", "<style", " style=", "javascript:", "</template>"] {
+        assert!(!answer.says(markup), "{markup} in {}", answer.body);
+    }
+    // Our own attributes are written by templates; no handler is among them.
+    let handlers = ["onclick", "onload", "onsubmit", "onfocus", "onerror"];
+    for tag in answer.body.split('<').filter_map(|part| part.split('>').next()) {
+        // What stands between quotes is a value.
+        let names: String = tag.split('"').step_by(2).collect();
+        assert!(handlers.iter().all(|handler| !names.contains(&format!(" {handler}="))), "{tag}");
+    }
+}
+
+/// The agent of an attempt that the test speaks for.
+struct Agent {
+    client: AttemptClient,
+    next: u64,
+}
+
+impl Agent {
+    async fn begin(story: &Story, job: &JobId) -> Self {
+        Self { client: story.claim(job, "c1").await.unwrap().1, next: 1 }
+    }
+
+    async fn phase(&self, status: &str) {
+        self.client.status(&serde_json::from_value(json!({ "status": status })).unwrap()).await.unwrap();
+    }
+
+    async fn says(&mut self, events: &[Value]) {
+        let numbered = events.iter().zip(self.next..).map(|(event, seq)| {
+            let mut event = event.clone();
+            event["seq"] = json!(seq);
+            event["age_ms"] = json!(0);
+            event
+        });
+        let batch = json!({ "first_seq": self.next, "events": numbered.collect::<Vec<_>>() });
+        let batch: EventsRequest = serde_json::from_value(batch).unwrap();
+        self.client.events(&batch).await.unwrap();
+        self.next += events.len() as u64;
+    }
+
+    async fn finish(&self, finish: Value) {
+        self.client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    }
+}
+
+fn text(words: &str) -> Value {
+    json!({ "kind": "text", "text": words })
+}
+
+/// The same row by its beginning.
+fn rows(answer: &Answer) -> Vec<String> {
+    answer.body.split(" id=\"e").skip(1).map(|row| row.split('"').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
+    let story = Story::begin().await;
+    let browser = Browser::admin(&story).await;
+    assert_eq!(browser.get("/").await.to(), (303, "/board"));
+    assert!(browser.get("/board").await.says("No tickets yet"));
+    assert!(browser.get("/jobs").await.says("No jobs yet"));
+    let blank = browser.get("/tickets/new?project=acme").await;
+    assert!(blank.says(r#"value="ACME-1""#), "a key is suggested: {}", blank.body);
+
+    let form = [("project", "acme"), ("key", "ACME-1"), ("title", "Greet in French"), ("description", "a\r\nb")];
+    let written = browser.post("/tickets", &form).await;
+    assert_eq!(written.status, 303);
+    let board = browser.get(written.to().1).await;
+    assert!(board.says("Greet in French") && board.says("· starts jobs"), "{}", board.body);
+    assert!(!board.says("No job was started"), "writing a ticket is no refusal: {}", board.body);
+    assert_eq!(story.ticket("ACME-1").await.description, "a\nb");
+
+    let again = browser.post("/tickets", &form).await;
+    assert_eq!(again.status, 409);
+    assert!(again.says("another ticket") || again.says("taken"), "{}", again.body);
+    assert!(again.says("Greet in French"), "what was written is kept");
+
+    let moved = browser.post("/tickets/ACME-1/move?project=acme", &[("status", TRIGGER)]).await;
+    let (_, to) = moved.to();
+    assert!(to.starts_with("/board?project=acme&said=dlv_"), "{to}");
+    let board = browser.get(to).await;
+    assert!(board.says("ACME-1 moved to AI Processing. Created job "), "{}", board.body);
+    let job = story.jobs().await.remove(0).id;
+    assert!(board.says(&format!("/jobs/{job}")));
+    assert!(browser.get(to).await.says("Created job"), "its address works again");
+
+    story.ended(&job).await;
+    story.settled("ACME-1").await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    for words in ["Completed", "pull request #1", "Greet in French", "Executing", "Pushing", "data-next=\"0\""] {
+        assert!(page.says(words), "{words}: {}", page.body);
+    }
+    let ticket = browser.get("/tickets/ACME-1?project=acme").await;
+    assert!(ticket.says(REVIEW) && ticket.says(">#1</a>") && ticket.says(&format!("/jobs/{job}")), "{}", ticket.body);
+    assert!(browser.get("/jobs").await.says(&job.short()));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_move_says_so_where_one_comes_back_to() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let back = "/tickets/APP-1?project=acme";
+    let out = browser.post("/tickets/APP-1/move?project=acme", &[("status", "Blocked"), ("back", back)]).await;
+    assert!(out.to().1.starts_with("/tickets/APP-1?project=acme&said="), "{}", out.to().1);
+    let page = browser.get(out.to().1).await;
+    assert!(page.says("APP-1 moved to Blocked.") && !page.says("No job was started"), "{}", page.body);
+    let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
+    let board = browser.get(moved.to().1).await;
+    let words = "APP-1 moved to AI Processing. No job was started: APP-1 already has an active job";
+    assert!(board.says(words) && board.says(&format!("/jobs/{job}")), "{}", board.body);
+    for (status, code) in [("", 422), (&"x".repeat(65), 422), ("a\nb", 422)] {
+        let refused = browser.post("/tickets/APP-1/move?project=acme", &[("status", status)]).await;
+        assert_eq!(refused.status, code, "{status:?}");
+    }
+    assert_eq!(browser.post("/tickets/NO-1/move?project=acme", &[("status", "x")]).await.status, 404);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_that_is_pressed_twice_makes_one_job() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let page = browser.get("/jobs/new?project=acme").await;
+    let once = page.body.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let form = [("project", "acme"), ("prompt", "Do it."), ("once", once.as_str())];
+    let (one, two) = (browser.post("/jobs", &form).await, browser.post("/jobs", &form).await);
+    assert_eq!(one.status, 303);
+    assert_eq!(one.to(), two.to());
+    assert_eq!(story.jobs().await.len(), 1);
+
+    let empty = browser.post("/jobs", &[("project", "acme"), ("prompt", " "), ("base", "main")]).await;
+    assert_eq!(empty.status, 422);
+    assert!(empty.says("name a ticket, or say what to do") && empty.says(r#"value="main""#), "{}", empty.body);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let refused = browser.post("/jobs", &[("project", "acme"), ("ticket", "APP-1")]).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.says("already has an active job") && refused.says(&format!("/jobs/{job}")), "{}", refused.body);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    assert!(page.says("Nothing yet") && page.says(r#"data-cursor="1.0" data-next="2000""#), "{}", page.body);
+
+    let mut agent = Agent::begin(&story, &job).await;
+    agent.phase("preparing").await;
+    agent.phase("executing").await;
+    agent.says(&[text("one"), text("two")]).await;
+    let fragment = browser.fragment(&format!("/jobs/{job}?after=1.0")).await;
+    assert_eq!(
+        (fragment.status, fragment.header("pullyard-cursor"), fragment.header("pullyard-next")),
+        (200, "1.2", "1000")
+    );
+    assert_eq!(rows(&fragment), ["1.1", "1.2"]);
+    assert!(fragment.says("Executing") && !fragment.says("<html"), "{}", fragment.body);
+    let nothing = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
+    assert_eq!((nothing.header("pullyard-cursor"), rows(&nothing).len()), ("1.2", 0));
+    agent.says(&[text("three")]).await;
+    let fragment = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
+    assert_eq!(rows(&fragment), ["1.3"]);
+    assert_eq!(rows(&browser.get(&format!("/jobs/{job}")).await), ["1.1", "1.2", "1.3"], "a page has all of it");
+
+    agent.finish(json!({ "finish_id": "f1", "outcome": "cancelled" })).await;
+    let last = browser.fragment(&format!("/jobs/{job}?after=1.3")).await;
+    assert_eq!(last.header("pullyard-next"), "0");
+    assert!(last.says("Cancelled"), "{}", last.body);
+    assert_eq!(browser.fragment(&format!("/jobs/{job}?after=x")).await.status, 400);
+    assert_eq!(Browser::new(&story).fragment(&format!("/jobs/{job}?after=1.0")).await.status, 401);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_and_its_answer_are_one_row() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let mut agent = Agent::begin(&story, &job).await;
+    agent
+        .says(&[
+            json!({ "kind": "command", "text": "npm test", "call": "c1" }),
+            json!({ "kind": "tool_call", "name": "read", "path": "a.js", "call": "c2" }),
+            json!({ "kind": "tool_result", "call": "c2", "text": "answer two" }),
+            json!({ "kind": "tool_result", "call": "c1", "text": "\u{1b}[31mFAIL\u{1b}[0m one" }),
+            json!({ "kind": "log", "text": "first" }),
+            json!({ "kind": "log", "text": "second" }),
+            json!({ "kind": "tool_result", "call": "c9", "name": "lost", "text": "of nobody" }),
+        ])
+        .await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    assert_eq!(rows(&page), ["1.1", "1.2", "1.6", "1.7"]);
+    let part = |id: &str| {
+        page.body.split(&format!("id=\"{id}\"")).nth(1).unwrap().split("class=\"row").next().unwrap().to_owned()
+    };
+    assert!(part("e1.1").contains("npm test") && part("e1.1").contains(">FAIL one<"), "{}", part("e1.1"));
+    assert!(part("e1.2").contains("read a.js") && part("e1.2").contains("answer two"));
+    assert!(part("e1.6").contains("first\nsecond"));
+    assert!(part("e1.7").contains("Answer of") && part("e1.7").contains("of nobody"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_text_is_only_ever_text() {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let browser = Browser::admin(&story).await;
+    let mut event = story.event("e1", "K<b>", TRIGGER, 1);
+    let long = "w".repeat(200);
+    event.ticket.title = format!("{HOSTILE} \u{202e}{long}");
+    event.ticket.description = format!("{HOSTILE}\n\u{202e}turned\u{0007}");
+    event.ticket.labels = [HOSTILE.to_owned()].into();
+    event.ticket.url = Some("https://x.example/\"><script>alert(1)</script>".into());
+    let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
+    story.tell("e2", "APP-2", "<script>alert(3)</script>", 1).await;
+    let mut agent = Agent::begin(&story, &job).await;
+    let kinds =
+        ["text", "tool_call", "tool_result", "file_edit", "command", "question", "result", "log", "usage", "raw"];
+    let said = |kind: &&str| json!({ "kind": kind, "text": HOSTILE, "name": HOSTILE, "path": HOSTILE, "call": HOSTILE, "data": { HOSTILE: HOSTILE } });
+    agent.says(&kinds.iter().map(said).collect::<Vec<_>>()).await;
+    let key = super::percent("K<b>");
+    let job = format!("/jobs/{job}");
+    let ticket = format!("/tickets/{key}?project=acme");
+    for path in
+        ["/board", "/jobs", &job, &ticket, &format!("/jobs/new?project=acme&ticket={}", super::percent(HOSTILE))]
+    {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.says("&#60;script&#62;"), "{path}: {}", page.body);
+        assert!(!page.says("\u{202e}") && !page.says("\u{7}"), "{path}");
+        is_harmless(&page);
+    }
+    is_harmless(&browser.fragment(&format!("{job}?after=1.0")).await);
+    assert!(browser.get(&ticket).await.says("⟨U+202E⟩turned␇"));
+    agent
+        .finish(
+            json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "unknown", "last_words": HOSTILE } }),
+        )
+        .await;
+    for path in ["/jobs", &job, "/board"] {
+        is_harmless(&browser.get(path).await);
+    }
+    is_harmless(
+        &browser.get(&format!("/sign-in?code={}&to=/{}", super::percent(HOSTILE), super::percent(HOSTILE))).await,
+    );
+    is_harmless(&browser.get(&format!("/{}", super::percent(HOSTILE))).await);
+    is_harmless(&browser.get(&format!("/tickets/{}?project=acme", super::percent(HOSTILE))).await);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_may_be_called_anything() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    for (at, key) in ["new", "a/b", "ä ö?&#", "%41", "APP-1"].into_iter().enumerate() {
+        story.tell(&format!("e{at}"), key, TODO, 1).await;
+    }
+    let board = browser.get("/board").await.body;
+    let links = board.split("class=\"title\" href=\"").skip(1).map(|part| part.split('"').next().unwrap());
+    let links = links.map(|link| link.replace("&#38;", "&")).collect::<Vec<_>>();
+    assert_eq!(links.len(), 5);
+    for link in links {
+        let page = browser.get(&link).await;
+        assert!(page.status == 200 && page.says("Jobs</h2>"), "{link}");
+        let moved = browser.post(&link.replacen('?', "/move?", 1), &[("status", "Done")]).await;
+        assert_eq!(moved.status, 303, "{link}");
+    }
+    story.end().await;
+}

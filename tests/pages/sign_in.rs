@@ -1,0 +1,220 @@
+//! Signing in: a link works once, a session ends with its token.
+
+use super::{Browser, code_of};
+use crate::story::Story;
+use futures::future::join_all;
+use pullyard_entry::auth::{hash_of, stored_token};
+use pullyard_protocol::client::Operator;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::json;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+impl Story {
+    async fn link(&self) -> String {
+        self.api.sign_in_link().await.unwrap().url
+    }
+
+    /// Takes a token back, as an operator would in the table.
+    async fn revoke(&self, token: &str) {
+        let key = json!({ "pk": { "S": format!("TOKEN#{}", hash_of(token)) }, "sk": { "S": "TOKEN" } });
+        let revoke = json!({
+            "TableName": "pullyard", "Key": key, "UpdateExpression": "SET revoked = :yes",
+            "ConditionExpression": "attribute_exists(pk)", "ExpressionAttributeValues": { ":yes": { "BOOL": true } },
+        });
+        self.dynamodb("UpdateItem", revoke).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_link_works_once_and_looking_at_it_uses_nothing_up() {
+    let story = Story::waiting().await;
+    let made = story.api.sign_in_link().await.unwrap();
+    assert_eq!(made.expires_in_secs, 600);
+    assert!(made.url.starts_with(story.local.api_url()), "{}", made.url);
+    let mut browser = Browser::new(&story);
+    for _ in 0..3 {
+        // What previews do.
+        let shown = browser.ask(Method::GET, &format!("/sign-in?code={}", code_of(&made.url)), &[], &[]).await;
+        assert_eq!(shown.status, 200);
+        assert!(shown.says("Sign in") && shown.headers.get("set-cookie").is_none());
+    }
+    let entered = browser.press(&made.url).await;
+    assert_eq!(entered.to(), (303, "/board"));
+    let cookie = entered.header("set-cookie");
+    assert!(cookie.contains("HttpOnly; SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    assert_eq!(browser.get("/jobs").await.status, 200);
+
+    let mut other = Browser::new(&story);
+    let refused = other.press(&made.url).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.says("used before") && other.cookie.is_none());
+    assert_eq!(browser.get("/jobs").await.status, 200, "the first stays signed in");
+    assert_ne!(story.link().await, made.url, "each is one of its own");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_press_one_link_at_once_one_is_signed_in() {
+    let story = Story::waiting().await;
+    for _ in 0..3 {
+        let link = story.link().await;
+        let pressed = join_all((0..8).map(|_| async { Browser::new(&story).press(&link).await.status })).await;
+        assert_eq!(pressed.iter().filter(|status| **status == 303).count(), 1, "{pressed:?}");
+        assert_eq!(pressed.iter().filter(|status| **status == 403).count(), 7, "{pressed:?}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_dies_with_its_time_and_with_its_token() {
+    let story = Story::waiting().await;
+    let mut browser = Browser::new(&story);
+    let late = story.link().await;
+    story.clock.advance(Duration::from_secs(600));
+    assert_eq!(browser.press(&late).await.status, 403);
+
+    let token = story.token(&[Scope::Read], None).await;
+    let api = Operator::new(story.local.api_url(), &token).unwrap();
+    let (first, second) = (api.sign_in_link().await.unwrap().url, api.sign_in_link().await.unwrap().url);
+    assert_eq!(browser.press(&first).await.status, 303);
+    assert_eq!(browser.get("/jobs").await.status, 200);
+    story.revoke(&token).await;
+    assert_eq!(Browser::new(&story).press(&second).await.status, 403);
+    assert_eq!(browser.get("/jobs").await.to().0, 303, "its sessions end at once");
+    let used = story.item(&format!("SIGNIN#{}", "nobody"), "SIGNIN").await;
+    assert!(used.is_null());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_after_thirty_days_or_with_its_token_whichever_is_first() {
+    let story = Story::waiting().await;
+    let store = story.store().await;
+    let mut expiring = stored_token("pat_expiring", "t", [Scope::Read].into(), None);
+    expiring.expires_at = Some(story.clock.now().plus(DAY));
+    store.put_token(&expiring).await.unwrap();
+    let (mut brief, mut long) = (Browser::new(&story), Browser::admin(&story).await);
+    assert_eq!(brief.type_token("pat_expiring").await.to(), (303, "/jobs"));
+    assert_eq!(brief.get("/jobs").await.status, 200);
+    story.clock.advance(DAY);
+    assert_eq!(brief.get("/jobs").await.status, 303);
+    assert_eq!(long.get("/jobs").await.status, 200);
+    story.clock.advance(28 * DAY);
+    assert_eq!(long.get("/jobs").await.status, 200);
+    story.clock.advance(DAY);
+    assert_eq!(long.get("/jobs").await.status, 303);
+    let out = {
+        long.type_token(story.local.admin_token()).await;
+        let out = long.post("/sign-out", &[("x", "y")]).await;
+        long.keep(&out);
+        out
+    };
+    assert_eq!(out.to(), (303, "/sign-in"));
+    assert!(long.cookie.is_none() && out.header("set-cookie").contains("Max-Age=0"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_none_signs_nobody_in() {
+    let story = Story::waiting().await;
+    let admin = story.local.admin_token().to_owned();
+    for token in ["", " ", "garbage", "pat_", &format!("pat_{}", "0".repeat(64)), &admin[..admin.len() - 1]] {
+        let mut browser = Browser::new(&story);
+        let answer = browser.type_token(token).await;
+        assert_eq!(answer.status, 403, "{token}");
+        assert!(answer.says("not valid, has expired, or was revoked") && browser.cookie.is_none());
+        assert!(token.trim().is_empty() || !answer.says(token), "what was typed is not shown again");
+    }
+    assert_eq!(Browser::new(&story).post("/sign-in", &[("user", "x")]).await.status, 400);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_cookie_is_nobodys() {
+    let story = Story::waiting().await;
+    let mut browser = Browser::admin(&story).await;
+    let good = browser.cookie.clone().unwrap();
+    let (name, value) = good.split_once('=').unwrap();
+    let code = code_of(&story.link().await).to_owned();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let lease = story.claim(&job, "c1").await.unwrap().0.lease;
+    let swapped = |at: usize| {
+        let mut bytes = value.as_bytes().to_vec();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(bytes).unwrap()
+    };
+    let mut forged = vec![
+        String::new(),
+        "x".into(),
+        code.replace("pyc_", "pys_"),
+        code,
+        lease.replace("pyl_", "pys_"),
+        story.local.admin_token().to_owned(),
+        hash_of(story.local.admin_token()),
+        value.split('.').next().unwrap().to_owned(),
+        "x".repeat(5_000),
+    ];
+    forged.extend((0..value.len()).step_by(7).map(swapped));
+    for forged in forged {
+        browser.cookie = Some(format!("{name}={forged}"));
+        assert_eq!(browser.get("/jobs").await.to(), (303, "/sign-in?to=%2Fjobs"), "{forged}");
+    }
+    // Two of one name: one of them somebody else's.
+    browser.cookie = Some(format!("{good}; {name}=x"));
+    assert_eq!(browser.get("/jobs").await.status, 303);
+    browser.cookie = Some(format!("a=b; {good}"));
+    assert_eq!(browser.get("/jobs").await.status, 200);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_comes_back_to_where_one_wanted_to_go_and_nowhere_else() {
+    let story = Story::waiting().await;
+    let mut browser = Browser::new(&story);
+    let sent = browser.get("/tickets/APP-1?project=acme").await;
+    assert_eq!(sent.to(), (303, "/sign-in?to=%2Ftickets%2FAPP-1%3Fproject%3Dacme"));
+    let page = browser.get(sent.to().1).await;
+    assert!(page.says(r#"name="to" value="/tickets/APP-1?project=acme""#), "{}", page.body);
+    let token = story.local.admin_token().to_owned();
+    for (to, expected) in [
+        ("/jobs?project=acme", "/jobs?project=acme"),
+        ("//evil.example", "/board"),
+        ("/\\evil.example", "/board"),
+        ("/\t/evil.example", "/board"),
+        ("https://evil.example", "/board"),
+        ("javascript:alert(1)", "/board"),
+        ("", "/board"),
+        ("/a\r\nSet-Cookie: x=y", "/board"),
+    ] {
+        let answer = browser.post("/sign-in", &[("token", &token), ("to", to)]).await;
+        assert_eq!(answer.to(), (303, expected), "{to:?}");
+        browser.keep(&answer);
+        let again = browser.get(&format!("/sign-in?to={}", super::percent(to))).await;
+        assert_eq!(again.to(), (303, expected), "{to:?}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_clicked_on_another_site_leads_to_the_page_all_the_same() {
+    let story = Story::waiting().await;
+    let mut browser = Browser::admin(&story).await;
+    let cookie = browser.cookie.take();
+    // The browser keeps a strict cookie back from the first request.
+    let path = "/jobs?project=acme";
+    let click = browser.ask(Method::GET, path, &[("sec-fetch-site", "cross-site")], &[]).await;
+    assert_eq!(click.status, 200);
+    assert!(click.says(r#"content="0;url=/jobs?project=acme&#38;hop=1""#), "{}", click.body);
+    assert!(!click.says("Set-Cookie") && click.body.len() < 400);
+    // Still without a cookie, it is a stranger.
+    let stranger = browser.ask(Method::GET, "/jobs?project=acme&hop=1", &[("sec-fetch-site", "cross-site")], &[]).await;
+    assert_eq!(stranger.to(), (303, "/sign-in?to=%2Fjobs%3Fproject%3Dacme"));
+    // The second request is our own.
+    browser.cookie = cookie;
+    assert_eq!(browser.get("/jobs?project=acme&hop=1").await.status, 200);
+    story.end().await;
+}
