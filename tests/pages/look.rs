@@ -72,10 +72,10 @@ fn luminance(shade: &str) -> f64 {
 fn every_pair_of_colours_can_be_read_in_both_themes() {
     let colours = colours();
     let check = |front: &str, back: &str, least: f64| {
-        for theme in 0..2 {
+        for (theme, name) in ["light", "dark"].into_iter().enumerate() {
             let (one, two) = (colours[front][theme], colours[back][theme]);
             let contrast = (one.max(two) + 0.05) / (one.min(two) + 0.05);
-            assert!(contrast >= least, "{front} on {back} has {contrast:.1} in theme {theme}");
+            assert!(contrast >= least, "{front} on {back} has {contrast:.1} in the {name} theme");
         }
     };
     for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ask-bg", "ok-bg", "warn-bg", "bad-bg", "accent-bg"] {

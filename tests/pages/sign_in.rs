@@ -218,3 +218,27 @@ async fn a_link_that_is_clicked_on_another_site_leads_to_the_page_all_the_same()
     assert_eq!(browser.get("/jobs?project=acme&hop=1").await.status, 200);
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_prints_a_link_that_signs_in() {
+    let story = Story::waiting().await;
+    let open = async |arguments: &[&str]| {
+        let ran = tokio::process::Command::new(env!("CARGO_BIN_EXE_pullyard"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .env("PULLYARD_URL", story.local.api_url())
+            .env("PULLYARD_TOKEN", story.local.admin_token())
+            .output()
+            .await
+            .unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let mut browser = Browser::new(&story);
+    assert_eq!(browser.press(open(&["open"]).await.trim()).await.status, 303);
+    let said: serde_json::Value = serde_json::from_str(&open(&["open", "--json"]).await).unwrap();
+    assert_eq!(said["expires_in_secs"], 600);
+    assert_eq!(browser.press(said["url"].as_str().unwrap()).await.status, 303);
+    story.end().await;
+}

@@ -22,6 +22,7 @@ mod runners;
 mod sample;
 mod settings;
 mod shape;
+mod sign_in;
 mod source;
 mod tickets;
 mod tokens;

@@ -554,3 +554,10 @@ async fn a_heartbeat_and_a_sweep_never_both_go_by_the_same_silence() {
         _ => assert_eq!((applied(&heartbeats), applied(&sweeps), stored.epoch), (RACERS / 2, 0, 1)),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sign_in_link_is_used_up_by_one() {
+    let world = Arc::new(World::new().await);
+    let answers = race(&world, |world, _| async move { world.store.use_sign_in("one", at(600)).await }).await;
+    assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1, "{answers:?}");
+}
