@@ -437,6 +437,7 @@ async fn every_command_explains_itself_with_examples() {
         "contexts use",
         "status",
         "doctor",
+        "open",
         "version",
         "projects",
         "projects list",

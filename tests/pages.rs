@@ -2,6 +2,7 @@
 
 mod access;
 mod look;
+mod orders;
 mod shown;
 mod sign_in;
 

@@ -118,7 +118,8 @@ impl Story {
         assert_eq!(self.api.job(job).await.unwrap().waits.map(|wait| wait.code), Some(code.to_owned()));
     }
 
-    async fn revoke(&self, token: &str) {
+    /// Takes a token back, as an operator would in the table.
+    pub(crate) async fn revoke(&self, token: &str) {
         let pk = format!("TOKEN#{}", pullyard_entry::auth::hash_of(token));
         let revoke = json!({
             "TableName": "pullyard", "Key": { "pk": { "S": pk }, "sk": { "S": "TOKEN" } },

@@ -311,7 +311,7 @@ async fn it_says_four_lines_and_keeps_its_folder_to_its_owner() {
     let machine = Machine::new();
     let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for word in ["Pullyard", "Signed in", "Data", "Stop"] {
+    for word in ["Pullyard", "Sign in", "Data", "Stop"] {
         let line = tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap().unwrap();
         assert!(line.trim_start().starts_with(word), "{line}");
     }
@@ -332,7 +332,7 @@ async fn a_context_of_another_server_stays_the_current_one() {
     let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = String::new();
-    while !said.contains("Signed in") {
+    while !said.contains("Pullyard") {
         said = tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap().unwrap();
     }
     assert!(said.contains("pullyard contexts use local"), "{said}");
@@ -364,5 +364,26 @@ async fn a_folder_that_is_no_repository_is_refused_before_anything_is_made() {
     let err = String::from_utf8(ran.stderr).unwrap();
     assert!(err.contains("neither a bare git repository nor the top of a checkout"), "{err}");
     assert!(up.api.repositories(&shop()).await.unwrap().repositories.is_empty());
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_admin_token_takes_the_old_one_back() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    let old = up.api.clone();
+    assert!(old.projects(None).await.is_ok());
+    up.stop(Signal::SIGTERM).await;
+    let before = machine.token();
+    let up = machine.up_with(&["--new-admin-token"]).await;
+    assert_ne!(machine.token(), before);
+    assert!(up.api.projects(None).await.is_ok());
+    let refused = Operator::new(up.url(), &before).unwrap().projects(None).await.unwrap_err();
+    assert_eq!(refused.code(), Some("not_signed_in"));
+    up.stop(Signal::SIGTERM).await;
+    // It stays taken back.
+    let up = machine.up().await;
+    assert!(Operator::new(up.url(), &before).unwrap().projects(None).await.is_err());
+    assert!(up.api.projects(None).await.is_ok());
     up.stop(Signal::SIGTERM).await;
 }

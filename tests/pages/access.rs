@@ -21,6 +21,8 @@ enum Needs {
     Object,
     /// To work in this project.
     Work,
+    /// To work on this object: of another project it is not there.
+    WorkOn,
 }
 
 struct Route {
@@ -33,7 +35,7 @@ struct Route {
 }
 
 fn routes(job: &JobId) -> Vec<Route> {
-    use Needs::{Nothing, Object, Project, Read, Work};
+    use Needs::{Nothing, Object, Project, Read, Work, WorkOn};
     let (get, post) = (Method::GET, Method::POST);
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
         let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
@@ -51,6 +53,8 @@ fn routes(job: &JobId) -> Vec<Route> {
         route(&post, "/jobs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("once", "one")]),
         route(&get, "/jobs/new", Work, acme, &[]),
         route(&get, "/jobs/{job}", Object, "", &[]),
+        route(&post, "/jobs/{job}/retry", WorkOn, "", &[("once", "two")]),
+        route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
         route(&get, "/sign-in", Nothing, "", &[]),
         route(&post, "/sign-in", Nothing, "", &[("token", "x")]),
         route(&post, "/sign-out", Nothing, "", &[("x", "y")]),
@@ -87,9 +91,9 @@ async fn every_page_lets_in_whom_it_should_and_nobody_else() {
                 Needs::Nothing => continue,
                 _ if !has(Scope::Read) => &[403],
                 Needs::Read => &[303],
-                Needs::Work if !has(Scope::Jobs) => &[403],
+                Needs::Work | Needs::WorkOn if !has(Scope::Jobs) => &[403],
                 Needs::Work | Needs::Project if !ours => &[403],
-                Needs::Object if !ours => &[404],
+                Needs::Object | Needs::WorkOn if !ours => &[404],
                 _ => let_in,
             };
             assert!(

@@ -7,7 +7,6 @@ use pullyard_entry::auth::{hash_of, stored_token};
 use pullyard_protocol::client::Operator;
 use pullyard_store::Scope;
 use reqwest::Method;
-use serde_json::json;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -15,16 +14,6 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 impl Story {
     async fn link(&self) -> String {
         self.api.sign_in_link().await.unwrap().url
-    }
-
-    /// Takes a token back, as an operator would in the table.
-    async fn revoke(&self, token: &str) {
-        let key = json!({ "pk": { "S": format!("TOKEN#{}", hash_of(token)) }, "sk": { "S": "TOKEN" } });
-        let revoke = json!({
-            "TableName": "pullyard", "Key": key, "UpdateExpression": "SET revoked = :yes",
-            "ConditionExpression": "attribute_exists(pk)", "ExpressionAttributeValues": { ":yes": { "BOOL": true } },
-        });
-        self.dynamodb("UpdateItem", revoke).await;
     }
 }
 

@@ -31,6 +31,7 @@ mod words;
 use clap::{ColorChoice, Subcommand};
 pub(crate) use config::{Config, Signed};
 pub(crate) use fault::{Exit, Fault};
+pub(crate) use open::open;
 pub(crate) use screen::Screen;
 use session::Session;
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ mod faults;
 mod folder;
 mod watch;
 
-use crate::client::{Exit, Fault, Global, Screen};
+use crate::client::{Exit, Fault, Global, Screen, open};
 use crate::logs;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
@@ -51,6 +51,9 @@ pub(crate) struct Up {
     /// Where to listen, on this machine only; where it was last, or 127.0.0.1:7878, when not given.
     #[arg(long, env = "PULLYARD_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Open the board in a browser.
+    #[arg(long)]
+    open: bool,
     /// Make another admin token and take the old one back: it was lost, or seen by others.
     #[arg(long)]
     new_admin_token: bool,
@@ -79,9 +82,15 @@ impl Up {
             local = start(options) => local.map_err(|error| faults::of_start(error, &data))?,
             ended = ends.next() => return Ok(ended),
         };
-        connect_forge(&local).await?;
+        let api = Operator::new(local.api_url(), local.admin_token())?;
+        connect_forge(&local, &api).await?;
+        let sign_in = api.sign_in_link().await?.url;
         let context = context::save(&local, &data, global.context_name());
-        self.say(screen, &local, &data, &context)?;
+        self.say(screen, &local, &data, &context, &sign_in)?;
+        if self.open {
+            // The link stands on the screen as well.
+            open(&sign_in);
+        }
         let ended = tokio::select! {
             ended = ends.next() => ended,
             never = watch::forever(clock, &data, screen) => match never {},
@@ -96,18 +105,26 @@ impl Up {
     }
 
     /// Address, sign-in, data, and how to stop.
-    fn say(&self, screen: &Screen, local: &Local, data: &Path, context: &context::Saved) -> Result<(), Fault> {
+    fn say(
+        &self,
+        screen: &Screen,
+        local: &Local,
+        data: &Path,
+        context: &context::Saved,
+        sign_in: &str,
+    ) -> Result<(), Fault> {
         if screen.is_json() {
             return screen.json(&json!({
                 "api": local.api_url(),
                 "forge": local.forge().url(),
                 "data": data,
                 "context": context.name(),
+                "sign_in": sign_in,
             }));
         }
         let lines = [
-            ("Pullyard", local.api_url().to_owned()),
-            ("Signed in", context.words()),
+            ("Pullyard", format!("{}, {}", local.api_url(), context.words())),
+            ("Sign in", format!("{sign_in}   (once; `pullyard open` makes another)")),
             ("Data", format!("{}, logs in its folder logs", data.display())),
             ("Stop", "Ctrl-C; jobs that run go on, and the next `pullyard up` takes them up again".to_owned()),
         ];
@@ -168,8 +185,7 @@ fn loopback(told: &str) -> Result<String, Fault> {
 }
 
 /// Connects the forge of local repositories, once.
-async fn connect_forge(local: &Local) -> Result<(), Fault> {
-    let api = Operator::new(local.api_url(), local.admin_token())?;
+async fn connect_forge(local: &Local, api: &Operator) -> Result<(), Fault> {
     let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| Fault::new(Exit::Failed, bad.to_string()))?;
     let wanted = CreateIntegration {
         id,

@@ -1,9 +1,11 @@
 //! The board as people see it, and the jobs of one ticket. Nothing is written here.
 
-use crate::views::{JobView, TicketView, job_view, ticket_views};
+use crate::list_jobs::list_jobs;
+use crate::runner::Waits;
+use crate::views::{JobView, TicketView, job_view, ticket_views, view};
 use crate::{Context, Error};
-use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::job::Job;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::listing::JobFilter;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
@@ -13,7 +15,7 @@ pub struct Card {
     /// The ticket with its text.
     pub view: TicketView,
     /// The job that has not ended.
-    pub job: Option<Job>,
+    pub job: Option<JobView>,
 }
 
 /// One page of a board.
@@ -36,38 +38,33 @@ pub async fn board_view(
 ) -> Result<BoardView, Error> {
     let (views, next) = ticket_views(ctx, project, after, limit).await?;
     let mut cards = Vec::with_capacity(views.len());
-    for view in views {
-        let job = match &view.ticket.active_job {
+    let mut waits = Waits::default();
+    for ticket in views {
+        let job = match &ticket.ticket.active_job {
             Some(id) => ctx.store.job(id).await?,
             None => None,
         };
-        cards.push(Card { view, job });
+        let job = match job {
+            Some(job) => Some(view(ctx, job, &mut waits).await?),
+            None => None,
+        };
+        cards.push(Card { view: ticket, job });
     }
     Ok(BoardView { cards, next, now: ctx.clock.now() })
 }
 
-/// Among how many of a project's newest jobs those of a ticket are looked for.
-const NEWEST: i32 = 50;
+/// How many of a ticket's jobs are shown.
+const SHOWN: usize = 20;
 
-/// A ticket's jobs, newest first: the one that runs, the last that ended, and those among the project's
-/// newest 50. There is no list by ticket.
+/// A ticket's newest jobs. There is no list by ticket: those are found that are among the project's newest
+/// 500, and besides them the one that runs and the last that ended.
 pub async fn jobs_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Vec<JobView>, Error> {
-    let (ids, _) = ctx.store.job_ids(&ticket.project, None, NEWEST).await?;
-    let mut mine: Vec<JobId> = Vec::new();
-    for id in ids {
-        // The index lags behind; the item decides.
-        let job = ctx.store.job(&id).await?;
-        if job.is_some_and(|job| job.ticket.as_ref() == Some(&ticket.key)) {
-            mine.push(id);
+    let mine = JobFilter { ticket: Some(ticket.key.clone()), ..JobFilter::default() };
+    let mut views = list_jobs(ctx, &ticket.project, &mine, None, SHOWN).await?.jobs;
+    for id in [ticket.active_job.as_ref(), ticket.last_job.as_ref().map(|last| &last.id)].into_iter().flatten() {
+        if views.iter().any(|view| view.job.id == *id) {
+            continue;
         }
-    }
-    for id in [&ticket.active_job, &ticket.last_job.as_ref().map(|last| last.id.clone())].into_iter().flatten() {
-        if !mine.contains(id) {
-            mine.push(id.clone());
-        }
-    }
-    let mut views = Vec::with_capacity(mine.len());
-    for id in &mine {
         match job_view(ctx, id).await {
             Ok(view) => views.push(view),
             Err(Error::NotFound { .. }) => {}

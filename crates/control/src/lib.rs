@@ -19,8 +19,8 @@ pub mod attempt {
     pub use start::{Assignment, start};
 }
 mod board;
-mod cancel_job;
 mod board_view;
+mod cancel_job;
 mod clock;
 mod context;
 mod create_job;
@@ -49,8 +49,8 @@ mod unreadable;
 mod views;
 
 pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
-pub use cancel_job::cancel_job;
 pub use board_view::{BoardView, Card, board_view, jobs_of_ticket};
+pub use cancel_job::cancel_job;
 pub use clock::Clock;
 pub use context::{Context, Parts};
 pub use create_job::{JobRequest, Requester, create_job};
@@ -59,10 +59,10 @@ pub use error::Error;
 pub use list_jobs::{JobList, list_jobs};
 pub use move_ticket::{Answer, move_ticket};
 pub use projects::{add_repository, connect_forge, create_project, set_settings};
+pub use proof::{Bootstrap, Keys, Session, SignInCode};
 pub use pullyard_store::Token as StoredToken;
 pub use retry_job::retry_job;
 pub use secrets::{UserSecret, secrets, set_secret};
-pub use proof::{Bootstrap, Keys, Session, SignInCode};
 pub use settle_ticket::{Settled, settle_ticket};
 pub use sign_in::{SignInLink, SignedIn, current_token, sign_in, sign_in_link, sign_in_with_token};
 pub use sweep::{Report, sweep};

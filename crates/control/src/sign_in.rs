@@ -74,7 +74,5 @@ async fn session(ctx: &Context, token: String, now: Timestamp) -> Result<SignedI
 /// at once.
 pub async fn current_token(ctx: &Context, hash: &str) -> Result<Option<Token>, Error> {
     let now = ctx.clock.now();
-    let good =
-        |token: &Token| !token.revoked && token.expires_at.is_none_or(|at| now < at) && token.kind == TokenKind::Api;
-    Ok(ctx.store.token(hash).await?.filter(good))
+    Ok(ctx.store.token(hash).await?.filter(|token| token.kind == TokenKind::Api && token.is_good(now)))
 }

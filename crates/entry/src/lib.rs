@@ -24,5 +24,5 @@ pub use params::{Path, Query};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};
 pub use runner_auth::RunnerCaller;
-pub use session::{Known, Visitor};
+pub use session::Visitor;
 pub use strict::Strict;

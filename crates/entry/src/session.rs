@@ -3,42 +3,12 @@
 //! Owns the cookie and the check of its token at every request. How a page answers who is not signed in is
 //! the pages' own matter.
 
-use crate::auth::{API_TOKEN, bearer, hash_of};
 use crate::{Context, Problem};
-use axum::extract::{FromRef, FromRequestParts};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use pullyard_control::{Error, SignedIn, current_token};
 use pullyard_domain::id::ProjectId;
 use pullyard_store::Scope;
 use std::collections::BTreeSet;
-
-/// Somebody who shows an API token, whatever its scopes.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// The hash of the token.
-    pub token: String,
-    /// The token's name, for the log.
-    pub name: String,
-}
-
-impl<T> FromRequestParts<T> for Known
-where
-    T: Send + Sync,
-    Context: FromRef<T>,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let token = bearer(parts)?;
-        if !token.starts_with(API_TOKEN) {
-            return Err(Problem::not_signed_in());
-        }
-        let token =
-            current_token(&Context::from_ref(state), &hash_of(token)).await?.ok_or_else(Problem::not_signed_in)?;
-        Ok(Self { token: token.hash, name: token.name })
-    }
-}
 
 /// Somebody whose browser is signed in.
 #[derive(Clone, Debug)]
@@ -62,7 +32,7 @@ impl Visitor {
             Err(error) => return Err(error.into()),
         };
         Ok(current_token(ctx, &session.token).await?.map(|token| Self {
-            id: token.hash.chars().take(16).collect(),
+            id: token.id().to_string(),
             name: token.name,
             scopes: token.scopes,
             projects: token.projects,

@@ -20,7 +20,9 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 use pullyard_control::Context;
 use pullyard_entry::http;
-use routes::{attempts, deliveries, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in, tickets, tokens};
+use routes::{
+    attempts, deliveries, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in, tickets, tokens,
+};
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {

@@ -79,6 +79,7 @@
 
   // Text that somebody has selected or stands in stays.
   const inUse = (element) => {
+    if (element.querySelector("details.menu[open]")) return true;
     const selected = getSelection();
     const holds = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
     return holds || (document.activeElement !== document.body && element.contains(document.activeElement));
@@ -176,6 +177,7 @@
       failed = 0;
       failedSince = 0;
       replace("head", fresh);
+      replace("actions", fresh);
       replace("facts", fresh);
       append(fresh);
       const rest = byId("rest");

@@ -9,11 +9,10 @@ use crate::words::{self, Pill};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control as control;
+use pullyard_control::{self as control, JobView};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Statuses;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use pullyard_entry::Query;
 use serde::Deserialize;
 
@@ -118,7 +117,7 @@ pub(crate) async fn show(
         cards: cards
             .iter()
             .filter(|card| card.view.ticket.status == *status)
-            .map(|card| shown(card, &statuses, &project.settings.statuses, view.now))
+            .map(|card| shown(card, &statuses, &project.settings.statuses))
             .collect(),
     };
     let board = Board {
@@ -134,10 +133,10 @@ pub(crate) async fn show(
     Ok(page(StatusCode::OK, &board))
 }
 
-fn shown(card: &control::Card, statuses: &[String], own: &Statuses, now: Timestamp) -> Card {
+fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
     let ticket = &card.view.ticket;
     let (pill, job) = match (&card.job, ticket.shown.badge) {
-        (Some(job), _) => (Some(words::pill(job.status)), Some(&job.id)),
+        (Some(JobView { job, .. }), _) => (Some(words::pill(job.status)), Some(&job.id)),
         (None, Some(badge)) => (Some(words::badge(badge)), ticket.last_job.as_ref().map(|last| &last.id)),
         (None, None) => (None, None),
     };
@@ -148,7 +147,7 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses, now: Timesta
         title: line(&card.view.text.title),
         pill,
         job: job.map(|job| format!("/jobs/{job}")),
-        sentence: card.job.as_ref().and_then(|job| words::sentence(job, now)),
+        sentence: card.job.as_ref().and_then(words::sentence),
         pull_request: pull_request(ticket),
         labels: card.view.text.labels.iter().take(3).map(|label| line(label)).collect(),
         moves: moves(ticket, statuses, own),

@@ -1,10 +1,13 @@
 //! One job: what it does, since when, why, and its live text.
 
+pub(crate) mod orders;
+
 use crate::board::{Link, address_of};
 use crate::fault::Fault;
 use crate::frame::{Frame, page};
 use crate::log::{self, Entry};
 use crate::text::{Text, line, web};
+use crate::tickets::once;
 use crate::visit::{FRAGMENT, Visit};
 use crate::words::{self, Pill, When};
 use askama::Template;
@@ -12,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobView};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Place;
+use pullyard_domain::job::{Place, Status};
 use pullyard_domain::why;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
@@ -75,6 +78,12 @@ struct Head {
     pull_request: Option<Link>,
     changed: Option<String>,
     ended_for_good: bool,
+    may_cancel: bool,
+    may_retry: bool,
+    /// A runner works on it.
+    held: bool,
+    /// The key of the form that does it again.
+    once: String,
 }
 
 /// What the script is told.
@@ -84,9 +93,9 @@ struct Live {
 }
 
 impl Head {
-    fn new(view: &JobView, isolation: &str) -> Self {
-        let JobView { job, title, repository, now } = view;
-        let (sentence, help) = why::why(job, *now);
+    fn new(view: &JobView, visit: &Visit) -> Self {
+        let JobView { job, title, repository, waits, now } = view;
+        let (sentence, help) = why::why(job, waits.as_ref(), *now);
         let made = job.result.as_ref();
         Self {
             address: format!("/jobs/{}", job.id),
@@ -100,7 +109,7 @@ impl Head {
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(made.map_or(&job.branch, |made| &made.branch)),
-            place: match (job.place, isolation) {
+            place: match (job.place, visit.ctx.task_isolation.as_str()) {
                 (Place::Fargate, "none") => "a process on this machine",
                 (Place::Fargate, _) => "a Fargate task",
                 (Place::Runners, _) => "a runner",
@@ -116,6 +125,10 @@ impl Head {
                 format!("{} +{} \u{2212}{}", words::count(made.files.into(), "file"), made.insertions, made.deletions)
             }),
             ended_for_good: job.status.is_terminal(),
+            may_cancel: visit.visitor.may_work() && !job.status.is_terminal() && job.cancel.is_none(),
+            may_retry: visit.visitor.may_work() && matches!(job.status, Status::Failed | Status::Cancelled),
+            held: job.status.is_active(),
+            once: once(),
         }
     }
 }
@@ -142,7 +155,7 @@ pub(crate) async fn show(
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
         let fragment = JobFragment {
-            head: Head::new(&view, &visit.ctx.task_isolation),
+            head: Head::new(&view, &visit),
             entries: log::entries(&read.events, view.job.created, begin.0),
         };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
@@ -158,7 +171,7 @@ pub(crate) async fn show(
             break Live { next: if fresh && !end && events.len() >= FIRST { 1 } else { live.next }, ..live };
         }
     };
-    let head = Head::new(&view, &visit.ctx.task_isolation);
+    let head = Head::new(&view, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
     let shown = JobPage {
         frame: visit.frame(&title, "jobs", Some(&view.job.project)),

@@ -11,16 +11,17 @@ use crate::words::{self, Pill, When};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::{self as control, Error, JobRequest, JobView, Requester};
+use pullyard_control::{self as control, Error, JobRequest, JobView};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::listing::JobFilter;
 use pullyard_domain::project::Project;
 use pullyard_entry::{Problem, Query, limits};
 use pullyard_protocol::job::CreateJob;
 use serde::Deserialize;
 
 /// How many jobs a page shows.
-const PAGE: i32 = 50;
+const PAGE: usize = 50;
 
 /// Which page of which project.
 #[derive(Deserialize)]
@@ -66,7 +67,7 @@ impl Row {
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
             took: words::took(job, *now),
             when: words::when(job.created, *now),
-            sentence: words::sentence(job, *now),
+            sentence: words::sentence(view),
         }
     }
 }
@@ -75,7 +76,9 @@ impl Row {
 pub(crate) async fn list(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "jobs")) };
-    let (views, next) = control::job_views(&visit.ctx, &project.id, asked.after.as_deref(), PAGE).await?;
+    let all = JobFilter::default();
+    let found = control::list_jobs(&visit.ctx, &project.id, &all, asked.after.as_deref(), PAGE).await?;
+    let (views, next) = (found.jobs, found.next);
     let shown = JobsPage {
         frame: visit.frame(&format!("Jobs of {}", project.name), "jobs", Some(&project.id)),
         may_work: visit.visitor.may_work(),
@@ -185,8 +188,9 @@ async fn make(visit: &Visit, project: &ProjectId, form: &Asking) -> Result<JobId
         instructions: new.prompt,
         repository: new.repository,
         base: new.base,
+        retry_of: None,
     };
-    let requester = Requester { id: visit.visitor.id.clone(), name: visit.visitor.name.clone() };
+    let requester = visit.requester();
     let key = given(&form.once).and_then(|once| EventId::new(once).ok());
     let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
     match (answer.reason.verdict(), answer.job) {

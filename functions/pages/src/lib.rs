@@ -38,6 +38,8 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs", get(jobs::list).post(jobs::create))
         .route("/jobs/new", get(jobs::blank))
         .route("/jobs/{job}", get(job::show))
+        .route("/jobs/{job}/cancel", post(job::orders::cancel))
+        .route("/jobs/{job}/retry", post(job::orders::retry))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/assets/{name}", get(assets::serve))

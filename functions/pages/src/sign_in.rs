@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Context, Error, SignedIn};
-use pullyard_entry::auth::{API_TOKEN, hash_of};
+use pullyard_domain::token::TokenKind;
+use pullyard_entry::auth::hash_of;
 use pullyard_entry::{Query, Visitor, session};
 use serde::Deserialize;
 
@@ -67,7 +68,9 @@ pub(crate) async fn enter(State(ctx): State<Context>, Form(shown): Form<Shown>) 
     let by_link = shown.code.is_some();
     let signed = match (shown.code, shown.token.as_deref().and_then(given)) {
         (Some(code), _) => control::sign_in(&ctx, &code).await,
-        (None, Some(token)) if token.starts_with(API_TOKEN) => control::sign_in_with_token(&ctx, hash_of(&token)).await,
+        (None, Some(token)) if token.starts_with(TokenKind::Api.prefix()) => {
+            control::sign_in_with_token(&ctx, hash_of(&token)).await
+        }
         _ => Err(Error::BadProof),
     };
     let fault = if by_link {

@@ -237,8 +237,9 @@ pub(crate) async fn put(
     let project = visit.named(&project).await?;
     let wanted = MoveTicket { status: to.status };
     limits::put(&wanted)?;
-    let actor = visit.visitor.name.clone();
-    let answer = control::put_ticket(&visit.ctx, &project.id, &key, wanted.status, actor).await?;
+    let caller = visit.requester();
+    let wanted = control::Move { project: project.id.clone(), key, status: wanted.status, caller, request: None };
+    let answer = control::put_ticket(&visit.ctx, wanted).await?;
     let board = format!("/board?project={}", project.id);
     let back = to.back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
     let joint = if back.contains('?') { '&' } else { '?' };

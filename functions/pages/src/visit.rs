@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pullyard_control::{Context, Error};
+use pullyard_control::{Context, Error, Requester};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Project;
 use pullyard_entry::Visitor;
@@ -99,6 +99,11 @@ impl Visit {
         }
         let found = self.ctx.store.project(id).await.map_err(Error::from)?;
         found.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
+    }
+
+    /// Who asks, for the ledger and for keys of requests.
+    pub(crate) fn requester(&self) -> Requester {
+        Requester { id: self.visitor.id.clone(), name: self.visitor.name.clone() }
     }
 
     /// Refuses who may only look.

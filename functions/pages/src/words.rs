@@ -1,6 +1,7 @@
 //! How states, times and lengths are said, the same as on the command line.
 
 use crate::text::{Text, line};
+use pullyard_control::JobView;
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
@@ -47,9 +48,10 @@ pub(crate) fn badge(badge: Badge) -> Pill {
 }
 
 /// The sentence of a job that people may have to act on: one that waits, asks or failed.
-pub(crate) fn sentence(job: &Job, now: Timestamp) -> Option<Text> {
+pub(crate) fn sentence(view: &JobView) -> Option<Text> {
+    let JobView { job, waits, now, .. } = view;
     let quiet = job.status.is_active() || matches!(job.status, Status::Completed | Status::Cancelled);
-    (!quiet).then(|| line(&why::why(job, now).0))
+    (!quiet).then(|| line(&why::why(job, waits.as_ref(), *now).0))
 }
 
 /// How long a job took so far.

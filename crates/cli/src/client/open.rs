@@ -38,7 +38,7 @@ impl Open {
 }
 
 /// Asks the desktop, which may not be there; whatever comes of it, the link stands on the screen.
-fn open(url: &str) -> bool {
+pub(crate) fn open(url: &str) -> bool {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let quiet = || Stdio::null();
     Command::new(program).arg(url).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().is_ok()

@@ -47,11 +47,9 @@ impl Saved {
     /// As one line.
     pub(super) fn words(&self) -> String {
         match self {
-            Self::Current(name) => format!("as context {name}: every pullyard command speaks to it now"),
+            Self::Current(name) => format!("context {name}: every pullyard command speaks to it now"),
             Self::Beside(name) => {
-                format!(
-                    "as context {name}; another one is current: `pullyard contexts use {name}`, or --context {name}"
-                )
+                format!("context {name}; another one is current: `pullyard contexts use {name}`, or --context {name}")
             }
             Self::Not(why) => format!("no context was saved ({why}); the token is in keys.json of the data folder"),
         }

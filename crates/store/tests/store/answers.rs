@@ -71,6 +71,7 @@ async fn a_sign_in_link_is_used_up_though_the_answer_was_lost() {
     check_recovers(PUT, async |_| (), async |store, ()| store.use_sign_in("one", at(600)).await).await;
 }
 
+#[tokio::test]
 async fn a_project_is_stored_though_the_answer_was_lost() {
     check_recovers(PUT, async |_| (), async |store, ()| store.put_project(&sample::settings_of("acme")).await).await;
 }

@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use pullyard_control::{self as control, Context};
-use pullyard_entry::{Known, Problem, Strict};
+use pullyard_entry::{Problem, SignedIn, Strict};
 use pullyard_protocol::sign_in::{CreateSignInLink, SignInLink};
 
 /// A link that signs one browser in, once, with the rights of the caller's own token.
 pub(crate) async fn link(
     State(ctx): State<Context>,
-    known: Known,
+    SignedIn(token): SignedIn,
     Strict(CreateSignInLink {}): Strict<CreateSignInLink>,
 ) -> Result<(StatusCode, Json<SignInLink>), Problem> {
-    let link = control::sign_in_link(&ctx, known.token).await?;
+    let link = control::sign_in_link(&ctx, token.hash).await?;
     Ok((StatusCode::CREATED, Json(SignInLink { url: link.url, expires_in_secs: link.expires_in.as_secs() })))
 }

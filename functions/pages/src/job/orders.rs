@@ -1,0 +1,57 @@
+//! What people order done with a job: cancel it, do it again.
+
+use crate::fault::Fault;
+use crate::form::{Form, given};
+use crate::frame::go;
+use crate::visit::Visit;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{EventId, JobId};
+use pullyard_entry::{Path, Problem};
+use serde::Deserialize;
+
+/// Refuses who may not, and what they may not see.
+async fn ordered(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Result<JobId, Fault> {
+    let Path(id) = id?;
+    visit.must_work()?;
+    let job = visit.ctx.store.job(&id).await.map_err(Error::from)?;
+    match job.filter(|job| visit.visitor.may_touch(&job.project)) {
+        Some(job) => Ok(job.id),
+        None => Err(Fault::not_found(&format!("There is no job {id}."))),
+    }
+}
+
+/// Cancels a job, and goes back to it. The form has no fields.
+pub(crate) async fn cancel(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+    let id = ordered(&visit, id).await?;
+    control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
+    Ok(go(&format!("/jobs/{id}")))
+}
+
+/// A key of the form that was shown, so that a second click is the first one again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Again {
+    #[serde(default)]
+    once: String,
+}
+
+/// Makes a job that does the work again, and goes to it.
+pub(crate) async fn retry(
+    visit: Visit,
+    id: Result<Path<JobId>, Problem>,
+    Form(again): Form<Again>,
+) -> Result<Response, Fault> {
+    let id = ordered(&visit, id).await?;
+    let key = given(&again.once).and_then(|once| EventId::new(once).ok());
+    let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
+    match (answer.reason.verdict(), answer.job) {
+        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(go(&format!("/jobs/{job}"))),
+        _ => {
+            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
+            Err(fault.help(&answer.reason.help()))
+        }
+    }
+}
