@@ -3,6 +3,13 @@
 // Every page works without it.
 
 (() => {
+  // Coming from elsewhere leaves a mark in the address; nobody shall copy it.
+  const address = new URL(location.href);
+  if (address.searchParams.has("hop")) {
+    address.searchParams.delete("hop");
+    history.replaceState(null, "", address);
+  }
+
   // Menus close when one goes elsewhere or presses Escape.
   const menus = () => document.querySelectorAll("details.menu[open]");
   document.addEventListener("click", (event) => {

@@ -9,6 +9,7 @@ mod adopt;
 mod describe;
 mod disk;
 mod event;
+mod forget;
 mod lifecycle;
 mod metadata;
 mod process;
@@ -45,13 +46,21 @@ pub struct Options {
     pub transition: Duration,
     /// How long a stopped task has between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
+    /// How long a stopped task is remembered, with what it printed.
+    pub forget_after: Duration,
 }
 
 impl Options {
-    /// Short transitions, three seconds to stop.
+    /// Short transitions, three seconds to stop, a day to be remembered.
     #[must_use]
     pub fn new(dir: PathBuf, definitions: Vec<TaskDefinition>) -> Self {
-        Self { dir, definitions, transition: Duration::from_millis(20), stop_timeout: Duration::from_secs(3) }
+        Self {
+            dir,
+            definitions,
+            transition: Duration::from_millis(20),
+            stop_timeout: Duration::from_secs(3),
+            forget_after: Duration::from_secs(24 * 3_600),
+        }
     }
 }
 
@@ -89,6 +98,7 @@ impl Ecs {
         let url = format!("http://{address}");
         let tasks = Arc::new(Tasks::new(options, url.clone()));
         adopt::everything(&tasks, &folder).await.map_err(unusable)?;
+        tasks.lives.spawn(forget::now_and_then(Arc::clone(&tasks)));
         let router = Router::new()
             .route("/", post(protocol::answer))
             .route("/v4/{task}", get(metadata::container))

@@ -16,7 +16,7 @@ use super::{TaskDefinition, disk, lifecycle};
 use crate::moment::{Moment, random_hex};
 use crate::{ACCOUNT, REGION};
 
-/// Which call each client token was used for. Kept for good, where AWS forgets after a day.
+/// Which call each client token was used for, kept as long as its tasks.
 pub(super) type Tokens = HashMap<String, Used>;
 
 /// A call that was answered.
@@ -24,6 +24,14 @@ pub(super) type Tokens = HashMap<String, Used>;
 pub(super) struct Used {
     request: Value,
     tasks: Vec<Arc<Task>>,
+}
+
+impl Used {
+    /// Without a task that is forgotten; false once none is left.
+    pub(super) fn lose(&mut self, id: &str) -> bool {
+        self.tasks.retain(|task| task.id != id);
+        !self.tasks.is_empty()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -71,6 +71,10 @@ impl Tasks {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), task);
     }
 
+    pub(super) fn remove(&self, id: &str) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     /// Finds a task of a cluster by its id or its ARN.
     pub(super) fn find(&self, cluster: &str, id_or_arn: &str) -> Option<Arc<Task>> {
         let task = self.by_id(last_segment(id_or_arn))?;

@@ -55,6 +55,22 @@ async fn a_running_task_is_taken_up_and_its_end_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_stopped_task_is_forgotten_with_its_folder_but_not_before_its_end_was_told() {
+    let world = world_of(&["true"], |tasks| tasks.forget_after = Duration::ZERO).await;
+    let untold = world.run().await;
+    world.reach(&untold, "STOPPED").await;
+    let world = world.crash().await.start().await;
+    assert_eq!(world.describe(&untold).await["lastStatus"], "STOPPED", "nobody was told");
+    let mut events = world.aws.ecs().events();
+    while next(&mut events).await["lastStatus"] != "STOPPED" {}
+    let folder = world.task_folder(&untold);
+    let world = world.crash().await.start().await;
+    until("it is forgotten", || async { world.describe(&untold).await.is_null().then_some(()) }).await;
+    assert!(!folder.exists());
+    world.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_task_that_died_without_its_host_is_told_to_the_first_subscriber() {
     let (world, arn, pid) = running().await;
     let before = world.describe(&arn).await;
