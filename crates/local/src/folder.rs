@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where a system serves, or served last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(broken(&path))?;
-        match file.try_lock() {
+        match locked_soon(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -66,6 +67,19 @@ impl Lock {
         file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id())).map_err(broken(&path))?;
         Ok(Self(file))
     }
+}
+
+/// Locks a file, and waits a second at most: a child that was just born holds what its parent held until
+/// its own program begins.
+fn locked_soon(file: &File) -> Result<(), TryLockError> {
+    const TRIES: u32 = 20;
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            answer => return answer,
+        }
+    }
+    file.try_lock()
 }
 
 /// Replaces a file of the folder whole; only its owner reads it. A crash leaves the old or the new one.

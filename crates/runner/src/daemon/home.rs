@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The folder, held by this process.
 pub(crate) struct Home {
@@ -46,7 +47,7 @@ impl Home {
         let failed = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
         private_dirs(&dir.join("jobs")).map_err(failed)?;
         let held = lock_file(&dir.join("lock")).map_err(failed)?;
-        match held.try_lock() {
+        match locked_soon(&held) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRuns { name: name.to_owned(), dir }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -110,6 +111,19 @@ impl Known {
     fn is_of(&self, earlier: &Self) -> bool {
         self.api_url == earlier.api_url && self.name == earlier.name && self.machine == earlier.machine
     }
+}
+
+/// Locks a file, and waits a second at most: a child that was just born holds what its parent held until
+/// its own program begins.
+fn locked_soon(file: &File) -> Result<(), TryLockError> {
+    const TRIES: u32 = 20;
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            answer => return answer,
+        }
+    }
+    file.try_lock()
 }
 
 /// This machine since its start: after a reboot nothing of an earlier process can be alive.
