@@ -29,7 +29,33 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
     }
 }
 
-fn disk_full(data: &Path) -> Fault {
+/// There is no room to start in, or to go on.
+pub(super) fn disk_full(data: &Path) -> Fault {
     Fault::new(Exit::Failed, format!("the disk of {} is full", data.display()))
         .help("free some space, then start again; nothing is lost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn said(error: Error) -> String {
+        of_start(error, Path::new("/")).words()
+    }
+
+    #[test]
+    fn each_way_to_fail_has_its_sentence() {
+        let path = PathBuf::from("/data/keys.json");
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(said(Error::Data { path: path.clone(), source: full }), "the disk of / is full");
+        let taken = io::Error::from(io::ErrorKind::AddrInUse);
+        let listen = Error::Listen { address: "127.0.0.1:7878".into(), source: taken };
+        assert_eq!(said(listen), "127.0.0.1:7878 is taken by another program");
+        let used = Error::InUse { data: "/data".into(), holder: "process 7".into() };
+        assert_eq!(said(used), "another `pullyard up` already uses /data (process 7)");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let other = said(Error::Data { path, source: denied });
+        assert!(other.starts_with("failed to use the data folder /data/keys.json: "), "{other}");
+    }
 }

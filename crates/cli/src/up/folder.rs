@@ -1,5 +1,6 @@
 //! The data folder: made for its owner only, and never committed by accident.
 
+use super::faults::disk_full;
 use crate::client::{Exit, Fault};
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -8,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Makes the folder if it is not there, and gives its whole path.
 pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
     let failed = |error: io::Error| {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return disk_full(folder);
+        }
         Fault::new(Exit::Failed, format!("can't use the data folder {}: {error}", folder.display()))
             .help("name another one with --data")
     };

@@ -61,7 +61,6 @@ impl Clock {
 pub(super) async fn forever(mut clock: Clock, data: &Path, screen: &Screen) -> Infallible {
     let mut full = false;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
         if let Some((by, way)) = clock.jump() {
             let so = match way {
                 "forward" => "jobs that were running may have reached their time limit",
@@ -80,6 +79,7 @@ pub(super) async fn forever(mut clock: Clock, data: &Path, screen: &Screen) -> I
             ));
         }
         full = now_full;
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
