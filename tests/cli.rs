@@ -56,6 +56,12 @@ impl User {
         Self { told: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
     }
 
+    /// Sets a variable of theirs.
+    pub(crate) fn tell(&mut self, name: &'static str, value: &str) {
+        self.told.retain(|(told, _)| *told != name);
+        self.told.push((name, value.to_owned()));
+    }
+
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, "").await
     }
@@ -465,7 +471,10 @@ async fn every_command_explains_itself_with_examples() {
         "jobs show",
         "jobs create",
         "jobs watch",
+        "jobs logs",
         "jobs events",
+        "jobs cancel",
+        "jobs retry",
         "why",
         "runners",
         "runners list",
@@ -476,7 +485,15 @@ async fn every_command_explains_itself_with_examples() {
         "deliveries",
         "deliveries list",
         "deliveries show",
+        "tokens",
+        "tokens create",
+        "tokens list",
+        "tokens revoke",
+        "secrets",
+        "secrets set",
+        "secrets list",
         "completions",
+        "help",
     ] {
         let words = command.split(' ').chain(["--help"]).collect::<Vec<_>>();
         let help = user.run(&words).await.done();
@@ -517,7 +534,8 @@ async fn runners_are_listed_drained_and_deleted_by_name() {
     assert_eq!(user.json(&["runners", "resume", kite.id.as_str()]).await["status"], "online");
     let shown = user.json(&["runners", "show", "kite-2"]).await;
     assert_eq!((&shown["id"], &shown["drain"]), (&json!(kite.id), &Value::Null));
-    assert_eq!(user.json(&["runners", "delete", "kite-2"]).await["gone"], true);
+    user.run(&["runners", "delete", "kite-2"]).await.ended(2, "--yes");
+    assert_eq!(user.json(&["runners", "delete", "kite-2", "--yes"]).await["gone"], true);
     user.run(&["runners", "show", "kite-2"]).await.ended(5, "there is no runner kite-2");
     user.run(&["runners", "show", "a/b?c"]).await.ended(5, "there is no runner a/b?c");
     story.end().await;

@@ -50,7 +50,7 @@ async fn wrong_ways_to_ask_for_a_token_are_told_and_make_none() {
     let user = User::of(&story);
     let before = user.json(&["tokens", "list"]).await;
     for (arguments, code, said) in [
-        (&["--kind", "api"][..], 2, "/scopes"),
+        (&["--kind", "api"][..], 2, "--scope"),
         (&["--kind", "runner", "--scope", "read"], 2, "/scopes"),
         (&["--kind", "api", "--scope", "read", "--runner", "kite"], 2, "/runner"),
         (&["--kind", "api", "--scope", "root"], 2, "root"),

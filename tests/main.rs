@@ -12,6 +12,7 @@ mod authorisation;
 mod board;
 mod cancel;
 mod cli;
+mod cli_doctor;
 mod cli_jobs;
 mod cli_tokens;
 mod demo;

@@ -17,11 +17,11 @@ pub enum Ends {
 vocabulary! {
     /// What a job that does not run is waiting for.
     pub enum Wait: Ends {
-        NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last one was heard {ago} ago.", "Start a runner, or allow Fargate.";
-        NoRunner { project: ProjectId } [Person] "no_runner", "No runner was ever registered for {project}.", "Start one with a runner token, or choose Fargate in the settings.";
-        NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Add it to a runner, or change the job.";
-        NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Add the label, or remove it from the job.";
-        SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or raise its limit.";
+        NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last one was heard {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
+        NoRunner { project: ProjectId } [Person] "no_runner", "No runner was ever registered for {project}.", "Make a token with `pullyard tokens create --kind runner`, then `pullyard runner start` with it; docs/runner.md says how.";
+        NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner with it: `pullyard runner start --capabilities {capability}`.";
+        NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
+        SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         ConcurrencyKey { key: String, used: u64, limit: u64, job: JobId } [Itself] "concurrency_key", "`{key}` is at {used} of {limit}.", "Wait for {job}, or raise the limit.";
         WaitsForJob { job: JobId, status: String } [Itself] "waits_for_job", "It waits for {job} ({status}).", "Nothing to do.";
@@ -32,12 +32,12 @@ vocabulary! {
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, max: u64 } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} of {max}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} asks us to wait until {time}.", "Nothing to do.";
-        RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "It is tried again at {time} after {failure}.", "Wait, or Retry now.";
+        RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "It is tried again at {time} after {failure}.", "Nothing to do.";
         OwnerOffline { user: String, ago: Span, left: Span } [Itself] "owner_offline", "{user}'s runner is silent for {ago}; a steward takes over in {left}.", "Nothing to do.";
         OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may take it, and it is offline.", "Start it, or allow a steward.";
         NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it on the job page.";
         Paused { who: String, ago: Span } [Person] "paused", "{who} stopped it {ago} ago.", "Continue or cancel it.";
-        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "Settings → Flow → Resume.";
+        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "`pullyard settings set held_by=null`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do, or use another account.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget opens again at {time}.", "Wait, or raise it.";

@@ -7,13 +7,13 @@ use pullyard_protocol::version::PROTOCOL;
 /// What the runner can be told to do.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
-    /// See [`Start`].
+    /// Take jobs until told to stop.
     Start(Start),
-    /// See [`RunJob`].
+    /// Run one job; `start` and ECS call it, people need not.
     RunJob(RunJob),
-    /// See [`Check`].
+    /// Show whether this machine can be a runner; registers nothing.
     Check(Check),
-    /// See [`Config`].
+    /// Show every setting, its value, and where it came from.
     Config(Config),
     /// Show the release and the protocol that it speaks.
     Version,

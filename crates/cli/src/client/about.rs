@@ -21,12 +21,19 @@ impl Status {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let server = session.api.version().await?;
         let token = session.api.own_token().await?;
-        let project = session.project().await?;
+        let (project, missing) = match session.project().await {
+            Ok(project) => (Some(project), None),
+            // Server and token are what it is about; a name that was mistyped is still a fault.
+            Err(fault) if session.named_none() => (None, Some(fault)),
+            Err(fault) => return Err(fault),
+        };
         let mut counts = BTreeMap::<JobStatus, usize>::new();
-        let newest = session.newest(&project).await?;
-        session.known_if(newest.is_empty(), &project).await?;
-        for job in newest {
-            *counts.entry(job.status).or_default() += 1;
+        if let Some(project) = &project {
+            let newest = session.newest(project).await?;
+            session.known_if(newest.is_empty(), project).await?;
+            for job in newest {
+                *counts.entry(job.status).or_default() += 1;
+            }
         }
         if session.screen.is_json() {
             let jobs = counts.iter().map(|(status, count)| (words::wire(status), *count)).collect::<BTreeMap<_, _>>();
@@ -37,17 +44,20 @@ impl Status {
         let mut lines = vec![
             ("Server", Cell::same(&session.url)),
             ("Version", Cell::same(&server.version)),
-            ("Project", Cell::same(project.as_str())),
+            ("Project", Cell::maybe(project.as_ref().map(|id| id.as_str()))),
             ("Token", Cell::same(&token.name)),
             ("Scopes", Cell::same(tokens::scopes(&token))),
             ("Expires", tokens::expires(&token, words::now())),
         ];
-        if counts.is_empty() {
+        if counts.is_empty() && project.is_some() {
             lines.push(("Jobs", Cell::new("none yet", "0")));
         }
         let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
         lines.extend(of.map(|(status, count)| (words::status_word(status), Cell::same(count.to_string()))));
         facts(&session.screen, &lines)?;
+        if let Some(help) = missing.as_ref().and_then(Fault::what_to_do) {
+            session.screen.hint(help);
+        }
         if counts.values().sum::<usize>() >= 200 {
             session.screen.hint("only the newest 200 jobs are counted");
         }

@@ -1,12 +1,16 @@
 //! `pullyard doctor`: looks at everything between this command line and a pull request, and says what is
 //! wrong and how to mend it. It changes nothing.
 
+mod project;
+
 use super::fault::{Exit, Fault};
-use super::integrations;
 use super::session::Session;
+use super::{integrations, words};
 use crate::client::screen::Colour;
 use crate::disk::free_bytes;
+use pullyard_domain::project::Compute;
 use pullyard_protocol::project::Project;
+use pullyard_protocol::token::Token;
 use pullyard_protocol::version::PROTOCOL;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -17,6 +21,8 @@ use tokio::process::Command;
 const SKEW: Duration = Duration::from_secs(60);
 /// Jobs need room for worktrees. Units: bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
+/// The next token has to be made by then.
+const ENDS_SOON: Duration = Duration::from_secs(7 * 86_400);
 const GIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Look for what keeps tickets from becoming pull requests, and say how to mend it.
@@ -129,8 +135,13 @@ async fn examine(session: &Session) -> Vec<Finding> {
             "Make one: `pullyard projects create ID`.",
         ));
     }
+    let runners = match projects.iter().any(|project| project.settings.compute == Compute::Runners) {
+        true => session.api.runners().await.map(|list| list.runners),
+        false => Ok(Vec::new()),
+    };
     for project in &projects {
-        findings.push(self::project(session, project).await);
+        findings.push(project::repositories(session, project).await);
+        findings.extend(project::runners(&session.url, project, &runners));
     }
     findings
 }
@@ -154,7 +165,7 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
         Err(error) => {
             let fault = Fault::from(error);
             let help = "Start it with `pullyard up`, or name another server with --url or --context.";
-            findings.push(Finding::wrong("server", format!("{}.", fault.words()), help));
+            findings.push(Finding::wrong("server", sentence(&fault), help));
             return false;
         }
     };
@@ -188,19 +199,50 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-/// The token is taken; gives the projects it may touch.
+/// The token is taken and lasts; gives the projects it may touch.
 async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Project>> {
-    match session.projects().await {
-        Ok(projects) => {
-            findings.push(Finding::good("token", "The token is taken."));
+    let asked = async { Ok::<_, Fault>((session.api.own_token().await?, session.projects().await?)) };
+    match asked.await {
+        Ok((token, projects)) => {
+            findings.push(lasting(&token));
             Some(projects)
         }
         Err(fault) => {
-            let help = "Sign in with `pullyard login`; `pullyard up --new-admin-token` makes a new one.";
-            findings.push(Finding::wrong("token", format!("{}.", fault.words()), help));
+            let help = if session.data.is_some() {
+                "Start `pullyard up` again: it saves a token that works; --new-admin-token makes another."
+            } else {
+                "Sign in with `pullyard login`, or set PULLYARD_TOKEN."
+            };
+            findings.push(Finding::wrong("token", sentence(&fault), help));
             None
         }
     }
+}
+
+/// One that ends soon stops scripts on a day when nobody thinks of it.
+fn lasting(token: &Token) -> Finding {
+    let name = &token.name;
+    let Some(left) = token.expires_at.map(|at| at.since(words::now())) else {
+        return Finding::good("token", format!("The token {name} is taken, and does not expire."));
+    };
+    let shown = match left.as_secs() {
+        secs if secs < 3_600 => format!("{} min", secs / 60 + 1),
+        secs if secs < 48 * 3_600 => format!("{} h", secs / 3_600),
+        secs => format!("{} days", secs / 86_400),
+    };
+    if left < ENDS_SOON {
+        let help = "An admin makes the next one: `pullyard tokens create`; then `pullyard login` with it.";
+        return Finding::warning("token", format!("The token {name} is taken, but expires in {shown}."), help);
+    }
+    Finding::good("token", format!("The token {name} is taken, and expires in {shown}."))
+}
+
+/// What went wrong, as a sentence of its own.
+fn sentence(fault: &Fault) -> String {
+    let words = fault.words();
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    format!("{}.", first.chain(letters).collect::<String>())
 }
 
 /// Every forge takes our token.
@@ -227,32 +269,4 @@ async fn forges(session: &Session, findings: &mut Vec<Finding>) {
             }
         });
     }
-}
-
-/// Tickets of the project can become jobs.
-async fn project(session: &Session, project: &Project) -> Finding {
-    let (id, settings) = (&project.id, &project.settings);
-    let repositories = match session.api.repositories(id).await {
-        Ok(found) => found.repositories.len(),
-        Err(error) => {
-            let sentence = format!("{id} could not be looked at: {}.", Fault::from(error).words());
-            return Finding::wrong("project", sentence, "Look into the server's log.");
-        }
-    };
-    if repositories == 0 {
-        let help = format!("Connect one: `pullyard repos add OWNER/NAME --project {id}`.");
-        return Finding::warning("project", format!("{id} has no repository."), help);
-    }
-    if let Some(who) = &settings.held_by {
-        let help = format!("Release it: `pullyard settings set held_by=null --project {id}`.");
-        return Finding::warning("project", format!("{id} is paused by {who}: nothing new starts."), help);
-    }
-    if !settings.auto_create {
-        return Finding::warning(
-            "project",
-            format!("Tickets of {id} that enter {} start nothing: auto-create is off.", settings.statuses.trigger),
-            format!("Switch it on: `pullyard settings set auto_create=true --project {id}`, or create jobs by hand."),
-        );
-    }
-    Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
 }

@@ -69,6 +69,11 @@ impl Fault {
         self
     }
 
+    /// What to do about it, as part of another line.
+    pub(super) fn what_to_do(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// The fault as part of another line.
     pub(crate) fn words(&self) -> String {
         self.error.clone()
@@ -145,6 +150,8 @@ impl From<Error> for Fault {
 
 fn problem_fault(problem: Box<Problem>) -> Fault {
     let exit = match problem.status {
+        // Not an answer of ours: it says nothing about what was asked for.
+        _ if problem.code == "gateway" => Exit::Failed,
         401 | 403 => Exit::NotAllowed,
         404 => Exit::NotFound,
         412 => Exit::Changed,
@@ -155,19 +162,52 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
         _ => Exit::Failed,
     };
     let help = match problem.status {
+        _ if problem.code == "gateway" => {
+            Some("is that the address of a Pullyard server? `pullyard contexts` lists yours".into())
+        }
         401 => Some("sign in with `pullyard login`, or set PULLYARD_TOKEN".into()),
         412 => Some("look at it again, then repeat your change".into()),
         _ => problem.help.as_deref().map(lower_first),
     };
+    let help = help.filter(|help: &String| !help.eq_ignore_ascii_case("nothing to do."));
     let detail = lower_first(problem.detail.trim_end_matches('.'));
-    let error = if exit == Exit::NotFound { detail } else { format!("{detail} ({})", problem.code) };
+    let error = if exit == Exit::NotFound || problem.code == "gateway" {
+        detail
+    } else {
+        format!("{detail} ({})", problem.code)
+    };
     Fault { help, problem: Some(problem), ..Fault::new(exit, error) }
 }
 
 /// A sentence as part of a line: its first letter is small, unless the word is a name.
 fn lower_first(sentence: &str) -> String {
     let word = sentence.split(' ').next().unwrap_or_default();
-    let plain = ["There", "This", "The", "Somebody", "Something", "Use", "Choose", "Connection", "A", "Send", "Check"];
+    let plain = [
+        "A",
+        "Ask",
+        "Check",
+        "Choose",
+        "Connection",
+        "It",
+        "Job",
+        "Make",
+        "Name",
+        "No",
+        "Nothing",
+        "Only",
+        "Put",
+        "Send",
+        "Set",
+        "Somebody",
+        "Something",
+        "Start",
+        "That",
+        "The",
+        "There",
+        "This",
+        "Use",
+        "Wait",
+    ];
     if plain.contains(&word) {
         let mut letters = sentence.chars();
         return letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default();

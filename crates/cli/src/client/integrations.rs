@@ -6,13 +6,14 @@ use super::table::{Cell, Column, Table, facts};
 use clap::Subcommand;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
+use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{CreateIntegration, Integration};
 use std::process::ExitCode;
 
 /// Connect forges.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/github
+  pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/user/github
   pullyard integrations test gh1")]
 pub(crate) struct Integrations {
     #[command(subcommand)]
@@ -23,15 +24,15 @@ pub(crate) struct Integrations {
 enum Command {
     /// Connect GitHub or a GitHub Enterprise Server, after asking it who the token belongs to.
     #[command(after_help = "Examples:
-  pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/github
-  pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/ghe")]
+  pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/user/github
+  pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/user/ghe")]
     Add {
         /// Its short name.
         id: IntegrationId,
         /// The REST base.
         #[arg(long, value_name = "URL")]
         api_url: String,
-        /// The name of the secret that holds the token; never the token.
+        /// The name of the secret that holds the token, as `pullyard secrets set` printed it; never the token.
         #[arg(long, value_name = "NAME")]
         token_secret: String,
     },
@@ -59,12 +60,28 @@ impl Integrations {
             Command::Test { id } => return test(session, &id).await,
             Command::Add { id, api_url, token_secret } => {
                 let request = CreateIntegration { id, kind: ForgeKind::GitHub, api_url, token_secret };
-                session.api.create_integration(&request).await?
+                session
+                    .api
+                    .create_integration(&request)
+                    .await
+                    .map_err(|error| secret_named(error, &request.token_secret))?
             }
             Command::Show { id } => session.api.integration(&id).await?,
         };
         show(session, &integration)?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Secrets that people set have a longer name than they were set by.
+fn secret_named(error: Error, secret: &str) -> Fault {
+    let is_short = error.code() == Some("secret_missing") && !secret.contains('/');
+    let fault = Fault::from(error);
+    match is_short {
+        true => fault.help(format!(
+            "set it with `pullyard secrets set {secret}`; it is then named by --token-secret pullyard/user/{secret}"
+        )),
+        false => fault,
     }
 }
 
@@ -104,7 +121,10 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
             Cell::same(&integration.token_secret),
         ]);
     }
-    table.show(&session.screen, "No forge is connected. Add one with `pullyard integrations add ID`.")?;
+    table.show(
+        &session.screen,
+        "No forge is connected. Add one with `pullyard integrations add`; its help has examples.",
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,10 +20,13 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs
+  pullyard jobs --status failed --since 1d
   pullyard jobs watch @last")]
 pub(crate) struct Jobs {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    list: list::List,
 }
 
 #[derive(Subcommand)]
@@ -52,7 +55,11 @@ enum Command {
 
 impl Jobs {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        match self.command.unwrap_or(Command::List(list::List::default())) {
+        if self.command.is_some() && self.list.asks_anything() {
+            return Err(Fault::usage("a flag of `jobs list` stands before another command")
+                .help("write it after the command: `pullyard jobs list --status failed`"));
+        }
+        match self.command.unwrap_or(Command::List(self.list)) {
             Command::List(list) => list.run(session).await,
             Command::Show { id } => show::show(session, &session.job(&id).await?).await,
             Command::Create(create) => create.run(session).await,

@@ -69,7 +69,10 @@ impl Projects {
                 let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
                 let made = session.api.create_project(&request).await?;
                 show(session, &made)?;
-                session.screen.hint("connect a repository with `pullyard repos add OWNER/NAME`");
+                let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
+                session
+                    .screen
+                    .hint(&format!("connect a repository with `pullyard repos add {which} --agent-command COMMAND`"));
             }
         }
         Ok(ExitCode::SUCCESS)

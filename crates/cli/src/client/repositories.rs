@@ -114,5 +114,5 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
             Cell::same(repository.agent.command.join(" ")),
         ]);
     }
-    table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add OWNER/NAME`.")
+    table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
 }

@@ -1,5 +1,6 @@
 //! `pullyard runners`.
 
+use super::ask;
 use super::fault::Fault;
 use super::screen::{Colour, Screen};
 use super::session::Session;
@@ -43,10 +44,15 @@ enum Command {
         runner: String,
     },
     /// Remove a runner; its running jobs are taken away and fail or go back.
-    #[command(after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --json")]
+    #[command(
+        after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --yes --json"
+    )]
     Delete {
         /// Its name or its id.
         runner: String,
+        /// Don't ask.
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -63,7 +69,9 @@ impl Runners {
             Command::Resume { runner } => {
                 show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
             }
-            Command::Delete { runner } => {
+            Command::Delete { runner, yes } => {
+                let found = session.api.runner(&runner).await?;
+                ask::confirm(&session.screen, yes, &question(&found))?;
                 let removed = session.api.remove_runner(&runner).await?;
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
@@ -76,6 +84,16 @@ impl Runners {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is lost with it.
+fn question(runner: &Runner) -> String {
+    let jobs = match runner.busy {
+        0 => "It runs no job now.".to_owned(),
+        1 => "The job it runs is taken away, and fails or goes back.".to_owned(),
+        n => format!("The {n} jobs it runs are taken away, and fail or go back."),
+    };
+    format!("Delete runner {}? {jobs}", runner.name)
 }
 
 /// Shape, its stand-in where only ASCII can be shown, word, colour.
@@ -128,7 +146,10 @@ async fn list(session: &Session) -> Result<(), Fault> {
             when(runner.heard, now),
         ]);
     }
-    table.show(&session.screen, "No runner yet. Start one with a runner token.")
+    table.show(
+        &session.screen,
+        "No runner yet. Make it a token with `pullyard tokens create --kind runner`, then `pullyard runner start`.",
+    )
 }
 
 fn show(session: &Session, runner: &Runner) -> Result<(), Fault> {

@@ -62,6 +62,11 @@ impl Session {
         Ok(Found { api: Operator::new(&url, &token)?, url, data, project })
     }
 
+    /// Neither flag, environment nor context say which project.
+    pub(super) fn named_none(&self) -> bool {
+        self.project.is_none()
+    }
+
     /// The project that was named, else the only one.
     pub(super) async fn project(&self) -> Result<ProjectId, Fault> {
         if let Some(named) = &self.project {
@@ -120,6 +125,9 @@ impl Session {
     pub(super) async fn job(&self, said: &str) -> Result<JobId, Fault> {
         if let Ok(job) = said.to_lowercase().parse() {
             return Ok(job);
+        }
+        if said.trim().is_empty() {
+            return Err(Fault::usage("a job's id is empty").help("`pullyard jobs` lists them; @last is the newest"));
         }
         let project = self.project().await?;
         if said == "@last" {

@@ -62,7 +62,7 @@ struct Create {
     #[arg(long, value_name = "api|runner", value_parser = coded::<TokenKind>)]
     kind: TokenKind,
     /// What it may be used for: read, tickets, jobs, admin; only with --kind api.
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = coded::<Scope>)]
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = coded::<Scope>, required_if_eq("kind", "api"))]
     scopes: Vec<Scope>,
     /// The only projects it is for, when they are several.
     #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "all_projects")]

@@ -114,7 +114,7 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
             screen.error(&format!("job {} {word} after {took}: {sentence} ({})", job.id.short(), failure.code));
-            screen.help(&failure.help);
+            screen.help(&words::about_job(&failure.help, &job.id));
         }
         None => {
             let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();

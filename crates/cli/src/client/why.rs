@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::jobs::NOTHING;
 use super::screen::tame;
 use super::session::Session;
+use super::words;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
 use pullyard_protocol::delivery::Delivery;
@@ -61,7 +62,7 @@ async fn ticket_or_job(session: &Session, what: &str) -> Result<(), Fault> {
 
 async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
     let why = session.api.why(id).await?;
-    say(session, &format!("{before}{}", why.sentence), &why.help, &why)
+    say(session, &format!("{before}{}", why.sentence), &words::about_job(&why.help, id), &why)
 }
 
 /// The job it has; else why it got none since the last; else how the last ended; else what was said of it.

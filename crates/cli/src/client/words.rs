@@ -3,6 +3,7 @@
 use super::screen::{Colour, Screen};
 use super::table::Cell;
 use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
@@ -61,6 +62,13 @@ pub(super) fn verdict(screen: &Screen, verdict: Verdict) -> Cell {
     let word = verdict.as_str();
     let capital = word.chars().next().map(|first| first.to_ascii_uppercase()).into_iter().chain(word.chars().skip(1));
     Cell::new(format!("{shape} {}", capital.collect::<String>()), word).coloured(colour)
+}
+
+/// What to do about a job, with its id in the commands that name none.
+pub(super) fn about_job(help: &str, job: &JobId) -> String {
+    ["jobs retry", "jobs logs"].iter().fold(help.to_owned(), |help, command| {
+        help.replace(&format!("`pullyard {command}`"), &format!("`pullyard {command} {}`", job.short()))
+    })
 }
 
 /// `1 file`, `2 files`.

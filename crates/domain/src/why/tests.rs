@@ -42,5 +42,5 @@ fn a_job_that_is_past_waiting_says_where_it_is() {
     );
     check(&finished(&syncing, End::Cancelled), "It was cancelled.", "Nothing to do.");
     let failed = job.given_up(crashed(), at(300)).unwrap();
-    check(&failed, "The runner ended with signal 9.", "See its log; Retry.");
+    check(&failed, "The runner ended with signal 9.", "See the runner's own log; then `pullyard jobs retry`.");
 }

@@ -48,6 +48,12 @@ pub(super) struct List {
 }
 
 impl List {
+    /// It is not just the plain list.
+    pub(super) fn asks_anything(&self) -> bool {
+        let limited = self.limit.is_some() || self.after.is_some() || self.since.is_some() || self.until.is_some();
+        limited || self.watch || self.ticket.is_some() || !self.status.is_empty()
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         if !self.watch {
             self.once(session).await?;

@@ -55,7 +55,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     }
     facts(screen, &lines)?;
     if let Some(explained) = explained.as_ref().filter(|explained| explained.help != NOTHING) {
-        screen.hint(&explained.help);
+        screen.hint(&words::about_job(&explained.help, &job.id));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,79 @@
+//! What `doctor` looks at in each project: whether its tickets become jobs, and whether anybody takes those.
+
+use super::Finding;
+use crate::client::fault::Fault;
+use crate::client::session::Session;
+use pullyard_domain::project::Compute;
+use pullyard_protocol::client::Error;
+use pullyard_protocol::fleet::{Runner, RunnerStatus};
+use pullyard_protocol::project::Project;
+
+/// Tickets of the project can become jobs.
+pub(super) async fn repositories(session: &Session, project: &Project) -> Finding {
+    let (id, settings) = (&project.id, &project.settings);
+    let repositories = match session.api.repositories(id).await {
+        Ok(found) => found.repositories.len(),
+        Err(error) => {
+            let sentence = format!("{id} could not be looked at: {}.", Fault::from(error).words());
+            return Finding::wrong("project", sentence, "Look into the server's log.");
+        }
+    };
+    if repositories == 0 {
+        let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
+        let help = format!("Connect one: `pullyard repos add {which} --project {id} --agent-command COMMAND`.");
+        return Finding::warning("project", format!("{id} has no repository."), help);
+    }
+    if let Some(who) = &settings.held_by {
+        let help = format!("Release it: `pullyard settings set held_by=null --project {id}`.");
+        return Finding::warning("project", format!("{id} is paused by {who}: nothing new starts."), help);
+    }
+    if !settings.auto_create {
+        return Finding::warning(
+            "project",
+            format!("Tickets of {id} that enter {} start nothing: auto-create is off.", settings.statuses.trigger),
+            format!("Switch it on: `pullyard settings set auto_create=true --project {id}`, or create jobs by hand."),
+        );
+    }
+    Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
+}
+
+/// Somebody takes its jobs, where its jobs are for runners.
+pub(super) fn runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
+    if project.settings.compute != Compute::Runners {
+        return None;
+    }
+    let id = &project.id;
+    let all = match runners {
+        Ok(all) => all,
+        Err(error) => {
+            let sentence = format!("The runners could not be looked at: {error}.");
+            return Some(Finding::wrong("runners", sentence, "Look into the server's log."));
+        }
+    };
+    let serves = |runner: &&Runner| runner.projects.as_ref().is_none_or(|projects| projects.contains(id));
+    let online = all.iter().filter(serves).filter(|runner| runner.status == RunnerStatus::Online).count();
+    if online > 0 {
+        let verb = if online == 1 { "runner takes" } else { "runners take" };
+        return Some(Finding::good("runners", format!("{online} {verb} jobs of {id}.")));
+    }
+    let drained = all.iter().filter(serves).find(|runner| runner.drain.is_some());
+    let last = all.iter().filter(serves).max_by_key(|runner| runner.heard);
+    let (sentence, help) = match (drained, last) {
+        (Some(runner), _) => (
+            format!("No runner takes jobs of {id}: {} was told to drain.", runner.name),
+            format!("Let it go on: `pullyard runners resume {}`.", runner.name),
+        ),
+        (None, Some(runner)) => (
+            format!("No runner takes jobs of {id}; the last one was {}.", runner.name),
+            format!("Start it again on its machine, with its token: `pullyard runner start --name {}`.", runner.name),
+        ),
+        (None, None) => (
+            format!("Jobs of {id} are for runners, and there is none."),
+            format!(
+                "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
+                 `pullyard runner start --api-url {url} --token-file FILE --isolation external`."
+            ),
+        ),
+    };
+    Some(Finding::wrong("runners", sentence, help))
+}

@@ -1,0 +1,131 @@
+//! What the command line says to people for whom something is missing, wrong or about to end.
+
+use crate::cli::User;
+use crate::story::{Setup, Story, TRIGGER};
+use pullyard_domain::project::Compute;
+use pullyard_store::Scope;
+use serde_json::{Value, json};
+
+/// The looks of one kind, with their verdict and all their words.
+async fn looks(user: &User, check: &str) -> Vec<(String, String)> {
+    let ran = user.run(&["doctor", "--json"]).await;
+    let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    let wrong = findings.iter().any(|finding| finding["verdict"] == "wrong");
+    assert_eq!(ran.code, i32::from(wrong), "{ran:?}");
+    let of_kind = findings.iter().filter(|finding| finding["check"] == check);
+    let words = |finding: &Value| {
+        let said = ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ");
+        (finding["verdict"].as_str().unwrap_or_default().to_owned(), said)
+    };
+    of_kind.map(words).collect()
+}
+
+#[track_caller]
+fn check(looks: &[(String, String)], verdict: &str, said: &str) {
+    let [(is, words)] = looks else { panic!("not one look: {looks:?}") };
+    assert!(is == verdict && words.contains(said), "{verdict} {said}: {looks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_that_nobody_takes_a_projects_jobs_and_how_to_mend_it() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    assert_eq!(looks(&user, "runners").await, [], "on Fargate nobody has to");
+    story.settings(|settings| settings.compute = Compute::Runners).await;
+    let start = format!("pullyard runner start --api-url {}", story.local.api_url());
+    check(&looks(&user, "runners").await, "wrong", &start);
+    let token = story.runner_token("t", None, None).await;
+    story.runner(&token, "kite-2", "i1").await;
+    check(&looks(&user, "runners").await, "good", "1 runner takes jobs of acme.");
+    user.run(&["runners", "drain", "kite-2"]).await.done();
+    check(&looks(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_of_another_project_takes_no_job_of_this_one() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    user.run(&["projects", "create", "other"]).await.done();
+    story.settings(|settings| settings.compute = Compute::Runners).await;
+    let token = story.runner_token("t", Some(&["other"]), None).await;
+    story.runner(&token, "kite-2", "i1").await;
+    check(&looks(&user, "runners").await, "wrong", "and there is none");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_warns_of_a_token_that_ends_soon() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    check(&looks(&user, "token").await, "good", "does not expire");
+    let made = async |length: &str| {
+        let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "admin", "--expires", length];
+        user.run(&new).await.done().trim_end().to_owned()
+    };
+    check(&looks(&User::with(&story, &made("3d").await), "token").await, "warning", "ci is taken, but expires in");
+    check(&looks(&User::with(&story, &made("30d").await), "token").await, "good", "expires in");
+    let unknown = format!("pat_{}", "0".repeat(64));
+    check(&looks(&User::with(&story, &unknown), "token").await, "wrong", "The credential is missing, wrong");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_needs_no_project() {
+    let story = Story::with(Setup::default()).await;
+    let user = User::of(&story);
+    user.run(&["projects", "create", "other"]).await.done();
+    let ran = user.run(&["status"]).await.ended(0, "--project");
+    assert!(ran.out.contains("token\tadmin\n") && ran.out.contains("project\t\n"), "{ran:?}");
+    assert_eq!(user.json(&["status"]).await["project"], Value::Null);
+    user.run(&["status", "--project", "nope"]).await.ended(5, "there is no project nope");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_to_do_about_a_job_names_the_job() {
+    let story = Story::begin().await;
+    let user = User::of(&story);
+    story.agent(&["sh", "-c", "exit 3"]).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.ended(&job).await;
+    let command = format!("`pullyard jobs retry {}`", job.short());
+    for said in [&["why", job.as_str()][..], &["why", "APP-1"], &["jobs", "show", job.as_str()]] {
+        user.run(said).await.ended(0, &command);
+    }
+    user.run(&["jobs", "watch", job.as_str()]).await.ended(6, &command);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_takes_the_flags_of_its_list() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
+    assert_eq!(user.run(&["jobs", "--status", "ready", "--limit", "1"]).await.done().lines().count(), 1);
+    assert_eq!(user.run(&["jobs", "--status", "failed"]).await.done(), "");
+    user.run(&["jobs", "--limit", "1", "show", job.as_str()]).await.ended(2, "before another command");
+    user.run(&["jobs", "show", ""]).await.ended(2, "a job's id is empty");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_something_else_and_a_secrets_short_name_are_told() {
+    let story = Story::waiting().await;
+    let mut user = User::of(&story);
+    let add = ["integrations", "add", "gh9", "--api-url", "https://api.example.org", "--token-secret"];
+    user.run(&[&add[..], &["github"]].concat()).await.ended(1, "--token-secret pullyard/user/github");
+    user.run_with(&["secrets", "set", "github"], "t").await.done();
+    let limited = story.token(&[Scope::Read], Some(&["acme"])).await;
+    User::with(&story, &limited).run(&["secrets", "list"]).await.ended(4, "not_allowed");
+    user.tell("PULLYARD_URL", story.local.forge().url());
+    let ran = user.run(&["status", "--json"]).await.ended(1, "is that the address of a Pullyard server?");
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["code"], json!("gateway"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runners_commands_say_what_they_do() {
+    let help = User::new().run(&["runner", "--help"]).await.done();
+    assert!(help.contains("Take jobs until told to stop") && !help.contains("[`"), "{help}");
+}
