@@ -118,7 +118,7 @@ async fn an_address_of_something_else_and_a_secrets_short_name_are_told() {
     user.run_with(&["secrets", "set", "github"], "t").await.done();
     let limited = story.token(&[Scope::Read], Some(&["acme"])).await;
     User::with(&story, &limited).run(&["secrets", "list"]).await.ended(4, "not_allowed");
-    user.tell("PULLYARD_URL", story.local.forge().url());
+    user.tell("PULLYARD_URL", &story.local.forge().url());
     let ran = user.run(&["status", "--json"]).await.ended(1, "is that the address of a Pullyard server?");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["code"], json!("gateway"));
     story.end().await;

@@ -14,6 +14,7 @@ mod cancel;
 mod cli;
 mod cli_doctor;
 mod cli_jobs;
+mod cli_papers;
 mod cli_tokens;
 mod demo;
 mod functions;

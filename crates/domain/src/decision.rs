@@ -43,7 +43,7 @@ vocabulary! {
     pub enum Reason: Verdict {
         Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
         HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";
-        HeldUntil { ago: Span, time: Timestamp } [Held] "held_until", "The last revision started {ago} ago; this review will be part of one at {time}.", "Wait, or press Start now.";
+        HeldUntil { ago: Span, time: Timestamp } [Held] "held_until", "The last revision started {ago} ago; this review will be part of one at {time}.", "Nothing to do.";
         Repeat { first: String } [Duplicate] "repeat", "This delivery was already handled: {first}.", "Nothing to do.";
         UnknownProject { project: ProjectId } [Refused] "unknown_project", "There is no project {project}.", "Check the project name in the ticket tool's call.";
         StaleEvent { ticket: TicketKey, time: Timestamp } [Refused] "stale_event", "A newer change of {ticket} is already known ({time}).", "Nothing to do.";
@@ -56,24 +56,24 @@ vocabulary! {
         BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise the budget.";
         TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} names no repository.", "Name one on the ticket, or for all: `pullyard settings set default_repository=OWNER/NAME`.";
         RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";
-        RetriggerDisabled { project: ProjectId } [Refused] "retrigger_disabled", "Revising on review is switched off for {project}.", "Settings → Flow → Revise when changes are requested.";
-        NoLinkedTicket { pr: String } [Refused] "no_linked_ticket", "{pr} is not linked to an active ticket.", "Link it: `pullyard link {pr} TICKET`.";
+        RetriggerDisabled { project: ProjectId } [Refused] "retrigger_disabled", "Revising on review is switched off for {project}.", "Switch it on in the project's settings.";
+        NoLinkedTicket { pr: String } [Refused] "no_linked_ticket", "{pr} is not linked to an active ticket.", "Link it to a ticket.";
         TicketInactive { ticket: TicketKey } [Refused] "ticket_inactive", "{ticket} is closed in the ticket tool.", "Reopen it.";
         PreviousJobNotCompleted { ticket: TicketKey, outcome: String } [Refused] "previous_job_not_completed", "The last job of {ticket} ended {outcome}, so there is nothing to revise.", "`pullyard jobs retry`.";
         DuplicateReview { job: JobId } [Duplicate] "duplicate_review", "This review already started job {job}.", "Nothing to do.";
-        RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or Start now (admin).";
+        RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or ask for a job with `pullyard jobs create`.";
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
-        AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write permission on {repo}.", "Give the permission, or list them in Settings → Flow.";
+        AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write permission on {repo}.", "Give the permission at the forge.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} did not say whether {author} may start jobs.", "Replay the delivery when it answers again.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "Reopen it to go on.";
-        EventIgnored { event: String } [Ignored] "event_ignored", "{event} is not an event Pullyard acts on.", "Nothing to do; `hooks verify` trims the list.";
+        EventIgnored { event: String } [Ignored] "event_ignored", "{event} is not an event Pullyard acts on.", "Nothing to do.";
         Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";
         Queued { pr: String } [Held] "queued", "Many deliveries for {pr} arrived at once; this one is decided in turn.", "Nothing to do.";
         Contended { subject: String, left: Span } [Refused] "contended", "Too many changes to {subject} at once; nothing was stored.", "Send it again in {left}.";
-        SignatureMissing {} [Invalid] "signature_missing", "The delivery carries no signature.", "Set the secret in the forge: `hooks install`.";
-        SignatureWrong { n: u64, integration: IntegrationId } [Invalid] "signature_wrong", "The signature matches none of the {n} accepted secrets.", "Rotate: `secrets rotate {integration}`.";
-        BodyTooLarge { size: String, limit: String } [Invalid] "body_too_large", "The body is {size}; {limit} is accepted.", "Send less, or raise the limit.";
+        SignatureMissing {} [Invalid] "signature_missing", "The delivery carries no signature.", "Set the secret of the hook in the forge.";
+        SignatureWrong { n: u64, integration: IntegrationId } [Invalid] "signature_wrong", "The signature matches none of the {n} accepted secrets.", "Set the same secret in the forge and for {integration}.";
+        BodyTooLarge { size: String, limit: String } [Invalid] "body_too_large", "The body is {size}; {limit} is accepted.", "Send less.";
         BodyUnreadable { pointer: String, fault: String } [Invalid] "body_unreadable", "`{pointer}`: {fault}.", "Correct the field; see the API description.";
     }
 }

@@ -28,7 +28,7 @@ enum Command {
     /// Connect a repository, after asking its forge for it; the same again replaces its agent.
     #[command(after_help = "Examples:
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
-  pullyard repos add --path ~/src/shop --agent-command sh -c 'claude -p < /dev/stdin'")]
+  pullyard repos add --path ~/src/shop --agent-command sh -c 'make format'")]
     Add {
         /// Its name at the forge; local/FOLDER when not given with --path.
         #[arg(value_name = "OWNER/NAME", required_unless_present = "path")]

@@ -1,0 +1,98 @@
+//! What papers and sentences tell people to type exists.
+
+use crate::cli::User;
+use pullyard_domain::code::Row;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::denial::Denial;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::wait::Wait;
+use std::collections::BTreeMap;
+
+const PAPERS: [(&str, &str); 4] = [
+    ("README.md", include_str!("../README.md")),
+    ("docs/up.md", include_str!("../docs/up.md")),
+    ("docs/runner.md", include_str!("../docs/runner.md")),
+    ("SECURITY.md", include_str!("../SECURITY.md")),
+];
+
+/// The helps that were read already.
+#[derive(Default)]
+struct Helps {
+    read: BTreeMap<Vec<String>, String>,
+}
+
+impl Helps {
+    async fn of(&mut self, user: &User, words: &[&str], line: &str) -> String {
+        let key: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if !self.read.contains_key(&key) {
+            let ran = user.run(&[&["help"], words].concat()).await;
+            assert_eq!(ran.code, 0, "{line}: {ran:?}");
+            self.read.insert(key.clone(), ran.out);
+        }
+        self.read[&key].clone()
+    }
+
+    /// The command exists, and so do its flags.
+    async fn check(&mut self, user: &User, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let Some(first) = words.first().filter(|word| is_name(word)) else { return };
+        let mut help = self.of(user, &[first], line).await;
+        if help.contains("\nCommands:") {
+            if let Some(second) = words.get(1).filter(|word| is_name(word)) {
+                help = self.of(user, &[first, second], line).await;
+            }
+        }
+        // The agent's own flags are not ours.
+        for flag in words.iter().take_while(|word| **word != "--agent-command").filter(|word| word.starts_with("--")) {
+            let name = flag.split('=').next().unwrap_or(flag);
+            assert!(help.contains(name), "{line}: there is no {name}");
+        }
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !word.starts_with('-')
+}
+
+/// Every `pullyard …` between backticks, and every line of a block of commands.
+fn commands(text: &str) -> Vec<String> {
+    let (mut found, mut in_block) = (Vec::new(), false);
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            let line = line.trim_start_matches("$ ").replace("cargo run -- ", "pullyard ");
+            found.extend(line.starts_with("pullyard ").then(|| line.split('#').next().unwrap_or_default().to_owned()));
+        } else {
+            found.extend(
+                line.split('`').skip(1).step_by(2).filter(|code| code.starts_with("pullyard ")).map(String::from),
+            );
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_command_of_the_papers_exists_with_its_flags() {
+    let (user, mut helps) = (User::new(), Helps::default());
+    for (paper, text) in PAPERS {
+        let commands = commands(text);
+        assert!(paper == "SECURITY.md" || commands.len() > 3, "{paper}: {commands:?}");
+        for line in commands {
+            helps.check(&user, &line).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_that_a_sentence_advises_exists_with_its_flags() {
+    let (user, mut helps) = (User::new(), Helps::default());
+    let rows: [&[Row]; 4] = [&Reason::rows(), &Wait::rows(), &Failure::rows(), &Denial::rows()];
+    for row in rows.into_iter().flatten() {
+        for line in commands(row.help) {
+            helps.check(&user, &line).await;
+        }
+        assert!(!row.help.contains("Retry"), "{}: a button is not everywhere: {}", row.code, row.help);
+        assert!(!row.help.contains("Settings →"), "{}: there is no such page: {}", row.code, row.help);
+    }
+}
