@@ -37,10 +37,9 @@ impl Helps {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let Some(first) = words.first().filter(|word| is_name(word)) else { return };
         let mut help = self.of(user, &[first], line).await;
-        if help.contains("\nCommands:") {
-            if let Some(second) = words.get(1).filter(|word| is_name(word)) {
-                help = self.of(user, &[first, second], line).await;
-            }
+        let second = words.get(1).filter(|word| is_name(word) && help.contains("\nCommands:"));
+        if let Some(second) = second {
+            help = self.of(user, &[first, second], line).await;
         }
         // The agent's own flags are not ours.
         for flag in words.iter().take_while(|word| **word != "--agent-command").filter(|word| word.starts_with("--")) {
