@@ -2,15 +2,21 @@
 //!
 //! Owns where the data lives and the port. Tables are made by whoever uses them, over the protocol.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dynoxide::Database;
+use tokio::time::MissedTickBehavior;
 
 use crate::Error;
 use crate::server::{self, Server};
 
 /// The database file inside the data folder.
 const FILE: &str = "dynamodb.sqlite";
+
+/// DynamoDB itself promises no more than a few days.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A running DynamoDB.
 #[derive(Debug)]
@@ -25,12 +31,33 @@ impl DynamoDb {
         let database = open(data)?;
         let (listener, address) = server::bind("DynamoDB").await?;
         let server = Server::spawn(|stop| async move {
+            let forgetting = forget_expired(database.clone());
             let served = dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the embedded DynamoDB ended by itself");
+            tokio::select! {
+                served = served => if let Err(error) = served {
+                    tracing::error!(%error, "the embedded DynamoDB ended by itself");
+                },
+                never = forgetting => match never {},
             }
         });
         Ok(Self { url: format!("http://{address}"), server })
+    }
+}
+
+/// Deletes what its tables' time to live is over for, as DynamoDB does: some time after, at the latest with the
+/// next start. Without it a system that is kept running grows for ever.
+async fn forget_expired(database: Database) -> Infallible {
+    let mut often = tokio::time::interval(FORGET_EVERY);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        often.tick().await;
+        let database = database.clone();
+        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => tracing::info!(count, "{count} expired items were deleted"),
+            Ok(Err(error)) => tracing::warn!(%error, "expired items could not be deleted: {error}"),
+            Err(error) => tracing::warn!(%error, "deleting expired items broke off: {error}"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use pullyard_emulator::{Aws, Options, ecs};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{call, world};
+use crate::support::{call, until, world};
 
 #[tokio::test]
 async fn every_service_answers_over_http() {
@@ -70,6 +70,44 @@ async fn tables_in_a_folder_outlive_a_restart() {
     let key = json!({ "TableName": "table", "Key": { "pk": { "S": "a" } } });
     let (_, got) = call(&aws.endpoints().dynamodb, "DynamoDB_20120810.GetItem", &key).await;
     assert_eq!(got["Item"]["pk"]["S"], "a");
+    aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_its_time_to_live_is_over_for_is_gone_after_a_restart_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let options = || Options {
+        data: Some(folder.path().join("data")),
+        tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()),
+    };
+    let aws = Aws::start(options()).await.unwrap();
+    let dynamodb = aws.endpoints().dynamodb.clone();
+    let table = json!({
+        "TableName": "table",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }],
+    });
+    let lives = json!({ "AttributeName": "expires", "Enabled": true });
+    let item = |key: &str, expires: &str| json!({ "TableName": "table", "Item": { "pk": { "S": key }, "expires": { "N": expires } } });
+    for (operation, body) in [
+        ("CreateTable", table),
+        ("UpdateTimeToLive", json!({ "TableName": "table", "TimeToLiveSpecification": lives })),
+        ("PutItem", item("over", "1000000000")),
+        ("PutItem", item("lives", "9000000000")),
+    ] {
+        let (status, answer) = call(&dynamodb, &format!("DynamoDB_20120810.{operation}"), &body).await;
+        assert_eq!(status, 200, "{operation}: {answer}");
+    }
+    aws.shutdown().await;
+
+    let aws = Aws::start(options()).await.unwrap();
+    let dynamodb = aws.endpoints().dynamodb.clone();
+    let left = until("the expired item is gone", || async {
+        let (_, got) = call(&dynamodb, "DynamoDB_20120810.Scan", &json!({ "TableName": "table" })).await;
+        (got["Count"] == 1).then_some(got)
+    });
+    assert_eq!(left.await["Items"][0]["pk"]["S"], "lives");
     aws.shutdown().await;
 }
 
