@@ -200,6 +200,7 @@ async fn tickets_are_written_edited_and_moved_and_a_refusal_is_three() {
     assert_eq!(story.ticket("B-1").await.status, TRIGGER);
     let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.ended(3, "(status_unchanged)");
     assert_eq!(serde_json::from_str::<Value>(&refused.out).unwrap()["decision"]["code"], "status_unchanged");
+    assert!(!refused.err.contains("all the same"), "it was not moved: {refused:?}");
     user.run(&["tickets", "show", "B-9"]).await.ended(5, "there is no ticket B-9");
     user.run(&["tickets", "edit", "B-1"]).await.ended(2, "--title");
     // In the trigger column too: an edit asks for no job.

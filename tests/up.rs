@@ -387,3 +387,20 @@ async fn a_new_admin_token_takes_the_old_one_back() {
     assert!(up.api.projects(None).await.is_ok());
     up.stop(Signal::SIGTERM).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_moved_is_found_by_doctor_and_connected_again_under_another_name() {
+    let machine = Machine::new();
+    let up = machine.up().await;
+    machine.project().await;
+    let looks = async || machine.ran(&["doctor", "--json"]).await;
+    assert!(looks().await.status.success());
+    fs::rename(machine.path("shop"), machine.path("moved")).unwrap();
+    let found = looks().await;
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.status.code(), Some(1), "{said}");
+    assert!(said.contains("local/shop of shop is not where it was connected."), "{said}");
+    machine.done(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
+    assert_eq!(up.api.repositories(&shop()).await.unwrap().repositories.len(), 2);
+    up.stop(Signal::SIGTERM).await;
+}

@@ -11,6 +11,8 @@ use pullyard_protocol::fleet::{Runner, RunnerOrder, RunnerStatus};
 use std::process::ExitCode;
 
 /// List, show, drain and remove self-hosted runners.
+///
+/// A machine becomes one by `pullyard runner start`, with a token of `pullyard tokens create --kind runner`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard runners list

@@ -158,8 +158,12 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
     }
     if done != Done::Edited && matches!(decision.verdict, Verdict::Refused | Verdict::Invalid) {
         let sentence = decision.sentence.trim_end_matches('.');
-        let all_the_same = format!("{} is {} all the same, and in {}", ticket.key, done.words(), ticket.status);
-        screen.error(&format!("{sentence} ({}); {all_the_same}", decision.code));
+        let all_the_same = match decision.code.as_str() {
+            // It was there before.
+            "status_unchanged" => String::new(),
+            _ => format!("; {} is {} all the same, and in {}", ticket.key, done.words(), ticket.status),
+        };
+        screen.error(&format!("{sentence} ({}){all_the_same}", decision.code));
         screen.help(&decision.help);
         return Ok(Exit::Refused.into());
     }

@@ -3,25 +3,37 @@
 use super::Finding;
 use crate::client::fault::Fault;
 use crate::client::session::Session;
+use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Compute;
+use pullyard_local::Local;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::fleet::{Runner, RunnerStatus};
-use pullyard_protocol::project::Project;
+use pullyard_protocol::project::{Project, Repository};
 
 /// Tickets of the project can become jobs.
 pub(super) async fn repositories(session: &Session, project: &Project) -> Finding {
     let (id, settings) = (&project.id, &project.settings);
     let repositories = match session.api.repositories(id).await {
-        Ok(found) => found.repositories.len(),
+        Ok(found) => found.repositories,
         Err(error) => {
             let sentence = format!("{id} could not be looked at: {}.", Fault::from(error).words());
             return Finding::wrong("project", sentence, "Look into the server's log.");
         }
     };
-    if repositories == 0 {
+    if repositories.is_empty() {
         let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
         let help = format!("Connect one: `pullyard repos add {which} --project {id} --agent-command COMMAND`.");
         return Finding::warning("project", format!("{id} has no repository."), help);
+    }
+    if let Some(name) = repositories.iter().find_map(|repository| gone(session, repository)) {
+        return Finding::wrong(
+            "project",
+            format!("{name} of {id} is not where it was connected."),
+            format!(
+                "Put it back, or connect it where it is now, under another name: \
+                 `pullyard repos add local/NAME --path DIR --project {id} --agent-command COMMAND`."
+            ),
+        );
     }
     if let Some(who) = &settings.held_by {
         let help = format!("Release it: `pullyard settings set held_by=null --project {id}`.");
@@ -35,6 +47,13 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
         );
     }
     Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
+}
+
+/// A repository of this machine that was moved or deleted since: its link leads nowhere.
+fn gone<'a>(session: &Session, repository: &'a Repository) -> Option<&'a RepositoryName> {
+    let folder = Local::forge_folder(session.data.as_deref()?);
+    let link = folder.join(format!("{}.git", repository.name));
+    (link.is_symlink() && !link.exists()).then_some(&repository.name)
 }
 
 /// Somebody takes its jobs, where its jobs are for runners.

@@ -137,7 +137,7 @@ impl List {
                 Cell::new(job.id.short(), job.id.as_str()),
                 Cell::same(&job.title),
                 Cell::maybe(job.ticket.as_ref().map(|key| key.as_str())),
-                place(job.place),
+                place(session, job.place),
                 words::took(took(job, now)),
                 words::when(job.started.unwrap_or(job.created), now),
             ];

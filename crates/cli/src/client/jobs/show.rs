@@ -37,7 +37,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ("Ticket", Cell::maybe(job.ticket.as_ref().map(|key| key.as_str()))),
         ("Repository", Cell::maybe(job.repository.as_ref().map(|name| name.as_str()))),
         ("Branch", Cell::same(&job.branch)),
-        ("Where", place(job.place)),
+        ("Where", place(session, job.place)),
         ("Attempt", Cell::same(job.attempt.to_string())),
         ("Took", words::took(took(&job, now))),
         ("Created", words::when(job.created, now)),
@@ -60,8 +60,10 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn place(place: Place) -> Cell {
+/// For people by what it is: `pullyard up` plays Fargate by processes of its own.
+pub(super) fn place(session: &Session, place: Place) -> Cell {
     let word = match place {
+        Place::Fargate if session.data.is_some() => "this machine",
         Place::Fargate => "Fargate",
         Place::Runners => "runners",
     };
