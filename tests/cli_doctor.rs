@@ -129,3 +129,26 @@ async fn the_runners_commands_say_what_they_do() {
     let help = User::new().run(&["runner", "--help"]).await.done();
     assert!(help.contains("Take jobs until told to stop") && !help.contains("[`"), "{help}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_takes_our_token_no_more_is_found_out() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+    let token = keys["forge_token"].as_str().unwrap();
+    user.run_with(&["secrets", "set", "spare"], token).await.done();
+    let forge = story.local.forge().api_url();
+    let add = ["integrations", "add", "spare", "--api-url", &forge, "--token-secret", "pullyard/user/spare"];
+    user.run(&add).await.done();
+    assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare takes our token."));
+    check(&looks(&user, "forge").await[1..], "good", "spare takes our token.");
+
+    user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.done();
+    let refused = user.run(&["integrations", "test", "spare"]).await.ended(1, "error: spare failed to");
+    assert!(refused.err.contains("renew the token") && !refused.err.contains("ghp_taken-back"), "{refused:?}");
+    check(&looks(&user, "forge").await[1..], "wrong", "spare failed to");
+    let listed = user.run(&["integrations"]).await.done();
+    assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
+    user.run(&["integrations", "test", "nobody"]).await.ended(5, "there is no integration nobody");
+    story.end().await;
+}
