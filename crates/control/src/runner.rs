@@ -8,7 +8,7 @@ mod remove;
 mod trust;
 mod view;
 
-pub use claim::{Claimed, claim};
+pub use claim::{Answer, Claimed, claim};
 pub use command::{Command, command};
 pub use heartbeat::heartbeat;
 pub use register::{Registration, register};

@@ -9,6 +9,7 @@ use crate::sweep_runners::sweep_runners;
 use crate::{Context, Error};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::runner::sweep::watched_since;
 use pullyard_domain::sweep::{Step, back_off, step};
 use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
 use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
@@ -66,8 +67,9 @@ pub async fn sweep(ctx: &Context) -> Result<Report, Error> {
 async fn runners(ctx: &Context, report: &mut Report) -> Result<(), Error> {
     let now = ctx.clock.now();
     let last = ctx.store.sweeps().await?;
-    sweep_runners(ctx, last.map(|last| last.at), report).await?;
-    let mut round = Sweeps { at: now, ready_at: last.map_or(now, |last| last.ready_at) };
+    let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
+    sweep_runners(ctx, since, report).await?;
+    let mut round = Sweeps { at: now, ready_at: last.map_or(now, |last| last.ready_at), since: Some(since) };
     if last.is_none_or(|last| now.since(last.ready_at) >= READY_EVERY) {
         sweep_ready(ctx, report).await?;
         round.ready_at = now;

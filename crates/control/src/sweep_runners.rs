@@ -18,8 +18,8 @@ use std::collections::HashMap;
 /// Steps of one runner in one round: it goes Offline, then loses its jobs, then is removed.
 const STEPS: usize = 3;
 
-/// Goes over every runner. `last` is when the last round was: a sweeper that was down blames nobody.
-pub(crate) async fn sweep_runners(ctx: &Context, last: Option<Timestamp>, report: &mut Report) -> Result<(), Error> {
+/// Goes over every runner. A silence of before `since` may be ours: a sweeper that was down blames nobody.
+pub(crate) async fn sweep_runners(ctx: &Context, since: Timestamp, report: &mut Report) -> Result<(), Error> {
     let mut runners = Vec::new();
     for runner in ctx.store.runners().await? {
         match runner {
@@ -30,7 +30,7 @@ pub(crate) async fn sweep_runners(ctx: &Context, last: Option<Timestamp>, report
             }
         }
     }
-    let storm = sweep::is_storm(&runners, last, ctx.clock.now());
+    let storm = sweep::is_storm(&runners, since, ctx.clock.now());
     let mut tokens = HashMap::new();
     for runner in runners {
         let id = runner.id.clone();

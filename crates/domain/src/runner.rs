@@ -266,14 +266,16 @@ impl Runner {
         self.max.saturating_sub(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
 
-    /// A process introduces itself: the first one of a new runner, or one that takes over from another
-    /// that is gone. None: this very process is registered already.
+    /// A process introduces itself: the first one of a new runner, one that takes over from another that is
+    /// gone, or the one that is registered, again.
     ///
     /// A takeover keeps the slots; those that the new process does not run are ended by the sweeper.
-    pub fn registered(seen: Option<&Self>, new: Introduction, now: Timestamp) -> Result<Option<Self>, Refusal> {
+    /// The same process again is a daemon that was killed and goes on: the runner is the same, and is now
+    /// what it says.
+    pub fn registered(seen: Option<&Self>, new: Introduction, now: Timestamp) -> Result<Self, Refusal> {
         let Introduction { id, name, token, instance, max, active } = new;
         let Some(old) = seen else {
-            return Ok(Some(Self {
+            return Ok(Self {
                 id,
                 name,
                 token,
@@ -289,21 +291,20 @@ impl Runner {
                 drain: None,
                 spared_until: None,
                 last_claim: None,
-            }));
+            });
         };
         if old.status == Presence::Deleting {
             return Err(Refusal::Deleting { name });
         }
-        if old.is_online(now) {
-            if old.instance == instance {
-                return Ok(None);
-            }
+        let lives = old.is_online(now);
+        if lives && old.instance != instance {
             return Err(Refusal::Live { name, ago: now.since(old.last_heartbeat).into() });
         }
-        Ok(Some(Self {
+        Ok(Self {
             name,
             status: Presence::Online,
-            epoch: old.epoch + 1,
+            // What was decided about its silence is void; where it was not silent, nothing was.
+            epoch: if lives { old.epoch } else { old.epoch + 1 },
             instance,
             last_heartbeat: now.max(old.last_heartbeat),
             active,
@@ -311,7 +312,7 @@ impl Runner {
             draining: false,
             spared_until: None,
             ..old.clone()
-        }))
+        })
     }
 
     /// It is heard: whatever it was, it is Online again, unless these were its last words.

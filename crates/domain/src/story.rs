@@ -193,7 +193,7 @@ pub(crate) fn runner(name: &str) -> Runner {
         max: 2,
         active: BTreeSet::new(),
     };
-    Runner::registered(None, new, at(0)).unwrap().unwrap()
+    Runner::registered(None, new, at(0)).unwrap()
 }
 
 pub(crate) fn slot(claim: &str, since: u64) -> Slot {

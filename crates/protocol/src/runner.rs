@@ -96,6 +96,10 @@ pub struct ClaimAnswer {
     /// The job, if there was one to take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<ClaimedJob>,
+    /// This claim's id has had its job, which its runner holds no more: it gets nothing ever again, and the
+    /// next claim is to have another id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spent: bool,
     /// When there was none: how long to wait before the next claim. Units: milliseconds.
     pub poll_ms: u64,
 }
@@ -115,6 +119,10 @@ impl std::fmt::Debug for ClaimAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The bootstrap token never reaches a log.
         let job = self.job.as_ref().map(|claimed| (&claimed.job, claimed.attempt));
-        f.debug_struct("ClaimAnswer").field("job", &job).field("poll_ms", &self.poll_ms).finish()
+        f.debug_struct("ClaimAnswer")
+            .field("job", &job)
+            .field("spent", &self.spent)
+            .field("poll_ms", &self.poll_ms)
+            .finish()
     }
 }

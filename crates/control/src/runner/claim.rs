@@ -5,8 +5,8 @@ use crate::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId, ProjectId, RunnerId};
 use pullyard_domain::job::{Claim, Job, START_WITHIN};
-use pullyard_domain::runner::Runner;
 use pullyard_domain::runner::sweep::holds;
+use pullyard_domain::runner::{Closed, Runner};
 use pullyard_domain::select::{Candidate, in_order, is_claimable, matches};
 use pullyard_store::Write;
 use rand::RngExt;
@@ -27,6 +27,17 @@ pub struct Claimed {
     pub bootstrap: String,
 }
 
+/// What a claim brings.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A job.
+    Job(Box<Claimed>),
+    /// There is none to take now.
+    Nothing,
+    /// This very claim has had its job, which the runner holds no more.
+    Spent,
+}
+
 /// Gives a runner the first Ready job that it may take, if there is one.
 ///
 /// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest
@@ -40,22 +51,22 @@ pub async fn claim(
     id: &RunnerId,
     instance: &InstanceId,
     claim: &ClaimId,
-) -> Result<Option<Claimed>, Error> {
+) -> Result<Answer, Error> {
     let mut left: Option<Vec<Candidate>> = None;
     for tried in 0..TRIES {
         let runner = own(ctx, token, id).await?;
         if let Some(job) = claimed_before(ctx, &runner, instance, claim).await? {
-            return Ok(Some(handed_out(ctx, job).await?));
+            return handed_out(ctx, job).await;
         }
         if let Some(closed) = runner.may_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
             tracing::debug!(runner = %id, why = ?closed, "a runner gets no job now");
-            return Ok(None);
+            return Ok(if closed == Closed::Answered { Answer::Spent } else { Answer::Nothing });
         }
         let candidates = match &mut left {
             Some(left) => left,
             None => left.insert(candidates(ctx, token, id).await?),
         };
-        let Some(job) = next(ctx, candidates, tried).await? else { return Ok(None) };
+        let Some(job) = next(ctx, candidates, tried).await? else { return Ok(Answer::Nothing) };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -66,10 +77,10 @@ pub async fn claim(
         let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
-            return Ok(Some(handed_out(ctx, job).await?));
+            return handed_out(ctx, job).await;
         }
     }
-    Ok(None)
+    Ok(Answer::Nothing)
 }
 
 /// The job that this very claim got before, if the runner still holds it.
@@ -130,7 +141,7 @@ async fn next(ctx: &Context, left: &mut Vec<Candidate>, tried: usize) -> Result<
     Ok(None)
 }
 
-async fn handed_out(ctx: &Context, job: Job) -> Result<Claimed, Error> {
+async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {
     let bootstrap = Bootstrap {
         job: job.id.clone(),
         attempt: job.attempt,
@@ -138,5 +149,5 @@ async fn handed_out(ctx: &Context, job: Job) -> Result<Claimed, Error> {
         // Counted from each answer: a runner that had to repeat its claim has as much time as any.
         expires: ctx.clock.now().plus(START_WITHIN),
     };
-    Ok(Claimed { bootstrap: ctx.keys().await?.bootstrap(&bootstrap)?, job })
+    Ok(Answer::Job(Box::new(Claimed { bootstrap: ctx.keys().await?.bootstrap(&bootstrap)?, job })))
 }

@@ -44,7 +44,7 @@ impl Registration {
 
 /// Registers a runner, or lets this process take over from one that is gone.
 ///
-/// Idempotent: by the process; its repeat finds itself.
+/// Idempotent: by the process; its repeat finds itself, and brings what it runs and can up to date.
 /// Errors: `Runner` when another process lives, the name is taken, or the runner is being removed;
 /// `Invalid`.
 pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
@@ -73,10 +73,7 @@ pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) ->
             max: new.slots,
             active: new.active.clone(),
         };
-        let runner = match Runner::registered(seen.as_ref(), introduction, now).map_err(Error::Runner)? {
-            Some(runner) => runner,
-            None => return seen.ok_or_else(|| Error::Inconsistent("a runner that is not there is not new".into())),
-        };
+        let runner = Runner::registered(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
         let registered = Registered { runner: &runner, profile: &profile, seen: seen.as_ref() };
         if ctx.store.register(&registered).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "a runner was registered");

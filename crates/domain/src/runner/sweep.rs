@@ -17,6 +17,11 @@ pub const GHOST_AFTER: Duration = Duration::from_secs(60);
 /// After this long Offline and without a job, a runner is forgotten.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// After so long without a sweep, runners may not have been able to speak. Longer than the minute between
+/// two sweeps on AWS; less than [`OFFLINE_AFTER`] by more than two busy heartbeats, since a runner that spoke
+/// just before the pause must have time to speak after it.
+const UNWATCHED_AFTER: Duration = Duration::from_secs(65);
+
 /// From how many runners on a silence can be ours rather than theirs.
 const STORM_FROM: usize = 3;
 
@@ -75,14 +80,18 @@ pub enum Step {
     Remove,
 }
 
-/// Many fell silent at once, or nobody looked for a while: then the fault is likely ours, and their jobs
-/// are left alone for one more window.
-pub fn is_storm<'a>(
-    runners: impl IntoIterator<Item = &'a Runner>,
-    last_sweep: Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    if last_sweep.is_none_or(|last| now.since(last) > OFFLINE_AFTER) {
+/// Since when the sweeper has gone round without a pause; `last` is when it last did, and since when by then.
+pub fn watched_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Timestamp {
+    match last {
+        Some((at, since)) if now.since(at) <= UNWATCHED_AFTER => since,
+        _ => now,
+    }
+}
+
+/// Many fell silent at once, or part of their silence was not watched: then the fault is likely ours, and
+/// their jobs are left alone for one more window.
+pub fn is_storm<'a>(runners: impl IntoIterator<Item = &'a Runner>, watched_since: Timestamp, now: Timestamp) -> bool {
+    if now.since(watched_since) <= OFFLINE_AFTER {
         return true;
     }
     let online = runners.into_iter().filter(|runner| runner.status == Presence::Online).collect::<Vec<_>>();

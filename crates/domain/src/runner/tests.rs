@@ -26,11 +26,11 @@ fn heartbeat(process: &str) -> Heartbeat {
     Heartbeat { instance: instance(process), active: BTreeSet::new(), draining: false, last: false }
 }
 
-/// What a second process hears that introduces itself at this time.
+/// What a second process hears that introduces itself at this time: the epoch it takes, or why not.
 #[track_caller]
-fn check_second(old: &Runner, secs: u64, expected: Result<bool, &str>) {
+fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
     let answer = Runner::registered(Some(old), introduction("i2"), at(secs));
-    let told = answer.as_ref().map(|taken| taken.is_some()).map_err(Refusal::code);
+    let told = answer.as_ref().map(|taken| taken.epoch).map_err(Refusal::code);
     assert_eq!(told, expected);
 }
 
@@ -39,13 +39,26 @@ fn a_second_process_takes_over_only_from_one_that_is_gone() {
     let kite = runner("kite");
     check_second(&kite, 0, Err("runner_live"));
     check_second(&kite, 90, Err("runner_live"));
-    check_second(&kite, 91, Ok(true));
+    check_second(&kite, 91, Ok(2));
     let gone = kite.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(5)).unwrap();
-    check_second(&gone, 5, Ok(true));
-    check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(true));
+    check_second(&gone, 5, Ok(3));
+    check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
-    // The same process again: its answer was lost.
-    assert_eq!(Runner::registered(Some(&kite), introduction("i1"), at(5)), Ok(None));
+}
+
+#[test]
+fn the_same_process_again_is_the_same_runner_and_is_what_it_says_now() {
+    let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
+    let last_claim = Some(claim("c1"));
+    let old = Runner { slots, last_claim, draining: true, active: [job_id("j")].into(), ..runner("kite") };
+    let heard =
+        Runner { last_heartbeat: at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
+    // A daemon that was killed goes on before anybody missed it: what was decided about it stands.
+    assert_eq!(Runner::registered(Some(&old), introduction("i1"), at(5)).unwrap(), heard);
+    // Missed already: what was decided about its silence does not.
+    let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), ..old };
+    let back = Runner::registered(Some(&offline), introduction("i1"), at(5)).unwrap();
+    assert_eq!(back, Runner { epoch: 2, ..heard });
 }
 
 #[test]
@@ -53,7 +66,7 @@ fn a_takeover_keeps_the_slots_and_the_peoples_wish() {
     let drain = Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(4)) };
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
     let old = Runner { slots: slots.clone(), drain: Some(drain.clone()), draining: true, ..runner("kite") };
-    let new = Runner::registered(Some(&old), introduction("i2"), at(200)).unwrap().unwrap();
+    let new = Runner::registered(Some(&old), introduction("i2"), at(200)).unwrap();
     assert_eq!((new.epoch, new.max, new.slots.clone()), (2, 3, slots));
     assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", at(200)));
     assert_eq!((new.draining, new.drain.as_ref()), (false, Some(&drain)));
@@ -142,7 +155,7 @@ proptest! {
             now += later;
             let process = format!("i{process}");
             let next = match what {
-                0 => Runner::registered(Some(&kite), introduction(&process), at(now)).ok().flatten(),
+                0 => Runner::registered(Some(&kite), introduction(&process), at(now)).ok(),
                 1 => kite.heard(heartbeat(&process), at(now)).ok(),
                 2 => kite.heard(Heartbeat { last: true, ..heartbeat(&process) }, at(now)).ok(),
                 _ => match sweep::step(&kite, sweep::Token::Good, false, at(now)) {

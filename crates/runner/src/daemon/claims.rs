@@ -46,6 +46,11 @@ async fn claim(world: &World) -> Result<(), Error> {
                     tracing::info!(failures, "claims are answered again");
                 }
                 (told, failures) = (Duration::from_millis(answer.poll_ms), 0);
+                if answer.spent {
+                    // Its job ended before we heard of it, or before its process came up.
+                    tracing::info!("a claim's job is over already; the next one has another id");
+                    id = world.home.next_claim()?;
+                }
                 let taken = match answer.job {
                     Some(job) => taken(world, &job, &mut id)?,
                     None => false,

@@ -25,7 +25,7 @@ struct Said {
 
 impl Said {
     fn of(now: &Now) -> Self {
-        Self { active: now.active(), draining: now.leaving }
+        Self { active: now.active(), draining: now.leaving || now.told_to_drain }
     }
 }
 

@@ -12,6 +12,9 @@ pub struct Sweeps {
     pub at: Timestamp,
     /// The last round that looked at the Ready jobs of runners.
     pub ready_at: Timestamp,
+    /// Since when it has gone round without a pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl Stored for Sweeps {

@@ -17,11 +17,12 @@ pub struct Registered<'a> {
 }
 
 impl Store {
-    /// Registers a runner, or lets a new process take over from a silent one.
+    /// Registers a runner, lets a new process take over from a silent one, or brings up to date what the
+    /// same process says again.
     ///
-    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat` and `slots` are the ones seen: a takeover
-    /// is refused by a sign of life since, keeps the slots, and forgets none that the older process took
-    /// meanwhile; PROFILE; NAME if absent or its own.
+    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots` and whether a drain is wanted are
+    /// the ones seen: a takeover is refused by a sign of life since, keeps the slots and its people's wish,
+    /// and forgets none that came meanwhile; PROFILE; NAME if absent or its own.
     /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
     pub async fn register(&self, registered: &Registered<'_>) -> Result<Write, Error> {
         let epoch = match registered.seen {
@@ -29,7 +30,11 @@ impl Store {
             Some(seen) => {
                 let slots = serde_dynamo::to_attribute_value(&seen.slots)
                     .map_err(|error| Error::Corrupt { key: seen.id.to_string(), reason: error.to_string() })?;
-                Condition::of("epoch = :epoch AND last_heartbeat = :heard AND slots = :slots")
+                let drained =
+                    if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
+                let seen_is_there =
+                    format!("epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {drained}");
+                Condition::of(&seen_is_there)
                     .value(":epoch", number(seen.epoch))
                     .value(":heard", number(seen.last_heartbeat.millis()))
                     .value(":slots", slots)

@@ -73,13 +73,16 @@ pub(crate) async fn claim(
     Path(runner): Path<RunnerId>,
     Strict(request): Strict<ClaimRequest>,
 ) -> Result<Json<ClaimAnswer>, Problem> {
-    let claimed = control::claim(&ctx, &caller.token, &runner, &request.instance, &request.claim_id).await?;
-    let job = claimed.map(|claimed| ClaimedJob {
-        job: claimed.job.id,
-        attempt: claimed.job.attempt,
-        bootstrap: claimed.bootstrap,
-    });
-    Ok(Json(ClaimAnswer { job, poll_ms: poll_ms() }))
+    let answer = control::claim(&ctx, &caller.token, &runner, &request.instance, &request.claim_id).await?;
+    let (job, spent) = match answer {
+        control::Answer::Job(claimed) => {
+            let control::Claimed { job, bootstrap } = *claimed;
+            (Some(ClaimedJob { job: job.id, attempt: job.attempt, bootstrap }), false)
+        }
+        control::Answer::Nothing => (None, false),
+        control::Answer::Spent => (None, true),
+    };
+    Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
 /// A runner as this caller may see it; none if it serves none of the caller's projects.

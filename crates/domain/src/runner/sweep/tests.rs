@@ -97,21 +97,44 @@ fn a_storm_spares_the_jobs_for_one_more_window() {
 }
 
 #[test]
-fn many_silent_at_once_or_a_late_sweep_is_a_storm() {
+fn many_silent_at_once_or_a_silence_that_was_not_watched_is_a_storm() {
     let fleet = |online: usize, silent: usize| {
         let heard = |secs| move |number| Runner { last_heartbeat: at(secs), ..runner(&format!("r{number}")) };
         (0..online - silent).map(heard(1_000)).chain((0..silent).map(heard(0))).collect::<Vec<_>>()
     };
-    let is = |online, silent| is_storm(&fleet(online, silent), Some(at(990)), at(1_000));
+    let is = |online, silent| is_storm(&fleet(online, silent), at(900), at(1_000));
     assert!(!is(2, 2), "two are too few to tell");
     assert!(is(3, 3) && is(9, 3));
     assert!(!is(10, 3), "thirty percent are not more than thirty percent");
     assert!(is(13, 4) && !is(100, 30) && is(100, 31));
     let gone = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
-    assert!(!is_storm(&gone.collect::<Vec<_>>(), Some(at(990)), at(1_000)), "those are known to be gone");
-    assert!(!is_storm([], Some(at(910)), at(1_000)));
-    assert!(is_storm([], Some(at(909)), at(1_000)), "nobody looked for more than a window");
-    assert!(is_storm([], None, at(1_000)));
+    assert!(!is_storm(&gone.collect::<Vec<_>>(), at(900), at(1_000)), "those are known to be gone");
+    assert!(!is_storm([], at(909), at(1_000)));
+    assert!(is_storm([], at(910), at(1_000)), "nobody looked for a part of the window");
+}
+
+#[test]
+fn a_runner_that_could_not_speak_is_blamed_only_after_a_whole_window_in_which_it_could() {
+    let round = |at_secs, since| Some((at(at_secs), at(since)));
+    assert_eq!(watched_since(None, at(1_000)), at(1_000));
+    assert_eq!(watched_since(round(935, 7), at(1_000)), at(7), "one sweep a minute is no pause");
+    assert_eq!(watched_since(round(934, 7), at(1_000)), at(1_000));
+    // However long everything was down, and whenever the runner was last heard before.
+    for (pause, heard) in (0..300).flat_map(|pause| [1, 5, 10].map(|heard| (pause, heard))) {
+        let busy = busy(0);
+        let active = busy.slots.keys().cloned().collect();
+        let mut kite = Runner { last_heartbeat: at(1_000 - heard), active, ..busy };
+        let mut last = round(1_000, 0);
+        for secs in (1_000 + pause..1_000 + pause + 15).step_by(5) {
+            let since = watched_since(last, at(secs));
+            last = Some((at(secs), since));
+            match step(&kite, Token::Good, is_storm([&kite], since, at(secs)), at(secs)) {
+                Step::TakeOffline(offline) => kite = *offline,
+                Step::Lose(..) => panic!("down for {pause} s, heard {heard} s before: lost after {secs}"),
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]
