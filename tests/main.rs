@@ -16,6 +16,7 @@ mod cli_doctor;
 mod cli_jobs;
 mod cli_papers;
 mod cli_tokens;
+mod daemon;
 mod demo;
 mod functions;
 mod inputs;

@@ -20,20 +20,20 @@ use tokio::process::{Child, Command};
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// A machine with a user, a checkout, and a data folder.
-struct Machine {
+pub(crate) struct Machine {
     root: TempDir,
 }
 
 /// A running `up`.
-struct Up {
+pub(crate) struct Up {
     child: Child,
-    api: Operator,
+    pub(crate) api: Operator,
     said: Value,
 }
 
 impl Machine {
     /// The agent waits until it is let go, so that whatever shall happen can happen in the middle of it.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = TempDir::new().unwrap();
         let machine = Self { root };
         let shop = machine.path("shop");
@@ -59,7 +59,7 @@ impl Machine {
         self.root.path().join(name)
     }
 
-    fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         fs::write(self.path("gate"), "").unwrap();
     }
 
@@ -81,14 +81,14 @@ impl Machine {
         tokio::time::timeout(LONGEST, self.command(arguments).output()).await.expect("it never ended").unwrap()
     }
 
-    async fn done(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn done(&self, arguments: &[&str]) -> String {
         let ran = self.ran(arguments).await;
         assert!(ran.status.success(), "{arguments:?}: {ran:?}");
         String::from_utf8(ran.stdout).unwrap()
     }
 
     /// Starts it on any port, or on the one that it had.
-    async fn up(&self) -> Up {
+    pub(crate) async fn up(&self) -> Up {
         let listen = if self.path("data/addresses.json").exists() { &[][..] } else { &["--listen", "127.0.0.1:0"] };
         self.up_with(listen).await
     }
@@ -113,14 +113,14 @@ impl Machine {
     }
 
     /// A project with the checkout as its repository.
-    async fn project(&self) {
+    pub(crate) async fn project(&self) {
         self.done(&["projects", "create", "shop", "--name", "Shop"]).await;
         self.done(&["settings", "set", "auto_create=true"]).await;
         self.done(&["repos", "add", "--path", "shop", "--agent-command", "./agent.sh"]).await;
     }
 
     /// The job of a ticket that was moved, however far it is.
-    async fn moved(&self, up: &Up) -> JobId {
+    pub(crate) async fn moved(&self, up: &Up) -> JobId {
         self.done(&["tickets", "create", "S-1", "--title", "Say hi"]).await;
         self.done(&["tickets", "move", "S-1", "AI Processing"]).await;
         up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id
@@ -134,7 +134,7 @@ impl Machine {
     }
 
     /// The branches of the checkout, but its own.
-    fn branches(&self) -> Vec<String> {
+    pub(crate) fn branches(&self) -> Vec<String> {
         let args = ["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"];
         let git = std::process::Command::new("git").args(args).current_dir(self.path("shop")).output().unwrap();
         String::from_utf8(git.stdout).unwrap().lines().map(str::to_owned).collect()
@@ -151,7 +151,7 @@ impl Machine {
 }
 
 impl Up {
-    fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.said["api"].as_str().unwrap()
     }
 
@@ -159,12 +159,12 @@ impl Up {
         Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
     }
 
-    async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// Asks it to end, as a service manager or Ctrl-C does.
-    async fn stop(mut self, signal: Signal) -> (i32, String) {
+    pub(crate) async fn stop(mut self, signal: Signal) -> (i32, String) {
         kill(self.pid(), signal).unwrap();
         let ended = tokio::time::timeout(LONGEST, self.child.wait()).await.expect("it never ended").unwrap();
         let mut err = String::new();
@@ -172,11 +172,11 @@ impl Up {
         (ended.code().unwrap_or(-1), err)
     }
 
-    async fn ended(&self, job: &JobId) -> Job {
+    pub(crate) async fn ended(&self, job: &JobId) -> Job {
         self.job_when(job, |job| job.status.is_terminal()).await
     }
 
-    async fn job_when(&self, job: &JobId, good: impl Fn(&Job) -> bool) -> Job {
+    pub(crate) async fn job_when(&self, job: &JobId, good: impl Fn(&Job) -> bool) -> Job {
         let look = async || match self.api.job(job).await {
             Ok(job) if good(&job) => Ok(job),
             other => Err(format!("{other:?}")),
@@ -185,7 +185,7 @@ impl Up {
     }
 
     /// The ticket in this status, with these badges and nothing left to be shown.
-    async fn ticket_shows(&self, status: &str, badges: &[&str]) {
+    pub(crate) async fn ticket_shows(&self, status: &str, badges: &[&str]) {
         let look = async || match self.api.ticket(&shop(), &key()).await {
             Ok(ticket) if ticket.status == status && ticket.badges == badges && ticket.synced => Ok(()),
             other => Err(format!("{other:?}")),

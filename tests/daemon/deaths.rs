@@ -1,0 +1,146 @@
+//! Daemons, processes of jobs, and both together are killed in the middle of the work.
+
+use crate::daemon::Machine;
+use crate::story::{Story, until};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_protocol::fleet::RunnerStatus;
+use std::time::Duration;
+
+/// A job whose agent works on the runner `kite`.
+async fn working() -> (Story, Machine, super::hands::Daemon, JobId) {
+    let (story, machine) = Story::of_daemons().await;
+    let daemon = machine.daemon("kite", &[]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    machine.works(&job).await;
+    story.runner_gets("kite", RunnerStatus::Online, 1).await;
+    (story, machine, daemon, job)
+}
+
+/// It is no dead end: the next job of the same ticket is done.
+async fn next_is_done(story: &Story, machine: &Machine) {
+    machine.go();
+    story.tell("e8", "APP-1", crate::story::TODO, 8).await;
+    let next = story.job_for("e9", "APP-1", 9).await;
+    story.is_done(&next, "APP-1").await;
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_daemon_goes_on_as_itself_and_its_job_completes_once() {
+    let (story, machine, daemon, job) = working().await;
+    let before = story.api.runner("kite").await.unwrap();
+    daemon.kill().await;
+    // Not missed yet.
+    story.in_silence(60).await;
+    let daemon = machine.daemon("kite", &["--slots", "3", "--labels", "gpu"]);
+    let after = until("it is registered again", async || {
+        let runner = story.api.runner("kite").await.unwrap();
+        if runner.slots == 3 { Ok(runner) } else { Err(format!("{runner:?}")) }
+    })
+    .await;
+    assert_eq!((&after.instance, after.busy), (&before.instance, 1));
+    assert!(after.labels.contains("gpu") && after.heard > before.heard);
+    story.while_heard(&["kite"], 120).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    machine.go();
+    story.is_done(&job, "APP-1").await;
+    assert_eq!(machine.begun().len(), 1);
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_daemon_that_counts_as_offline_goes_on_as_itself_too() {
+    let (story, machine, daemon, job) = working().await;
+    let before = story.api.runner("kite").await.unwrap();
+    daemon.kill().await;
+    // The control plane was away as well, so its silence is not held against it yet.
+    story.pass(Duration::from_secs(600)).await;
+    story.runner_gets("kite", RunnerStatus::Offline, 1).await;
+    let daemon = machine.daemon("kite", &[]);
+    story.runner_gets("kite", RunnerStatus::Online, 1).await;
+    assert_eq!(story.api.runner("kite").await.unwrap().instance, before.instance);
+    story.while_heard(&["kite"], 120).await;
+    machine.go();
+    story.is_done(&job, "APP-1").await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_on_without_its_daemon_and_is_forgotten_by_the_next_one() {
+    let (story, machine, daemon, job) = working().await;
+    daemon.kill().await;
+    machine.go();
+    story.is_done(&job, "APP-1").await;
+    let daemon = machine.daemon("kite", &[]);
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    let next = story.job_for("e2", "APP-2", 2).await;
+    story.is_done(&next, "APP-2").await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_died_with_its_daemon_is_ended_by_the_next_one_that_does_not_know_it() {
+    let (story, machine, daemon, job) = working().await;
+    daemon.kill().await;
+    machine.kill_child("kite", &job).await;
+    let daemon = machine.daemon("kite", &[]);
+    story.while_heard(&["kite"], 60).await;
+    story.has_failed(&job, "APP-1", "runner_crashed").await;
+    next_is_done(&story, &machine).await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_machine_is_gone_fails_when_the_runner_was_silent_for_too_long() {
+    let (story, machine, daemon, job) = working().await;
+    daemon.kill().await;
+    machine.kill_child("kite", &job).await;
+    story.in_silence(80).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    story.in_silence(40).await;
+    story.runner_gets("kite", RunnerStatus::Offline, 0).await;
+    story.has_failed(&job, "APP-1", "runner_offline").await;
+    let daemon = machine.daemon("kite", &[]);
+    next_is_done(&story, &machine).await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_process_alone_died_is_ended_and_its_slot_is_used_again() {
+    let (story, machine, daemon, job) = working().await;
+    machine.kill_child("kite", &job).await;
+    // Not before it is sure: what was claimed just now may not be named yet.
+    story.while_heard(&["kite"], 40).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    story.while_heard(&["kite"], 40).await;
+    story.has_failed(&job, "APP-1", "runner_crashed").await;
+    next_is_done(&story, &machine).await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_had_its_job_before_the_daemon_died_does_not_keep_the_next_one_from_jobs() {
+    let (story, machine, daemon, job) = working().await;
+    // Killed after its job was given and before its next claim was remembered.
+    let home = machine.path("work/runners/kite.runner");
+    let record = std::fs::read(home.join(format!("jobs/{job}-1.json"))).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    daemon.kill().await;
+    let claim = serde_json::json!({ "claim_id": record["claim_id"] });
+    std::fs::write(home.join("claim.json"), claim.to_string()).unwrap();
+    machine.go();
+    story.is_done(&job, "APP-1").await;
+    let daemon = machine.daemon("kite", &[]);
+    let next = story.job_for("e2", "APP-2", 2).await;
+    story.is_done(&next, "APP-2").await;
+    daemon.stop().await;
+    story.end().await;
+}

@@ -1,0 +1,269 @@
+//! A machine with daemons on it, whose agents wait until they are let go.
+
+use crate::story::{Setup, Story, Task, until};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::fleet::RunnerStatus;
+use pullyard_protocol::token::{CreateToken, CreatedToken};
+use pullyard_store::TokenKind;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// Longer than anything here takes on a loaded machine.
+const LONGEST: Duration = Duration::from_secs(120);
+/// Less than a runner may be silent.
+const STEP: Duration = Duration::from_secs(20);
+
+/// A machine with a runner's token.
+pub(crate) struct Machine {
+    dir: TempDir,
+    url: String,
+    pub(super) token: CreatedToken,
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Story {
+    /// A story whose jobs run on this machine, once it has a daemon; the sweeper has begun to go round.
+    pub(super) async fn of_daemons() -> (Self, Machine) {
+        let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+        let story = Self::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let machine = Machine::of(story.local.api_url(), &story.api).await;
+        story.agent(&machine.agent("")).await;
+        story.local.sweep().await.unwrap();
+        (story, machine)
+    }
+
+    /// Time passes, in which the sweeper goes round and these runners are heard.
+    pub(super) async fn while_heard(&self, runners: &[&str], secs: u64) {
+        for _ in 0..Duration::from_secs(secs).as_secs().div_ceil(STEP.as_secs()) {
+            self.clock.advance(STEP);
+            let now = self.clock.now();
+            for name in runners {
+                until("the runner is heard", async || {
+                    let heard = self.api.runner(name).await.unwrap().heard;
+                    if heard >= now { Ok(()) } else { Err(format!("{name}: {heard:?}")) }
+                })
+                .await;
+            }
+            self.local.sweep().await.unwrap();
+        }
+    }
+
+    /// Time passes in which nobody is heard, and the sweeper goes round.
+    pub(super) async fn in_silence(&self, secs: u64) {
+        for _ in 0..secs.div_ceil(STEP.as_secs()) {
+            self.pass(STEP).await;
+        }
+    }
+
+    pub(super) async fn runner_gets(&self, name: &str, status: RunnerStatus, busy: u32) {
+        until("the runner gets there", async || {
+            let runner = self.api.runner(name).await.map_err(|error| error.to_string())?;
+            let so = (runner.status, runner.busy) == (status, busy);
+            if so { Ok(()) } else { Err(format!("{runner:?}")) }
+        })
+        .await
+    }
+
+    /// How many commits on the branches that we pushed were made by this job.
+    pub(super) async fn pushed_by(&self, job: &JobId) -> usize {
+        let said =
+            self.git(&["log", "--glob=refs/heads/pullyard/*", "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
+        said.lines().filter(|line| line.split('/').next() == Some(job.as_str())).count()
+    }
+
+    /// The job is done: one pull request with one commit of it, and its ticket in review.
+    pub(super) async fn is_done(&self, job: &JobId, key: &str) {
+        let ended = self.ended(job).await;
+        assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
+        let ticket = self.settled(key).await;
+        assert_eq!((ticket.status.as_str(), ticket.badges.len()), (crate::story::REVIEW, 0), "{ticket:?}");
+        assert_eq!(self.pushed_by(job).await, 1);
+        let result = ended.result.unwrap();
+        let pulls = self.pulls().await;
+        let ours = pulls.iter().filter(|pull| pull["head"]["ref"] == result.branch.as_str()).collect::<Vec<_>>();
+        assert_eq!((ours.len(), &ours[0]["head"]["sha"]), (1, &Value::from(result.head)));
+    }
+
+    /// The job failed like this, and its ticket says so.
+    pub(super) async fn has_failed(&self, job: &JobId, key: &str, code: &str) {
+        let ended = self.ended(job).await;
+        assert_eq!(ended.status, Status::Failed, "{ended:?}");
+        assert_eq!(ended.failure.unwrap().code, code);
+        let ticket = self.settled(key).await;
+        assert_eq!((ticket.status.as_str(), ticket.badges), (crate::story::TODO, vec!["AI Failed".to_owned()]));
+        assert_eq!(self.pushed_by(job).await, 0);
+    }
+}
+
+impl Machine {
+    pub(crate) async fn of(url: &str, api: &Operator) -> Self {
+        let request = CreateToken {
+            name: "machine".into(),
+            kind: TokenKind::Runner,
+            scopes: Default::default(),
+            projects: None,
+            runner: None,
+            expires_in_secs: None,
+        };
+        let token = api.create_token(&request).await.unwrap();
+        Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token }
+    }
+
+    /// The same machine, but what it hears and says goes through there.
+    pub(super) fn through(mut self, url: &str) -> Self {
+        self.url = url.to_owned();
+        self
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// An agent that says that it works, waits until it is let go, and then does this.
+    pub(crate) fn agent(&self, then: &str) -> [&'static str; 3] {
+        let dir = self.dir.path().display();
+        let script = format!(
+            "cat > prompt.txt; rm prompt.txt; echo $$ > {dir}/draft-$PULLYARD_JOB; mv {dir}/draft-$PULLYARD_JOB {dir}/at-$PULLYARD_JOB
+             while [ ! -e {dir}/go ]; do sleep 0.05; done; echo done >> work.txt; {then}"
+        );
+        ["sh", "-c", script.leak()]
+    }
+
+    /// Lets every agent end.
+    pub(crate) fn go(&self) {
+        fs::write(self.path("go"), "").unwrap();
+    }
+
+    /// Which jobs' agents were begun.
+    pub(super) fn begun(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
+    }
+
+    /// The agent of a job at work: the leader of a group of its own.
+    pub(crate) async fn works(&self, job: &JobId) -> Pid {
+        let file = self.path(&format!("at-{job}"));
+        until("the agent works", async || {
+            let read = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+            Ok(Pid::from_raw(read.trim().parse().unwrap()))
+        })
+        .await
+    }
+
+    /// What daemons of this machine remember of a job: its process.
+    pub(super) fn child(&self, name: &str, job: &JobId) -> Pid {
+        let file = self.path("work").join(format!("runners/{name}.runner/jobs/{job}-1.json"));
+        let record: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
+    }
+
+    /// Kills the process of a job, and its agent with it.
+    pub(super) async fn kill_child(&self, name: &str, job: &JobId) {
+        let agent = self.works(job).await;
+        killpg(self.child(name, job), Signal::SIGKILL).unwrap();
+        killpg(agent, Signal::SIGKILL).unwrap();
+    }
+
+    /// Nothing of an agent is alive any more.
+    pub(super) async fn agent_is_gone(&self, agent: Pid) {
+        until("the agent is gone", async || match killpg(agent, None) {
+            Err(nix::errno::Errno::ESRCH) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await
+    }
+
+    /// What the outbox holds.
+    pub(super) fn letters(&self) -> usize {
+        let entries = fs::read_dir(self.path("work/outbox")).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
+    }
+
+    /// `pullyard runner start`, heard every second.
+    pub(crate) fn daemon(&self, name: &str, flags: &[&str]) -> Daemon {
+        self.daemon_in("work", name, flags)
+    }
+
+    pub(super) fn daemon_in(&self, work: &str, name: &str, flags: &[&str]) -> Daemon {
+        let log = self.path(&format!("{name}.log"));
+        let said = File::options().create(true).append(true).open(&log).unwrap();
+        fs::create_dir_all(self.path(work)).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_pullyard"))
+            .args(["runner", "start", "--name", name, "--heartbeat-interval-ms", "1000", "--stop-grace-secs", "1"])
+            .args(flags)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.dir.path())
+            .env("PULLYARD_API_URL", &self.url)
+            .env("PULLYARD_RUNNER_TOKEN", &self.token.token)
+            .env("PULLYARD_WORK_DIR", self.path(work))
+            .env("PULLYARD_ISOLATION", "none")
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Daemon { child, log }
+    }
+}
+
+impl Drop for Machine {
+    /// Whatever a failed test left behind is let go and ends by itself; a killed one is not waited for.
+    fn drop(&mut self) {
+        let _ = fs::write(self.path("go"), "");
+        for name in fs::read_dir(self.path("work/runners")).into_iter().flatten().flatten() {
+            for file in fs::read_dir(name.path().join("jobs")).into_iter().flatten().flatten() {
+                let record = fs::read(file.path()).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+                if let Some(pid) = record.and_then(|record| i32::try_from(record["pid"].as_i64()?).ok()) {
+                    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
+    }
+}
+
+impl Daemon {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Its exit code and what it said.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
+        let status = tokio::time::timeout(LONGEST, self.child.wait()).await;
+        let log = fs::read_to_string(&self.log).unwrap();
+        let status = status.unwrap_or_else(|_| panic!("it never ended: {log}")).unwrap();
+        assert!(!log.contains("rnt_") && !log.contains("pyb_"), "a secret is in the log: {log}");
+        (status.code(), log)
+    }
+
+    /// Told to stop, it ends in order.
+    pub(crate) async fn stop(self) {
+        self.signal(Signal::SIGTERM);
+        let (code, log) = self.ended().await;
+        assert_eq!(code, Some(0), "{log}");
+    }
+}

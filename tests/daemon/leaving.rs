@@ -1,0 +1,122 @@
+//! Daemons that are told to take nothing more, or may not go on.
+
+use crate::cli::User;
+use crate::story::{Story, until};
+use nix::sys::signal::Signal;
+use pullyard_domain::job::Status;
+use pullyard_protocol::fleet::RunnerStatus;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_daemon_ends_what_it_has_and_is_offline_at_once() {
+    let (story, machine) = Story::of_daemons().await;
+    let daemon = machine.daemon("kite", &["--slots", "2"]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    machine.works(&job).await;
+    daemon.signal(Signal::SIGTERM);
+    story.runner_gets("kite", RunnerStatus::Draining, 1).await;
+    let other = story.job_for("e2", "APP-2", 2).await;
+    story.while_heard(&["kite"], 120).await;
+    machine.go();
+    let (code, log) = daemon.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    story.runner_gets("kite", RunnerStatus::Offline, 0).await;
+    story.is_done(&job, "APP-1").await;
+    assert_eq!(story.api.job(&other).await.unwrap().status, Status::Ready);
+    // The next process is another one, and is let in at once.
+    let daemon = machine.daemon("kite", &[]);
+    story.is_done(&other, "APP-2").await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_drain_a_runner_and_let_it_go_on() {
+    let (story, machine) = Story::of_daemons().await;
+    let user = User::of(&story);
+    let daemon = machine.daemon("kite", &["--slots", "2"]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    machine.works(&job).await;
+    user.run(&["runners", "drain", "kite"]).await.done();
+    let other = story.job_for("e2", "APP-2", 2).await;
+    until("the drain is acknowledged", async || {
+        let drain = story.api.runner("kite").await.unwrap().drain.unwrap();
+        drain.acknowledged.map(|_| ()).ok_or_else(|| format!("{drain:?}"))
+    })
+    .await;
+    machine.go();
+    story.is_done(&job, "APP-1").await;
+    story.runner_gets("kite", RunnerStatus::Draining, 0).await;
+    assert_eq!(story.api.job(&other).await.unwrap().status, Status::Ready);
+    // It stands though the daemon is killed and comes back.
+    daemon.kill().await;
+    let daemon = machine.daemon("kite", &["--labels", "new"]);
+    until("it is back", async || {
+        let runner = story.api.runner("kite").await.unwrap();
+        if runner.labels.contains("new") { Ok(()) } else { Err(format!("{runner:?}")) }
+    })
+    .await;
+    story.runner_gets("kite", RunnerStatus::Draining, 0).await;
+    user.run(&["runners", "resume", "kite"]).await.done();
+    story.is_done(&other, "APP-2").await;
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_token_is_revoked_loses_its_job_and_ends() {
+    let (story, machine) = Story::of_daemons().await;
+    let daemon = machine.daemon("kite", &[]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let agent = machine.works(&job).await;
+    story.api.revoke_token(&machine.token.about.id).await.unwrap();
+    story.local.sweep().await.unwrap();
+    story.has_failed(&job, "APP-1", "runner_removed").await;
+    let (code, log) = daemon.ended().await;
+    assert_eq!(code, Some(4), "{log}");
+    assert!(log.contains("does not know the runner token, or it was revoked or has expired"), "{log}");
+    machine.agent_is_gone(agent).await;
+    let (code, _) = machine.daemon("kite", &[]).ended().await;
+    assert_eq!(code, Some(4));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_of_a_name_that_is_heard_is_refused_and_says_why() {
+    let (story, machine) = Story::of_daemons().await;
+    let first = machine.daemon("kite", &[]);
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    // As on another machine, with a folder of its own.
+    let (code, log) = machine.daemon_in("elsewhere", "kite", &[]).ended().await;
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("Another process of the runner `kite` is still heard."), "{log}");
+    machine.go();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.is_done(&job, "APP-1").await;
+    first.stop().await;
+    // Once that has left, the other one is let in.
+    let second = machine.daemon_in("elsewhere", "kite", &[]);
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    second.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_is_deleted_while_it_works_loses_its_job_and_ends() {
+    let (story, machine) = Story::of_daemons().await;
+    let daemon = machine.daemon("kite", &[]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    machine.works(&job).await;
+    story.api.remove_runner("kite").await.unwrap();
+    story.local.sweep().await.unwrap();
+    story.has_failed(&job, "APP-1", "runner_removed").await;
+    let (code, log) = daemon.ended().await;
+    assert!(matches!(code, Some(3 | 5)), "{code:?} {log}");
+    story.local.sweep().await.unwrap();
+    machine.go();
+    let daemon = machine.daemon("kite", &[]);
+    let next = story.job_for("e2", "APP-2", 2).await;
+    story.is_done(&next, "APP-2").await;
+    daemon.stop().await;
+    story.end().await;
+}

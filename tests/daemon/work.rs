@@ -1,0 +1,112 @@
+//! What daemons take, and what becomes of it when nothing goes wrong.
+
+use crate::story::{Story, TRIGGER, is};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_protocol::fleet::RunnerStatus;
+use std::collections::BTreeSet;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_becomes_a_pull_request_and_its_ticket_goes_to_review() {
+    let (story, machine) = Story::of_daemons().await;
+    machine.go();
+    let daemon = machine.daemon("kite", &[]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.is_done(&job, "APP-1").await;
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    assert!(story.tasks_of(&job).await.is_empty(), "no task was asked for");
+    daemon.stop().await;
+    story.runner_gets("kite", RunnerStatus::Offline, 0).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_gets_only_jobs_whose_labels_it_has() {
+    let (story, machine) = Story::of_daemons().await;
+    machine.go();
+    let plain = machine.daemon("plain", &[]);
+    story.runner_gets("plain", RunnerStatus::Online, 0).await;
+    let mut event = story.event("e1", "APP-1", TRIGGER, 1);
+    event.ticket.labels = BTreeSet::from(["runner:gpu".into()]);
+    let special = story.api.ticket_event(&event).await.unwrap().job.unwrap();
+    let usual = story.job_for("e2", "APP-2", 2).await;
+    // The younger one is done, so the older one was passed over.
+    story.is_done(&usual, "APP-2").await;
+    assert_eq!(story.api.job(&special).await.unwrap().status, Status::Ready);
+    assert_eq!(story.api.why(&special).await.unwrap().code.as_deref(), Some("no_label"));
+    // What is registered again with another label takes it, and a killed daemon is registered again as itself.
+    plain.kill().await;
+    let labelled = machine.daemon("plain", &["--labels", "gpu,eu"]);
+    story.is_done(&special, "APP-1").await;
+    labelled.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_slots_run_two_jobs_and_never_a_third() {
+    let (story, machine) = Story::of_daemons().await;
+    let daemon = machine.daemon("kite", &["--slots", "2"]);
+    let mut jobs = Vec::new();
+    for number in 1..=3 {
+        jobs.push(story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await);
+    }
+    machine.works(&jobs[0]).await;
+    machine.works(&jobs[1]).await;
+    story.runner_gets("kite", RunnerStatus::Online, 2).await;
+    story.while_heard(&["kite"], 60).await;
+    assert_eq!((machine.begun().len(), story.api.job(&jobs[2]).await.unwrap().status), (2, Status::Ready));
+    machine.go();
+    for (job, number) in jobs.iter().zip(1..) {
+        story.is_done(job, &format!("APP-{number}")).await;
+    }
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    daemon.stop().await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_share_ten_jobs_and_each_is_pushed_once() {
+    let (story, machine) = Story::of_daemons().await;
+    machine.go();
+    let mut jobs: Vec<JobId> = Vec::new();
+    for number in 1..=10 {
+        jobs.push(story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await);
+    }
+    let daemons = [machine.daemon("kite", &["--slots", "2"]), machine.daemon("gull", &["--slots", "2"])];
+    for (job, number) in jobs.iter().zip(1..) {
+        story.is_done(job, &format!("APP-{number}")).await;
+    }
+    assert_eq!(machine.begun().len(), 10);
+    let ran =
+        |name: &str| std::fs::read_dir(machine.path(&format!("work/runners/{name}.runner/logs"))).unwrap().count();
+    assert_eq!((ran("kite") + ran("gull"), story.branches().await.len()), (10, 10));
+    for daemon in daemons {
+        daemon.stop().await;
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_cancelled_stops_its_agent_and_frees_its_slot() {
+    let (story, machine) = Story::of_daemons().await;
+    // One that does not listen.
+    let deaf = machine.agent("");
+    let deaf = ["sh", "-c", format!("trap '' TERM INT; {}", deaf[2]).leak()];
+    story.agent(&deaf).await;
+    let daemon = machine.daemon("kite", &[]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let agent = machine.works(&job).await;
+    story.api.cancel_job(&job, &Default::default()).await.unwrap();
+    assert_eq!(story.ended(&job).await.status, Status::Cancelled);
+    machine.agent_is_gone(agent).await;
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len()), (crate::story::TODO, 0));
+    story.runner_gets("kite", RunnerStatus::Online, 0).await;
+    machine.go();
+    let next = story.job_for("e2", "APP-2", 2).await;
+    story.is_done(&next, "APP-2").await;
+    assert_eq!(story.pushed_by(&job).await, 0);
+    daemon.stop().await;
+    story.job_until(&job, is(Status::Cancelled)).await;
+    story.end().await;
+}
