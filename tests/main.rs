@@ -25,6 +25,7 @@ mod pages;
 mod retry;
 mod rooms;
 mod runners;
+mod soak;
 mod starts;
 mod story;
 mod sweeps;

@@ -1,0 +1,210 @@
+//! What happens to machines, and what people do.
+
+use super::dice::Dice;
+use super::hands::{RUNNERS, TODO, TRIGGER, World, stop};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use pullyard_domain::job::Status;
+use pullyard_protocol::fleet::RunnerOrder;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Everything that is done, as often as it is listed.
+const DEEDS: &[&str] = &[
+    "kill up",
+    "kill up",
+    "kill up",
+    "stop up",
+    "kill runner",
+    "kill runner",
+    "kill runner",
+    "stop runner",
+    "kill job",
+    "kill job",
+    "kill job",
+    "kill job and agent",
+    "stop job",
+    "kill agent",
+    "kill agent",
+    "kill runner and jobs",
+    "cancel",
+    "cancel",
+    "cancel",
+    "retry",
+    "retry",
+    "retry",
+    "move again",
+    "move again",
+    "tell twice",
+    "tell twice",
+    "drain and resume",
+    "lose runner",
+    "up is away",
+];
+
+/// Who does it.
+pub(super) struct Chaos<'a> {
+    world: &'a World,
+    dice: Dice,
+    done: BTreeMap<&'static str, u32>,
+    drained: Option<usize>,
+}
+
+impl<'a> Chaos<'a> {
+    pub(super) fn new(world: &'a World, dice: Dice) -> Self {
+        Self { world, dice, done: BTreeMap::new(), drained: None }
+    }
+
+    /// Until it is dropped.
+    pub(super) async fn reign(&mut self) {
+        loop {
+            sleep(Duration::from_secs_f64(0.2 + 2.0 * self.dice.part())).await;
+            let deed = DEEDS[self.dice.below(DEEDS.len())];
+            if self.did(deed).await {
+                *self.done.entry(deed).or_default() += 1;
+            }
+        }
+    }
+
+    /// Everything is up again, and what was done how often.
+    pub(super) async fn end(self) -> BTreeMap<&'static str, u32> {
+        self.world.start_up().await;
+        for (at, (name, _)) in RUNNERS.iter().enumerate() {
+            self.world.start_runner(at).await;
+            if self.drained.is_some() {
+                let resume = async || self.world.api.command_runner(name, RunnerOrder::Resume).await;
+                let _ = self.world.asks("resume", resume).await;
+            }
+        }
+        self.done
+    }
+
+    async fn pause(&mut self, most_secs: f64) {
+        // Mostly short, sometimes long.
+        sleep(Duration::from_secs_f64(0.1 + most_secs * self.dice.part().powi(2))).await;
+    }
+
+    /// Whether there was something to do it to.
+    async fn did(&mut self, deed: &str) -> bool {
+        let world = self.world;
+        match deed {
+            "kill up" => {
+                if let Some(mut up) = world.up.lock().await.take() {
+                    up.kill().await.unwrap();
+                }
+                self.pause(12.0).await;
+                world.start_up().await;
+                true
+            }
+            // As long as a runner may be silent, about.
+            "up is away" => {
+                if let Some(mut up) = world.up.lock().await.take() {
+                    up.kill().await.unwrap();
+                }
+                sleep(Duration::from_secs_f64(60.0 + 35.0 * self.dice.part())).await;
+                world.start_up().await;
+                true
+            }
+            // Until somebody starts it again.
+            "lose runner" => {
+                let at = self.dice.below(RUNNERS.len());
+                if let Some(mut runner) = world.runners[at].lock().await.take() {
+                    runner.kill().await.unwrap();
+                }
+                for pid in world.jobs_of(RUNNERS[at].0) {
+                    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+                true
+            }
+            "stop up" => {
+                stop(&world.up).await;
+                self.pause(5.0).await;
+                world.start_up().await;
+                true
+            }
+            "kill runner" | "kill runner and jobs" => {
+                let at = self.dice.below(RUNNERS.len());
+                if let Some(mut runner) = world.runners[at].lock().await.take() {
+                    runner.kill().await.unwrap();
+                }
+                if deed == "kill runner and jobs" {
+                    for pid in world.processes() {
+                        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                    }
+                }
+                self.pause(20.0).await;
+                world.start_runner(at).await;
+                true
+            }
+            "stop runner" => {
+                let at = self.dice.below(RUNNERS.len());
+                stop(&world.runners[at]).await;
+                self.pause(5.0).await;
+                world.start_runner(at).await;
+                true
+            }
+            "kill job" | "stop job" | "kill job and agent" => {
+                let Some(pid) = self.dice.one(&world.processes()).copied() else { return false };
+                let signal = if deed == "stop job" { Signal::SIGTERM } else { Signal::SIGKILL };
+                let _ = kill(Pid::from_raw(pid), signal);
+                if deed == "kill job and agent" {
+                    for agent in world.agents() {
+                        let _ = killpg(Pid::from_raw(agent), Signal::SIGKILL);
+                    }
+                }
+                true
+            }
+            "kill agent" => {
+                let Some(pid) = self.dice.one(&world.agents()).copied() else { return false };
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                true
+            }
+            _ => self.asked(deed).await,
+        }
+    }
+
+    async fn asked(&mut self, deed: &str) -> bool {
+        let world = self.world;
+        match deed {
+            "cancel" => {
+                let jobs = world.jobs().await.into_iter().filter(|job| !job.status.is_terminal());
+                let Some(job) = self.dice.one(&jobs.collect::<Vec<_>>()).cloned() else { return false };
+                // It may end first.
+                let cancel = async || world.api.cancel_job(&job.id, &Default::default()).await;
+                world.asks("cancel", cancel).await.is_ok()
+            }
+            "retry" => {
+                let ended = |status| matches!(status, Status::Failed | Status::Cancelled);
+                let jobs = world.jobs().await.into_iter().filter(|job| ended(job.status));
+                let Some(job) = self.dice.one(&jobs.collect::<Vec<_>>()).cloned() else { return false };
+                let key = format!("retry-{}-{}", job.id, self.dice.below(1_000_000));
+                world.asks("retry", async || world.api.retry_job(&job.id, Some(&key)).await).await.is_ok()
+            }
+            "move again" => {
+                let told = world.told.lock().unwrap().clone();
+                let Some(event) = self.dice.one(&told) else { return false };
+                let (project, key) = (event.project.to_string(), event.ticket.key.to_string());
+                world.tell(&project, &key, TODO).await;
+                self.pause(3.0).await;
+                world.tell(&project, &key, TRIGGER).await;
+                true
+            }
+            "tell twice" => {
+                let told = world.told.lock().unwrap().clone();
+                let Some(event) = self.dice.one(&told) else { return false };
+                world.asks("tell twice", async || world.api.ticket_event(event).await).await.is_ok()
+            }
+            _ => {
+                let at = self.dice.below(RUNNERS.len());
+                let order = async |order| {
+                    world.asks("order", async || world.api.command_runner(RUNNERS[at].0, order).await).await.is_ok()
+                };
+                self.drained = Some(at);
+                let drained = order(RunnerOrder::Drain).await;
+                self.pause(6.0).await;
+                drained && order(RunnerOrder::Resume).await
+            }
+        }
+    }
+}

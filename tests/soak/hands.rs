@@ -1,0 +1,341 @@
+//! A machine with `up`, two runners and two projects, and hands to start and end each of them.
+
+use pullyard_domain::id::{EventId, ProjectId, TicketKey};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::client::{Error, Operator};
+use pullyard_protocol::job::Job;
+use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
+use pullyard_protocol::token::CreateToken;
+use pullyard_store::TokenKind;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Where jobs run, by project.
+pub(super) const PROJECTS: [(&str, Compute); 2] = [("cloud", Compute::Fargate), ("fleet", Compute::Runners)];
+/// The runners and their slots.
+pub(super) const RUNNERS: [(&str, &str); 2] = [("kite", "2"), ("gull", "1")];
+pub(super) const TRIGGER: &str = "AI Processing";
+pub(super) const TODO: &str = "Todo";
+/// Longer than a start takes on a loaded machine.
+const START: Duration = Duration::from_secs(120);
+
+/// The machine.
+pub(super) struct World {
+    pub(super) root: PathBuf,
+    pub(super) api: Operator,
+    token: String,
+    url: String,
+    pub(super) up: tokio::sync::Mutex<Option<Child>>,
+    pub(super) runners: [tokio::sync::Mutex<Option<Child>>; 2],
+    /// Everything that was told, in order.
+    pub(super) told: Mutex<Vec<TicketEvent>>,
+    minute: AtomicI64,
+}
+
+fn agent(root: &Path, seed: u64) -> String {
+    let dir = root.join("agents").display().to_string();
+    // What an agent does is decided by the seed and its job: how long it takes, whether it listens, whether
+    // it fails, whether it leaves something behind.
+    format!(
+        r#"#!/bin/sh
+cat > /dev/null
+n=$(( $(printf '%s' "{seed} $PULLYARD_JOB" | cksum | cut -d' ' -f1) % 1000 ))
+[ $((n % 7)) -eq 0 ] && trap '' TERM INT
+echo $$ > {dir}/$PULLYARD_JOB
+echo '{{"kind":"text","text":"works"}}'
+[ $((n % 9)) -eq 0 ] && sleep 4
+sleep $((n % 3)).$((n % 10))
+echo "$PULLYARD_JOB" >> "work-$PULLYARD_TICKET.txt"
+sleep 0.2
+rm -f {dir}/$PULLYARD_JOB
+[ $((n % 11)) -eq 0 ] && exit 1
+exit 0
+"#
+    )
+}
+
+impl World {
+    pub(super) async fn begin(root: &Path, seed: u64) -> Self {
+        fs::create_dir_all(root.join("agents")).unwrap();
+        for (project, _) in PROJECTS {
+            let checkout = root.join(project);
+            fs::create_dir_all(&checkout).unwrap();
+            fs::write(checkout.join("agent.sh"), agent(root, seed)).unwrap();
+            for args in [
+                &["init", "--quiet", "--initial-branch=main", "."][..],
+                &["add", "."],
+                &["update-index", "--chmod=+x", "agent.sh"],
+                &["-c", "user.name=ana", "-c", "user.email=ana@example.org", "commit", "--quiet", "-m", "First"],
+            ] {
+                let git = std::process::Command::new("git").args(args).current_dir(&checkout).status().unwrap();
+                assert!(git.success(), "{args:?}");
+            }
+        }
+        let (up, said) = start_up(root, &["--listen", "127.0.0.1:0"]).await.unwrap();
+        let url = said["api"].as_str().unwrap().to_owned();
+        let keys: Value = serde_json::from_slice(&fs::read(root.join("data/keys.json")).unwrap()).unwrap();
+        let api = Operator::new(&url, keys["admin_token"].as_str().unwrap()).unwrap();
+        for (project, compute) in PROJECTS {
+            let settings = Settings { auto_create: true, compute, ..Settings::default() };
+            let create = CreateProject { id: id(project), name: project.into(), settings };
+            api.create_project(&create).await.unwrap();
+            let add = ["repos", "add", "--project", project, "--path", project, "--agent-command", "./agent.sh"];
+            let added = command(root, &add).output().await.unwrap();
+            assert!(added.status.success(), "{added:?}");
+        }
+        let request = CreateToken {
+            name: "machine".into(),
+            kind: TokenKind::Runner,
+            scopes: BTreeSet::new(),
+            projects: None,
+            runner: None,
+            expires_in_secs: None,
+        };
+        let token = api.create_token(&request).await.unwrap().token;
+        let world = Self {
+            root: root.to_owned(),
+            api,
+            token,
+            url,
+            up: tokio::sync::Mutex::new(Some(up)),
+            runners: Default::default(),
+            told: Mutex::default(),
+            minute: AtomicI64::new(0),
+        };
+        for at in 0..RUNNERS.len() {
+            world.start_runner(at).await;
+        }
+        world
+    }
+
+    /// Starts `up` again where it was, as often as it takes.
+    pub(super) async fn start_up(&self) {
+        let mut up = self.up.lock().await;
+        if up.is_none() {
+            *up = Some(start_up(&self.root, &[]).await.unwrap_or_else(|error| panic!("up did not start: {error}")).0);
+        }
+    }
+
+    pub(super) async fn start_runner(&self, at: usize) {
+        let mut runner = self.runners[at].lock().await;
+        if runner.is_some() {
+            return;
+        }
+        let (name, slots) = RUNNERS[at];
+        let work = self.root.join("work");
+        fs::create_dir_all(&work).unwrap();
+        let log = append(&self.root.join(format!("{name}.log")));
+        let mut start = command(&self.root, &["runner", "start", "--name", name, "--slots", slots]);
+        start
+            .env("PULLYARD_API_URL", &self.url)
+            .env("PULLYARD_RUNNER_TOKEN", &self.token)
+            .env("PULLYARD_WORK_DIR", work)
+            .env("PULLYARD_ISOLATION", "none")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        *runner = Some(start.spawn().unwrap());
+    }
+
+    /// The ticket tool tells that a ticket went to this status; told until it is answered.
+    pub(super) async fn tell(&self, project: &str, key: &str, status: &str) {
+        let minute = self.minute.fetch_add(1, Ordering::SeqCst);
+        let event = TicketEvent {
+            event_id: EventId::new(format!("e{minute}")).unwrap(),
+            occurred_at: Timestamp::from_millis(1_795_132_800_000 + minute * 60_000),
+            project: id(project),
+            actor: Some("ana".into()),
+            previous_status: None,
+            ticket: EventTicket {
+                key: TicketKey::new(key).unwrap(),
+                title: format!("About {key}"),
+                description: "Do it.".into(),
+                status: status.into(),
+                labels: Default::default(),
+                url: None,
+                repository: None,
+            },
+        };
+        self.told.lock().unwrap().push(event.clone());
+        self.asks("tell", async || self.api.ticket_event(&event).await).await.unwrap();
+    }
+
+    /// A new ticket enters the trigger status.
+    pub(super) async fn enter(&self, number: u64) {
+        let (project, _) = PROJECTS[usize::try_from(number).unwrap() % PROJECTS.len()];
+        self.tell(project, &format!("S-{number}"), TRIGGER).await;
+    }
+
+    /// Asks until it is answered; a refusal is an answer.
+    pub(super) async fn asks<T>(&self, what: &str, ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let since = Instant::now();
+        loop {
+            match ask().await {
+                Err(Error::Problem(problem)) if (400..500).contains(&problem.status) && problem.code != "gateway" => {
+                    return Err(Error::Problem(problem));
+                }
+                Ok(answer) => return Ok(answer),
+                Err(error) => assert!(since.elapsed() < Duration::from_secs(180), "{what}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    pub(super) async fn jobs(&self) -> Vec<Job> {
+        let mut all = Vec::new();
+        for (project, _) in PROJECTS {
+            let mut after: Option<String> = None;
+            loop {
+                let ask = async || self.api.jobs(&id(project), after.as_deref()).await;
+                let page = self.asks("jobs", ask).await.unwrap();
+                all.extend(page.jobs);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    pub(super) async fn tickets(&self) -> Vec<Ticket> {
+        let mut all = Vec::new();
+        for (project, _) in PROJECTS {
+            let mut after: Option<String> = None;
+            loop {
+                let ask = async || self.api.tickets(&id(project), after.as_deref()).await;
+                let page = self.asks("tickets", ask).await.unwrap();
+                all.extend(page.tickets);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    /// Waits until nothing is going on any more; what still is, otherwise.
+    pub(super) async fn quiet(&self, within: Duration) -> Vec<String> {
+        let since = Instant::now();
+        loop {
+            let jobs = self.jobs().await.into_iter().filter(|job| !job.status.is_terminal());
+            let mut open: Vec<String> = jobs.map(|job| format!("not ended: {job:?}")).collect();
+            let tickets = self.tickets().await.into_iter();
+            let unsettled = tickets.filter(|ticket| !ticket.synced || ticket.active_job.is_some());
+            open.extend(unsettled.map(|ticket| format!("not settled: {ticket:?}")));
+            let runners = self.asks("runners", async || self.api.runners().await).await.unwrap().runners;
+            let busy = runners.into_iter().filter(|runner| runner.busy > 0);
+            open.extend(busy.map(|runner| format!("a slot is left: {runner:?}")));
+            if open.is_empty() || since.elapsed() > within {
+                return open;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Everything ends in order, and leaves no process behind.
+    pub(super) async fn end(self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (runner, (name, _)) in self.runners.iter().zip(RUNNERS) {
+            let code = stop(runner).await;
+            if code != Some(0) {
+                faults.push(format!("the runner {name} ended with {code:?}"));
+            }
+        }
+        let code = stop(&self.up).await;
+        if code != Some(0) {
+            faults.push(format!("up ended with {code:?}"));
+        }
+        faults.extend(self.processes().into_iter().map(|pid| format!("the process {pid} of a job is left")));
+        faults
+    }
+
+    /// The `run-job` processes that live: of tasks and of runners.
+    pub(super) fn processes(&self) -> Vec<i32> {
+        let tasks = folders(&self.root.join("data/ecs/tasks")).into_iter().map(|task| task.join("task.json"));
+        let tasks = tasks.filter_map(|file| read(&file)?["process"]["pid"].as_i64());
+        let mut all: Vec<i32> = tasks.filter_map(|pid| i32::try_from(pid).ok()).collect();
+        all.retain(|pid| self.is_ours(*pid, "run-job"));
+        all.extend(RUNNERS.iter().flat_map(|(name, _)| self.jobs_of(name)));
+        all
+    }
+
+    /// The `run-job` processes of a runner that live.
+    pub(super) fn jobs_of(&self, runner: &str) -> Vec<i32> {
+        let records = folders(&self.root.join(format!("work/runners/{runner}.runner/jobs"))).into_iter();
+        let pids = records.filter_map(|file| i32::try_from(read(&file)?["pid"].as_i64()?).ok());
+        pids.filter(|pid| self.is_ours(*pid, "run-job")).collect()
+    }
+
+    /// The agents that live: each is the leader of a group.
+    pub(super) fn agents(&self) -> Vec<i32> {
+        let files = folders(&self.root.join("agents")).into_iter();
+        let pids = files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+        pids.filter(|pid| self.is_ours(*pid, "agent.sh")).collect()
+    }
+
+    /// A number may be another's by now: only what runs this, in our folder, is ours.
+    fn is_ours(&self, pid: i32, what: &str) -> bool {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let runs = String::from_utf8_lossy(&line).contains(what);
+        // Where it can't be read, it is hidden from us, as `run-job` hides itself.
+        runs && fs::read_link(format!("/proc/{pid}/cwd")).map_or(true, |cwd| cwd.starts_with(&self.root))
+    }
+}
+
+pub(super) fn id(project: &str) -> ProjectId {
+    ProjectId::new(project).unwrap()
+}
+
+pub(super) async fn stop(what: &tokio::sync::Mutex<Option<Child>>) -> Option<i32> {
+    let mut child = what.lock().await.take()?;
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()?).ok()?);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(180), child.wait()).await;
+    ended.expect("it never ended").unwrap().code()
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn read(file: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+fn append(path: &Path) -> File {
+    File::options().create(true).append(true).open(path).unwrap()
+}
+
+fn command(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
+    command
+        .args(arguments)
+        .current_dir(root)
+        .env("XDG_CONFIG_HOME", root.join("config"))
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn start_up(root: &Path, flags: &[&str]) -> Result<(Child, Value), String> {
+    let mut start = command(root, &[&["up", "--json", "--data", "data"], flags].concat());
+    let mut child = start.stdout(Stdio::piped()).stderr(append(&root.join("up.err"))).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(START, lines.next_line()).await.map_err(|_| "not in time")?;
+    match line {
+        Ok(Some(line)) => Ok((child, serde_json::from_str(&line).map_err(|error| error.to_string())?)),
+        other => Err(format!("{other:?}: {}", fs::read_to_string(root.join("up.err")).unwrap_or_default())),
+    }
+}
