@@ -37,10 +37,11 @@ async fn whatever_is_killed_every_ticket_job_slot_and_push_adds_up() {
     let seed = setting("PULLYARD_SOAK_SEED", clock.as_secs() % 100_000);
     let tickets = setting("PULLYARD_SOAK_TICKETS", 40);
     let length = Duration::from_secs(60 * setting("PULLYARD_SOAK_MINUTES", 4));
-    let folder = tempfile::TempDir::new().unwrap();
-    println!("soak: seed {seed}, {tickets} tickets in {} min, in {}", length.as_secs() / 60, folder.path().display());
+    // Kept unless all is well.
+    let folder = tempfile::TempDir::new().unwrap().keep();
+    println!("soak: seed {seed}, {tickets} tickets in {} min, in {}", length.as_secs() / 60, folder.display());
 
-    let world = World::begin(folder.path(), seed).await;
+    let world = World::begin(&folder, seed).await;
     let begun = Instant::now();
     let mut chaos = Chaos::new(&world, Dice::new(seed));
     let moves = async {
@@ -63,8 +64,6 @@ async fn whatever_is_killed_every_ticket_job_slot_and_push_adds_up() {
     println!("soak: quiet after {} s", calm.elapsed().as_secs());
     faults.extend(verdict::faults(&world).await);
     faults.extend(world.end().await);
-    if !faults.is_empty() {
-        let kept = folder.keep();
-        panic!("seed {seed}, kept in {}:\n{}", kept.display(), faults.join("\n"));
-    }
+    assert!(faults.is_empty(), "seed {seed}, kept in {}:\n{}", folder.display(), faults.join("\n"));
+    std::fs::remove_dir_all(&folder).unwrap();
 }

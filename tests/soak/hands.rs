@@ -184,7 +184,7 @@ impl World {
                     return Err(Error::Problem(problem));
                 }
                 Ok(answer) => return Ok(answer),
-                Err(error) => assert!(since.elapsed() < Duration::from_secs(180), "{what}: {error}"),
+                Err(error) => assert!(since.elapsed() < Duration::from_secs(300), "{what}: {error}"),
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
@@ -302,7 +302,7 @@ pub(super) async fn stop(what: &tokio::sync::Mutex<Option<Child>>) -> Option<i32
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()?).ok()?);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(180), child.wait()).await;
-    ended.expect("it never ended").unwrap().code()
+    ended.unwrap_or_else(|_| panic!("{pid} did not end in order")).unwrap().code()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

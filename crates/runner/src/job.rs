@@ -2,11 +2,12 @@
 
 use crate::attempt::{Attempt, later};
 use crate::finish::finish;
-use crate::git::Git;
+use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::push::{self, Push};
 use crate::reporter::Reporter;
+use crate::retry::while_away;
 use crate::start::{Started, start};
 use crate::stop::Stop;
 use crate::target::Target;
@@ -20,6 +21,8 @@ use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
+/// How long the forge may be away before a job that only reads from it fails: a restart, not an outage.
+const SOURCE_AWAY: Duration = Duration::from_secs(20);
 /// How long the last events may hold up the finish.
 const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
 /// The same when the process was told to end.
@@ -165,7 +168,11 @@ async fn prepare<'a>(
         }
     };
     let open = match &this.assignment.continues {
-        Some(continues) => target::open_pull_request(&forge, repository, continues).await?,
+        Some(continues) => {
+            let is_away = |stop: &Stop| matches!(stop, Stop::Failed(Failure::SourceUnreachable { .. }));
+            while_away(SOURCE_AWAY, is_away, async || target::open_pull_request(&forge, repository, continues).await)
+                .await?
+        }
         None => None,
     };
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
@@ -173,8 +180,10 @@ async fn prepare<'a>(
     // Git runs in other folders than we do.
     let work_dir = options.work_dir.canonicalize().map_err(failed)?;
     let git = Git::new(&repository.clone_url, &token);
-    let fetched = Mirror::fetched(&git, &work_dir).await;
-    let mirror = fetched.map_err(|fault| fault.of_source(repository.forge.words(), &repository.name))?;
+    let of_source = |fault: Fault| fault.of_source(repository.forge.words(), &repository.name);
+    let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
+    let mirror =
+        while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(&git, &work_dir).await.map_err(of_source)).await?;
     let target = target::choose(&git, &mirror, this.assignment, open).await?;
     let (job, attempt) = (job.clone(), *attempt);
     let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;

@@ -1,5 +1,6 @@
 //! The pull request of a pushed branch: the one it goes on with, else the one that is open, else a new one.
 
+use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
@@ -10,6 +11,9 @@ use tokio::time::timeout;
 
 /// How long the forge may take in all.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long it may be away.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// Finds or opens it.
 ///
@@ -29,8 +33,11 @@ pub(crate) async fn find_or_open(
         head: target.branch.clone(),
         base: assignment.base.clone(),
     };
-    let asked = timeout(LIMIT, forge.find_or_create_pull_request(assignment.repository.name.as_str(), &new));
-    let reason = match asked.await {
+    let repository = assignment.repository.name.as_str();
+    // The work is pushed: it would be a pity to fail now because the forge is away for a moment.
+    let is_away = |error: &pullyard_forge::Error| error.is_transient();
+    let ask = async || forge.find_or_create_pull_request(repository, &new).await;
+    let reason = match timeout(LIMIT, while_away(AWAY, is_away, ask)).await {
         Ok(Ok(pull)) => {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }

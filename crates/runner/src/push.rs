@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 const MARGIN: Duration = Duration::from_secs(30);
 /// What the server grants when it doesn't say.
 const USUAL: Duration = Duration::from_secs(120);
-/// How often a push is tried when only the way to the forge failed.
+/// How often a push is tried that a forge which answers neither took nor refused.
 const TRIES: u32 = 4;
 
 /// When git must be done. `sent` is an instant before the status `syncing` was sent the first time.
@@ -67,7 +67,8 @@ impl Push<'_> {
                         return Err(refusal.into());
                     }
                 }
-                Err(_) => {}
+                // It is away: our time to push is the limit, and not how often.
+                Err(_) => tried -= 1,
             }
             if tried == TRIES {
                 return Err(self.rejected(&fault.reason()).into());

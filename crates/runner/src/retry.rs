@@ -3,6 +3,7 @@
 use pullyard_protocol::client::Error;
 use rand::RngExt;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// What the answer to a call that failed means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,23 @@ impl BackOff {
     }
 }
 
+/// Repeats what failed only because the other side was away, until it has been for so long.
+pub(crate) async fn while_away<T, E>(
+    limit: Duration,
+    is_away: impl Fn(&E) -> bool,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let (since, mut back_off) = (Instant::now(), BackOff::new());
+    loop {
+        let result = attempt().await;
+        let pause = back_off.next();
+        if !result.as_ref().is_err_and(&is_away) || since.elapsed() + pause > limit {
+            return result;
+        }
+        sleep(pause).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +95,39 @@ mod tests {
         check(403, "gateway", Refusal::Transient);
         check(429, "slow_down", Refusal::Transient);
         check(503, "busy", Refusal::Transient);
+    }
+
+    #[tokio::test]
+    async fn what_is_away_is_asked_again_and_a_refusal_is_final() {
+        let (mut asked, limit) = (0, Duration::from_secs(60));
+        let back = while_away(
+            limit,
+            |away| *away,
+            async || {
+                asked += 1;
+                if asked < 3 { Err(true) } else { Ok(asked) }
+            },
+        );
+        assert_eq!(back.await, Ok(3));
+        let mut asked = 0;
+        let refused = while_away(
+            limit,
+            |away| *away,
+            async || {
+                asked += 1;
+                Err::<(), _>(asked < 2)
+            },
+        );
+        assert_eq!((refused.await, asked), (Err(false), 2));
+        let mut asked = 0;
+        let for_good = while_away(
+            Duration::ZERO,
+            |away| *away,
+            async || {
+                asked += 1;
+                Err::<(), _>(true)
+            },
+        );
+        assert_eq!((for_good.await, asked), (Err(true), 1));
     }
 }
