@@ -61,7 +61,6 @@ impl<'a> Chaos<'a> {
         loop {
             sleep(Duration::from_secs_f64(0.2 + 2.0 * self.dice.part())).await;
             let deed = DEEDS[self.dice.below(DEEDS.len())];
-            println!("soak: {deed}");
             if self.did(deed).await {
                 *self.done.entry(deed).or_default() += 1;
             }

@@ -81,7 +81,12 @@ impl World {
                 assert!(git.success(), "{args:?}");
             }
         }
-        let (up, said) = start_up(root, &["--listen", "127.0.0.1:0"]).await.unwrap();
+        // Addresses of its own, below those that the system hands out: others must not take them while `up` is down.
+        let base = 20_000 + std::process::id() % 5_000 * 2;
+        let addresses = format!(r#"{{"api":"127.0.0.1:{base}","forge":"127.0.0.1:{}"}}"#, base + 1);
+        fs::create_dir_all(root.join("data")).unwrap();
+        fs::write(root.join("data/addresses.json"), addresses).unwrap();
+        let (up, said) = start_up(root).await.unwrap();
         let url = said["api"].as_str().unwrap().to_owned();
         let keys: Value = serde_json::from_slice(&fs::read(root.join("data/keys.json")).unwrap()).unwrap();
         let api = Operator::new(&url, keys["admin_token"].as_str().unwrap()).unwrap();
@@ -122,7 +127,7 @@ impl World {
     pub(super) async fn start_up(&self) {
         let mut up = self.up.lock().await;
         if up.is_none() {
-            *up = Some(start_up(&self.root, &[]).await.unwrap_or_else(|error| panic!("up did not start: {error}")).0);
+            *up = Some(start_up(&self.root).await.unwrap_or_else(|error| panic!("up did not start: {error}")).0);
         }
     }
 
@@ -329,13 +334,15 @@ fn command(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-async fn start_up(root: &Path, flags: &[&str]) -> Result<(Child, Value), String> {
-    let mut start = command(root, &[&["up", "--json", "--data", "data"], flags].concat());
+async fn start_up(root: &Path) -> Result<(Child, Value), String> {
+    let mut start = command(root, &["up", "--json", "--data", "data"]);
     let mut child = start.stdout(Stdio::piped()).stderr(append(&root.join("up.err"))).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(START, lines.next_line()).await.map_err(|_| "not in time")?;
-    match line {
-        Ok(Some(line)) => Ok((child, serde_json::from_str(&line).map_err(|error| error.to_string())?)),
-        other => Err(format!("{other:?}: {}", fs::read_to_string(root.join("up.err")).unwrap_or_default())),
+    let said = line.ok().flatten().and_then(|line| serde_json::from_str::<Value>(&line).ok());
+    // Why it did not start is JSON, too.
+    match said.filter(|said| said["api"].is_string()) {
+        Some(said) => Ok((child, said)),
+        None => Err(fs::read_to_string(root.join("up.err")).unwrap_or_default()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::client::{Exit, Fault};
 use crate::disk::free_bytes;
 use pullyard_domain::text::causes;
-use pullyard_local::Error;
+use pullyard_local::{Addresses, Error};
 use std::io;
 use std::path::Path;
 
@@ -19,6 +19,11 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
             failed(format!("another `pullyard up` already uses {} ({holder})", data.display()))
                 .help("use that one, or name another folder with --data")
         }
+        Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse && is_forge(address, data) => {
+            failed(format!("{address} is taken by another program")).help(
+                "stop that program: the repositories of this folder are served there, as addresses.json in it says",
+            )
+        }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
             failed(format!("{address} is taken by another program"))
                 .help("stop that program, or name another address with --listen 127.0.0.1:PORT")
@@ -27,6 +32,11 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
         _ if free_bytes(data).is_some_and(|free| free < FULL) => disk_full(data),
         _ => failed(format!("failed to {}", causes(&error))),
     }
+}
+
+/// Nobody can choose that address: clones and pull requests know it.
+fn is_forge(address: &str, data: &Path) -> bool {
+    matches!(Addresses::last(data), Ok(Some(last)) if last.forge == address)
 }
 
 /// There is no room to start in, or to go on.
