@@ -18,6 +18,7 @@ mod cli_papers;
 mod cli_tokens;
 mod daemon;
 mod demo;
+mod description;
 mod functions;
 mod inputs;
 mod manual;

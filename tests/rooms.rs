@@ -31,7 +31,9 @@ const ROOMS: [(&str, &str); 19] = [
 ];
 
 /// Who alone may link what.
-const RESERVED: [(&str, &str); 12] = [
+const RESERVED: [(&str, &str); 14] = [
+    ("aide", "entry function-api"),
+    ("schemars", "domain protocol entry function-api"),
     ("aws-sdk-dynamodb", "store"),
     ("aws-sdk-sqs", "cloud"),
     ("aws-sdk-ecs", "cloud"),
@@ -47,7 +49,7 @@ const RESERVED: [(&str, &str); 12] = [
 ];
 
 /// What the pure room may link: nothing that reads a clock, a socket or a random number.
-const PURE: &str = "data-encoding serde sha2 time";
+const PURE: &str = "data-encoding schemars serde sha2 time";
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");

@@ -19,8 +19,9 @@ impl fmt::Display for BadId {
 
 impl std::error::Error for BadId {}
 
+// The pattern is what the API's description says; the check is what decides, and may be finer.
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident checked by $check:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident checked by $check:ident, $pattern:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -60,6 +61,17 @@ macro_rules! ids {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -70,33 +82,33 @@ macro_rules! ids {
 
 ids! {
     /// A project's short name, `acme`.
-    ProjectId checked by slug;
+    ProjectId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// A connected forge or ticket tool, `gh1`.
-    IntegrationId checked by slug;
+    IntegrationId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// A ticket's key in its tool, `APP-17`; any printable text of at most 64 characters.
-    TicketKey checked by ticket_key;
+    TicketKey checked by ticket_key, r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,62}[^\s\x00-\x1f\x7f-\x9f])?$";
     /// What the sender calls its event; any printable text of at most 128 characters.
-    EventId checked by event_id;
+    EventId checked by event_id, r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,126}[^\s\x00-\x1f\x7f-\x9f])?$";
     /// `owner/name` as the forge spells it.
-    RepositoryName checked by repository_name;
+    RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
     /// A job, `job_` and 26 characters.
-    JobId checked by job_id;
+    JobId checked by job_id, r"^job_[a-z0-9]{26}$";
     /// One answered delivery, `dlv_` and 26 characters.
-    DeliveryId checked by delivery_id;
+    DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
     /// A registered runner, `rnr_` and 26 characters.
-    RunnerId checked by runner_id;
+    RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
     /// What a runner calls one claim, so that a repeat finds it; 1 to 64 of `A-Za-z0-9._-`.
-    ClaimId checked by token_like;
+    ClaimId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
     /// What a runner calls one finish, so that a repeat finds it; 1 to 64 of `A-Za-z0-9._-`.
-    FinishId checked by token_like;
+    FinishId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
     /// One life of a runner process; 1 to 64 of `A-Za-z0-9._-`.
-    InstanceId checked by token_like;
+    InstanceId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
     /// The part of a pool whose jobs ask for the same: 16 characters of a hash.
-    ClassId checked by token_like;
+    ClassId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
     /// A token's public id: the first 16 hex digits of its hash.
-    TokenId checked by token_id;
+    TokenId checked by token_id, r"^[0-9a-f]{16}$";
     /// A secret that people set, by the name they gave it; 1 to 128 of `A-Za-z0-9._-`.
-    SecretName checked by secret_name;
+    SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
 }
 
 fn slug(text: &str) -> Result<(), BadId> {

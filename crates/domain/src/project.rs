@@ -4,6 +4,7 @@ use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use serde::{Deserialize, Serialize};
 
 /// A project.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// Its short name.
@@ -17,6 +18,7 @@ pub struct Project {
 }
 
 /// How a project works. The defaults are the published ones.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
 }
 
 /// The ticket statuses that mean something, in the ticket tool's spelling.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Statuses {
@@ -72,6 +75,7 @@ impl Default for Statuses {
 }
 
 /// Where a project's jobs run.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
@@ -82,6 +86,7 @@ pub enum Compute {
 }
 
 /// What a job may use up.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -100,6 +105,7 @@ impl Default for Limits {
 }
 
 /// What becomes of a job whose runner died while the agent worked.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfflinePolicy {
@@ -110,6 +116,7 @@ pub enum OfflinePolicy {
 }
 
 /// The kinds of forge that can be connected.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ForgeKind {
     /// github.com or GitHub Enterprise Server.
@@ -127,6 +134,7 @@ impl ForgeKind {
 }
 
 /// A connected forge. It holds the name of its secret, never the secret.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
     /// Its short name.
@@ -142,6 +150,7 @@ pub struct Integration {
 }
 
 /// Who a token belongs to at its forge.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The forge's id; may pass 2^53.
@@ -151,6 +160,7 @@ pub struct Account {
 }
 
 /// A repository connected to a project.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// Its project.
@@ -170,6 +180,7 @@ pub struct Repository {
 }
 
 /// Which agent works on a repository.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {

@@ -9,30 +9,12 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::job::{CancelJob, CreateJob};
+use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, STATUS, TITLE, URL};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Units: characters.
-const TITLE: usize = 300;
-/// As the settings' own statuses. Units: characters.
-const STATUS: usize = 64;
-const LABELS: usize = 50;
-/// Units: characters.
-const LABEL: usize = 100;
-/// Units: bytes.
-const URL: usize = 500;
-/// Units: bytes.
-const DESCRIPTION: usize = 200 * 1024;
-/// Units: bytes.
-const PROMPT: usize = 100 * 1024;
-/// Units: characters.
-const NAME: usize = 200;
-
-/// Jobs that a runner may say it runs.
-const ACTIVE: usize = 24;
 
 /// How far ahead of ours a ticket tool's clock may be. One event from the far future would make every later
 /// one of its ticket stale.

@@ -204,7 +204,8 @@ impl Local {
         let routes = vec![
             route(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
             route(None, "/v1", api.clone()),
-            route(None, "/healthz", api),
+            route(None, "/healthz", api.clone()),
+            route(None, "/openapi.json", api),
             route(None, "/", functions::pages(context())),
         ];
         let batches = event_source::Options::default();

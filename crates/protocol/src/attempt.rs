@@ -6,12 +6,15 @@
 //! never instants: clocks differ, so the runner counts from before it sent the request.
 
 use crate::event::Event;
+#[cfg(feature = "schema")]
+use crate::limits;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::Kind;
 use serde::{Deserialize, Serialize};
 
 /// Claims the attempt. Repeating it with the same `claim_id` returns the same assignment and lease.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
@@ -21,10 +24,12 @@ pub struct StartRequest {
     pub instance: InstanceId,
     /// The ECS task's ARN, from the container metadata endpoint; absent outside ECS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
     pub task: Option<String>,
 }
 
 /// Everything a runner needs to do the job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The job.
@@ -59,6 +64,7 @@ pub struct Assignment {
 }
 
 /// The ticket a job is for.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedTicket {
     /// Its key in the ticket tool.
@@ -70,6 +76,7 @@ pub struct AssignedTicket {
 }
 
 /// The repository of a job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedRepository {
     /// The kind of forge.
@@ -83,6 +90,7 @@ pub struct AssignedRepository {
 }
 
 /// A pull request to go on with.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continues {
     /// Its number at the forge.
@@ -92,6 +100,7 @@ pub struct Continues {
 }
 
 /// Which agent drives the work.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// `command`, later also `claude_code` and `codex`.
@@ -101,6 +110,7 @@ pub struct Agent {
 }
 
 /// Title and text of a pull request.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequestText {
     /// One line.
@@ -110,6 +120,7 @@ pub struct PullRequestText {
 }
 
 /// What an attempt may use up.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the claim to the last call.
@@ -119,6 +130,7 @@ pub struct Limits {
 }
 
 /// Says how far the attempt is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRequest {
@@ -127,6 +139,7 @@ pub struct StatusRequest {
 }
 
 /// The phases a runner reports, in their order.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -139,6 +152,7 @@ pub enum Phase {
 }
 
 /// The answer to a status.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
     /// What the job's people want of it now.
@@ -150,16 +164,20 @@ pub struct StatusAnswer {
 }
 
 /// A batch of events; immutable once sent, so that a repeat is a repeat. An empty one is a heartbeat.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventsRequest {
     /// The number of the first event; each event's number is one more than the one before.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000)))]
     pub first_seq: u64,
     /// At most 1,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = 1000)))]
     pub events: Vec<Event>,
 }
 
 /// The answer to a batch.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsAnswer {
     /// The number the server expects next.
@@ -173,11 +191,13 @@ pub struct EventsAnswer {
 }
 
 /// Asks for the secrets of this attempt. No fields.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsRequest {}
 
 /// The secrets of this attempt. Never logged; the type has no `Debug` of its content.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     /// For git and the forge's REST API, limited to what the job needs.
@@ -191,6 +211,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// Ends the attempt. Repeating it with the same `finish_id` gets the same answer.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishRequest {
@@ -207,6 +228,7 @@ pub struct FinishRequest {
 }
 
 /// How an attempt ended, as its runner saw it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishOutcome {
@@ -219,6 +241,7 @@ pub enum FinishOutcome {
 }
 
 /// What the attempt made.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishResult {
@@ -237,6 +260,7 @@ pub struct FinishResult {
 }
 
 /// The pull request an attempt made or went on with.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishPullRequest {
@@ -247,6 +271,7 @@ pub struct FinishPullRequest {
 }
 
 /// The answer to a finish.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishAnswer {
     /// The job's status now.

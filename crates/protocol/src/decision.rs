@@ -5,6 +5,7 @@ use pullyard_domain::id::{DeliveryId, JobId};
 use serde::{Deserialize, Serialize};
 
 /// A decision: the body of every answer to an event, whatever the verdict.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Its ledger entry.

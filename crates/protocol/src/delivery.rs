@@ -7,6 +7,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// One answered delivery.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     /// Which.
@@ -21,6 +22,7 @@ pub struct Delivery {
     pub ticket: Option<TicketKey>,
     /// When it came first.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
     /// How often it came again.
     pub repeats: usize,
@@ -39,6 +41,7 @@ pub struct Delivery {
 }
 
 /// One day of the ledger, newest first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryPage {
     /// At most 50.

@@ -6,6 +6,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// One event, as the runner sends it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
@@ -33,6 +34,7 @@ pub struct Event {
 }
 
 /// The vocabulary.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -61,6 +63,7 @@ pub enum EventKind {
 }
 
 /// A page of a job's events, oldest first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {
     /// The events after the cursor.
@@ -72,12 +75,14 @@ pub struct EventPage {
 }
 
 /// An event as a reader sees it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeenEvent {
     /// The attempt it belongs to.
     pub attempt: u32,
     /// When it happened, by the server's clock.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
     /// The event.
     pub event: Event,

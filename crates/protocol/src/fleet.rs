@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// What a runner is now, by its own words and by how long it was silent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerStatus {
@@ -22,6 +23,7 @@ pub enum RunnerStatus {
 }
 
 /// A runner as the API shows it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
     /// Which.
@@ -48,12 +50,14 @@ pub struct Runner {
     pub instance: InstanceId,
     /// When it was last heard.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub heard: Timestamp,
     /// That people want it to take nothing more.
     pub drain: Option<RunnerDrain>,
 }
 
 /// A job on a runner.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerJob {
     /// Which.
@@ -64,23 +68,28 @@ pub struct RunnerJob {
     pub attempt: u32,
     /// Since when.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub since: Timestamp,
 }
 
 /// That people want a runner to take nothing more.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerDrain {
     /// The name of the token that asked.
     pub by: String,
     /// When.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
     /// When the runner first said that it drains.
     #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub acknowledged: Option<Timestamp>,
 }
 
 /// `GET /v1/runners`: every runner that the caller may see, by name.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerList {
     /// They.
@@ -88,6 +97,7 @@ pub struct RunnerList {
 }
 
 /// What people may want of a runner.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerOrder {
@@ -98,6 +108,7 @@ pub enum RunnerOrder {
 }
 
 /// `POST /v1/runners/{runner}/commands`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerCommand {
@@ -106,6 +117,7 @@ pub struct RunnerCommand {
 }
 
 /// The answer to `DELETE /v1/runners/{runner}`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerRemoved {
     /// Which.

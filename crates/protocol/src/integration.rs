@@ -5,6 +5,7 @@ use pullyard_domain::project::{Account, ForgeKind};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/integrations`: connects a forge, and asks it who the token belongs to.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIntegration {
@@ -19,6 +20,7 @@ pub struct CreateIntegration {
 }
 
 /// `GET /v1/integrations?after=CURSOR`: by id.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationPage {
     /// At most 50.
@@ -28,6 +30,7 @@ pub struct IntegrationPage {
 }
 
 /// `POST /v1/integrations/{id}/test`: what the forge says of our token now.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationTest {
     /// The token works, and belongs to the account that was connected.
@@ -39,6 +42,7 @@ pub struct IntegrationTest {
 }
 
 /// A connected forge.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
     /// Its short name.

@@ -1,11 +1,14 @@
 //! Jobs: `/v1/jobs`, `/v1/jobs/{id}`, `…/why`.
 
+#[cfg(feature = "schema")]
+use crate::limits;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Place, Status};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/jobs`: a job that a person asks for, for a ticket, from a prompt, or both.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJob {
@@ -16,6 +19,7 @@ pub struct CreateJob {
     pub ticket: Option<TicketKey>,
     /// What to do, beside or instead of the ticket's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::PROMPT)))]
     pub prompt: Option<String>,
     /// Where; the ticket's or the project's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,20 +30,24 @@ pub struct CreateJob {
 }
 
 /// `POST /v1/jobs/{id}/cancel`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
     /// Why, in one line for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::LONGEST_REASON), regex(pattern = limits::LINE)))]
     pub reason: Option<String>,
 }
 
 /// `POST /v1/jobs/{id}/retry`. No fields.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryJob {}
 
 /// Who cancelled a job. Until it has ended, its runner is stopping it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     /// Their name.
@@ -48,9 +56,11 @@ pub struct Cancel {
     pub reason: Option<String>,
     /// When.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
     /// By when its runner should have stopped; none once it has ended.
     #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub until: Option<Timestamp>,
 }
 
@@ -72,6 +82,7 @@ pub struct JobQuery {
 }
 
 /// A job as the API shows it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Which.
@@ -96,12 +107,15 @@ pub struct Job {
     pub branch: String,
     /// When it was made.
     #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub created: Timestamp,
     /// When the present attempt was claimed.
     #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub started: Option<Timestamp>,
     /// When it ended.
     #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub ended: Option<Timestamp>,
     /// Why it failed.
     pub failure: Option<Explained>,
@@ -118,6 +132,7 @@ pub struct Job {
 }
 
 /// A code with its sentence.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
     /// Stable, for programs.
@@ -131,6 +146,7 @@ pub struct Explained {
 }
 
 /// What a job made.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
     /// The branch it pushed.
@@ -150,6 +166,7 @@ pub struct JobResult {
 }
 
 /// `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`: newest first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobPage {
     /// At most 50, or as many as were asked for. May be none while there are older ones to look at.
@@ -158,10 +175,12 @@ pub struct JobPage {
     pub next: Option<String>,
     /// When the oldest job that was looked at was made: a page looks at 500 at most.
     #[serde(default, with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub looked_back_to: Option<Timestamp>,
 }
 
 /// `GET /v1/jobs/{id}/why`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
     /// Where the job is.

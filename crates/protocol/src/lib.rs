@@ -12,6 +12,7 @@ pub mod event;
 pub mod fleet;
 pub mod integration;
 pub mod job;
+pub mod limits;
 pub mod problem;
 pub mod project;
 pub mod runner;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The body of every answer that is an error. Content type `application/problem+json`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `about:blank`: the code says what it is.

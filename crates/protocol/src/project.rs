@@ -1,16 +1,20 @@
 //! Projects and their repositories: `/v1/projects…`.
 
+#[cfg(feature = "schema")]
+use crate::limits;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Agent, Settings};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/projects`. Repeating it with the same body is a repeat.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProject {
     /// Its short name.
     pub id: ProjectId,
     /// Its name for people.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
     pub name: String,
     /// How it works; the defaults where absent.
     #[serde(default)]
@@ -19,6 +23,7 @@ pub struct CreateProject {
 
 /// A project as the API shows it. `PUT /v1/projects/{id}/settings` takes the settings alone, with
 /// `If-Match: "REVISION"`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// Its short name.
@@ -32,6 +37,7 @@ pub struct Project {
 }
 
 /// `GET /v1/projects?after=CURSOR`: by id, only what the token may touch.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectPage {
     /// At most 50.
@@ -41,6 +47,7 @@ pub struct ProjectPage {
 }
 
 /// `POST /v1/projects/{id}/repositories`: connects a repository.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddRepository {
@@ -53,6 +60,7 @@ pub struct AddRepository {
 }
 
 /// A connected repository.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// The forge it lives on.
@@ -70,6 +78,7 @@ pub struct Repository {
 }
 
 /// `GET /v1/projects/{id}/repositories`: all of them.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repositories {
     /// By forge.

@@ -7,6 +7,8 @@
 //! `POST /v1/jobs/{job}/attempts/{n}/start` with the claim's id and the bootstrap token of the answer.
 //! Only durations are sent to a runner, never instants.
 
+#[cfg(feature = "schema")]
+use crate::limits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -15,29 +17,37 @@ use std::collections::BTreeSet;
 ///
 /// 409 `runner_live`: another process of the same name is still heard. It is not replaced; stop it, or
 /// give this one another name. 409 `name_taken`: the name belongs to a runner of another token.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
     /// Unique among runners; 1 to 64 letters, digits, `-`, `_` and `.`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$")))]
     pub name: String,
     /// This process.
     pub instance: InstanceId,
     /// The agents it can drive: `command`, … At least one.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub capabilities: BTreeSet<String>,
     /// Tags that jobs may require.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub labels: BTreeSet<String>,
     /// Its release.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
     pub version: String,
     /// How many jobs it runs at once, 1 to 12.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 12)))]
     pub slots: u32,
     /// Jobs whose `run-job` processes outlived an earlier process of this runner and still work:
     /// they are not failed because of the restart.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
     pub active: BTreeSet<JobId>,
 }
 
 /// The answer to an introduction.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// What the runner is called in the other routes.
@@ -53,6 +63,7 @@ pub struct Registered {
 }
 
 /// Says that the runner lives, and what it runs.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatRequest {
@@ -60,6 +71,7 @@ pub struct HeartbeatRequest {
     pub instance: InstanceId,
     /// Every job it runs now. A job that the table gives it, older than a minute and not in here, has
     /// lost its process and is ended as `runner_crashed`.
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
     pub active: BTreeSet<JobId>,
     /// It finishes what it has and takes nothing.
     #[serde(default)]
@@ -71,6 +83,7 @@ pub struct HeartbeatRequest {
 }
 
 /// The answer to a heartbeat.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatAnswer {
     /// How soon to be heard again. Units: seconds.
@@ -81,6 +94,7 @@ pub struct HeartbeatAnswer {
 
 /// Asks for a job. Repeating it with the same `claim_id` returns the same job, so that a lost answer
 /// loses nothing.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRequest {
@@ -91,6 +105,7 @@ pub struct ClaimRequest {
 }
 
 /// The answer to a claim.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimAnswer {
     /// The job, if there was one to take.
@@ -105,6 +120,7 @@ pub struct ClaimAnswer {
 }
 
 /// A job that a runner has claimed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimedJob {
     /// Which.

@@ -5,11 +5,13 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// `PUT /v1/secrets/{name}`: sets it, whether or not it was set before.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetSecret {
     /// 1 to 65536 bytes.
     #[serde(deserialize_with = "unquoted")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
     pub value: String,
 }
 
@@ -29,6 +31,7 @@ fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
 }
 
 /// A secret, without its value.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
     /// The name it was given.
@@ -37,10 +40,12 @@ pub struct Secret {
     pub secret: String,
     /// When it was last set.
     #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub set_at: Option<Timestamp>,
 }
 
 /// `GET /v1/secrets?after=CURSOR`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretPage {
     /// At most 100; a page may be empty and not the last.

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/sign-in-links`: the caller's own token says with which rights.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSignInLink {}
 
 /// A link that signs one browser in, once.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInLink {
     /// Where to go. A credential until it is used: not for logs.

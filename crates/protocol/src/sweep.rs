@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What one round of the sweeper did.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
     /// Due items that were looked at.

@@ -10,6 +10,7 @@ pub const HEADER: &str = "pullyard-version";
 pub const PROTOCOL: u32 = 1;
 
 /// What is running.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// The release.
@@ -18,5 +19,14 @@ pub struct Version {
     pub protocol: u32,
     /// The server's clock.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub time: Option<Timestamp>,
+}
+
+/// `GET /healthz`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
 }

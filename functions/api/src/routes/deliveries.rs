@@ -8,17 +8,23 @@ use pullyard_domain::id::{DeliveryId, ProjectId};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How many entries a page shows.
 const PAGE: i32 = 50;
 
 /// A page of one day.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// Whose.
     project: ProjectId,
+    /// Which day, as 2026-11-20; today when left out.
+    #[schemars(regex(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
     day: Option<String>,
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::IntegrationId;
+use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
 use pullyard_protocol::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
@@ -34,9 +35,11 @@ pub(crate) async fn show(
 const PAGE: i32 = 50;
 
 /// A page of the integrations.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 
@@ -87,8 +90,8 @@ pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Strict(new): Strict<CreateIntegration>,
-) -> Result<(StatusCode, Json<Integration>), Problem> {
+) -> Result<Created<Integration>, Problem> {
     caller.may_touch_all()?;
     let made = control::connect_forge(&ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
-    Ok((StatusCode::CREATED, shown(made)))
+    Ok(Created(shown(made).0))
 }

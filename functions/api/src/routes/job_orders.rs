@@ -2,11 +2,10 @@
 
 use super::jobs::{answered, visible};
 use crate::wire;
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::id::JobId;
+use pullyard_entry::openapi::{Accepted, Made};
 use pullyard_entry::{Caller, Key, Path, Problem, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{CancelJob, Job, RetryJob};
@@ -18,12 +17,13 @@ pub(crate) async fn cancel(
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
     Strict(request): Strict<CancelJob>,
-) -> Result<(StatusCode, Json<Job>), Problem> {
+) -> Result<Accepted<Job>, Problem> {
     limits::cancel(&request)?;
     let before = visible(&ctx, &caller, &job).await?;
     let job = control::cancel_job(&ctx, &job, &caller.name, request.reason.as_deref()).await?;
-    let status = if job.status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(wire::job(control::JobView { job, ..before }))))
+    let over = job.status.is_terminal();
+    let job = wire::job(control::JobView { job, ..before });
+    Ok(if over { Accepted::Done(job) } else { Accepted::Soon(job) })
 }
 
 /// Makes a job that does the work of an ended one again; answers as a request for a job does.
@@ -33,7 +33,7 @@ pub(crate) async fn retry(
     Key(key): Key,
     Path(job): Path<JobId>,
     Strict(RetryJob {}): Strict<RetryJob>,
-) -> Result<(StatusCode, Json<Decision>), Problem> {
+) -> Result<Made<Decision>, Problem> {
     visible(&ctx, &caller, &job).await?;
     answered(control::retry_job(&ctx, &job, &caller.requester(), key).await?)
 }

@@ -11,10 +11,12 @@ use pullyard_domain::job::Status;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
+use pullyard_entry::openapi::Made;
 use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::event::{Event, EventPage, SeenEvent};
 use pullyard_protocol::job::{CreateJob, Job, JobPage, Why};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -22,15 +24,26 @@ use std::time::Duration;
 const PAGE: usize = 50;
 
 /// A page of a project's jobs. Statuses are separated by commas, times are RFC 3339.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// Whose.
     project: ProjectId,
+    /// One of these statuses.
     status: Option<String>,
+    /// Of this ticket.
     ticket: Option<TicketKey>,
+    /// Made at this time or later.
+    #[schemars(with = "Option<Timestamp>")]
     since: Option<String>,
+    /// Made before this time.
+    #[schemars(with = "Option<Timestamp>")]
     until: Option<String>,
+    /// At most so many.
+    #[schemars(range(min = 1, max = 50))]
     limit: Option<usize>,
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 
@@ -68,7 +81,7 @@ pub(crate) async fn create(
     caller: Caller<scope::Jobs>,
     Key(key): Key,
     Strict(new): Strict<CreateJob>,
-) -> Result<(StatusCode, Json<Decision>), Problem> {
+) -> Result<Made<Decision>, Problem> {
     caller.may_touch(&new.project)?;
     limits::job(&new)?;
     let request = JobRequest {
@@ -83,10 +96,10 @@ pub(crate) async fn create(
 }
 
 /// Whoever asks for a job wants to know that there is none: a guard's refusal is a problem here.
-pub(crate) fn answered(answer: Answer) -> Result<(StatusCode, Json<Decision>), Problem> {
+pub(crate) fn answered(answer: Answer) -> Result<Made<Decision>, Problem> {
     match answer.reason.verdict() {
-        Verdict::Accepted => Ok((StatusCode::CREATED, Json(wire::decision(answer)))),
-        Verdict::Duplicate => Ok((StatusCode::OK, Json(wire::decision(answer)))),
+        Verdict::Accepted => Ok(Made::Now(wire::decision(answer))),
+        Verdict::Duplicate => Ok(Made::Before(wire::decision(answer))),
         _ => Err(Problem::new(StatusCode::CONFLICT, answer.reason.code(), answer.reason.sentence())
             .help(answer.reason.help())),
     }
@@ -137,9 +150,11 @@ pub(crate) async fn why(
 }
 
 /// Where to go on reading.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct After {
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 

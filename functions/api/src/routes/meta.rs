@@ -5,12 +5,11 @@ use axum::extract::State;
 use pullyard_control::{self as control, Context};
 use pullyard_entry::{Caller, Problem, scope};
 use pullyard_protocol::sweep::SweepReport;
-use pullyard_protocol::version::{PROTOCOL, Version};
-use serde_json::{Value, json};
+use pullyard_protocol::version::{Health, PROTOCOL, Version};
 
 /// The process answers.
-pub(crate) async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+pub(crate) async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok".into() })
 }
 
 /// The release, the protocol it speaks, and its clock.

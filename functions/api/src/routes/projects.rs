@@ -2,21 +2,24 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Settings;
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
+use pullyard_entry::openapi::Created;
+use pullyard_entry::{Caller, Path, Problem, Query, Revision, Strict, limits, scope};
 use pullyard_protocol::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How many projects a page shows.
 const PAGE: i32 = 50;
 
 /// A page of the projects.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 
@@ -55,11 +58,11 @@ pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Strict(new): Strict<CreateProject>,
-) -> Result<(StatusCode, Json<Project>), Problem> {
+) -> Result<Created<Project>, Problem> {
     caller.may_touch(&new.id)?;
     limits::project(&new)?;
     let made = control::create_project(&ctx, new.id, new.name, new.settings).await?;
-    Ok((StatusCode::CREATED, Json(shown(made))))
+    Ok(Created(shown(made)))
 }
 
 /// A project.
@@ -78,18 +81,10 @@ pub(crate) async fn set_settings(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
-    headers: HeaderMap,
+    Revision(revision): Revision,
     Strict(settings): Strict<Settings>,
 ) -> Result<Json<Project>, Problem> {
     caller.may_touch(&project)?;
-    let revision = headers
-        .get(header::IF_MATCH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.trim_matches('"').parse().ok())
-        .ok_or_else(|| {
-            Problem::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", "The revision you saw is missing.")
-                .help("Send `If-Match: \"REVISION\"` with the project's revision.")
-        })?;
     Ok(Json(shown(control::set_settings(&ctx, &project, settings, revision).await?)))
 }
 
@@ -99,10 +94,10 @@ pub(crate) async fn add_repository(
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     Strict(new): Strict<AddRepository>,
-) -> Result<(StatusCode, Json<Repository>), Problem> {
+) -> Result<Created<Repository>, Problem> {
     caller.may_touch(&project)?;
     let made = control::add_repository(&ctx, &project, &new.integration, &new.name, new.agent).await?;
-    Ok((StatusCode::CREATED, Json(repository(made))))
+    Ok(Created(repository(made)))
 }
 
 /// A project's repositories.

@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use pullyard_control::Context;
 use pullyard_control::runner as control;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, POLL, Presence};
 use pullyard_domain::time::Timestamp;
+use pullyard_entry::openapi::Accepted;
 use pullyard_entry::{Caller, Path, Problem, RunnerCaller, Strict, limits, scope};
 use pullyard_protocol::fleet::{
     Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerRemoved, RunnerStatus,
@@ -177,10 +177,10 @@ pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(runner): Path<String>,
-) -> Result<(StatusCode, Json<RunnerRemoved>), Problem> {
+) -> Result<Accepted<RunnerRemoved>, Problem> {
     let id = commanded(&ctx, &caller, &runner).await?;
     let removed = control::remove(&ctx, &id).await?;
     let gone = removed == control::Removed::Gone;
-    let status = if gone { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(RunnerRemoved { id, gone })))
+    let removed = RunnerRemoved { id, gone };
+    Ok(if gone { Accepted::Done(removed) } else { Accepted::Soon(removed) })
 }

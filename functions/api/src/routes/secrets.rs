@@ -6,12 +6,15 @@ use pullyard_control::{self as control, Context, UserSecret};
 use pullyard_domain::id::SecretName;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
 use pullyard_protocol::secret::{Secret, SecretPage, SetSecret};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A page of the secrets.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 

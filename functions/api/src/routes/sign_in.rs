@@ -1,9 +1,8 @@
 //! Signing a browser in with what a program has.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use pullyard_control::{self as control, Context};
+use pullyard_entry::openapi::Unkept;
 use pullyard_entry::{Problem, SignedIn, Strict};
 use pullyard_protocol::sign_in::{CreateSignInLink, SignInLink};
 
@@ -12,7 +11,7 @@ pub(crate) async fn link(
     State(ctx): State<Context>,
     SignedIn(token): SignedIn,
     Strict(CreateSignInLink {}): Strict<CreateSignInLink>,
-) -> Result<(StatusCode, Json<SignInLink>), Problem> {
+) -> Result<Unkept<SignInLink>, Problem> {
     let link = control::sign_in_link(&ctx, token.hash).await?;
-    Ok((StatusCode::CREATED, Json(SignInLink { url: link.url, expires_in_secs: link.expires_in.as_secs() })))
+    Ok(Unkept(SignInLink { url: link.url, expires_in_secs: link.expires_in.as_secs() }))
 }

@@ -3,29 +3,35 @@
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use pullyard_control::{self as control, Answer, Context, Edit, Move, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How many tickets a page shows.
 const PAGE: i32 = 50;
 
 /// A page of a project's tickets.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// Whose.
     project: ProjectId,
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 
 /// A ticket's key is unique in its project only.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct In {
+    /// Whose ticket.
     project: ProjectId,
 }
 
@@ -44,7 +50,7 @@ pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Strict(new): Strict<CreateTicket>,
-) -> Result<(StatusCode, Json<TicketAnswer>), Problem> {
+) -> Result<Created<TicketAnswer>, Problem> {
     caller.may_touch(&new.project)?;
     limits::ticket(&new)?;
     let (project, key) = (new.project.clone(), new.key.clone());
@@ -57,7 +63,7 @@ pub(crate) async fn create(
     };
     let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, actor: caller.name.clone() };
     let answer = control::create_ticket(&ctx, ticket).await?;
-    Ok((StatusCode::CREATED, answered(&ctx, &project, &key, answer).await?))
+    Ok(Created(answered(&ctx, &project, &key, answer).await?.0))
 }
 
 /// A project's tickets, by key.

@@ -2,26 +2,26 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use pullyard_control::{self as control, Context, Error, StoredToken};
 use pullyard_domain::id::TokenId;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::NewToken;
+use pullyard_entry::openapi::Unkept;
 use pullyard_entry::{Caller, Key, Path, Problem, Query, SignedIn, Strict, scope};
 use pullyard_protocol::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage, TokenState};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// How many tokens a page shows.
 const PAGE: i32 = 50;
 
-/// An answer that nobody may keep.
-type Unkept<T> = (StatusCode, [(HeaderName, HeaderValue); 1], Json<T>);
-
 /// A page of the tokens.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Page {
+    /// The cursor of an earlier page.
     after: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn create(
     let new = NewToken { name, kind, scopes, projects, runner, expires_in };
     let made = control::create_token(&ctx, new, &caller.requester(), key).await?;
     let created = CreatedToken { token: made.text, about: shown(made.stored, ctx.clock.now()) };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(created)))
+    Ok(Unkept(created))
 }
 
 /// All tokens, newest first.

@@ -1,0 +1,181 @@
+//! The API's description (OpenAPI 3.1), made from the handlers: what each kind of argument asks for, and
+//! what each kind of answer says, is told here once. A route can't be described otherwise than it is.
+//!
+//! Which codes a use case refuses with, and one line for people, are the function's own table: [`Said`].
+
+mod answers;
+mod inputs;
+mod tidy;
+
+pub use answers::{Accepted, Created, Made, Unkept};
+
+use aide::axum::ApiRouter;
+use aide::generate::in_context;
+use aide::openapi::{
+    Components, Info, MediaType, OpenApi, Parameter, ParameterData, ParameterSchemaOrContent, PathStyle, ReferenceOr,
+    Response, SchemaObject, SecurityScheme, StatusCode,
+};
+use pullyard_protocol as protocol;
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+/// The credential of people and programs.
+const API_TOKEN: &str = "api_token";
+/// The credential of a self-hosted runner.
+const RUNNER_TOKEN: &str = "runner_token";
+/// The credential of a task that starts.
+const BOOTSTRAP: &str = "bootstrap";
+/// The credential of an attempt.
+const LEASE: &str = "lease";
+
+/// What a route says beside what its types already do.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    /// In lower case.
+    pub method: &'static str,
+    /// As the router has it.
+    pub route: &'static str,
+    /// Unique among all.
+    pub id: &'static str,
+    /// What it is about.
+    pub tag: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// What its use case refuses: a status, and its codes with commas between.
+    pub refusals: &'static [(u16, &'static str)],
+}
+
+/// Routes and their description, which [`described`] makes of what `routes` adds.
+///
+/// A parameter of a route is described by its name: a name means the same on every route. `parameters`
+/// gives the schema of each.
+pub fn described<S: Clone + Send + Sync + 'static>(
+    routes: impl FnOnce() -> ApiRouter<S>,
+    said: &[Said],
+    parameters: impl Fn(&mut schemars::SchemaGenerator, &str) -> Schema,
+) -> Value {
+    aide::generate::reset_context();
+    in_context(|ctx| {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "#/components/schemas/".into();
+            settings.meta_schema = None;
+        });
+        ctx.schema = settings.into_generator();
+    });
+    let routes = routes();
+    in_context(|ctx| ctx.schema.subschema_for::<protocol::Problem>());
+    let names = |route: &str| -> Vec<String> {
+        route.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(str::to_owned).collect()
+    };
+    let mut of_paths = std::collections::BTreeMap::new();
+    for name in said.iter().flat_map(|said| names(said.route)) {
+        let schema = in_context(|ctx| parameters(&mut ctx.schema, &name));
+        of_paths.insert(name, schema);
+    }
+    let mut api = OpenApi {
+        info: Info {
+            title: "Pullyard".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            description: Some(
+                "Turns tickets into pull requests. Requests refuse what they don't know, answers may grow. \
+                 Every error is a problem document (RFC 9457) with a stable `code`."
+                    .into(),
+            ),
+            ..Info::default()
+        },
+        components: Some(Components { security_schemes: schemes().into_iter().collect(), ..Components::default() }),
+        ..OpenApi::default()
+    };
+    drop(routes.finish_api(&mut api));
+    for (route, item) in api.paths.iter_mut().flat_map(|paths| paths.paths.iter_mut()) {
+        let ReferenceOr::Item(item) = item else { continue };
+        let schema = |name: &str| of_paths.get(name).cloned().unwrap_or_default();
+        let of_path = |name: String| ReferenceOr::Item(path_parameter(&name, schema(&name)));
+        item.parameters = names(route).into_iter().map(of_path).collect();
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations.into_iter().filter_map(|(method, it)| Some((method, it.as_mut()?))) {
+            let Some(said) = said.iter().find(|said| said.method == method && said.route == route) else { continue };
+            operation.operation_id = Some(said.id.into());
+            operation.summary = Some(said.summary.into());
+            operation.tags = vec![said.tag.into()];
+            let answers = &mut operation.responses.get_or_insert_default().responses;
+            for answer in answers.values_mut() {
+                // A plain body has no words of its own.
+                if let ReferenceOr::Item(Response { description, .. }) = answer
+                    && description.is_empty()
+                {
+                    *description = said.summary.into();
+                }
+            }
+            for (status, codes) in said.refusals {
+                let codes = codes.split(", ").map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
+                let told = answers.entry(StatusCode::Code(*status));
+                let told = told.or_insert_with(|| ReferenceOr::Item(answers::problem(String::new())));
+                if let ReferenceOr::Item(Response { description, .. }) = told {
+                    let before = std::mem::take(description);
+                    *description = if before.is_empty() { format!("{codes}.") } else { format!("{before} {codes}.") };
+                }
+            }
+            answers.sort_by(|one, _, other, _| one.to_string().cmp(&other.to_string()));
+        }
+    }
+    let mut document = serde_json::to_value(&api).unwrap_or_default();
+    tidy::tidy(&mut document);
+    document
+}
+
+fn parameter_data(name: &str, description: Option<&str>, required: bool, schema: Schema) -> ParameterData {
+    ParameterData {
+        name: name.to_owned(),
+        description: description.map(str::to_owned),
+        required,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(object(schema)),
+        example: None,
+        examples: Default::default(),
+        explode: None,
+        extensions: Default::default(),
+    }
+}
+
+fn path_parameter(name: &str, schema: Schema) -> Parameter {
+    Parameter::Path { parameter_data: parameter_data(name, None, true, schema), style: PathStyle::Simple }
+}
+
+fn schemes() -> [(String, ReferenceOr<SecurityScheme>); 4] {
+    let scheme = |name: &str, description: &str| {
+        let scheme = SecurityScheme::Http {
+            scheme: "bearer".into(),
+            bearer_format: None,
+            description: Some(description.into()),
+            extensions: Default::default(),
+        };
+        (name.to_owned(), ReferenceOr::Item(scheme))
+    };
+    [
+        scheme(API_TOKEN, "An API token of a person or program, `pat_…`."),
+        scheme(RUNNER_TOKEN, "A self-hosted runner's token, `rnt_…`."),
+        scheme(BOOTSTRAP, "The token that the task of an attempt is started with, `pyb_…`."),
+        scheme(LEASE, "The lease that a claimed attempt was given, `pyl_…`."),
+    ]
+}
+
+fn media(schema: Schema) -> MediaType {
+    MediaType { schema: Some(object(schema)), ..MediaType::default() }
+}
+
+fn object(json_schema: Schema) -> SchemaObject {
+    SchemaObject { json_schema, external_docs: None, example: None }
+}
+
+/// The name under which the description has the schema of problem documents.
+fn problem_schema() -> Schema {
+    schemars::json_schema!({ "$ref": "#/components/schemas/Problem" })
+}

@@ -1,0 +1,106 @@
+//! What each kind of answer says, and the kinds that are more than a body.
+
+use super::{media, problem_schema};
+use crate::Problem;
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{Operation, Response};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use pullyard_protocol as protocol;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+type Answers = Vec<(Option<u16>, Response)>;
+
+/// A problem document with this description.
+pub(super) fn problem(description: String) -> Response {
+    let content = [("application/problem+json".to_owned(), media(problem_schema()))].into_iter().collect();
+    Response { description, content, ..Response::default() }
+}
+
+pub(super) fn problems<const N: usize>(all: [(u16, String); N]) -> Answers {
+    all.into_iter().map(|(status, description)| (Some(status), problem(description))).collect()
+}
+
+fn answer<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Response {
+    let schema = ctx.schema.subschema_for::<T>();
+    let content = [("application/json".to_owned(), media(schema))].into_iter().collect();
+    Response { description: description.to_owned(), content, ..Response::default() }
+}
+
+/// Whatever asks the table may be told to come again.
+impl OperationOutput for Problem {
+    type Inner = protocol::Problem;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([(503, "It can't be done now; try again. `contended`, `unavailable`.".to_owned())])
+    }
+}
+
+/// `201` with what was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Created<T>(pub T);
+
+/// `201` with what was made; nobody on the way may keep the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Unkept<T>(pub T);
+
+/// `201` with what was made, or `200` with what the same request made before.
+#[derive(Clone, Copy, Debug)]
+pub enum Made<T> {
+    /// It was made.
+    Now(T),
+    /// It was there.
+    Before(T),
+}
+
+/// `200` when it is done, `202` when it is going to be.
+#[derive(Clone, Copy, Debug)]
+pub enum Accepted<T> {
+    /// It is done.
+    Done(T),
+    /// It is going to be.
+    Soon(T),
+}
+
+/// A kind of answer: its statuses with what they mean, and how it becomes one.
+macro_rules! answers {
+    ($($Kind:ident: $(($status:literal, $said:literal)),+; $made:expr;)*) => {$(
+        impl<T: Serialize> IntoResponse for $Kind<T> {
+            fn into_response(self) -> axum::response::Response {
+                let made: fn(Self) -> axum::response::Response = $made;
+                made(self)
+            }
+        }
+
+        impl<T: JsonSchema> OperationOutput for $Kind<T> {
+            type Inner = T;
+
+            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Answers {
+                vec![$((Some($status), answer::<T>(ctx, $said))),+]
+            }
+        }
+    )*};
+}
+
+fn with<T: Serialize>(status: StatusCode, body: T) -> axum::response::Response {
+    (status, Json(body)).into_response()
+}
+
+answers! {
+    Created: (201, "It is there now."); |Self(it)| with(StatusCode::CREATED, it);
+    Unkept: (201, "It is there now, and is shown this once."); |Self(it)| {
+        let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (StatusCode::CREATED, unkept, Json(it)).into_response()
+    };
+    Made: (201, "It is there now."), (200, "The same request made it before."); |made| match made {
+        Self::Now(it) => with(StatusCode::CREATED, it),
+        Self::Before(it) => with(StatusCode::OK, it),
+    };
+    Accepted: (200, "It is done."), (202, "It is going to be done."); |accepted| match accepted {
+        Self::Done(it) => with(StatusCode::OK, it),
+        Self::Soon(it) => with(StatusCode::ACCEPTED, it),
+    };
+}

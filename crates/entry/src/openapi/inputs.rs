@@ -1,0 +1,134 @@
+//! What each kind of argument of a handler asks for, and what it refuses before the handler runs.
+
+use super::answers::problems;
+use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media, parameter_data};
+use crate::auth::scope::Needed;
+use crate::{Caller, Key, Leased, Path, Query, Revision, RunnerCaller, SignedIn, Starting, Strict};
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{HeaderStyle, Operation, Parameter, RequestBody, Response};
+use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
+use pullyard_domain::id::EventId;
+use pullyard_protocol::version;
+use schemars::{JsonSchema, Schema, json_schema};
+
+type Answers = Vec<(Option<u16>, Response)>;
+
+const UNREADABLE: &str = "A value or the body can't be used; `pointer` says where in the body. \
+                          `bad_parameter`, `body_unreadable`.";
+
+impl<T: JsonSchema, const MOST: usize> OperationInput for Strict<T, MOST> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = ctx.schema.subschema_for::<T>();
+        let content = [("application/json".to_owned(), media(schema))].into_iter().collect();
+        set_body(ctx, operation, RequestBody { content, required: true, ..RequestBody::default() });
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        let too_large = format!("The body has more than {} KiB. `body_too_large`.", MOST / 1024);
+        problems([(400, UNREADABLE.to_owned()), (413, too_large)])
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = ctx.schema.subschema_for::<T>();
+        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+        add_parameters(ctx, operation, parameters);
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([(400, UNREADABLE.to_owned())])
+    }
+}
+
+/// Its parameters are read off the route: see [`described`](super::described).
+impl<T> OperationInput for Path<T> {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([(404, "There is no such thing, or not for this credential. `not_found`.".to_owned())])
+    }
+}
+
+impl OperationInput for Key {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = ctx.schema.subschema_for::<EventId>();
+        let said = "The caller's own name of this request: repeating it with the same key is a repeat.";
+        add_parameters(ctx, operation, [header("Idempotency-Key", said, false, schema)]);
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([(400, UNREADABLE.to_owned())])
+    }
+}
+
+impl OperationInput for Revision {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = json_schema!({ "type": "string", "pattern": "^\"?[0-9]{1,19}\"?$" });
+        let said = "The revision that was seen, in quotes.";
+        add_parameters(ctx, operation, [header("If-Match", said, true, schema)]);
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([(428, "The revision that was seen is missing. `revision_missing`.".to_owned())])
+    }
+}
+
+fn header(name: &str, description: &str, required: bool, schema: Schema) -> Parameter {
+    let parameter_data = parameter_data(name, Some(description), required, schema);
+    Parameter::Header { parameter_data, style: HeaderStyle::Simple }
+}
+
+/// Asks for a credential, and says which tokens it means.
+fn secured(operation: &mut Operation, scheme: &str, said: Option<String>) {
+    operation.security.push([(scheme.to_owned(), Vec::new())].into_iter().collect());
+    operation.description = said;
+}
+
+fn unauthorized() -> (u16, String) {
+    (401, "The credential is missing, wrong, expired or revoked. `not_signed_in`.".to_owned())
+}
+
+impl<S: Needed> OperationInput for Caller<S> {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        secured(operation, API_TOKEN, Some(format!("For tokens that may {}.", S::WORDS)));
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([unauthorized(), (403, "The token lacks the scope or the project. `not_allowed`.".to_owned())])
+    }
+}
+
+impl OperationInput for SignedIn {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        secured(operation, API_TOKEN, Some("For every API token.".into()));
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        problems([unauthorized()])
+    }
+}
+
+/// A credential of runners, who also say which protocol they speak.
+macro_rules! of_runners {
+    ($($Credential:ty = $scheme:expr;)*) => {$(
+        impl OperationInput for $Credential {
+            fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+                secured(operation, $scheme, None);
+                let schema = json_schema!({ "type": "string", "enum": [version::PROTOCOL.to_string()] });
+                let said = "The protocol that the runner speaks.";
+                add_parameters(ctx, operation, [header("Pullyard-Version", said, false, schema)]);
+            }
+
+            fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+                let too_old = "The runner speaks an older protocol than is understood. `runner_too_old`.";
+                problems([unauthorized(), (426, too_old.to_owned())])
+            }
+        }
+    )*};
+}
+
+of_runners! {
+    RunnerCaller = RUNNER_TOKEN;
+    Starting = BOOTSTRAP;
+    Leased = LEASE;
+}

@@ -1,0 +1,22 @@
+//! The revision that a caller saw, so that nobody's change is lost under theirs.
+
+use crate::Problem;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+
+/// The revision in the header `If-Match`. Without one nothing is changed: 428.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision(pub u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Revision {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let said = parts.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+        said.and_then(|value| value.trim_matches('"').parse().ok()).map(Self).ok_or_else(|| {
+            Problem::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", "The revision you saw is missing.")
+                .help("Send `If-Match: \"REVISION\"` with the project's revision.")
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! `GET /openapi.json`: the description of every route, those of the tickets function among them.
+
+use crate::said::SAID;
+use aide::axum::ApiRouter;
+use aide::axum::routing::post;
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use pullyard_control::Context;
+use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, SecretName, TicketKey, TokenId};
+use pullyard_entry::{Caller, Problem, Strict, openapi, scope};
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::ticket::TicketEvent;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// Made when somebody asks for the first time, once per process: it is the same for every caller.
+static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
+
+/// A description of the API as OpenAPI has it.
+#[derive(JsonSchema)]
+#[schemars(inline, transparent)]
+pub(crate) struct Document(#[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, Value>);
+
+/// The description.
+pub(crate) struct Described;
+
+impl IntoResponse for Described {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], TEXT.clone()).into_response()
+    }
+}
+
+impl aide::OperationOutput for Described {
+    type Inner = Document;
+
+    fn inferred_responses(
+        ctx: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) -> Vec<(Option<u16>, aide::openapi::Response)> {
+        <Json<Document> as aide::OperationOutput>::inferred_responses(ctx, operation)
+    }
+}
+
+/// The description, as every caller may have it.
+pub(crate) async fn show() -> Described {
+    Described
+}
+
+/// The description of all routes.
+pub fn document() -> Value {
+    openapi::described(|| elsewhere(crate::routes()), SAID, of_path)
+}
+
+/// What the tickets function answers, in the types that it reads and writes. It reads its body by hand, so
+/// that what can't be read is in the ledger too.
+fn elsewhere(routes: ApiRouter<Context>) -> ApiRouter<Context> {
+    async fn ticket_event(_: Caller<scope::Tickets>, _: Strict<TicketEvent>) -> Result<Json<Decision>, Problem> {
+        Err(Problem::not_found("This route belongs to another function."))
+    }
+    routes.api_route("/v1/tickets/events", post(ticket_event))
+}
+
+/// What a path's value may be; the same name means the same on every route.
+fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
+    match name {
+        "integration" => schemas.subschema_for::<IntegrationId>(),
+        "project" => schemas.subschema_for::<ProjectId>(),
+        "key" => schemas.subschema_for::<TicketKey>(),
+        "job" => schemas.subschema_for::<JobId>(),
+        "delivery" => schemas.subschema_for::<DeliveryId>(),
+        "token" => schemas.subschema_for::<TokenId>(),
+        "secret" => schemas.subschema_for::<SecretName>(),
+        // People may also say its name.
+        "runner" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }),
+        "attempt" => json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
+        _ => json_schema!({ "type": "string", "minLength": 1 }),
+    }
+}

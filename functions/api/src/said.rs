@@ -1,0 +1,110 @@
+//! What the description says of each route beside what its handler's types already do. A test holds it
+//! against the router: no route without a row, no row without a route.
+
+use pullyard_entry::openapi::Said;
+
+/// Why a request for a job may be refused: a guard's own code.
+const GUARDS: (u16, &str) = (409, "job_active, project_held, ticket_without_repository, repository_not_integrated");
+
+macro_rules! said {
+    ($($tag:ident { $($method:ident $route:literal $id:ident = $summary:literal $([$($refusal:expr),*])?;)* })*) => {
+        /// Every route.
+        pub(crate) const SAID: &[Said] = &[$($(Said {
+            method: stringify!($method),
+            route: $route,
+            id: stringify!($id),
+            tag: stringify!($tag),
+            summary: $summary,
+            refusals: &[$($($refusal),*)?],
+        },)*)*];
+    };
+}
+
+said! {
+    system {
+        get "/healthz" healthz = "The process answers.";
+        get "/openapi.json" openapi = "This description.";
+        get "/v1/version" version = "The release, the protocol it speaks, and its clock.";
+        post "/v1/sweep" sweep = "One round of the sweeper, now.";
+        post "/v1/sign-in-links" create_sign_in_link = "A link that signs one browser in, once.";
+    }
+    integrations {
+        get "/v1/integrations" list_integrations = "The connected forges, by id.";
+        post "/v1/integrations" create_integration = "Connects a forge, after asking it who the token belongs to."
+            [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        get "/v1/integrations/{integration}" show_integration = "A connected forge.";
+        post "/v1/integrations/{integration}/test" test_integration = "What the forge says of our token now."
+            [(422, "secret_missing")];
+    }
+    projects {
+        get "/v1/projects" list_projects = "The projects that the caller may touch, by id.";
+        post "/v1/projects" create_project = "Makes a project." [(409, "taken"), (422, "invalid")];
+        get "/v1/projects/{project}" show_project = "A project.";
+        put "/v1/projects/{project}/settings" set_settings = "Replaces the settings, over the revision that was seen."
+            [(412, "changed_meanwhile"), (422, "invalid")];
+        get "/v1/projects/{project}/repositories" list_repositories = "A project's repositories.";
+        post "/v1/projects/{project}/repositories" add_repository = "Connects a repository, after asking its forge for it."
+            [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+    }
+    tickets {
+        post "/v1/tickets/events" tell_ticket_event = "A ticket tool tells what happened; the answer is the decision.";
+        get "/v1/tickets" list_tickets = "A project's tickets, by key." [(404, "not_found")];
+        post "/v1/tickets" create_ticket = "Writes a ticket on the built-in board." [(404, "not_found"), (409, "taken")];
+        get "/v1/tickets/{key}" show_ticket = "A ticket.";
+        patch "/v1/tickets/{key}" edit_ticket = "Changes a ticket's text; never starts a job.";
+        post "/v1/tickets/{key}/move" move_ticket = "Puts a ticket in another column, which may start a job."
+            [(422, "idempotency_key_reused")];
+    }
+    jobs {
+        get "/v1/jobs" list_jobs = "A project's jobs that are asked for, newest first.";
+        post "/v1/jobs" create_job = "Makes a job for a ticket, from a prompt, or both."
+            [(404, "not_found"), GUARDS, (422, "invalid, idempotency_key_reused")];
+        get "/v1/jobs/{job}" show_job = "A job.";
+        post "/v1/jobs/{job}/cancel" cancel_job = "Cancels a job; its runner may have to stop it first."
+            [(409, "too_late")];
+        post "/v1/jobs/{job}/retry" retry_job = "Makes a job that does the work of an ended one again."
+            [(409, "not_over, not_failed, job_active, project_held, ticket_without_repository, repository_not_integrated"), (422, "invalid, idempotency_key_reused")];
+        get "/v1/jobs/{job}/why" why = "One plain sentence on why a job is where it is.";
+        get "/v1/jobs/{job}/events" list_events = "What the agent did, oldest first.";
+    }
+    attempts {
+        post "/v1/jobs/{job}/attempts/{attempt}/start" start_attempt = "Claims the attempt and tells what to do."
+            [(404, "not_found"), (409, "lease_lost, wrong_status, unwanted")];
+        post "/v1/jobs/{job}/attempts/{attempt}/status" set_phase = "The next phase begins."
+            [(404, "not_found"), (409, "lease_lost, wrong_status, unwanted")];
+        post "/v1/jobs/{job}/attempts/{attempt}/events" send_events = "A batch of events; an empty one is a heartbeat."
+            [(404, "not_found"), (409, "lease_lost")];
+        post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
+            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing")];
+        post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."
+            [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
+    }
+    runners {
+        get "/v1/runners" list_runners = "Every runner that the caller may see, by name.";
+        post "/v1/runners" register_runner = "Introduces a runner, or a new process of one."
+            [(403, "not_allowed"), (409, "runner_live, name_taken, runner_replaced, runner_deleting"), (422, "invalid")];
+        get "/v1/runners/{runner}" show_runner = "A runner, by its id or name.";
+        delete "/v1/runners/{runner}" remove_runner = "Removes a runner; its jobs may have to be taken away first.";
+        post "/v1/runners/{runner}/commands" command_runner = "Asks a runner to drain or to go on."
+            [(409, "runner_deleting")];
+        post "/v1/runners/{runner}/heartbeat" runner_heartbeat = "The runner lives, and says what it runs."
+            [(409, "runner_replaced, runner_deleting")];
+        post "/v1/runners/{runner}/claim" claim_job = "The runner asks for a job." [(409, "runner_replaced, runner_deleting")];
+    }
+    ledger {
+        get "/v1/deliveries" list_deliveries = "One day of a project's ledger, newest first; today when none is named.";
+        get "/v1/deliveries/{delivery}" show_delivery = "One entry of the ledger.";
+    }
+    tokens {
+        get "/v1/tokens" list_tokens = "All tokens, newest first.";
+        post "/v1/tokens" create_token = "Makes a token and shows it, this once."
+            [(404, "not_found"), (409, "token_shown"), (422, "invalid, idempotency_key_reused")];
+        get "/v1/tokens/self" own_token = "The token that is shown for this very call.";
+        delete "/v1/tokens/{token}" revoke_token = "Revokes a token, from this moment on.";
+    }
+    secrets {
+        get "/v1/secrets" list_secrets = "The secrets that people set, without their values.";
+        put "/v1/secrets/{secret}" set_secret = "Sets a secret, whether or not it was set before."
+            [(409, "secret_refused"), (422, "invalid")];
+    }
+}

@@ -1,0 +1,141 @@
+//! The description of the API: it is served, it has every route, and what it says of bodies is so.
+
+use crate::authorisation::World;
+use crate::story::Story;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Every operation of a description, as `get /v1/jobs`.
+pub(crate) fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths.flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters");
+        methods.map(move |(method, operation)| (format!("{method} {path}"), operation))
+    })
+}
+
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
+
+/// The objects that a body of this schema is made of: for each a body with one unknown field in it, and where that is.
+fn probes(document: &Value, schema: &Value, found: &mut Vec<(Value, String)>) {
+    let schema = resolved(document, schema);
+    for kind in ["oneOf", "anyOf"] {
+        for one in schema[kind].as_array().into_iter().flatten() {
+            probes(document, one, found);
+        }
+    }
+    if schema["items"].is_object() {
+        let mut inner = Vec::new();
+        probes(document, &schema["items"], &mut inner);
+        found.extend(inner.into_iter().map(|(body, pointer)| (json!([body]), format!("/0{pointer}"))));
+    }
+    let object = schema["type"] == "object" || schema["properties"].is_object();
+    if !object {
+        return;
+    }
+    assert_eq!(schema["additionalProperties"], json!(false), "it takes unknown fields: {schema}");
+    let none = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&none);
+    // A variant is told by its constant.
+    let constant = |(name, value): (&String, &Value)| Some((name.clone(), value.get("const")?.clone()));
+    let mut body: Map<_, _> = properties.iter().filter_map(constant).collect();
+    body.insert("colour".into(), "red".into());
+    found.push((body.into(), "/colour".into()));
+    for (name, value) in properties {
+        let mut inner = Vec::new();
+        probes(document, value, &mut inner);
+        found.extend(inner.into_iter().map(|(body, pointer)| (json!({ name: body }), format!("/{name}{pointer}"))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_body_of_the_api_refuses_unknown_fields_with_their_place() {
+    let document = pullyard_function_api::document();
+    let world = World::make().await;
+    let (mut bodies, mut asked) = (0, 0);
+    for route in world.routes(&world.acme) {
+        let method = route.method.as_str().to_lowercase();
+        let operation = &document["paths"][route.route][&method];
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if schema.is_null() {
+            continue;
+        }
+        bodies += 1;
+        let mut found = Vec::new();
+        probes(&document, schema, &mut found);
+        let bearer = format!("Bearer {}", world.credential(&world.acme, route.needs));
+        let headers = [("authorization", bearer.as_str()), ("if-match", "\"1\""), ("content-type", "application/json")];
+        for (body, pointer) in found {
+            let what = format!("{method} {} {body}", route.path);
+            let sent = body.to_string().into_bytes();
+            let (status, _, said) = world.story.call(route.method.clone(), &route.path, &headers, sent).await;
+            assert_eq!((status, &said["code"]), (400, &json!("body_unreadable")), "{what}: {said}");
+            assert_eq!(said["pointer"], json!(pointer), "{what}: {said}");
+            asked += 1;
+        }
+    }
+    assert!(bodies >= 20 && asked > bodies, "{bodies} bodies, {asked} unknown fields");
+    println!("{bodies} bodies, {asked} unknown fields");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_served_to_everybody_and_is_the_handlers_own() {
+    let story = Story::waiting().await;
+    let (status, headers, served) = story.raw(Method::GET, "/openapi.json", None, Vec::new()).await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
+    assert_eq!(served, pullyard_function_api::document());
+    story.end().await;
+}
+
+#[test]
+fn every_operation_has_its_own_name_a_line_for_people_and_described_answers() {
+    let document = pullyard_function_api::document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no row in said.rs"));
+        assert!(ids.insert(id), "{id} is the name of two");
+        let summary = operation["summary"].as_str().unwrap();
+        assert!(summary.ends_with('.') && summary.len() <= 100, "{name}: {summary}");
+        let answers = operation["responses"].as_object().unwrap();
+        assert!(answers.keys().any(|status| status.starts_with('2')), "{name} never succeeds");
+        for (status, answer) in answers {
+            assert_ne!(answer["description"], json!(""), "{name} {status}");
+            let kind = if status.starts_with('2') { "application/json" } else { "application/problem+json" };
+            assert!(answer["content"][kind]["schema"].is_object(), "{name} {status}: {answer}");
+        }
+        let secured = operation["security"].as_array().is_some_and(|all| !all.is_empty());
+        assert_eq!(secured, answers.contains_key("401"), "{name}");
+        assert_eq!(operation["requestBody"].is_object(), answers.contains_key("413"), "{name}");
+    }
+}
+
+#[test]
+fn the_description_refers_to_nothing_that_it_does_not_have() {
+    fn check(document: &Value, value: &Value, names: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(object) => {
+                if let Some(Value::String(reference)) = object.get("$ref") {
+                    assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                    names.insert(reference.clone());
+                }
+                object.values().for_each(|value| check(document, value, names));
+            }
+            Value::Array(all) => all.iter().for_each(|value| check(document, value, names)),
+            _ => {}
+        }
+    }
+    let document = pullyard_function_api::document();
+    let mut used = BTreeSet::new();
+    check(&document, &document, &mut used);
+    let had = document["components"]["schemas"].as_object().unwrap();
+    let had: BTreeSet<_> = had.keys().map(|name| format!("#/components/schemas/{name}")).collect();
+    assert_eq!(used, had, "and has nothing that nobody refers to");
+}
