@@ -201,3 +201,14 @@ async fn every_key_can_be_written_read_moved_and_edited() {
     assert_eq!(story.jobs().await.len(), 13);
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_may_be_called_like_a_part_of_a_route() {
+    let story = Story::waiting().await;
+    for name in ["events", "new", "move"] {
+        story.write(name, None).await.unwrap();
+        let moved = story.api.move_ticket(&story.project, &key(name), "Blocked").await.unwrap();
+        assert_eq!(moved.ticket.status, "Blocked", "{name}");
+    }
+    story.end().await;
+}

@@ -87,8 +87,10 @@ async fn a_job_goes_on_without_its_daemon_and_is_forgotten_by_the_next_one() {
 async fn a_job_that_died_with_its_daemon_is_ended_by_the_next_one_that_does_not_know_it() {
     let (story, machine, daemon, job) = working().await;
     daemon.kill().await;
-    machine.kill_child("kite", &job).await;
+    let agent = machine.orphan_agent("kite", &job).await;
     let daemon = machine.daemon("kite", &[]);
+    // It spends money for nobody.
+    machine.agent_is_gone(agent).await;
     story.while_heard(&["kite"], 60).await;
     story.has_failed(&job, "APP-1", "runner_crashed").await;
     next_is_done(&story, &machine).await;
@@ -115,7 +117,8 @@ async fn a_job_whose_machine_is_gone_fails_when_the_runner_was_silent_for_too_lo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_process_alone_died_is_ended_and_its_slot_is_used_again() {
     let (story, machine, daemon, job) = working().await;
-    machine.kill_child("kite", &job).await;
+    let agent = machine.orphan_agent("kite", &job).await;
+    machine.agent_is_gone(agent).await;
     // Not before it is sure: what was claimed just now may not be named yet.
     story.while_heard(&["kite"], 40).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);

@@ -179,6 +179,13 @@ impl Machine {
         killpg(agent, Signal::SIGKILL).unwrap();
     }
 
+    /// Kills the process of a job, and leaves its agent behind.
+    pub(super) async fn orphan_agent(&self, name: &str, job: &JobId) -> Pid {
+        let agent = self.works(job).await;
+        killpg(self.child(name, job), Signal::SIGKILL).unwrap();
+        agent
+    }
+
     /// Nothing of an agent is alive any more.
     pub(super) async fn agent_is_gone(&self, agent: Pid) {
         until("the agent is gone", async || match killpg(agent, None) {

@@ -199,14 +199,15 @@ impl Local {
         // Each function has a context of its own, as on AWS.
         let context = || config.clone().context(&sdk, clock.clone());
         let sweeper = functions::sweeper(heard.context(&sdk, clock.clone()));
-        let route = |method, prefix: &str, function| Route { method, prefix: prefix.into(), function };
+        let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
+        let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
         let api = functions::api(context());
         let routes = vec![
-            route(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
-            route(None, "/v1", api.clone()),
-            route(None, "/healthz", api.clone()),
-            route(None, "/openapi.json", api),
-            route(None, "/", functions::pages(context())),
+            exactly(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
+            under("/v1", api.clone()),
+            exactly(None, "/healthz", api.clone()),
+            exactly(None, "/openapi.json", api),
+            under("/", functions::pages(context())),
         ];
         let batches = event_source::Options::default();
         Ok(Self {

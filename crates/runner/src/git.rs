@@ -54,7 +54,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// What the machine may say about the way to the network.
-const NETWORK_ENVIRONMENT: &[&str] = &[
+pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
     "http_proxy",
     "https_proxy",
     "HTTPS_PROXY",

@@ -19,6 +19,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Held while worktrees are made and stale ones removed.
+const TEMPORARY: &str = "tmp";
 const MAKING: &str = ".making";
 /// Held as long as the attempt of a worktree lives.
 const LIVING: &str = "lock";
@@ -76,9 +77,17 @@ impl Workspace {
         self.root.join("home")
     }
 
+    /// Kills what an attempt left behind whose own process died: its agent, and whatever that started.
+    pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
+        // As the attempt itself named it; without the folder nothing was ever started in it.
+        if let Ok(root) = work_dir.join("worktrees").join(format!("{job}-{attempt}")).canonicalize() {
+            crate::stray::kill(&root.join(TEMPORARY)).await;
+        }
+    }
+
     /// The agent's folder for temporary files.
     pub(crate) fn temporary(&self) -> PathBuf {
-        self.root.join("tmp")
+        self.root.join(TEMPORARY)
     }
 
     /// The runner's own repository.

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::support::{client, function};
 
 fn any(prefix: &str, function: Function) -> Route {
-    Route { method: None, prefix: prefix.to_owned(), function }
+    Route { method: None, prefix: prefix.to_owned(), exact: false, function }
 }
 
 async fn serve(routes: Vec<Route>) -> (Gateway, String) {
@@ -117,7 +117,7 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
     let routes = vec![
         any("/api", api),
         any("/", root),
-        Route { method: Some(Method::POST), prefix: "/api".to_owned(), function: hook },
+        Route { method: Some(Method::POST), prefix: "/api".to_owned(), exact: true, function: hook },
     ];
     let (gateway, url) = serve(routes).await;
     let ask = async |method: Method, path: &str| {
@@ -126,13 +126,14 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
     };
     assert_eq!(ask(Method::GET, "/api").await, "api");
     assert_eq!(ask(Method::GET, "/api/x").await, "api");
-    assert_eq!(ask(Method::POST, "/api/x").await, "hook");
+    assert_eq!(ask(Method::POST, "/api").await, "hook");
+    assert_eq!(ask(Method::POST, "/api/x").await, "api", "a route that is exact takes no longer path");
     assert_eq!(ask(Method::GET, "/apix").await, "root");
     assert_eq!(ask(Method::GET, "/").await, "root");
-    assert_eq!(gateway.requests(), 5);
-    assert_eq!(gateway.invocations(), 5);
+    assert_eq!(gateway.requests(), 6);
+    assert_eq!(gateway.invocations(), 6);
     let counts: Vec<_> = gateway.invocations_by_route().into_iter().collect();
-    let expected = [("ANY /", 2), ("ANY /api", 2), ("POST /api", 1)];
+    let expected = [("ANY /", 2), ("ANY /api", 3), ("POST /api", 1)];
     assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)));
     gateway.shutdown().await;
 }

@@ -7,6 +7,7 @@
 use super::disk;
 use super::state::Key;
 use crate::Isolation;
+use crate::git::NETWORK_ENVIRONMENT;
 use crate::workspace::{lock_file, private_dirs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -40,16 +41,6 @@ const INHERITED: &[&str] = &[
     "RUST_LOG",
     "PULLYARD_KEEP_WORKTREE",
     "HTTP_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "no_proxy",
-    "NO_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
 ];
 
 /// What is remembered of a process on disk. No secret: the bootstrap token is only in its environment.
@@ -143,7 +134,7 @@ impl Starter {
         command
             .args(args)
             .env_clear()
-            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(INHERITED.iter().chain(NETWORK_ENVIRONMENT).filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("PULLYARD_API_URL", &self.api_url)
             .env("PULLYARD_JOB", record.job.as_str())
             .env("PULLYARD_ATTEMPT", record.attempt.to_string())

@@ -11,6 +11,7 @@ use super::world::{Jobs, World};
 use super::{claims, pace, post};
 use crate::Error;
 use crate::outbox::Outbox;
+use crate::workspace::Workspace;
 use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::{RegisterRequest, Registered};
 use std::ffi::OsString;
@@ -75,7 +76,7 @@ pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
     let mut signals = Signals::listen()?;
     let home = Home::take(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
-    let jobs = take_over(&settings, &home, command)?;
+    let jobs = take_over(&settings, &home, command).await?;
     let registered = tokio::select! {
         registered = register(&settings, &home, &client, &jobs.state) => registered,
         _ = signals.next() => return Ok(Ended { code: 0, sentence: None }),
@@ -94,7 +95,7 @@ pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
 }
 
 /// Finds what an earlier process of this runner left.
-fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> Result<Arc<Jobs>, Error> {
+async fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> Result<Arc<Jobs>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
     // Children run in folders of their own.
     let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
@@ -116,6 +117,7 @@ fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> Result
     let (living, dead) = child::remembered(&jobs.starter.jobs);
     let waiting = jobs.outbox.waiting();
     for key in dead {
+        Workspace::kill_remains(&jobs.starter.work_dir, &key.0, key.1).await;
         if waiting.contains(&key) {
             jobs.state.change(|now| now.undelivered.insert(key));
         } else {

@@ -7,6 +7,7 @@ use super::home::Home;
 use super::settings::Settings;
 use super::state::{Key, State};
 use crate::outbox::Outbox;
+use crate::workspace::Workspace;
 use pullyard_domain::id::RunnerId;
 use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::Registered;
@@ -54,6 +55,8 @@ impl Jobs {
                     tracing::warn!(job.id = %job, attempt, code, "the process of {job} failed with {code}: see its log");
                 }
             }
+            // Its slot is given back once nothing of it works any more.
+            Workspace::kill_remains(&jobs.starter.work_dir, job, *attempt).await;
             jobs.over(&key, ended);
         });
     }

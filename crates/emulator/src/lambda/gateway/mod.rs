@@ -41,6 +41,8 @@ pub struct Route {
     pub method: Option<Method>,
     /// The path's beginning in whole segments: `/api` takes `/api` and `/api/x` but not `/apix`.
     pub prefix: String,
+    /// It takes no longer path, as a route without `{proxy+}`.
+    pub exact: bool,
     /// The function.
     pub function: Function,
 }
@@ -123,6 +125,7 @@ struct Target {
     method: Option<Method>,
     /// Without a trailing slash; empty for everything.
     prefix: String,
+    exact: bool,
     invoker: Invoker,
 }
 
@@ -131,6 +134,7 @@ impl Target {
         Self {
             method: route.method,
             prefix: route.prefix.trim_end_matches('/').to_owned(),
+            exact: route.exact,
             invoker: Invoker::new(route.function),
         }
     }
@@ -144,7 +148,7 @@ impl Target {
     fn takes(&self, method: &Method, path: &str) -> bool {
         let rest = path.strip_prefix(self.prefix.as_str());
         self.method.as_ref().is_none_or(|wanted| wanted == method)
-            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            && rest.is_some_and(|rest| rest.is_empty() || !self.exact && rest.starts_with('/'))
     }
 }
 
