@@ -40,8 +40,6 @@ mod secrets;
 mod settle_ticket;
 mod sign_in;
 mod sweep;
-mod sweep_ready;
-mod sweep_runners;
 mod task_stopped;
 mod test_integration;
 mod tokens;

@@ -3,9 +3,11 @@
 //! It reads the index, never the whole table. An item that fails is left alone for a while, longer each
 //! time, so that a poisoned one can't keep the others waiting.
 
+mod ready;
+mod report;
+mod runners;
+
 use crate::ending::{write_end, write_requeue};
-use crate::sweep_ready::{replace, sweep_ready};
-use crate::sweep_runners::sweep_runners;
 use crate::{Context, Error};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
@@ -13,6 +15,9 @@ use pullyard_domain::runner::sweep::watched_since;
 use pullyard_domain::sweep::{Step, back_off, step};
 use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
 use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
+use ready::{replace, sweep_ready};
+pub use report::Report;
+use runners::sweep_runners;
 use std::time::Duration;
 
 /// How many due items of one shard a round takes.
@@ -20,29 +25,6 @@ const PER_SHARD: i32 = 25;
 
 /// How often the waiting jobs of runners are looked at.
 const READY_EVERY: Duration = Duration::from_secs(60);
-
-/// What a round did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Due items that were looked at.
-    pub looked_at: u32,
-    /// Jobs whose start was asked for.
-    pub started: u32,
-    /// Jobs that went back to Ready.
-    pub requeued: u32,
-    /// Jobs that were ended.
-    pub ended: u32,
-    /// Tickets whose settling was asked for.
-    pub tickets: u32,
-    /// Items that needed nothing: the index was behind, or somebody else was quicker.
-    pub nothing: u32,
-    /// Items that failed and are left alone for a while.
-    pub failed: u32,
-    /// Self-hosted runners that were taken Offline.
-    pub offline: u32,
-    /// More is due than one round takes.
-    pub more: bool,
-}
 
 /// Takes up everything that is due.
 ///

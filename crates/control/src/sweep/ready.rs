@@ -2,9 +2,9 @@
 //!
 //! They are due by no time, so they stand in their class and not among what is due.
 
+use super::report::Report;
 use crate::ending::write_end;
 use crate::runner::Waits;
-use crate::sweep::Report;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Job, Place};
@@ -19,7 +19,7 @@ const HEADS: i32 = 25;
 const PAGE: i32 = 100;
 
 /// Goes over the oldest Ready jobs of every class.
-pub(crate) async fn sweep_ready(ctx: &Context, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn sweep_ready(ctx: &Context, report: &mut Report) -> Result<(), Error> {
     let mut waits = Waits::default();
     let mut after = None;
     loop {
@@ -77,7 +77,7 @@ async fn look(
 /// Moves a Ready job to where its project runs its jobs now; whether it was elsewhere.
 ///
 /// Writes: JOB if `rev` is the one seen; CLASS first, if it is to wait for runners.
-pub(crate) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
+pub(super) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(false) };
     match elsewhere(job, project.settings.compute, ctx.clock.now()) {
         None => Ok(false),

@@ -3,9 +3,9 @@
 //!
 //! The runners are read whole, a few hundred bytes each; nothing of them stands in the `work` index.
 
+use super::report::Report;
 use crate::ending::{write_end, write_requeue};
 use crate::runner::token_state;
-use crate::sweep::Report;
 use crate::{Context, Error};
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, Loss, Step, Token};
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 const STEPS: usize = 3;
 
 /// Goes over every runner. A silence of before `since` may be ours: a sweeper that was down blames nobody.
-pub(crate) async fn sweep_runners(ctx: &Context, since: Timestamp, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn sweep_runners(ctx: &Context, since: Timestamp, report: &mut Report) -> Result<(), Error> {
     let mut runners = Vec::new();
     for runner in ctx.store.runners().await? {
         match runner {

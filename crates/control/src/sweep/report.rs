@@ -1,0 +1,24 @@
+//! What one round of the sweeper did, in numbers.
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Due items that were looked at.
+    pub looked_at: u32,
+    /// Jobs whose start was asked for.
+    pub started: u32,
+    /// Jobs that went back to Ready.
+    pub requeued: u32,
+    /// Jobs that were ended.
+    pub ended: u32,
+    /// Tickets whose settling was asked for.
+    pub tickets: u32,
+    /// Items that needed nothing: the index was behind, or somebody else was quicker.
+    pub nothing: u32,
+    /// Items that failed and are left alone for a while.
+    pub failed: u32,
+    /// Self-hosted runners that were taken Offline.
+    pub offline: u32,
+    /// More is due than one round takes.
+    pub more: bool,
+}
