@@ -24,11 +24,6 @@ pub(crate) async fn write_end(
         Some(key) => {
             let ticket = ctx.store.ticket(&ended.project, key).await?;
             let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&ended.id));
-            if ticket.is_none() {
-                // The invariant says that this ticket is locked by this job, unless the job was ended
-                // between our two reads; then its revision refuses the write.
-                tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ends is not locked by it");
-            }
             ticket.map(|ticket| ticket_after(ended, &ticket))
         }
     };
@@ -45,6 +40,11 @@ pub(crate) async fn write_end(
         })
         .await?;
     if written == Write::Applied {
+        if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
+            // The invariant says that it is locked by this job. Had the job been ended between our two
+            // reads, its revision would have refused the write.
+            tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
+        }
         tracing::info!(
             job.id = %ended.id,
             attempt = ended.attempt,

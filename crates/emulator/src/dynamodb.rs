@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dynoxide::Database;
-use tokio::time::MissedTickBehavior;
 
 use crate::Error;
 use crate::server::{self, Server};
@@ -29,6 +28,8 @@ impl DynamoDb {
     /// Serves from a folder, or from memory when there is none.
     pub(crate) async fn start(data: Option<&Path>) -> Result<Self, Error> {
         let database = open(data)?;
+        // Before anybody is served: what is written from now on is not looked at for an hour.
+        forget(&database).await;
         let (listener, address) = server::bind("DynamoDB").await?;
         let server = Server::spawn(|stop| async move {
             let forgetting = forget_expired(database.clone());
@@ -47,17 +48,19 @@ impl DynamoDb {
 /// Deletes what its tables' time to live is over for, as DynamoDB does: some time after, at the latest with the
 /// next start. Without it a system that is kept running grows for ever.
 async fn forget_expired(database: Database) -> Infallible {
-    let mut often = tokio::time::interval(FORGET_EVERY);
-    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        often.tick().await;
-        let database = database.clone();
-        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(count)) => tracing::info!(count, "{count} expired items were deleted"),
-            Ok(Err(error)) => tracing::warn!(%error, "expired items could not be deleted: {error}"),
-            Err(error) => tracing::warn!(%error, "deleting expired items broke off: {error}"),
-        }
+        tokio::time::sleep(FORGET_EVERY).await;
+        forget(&database).await;
+    }
+}
+
+async fn forget(database: &Database) {
+    let database = database.clone();
+    match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(count)) => tracing::info!(count, "{count} expired items were deleted"),
+        Ok(Err(error)) => tracing::warn!(%error, "expired items could not be deleted: {error}"),
+        Err(error) => tracing::warn!(%error, "deleting expired items broke off: {error}"),
     }
 }
 
