@@ -349,7 +349,7 @@ async fn one_of_many_writes_a_new_ticket() {
 
 fn process(runner: &Runner, number: usize) -> Runner {
     Runner {
-        instance: InstanceId::new(format!("process-{number}")).unwrap(),
+        instance: InstanceId::new(format!("newcomer-{number}")).unwrap(),
         epoch: runner.epoch + 1,
         ..runner.clone()
     }
