@@ -67,7 +67,10 @@ pub async fn create_job(
             return Ok(first);
         }
         if let Some(answer) = decide_once(ctx, request, caller, &id, key.as_ref()).await? {
-            return Ok(answer);
+            // A guard may have met the very job that this key made since we looked for it.
+            let made = answer.job.as_ref() == Some(&id);
+            let first = if made { None } else { repeat(ctx, key.as_ref(), now).await? };
+            return Ok(first.unwrap_or(answer));
         }
         // A write that was stored and whose answer was lost looks like stale facts.
         if ctx.store.job(&id).await?.is_some() {
