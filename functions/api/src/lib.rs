@@ -7,6 +7,7 @@ mod routes {
     pub(crate) mod job_orders;
     pub(crate) mod jobs;
     pub(crate) mod meta;
+    pub(crate) mod page;
     pub(crate) mod projects;
     pub(crate) mod runners;
     pub(crate) mod secrets;

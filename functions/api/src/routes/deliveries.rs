@@ -1,5 +1,6 @@
 //! The ledger.
 
+use super::page::PAGE;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -10,9 +11,6 @@ use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// How many entries a page shows.
-const PAGE: i32 = 50;
 
 /// A page of one day.
 #[derive(Deserialize, JsonSchema)]

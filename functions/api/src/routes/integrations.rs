@@ -1,5 +1,6 @@
 //! Connecting forges.
 
+use super::page::{After, PAGE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Error};
@@ -7,8 +8,6 @@ use pullyard_domain::id::IntegrationId;
 use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
 use pullyard_protocol::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
     Json(Integration {
@@ -31,26 +30,14 @@ pub(crate) async fn show(
     Ok(shown(found.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
 }
 
-/// How many integrations a page shows.
-const PAGE: i32 = 50;
-
-/// A page of the integrations.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct Page {
-    /// The cursor of an earlier page.
-    after: Option<String>,
-}
-
 /// The connected forges, by id.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(page): Query<Page>,
+    Query(After { after }): Query<After>,
 ) -> Result<Json<IntegrationPage>, Problem> {
     caller.may_touch_all()?;
-    let (ids, next) = ctx.store.integration_ids(page.after.as_deref(), PAGE).await.map_err(Error::from)?;
+    let (ids, next) = ctx.store.integration_ids(after.as_deref(), PAGE).await.map_err(Error::from)?;
     let mut integrations = Vec::with_capacity(ids.len());
     for id in &ids {
         let found = ctx.store.integration(id).await.map_err(Error::from)?;

@@ -1,5 +1,6 @@
 //! Jobs: asking for one, looking at them, and why they are where they are.
 
+use super::page::After;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -147,15 +148,6 @@ pub(crate) async fn why(
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(Why { status: job.status, sentence, help, code }))
-}
-
-/// Where to go on reading.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct After {
-    /// The cursor of an earlier page.
-    after: Option<String>,
 }
 
 /// What the agent did, oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.

@@ -1,5 +1,6 @@
 //! Projects, their settings and their repositories.
 
+use super::page::{After, PAGE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Error};
@@ -8,20 +9,6 @@ use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, Strict, limits, scope};
 use pullyard_protocol::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-/// How many projects a page shows.
-const PAGE: i32 = 50;
-
-/// A page of the projects.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct Page {
-    /// The cursor of an earlier page.
-    after: Option<String>,
-}
 
 fn shown(project: pullyard_domain::project::Project) -> Project {
     Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev }
@@ -43,9 +30,9 @@ fn repository(repository: pullyard_domain::project::Repository) -> Repository {
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(page): Query<Page>,
+    Query(After { after }): Query<After>,
 ) -> Result<Json<ProjectPage>, Problem> {
-    let (ids, next) = ctx.store.project_ids(page.after.as_deref(), PAGE).await.map_err(Error::from)?;
+    let (ids, next) = ctx.store.project_ids(after.as_deref(), PAGE).await.map_err(Error::from)?;
     let mut projects = Vec::with_capacity(ids.len());
     for id in ids.iter().filter(|id| caller.may_touch(id).is_ok()) {
         projects.extend(ctx.store.project(id).await.map_err(Error::from)?.map(shown));

@@ -1,22 +1,12 @@
 //! Secrets that people set. Nothing here answers a value.
 
+use super::page::After;
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, UserSecret};
 use pullyard_domain::id::SecretName;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
 use pullyard_protocol::secret::{Secret, SecretPage, SetSecret};
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-/// A page of the secrets.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct Page {
-    /// The cursor of an earlier page.
-    after: Option<String>,
-}
 
 fn shown(UserSecret { name, secret, set_at }: UserSecret) -> Secret {
     Secret { name, secret, set_at }
@@ -37,9 +27,9 @@ pub(crate) async fn set(
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Query(page): Query<Page>,
+    Query(After { after }): Query<After>,
 ) -> Result<Json<SecretPage>, Problem> {
     caller.may_touch_all()?;
-    let (secrets, next) = control::secrets(&ctx, page.after.as_deref()).await?;
+    let (secrets, next) = control::secrets(&ctx, after.as_deref()).await?;
     Ok(Json(SecretPage { secrets: secrets.into_iter().map(shown).collect(), next }))
 }

@@ -1,5 +1,6 @@
 //! The built-in board's tickets.
 
+use super::page::PAGE;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -11,9 +12,6 @@ use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// How many tickets a page shows.
-const PAGE: i32 = 50;
 
 /// A page of a project's tickets.
 #[derive(Deserialize, JsonSchema)]

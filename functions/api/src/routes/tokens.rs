@@ -1,5 +1,6 @@
 //! Tokens: making, listing, revoking them, and what one's own is.
 
+use super::page::{After, PAGE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Error, StoredToken};
@@ -9,21 +10,7 @@ use pullyard_domain::token::NewToken;
 use pullyard_entry::openapi::Unkept;
 use pullyard_entry::{Caller, Key, Path, Problem, Query, SignedIn, Strict, scope};
 use pullyard_protocol::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage, TokenState};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::time::Duration;
-
-/// How many tokens a page shows.
-const PAGE: i32 = 50;
-
-/// A page of the tokens.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct Page {
-    /// The cursor of an earlier page.
-    after: Option<String>,
-}
 
 fn shown(token: StoredToken, now: Timestamp) -> Token {
     let state = match (token.revoked, token.is_good(now)) {
@@ -68,10 +55,10 @@ pub(crate) async fn create(
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Query(page): Query<Page>,
+    Query(After { after }): Query<After>,
 ) -> Result<Json<TokenPage>, Problem> {
     caller.may_touch_all()?;
-    let (tokens, next) = control::tokens(&ctx, page.after.as_deref(), PAGE).await?;
+    let (tokens, next) = control::tokens(&ctx, after.as_deref(), PAGE).await?;
     let now = ctx.clock.now();
     Ok(Json(TokenPage { tokens: tokens.into_iter().map(|token| shown(token, now)).collect(), next }))
 }
