@@ -2,8 +2,8 @@
 //! holds the truth, and the sweeper sends them again.
 
 use crate::Error;
-use pullyard_domain::id::ticket_group;
-use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
+use pullyard_domain::id::{pull_request_group, ticket_group};
+use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
 
 /// The two queues.
@@ -41,16 +41,39 @@ impl Wakeups {
     /// Wakes whoever settles tickets. The queue is FIFO, grouped by ticket, so that at most one
     /// write-back of a ticket is in flight.
     pub async fn wake_ticket(&self, wakeup: &TicketWakeup) -> Result<(), Error> {
+        let group = ticket_group(&wakeup.project, &wakeup.ticket);
+        self.in_turn("send the wake-up of a ticket", group, body(wakeup)?).await
+    }
+
+    /// Wakes whoever reads a job's review from its forge.
+    pub async fn admit_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
+        self.in_turn("send the admission of a job", wakeup.job.to_string(), body(wakeup)?).await
+    }
+
+    /// Wakes whoever writes what people read on a pull request; grouped by pull request, so that an older
+    /// sentence never replaces a newer one.
+    pub async fn wake_pull_request(&self, wakeup: &PullRequestWakeup) -> Result<(), Error> {
+        let group = pull_request_group(&wakeup.pull_request);
+        self.in_turn("send the wake-up of a pull request", group, body(wakeup)?).await
+    }
+
+    /// Has a review decided in its turn, after those of the same pull request that came before.
+    pub async fn queue_review(&self, review: &QueuedReview) -> Result<(), Error> {
+        let group = pull_request_group(&review.event.pull_request.id);
+        self.in_turn("queue a review", group, body(review)?).await
+    }
+
+    async fn in_turn(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
         self.client
             .send_message()
             .queue_url(&self.effects_url)
-            .message_body(body(wakeup)?)
-            .message_group_id(ticket_group(&wakeup.project, &wakeup.ticket))
+            .message_body(body)
+            .message_group_id(group)
             // Never deduplicated: two equal wake-ups are about two different changes.
             .message_deduplication_id(format!("{:032x}", rand::random::<u128>()))
             .send()
             .await
-            .map_err(|error| Error::unavailable("send the wake-up of a ticket", error))?;
+            .map_err(|error| Error::unavailable(operation, error))?;
         Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! Everything a use case needs to reach the world.
 
+use crate::review::Permissions;
 use crate::{Clock, Error, Keys};
 use pullyard_cloud::{Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
-use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::Store;
 use rand::RngExt;
 use std::sync::Arc;
@@ -14,7 +16,13 @@ const ROUNDS: u32 = 5;
 
 /// The table, the services, the time.
 #[derive(Clone, Debug)]
-pub struct Context(Arc<Parts>);
+pub struct Context(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    permissions: Permissions,
+}
 
 /// What a context is made of.
 #[derive(Debug)]
@@ -42,14 +50,19 @@ pub struct Parts {
 impl std::ops::Deref for Context {
     type Target = Parts;
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 
 impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner { parts, permissions: Permissions::default() }))
+    }
+
+    /// What forges said lately of who may write where.
+    pub(crate) fn permissions(&self) -> &Permissions {
+        &self.0.permissions
     }
 
     /// The keys that tokens of attempts are signed with.
@@ -70,6 +83,21 @@ impl Context {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
         if let Err(error) = self.wakeups.wake_ticket(&wakeup).await {
             tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
+        }
+    }
+
+    /// Says that a job's review may be read from its forge. A hint, as above.
+    pub(crate) async fn admit_job(&self, job: &JobId) {
+        if let Err(error) = self.wakeups.admit_job(&JobWakeup { job: job.clone() }).await {
+            tracing::warn!(job.id = %job, error = %error, "the admission of a job was not sent; the sweeper will");
+        }
+    }
+
+    /// Says that what people read on a pull request may have to be written. A hint, as above.
+    pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
+        let wakeup = PullRequestWakeup { pull_request: id.clone() };
+        if let Err(error) = self.wakeups.wake_pull_request(&wakeup).await {
+            tracing::warn!(pull_request = %id, error = %error, "the wake-up of a pull request was not sent; the sweeper will");
         }
     }
 

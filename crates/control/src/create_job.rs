@@ -133,6 +133,7 @@ async fn decide_once(
         reason: reason.clone(),
         job: matches!(reason, Reason::Accepted { .. }).then(|| id.clone()),
         facts: None,
+        review: None,
         seen: Vec::new(),
     };
     let written = match (&reason, fact) {

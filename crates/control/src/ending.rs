@@ -3,7 +3,7 @@
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
-use pullyard_domain::outcome::ticket_after;
+use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Write};
@@ -27,7 +27,15 @@ pub(crate) async fn write_end(
             ticket.map(|ticket| ticket_after(ended, &ticket))
         }
     };
-    let pull_request = pull_request_of(ctx, ended).await?;
+    let pull_request = match ended.pull_request() {
+        // It exists since before the job did, whatever became of that.
+        Some(id) => {
+            let stored = pull_request_of(ctx, ended).await?;
+            let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
+            stored.map(|stored| pull_request_after(ended, &stored))
+        }
+        None => pull_request_of(ctx, ended).await?,
+    };
     let written = ctx
         .store
         .end(&Ended {
@@ -54,6 +62,9 @@ pub(crate) async fn write_end(
         );
         if let Some(ticket) = &ticket {
             ctx.wake_ticket(&ticket.project, &ticket.key).await;
+        }
+        if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_untold()) {
+            ctx.wake_pull_request(&pull_request.id).await;
         }
         if ended.status == Status::Cancelled && ended.ended_by.as_ref().is_some_and(|by| by.finish.is_none()) {
             stop_tasks(ctx, before).await;
@@ -133,14 +144,11 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
         tracing::warn!(job.id = %job.id, number = id.number, "the pull request belongs to another ticket and stays there");
         return Ok(None);
     }
-    Ok(Some(PullRequest {
-        id,
-        project: job.project.clone(),
-        ticket: job.ticket.clone(),
-        job: job.id.clone(),
-        url: result.url.clone(),
-        branch: result.branch.clone(),
-        head: result.head.clone(),
-        rev: stored.map_or(0, |stored| stored.rev),
-    }))
+    let mut pull_request =
+        stored.unwrap_or_else(|| PullRequest::linked(id, job.project.clone(), job.ticket.clone(), None));
+    pull_request.job = Some(job.id.clone());
+    pull_request.url.clone_from(&result.url);
+    pull_request.branch.clone_from(&result.branch);
+    pull_request.head.clone_from(&result.head);
+    Ok(Some(pull_request))
 }

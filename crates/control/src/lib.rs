@@ -35,6 +35,7 @@ mod new_job;
 mod projects;
 mod proof;
 mod retry_job;
+pub mod review;
 pub mod runner;
 mod secrets;
 mod settle_ticket;

@@ -176,6 +176,7 @@ pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -
             _ => None,
         },
         facts: Some(guard::record(event, facts)),
+        review: None,
         seen,
     }
 }

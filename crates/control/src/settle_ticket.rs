@@ -2,6 +2,7 @@
 
 use crate::facts::facts_of;
 use crate::move_ticket::{delivery_of, trigger};
+use crate::review::settle_reviews;
 use crate::sweep::put_off;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
@@ -19,6 +20,8 @@ pub struct Settled {
     pub written_back: bool,
     /// A second entry was decided.
     pub entered: bool,
+    /// Reviews that waited were decided.
+    pub reviewed: bool,
 }
 
 /// Settles a ticket.
@@ -39,11 +42,12 @@ pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) 
 
 async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     let mut settled = Settled::default();
-    // Two steps at most follow from one another; the rounds inside bound each.
+    // Few steps follow from one another: each leaves less to do, and the rounds inside bound each.
     while let Some(step) = next_step(ctx, project, key).await? {
         match step {
             Settling::WriteBack(_) => settled.written_back = true,
             Settling::Enter(_) | Settling::Forget(_) => settled.entered = true,
+            Settling::Revise(_) | Settling::Mend(_) => settled.reviewed = true,
             Settling::Nothing => break,
         }
     }
@@ -60,10 +64,11 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         let Some(stored) = ctx.store.project(project).await? else {
             return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
         };
-        let step = ticket.settling(&stored.settings);
+        let step = ticket.settling(&stored.settings, ctx.clock.now());
         let done = match &step {
             Settling::Nothing => return Ok(None),
-            Settling::WriteBack(next) | Settling::Forget(next) => {
+            Settling::Revise(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
+            Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {
                 ctx.store.update_ticket(next).await? == Write::Applied
             }
             Settling::Enter(entry) => enter(ctx, &ticket, entry, &stored.settings).await?,

@@ -11,9 +11,10 @@ use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::sweep::watched_since;
 use pullyard_domain::sweep::{Step, back_off, step};
-use pullyard_domain::wakeup::{JobWakeup, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
 use ready::{replace, sweep_ready};
 pub use report::Report;
@@ -68,12 +69,18 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
             let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
             ctx.wakeups.wake_ticket(&wakeup).await.map(|()| Done::Ticket).map_err(Error::from)
         }
+        WorkKey::PullRequest(id) => {
+            let wakeup = PullRequestWakeup { pull_request: id.clone() };
+            ctx.wakeups.wake_pull_request(&wakeup).await.map(|()| Done::PullRequest).map_err(Error::from)
+        }
     };
     match done {
         Ok(Done::Start) => report.started += 1,
         Ok(Done::Requeue) => report.requeued += 1,
         Ok(Done::End) => report.ended += 1,
         Ok(Done::Ticket) => report.tickets += 1,
+        Ok(Done::Admit) => report.admitted += 1,
+        Ok(Done::PullRequest) => report.pull_requests += 1,
         Ok(Done::Nothing) => report.nothing += 1,
         Err(error) => {
             report.failed += 1;
@@ -88,6 +95,8 @@ enum Done {
     Requeue,
     End,
     Ticket,
+    Admit,
+    PullRequest,
     Nothing,
 }
 
@@ -100,6 +109,11 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         };
         let (written, done) = match step(&job, now) {
             Step::Nothing => return Ok(Done::Nothing),
+            Step::Admit => {
+                // Whoever may ask forges reads it; it judges the same job again.
+                ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
+                return Ok(Done::Admit);
+            }
             Step::Start if replace(ctx, &job).await? => return Ok(Done::Start),
             Step::Start | Step::StartAnew(_) => {
                 // Only the dispatcher may start tasks; it judges the same job again.
@@ -131,6 +145,7 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
         WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
+        WorkKey::PullRequest(id) => put_pull_request_off(ctx, id).await,
     };
     let put_off = match put_off {
         Err(Error::Store(StoreError::Corrupt { .. })) => {
@@ -144,7 +159,7 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey) {
     }
 }
 
-// Stale is as good for both: whoever changed the item has moved it on.
+// Stale is as good for all of them: whoever changed the item has moved it on.
 
 async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
     if let Some(mut job) = ctx.store.job(job).await? {
@@ -160,6 +175,15 @@ async fn put_ticket_off(ctx: &Context, project: &ProjectId, key: &TicketKey) -> 
         ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
         ticket.tries += 1;
         ctx.store.update_ticket(&ticket).await?;
+    }
+    Ok(())
+}
+
+async fn put_pull_request_off(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+    if let Some(mut pull_request) = ctx.store.pull_request(id).await? {
+        pull_request.not_before = Some(ctx.clock.now().plus(back_off(pull_request.tries)));
+        pull_request.tries += 1;
+        ctx.store.update_pull_request(&pull_request).await?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ pub async fn record_unreadable(
         reason: reason.clipped(),
         job: None,
         facts: None,
+        review: None,
         seen: Vec::new(),
     };
     ctx.store.record(&delivery).await?;

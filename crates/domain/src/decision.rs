@@ -45,6 +45,7 @@ vocabulary! {
         Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
         HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";
         HeldUntil { ago: Span, time: Timestamp } [Held] "held_until", "The last revision started {ago} ago; this review will be part of one at {time}.", "Nothing to do.";
+        HeldWithOthers { pr: String } [Held] "held_with_others", "Earlier reviews of {pr} wait; this one will be part of the same revision.", "Nothing to do.";
         Repeat { first: String } [Duplicate] "repeat", "This delivery was already handled: {first}.", "Nothing to do.";
         UnknownProject { project: ProjectId } [Refused] "unknown_project", "There is no project {project}.", "Check the project name in the ticket tool's call.";
         StaleEvent { ticket: TicketKey, time: Timestamp } [Refused] "stale_event", "A newer change of {ticket} is already known ({time}).", "Nothing to do.";
@@ -57,12 +58,12 @@ vocabulary! {
         BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise the budget.";
         TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} names no repository.", "Name one on the ticket, or for all: `pullyard settings set default_repository=OWNER/NAME`.";
         RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";
-        RetriggerDisabled { project: ProjectId } [Refused] "retrigger_disabled", "Revising on review is switched off for {project}.", "Switch it on in the project's settings.";
-        NoLinkedTicket { pr: String } [Refused] "no_linked_ticket", "{pr} is not linked to an active ticket.", "Link it to a ticket.";
+        RetriggerDisabled { project: ProjectId } [Refused] "retrigger_disabled", "Revising on review is switched off for {project}.", "`pullyard settings set revise_on_review=true`.";
+        NoLinkedTicket { pr: String } [Refused] "no_linked_ticket", "{pr} is not linked to an active ticket.", "`pullyard link {pr} TICKET`.";
         TicketInactive { ticket: TicketKey } [Refused] "ticket_inactive", "{ticket} is closed in the ticket tool.", "Reopen it.";
         PreviousJobNotCompleted { ticket: TicketKey, outcome: String } [Refused] "previous_job_not_completed", "The last job of {ticket} ended {outcome}, so there is nothing to revise.", "`pullyard jobs retry`.";
         DuplicateReview { job: JobId } [Duplicate] "duplicate_review", "This review already started job {job}.", "Nothing to do.";
-        RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or ask for a job with `pullyard jobs create`.";
+        RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or start it now: `pullyard revise {pr}`.";
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
         AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write permission on {repo}.", "Give the permission at the forge.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} did not say whether {author} may start jobs.", "Replay the delivery when it answers again.";

@@ -2,7 +2,9 @@
 
 use crate::decision::Reason;
 use crate::facts::Recorded;
-use crate::id::{DeliveryId, EventId, JobId, ProjectId, TicketKey};
+use crate::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
+use crate::pull_request::PullRequestId;
+use crate::review::guard::ReviewFacts;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +32,28 @@ pub struct Delivery {
     pub job: Option<JobId>,
     /// What was decided from; none for what could not be read.
     pub facts: Option<Recorded>,
+    /// The pull request it is about, and which review or request of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewSubject>,
     /// When it came again; capped.
     pub seen: Vec<Timestamp>,
+}
+
+/// A review that a ledger entry is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewSubject {
+    /// Of which pull request.
+    pub pull_request: PullRequestId,
+    /// The pull request as people name it.
+    pub label: String,
+    /// Its page.
+    pub url: String,
+    /// Which review or request; none for what tells of the pull request itself.
+    pub review: Option<ReviewId>,
+    /// Who wrote it.
+    pub author: String,
+    /// What was decided from.
+    pub facts: Option<Box<ReviewFacts>>,
 }
 
 /// Where a delivery came from.
@@ -45,4 +67,8 @@ pub enum Source {
     Board,
     /// Somebody asked for a job.
     Person,
+    /// A forge called one of our webhooks.
+    Webhook,
+    /// It was found by asking the forge.
+    Poll,
 }

@@ -4,6 +4,7 @@
 
 use crate::id::ClassId;
 use crate::job::{FINISH_GRACE, Job, Place, Status};
+use crate::pull_request::PullRequest;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -48,8 +49,10 @@ pub fn job(job: &Job) -> Option<Due> {
             let at = [died, job.stops_by()].into_iter().flatten().fold(overdue, Timestamp::min);
             job.push_until.map_or(at, |until| at.max(until))
         }
+        // One that lost its wait is looked at at once: it would be forgotten otherwise.
+        Status::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
         // Nothing leads into these yet; once something does, their rows are named here.
-        Status::Pending | Status::AwaitingInput | Status::Paused => return None,
+        Status::AwaitingInput | Status::Paused => return None,
         Status::Completed | Status::Failed | Status::Cancelled => return None,
     };
     Some(Due::At(job.not_before.map_or(at, |not_before| at.max(not_before))))
@@ -57,8 +60,17 @@ pub fn job(job: &Job) -> Option<Due> {
 
 /// When a ticket is to be settled. None: nothing is left to do, or its job's end will see to it.
 pub fn ticket(ticket: &Ticket) -> Option<Due> {
-    let entered = ticket.active_job.is_none() && ticket.again.is_some();
-    (ticket.is_unsynced() || entered).then(|| Due::At(ticket.not_before.unwrap_or(Timestamp::from_millis(0))))
+    let now = Timestamp::from_millis(0);
+    let free = ticket.active_job.is_none();
+    let entered = free && ticket.again.is_some();
+    let deferred = ticket.deferred.values().min().copied().filter(|_| free);
+    let at = if ticket.is_unsynced() || entered { now } else { deferred? };
+    Some(Due::At(ticket.not_before.map_or(at, |not_before| at.max(not_before))))
+}
+
+/// When what people read on a pull request is to be written. None: it stands there.
+pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
+    pull_request.is_untold().then(|| Due::At(pull_request.not_before.unwrap_or(Timestamp::from_millis(0))))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Derived ids are hashes of what triggered: the same trigger always names the same job, so a repeat
 //! finds the first. Making random ids is not here (no random numbers in this crate).
 
+use crate::pull_request::PullRequestId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -89,6 +90,10 @@ ids! {
     TicketKey checked by ticket_key, r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,62}[^\s\x00-\x1f\x7f-\x9f])?$";
     /// What the sender calls its event; any printable text of at most 128 characters.
     EventId checked by event_id, r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,126}[^\s\x00-\x1f\x7f-\x9f])?$";
+    /// A review at its forge, or a person's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
+    ReviewId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    /// One of our webhook addresses, `acme`.
+    HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
     /// A job, `job_` and 26 characters.
@@ -212,6 +217,13 @@ impl JobId {
         Self(derived("job_", "request", &[project.as_str(), caller, key]))
     }
 
+    /// The job that revises a pull request for one review: the same review never makes two.
+    pub fn of_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
+        let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
+        let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str()];
+        Self(derived("job_", "review", &parts))
+    }
+
     /// The last four characters in capitals, as sentences and tables show it: `7F2K`.
     pub fn short(&self) -> String {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
@@ -231,6 +243,19 @@ impl DeliveryId {
         Self(derived("dlv_", "ticket-event", &[project.as_str(), event.as_str()]))
     }
 
+    /// The ledger entry of one review, however often and by whichever hook it is told: only what the
+    /// signed body says names it.
+    pub fn of_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
+        let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
+        let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str()];
+        Self(derived("dlv_", "review", &parts))
+    }
+
+    /// The ledger entry of any other webhook delivery, by a hash of its body.
+    pub fn of_webhook(hook: &HookName, hash: &str) -> Self {
+        Self(derived("dlv_", "webhook", &[hook.as_str(), hash]))
+    }
+
     /// The ledger entry of the request that made a job.
     pub fn of_request(job: &JobId) -> Self {
         Self(derived("dlv_", "request", &[job.as_str()]))
@@ -245,6 +270,12 @@ impl DeliveryId {
 /// A ticket as the name of a message group: fixed length and plain characters, whatever its key holds.
 pub fn ticket_group(project: &ProjectId, ticket: &TicketKey) -> String {
     derived("ticket-", "group", &[project.as_str(), ticket.as_str()])
+}
+
+/// A pull request as the name of a message group.
+pub fn pull_request_group(pull_request: &PullRequestId) -> String {
+    let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
+    derived("pr-", "group", &[pull_request.integration.as_str(), &repository, &number])
 }
 
 impl RunnerId {

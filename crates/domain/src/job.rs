@@ -5,19 +5,23 @@
 //! still the job it replaces.
 
 mod cancel;
+mod context;
 mod fault;
 mod plan;
 mod retry;
 mod transition;
 
 pub use cancel::{Cancel, LONGEST_REASON, STOP_WITHIN};
+pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
 pub use fault::DispatchFault;
-pub use plan::{Plan, branch_name, plan_for_ticket, plan_without_ticket};
+pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use retry::{as_retry, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
 use crate::failure::Failure;
-use crate::id::{ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RunnerId, TicketKey};
+use crate::id::{
+    ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
+};
 use crate::project::{Compute, OfflinePolicy};
 use crate::pull_request::PullRequestId;
 use crate::time::Timestamp;
@@ -120,6 +124,8 @@ impl Status {
 pub enum Kind {
     /// Make what the ticket or the prompt asks for, as a pull request.
     Implement,
+    /// Change an open pull request as its reviewers ask.
+    Revise,
 }
 
 /// What the job's people want of it. A level, not a message: read at every call of its runner.
@@ -180,6 +186,12 @@ pub struct Job {
     /// The ticket's earlier pull request, to go on with if it is still open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
+    /// The pull request that it revises, and for which review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revises: Option<Revises>,
+    /// While it is Pending: how far reading its review from the forge is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<ContextWait>,
     /// Jobs of one class ask a runner for the same.
     pub class: ClassId,
     /// Where it runs.
@@ -209,7 +221,7 @@ pub struct Job {
     pub push_until: Option<Timestamp>,
     /// What it may use up, frozen when it was made.
     pub policy: Policy,
-    /// The hash of its frozen context.
+    /// The hash of its frozen context; empty while that is still being read.
     pub context: String,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,6 +252,20 @@ pub struct Continues {
     pub number: u64,
     /// Its head branch.
     pub branch: String,
+}
+
+/// The pull request that a job revises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revises {
+    /// Its number.
+    pub number: u64,
+    /// Its head branch.
+    pub branch: String,
+    /// The commit at its head when the job was made; the work starts from the newest.
+    pub head: String,
+    /// The newest review or request that the job was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewId>,
 }
 
 /// Starting a Fargate task for the next attempt. A start is only a try: the attempt is counted at the claim.
@@ -321,6 +347,14 @@ pub struct JobResult {
     pub insertions: u32,
     /// Lines removed.
     pub deletions: u32,
+}
+
+impl Job {
+    /// The pull request that it revises.
+    pub fn pull_request(&self) -> Option<PullRequestId> {
+        let number = self.revises.as_ref()?.number;
+        Some(PullRequestId { integration: self.integration.clone(), repository: self.repository, number })
+    }
 }
 
 impl JobResult {

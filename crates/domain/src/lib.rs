@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod project;
 pub mod prompt;
 pub mod pull_request;
+pub mod review;
 pub mod runner;
 pub mod select;
 pub mod sweep;

@@ -5,11 +5,13 @@
 //! | completed | completion status, pull request linked | none | yes |
 //! | failed after an agent worked | todo | AI Failed | yes |
 //! | failed before any agent worked | todo | AI Failed | no |
+//! | a revision failed before any agent worked | stays, and gives the pull request's hour back | stays | no |
 //! | cancelled by a person | todo | none | if an agent worked |
+//! | cancelled because its pull request was closed or merged | stays | stays | no |
 //! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
 
-use crate::job::{Job, Status};
-use crate::pull_request::PullRequestLink;
+use crate::job::{Job, Kind, Status};
+use crate::pull_request::{Note, PullRequest, PullRequestLink};
 use crate::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 
 /// The ticket after its job `ended`.
@@ -24,6 +26,12 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
         Status::Cancelled => LastOutcome::Cancelled,
         _ => LastOutcome::Failed,
     };
+    let by_itself = ended.status == Status::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
+    let never_began = ended.kind == Kind::Revise && !ended.worked && outcome == LastOutcome::Failed;
+    if by_itself || never_began {
+        // Nothing of the ticket's own was tried. A second entry that waits is settled as ever.
+        return ticket;
+    }
     if ended.worked || outcome == LastOutcome::Completed {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
     }
@@ -44,6 +52,17 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     let status = to.zip(found_in).map(|(to, expected)| Move { to, expected });
     ticket.want(status, badge, link_of(ended));
     ticket
+}
+
+/// The pull request after a job that revised it `ended`: its hour is given back if no agent worked, and
+/// people read how it ended.
+pub fn pull_request_after(ended: &Job, pull_request: &PullRequest) -> PullRequest {
+    let mut pull_request = pull_request.clone();
+    if !ended.worked && pull_request.revised.as_ref().is_some_and(|revised| revised.job == ended.id) {
+        pull_request.revised = None;
+    }
+    pull_request.tell(Note::Job { job: ended.id.clone() });
+    pull_request
 }
 
 /// The pull request that a job left behind, whether it completed or not.

@@ -2,6 +2,7 @@
 
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A project.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -26,6 +27,10 @@ pub struct Settings {
     pub statuses: Statuses,
     /// A ticket that enters the trigger status gets a job.
     pub auto_create: bool,
+    /// A review that requests changes gets a job that revises the pull request.
+    pub revise_on_review: bool,
+    /// Reviews that come while a job runs, or within the hour after a revision began, wait and are covered by one job.
+    pub coalesce: bool,
     /// Where jobs run.
     pub compute: Compute,
     /// The repository of tickets that name none.
@@ -45,6 +50,8 @@ impl Default for Settings {
         Self {
             statuses: Statuses::default(),
             auto_create: false,
+            revise_on_review: false,
+            coalesce: true,
             compute: Compute::Fargate,
             default_repository: None,
             limits: Limits::default(),
@@ -66,11 +73,26 @@ pub struct Statuses {
     pub trigger: String,
     /// Where tickets go when the work is done.
     pub completion: String,
+    /// A ticket in one of these is closed: reviews of its pull request start nothing.
+    pub closed: BTreeSet<String>,
 }
 
 impl Default for Statuses {
     fn default() -> Self {
-        Self { todo: "Todo".into(), trigger: "AI Processing".into(), completion: "In Review".into() }
+        Self {
+            todo: "Todo".into(),
+            trigger: "AI Processing".into(),
+            completion: "In Review".into(),
+            closed: ["Closed".to_owned(), "Done".to_owned()].into(),
+        }
+    }
+}
+
+impl Statuses {
+    /// A ticket in this status is closed. A status that means something else here is not.
+    pub fn is_closed(&self, status: &str) -> bool {
+        let used = [&self.todo, &self.trigger, &self.completion];
+        self.closed.contains(status) && !used.iter().any(|used| *used == status)
     }
 }
 
@@ -207,7 +229,7 @@ impl Settings {
         let named = |status: &str| {
             !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control)
         };
-        let Statuses { todo, trigger, completion } = &self.statuses;
+        let Statuses { todo, trigger, completion, closed } = &self.statuses;
         if !named(todo) {
             return fault("/statuses/todo", "a status is 1 to 64 printable characters");
         }
@@ -216,6 +238,9 @@ impl Settings {
         }
         if !named(completion) {
             return fault("/statuses/completion", "a status is 1 to 64 printable characters");
+        }
+        if closed.len() > 20 || !closed.iter().all(|status| named(status)) {
+            return fault("/statuses/closed", "name at most 20 statuses of 1 to 64 printable characters");
         }
         if todo == trigger {
             return fault("/statuses/todo", "it is the trigger status; a failed job would start the next one for ever");

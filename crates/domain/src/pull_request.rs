@@ -1,11 +1,20 @@
 //! Pull requests: how one is named, and which ticket it belongs to.
 
-use crate::id::{IntegrationId, JobId, ProjectId, TicketKey};
+use crate::decision::Reason;
+use crate::id::{BadId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How long after a revise job was made the next review of the same pull request may make one. Exactly this
+/// long after is allowed.
+pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// A pull request by its forge's own ids, which survive renames. Host and number alone would not do:
 /// two hosts share repository ids, so the integration is part of the name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PullRequestId {
     /// The connected forge.
     pub integration: IntegrationId,
@@ -13,6 +22,58 @@ pub struct PullRequestId {
     pub repository: u64,
     /// Its number.
     pub number: u64,
+}
+
+/// `gh1/99/231`: an integration's name has no slash.
+impl fmt::Display for PullRequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.integration, self.repository, self.number)
+    }
+}
+
+impl FromStr for PullRequestId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let bad = BadId("a pull request's id is integration/repository/number");
+        let mut parts = text.split('/');
+        let (Some(integration), Some(repository), Some(number), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(bad);
+        };
+        let whole = |part: &str| part.parse::<u64>().map_err(|_| bad.clone());
+        Ok(Self {
+            integration: IntegrationId::new(integration)?,
+            repository: whole(repository)?,
+            number: whole(number)?,
+        })
+    }
+}
+
+/// Whether a pull request can still change.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullRequestState {
+    /// It awaits review or merge.
+    #[default]
+    Open,
+    /// It was closed without being merged.
+    Closed,
+    /// Its change is in the base branch.
+    Merged,
+}
+
+impl PullRequestState {
+    /// As sentences have it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Merged => "merged",
+        }
+    }
 }
 
 /// A pull request as a ticket shows it.
@@ -35,14 +96,149 @@ pub struct PullRequest {
     pub project: ProjectId,
     /// The ticket it is for; none for a job from a free prompt.
     pub ticket: Option<TicketKey>,
-    /// The job that last pushed to it.
-    pub job: JobId,
+    /// The job that last pushed to it; none where a person linked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     /// Its page.
     pub url: String,
     /// Its head branch.
     pub branch: String,
     /// The commit at its head when that job ended.
     pub head: String,
+    /// Its repository as it was named then; names change, the id does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_name: Option<RepositoryName>,
+    /// Whether it can still change.
+    #[serde(default)]
+    pub state: PullRequestState,
+    /// When the forge changed it last, as far as it told us: older news of it are no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+    /// The last job that revised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revised: Option<LastRevision>,
+    /// What people shall read on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
+    /// Raised by every change of `note`.
+    #[serde(default)]
+    pub note_version: u32,
+    /// The version of `note` that stands at the forge.
+    #[serde(default)]
+    pub noted_version: u32,
+    /// Our own comment on it, where a status could not be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<u64>,
+    /// Failed tries to write the note, since the last success.
+    #[serde(default)]
+    pub tries: u32,
+    /// The note is not to be written before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// Raised by every write.
     pub rev: u64,
+}
+
+/// The last job that revised a pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRevision {
+    /// When it was made: the window is counted from here.
+    pub at: Timestamp,
+    /// Which.
+    pub job: JobId,
+}
+
+/// What people shall read on a pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "about")]
+pub enum Note {
+    /// What became of the newest review.
+    Decision {
+        /// Why.
+        reason: Reason,
+    },
+    /// How far the job is that works on it.
+    Job {
+        /// Which.
+        job: JobId,
+    },
+}
+
+impl PullRequest {
+    /// A link that a job or a person makes.
+    pub fn linked(id: PullRequestId, project: ProjectId, ticket: Option<TicketKey>, job: Option<JobId>) -> Self {
+        Self {
+            id,
+            project,
+            ticket,
+            job,
+            url: String::new(),
+            branch: String::new(),
+            head: String::new(),
+            repository_name: None,
+            state: PullRequestState::Open,
+            updated_at: None,
+            revised: None,
+            note: None,
+            note_version: 0,
+            noted_version: 0,
+            comment: None,
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        }
+    }
+
+    /// When the next review may make a job.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        self.revised.as_ref().map(|revised| revised.at.plus(REVISE_WINDOW))
+    }
+
+    /// Wants people to read something else on it.
+    pub fn tell(&mut self, note: Note) {
+        if self.note.as_ref() != Some(&note) || matches!(note, Note::Job { .. }) {
+            self.note = Some(note);
+            self.note_version += 1;
+            self.tries = 0;
+            self.not_before = None;
+        }
+    }
+
+    /// What people read on it is not what they shall read.
+    pub fn is_untold(&self) -> bool {
+        self.noted_version < self.note_version
+    }
+
+    /// What the forge says of it now, unless something newer is known. None: nothing changes.
+    pub fn heard(&self, state: PullRequestState, head: &str, updated_at: Timestamp) -> Option<Self> {
+        if self.updated_at.is_some_and(|known| updated_at < known) || self.state == PullRequestState::Merged {
+            return None;
+        }
+        let next = Self { state, head: head.to_owned(), updated_at: Some(updated_at), ..self.clone() };
+        (next != *self).then_some(next)
+    }
+
+    /// `#231`, or with the repository's name where it is known: `acme/app#231`.
+    pub fn label(&self) -> String {
+        label(self.repository_name.as_ref(), self.id.number)
+    }
+}
+
+/// A pull request as sentences name it.
+pub fn label(repository: Option<&RepositoryName>, number: u64) -> String {
+    repository.map_or_else(|| format!("#{number}"), |name| format!("{name}#{number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back() {
+        let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1 << 60, number: 7 };
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in ["", "gh1/1", "gh1/1/2/3", "gh1/x/2", "GH/1/2"] {
+            assert!(bad.parse::<PullRequestId>().is_err(), "{bad}");
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub fn back_off(tries: u32) -> Duration {
 /// What a due job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Its review is read from the forge.
+    Admit,
     /// A task is started for it.
     Start,
     /// The task that was started is given up first.
@@ -38,6 +40,7 @@ pub enum Step {
 /// What this job needs now.
 pub fn step(job: &Job, now: Timestamp) -> Step {
     match job.status {
+        Status::Pending if job.waits.as_ref().is_none_or(|waits| waits.next <= now) => Step::Admit,
         Status::Ready if job.place == Place::Fargate => ready(job, now),
         Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => active(job, now),
         _ => Step::Nothing,

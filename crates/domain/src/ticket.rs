@@ -4,9 +4,13 @@
 
 use crate::id::{EventId, JobId, ProjectId, TicketKey};
 use crate::project::Settings;
-use crate::pull_request::PullRequestLink;
+use crate::pull_request::{PullRequestId, PullRequestLink};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Of how many pull requests of one ticket reviews may wait.
+pub const MOST_DEFERRED: usize = 10;
 
 /// What the control plane knows of one ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,10 @@ pub struct Ticket {
     pub again: Option<Entry>,
     /// The badge that the end of a job held back because of `again`; shown if that leads to no job.
     pub owed: Option<Badge>,
+    /// Reviews of these pull requests wait, each until then: `gh1/99/231`.
+    /// Stored even if it is empty: an update reaches into it.
+    #[serde(default)]
+    pub deferred: BTreeMap<String, Timestamp>,
     /// The one job that has not ended.
     pub active_job: Option<JobId>,
     /// The status in which that job found the ticket: the only one its end may move it from.
@@ -148,6 +156,10 @@ pub enum Settling {
     Enter(Entry),
     /// That second entry leads nowhere any more: this is the ticket without it.
     Forget(Box<Ticket>),
+    /// Reviews of this pull request waited until now.
+    Revise(PullRequestId),
+    /// This is the ticket without what names no pull request.
+    Mend(Box<Ticket>),
     /// Nothing.
     Nothing,
 }
@@ -171,6 +183,7 @@ impl Ticket {
             last_entry: None,
             again: None,
             owed: None,
+            deferred: BTreeMap::new(),
             active_job: None,
             found_in: None,
             last_job: None,
@@ -214,15 +227,57 @@ impl Ticket {
         self
     }
 
-    /// What this ticket needs next. The order is the published one: write-back, then the second entry.
-    pub fn settling(&self, settings: &Settings) -> Settling {
+    /// Reviews of a pull request wait: not before `opens_at` one job may be made for them.
+    ///
+    /// None: that is known already, or no more can be remembered.
+    pub fn deferring(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Option<Self> {
+        let key = pull_request.to_string();
+        let full = self.deferred.len() >= MOST_DEFERRED && !self.deferred.contains_key(&key);
+        if full || self.deferred.get(&key) == Some(&opens_at) {
+            return None;
+        }
+        let mut ticket = self.clone();
+        ticket.deferred.insert(key, opens_at);
+        Some(ticket)
+    }
+
+    /// Nothing of this pull request waits any more.
+    pub fn without_deferred(&self, pull_request: &PullRequestId) -> Self {
+        let mut ticket = self.clone();
+        ticket.deferred.remove(&pull_request.to_string());
+        ticket.tries = 0;
+        ticket.not_before = None;
+        ticket
+    }
+
+    /// Reviews of this pull request wait.
+    pub fn defers(&self, pull_request: &PullRequestId) -> bool {
+        self.deferred.contains_key(&pull_request.to_string())
+    }
+
+    /// What this ticket needs next. The order is the published one: write-back, the second entry, then
+    /// the reviews that waited longest.
+    pub fn settling(&self, settings: &Settings, now: Timestamp) -> Settling {
         if self.is_unsynced() {
             return Settling::WriteBack(Box::new(self.written_back(settings)));
         }
-        match (&self.active_job, &self.again) {
-            (None, Some(entry)) if self.status == settings.statuses.trigger => Settling::Enter(entry.clone()),
-            (None, Some(_)) => Settling::Forget(Box::new(self.forgotten(settings))),
-            _ => Settling::Nothing,
+        if self.active_job.is_some() {
+            return Settling::Nothing;
+        }
+        match &self.again {
+            Some(entry) if self.status == settings.statuses.trigger => return Settling::Enter(entry.clone()),
+            Some(_) => return Settling::Forget(Box::new(self.forgotten(settings))),
+            None => {}
+        }
+        let waited = self.deferred.iter().filter(|(_, opens_at)| **opens_at <= now).min_by_key(|(_, at)| **at);
+        match waited.map(|(key, _)| (key, key.parse())) {
+            None => Settling::Nothing,
+            Some((_, Ok(pull_request))) => Settling::Revise(pull_request),
+            Some((key, Err(_))) => {
+                let mut ticket = self.clone();
+                ticket.deferred.remove(key);
+                Settling::Mend(Box::new(ticket))
+            }
         }
     }
 

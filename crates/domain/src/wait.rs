@@ -30,7 +30,7 @@ vocabulary! {
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "AWS refused to start the container ({reason}); next try at {next}.", "Check the task definition and the role: `pullyard doctor`.";
         TaskStarting { time: Timestamp } [Itself] "task_starting", "The container is starting since {time}.", "Nothing to do.";
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
-        ContextFetch { forge: IntegrationId, n: u64, max: u64 } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} of {max}.", "Nothing to do.";
+        ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} asks us to wait until {time}.", "Nothing to do.";
         RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "It is tried again at {time} after {failure}.", "Nothing to do.";
         OwnerOffline { user: String, ago: Span, left: Span } [Itself] "owner_offline", "{user}'s runner is silent for {ago}; a steward takes over in {left}.", "Nothing to do.";

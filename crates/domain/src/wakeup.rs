@@ -1,6 +1,8 @@
 //! What a wake-up says: look at this now. A hint; the table holds the truth.
 
-use crate::id::{JobId, ProjectId, TicketKey};
+use crate::id::{HookName, JobId, ProjectId, TicketKey};
+use crate::pull_request::PullRequestId;
+use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
 
 /// A job may need a task started.
@@ -19,4 +21,39 @@ pub struct TicketWakeup {
     pub project: ProjectId,
     /// Which.
     pub ticket: TicketKey,
+}
+
+/// What people read on a pull request may have to be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullRequestWakeup {
+    /// Which.
+    pub pull_request: PullRequestId,
+}
+
+/// A review that came while too many others did: it is decided in turn. The one message that the table
+/// does not know yet; the forge still has the review, and comparing with it finds one that was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueuedReview {
+    /// By which hook it came, if by one.
+    pub hook: Option<HookName>,
+    /// For whose projects it may be decided; the first is where it is recorded if it belongs to none.
+    pub projects: Vec<ProjectId>,
+    /// The review.
+    pub event: ReviewEvent,
+}
+
+/// A message of the queue that is worked through one after the other in each group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Effect {
+    /// A ticket may need settling.
+    Settle(TicketWakeup),
+    /// A job's review may have to be read.
+    Admit(JobWakeup),
+    /// What people read on a pull request may have to be written.
+    Tell(PullRequestWakeup),
+    /// A review is decided in turn.
+    Review(Box<QueuedReview>),
 }

@@ -1,13 +1,20 @@
 //! Why a job is where it is, in one plain sentence.
 
 use crate::fleet::Fleet;
-use crate::job::{Cancel, DispatchFault, Job, Place, Status};
+use crate::job::{Cancel, ContextFault, DispatchFault, Job, Place, Status};
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
 /// What a job that does not run waits for. `fleet` is what is known of the runners that it may wait for.
 pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
+    if let (Status::Pending, Some(waits)) = (job.status, &job.waits) {
+        let forge = job.integration.clone();
+        return Some(match &waits.fault {
+            Some(ContextFault::RateLimited { until }) => Wait::ForgeRateLimited { forge, time: *until },
+            _ => Wait::ContextFetch { forge, n: u64::from(waits.tries) + 1, time: waits.next },
+        });
+    }
     if job.status != Status::Ready {
         return None;
     }

@@ -16,6 +16,12 @@ pub struct SweepReport {
     pub ended: u32,
     /// Tickets whose settling was asked for.
     pub tickets: u32,
+    /// Jobs whose review is to be read from its forge.
+    #[serde(default)]
+    pub admitted: u32,
+    /// Pull requests whose note is to be written.
+    #[serde(default)]
+    pub pull_requests: u32,
     /// Items that needed nothing: the index was behind, or somebody else was quicker.
     pub nothing: u32,
     /// Items that failed and are left alone for a while.

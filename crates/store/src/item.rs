@@ -18,7 +18,8 @@ use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::project::{Integration, Project, Repository};
-use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
+use pullyard_domain::review::Review;
 use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -173,6 +174,21 @@ impl Revised for Ticket {
 impl Stored for PullRequest {
     fn key(&self) -> Key {
         key::pull_request(&self.id)
+    }
+    fn due(&self) -> Option<Due> {
+        due::pull_request(self)
+    }
+    /// Only while it is open: whoever compares with the forge asks for these.
+    fn listed(&self) -> Option<(String, String)> {
+        let open = self.state == PullRequestState::Open;
+        open.then(|| (key::pull_request_list(&self.project), self.id.to_string()))
+    }
+}
+
+/// Without `expires` while its pull request may still be open: a replayed delivery must find it.
+impl Stored for Review {
+    fn key(&self) -> Key {
+        key::review(&self.pull_request, &self.id)
     }
 }
 

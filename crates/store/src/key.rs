@@ -1,7 +1,7 @@
 //! The keys of every item. Free text in a key is percent-encoded, so that no `#` in it can merge two keys.
 
 use pullyard_domain::id::{
-    ClassId, DeliveryId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId, TicketKey,
+    ClassId, DeliveryId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId, TicketKey,
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
@@ -78,6 +78,18 @@ pub(crate) fn events(job: &JobId, attempt: u32, first: u64) -> Key {
 
 pub(crate) fn pull_request(id: &PullRequestId) -> Key {
     Key::new(format!("PR#{}#{}#{}", id.integration, id.repository, id.number), "PR")
+}
+
+pub(crate) fn review(id: &PullRequestId, review: &ReviewId) -> Key {
+    Key { sk: format!("{REVIEWS}{review}"), ..pull_request(id) }
+}
+
+/// What the sort keys of a pull request's reviews begin with.
+pub(crate) const REVIEWS: &str = "REVIEW#";
+
+/// The `list` partition of a project's open pull requests.
+pub(crate) fn pull_request_list(project: &ProjectId) -> String {
+    format!("PR#{project}")
 }
 
 pub(crate) fn delivery(delivery: &DeliveryId) -> Key {

@@ -19,6 +19,7 @@ mod read {
     mod ledger;
     mod list;
     mod project;
+    mod review;
     mod runner;
     mod ticket;
     mod token;
@@ -39,6 +40,7 @@ mod write {
     mod project;
     mod register;
     mod requeue;
+    mod review;
     mod runner;
     mod sign_in;
     mod snapshot;
@@ -50,7 +52,9 @@ mod write {
     pub use claim::Proof;
     pub use end::Ended;
     pub use event::Batch;
+    pub use ledger::Conclusion;
     pub use register::Registered;
+    pub use review::TriggerReview;
     pub use snapshot::Snapshot;
     pub use trigger::{Request, Trigger};
 }
@@ -59,7 +63,7 @@ pub use error::Error;
 pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
-pub use write::{Batch, Ended, Proof, Registered, Request, Snapshot, Trigger};
+pub use write::{Batch, Conclusion, Ended, Proof, Registered, Request, Snapshot, Trigger, TriggerReview};
 
 use aws_sdk_dynamodb::Client;
 

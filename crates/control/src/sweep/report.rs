@@ -13,6 +13,10 @@ pub struct Report {
     pub ended: u32,
     /// Tickets whose settling was asked for.
     pub tickets: u32,
+    /// Jobs whose review is to be read from its forge.
+    pub admitted: u32,
+    /// Pull requests whose note is to be written.
+    pub pull_requests: u32,
     /// Items that needed nothing: the index was behind, or somebody else was quicker.
     pub nothing: u32,
     /// Items that failed and are left alone for a while.

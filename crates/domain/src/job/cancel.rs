@@ -35,6 +35,9 @@ pub struct Cancel {
     /// In their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What ended it instead of a person, as part of a sentence: `acme/app#231 was merged`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// When they said so.
     pub at: Timestamp,
 }
@@ -43,7 +46,12 @@ impl Cancel {
     /// Cut to what a job keeps.
     pub fn new(by: &str, reason: Option<&str>, at: Timestamp) -> Self {
         let reason = reason.map(|reason| clipped(reason, LONGEST_REASON)).filter(|reason| !reason.is_empty());
-        Self { by: clipped(by, LONGEST_NAME), reason, at }
+        Self { by: clipped(by, LONGEST_NAME), reason, because: None, at }
+    }
+
+    /// Nobody asked: what the job works on is gone. `because` is part of a sentence.
+    pub fn by_itself(because: &str, at: Timestamp) -> Self {
+        Self { by: "Pullyard".into(), reason: None, because: Some(clipped(because, LONGEST_REASON)), at }
     }
 
     /// By when the runner should have stopped.
@@ -53,6 +61,9 @@ impl Cancel {
 
     /// What became of the job, in one sentence.
     pub fn sentence(&self) -> String {
+        if let Some(because) = &self.because {
+            return format!("Cancelled because {because}.");
+        }
         match &self.reason {
             None => format!("Cancelled by {}.", self.by),
             Some(reason) => {

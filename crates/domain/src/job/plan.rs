@@ -1,8 +1,9 @@
 //! A new job: everything that is frozen when it is made.
 
-use super::{Continues, Dispatch, Job, Kind, Place, Policy, Status, WAKE_WITHIN, Want};
-use crate::id::{ClassId, JobId, ProjectId, TicketKey};
+use super::{ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, Revises, Status, WAKE_WITHIN, Want};
+use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
 use crate::project::{Repository, Settings};
+use crate::pull_request::{LastRevision, Note, PullRequest};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -49,6 +50,49 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     (job, ticket)
 }
 
+/// What a revise job is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Revision<'a> {
+    /// The newest review or request of those it covers.
+    pub review: &'a ReviewId,
+    /// The commit at the head, as far as we know; none keeps what is stored.
+    pub head: Option<&'a str>,
+}
+
+/// A job that revises a pull request, the ticket that has it, and the pull request whose window it opens.
+/// Its context is read from the forge while it is Pending. The ticket's deferred reviews stay: only
+/// settling takes them off.
+pub fn plan_revision(
+    plan: &Plan<'_>,
+    ticket: &Ticket,
+    pull_request: &PullRequest,
+    revision: Revision<'_>,
+) -> (Job, Ticket, PullRequest) {
+    let mut pull_request = pull_request.clone();
+    if let Some(head) = revision.head {
+        pull_request.head = head.to_owned();
+    }
+    let mut job = bare(plan, pull_request.branch.clone());
+    job.kind = Kind::Revise;
+    job.status = Status::Pending;
+    job.waits = Some(ContextWait::fresh(plan.now));
+    job.ticket = Some(ticket.key.clone());
+    job.revises = Some(Revises {
+        number: pull_request.id.number,
+        branch: pull_request.branch.clone(),
+        head: pull_request.head.clone(),
+        review: Some(revision.review.clone()),
+    });
+    pull_request.revised = Some(LastRevision { at: plan.now, job: job.id.clone() });
+    pull_request.tell(Note::Job { job: job.id.clone() });
+    let mut ticket = ticket.clone();
+    ticket.active_job = Some(job.id.clone());
+    ticket.found_in = Some(ticket.status.clone());
+    ticket.tries = 0;
+    ticket.not_before = None;
+    (job, ticket, pull_request)
+}
+
 /// A job from a free prompt.
 pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
     let tail: String = plan.id.as_str().chars().skip(4).take(8).collect();
@@ -68,6 +112,8 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         repository: plan.repository.id,
         branch,
         continues: None,
+        revises: None,
+        waits: None,
         class: ClassId::of(plan.project.as_str(), &plan.repository.agent.capability, plan.labels),
         place: Place::of(plan.settings.compute),
         created: plan.now,

@@ -9,6 +9,8 @@
 //! | Claimed … Executing | Ready | requeue after a platform fault |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
 //! | Pending, Ready, AwaitingInput, Paused | Cancelled | a person ([`Job::cancelled`]) |
+//! | Pending | Ready | its review was read ([`Job::admitted`]) |
+//! | Pending | Failed | its review can't be read |
 //! | Ready | Failed | nobody claimed it |
 //! | Claimed … Executing | Failed | its runner; others when it is overdue or died |
 //! | Claimed … Executing | Cancelled | its runner; others when it was told to stop and did not in time |
@@ -339,7 +341,7 @@ impl Job {
 
     /// Nobody but its runner touches a job that may be pushing.
     pub(super) fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
-        if self.status != Status::Ready && !self.status.is_active() {
+        if !matches!(self.status, Status::Pending | Status::Ready) && !self.status.is_active() {
             return Err(NotNow::Status(self.status));
         }
         match self.push_until {
@@ -358,6 +360,7 @@ impl Job {
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;
+        job.waits = None;
         job.want = Want::Run;
         if job.status != Status::Cancelled {
             job.cancel = None;

@@ -5,6 +5,7 @@ use crate::transaction::{number, text};
 use crate::{Error, Store, key};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{ClassId, JobId, ProjectId, TicketKey};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
@@ -16,12 +17,17 @@ pub enum WorkKey {
     Job(JobId),
     /// A ticket.
     Ticket(ProjectId, TicketKey),
+    /// A pull request.
+    PullRequest(PullRequestId),
 }
 
 impl WorkKey {
     fn of(pk: &str) -> Option<Self> {
         if let Some(job) = pk.strip_prefix("JOB#") {
             return JobId::new(job).ok().map(Self::Job);
+        }
+        if let Some(id) = pk.strip_prefix("PR#") {
+            return id.replace('#', "/").parse().ok().map(Self::PullRequest);
         }
         let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
         Some(Self::Ticket(ProjectId::new(project).ok()?, TicketKey::new(key::decoded(ticket)?).ok()?))
@@ -39,7 +45,7 @@ impl Store {
         let rows = self.rows(&key::ready(class), None, limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
-            WorkKey::Ticket(..) => None,
+            WorkKey::Ticket(..) | WorkKey::PullRequest(_) => None,
         };
         Ok(rows.into_iter().filter_map(candidate).collect())
     }

@@ -25,6 +25,7 @@ impl Store {
         let key = match key {
             WorkKey::Job(job) => key::job(job),
             WorkKey::Ticket(project, ticket) => key::ticket(project, ticket),
+            WorkKey::PullRequest(id) => key::pull_request(id),
         };
         let condition = Condition::of("attribute_exists(wk)").value(":until", number(until.millis()));
         Transaction::new("put off an item that can't be read")

@@ -1,8 +1,20 @@
 //! The ledger's own writes.
 
-use crate::transaction::{Condition, Transaction};
+use crate::transaction::{Condition, Transaction, text};
 use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{DeliveryId, JobId};
+
+/// What became of a review that was held.
+#[derive(Clone, Debug)]
+pub enum Conclusion {
+    /// This job covers it.
+    Covered(JobId),
+    /// It got this last answer.
+    Refused(Reason),
+}
 
 /// Final answers are never replaced.
 pub(crate) fn unless_final() -> Condition {
@@ -20,16 +32,36 @@ impl Store {
         Transaction::new("record a decision").put(delivery, unless_final())?.commit(self).await
     }
 
+    /// Notes what became of a review that was held: the job that covers it, or its last answer.
+    ///
+    /// Writes: DELIVERY, if it is there and names no job: `job`; or else `reason`, no longer final.
+    /// Idempotent: the same again is the same.
+    pub async fn conclude(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
+        let held = Condition::of("attribute_exists(pk) AND attribute_not_exists(job)");
+        let key = crate::key::delivery(delivery);
+        let transaction = Transaction::new("note what became of a held review");
+        match end {
+            Conclusion::Covered(job) => {
+                let condition = held.value(":job", text(job.as_str()));
+                transaction.update(key, "job = :job", "", condition).commit(self).await
+            }
+            Conclusion::Refused(reason) => {
+                let reason = serde_dynamo::to_item(reason)
+                    .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
+                let condition = held
+                    .name("#final", "final")
+                    .value(":reason", AttributeValue::M(reason))
+                    .value(":false", AttributeValue::Bool(false));
+                transaction.update(key, "reason = :reason, #final = :false", "", condition).commit(self).await
+            }
+        }
+    }
+
     /// Notes that an answered delivery came again.
     ///
     /// Writes: DELIVERY if it is there and has room.
-    pub async fn note_repeat(
-        &self,
-        delivery: &pullyard_domain::id::DeliveryId,
-        at: pullyard_domain::time::Timestamp,
-    ) -> Result<(), Error> {
+    pub async fn note_repeat(&self, delivery: &DeliveryId, at: pullyard_domain::time::Timestamp) -> Result<(), Error> {
         use crate::transaction::number;
-        use aws_sdk_dynamodb::types::AttributeValue;
         let condition = Condition::of("attribute_exists(pk) AND size(seen) < :most")
             .value(":most", number(pullyard_domain::delivery::MOST_SEEN))
             .value(":at", AttributeValue::L(vec![number(at.millis())]));

@@ -31,6 +31,8 @@ pub(crate) async fn sweep(
         requeued: report.requeued,
         ended: report.ended,
         tickets: report.tickets,
+        admitted: report.admitted,
+        pull_requests: report.pull_requests,
         nothing: report.nothing,
         failed: report.failed,
         offline: report.offline,

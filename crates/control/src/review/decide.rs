@@ -1,0 +1,310 @@
+//! A review came in: decides it, and makes its job, remembers it, or records why not.
+
+use super::facts::{Loaded, Reach, job_of, load};
+use super::permission::ask;
+use super::start::{announce_revision, plan};
+use crate::move_ticket::Answer;
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
+use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::pull_request::{Note, PullRequest};
+use pullyard_domain::review::guard::{Decision, Follow, Known, Verdict, decide};
+use pullyard_domain::review::{Asks, Permission, Review, ReviewEvent, ReviewState};
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::wakeup::QueuedReview;
+use pullyard_store::{TriggerReview, Write};
+
+/// Decides a review.
+///
+/// Idempotent: by the review's own id, whoever tells it and however often; a repeat gets the first answer.
+/// Errors: `Contended` when others kept changing its ticket; nothing is stored then but, perhaps, that it
+/// waits, and the same call may be made again.
+pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
+    let mut rounds = ctx.rounds(&event.pull_request.id);
+    let mut permission = vouched(event);
+    loop {
+        let loaded = load(ctx, reach, event, permission).await?;
+        let job = JobId::of_review(&event.pull_request.id, &event.review);
+        let decision = match decide(&loaded.facts, job) {
+            Verdict::Decided(decision) => decision,
+            Verdict::AskPermission => {
+                let repository = &event.pull_request.repository;
+                permission = Some(ask(ctx, &loaded.integration, repository, &event.author).await?);
+                continue;
+            }
+        };
+        if let Some(answer) = apply(ctx, event, &loaded, decision).await? {
+            return Ok(answer);
+        }
+        rounds.again().await?;
+    }
+}
+
+/// The same for a caller who can't wait or come again: a review that too many others are in the way of is
+/// decided in its turn, and `queued` says so.
+pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
+    match decide_review(ctx, reach, event).await {
+        Err(error) if is_contended(&error) => {
+            let mut projects = vec![reach.home.clone()];
+            projects.extend(reach.others.iter().cloned());
+            ctx.wakeups
+                .queue_review(&QueuedReview { hook: reach.hook.clone(), projects, event: event.clone() })
+                .await?;
+            let pr = pullyard_domain::pull_request::label(
+                Some(&event.pull_request.repository),
+                event.pull_request.id.number,
+            );
+            Ok(Answer { delivery: event.ledger_id(), reason: Reason::Queued { pr }, job: None })
+        }
+        decided => decided,
+    }
+}
+
+fn is_contended(error: &Error) -> bool {
+    matches!(error, Error::Contended { .. } | Error::Store(pullyard_store::Error::Contended { .. }))
+}
+
+/// Who asks through our own API is known by their token.
+fn vouched(event: &ReviewEvent) -> Option<Permission> {
+    (event.source == Source::Person).then_some(Permission::Write)
+}
+
+/// Writes what a decision means. None when its facts were stale.
+async fn apply(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &Loaded,
+    decision: Decision,
+) -> Result<Option<Answer>, Error> {
+    let now = loaded.facts.now;
+    let delivery = delivery_of(event, loaded, &decision.reason);
+    let written = match decision.follow {
+        Follow::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
+        Follow::Remember { opens_at } => remember(ctx, event, loaded, &decision.reason, opens_at).await?,
+        Follow::Record => Write::Applied,
+    };
+    if written == Write::Stale {
+        return Ok(None);
+    }
+    if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
+        if loaded.first.is_some() {
+            ctx.store.note_repeat(&delivery.id, now).await?;
+        }
+        return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: job_of(loaded) }));
+    }
+    // Stale: somebody else told the same review and has its lasting answer.
+    if ctx.store.record(&delivery).await? == Write::Stale {
+        return Ok(None);
+    }
+    said(event, loaded, &decision.reason);
+    if is_for_people(&decision.reason) {
+        tell(ctx, loaded, &decision.reason).await;
+    }
+    let job = match &decision.reason {
+        Reason::JobActive { job, .. } | Reason::HeldForJob { job } => Some(job.clone()),
+        _ => None,
+    };
+    Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job }))
+}
+
+/// Makes the job, with the ticket's lock, the pull request's hour, the review and its ledger entry.
+async fn trigger(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &Loaded,
+    decision: Decision,
+    delivery: &Delivery,
+) -> Result<Option<Answer>, Error> {
+    let Reason::Accepted { job: id } = &decision.reason else {
+        return Err(Error::Inconsistent("a review that is refused makes no job".into()));
+    };
+    let (Some(project), Some(repository), Some(ticket), Some(pull_request)) =
+        (&loaded.project, &loaded.repository, &loaded.ticket, &loaded.pull_request)
+    else {
+        return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
+    };
+    let mut linked = pull_request.clone();
+    // The forge told its newest state with the review.
+    if let Some(heard) = linked.heard(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
+    {
+        linked = heard;
+    }
+    named(&mut linked, event);
+    let planned = plan(ctx, id, project, repository, ticket, &linked, &event.review, loaded.facts.now).await?;
+    let (job, ticket, pull_request) = planned;
+    let state = ReviewState::Started { job: id.clone() };
+    let review = Review::of(event, &project.id, &ticket.key, state, loaded.facts.now);
+    let written = ctx
+        .store
+        .trigger_review(&TriggerReview {
+            job: &job,
+            ticket: &ticket,
+            pull_request: &pull_request,
+            review: &review,
+            delivery: Some(delivery),
+        })
+        .await?;
+    if written == Write::Stale {
+        return Ok(None);
+    }
+    said(event, loaded, &decision.reason);
+    announce_revision(ctx, &job, &pull_request).await;
+    Ok(Some(Answer { delivery: delivery.id.clone(), reason: decision.reason, job: Some(job.id) }))
+}
+
+/// What the link does not know yet of how the pull request is named.
+pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
+    linked.repository_name = Some(event.pull_request.repository.clone());
+    if linked.url.is_empty() {
+        linked.url.clone_from(&event.pull_request.url);
+    }
+    if linked.branch.is_empty() {
+        linked.branch.clone_from(&event.pull_request.branch);
+    }
+}
+
+/// Remembers that a review waits, then has its ticket know it. Killed in between, a redelivery finds the
+/// one without the other and does the rest.
+async fn remember(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &Loaded,
+    reason: &Reason,
+    opens_at: Timestamp,
+) -> Result<Write, Error> {
+    let (Some(project), Some(ticket), Some(pull_request)) = (&loaded.project, &loaded.ticket, &loaded.pull_request)
+    else {
+        return Err(Error::Inconsistent("a review waits without its ticket".into()));
+    };
+    if !matches!(loaded.facts.stored, Some(Known::Deferred {})) {
+        let review = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
+        if ctx.store.remember_review(&review).await? == Write::Stale {
+            return Ok(Write::Stale);
+        }
+    }
+    let written = match (reason, &ticket.active_job) {
+        (Reason::HeldForJob { .. }, Some(job)) => {
+            ctx.store.defer_for_job(ticket, &pull_request.id, job, opens_at).await?
+        }
+        _ => Write::Stale,
+    };
+    let written = match written {
+        Write::Applied => Write::Applied,
+        Write::Stale => {
+            // Written even if it says so already: a settling that did not see this review must not end.
+            let told = ticket.deferring(&pull_request.id, opens_at).unwrap_or_else(|| ticket.clone());
+            ctx.store.update_ticket(&told).await?
+        }
+    };
+    if written == Write::Applied && ticket.active_job.is_none() && opens_at <= loaded.facts.now {
+        ctx.wake_ticket(&project.id, &ticket.key).await;
+    }
+    Ok(written)
+}
+
+/// Whether people should read an answer on the pull request. What strangers and ourselves write there is
+/// nobody's business, and what asks for nothing gets no answer.
+fn is_for_people(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::RetriggerDisabled { .. }
+            | Reason::TicketInactive { .. }
+            | Reason::JobActive { .. }
+            | Reason::PreviousJobNotCompleted { .. }
+            | Reason::RateLimited { .. }
+            | Reason::HeldForJob { .. }
+            | Reason::HeldUntil { .. }
+            | Reason::HeldWithOthers { .. }
+            | Reason::ProjectHeld { .. }
+            | Reason::BudgetExhausted { .. }
+    )
+}
+
+/// Shows an answer on the pull request. One try per change of it: the ledger has the answer all the same.
+async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
+    let Some(id) = loaded.pull_request.as_ref().map(|linked| &linked.id) else { return };
+    for _ in 0..3 {
+        let told = match ctx.store.pull_request(id).await {
+            Ok(Some(mut linked)) => {
+                linked.repository_name = Some(loaded.facts.repository.clone());
+                linked.tell(Note::Decision { reason: reason.clone().clipped() });
+                if !linked.is_untold() {
+                    return;
+                }
+                ctx.store.update_pull_request(&linked).await
+            }
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(Write::Applied) => return ctx.wake_pull_request(id).await,
+            Ok(Write::Stale) => {}
+            Err(error) => {
+                tracing::warn!(pull_request = %id, error = %error, "an answer will not be shown on its pull request");
+                return;
+            }
+        }
+    }
+}
+
+fn said(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) {
+    tracing::info!(
+        project = %loaded.facts.project,
+        pull_request = %event.pull_request.id,
+        review = %event.review,
+        decision.reason = reason.code(),
+        delivery = %event.ledger_id(),
+        "a review was decided"
+    );
+}
+
+/// The ledger entry of a decided review.
+fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Delivery {
+    let now = loaded.facts.now;
+    let (at, mut seen) = loaded.first.as_ref().map_or((now, Vec::new()), |first| {
+        let mut seen = first.seen.clone();
+        seen.push(now);
+        (first.at, seen)
+    });
+    seen.truncate(MOST_SEEN);
+    let facts = pullyard_domain::review::guard::ReviewFacts {
+        // A message may be long and is no fact of the decision.
+        asks: match &event.asks {
+            Asks::Revision { .. } => Asks::Revision { message: None },
+            asks => asks.clone(),
+        },
+        ..loaded.facts.clone()
+    };
+    Delivery {
+        id: event.ledger_id(),
+        project: loaded.facts.project.clone(),
+        source: event.source,
+        event: event.delivery.clone().unwrap_or_else(|| told_as(event)),
+        ticket: loaded.ticket.as_ref().map(|ticket| ticket.key.clone()),
+        at,
+        reason: reason.clone().clipped(),
+        job: match reason {
+            Reason::Accepted { job } => Some(job.clone()),
+            _ => None,
+        },
+        facts: None,
+        review: Some(ReviewSubject {
+            pull_request: event.pull_request.id.clone(),
+            label: pullyard_domain::pull_request::label(
+                Some(&event.pull_request.repository),
+                event.pull_request.id.number,
+            ),
+            url: event.pull_request.url.clone(),
+            review: Some(event.review.clone()),
+            author: event.author.login.clone(),
+            facts: Some(Box::new(facts)),
+        }),
+        seen,
+    }
+}
+
+/// What a review is called that no delivery told.
+fn told_as(event: &ReviewEvent) -> EventId {
+    EventId::new(event.review.as_str()).unwrap_or_else(|_| unreachable!("a review's id is plain text"))
+}

@@ -1,0 +1,186 @@
+//! Loading the facts of a decision about a review.
+
+use crate::{Context, Error};
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{HookName, JobId, ProjectId};
+use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::guard::{FACTS, Known, ReviewFacts, TicketFacts};
+use pullyard_domain::review::{Permission, Review, ReviewEvent, ReviewState, SeenPullRequest, resolved};
+use pullyard_domain::ticket::Ticket;
+
+/// For whose projects something that came in may be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The hook it came by, if it came by one.
+    pub hook: Option<HookName>,
+    /// The project that it is recorded for if it belongs to none of them.
+    pub home: ProjectId,
+    /// The other projects.
+    pub others: Vec<ProjectId>,
+}
+
+impl Reach {
+    /// One project's own.
+    pub fn of(project: ProjectId) -> Self {
+        Self { hook: None, home: project, others: Vec::new() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &ProjectId> {
+        std::iter::once(&self.home).chain(&self.others)
+    }
+}
+
+/// What a decision is made from, and what it is made into.
+pub(super) struct Loaded {
+    pub(super) facts: ReviewFacts,
+    pub(super) first: Option<Delivery>,
+    pub(super) stored: Option<Review>,
+    pub(super) project: Option<Project>,
+    pub(super) repository: Option<Repository>,
+    pub(super) integration: Integration,
+    pub(super) pull_request: Option<PullRequest>,
+    pub(super) ticket: Option<Ticket>,
+}
+
+/// The facts of a review.
+///
+/// Errors: `NotFound` for an integration that is gone.
+pub(super) async fn load(
+    ctx: &Context,
+    reach: &Reach,
+    event: &ReviewEvent,
+    permission: Option<Permission>,
+) -> Result<Loaded, Error> {
+    let id = &event.pull_request.id;
+    let ledger = event.ledger_id();
+    let (integration, pull_request, stored, first) = tokio::try_join!(
+        ctx.store.integration(&id.integration),
+        ctx.store.pull_request(id),
+        ctx.store.review(id, &event.review),
+        ctx.store.delivery(&ledger),
+    )?;
+    let integration =
+        integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
+    // A hook speaks for its own projects only.
+    let pull_request = pull_request.filter(|linked| reach.all().any(|project| *project == linked.project));
+    let place = match &pull_request {
+        Some(linked) => place_in(ctx, &linked.project, &event.pull_request).await?,
+        None => place_of(ctx, reach, &event.pull_request).await?,
+    };
+    let ticket = match pull_request.as_ref().and_then(|linked| Some((linked, linked.ticket.as_ref()?))) {
+        Some((linked, key)) => ctx.store.ticket(&linked.project, key).await?,
+        None => None,
+    };
+    let stored_as = match &stored {
+        Some(review) => known(ctx, review).await?,
+        None => None,
+    };
+    let lasting = first.as_ref().filter(|first| first.reason.is_final());
+    let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
+    let facts = ReviewFacts {
+        v: FACTS,
+        now: ctx.clock.now(),
+        asks: event.asks.clone(),
+        author: event.author.login.clone(),
+        own: ReviewFacts::is_own(event, integration.account.id),
+        first: lasting.map(|first| (first.reason.code().to_owned(), first.job.clone())),
+        stored: stored_as,
+        project: place.project.as_ref().map_or_else(|| reach.home.clone(), |project| project.id.clone()),
+        settings: place.project.as_ref().map(|project| (&project.settings).into()),
+        integration: id.integration.clone(),
+        repository: event.pull_request.repository.clone(),
+        connected: place.repository.is_some(),
+        number: id.number,
+        // What was told later counts, whichever came first.
+        state: linked_state.map_or(event.pull_request.state, |linked| linked.state),
+        permission,
+        ticket: ticket_facts(place.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
+        revised: pull_request.as_ref().and_then(|linked| linked.revised.clone()),
+        budget: None,
+        budget_opens_at: None,
+    };
+    Ok(Loaded {
+        facts,
+        first,
+        stored,
+        project: place.project,
+        repository: place.repository,
+        integration,
+        pull_request,
+        ticket,
+    })
+}
+
+/// What of a ticket decides about reviews of this pull request.
+pub(super) fn ticket_facts(
+    project: Option<&Project>,
+    ticket: Option<&Ticket>,
+    pull_request: Option<&PullRequest>,
+) -> Option<TicketFacts> {
+    let (project, ticket, pull_request) = (project?, ticket?, pull_request?);
+    Some(TicketFacts {
+        key: ticket.key.clone(),
+        closed: project.settings.statuses.is_closed(&ticket.status),
+        active_job: ticket.active_job.clone(),
+        last_outcome: ticket.last_job.as_ref().map(|last| last.outcome),
+        defers: ticket.defers(&pull_request.id),
+        deferred: ticket.deferred.len(),
+    })
+}
+
+#[derive(Default)]
+struct Place {
+    project: Option<Project>,
+    repository: Option<Repository>,
+}
+
+async fn place_in(ctx: &Context, project: &ProjectId, seen: &SeenPullRequest) -> Result<Place, Error> {
+    let (project, repository) = tokio::try_join!(
+        ctx.store.project(project),
+        ctx.store.repository(project, &seen.id.integration, seen.id.repository),
+    )?;
+    Ok(Place { project, repository })
+}
+
+/// The first project that the repository is connected to; the home, if it is connected to none.
+async fn place_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Place, Error> {
+    let home = place_in(ctx, &reach.home, seen).await?;
+    if home.repository.is_some() {
+        return Ok(home);
+    }
+    for project in &reach.others {
+        let place = place_in(ctx, project, seen).await?;
+        if place.repository.is_some() {
+            return Ok(place);
+        }
+    }
+    Ok(home)
+}
+
+/// What became of a review, along the way of those it was absorbed by.
+async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
+    let state = match &review.state {
+        ReviewState::Absorbed { .. } => {
+            let all = ctx.store.reviews(&review.pull_request).await?;
+            resolved(review, &all).state.clone()
+        }
+        state => state.clone(),
+    };
+    Ok(match state {
+        ReviewState::Started { job } => Some(Known::Started { job }),
+        // At the end of the way nothing is absorbed, unless what absorbed it is gone: then it still waits.
+        ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(Known::Deferred {}),
+        // Decided again, when somebody sends it again on purpose.
+        ReviewState::Refused { .. } => None,
+    })
+}
+
+/// The job that already covers it.
+pub(super) fn job_of(loaded: &Loaded) -> Option<JobId> {
+    match (&loaded.facts.first, &loaded.facts.stored) {
+        (_, Some(Known::Started { job })) => Some(job.clone()),
+        (Some((_, job)), _) => job.clone(),
+        _ => None,
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether somebody may start jobs for a repository, asked of its forge.
+
+use crate::forge::forge_of;
+use crate::{Context, Error};
+use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::project::Integration;
+use pullyard_domain::review::{Author, Permission};
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::Access;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// How long an answer is believed.
+const BELIEVED: Duration = Duration::from_secs(600);
+
+/// How many answers are kept.
+const MOST: usize = 10_000;
+
+type Question = (IntegrationId, RepositoryName, u64);
+
+/// What forges said lately, kept by the process. A storm of one person's reviews asks once.
+#[derive(Debug, Default)]
+pub struct Permissions {
+    known: Mutex<HashMap<Question, Arc<Mutex<Option<(Permission, Timestamp)>>>>>,
+}
+
+/// Whether the author may write to the repository. One call of at most a few seconds.
+///
+/// Only an answer of the forge is remembered: `Unknown` is asked again the next time.
+pub(super) async fn ask(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &RepositoryName,
+    author: &Author,
+) -> Result<Permission, Error> {
+    let question = (integration.id.clone(), repository.clone(), author.id);
+    let slot = {
+        let mut known = ctx.permissions().known.lock().await;
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.entry(question).or_default().clone()
+    };
+    // Held while the forge is asked: whoever asks the same meanwhile gets the same answer.
+    let mut answer = slot.lock().await;
+    let now = ctx.clock.now();
+    if let Some((permission, at)) = *answer
+        && now.since(at) < BELIEVED
+    {
+        return Ok(permission);
+    }
+    let asked = match forge_of(ctx, integration).await {
+        Ok(forge) => forge.permission(repository.as_str(), &author.login).await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(access) => {
+            let permission = match access {
+                Access::Admin | Access::Write => Permission::Write,
+                Access::Read | Access::None => Permission::Less,
+            };
+            *answer = Some((permission, now));
+            Ok(permission)
+        }
+        Err(error) => {
+            tracing::warn!(integration = %integration.id, repository = %repository, error = %error, "the forge did not say whether somebody may start jobs");
+            Ok(Permission::Unknown)
+        }
+    }
+}

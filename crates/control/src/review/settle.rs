@@ -1,0 +1,136 @@
+//! Reviews that waited, once their ticket is free: one job for all of them, a longer wait, or a last answer.
+
+use super::facts::ticket_facts;
+use super::start::{announce_revision, plan};
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::id::DeliveryId;
+use pullyard_domain::project::Project;
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_domain::review::guard::{FACTS, ReviewFacts};
+use pullyard_domain::review::settle::{Settlement, newest, settle};
+use pullyard_domain::review::{Asks, Permission, Review, ReviewState};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{Conclusion, TriggerReview, Write};
+
+/// Settles the reviews of one pull request that waited for this ticket. False: something moved meanwhile.
+///
+/// Idempotent: each step changes only reviews that still wait, and the ticket only over the revision that
+/// was read before them; whoever remembers another one meanwhile has raised it.
+pub(crate) async fn settle_reviews(
+    ctx: &Context,
+    project: &Project,
+    ticket: &Ticket,
+    id: &PullRequestId,
+) -> Result<bool, Error> {
+    let (reviews, linked) = tokio::try_join!(ctx.store.reviews(id), ctx.store.pull_request(id))?;
+    let waiting: Vec<Review> = reviews
+        .into_iter()
+        .filter(|review| review.state == ReviewState::Deferred {})
+        .filter(|review| review.project == ticket.project && review.ticket == ticket.key)
+        .collect();
+    let Some(facts) = facts_of(ctx, project, ticket, linked.as_ref(), id, &waiting).await? else {
+        return Ok(ctx.store.update_ticket(&ticket.without_deferred(id)).await? == Write::Applied);
+    };
+    let written = match settle(&facts, &waiting) {
+        Settlement::Nothing => ctx.store.update_ticket(&ticket.without_deferred(id)).await?,
+        Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
+        Settlement::Wait { opens_at } => {
+            let told = ticket.deferring(id, opens_at).unwrap_or_else(|| ticket.clone());
+            ctx.store.update_ticket(&told).await?
+        }
+        Settlement::Refuse { reviews, reason } => {
+            let state = ReviewState::Refused { reason: reason.clone().clipped(), at: facts.now };
+            for review in &reviews {
+                // The ledger first: once the review says so, nobody comes back to it.
+                ctx.store.conclude(&DeliveryId::of_review(id, review), &Conclusion::Refused(reason.clone())).await?;
+                ctx.store.refuse_review(id, review, &state).await?;
+            }
+            tracing::info!(pull_request = %id, reviews = reviews.len(), decision.reason = reason.code(), "reviews that waited were refused");
+            let written = ctx.store.update_ticket(&ticket.without_deferred(id)).await?;
+            if let Some(linked) = linked.filter(|_| written == Write::Applied) {
+                tell(ctx, linked, reason).await?;
+            }
+            written
+        }
+        Settlement::Start { review, job } => {
+            let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
+            let (Some(linked), Some(repository)) = (linked, repository) else {
+                return Err(Error::Inconsistent(format!("{id} was to be revised without its repository")));
+            };
+            let free = ticket.without_deferred(id);
+            let (job, taken, linked) =
+                plan(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
+            let Some(waited) = waiting.into_iter().find(|waited| waited.id == review) else {
+                return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
+            };
+            let review = Review { state: ReviewState::Started { job: job.id.clone() }, ..waited };
+            let trigger =
+                TriggerReview { job: &job, ticket: &taken, pull_request: &linked, review: &review, delivery: None };
+            let written = ctx.store.trigger_review(&trigger).await?;
+            if written == Write::Applied {
+                announce_revision(ctx, &job, &linked).await;
+            }
+            written
+        }
+    };
+    Ok(written == Write::Applied)
+}
+
+/// The facts of the newest review that waits; none if none does. Its author was asked about when it was
+/// remembered.
+async fn facts_of(
+    ctx: &Context,
+    project: &Project,
+    ticket: &Ticket,
+    linked: Option<&PullRequest>,
+    id: &PullRequestId,
+    waiting: &[Review],
+) -> Result<Option<ReviewFacts>, Error> {
+    let Some(newest) = newest(waiting) else { return Ok(None) };
+    let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
+    let ours = linked.filter(|linked| linked.project == project.id && linked.ticket.as_ref() == Some(&ticket.key));
+    // A person's request among them goes before the guards for all.
+    let asks = match waiting.iter().any(|review| review.request.is_some()) {
+        true => Asks::Revision { message: None },
+        false => Asks::Changes {},
+    };
+    let name = repository.as_ref().map(|repository| repository.name.clone());
+    let name = name.or_else(|| linked.and_then(|linked| linked.repository_name.clone()));
+    let Some(name) = name else {
+        // Never told by any forge and connected no more: nothing can be said of it.
+        return Err(Error::Inconsistent(format!("{id} has no name")));
+    };
+    Ok(Some(ReviewFacts {
+        v: FACTS,
+        now: ctx.clock.now(),
+        asks,
+        author: newest.author.login.clone(),
+        own: false,
+        first: None,
+        stored: None,
+        project: project.id.clone(),
+        settings: Some((&project.settings).into()),
+        integration: id.integration.clone(),
+        repository: name,
+        connected: repository.is_some(),
+        number: id.number,
+        state: linked.map_or_else(Default::default, |linked| linked.state),
+        permission: Some(Permission::Write),
+        ticket: ticket_facts(Some(project), Some(ticket), ours),
+        revised: linked.and_then(|linked| linked.revised.clone()),
+        budget: None,
+        budget_opens_at: None,
+    }))
+}
+
+/// Shows the last answer on the pull request.
+async fn tell(ctx: &Context, linked: PullRequest, reason: Reason) -> Result<(), Error> {
+    let mut linked = linked;
+    linked.tell(Note::Decision { reason: reason.clipped() });
+    // Stale: somebody has something newer to say there.
+    if ctx.store.update_pull_request(&linked).await? == Write::Applied {
+        ctx.wake_pull_request(&linked.id).await;
+    }
+    Ok(())
+}

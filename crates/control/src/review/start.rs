@@ -1,0 +1,48 @@
+//! A revise job: what it is made of, and the bells that ring once it is.
+
+use crate::{Context, Error};
+use pullyard_domain::id::{JobId, ReviewId};
+use pullyard_domain::job::{Job, Place, Plan, Revision, plan_revision};
+use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::select::Needs;
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+
+/// Plans the job of a review. Its words are not read here: a forge that is away must not cost the review.
+#[expect(clippy::too_many_arguments, reason = "each is one item of the transaction that follows")]
+pub(super) async fn plan(
+    ctx: &Context,
+    id: &JobId,
+    project: &Project,
+    repository: &Repository,
+    ticket: &Ticket,
+    pull_request: &PullRequest,
+    review: &ReviewId,
+    now: Timestamp,
+) -> Result<(Job, Ticket, PullRequest), Error> {
+    let text = ctx.store.ticket_text(&project.id, &ticket.key).await?;
+    let labels = text.map(|stored| stored.text.runner_labels()).unwrap_or_default();
+    let plan = Plan {
+        id: id.clone(),
+        project: &project.id,
+        settings: &project.settings,
+        repository,
+        context: String::new(),
+        labels: &labels,
+        now,
+    };
+    let planned = plan_revision(&plan, ticket, pull_request, Revision { review, head: None });
+    if planned.0.place == Place::Runners {
+        let needs = Needs { capability: repository.agent.capability.clone(), labels };
+        ctx.store.note_class(&project.id, &planned.0.class, &needs).await?;
+    }
+    Ok(planned)
+}
+
+/// Rings the bells of a new revise job. Losing them costs half a minute.
+pub(super) async fn announce_revision(ctx: &Context, job: &Job, pull_request: &PullRequest) {
+    tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a revise job was made");
+    ctx.admit_job(&job.id).await;
+    ctx.wake_pull_request(&pull_request.id).await;
+}

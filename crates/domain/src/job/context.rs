@@ -1,0 +1,106 @@
+//! A job whose review is still being read from its forge, and what becomes of it.
+//!
+//! A forge that is away or asks us to slow down costs time, not the job and not the hour: only an answer
+//! that will not change, or a whole day without one, ends it.
+
+use super::transition::WAKE_WITHIN;
+use super::{Job, NotNow, Status};
+use crate::failure::Failure;
+use crate::text::clipped;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a review is tried to be read.
+pub const READ_CONTEXT_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long after its making a job is read by the sweeper, should its wake-up be lost.
+const FIRST_TRY: Duration = Duration::from_secs(30);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+
+/// How far reading a review from the forge is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextWait {
+    /// Tries that failed.
+    pub tries: u32,
+    /// When it is tried next.
+    pub next: Timestamp,
+    /// Why the last try failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ContextFault>,
+}
+
+impl ContextWait {
+    /// Nothing was tried yet.
+    pub fn fresh(now: Timestamp) -> Self {
+        Self { tries: 0, next: now.plus(FIRST_TRY), fault: None }
+    }
+}
+
+/// Why a review could not be read this time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "fault")]
+pub enum ContextFault {
+    /// The forge did not answer, or with an error of its own.
+    Away {
+        /// In words.
+        reason: String,
+    },
+    /// The forge asks us to wait.
+    RateLimited {
+        /// Until then.
+        until: Timestamp,
+    },
+}
+
+impl Job {
+    /// Its context is frozen: anyone who may run it can take it now.
+    pub fn admitted(&self, context: String, head: &str, now: Timestamp) -> Result<Self, NotNow> {
+        if self.status != Status::Pending {
+            return Err(NotNow::Status(self.status));
+        }
+        let mut job = self.clone();
+        job.status = Status::Ready;
+        job.waits = None;
+        job.context = context;
+        if let Some(revises) = &mut job.revises {
+            revises.head = head.to_owned();
+        }
+        job.ready_since = now;
+        job.dispatch.due = now.plus(WAKE_WITHIN);
+        job.tries = 0;
+        job.not_before = None;
+        Ok(job)
+    }
+
+    /// Its context could not be read this time: it is tried again later, or given up after a day.
+    pub fn context_failed(&self, fault: ContextFault, now: Timestamp) -> Result<Self, NotNow> {
+        let Some(waits) = self.waits.as_ref().filter(|_| self.status == Status::Pending) else {
+            return Err(NotNow::Status(self.status));
+        };
+        let tries = waits.tries.saturating_add(1);
+        if now.since(self.created) >= READ_CONTEXT_FOR {
+            return self.given_up(self.context_unavailable(tries), now);
+        }
+        let pause = Duration::from_secs(10u64.saturating_mul(1 << waits.tries.min(10))).min(LONGEST_PAUSE);
+        let next = match &fault {
+            ContextFault::RateLimited { until } => now.plus(Duration::from_secs(10)).max(*until),
+            ContextFault::Away { .. } => now.plus(pause),
+        };
+        let fault = match fault {
+            ContextFault::Away { reason } => ContextFault::Away { reason: clipped(&reason, 120) },
+            limited => limited,
+        };
+        Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
+    }
+
+    /// What it fails with when its review can't be read.
+    pub fn context_unavailable(&self, tries: u32) -> Failure {
+        Failure::ContextUnavailable { forge: self.integration.clone(), n: u64::from(tries) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! A review that asks for changes: how a forge tells it, and how the table keeps it.
+//!
+//! Its words are not here: they are read from the forge when the job is made. Whether it may start a job
+//! is in [`guard`], what becomes of reviews that waited in [`settle`].
+
+pub mod guard;
+pub mod settle;
+
+use crate::decision::Reason;
+use crate::delivery::Source;
+use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use crate::pull_request::{PullRequestId, PullRequestState};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The longest message of a person who asks for a revision. Units: characters.
+pub const LONGEST_MESSAGE: usize = 4_000;
+
+/// Somebody asks for changes to a pull request, freed of the forge's format. Everything that names it comes
+/// from what was signed, or from the forge's own answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewEvent {
+    /// Who tells it.
+    pub source: Source,
+    /// What the forge calls the delivery. Not signed: kept to be shown, never decides.
+    pub delivery: Option<EventId>,
+    /// Which review or request.
+    pub review: ReviewId,
+    /// What it asks.
+    pub asks: Asks,
+    /// Who wrote it.
+    pub author: Author,
+    /// When, by the forge's clock.
+    pub submitted_at: Timestamp,
+    /// It carries our own mark.
+    pub marked: bool,
+    /// The pull request as told with it.
+    pub pull_request: SeenPullRequest,
+}
+
+impl ReviewEvent {
+    /// Its ledger entry.
+    pub fn ledger_id(&self) -> DeliveryId {
+        DeliveryId::of_review(&self.pull_request.id, &self.review)
+    }
+}
+
+/// What a review or request asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum Asks {
+    /// A reviewer requests changes.
+    Changes {},
+    /// A person asks for a revision: by command, comment or label. It goes before the six guards.
+    Revision {
+        /// What they want, beside what reviewers wrote.
+        message: Option<String>,
+    },
+    /// Nothing new: a review was edited.
+    Edited {},
+    /// Nothing: approved, commented, dismissed.
+    Nothing {
+        /// The event in words.
+        event: String,
+    },
+}
+
+/// Who wrote a review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The forge's id of the account; may pass 2^53.
+    pub id: u64,
+    /// The name it shows.
+    pub login: String,
+    /// A program's account.
+    pub bot: bool,
+}
+
+/// A pull request as a forge told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenPullRequest {
+    /// Which.
+    pub id: PullRequestId,
+    /// Its repository's name now.
+    pub repository: RepositoryName,
+    /// Whether it can still change.
+    pub state: PullRequestState,
+    /// The commit at its head.
+    pub head: String,
+    /// Its head branch.
+    pub branch: String,
+    /// Its page.
+    pub url: String,
+    /// When the forge changed it last.
+    pub updated_at: Timestamp,
+}
+
+/// Whether an account may start jobs for a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// It may write there, or a person of ours vouches for it.
+    Write,
+    /// It may not.
+    Less,
+    /// The forge did not say.
+    Unknown,
+}
+
+/// One review as the table keeps it: which job it belongs to, once it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Of which pull request.
+    pub pull_request: PullRequestId,
+    /// Which.
+    pub id: ReviewId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its ticket.
+    pub ticket: TicketKey,
+    /// Who wrote it.
+    pub author: Author,
+    /// When, by the forge's clock.
+    pub submitted_at: Timestamp,
+    /// What a person asks for; none for a forge's review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// When we first heard of it.
+    pub at: Timestamp,
+    /// What became of it.
+    pub state: ReviewState,
+}
+
+/// A person's request for a revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What they want, beside what reviewers wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What became of a review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum ReviewState {
+    /// It waits to be covered by a later job.
+    Deferred {},
+    /// It is covered by whatever covers that newer one.
+    Absorbed {
+        /// Which.
+        into: ReviewId,
+    },
+    /// This job was made for it.
+    Started {
+        /// Which.
+        job: JobId,
+    },
+    /// It waited, and then could not start a job any more.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// When that was found.
+        at: Timestamp,
+    },
+}
+
+impl ReviewState {
+    /// As the table's conditions name it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Deferred {} => "deferred",
+            Self::Absorbed { .. } => "absorbed",
+            Self::Started { .. } => "started",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+impl Review {
+    /// What is remembered of an event.
+    pub fn of(event: &ReviewEvent, project: &ProjectId, ticket: &TicketKey, state: ReviewState, at: Timestamp) -> Self {
+        Self {
+            pull_request: event.pull_request.id.clone(),
+            id: event.review.clone(),
+            project: project.clone(),
+            ticket: ticket.clone(),
+            author: event.author.clone(),
+            submitted_at: event.submitted_at,
+            request: match &event.asks {
+                Asks::Revision { message } => Some(Request { message: message.clone() }),
+                _ => None,
+            },
+            at,
+            state,
+        }
+    }
+
+    /// The older comes first; the forge's clock decides, then ours, then the name.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        (self.submitted_at, self.at, &self.id) < (other.submitted_at, other.at, &other.id)
+    }
+}
+
+/// What became of a review that was absorbed, of all reviews of its pull request: the state of the one at
+/// the end of its way.
+pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
+    let mut at = review;
+    // Each step leads to a newer one, so there are no more steps than reviews.
+    for _ in 0..all.len() {
+        let ReviewState::Absorbed { into } = &at.state else { break };
+        match all.iter().find(|other| other.id == *into) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    at
+}
+
+/// The reviews that this job covers, oldest first: the one it was made for, and all that were absorbed
+/// into it.
+pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
+    let is_ours =
+        |review: &&Review| matches!(&resolved(review, all).state, ReviewState::Started { job: by } if by == job);
+    let mut covered: Vec<&Review> = all.iter().filter(is_ours).collect();
+    covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
+    covered
+}
+
+#[cfg(test)]
+mod tests;

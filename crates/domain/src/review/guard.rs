@@ -1,0 +1,366 @@
+//! The guards of a review, in the published order: the first that answers decides.
+//!
+//! They read [`ReviewFacts`] and nothing else. The facts are plain data and are kept with the decision, so
+//! that it can be made again under other settings.
+
+use super::{Asks, Permission, ReviewEvent};
+use crate::decision::Reason;
+use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use crate::project::Settings;
+use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, label};
+use crate::text::Span;
+use crate::ticket::{LastOutcome, MOST_DEFERRED};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a held project's reviews wait before it is looked at again; releasing it looks at once.
+pub const HELD_RECHECK: Duration = Duration::from_secs(3_600);
+
+/// The version of [`ReviewFacts`]'s shape.
+pub const FACTS: u32 = 1;
+
+/// Everything a decision about a review looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewFacts {
+    /// The version of this shape.
+    pub v: u32,
+    /// When it is decided.
+    pub now: Timestamp,
+    /// What it asks.
+    pub asks: Asks,
+    /// Who wrote it, as sentences name them.
+    pub author: String,
+    /// It is our own: by account, and by our mark where people share that account.
+    pub own: bool,
+    /// The code of the lasting answer it got before, and its job.
+    pub first: Option<(String, Option<JobId>)>,
+    /// What became of it, if the table knows it.
+    pub stored: Option<Known>,
+    /// The project it is decided for.
+    pub project: ProjectId,
+    /// That project's settings; none if there is no such project.
+    pub settings: Option<ReviewSettings>,
+    /// The forge.
+    pub integration: IntegrationId,
+    /// Its repository's name.
+    pub repository: RepositoryName,
+    /// The repository is connected to the project.
+    pub connected: bool,
+    /// The pull request's number.
+    pub number: u64,
+    /// Whether it can still change.
+    pub state: PullRequestState,
+    /// Whether its author may start jobs; none until the forge is asked.
+    pub permission: Option<Permission>,
+    /// The ticket the pull request is linked to.
+    pub ticket: Option<TicketFacts>,
+    /// The last job that revised the pull request.
+    pub revised: Option<LastRevision>,
+    /// What a budget says against it, if it does.
+    #[serde(default)]
+    pub budget: Option<Reason>,
+    /// When that budget opens again.
+    #[serde(default)]
+    pub budget_opens_at: Option<Timestamp>,
+}
+
+/// What the table knows of a review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Known {
+    /// It waits.
+    Deferred {},
+    /// It is covered by this job.
+    Started {
+        /// Which.
+        job: JobId,
+    },
+}
+
+/// What of a project's settings decides about reviews.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewSettings {
+    /// Reviews start jobs.
+    pub revise_on_review: bool,
+    /// Reviews that can't start one now wait.
+    pub coalesce: bool,
+    /// Nothing new starts; who said so.
+    pub held_by: Option<String>,
+}
+
+impl From<&Settings> for ReviewSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            revise_on_review: settings.revise_on_review,
+            coalesce: settings.coalesce,
+            held_by: settings.held_by.clone(),
+        }
+    }
+}
+
+/// What of a ticket decides about reviews.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketFacts {
+    /// Which.
+    pub key: TicketKey,
+    /// It is closed in its tool.
+    pub closed: bool,
+    /// Its one job that has not ended.
+    pub active_job: Option<JobId>,
+    /// How its last job ended, if one did.
+    pub last_outcome: Option<LastOutcome>,
+    /// Reviews of this pull request wait already.
+    pub defers: bool,
+    /// Of how many pull requests reviews wait.
+    pub deferred: usize,
+}
+
+/// The answer to a review.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why.
+    pub reason: Reason,
+    /// What follows.
+    pub follow: Follow,
+}
+
+/// What a decision about a review means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// The answer is recorded.
+    Record,
+    /// It waits until then, and is part of the next revision.
+    Remember {
+        /// Not before.
+        opens_at: Timestamp,
+    },
+    /// A job is made.
+    Trigger,
+}
+
+/// What is known so far, or the question that has to be asked first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This.
+    Decided(Decision),
+    /// Whether the author may start jobs.
+    AskPermission,
+}
+
+/// Why this review may not start a job now, or `None`.
+type Guard = fn(&ReviewFacts) -> Option<Reason>;
+
+/// The published order, each guard by its name.
+pub const REVIEW_GUARDS: [(&str, Guard); 17] = [
+    ("edited_review", edited_review),
+    ("event_ignored", event_ignored),
+    ("repeat", repeat),
+    ("duplicate_review", duplicate_review),
+    ("unknown_project", unknown_project),
+    ("repository_not_integrated", repository_not_integrated),
+    ("own_review", own_review),
+    ("pull_request_closed", pull_request_closed),
+    ("author_not_permitted", author_not_permitted),
+    ("retrigger_disabled", retrigger_disabled),
+    ("no_linked_ticket", no_linked_ticket),
+    ("ticket_inactive", ticket_inactive),
+    ("job_active", job_active),
+    ("previous_job_not_completed", previous_job_not_completed),
+    ("rate_limited", rate_limited),
+    ("project_held", project_held),
+    ("budget_exhausted", budget_exhausted),
+];
+
+/// Decides a review. `job` is the one that it would make.
+pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
+    for (name, guard) in REVIEW_GUARDS {
+        if name == "author_not_permitted" && facts.permission.is_none() {
+            return Verdict::AskPermission;
+        }
+        if let Some(reason) = guard(facts) {
+            return Verdict::Decided(refused(facts, reason));
+        }
+    }
+    // What waits is covered first, by one job together with this one.
+    if waits(facts) || others_wait(facts) {
+        let reason = Reason::HeldWithOthers { pr: pr(facts) };
+        return Verdict::Decided(Decision { reason, follow: Follow::Remember { opens_at: opens_at(facts) } });
+    }
+    Verdict::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
+}
+
+/// What a guard's answer means: a review that only has to wait waits, if the project wants that.
+fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
+    let record = |reason| Decision { reason, follow: Follow::Record };
+    let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
+    let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MOST_DEFERRED);
+    let remember = |reason, opens_at| match coalesce && room {
+        true => Decision { reason, follow: Follow::Remember { opens_at } },
+        false => record(reason),
+    };
+    match reason {
+        // It was remembered, but its ticket does not know: the process that did so died between.
+        Reason::Repeat { .. } | Reason::HeldWithOthers { .. }
+            if waits(facts) && facts.ticket.as_ref().is_some_and(|ticket| !ticket.defers) =>
+        {
+            Decision { reason, follow: Follow::Remember { opens_at: opens_at(facts) } }
+        }
+        Reason::JobActive { job, .. } if coalesce && room => {
+            Decision { reason: Reason::HeldForJob { job }, follow: Follow::Remember { opens_at: opens_at(facts) } }
+        }
+        Reason::RateLimited { ago, time, .. } if coalesce && room => {
+            Decision { reason: Reason::HeldUntil { ago, time }, follow: Follow::Remember { opens_at: time } }
+        }
+        Reason::ProjectHeld { .. } => remember(reason, facts.now.plus(HELD_RECHECK)),
+        Reason::BudgetExhausted { .. } => {
+            remember(reason, facts.budget_opens_at.unwrap_or_else(|| facts.now.plus(HELD_RECHECK)))
+        }
+        reason => record(reason),
+    }
+}
+
+/// When the hour since the last revision is over; now, if it is.
+pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
+    facts.revised.as_ref().map_or(facts.now, |revised| revised.at.plus(REVISE_WINDOW).max(facts.now))
+}
+
+pub(super) fn pr(facts: &ReviewFacts) -> String {
+    label(Some(&facts.repository), facts.number)
+}
+
+/// A person asked for it: they see for themselves that a job makes sense.
+pub(super) fn is_request(facts: &ReviewFacts) -> bool {
+    matches!(facts.asks, Asks::Revision { .. })
+}
+
+fn waits(facts: &ReviewFacts) -> bool {
+    matches!(facts.stored, Some(Known::Deferred {}))
+}
+
+fn others_wait(facts: &ReviewFacts) -> bool {
+    facts.ticket.as_ref().is_some_and(|ticket| ticket.defers)
+}
+
+fn edited_review(facts: &ReviewFacts) -> Option<Reason> {
+    matches!(facts.asks, Asks::Edited {}).then_some(Reason::EditedReview {})
+}
+
+fn event_ignored(facts: &ReviewFacts) -> Option<Reason> {
+    match &facts.asks {
+        Asks::Nothing { event } => Some(Reason::EventIgnored { event: event.clone() }),
+        _ => None,
+    }
+}
+
+/// It has its lasting answer. Before every guard, or a redelivery would meet its own job as `job_active`.
+fn repeat(facts: &ReviewFacts) -> Option<Reason> {
+    let (first, _) = facts.first.as_ref()?;
+    Some(Reason::Repeat { first: first.clone() })
+}
+
+/// The ledger forgets after a while; the review itself still names its job.
+fn duplicate_review(facts: &ReviewFacts) -> Option<Reason> {
+    match &facts.stored {
+        Some(Known::Started { job }) => Some(Reason::DuplicateReview { job: job.clone() }),
+        _ => None,
+    }
+}
+
+fn unknown_project(facts: &ReviewFacts) -> Option<Reason> {
+    facts.settings.is_none().then(|| Reason::UnknownProject { project: facts.project.clone() })
+}
+
+pub(super) fn repository_not_integrated(facts: &ReviewFacts) -> Option<Reason> {
+    (!facts.connected)
+        .then(|| Reason::RepositoryNotIntegrated { repo: facts.repository.clone(), project: facts.project.clone() })
+}
+
+fn own_review(facts: &ReviewFacts) -> Option<Reason> {
+    facts.own.then_some(Reason::OwnReview {})
+}
+
+pub(super) fn pull_request_closed(facts: &ReviewFacts) -> Option<Reason> {
+    (facts.state != PullRequestState::Open)
+        .then(|| Reason::PullRequestClosed { pr: pr(facts), state: facts.state.words().into() })
+}
+
+/// Before the six, so that a stranger's words are neither remembered nor ever reach an agent.
+fn author_not_permitted(facts: &ReviewFacts) -> Option<Reason> {
+    match facts.permission? {
+        Permission::Write => None,
+        Permission::Less => {
+            Some(Reason::AuthorNotPermitted { author: facts.author.clone(), repo: facts.repository.clone() })
+        }
+        Permission::Unknown => {
+            Some(Reason::PermissionUnknown { forge: facts.integration.clone(), author: facts.author.clone() })
+        }
+    }
+}
+
+/// 1. The project wants it.
+pub(super) fn retrigger_disabled(facts: &ReviewFacts) -> Option<Reason> {
+    let on = facts.settings.as_ref().is_some_and(|settings| settings.revise_on_review);
+    (!on && !is_request(facts)).then(|| Reason::RetriggerDisabled { project: facts.project.clone() })
+}
+
+/// 2. The pull request is linked to a ticket …
+pub(super) fn no_linked_ticket(facts: &ReviewFacts) -> Option<Reason> {
+    facts.ticket.is_none().then(|| Reason::NoLinkedTicket { pr: pr(facts) })
+}
+
+/// … that is active.
+pub(super) fn ticket_inactive(facts: &ReviewFacts) -> Option<Reason> {
+    let ticket = facts.ticket.as_ref()?;
+    ticket.closed.then(|| Reason::TicketInactive { ticket: ticket.key.clone() })
+}
+
+/// 3. No job is active for it.
+fn job_active(facts: &ReviewFacts) -> Option<Reason> {
+    let ticket = facts.ticket.as_ref()?;
+    let job = ticket.active_job.clone()?;
+    Some(Reason::JobActive { ticket: ticket.key.clone(), job })
+}
+
+/// 4. The last job that an agent worked on has completed. A pull request that a person linked has none.
+pub(super) fn previous_job_not_completed(facts: &ReviewFacts) -> Option<Reason> {
+    let ticket = facts.ticket.as_ref()?;
+    let outcome = match ticket.last_outcome? {
+        LastOutcome::Completed => return None,
+        LastOutcome::Failed => "failed",
+        LastOutcome::Cancelled => "cancelled",
+    };
+    (!is_request(facts))
+        .then(|| Reason::PreviousJobNotCompleted { ticket: ticket.key.clone(), outcome: outcome.into() })
+}
+
+/// 6. At most one revision begins within an hour; exactly one hour later is allowed.
+pub(super) fn rate_limited(facts: &ReviewFacts) -> Option<Reason> {
+    let revised = facts.revised.as_ref().filter(|_| !is_request(facts))?;
+    let time = revised.at.plus(REVISE_WINDOW);
+    (facts.now < time).then(|| Reason::RateLimited {
+        pr: pr(facts),
+        ago: Span::from(facts.now.since(revised.at)),
+        time,
+    })
+}
+
+pub(super) fn project_held(facts: &ReviewFacts) -> Option<Reason> {
+    let who = facts.settings.as_ref()?.held_by.clone()?;
+    Some(Reason::ProjectHeld { project: facts.project.clone(), who })
+}
+
+pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
+    facts.budget.clone()
+}
+
+impl ReviewFacts {
+    /// Whether the forge counts an event as our own: always for an app's account; for a person's account,
+    /// whose owner may review what it opened, only with our mark.
+    pub fn is_own(event: &ReviewEvent, account: u64) -> bool {
+        event.author.id == account && (event.author.bot || event.marked)
+    }
+}
+
+#[cfg(test)]
+mod tests;

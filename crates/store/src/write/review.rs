@@ -1,0 +1,158 @@
+//! Reviews: one gets its job, one waits, older ones are absorbed, some get their last answer.
+//!
+//! Each of these changes a review only while it is `deferred` (or unknown), so that no review belongs to
+//! two jobs, whoever else is at work.
+
+use crate::transaction::{Condition, Transaction, number, text};
+use crate::write::ledger::unless_final;
+use crate::{Error, Store, Write, key};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{JobId, ReviewId};
+use pullyard_domain::job::Job;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::review::{Review, ReviewState};
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+
+/// What is written when a review gets its job.
+#[derive(Clone, Debug)]
+pub struct TriggerReview<'a> {
+    /// The new job.
+    pub job: &'a Job,
+    /// The ticket that has it now.
+    pub ticket: &'a Ticket,
+    /// The pull request whose hour begins.
+    pub pull_request: &'a PullRequest,
+    /// The review, naming its job.
+    pub review: &'a Review,
+    /// The decision, where it is made at once; none for a review that waited.
+    pub delivery: Option<&'a Delivery>,
+}
+
+impl Store {
+    /// Makes the job of a review.
+    ///
+    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
+    /// `deferred` where it waited; DELIVERY if absent or not final. The two revs prove all facts of the decision but the
+    /// settings (T-A15), REVIEW that it has no job yet.
+    /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
+    pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
+        let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
+        let mut transaction = Transaction::new("make the job of a review")
+            .revise(trigger.job)?
+            .revise(trigger.ticket)?
+            .revise(trigger.pull_request)?
+            .put(trigger.review, over)?;
+        if let Some(delivery) = trigger.delivery {
+            transaction = transaction.put(delivery, unless_final())?;
+        }
+        transaction.commit(self).await
+    }
+
+    /// Remembers that a review waits; its ticket is told next. Two plain writes instead of a transaction:
+    /// plain writes of many reviews at once queue up instead of cancelling one another (T-B2).
+    ///
+    /// Writes: REVIEW if absent or refused before. `Stale`: it waits or has its job.
+    pub async fn remember_review(&self, review: &Review) -> Result<Write, Error> {
+        Transaction::new("remember a review").put(review, fresh())?.commit(self).await
+    }
+
+    /// Has a ticket know that a review waits for its job to end.
+    ///
+    /// Writes: TICKET while `active_job` is that job and there is a map to write into. Not over `rev`: many reviews at once must not fight. It
+    /// raises `rev`, so that a settling which did not see this review can't end. Its row stays as it is: while
+    /// a job is active, its end sees to what waits.
+    pub async fn defer_for_job(
+        &self,
+        ticket: &Ticket,
+        pull_request: &PullRequestId,
+        job: &JobId,
+        opens_at: Timestamp,
+    ) -> Result<Write, Error> {
+        let condition = Condition::of("active_job = :job AND attribute_exists(deferred)")
+            .name("#pr", &pull_request.to_string())
+            .value(":job", text(job.as_str()))
+            .value(":at", number(opens_at.millis()))
+            .value(":one", number(1));
+        let sets = "deferred.#pr = if_not_exists(deferred.#pr, :at), rev = rev + :one";
+        Transaction::new("have a ticket know that a review waits")
+            .update(key::ticket(&ticket.project, &ticket.key), sets, "", condition)
+            .commit(self)
+            .await
+    }
+
+    /// Lets the newest review stand for older ones.
+    ///
+    /// Writes: each older REVIEW from `deferred` to `absorbed`, and checks that the newest still waits: had
+    /// it got its job in between, what it absorbs now would be in no job (T-B7).
+    pub async fn absorb_reviews(
+        &self,
+        pull_request: &PullRequestId,
+        into: &ReviewId,
+        older: &[ReviewId],
+    ) -> Result<Write, Error> {
+        let state = ReviewState::Absorbed { into: into.clone() };
+        // An update of nothing but the mark: what a condition check is, and recognised when its answer is lost.
+        let mut transaction =
+            Transaction::new("absorb reviews").update(key::review(pull_request, into), "", "", deferred());
+        for review in older {
+            let condition = deferred().value(":state", stored(&state)?);
+            transaction = transaction.update(key::review(pull_request, review), "#state = :state", "", condition);
+        }
+        transaction.commit(self).await
+    }
+
+    /// Gives a review that waited its last answer.
+    ///
+    /// Writes: REVIEW from `deferred` to `refused`.
+    /// Idempotent: a repeat is `Stale`: it waits no more.
+    pub async fn refuse_review(
+        &self,
+        pull_request: &PullRequestId,
+        review: &ReviewId,
+        state: &ReviewState,
+    ) -> Result<Write, Error> {
+        let condition = deferred().value(":state", stored(state)?);
+        Transaction::new("refuse a review that waited")
+            .update(key::review(pull_request, review), "#state = :state", "", condition)
+            .commit(self)
+            .await
+    }
+
+    /// Replaces what is known of a pull request by what the domain made of it.
+    ///
+    /// Writes: PR if `rev` is the one seen (absent if none was).
+    pub async fn update_pull_request(&self, pull_request: &PullRequest) -> Result<Write, Error> {
+        Transaction::new("change a pull request").revise(pull_request)?.commit(self).await
+    }
+
+    /// Links a pull request and shows it on its ticket.
+    ///
+    /// Writes: PR and TICKET if `rev` is the one seen.
+    pub async fn link_pull_request(&self, pull_request: &PullRequest, ticket: &Ticket) -> Result<Write, Error> {
+        Transaction::new("link a pull request").revise(pull_request)?.revise(ticket)?.commit(self).await
+    }
+}
+
+/// Nobody knows the review, or it was refused: a person may have mended the cause and sent it again.
+fn fresh() -> Condition {
+    Condition::of("attribute_not_exists(pk) OR #state.#is = :refused")
+        .name("#state", "state")
+        .name("#is", "is")
+        .value(":refused", text("refused"))
+}
+
+/// The review still waits.
+fn deferred() -> Condition {
+    Condition::of("#state.#is = :deferred")
+        .name("#state", "state")
+        .name("#is", "is")
+        .value(":deferred", text("deferred"))
+}
+
+fn stored(state: &ReviewState) -> Result<AttributeValue, Error> {
+    let item = serde_dynamo::to_item(state)
+        .map_err(|error| Error::Corrupt { key: "a review".into(), reason: error.to_string() })?;
+    Ok(AttributeValue::M(item))
+}
