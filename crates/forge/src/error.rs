@@ -36,7 +36,7 @@ pub enum Error {
         /// The forge's own words.
         message: String,
     },
-    /// It is not there, or the token may not see it (404).
+    /// It is not there, not any more, or the token may not see it (404, 410).
     #[error("find {what}")]
     NotFound {
         /// What the call was about.
@@ -68,7 +68,40 @@ pub enum Error {
     },
 }
 
+/// What an error means to who asked, whichever way it came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is not there, not any more, or we may not see it.
+    Missing,
+    /// We may not: the token is wrong, too weak, or the settings are.
+    Denied,
+    /// Later, after this rest.
+    RateLimited {
+        /// How long.
+        retry_after: Duration,
+    },
+    /// Later: the forge is away.
+    Unavailable,
+    /// It understood and won't; the same call gets the same answer.
+    Refused,
+    /// We don't understand its answer.
+    Unknown,
+}
+
 impl Error {
+    /// What it means to who asked.
+    pub fn meaning(&self) -> Meaning {
+        match self {
+            Self::NotFound { .. } => Meaning::Missing,
+            Self::Settings { .. } | Self::Denied { .. } | Self::Forbidden { .. } => Meaning::Denied,
+            Self::RateLimited { retry_after, .. } => Meaning::RateLimited { retry_after: *retry_after },
+            Self::Refused { .. } => Meaning::Refused,
+            Self::Unreachable { .. } => Meaning::Unavailable,
+            Self::Unexpected { status: 202 | 500..=599, .. } => Meaning::Unavailable,
+            Self::Unexpected { .. } => Meaning::Unknown,
+        }
+    }
+
     /// Whether the same call may succeed later when it is repeated unchanged.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,8 +1,10 @@
 //! Speaking to forges: the one crate that calls a forge's REST API.
 //!
-//! It owns how a call is made (limits, repeats, redirects) and what the answers and refusals mean.
-//! It deliberately runs no git, verifies no webhooks, keeps nothing, and decides nothing about jobs.
+//! It owns how a call is made (limits, repeats, redirects) and what the answers and refusals mean, and what the
+//! forge's deliveries say. It deliberately runs no git, keeps nothing, and decides nothing about jobs.
 
+mod actor;
+mod comment;
 mod endpoint;
 mod error;
 mod forge;
@@ -10,12 +12,19 @@ mod github;
 mod names;
 mod pull_request;
 mod repository;
+mod review;
+mod time;
 mod token;
+pub mod webhook;
 
+pub use actor::Actor;
+pub use comment::Comment;
 pub use endpoint::Endpoint;
-pub use error::Error;
+pub use error::{Error, Meaning};
 pub use forge::Forge;
 pub use github::GitHub;
 pub use pull_request::{NewPullRequest, PullRequest, PullRequestState};
 pub use repository::{Account, Branch, Repository};
+pub use review::{Lines, Review, ReviewComment, ReviewState, Side, Thread};
+pub use time::Time;
 pub use token::Token;

@@ -1,5 +1,7 @@
 //! Pull requests: the one we want, and the one the forge has.
 
+use crate::{Actor, Time};
+
 /// A pull request on a forge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequest {
@@ -11,12 +13,20 @@ pub struct PullRequest {
     pub head_sha: String,
     /// The branch with the change.
     pub head_branch: String,
+    /// The repository of that branch, another one for a fork; `None` when it was deleted.
+    pub head_repository: Option<u64>,
     /// The branch it goes to; people may change it.
     pub base_branch: String,
     /// Open, closed or merged.
     pub state: PullRequestState,
+    /// Whether it is not to be reviewed yet.
+    pub draft: bool,
     /// The first line people read.
     pub title: String,
+    /// Who opened it; `None` for an account that was deleted.
+    pub author: Option<Actor>,
+    /// When anything about it last changed.
+    pub updated_at: Time,
 }
 
 /// What became of a pull request.

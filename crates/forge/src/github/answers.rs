@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Account, Branch, PullRequest, PullRequestState, Repository};
+use crate::{Account, Actor, Branch, PullRequest, PullRequestState, Repository, Time};
 
 #[derive(Deserialize)]
 pub(super) struct AccountAnswer {
@@ -13,6 +13,20 @@ pub(super) struct AccountAnswer {
 impl From<AccountAnswer> for Account {
     fn from(AccountAnswer { id, login }: AccountAnswer) -> Self {
         Self { id, login }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ActorAnswer {
+    id: u64,
+    login: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+impl From<ActorAnswer> for Actor {
+    fn from(ActorAnswer { id, login, kind }: ActorAnswer) -> Self {
+        Self { id, login, is_bot: kind == "Bot" }
     }
 }
 
@@ -56,6 +70,10 @@ pub(super) struct PullRequestAnswer {
     html_url: String,
     title: String,
     state: StateAnswer,
+    #[serde(default)]
+    draft: bool,
+    user: Option<ActorAnswer>,
+    updated_at: Time,
     merged_at: Option<String>,
     head: EndAnswer,
     base: EndAnswer,
@@ -73,6 +91,12 @@ struct EndAnswer {
     #[serde(rename = "ref")]
     branch: String,
     sha: String,
+    repo: Option<IdAnswer>,
+}
+
+#[derive(Deserialize)]
+struct IdAnswer {
+    id: u64,
 }
 
 impl From<PullRequestAnswer> for PullRequest {
@@ -82,13 +106,17 @@ impl From<PullRequestAnswer> for PullRequest {
             url: answer.html_url,
             head_sha: answer.head.sha,
             head_branch: answer.head.branch,
+            head_repository: answer.head.repo.map(|repository| repository.id),
             base_branch: answer.base.branch,
             state: match (answer.state, answer.merged_at) {
                 (StateAnswer::Open, _) => PullRequestState::Open,
                 (StateAnswer::Closed, None) => PullRequestState::Closed,
                 (StateAnswer::Closed, Some(_)) => PullRequestState::Merged,
             },
+            draft: answer.draft,
             title: answer.title,
+            author: answer.user.map(Actor::from),
+            updated_at: answer.updated_at,
         }
     }
 }

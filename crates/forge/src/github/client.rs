@@ -190,7 +190,7 @@ impl Client {
                 Error::RateLimited { host: host(), retry_after: rest(&answer.headers) }
             }
             StatusCode::FORBIDDEN => Error::Forbidden { what: what(), message: message() },
-            StatusCode::NOT_FOUND => Error::NotFound { what: what(), message: message() },
+            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { what: what(), message: message() },
             StatusCode::UNPROCESSABLE_ENTITY => {
                 Error::Refused { reason: self.token.redact(&refusal::reason(&answer.body)) }
             }

@@ -28,6 +28,7 @@ fn fault(status: u16) -> Line {
 fn pull() -> serde_json::Value {
     json!({
         "number": 7, "html_url": "http://forge/7", "title": "T", "state": "open", "merged_at": null,
+        "updated_at": "2026-11-20T12:00:00Z", "user": null,
         "head": {"ref": "job", "sha": "a"}, "base": {"ref": "main", "sha": "b"},
     })
 }

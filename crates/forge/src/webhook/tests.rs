@@ -1,0 +1,68 @@
+//! Signatures, bodies that GitHub published or described, and bodies that nobody should send.
+
+mod bodies;
+mod mutations;
+mod signatures;
+
+use std::{fs, path::PathBuf};
+
+use super::{Event, parse};
+
+/// Events that we read.
+const READ: [&str; 7] = [
+    "installation",
+    "installation_repositories",
+    "issue_comment",
+    "ping",
+    "pull_request",
+    "pull_request_review",
+    "repository",
+];
+
+/// A body, its event, and the file's name.
+struct Sample {
+    event: String,
+    name: String,
+    body: Vec<u8>,
+}
+
+/// Our own bodies, made of GitHub's description by `.ci/octokit.py`.
+fn ours() -> Vec<Sample> {
+    samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/webhooks")))
+}
+
+/// Every body that GitHub published or described where `.ci/octokit` has put them, else ours.
+fn all() -> Vec<Sample> {
+    let mut found = ours();
+    if let Some(folder) = std::env::var_os("PULLYARD_WEBHOOK_EXAMPLES") {
+        let others = samples(PathBuf::from(folder));
+        println!("{} published and described bodies", others.len());
+        assert!(others.len() > 500, "the folder holds the examples");
+        found.extend(others);
+    }
+    found
+}
+
+fn samples(folder: PathBuf) -> Vec<Sample> {
+    let mut found: Vec<Sample> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let event = name.split('.').next().unwrap().to_owned();
+            Sample { event, name, body: fs::read(entry.path()).unwrap() }
+        })
+        .collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    assert!(!found.is_empty());
+    found
+}
+
+fn ours_named(name: &str) -> Sample {
+    ours().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
+}
+
+fn read(name: &str) -> Event {
+    let sample = ours_named(name);
+    parse(&sample.event, &sample.body).unwrap()
+}

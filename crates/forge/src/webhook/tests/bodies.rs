@@ -1,0 +1,184 @@
+use super::{READ, all, ours, ours_named, read};
+use crate::{
+    Actor, PullRequestState, ReviewState, Time,
+    webhook::{
+        CommentAction, Event, InstallationChange, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent, parse,
+    },
+};
+
+const ANN: u64 = 9_007_199_254_740_995;
+
+fn review(name: &str) -> ReviewEvent {
+    match read(name) {
+        Event::Review(review) => *review,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn action(name: &str) -> PullRequestAction {
+    match read(name) {
+        Event::PullRequest(event) => event.action,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_requested_change_is_read_whole() {
+    let event = review("pull_request_review.changes_requested");
+    assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
+    assert_eq!(event.review.id, 9_007_199_254_740_993);
+    assert_eq!(event.review.body, "Rename it.");
+    assert_eq!(event.review.commit, Some("a".repeat(40)));
+    assert_eq!(event.review.submitted_at, Time::parse("2026-11-20T12:04:01Z"));
+    assert_eq!(event.review.author, Some(Actor { id: ANN, login: "ann".to_owned(), is_bot: false }));
+    assert_eq!(event.review.author_association, "NONE");
+    let pull = event.pull_request;
+    assert_eq!((pull.number, pull.state, pull.draft), (3, PullRequestState::Open, false));
+    assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("pullyard/acme/app-17-1", "main"));
+    assert_eq!((pull.head_sha, pull.head_repository), ("a".repeat(40), Some(9_007_199_254_740_997)));
+    assert_eq!(pull.author.map(|author| (author.id, author.is_bot)), Some((77, true)));
+    assert_eq!((event.repository.id, event.repository.full_name.as_str()), (9_007_199_254_740_997, "acme/app"));
+    assert_eq!(event.sender.id, ANN);
+    assert_eq!(event.installation, None);
+}
+
+#[test]
+fn a_review_may_have_no_words_no_author_and_no_branch_any_more() {
+    let event = review("pull_request_review.without_words");
+    assert_eq!((event.review.body.as_str(), event.pull_request.head_repository), ("", None));
+    assert_eq!(review("pull_request_review.deleted_author").review.author, None);
+}
+
+#[test]
+fn what_happened_to_a_review_and_its_verdict_are_two_things() {
+    let said = |name: &str| {
+        let event = review(name);
+        (event.action, event.review.state)
+    };
+    assert_eq!(said("pull_request_review.approved"), (ReviewAction::Submitted, ReviewState::Approved));
+    assert_eq!(said("pull_request_review.edited"), (ReviewAction::Edited, ReviewState::ChangesRequested));
+    assert_eq!(said("pull_request_review.dismissed"), (ReviewAction::Dismissed, ReviewState::Dismissed));
+    assert_eq!(review("pull_request_review.dismissed").sender.login, "bob");
+}
+
+#[test]
+fn every_change_of_a_pull_request_has_its_word() {
+    assert_eq!(action("pull_request.opened"), PullRequestAction::Opened);
+    assert_eq!(action("pull_request.reopened"), PullRequestAction::Reopened);
+    assert_eq!(action("pull_request.edited"), PullRequestAction::Edited);
+    assert_eq!(action("pull_request.merged"), PullRequestAction::Closed { merged: true });
+    assert_eq!(action("pull_request.closed"), PullRequestAction::Closed { merged: false });
+    let (before, after) = ("c".repeat(40), "a".repeat(40));
+    assert_eq!(action("pull_request.synchronize"), PullRequestAction::Synchronize { before, after });
+    assert_eq!(action("pull_request.labeled"), PullRequestAction::Labeled { label: "pullyard:revise".to_owned() });
+    assert_eq!(action("pull_request.ready_for_review"), PullRequestAction::Other("ready_for_review".to_owned()));
+}
+
+#[test]
+fn a_comment_below_a_pull_request_is_told_from_one_below_an_issue() {
+    for (name, expected) in [
+        ("issue_comment.created", CommentAction::Created),
+        ("issue_comment.edited", CommentAction::Edited),
+        ("issue_comment.deleted", CommentAction::Deleted),
+    ] {
+        let Event::Comment(event) = read(name) else { panic!("{name}") };
+        assert_eq!((event.action, event.number, event.is_pull_request), (expected, 3, true));
+        assert_eq!((event.comment.id, event.comment.body.as_str()), (9_007_199_254_740_999, "/pullyard revise"));
+    }
+    let sample = ours_named("issue_comment.created");
+    let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+    body["issue"].as_object_mut().unwrap().remove("pull_request");
+    let Ok(Event::Comment(event)) = parse("issue_comment", body.to_string().as_bytes()) else { panic!() };
+    assert!(!event.is_pull_request);
+}
+
+#[test]
+fn a_repository_is_known_by_its_id_whatever_it_is_called() {
+    for (name, expected) in [
+        ("repository.renamed", RepositoryChange::Renamed { from: "old-app".to_owned() }),
+        ("repository.transferred", RepositoryChange::Transferred),
+        ("repository.deleted", RepositoryChange::Deleted),
+    ] {
+        let Event::Repository(event) = read(name) else { panic!("{name}") };
+        assert_eq!((event.change, event.repository.id), (expected, 9_007_199_254_740_997));
+    }
+    assert!(matches!(read("repository.archived"), Event::Ignored { .. }));
+}
+
+#[test]
+fn an_installation_says_where_it_is_and_what_it_may_touch() {
+    let Event::Installation(event) = read("installation.created") else { panic!() };
+    assert_eq!((event.installation, event.app), (5, 6));
+    assert_eq!(event.account.unwrap().login, "acme");
+    let InstallationChange::Created { repositories } = event.change else { panic!() };
+    assert_eq!(repositories[0].full_name, "acme/app");
+    let Event::Installation(event) = read("installation_repositories.added") else { panic!() };
+    assert!(matches!(event.change, InstallationChange::Repositories { .. }));
+}
+
+#[test]
+fn a_ping_names_its_hook() {
+    assert_eq!(read("ping.ping"), Event::Ping { hook: Some(31) });
+}
+
+#[test]
+fn what_we_do_not_act_on_is_ignored_by_name() {
+    for (name, event, action) in [
+        ("pull_request_review_comment.created", "pull_request_review_comment", Some("created")),
+        ("push.push", "push", None),
+        ("star.deleted", "star", Some("deleted")),
+    ] {
+        let action = action.map(str::to_owned);
+        assert_eq!(read(name), Event::Ignored { event: event.to_owned(), action });
+    }
+}
+
+#[test]
+fn an_action_that_github_adds_is_ignored() {
+    for name in ["pull_request_review.approved", "issue_comment.created", "repository.deleted", "installation.created"]
+    {
+        let sample = ours_named(name);
+        let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+        body["action"] = "new_thing".into();
+        let said = parse(&sample.event, body.to_string().as_bytes()).unwrap();
+        assert_eq!(said, Event::Ignored { event: sample.event, action: Some("new_thing".to_owned()) });
+    }
+}
+
+#[test]
+fn every_body_that_github_published_or_described_is_read_or_ignored() {
+    let mut told = std::collections::BTreeMap::<String, usize>::new();
+    for sample in all() {
+        let said = parse(&sample.event, &sample.body);
+        let said = said.unwrap_or_else(|fault| panic!("{}: {fault}", sample.name));
+        let ignored = matches!(said, Event::Ignored { .. });
+        if !READ.contains(&sample.event.as_str()) {
+            assert!(ignored, "{}", sample.name);
+        }
+        *told.entry(format!("{} {}", sample.event, if ignored { "ignored" } else { "read" })).or_default() += 1;
+    }
+    println!("{told:#?}");
+}
+
+/// Nobody signs the header: whoever saw a delivery could send its body again under another name.
+#[test]
+fn no_body_passes_as_another_event_than_its_own() {
+    for sample in all() {
+        for event in READ.into_iter().filter(|event| *event != sample.event) {
+            if let Ok(said) = parse(event, &sample.body) {
+                assert!(matches!(said, Event::Ignored { .. }), "{} as {event}: {said:?}", sample.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_review_under_another_name_or_another_body_as_a_review_is_unreadable() {
+    let body = ours_named("pull_request_review.changes_requested").body;
+    for event in ["pull_request", "issue_comment", "repository", "installation", "ping"] {
+        assert!(parse(event, &body).is_err(), "{event}");
+    }
+    for sample in ours().iter().filter(|sample| sample.event != "pull_request_review") {
+        assert!(parse("pull_request_review", &sample.body).is_err(), "{}", sample.name);
+    }
+}

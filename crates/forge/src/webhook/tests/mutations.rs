@@ -1,0 +1,142 @@
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+use super::{READ, ours, ours_named};
+use crate::webhook::{Secret, parse, verify};
+
+/// Every place in a body, as JSON pointers.
+fn places(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| places(value, format!("{at}/{name}"), found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| places(value, format!("{at}/{index}"), found));
+        }
+        _ => {}
+    }
+    found.push(at);
+}
+
+#[test]
+fn a_body_that_ends_too_early_is_refused() {
+    for sample in ours() {
+        let end = sample.body.trim_ascii_end().len();
+        for end in (0..end).step_by(97) {
+            assert!(parse(&sample.event, &sample.body[..end]).is_err(), "{} to {end}", sample.name);
+        }
+    }
+}
+
+#[test]
+fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
+    let sample = ours_named("pull_request_review.changes_requested");
+    let check = |at: &str, value: Value, pointer: &str, fault: &str| {
+        let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
+        *body.pointer_mut(at).unwrap() = value;
+        let unreadable = parse(&sample.event, body.to_string().as_bytes()).unwrap_err();
+        assert_eq!((unreadable.pointer.as_str(), unreadable.fault.as_str()), (pointer, fault));
+    };
+    check("/review/id", json!("secret"), "/review/id", "it is a text, not a whole number");
+    check("/review/id", json!(-1), "/review/id", "it is another number, not a whole number");
+    check("/review/id", json!(1.5), "/review/id", "it is another number, not a whole number");
+    check("/review/state", json!(1), "/review/state", "it is a number, not a text");
+    check(
+        "/review/submitted_at",
+        json!("secret"),
+        "/review/submitted_at",
+        "it is another text, not a time as RFC 3339 text",
+    );
+    check("/review", json!(null), "/review", "it is null, not an object");
+    check("/pull_request", json!({}), "/pull_request/head", "it is missing");
+    check("/sender", json!([]), "/sender", "it is a list, not an object");
+    check("/action", json!(true), "/action", "it is a boolean, not a text");
+}
+
+#[test]
+fn what_is_no_delivery_says_why() {
+    let check = |event: &str, body: &[u8], expected: &str| {
+        assert_eq!(parse(event, body).unwrap_err().fault, expected);
+    };
+    check("ping", b"payload=%7B%7D", "it is a form; the hook's content type must be application/json");
+    check("ping", b"", "it is not JSON");
+    check("ping", b"[]", "it is not an object");
+    check("ping", b"{}", "it is missing");
+    check("", b"{}", "the header names no event");
+    check("a\nb", b"{}", "the header names no event");
+    check(&"a".repeat(65), b"{}", "the header names no event");
+    check("ping", &b"[".repeat(100_000), "it is not JSON");
+}
+
+#[test]
+fn ids_beyond_what_a_float_holds_stay_exact() {
+    let sample = ours_named("pull_request_review.changes_requested");
+    let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
+    body["review"]["id"] = u64::MAX.into();
+    let crate::webhook::Event::Review(event) = parse(&sample.event, body.to_string().as_bytes()).unwrap() else {
+        panic!()
+    };
+    assert_eq!(event.review.id, u64::MAX);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_answered(event in select(READ.to_vec()), body in vec(any::<u8>(), 0..400)) {
+        let _ = parse(event, &body);
+    }
+
+    #[test]
+    fn any_signature_is_answered(header in ".{0,90}", body in vec(any::<u8>(), 0..40)) {
+        prop_assert!(verify(&[Secret::new("s")], &body, Some(&header)).is_err());
+    }
+
+    #[test]
+    fn a_signature_fits_its_secret_and_body_only(
+        key in vec(any::<u8>(), 1..80), other in vec(any::<u8>(), 1..80), body in vec(any::<u8>(), 0..200),
+    ) {
+        let signature = Secret::new(key.clone()).sign(&body);
+        prop_assert_eq!(verify(&[Secret::new(key.clone())], &body, Some(&signature)), Ok(0));
+        // A key is padded with zeros: those at its end change nothing.
+        let padded = |key: &[u8]| { let end = key.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1); key[..end].to_vec() };
+        if key.len() <= 64 && other.len() <= 64 && padded(&key) != padded(&other) {
+            prop_assert!(verify(&[Secret::new(other)], &body, Some(&signature)).is_err());
+        }
+    }
+
+    /// One place of a true body is replaced or taken out: it is read, ignored or refused, and a fault has a place.
+    #[test]
+    fn any_change_of_a_true_body_is_answered(
+        which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
+    ) {
+        let samples = ours();
+        let sample = which.get(&samples);
+        let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
+        let mut found = Vec::new();
+        places(&body, String::new(), &mut found);
+        let at = place.get(&found);
+        let (above, name) = at.rsplit_once('/').unwrap_or(("", ""));
+        match body.pointer_mut(above) {
+            Some(Value::Object(fields)) if gone => { fields.remove(name); }
+            _ => {
+                let values = [json!(null), json!(1), json!(-1.5), json!("x"), json!([]), json!({}), json!(true)];
+                *body.pointer_mut(at).unwrap() = values[usize::from(how)].clone();
+            }
+        }
+        if let Err(fault) = parse(&sample.event, body.to_string().as_bytes()) {
+            prop_assert!(!fault.fault.is_empty());
+        }
+    }
+
+    /// Bytes of a true body are flipped.
+    #[test]
+    fn any_flipped_byte_is_answered(which in any::<prop::sample::Index>(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let samples = ours();
+        let sample = which.get(&samples);
+        let mut body = sample.body.clone();
+        for (at, byte) in flips {
+            let at = at.index(body.len());
+            body[at] ^= byte;
+        }
+        let _ = parse(&sample.event, &body);
+    }
+}
