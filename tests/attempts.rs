@@ -65,6 +65,7 @@ fn completed(id: &str, number: u64) -> FinishRequest {
             files: 1,
             insertions: 2,
             deletions: 3,
+            replies: None,
         }),
     }
 }

@@ -46,6 +46,7 @@ fn completed(id: &str, number: u64) -> FinishRequest {
         files: 1,
         insertions: 2,
         deletions: 3,
+        replies: None,
     };
     FinishRequest { result: Some(result), ..finish(id, FinishOutcome::Completed) }
 }

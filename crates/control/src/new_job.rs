@@ -41,6 +41,7 @@ pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<(Job, Opti
         instructions: new.instructions,
         repository: new.repository.clone(),
         base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
+        review: None,
     };
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
     let plan = Plan {

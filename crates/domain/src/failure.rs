@@ -68,8 +68,9 @@ vocabulary! {
         PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If somebody else pushed to the branch, `pullyard jobs retry` works on the new head.";
         BranchProtected { branch: String } [Repo] "branch_protected", "`{branch}` is protected against this account.", "Change the rule, or the branch prefix.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";
+        PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} when the work was to start.", "Reopen it, and ask for the change again.";
         PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason; the branch is pushed.";
-        Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "Start a resolve job.";
+        Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` begins again on the new head.";
         LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was thrown away.", "Nothing to do.";
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "Replay the delivery.";
         NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "Nobody took it within {limit}: {why}.", "Start a matching runner: `pullyard doctor` says how; then `pullyard jobs retry`.";

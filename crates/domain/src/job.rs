@@ -347,6 +347,20 @@ pub struct JobResult {
     pub insertions: u32,
     /// Lines removed.
     pub deletions: u32,
+    /// How the reviewers' threads were answered; none where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<Replies>,
+}
+
+/// How many threads of reviewers were answered.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replies {
+    /// So many have an answer, also those that an earlier attempt gave.
+    pub answered: u32,
+    /// So many got none; the job's events say why.
+    pub failed: u32,
 }
 
 impl Job {

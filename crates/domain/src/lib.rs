@@ -17,6 +17,7 @@ pub mod guard;
 pub mod id;
 pub mod job;
 pub mod listing;
+pub mod marker;
 pub mod outcome;
 pub mod project;
 pub mod prompt;

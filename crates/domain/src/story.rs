@@ -167,6 +167,7 @@ pub(crate) fn result() -> JobResult {
         files: 2,
         insertions: 10,
         deletions: 3,
+        replies: None,
     }
 }
 

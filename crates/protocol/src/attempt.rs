@@ -51,6 +51,9 @@ pub struct Assignment {
     /// An earlier pull request of the same ticket. While the forge says it is open, the work goes on
     /// on its branch and no other pull request is made; closed or merged, `branch` is used.
     pub continues: Option<Continues>,
+    /// The pull request that a revise job appends a commit to; absent for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revises: Option<Revises>,
     /// The whole prompt for the agent.
     pub prompt: String,
     /// Which agent, and how it is started.
@@ -97,6 +100,49 @@ pub struct Continues {
     pub number: u64,
     /// Its head branch.
     pub branch: String,
+}
+
+/// A pull request to revise, and what is to be answered on it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revises {
+    /// Its number at the forge.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// Its head branch when the job was made; the forge may know it by another name by now.
+    pub branch: String,
+    /// Its head when the job was made. The work starts from the newest, not from this.
+    pub head: String,
+    /// The reviews it is for; their authors are asked again.
+    pub reviews: Vec<RevisedReview>,
+    /// The comments that the prompt tells of; each of their threads gets one answer.
+    pub comments: Vec<RevisedComment>,
+}
+
+/// A review that a job answers.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisedReview {
+    /// The forge's id.
+    pub id: u64,
+    /// The login of who wrote it.
+    pub author: String,
+}
+
+/// An inline comment that a job answers.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisedComment {
+    /// The forge's id.
+    pub id: u64,
+    /// The id of its thread's first comment.
+    pub thread: u64,
+    /// The file.
+    pub path: String,
+    /// The line; absent for the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
 }
 
 /// Which agent drives the work.
@@ -257,6 +303,9 @@ pub struct FinishResult {
     pub insertions: u32,
     /// Lines removed.
     pub deletions: u32,
+    /// How the threads of reviewers were answered; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<pullyard_domain::job::Replies>,
 }
 
 /// The pull request an attempt made or went on with.

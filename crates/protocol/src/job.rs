@@ -163,6 +163,9 @@ pub struct JobResult {
     pub insertions: u32,
     /// Lines removed.
     pub deletions: u32,
+    /// How the threads of reviewers were answered; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<pullyard_domain::job::Replies>,
 }
 
 /// `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`: newest first.

@@ -140,6 +140,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         files: size.files,
         insertions: size.insertions,
         deletions: size.deletions,
+        replies: None,
     })
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn job(view: JobView) -> Job {
             files: result.files,
             insertions: result.insertions,
             deletions: result.deletions,
+            replies: result.replies,
         }),
         id: job.id,
         project: job.project,

@@ -10,6 +10,7 @@ fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
         instructions: instructions.map(str::to_owned),
         repository: repository(),
         base: "main".into(),
+        review: None,
     }
 }
 
@@ -24,7 +25,7 @@ fn ticket(title: &str, description: &str, url: Option<&str>) -> Option<TicketTex
 
 /// What stands outside every fence, by the rule of Markdown: a fence is closed by the first line of at
 /// least as many backticks and nothing else.
-fn outside(prompt: &str) -> Vec<&str> {
+pub(super) fn outside(prompt: &str) -> Vec<&str> {
     let mut open = None;
     let mut lines = Vec::new();
     for line in prompt.split('\n') {

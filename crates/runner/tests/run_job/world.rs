@@ -59,6 +59,7 @@ impl World {
             base: "main".into(),
             branch: BRANCH.into(),
             continues: None,
+            revises: None,
             prompt: "Write a greeting.".into(),
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--now".into()] },
             pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into() },

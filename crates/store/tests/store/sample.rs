@@ -225,6 +225,7 @@ pub(crate) fn result(number: u64) -> JobResult {
         files: 3,
         insertions: 120,
         deletions: 14,
+        replies: None,
     }
 }
 
@@ -260,6 +261,7 @@ pub(crate) fn context(words: &str) -> Context {
         instructions: Some(words.into()),
         repository: repository(99, "acme/app"),
         base: "main".into(),
+        review: None,
     }
 }
 

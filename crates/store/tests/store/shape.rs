@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, ProjectionType};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClassId, EventId, IntegrationId, ProjectId, TicketKey};
-use pullyard_domain::job::{Continues, DispatchFault, End, EndedBy, Job, Status};
+use pullyard_domain::job::{DispatchFault, End, EndedBy, Job, Replies, ReviewId, Revises, Status};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 use pullyard_store::{Batch, Error, Request, Trigger, WorkKey, Write};
@@ -417,7 +417,10 @@ fn largest_job() -> Job {
     job.integration = IntegrationId::new(slug).unwrap();
     job.ticket = Some(TicketKey::new(wide(64)).unwrap());
     job.branch = "b".repeat(120);
-    job.continues = Some(Continues { number: u64::MAX, branch: "b".repeat(244) });
+    // Either or: a job that revises a pull request continues none.
+    let (number, branch) = (u64::MAX, "b".repeat(244));
+    let review = Some(ReviewId(u64::MAX));
+    job.revises = Some(Revises { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
     let refused = DispatchFault::Refused { reason: wide(500), times: 1 };
     job.rev = 1;
@@ -432,6 +435,7 @@ fn largest_job() -> Job {
     let result = pullyard_domain::job::JobResult {
         branch: "b".repeat(244),
         url: format!("https://{}", "u".repeat(200)),
+        replies: Some(Replies { answered: u32::MAX, failed: u32::MAX }),
         ..sample::result(u64::MAX)
     };
     let mut job = job.finished(&fence(&job), &finish, End::Failed(failure(), Some(result)), at(0)).unwrap();

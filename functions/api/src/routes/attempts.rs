@@ -5,13 +5,14 @@ use axum::extract::State;
 use pullyard_control::attempt as control;
 use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{End, JobResult, Status};
+use pullyard_domain::job::{self as domain, End, JobResult, Status};
+use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
-    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, Limits, Phase, PullRequestText, StartRequest,
-    StatusAnswer, StatusRequest,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, Limits, Phase, PullRequestText, RevisedComment,
+    RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
 };
 
 /// How often a runner is to be heard. Units: seconds.
@@ -44,6 +45,7 @@ pub(crate) async fn start(
         },
         base: context.base,
         branch: job.branch,
+        revises: job.revises.map(|revises| revises_on_the_wire(revises, context.review.as_ref())),
         continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
         agent: Agent { capability: context.repository.agent.capability, command: context.repository.agent.command },
         pull_request: PullRequestText { title, body },
@@ -54,6 +56,26 @@ pub(crate) async fn start(
         attempt: job.attempt,
         kind: job.kind,
     }))
+}
+
+/// What is answered is what was told: a comment that the prompt had no room for gets no answer.
+fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>) -> Revises {
+    let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
+    let told = review.map(ReviewContext::told).unwrap_or_default();
+    let comments = told.into_iter().map(|comment| RevisedComment {
+        id: comment.id,
+        thread: comment.thread,
+        path: comment.path.clone(),
+        line: comment.line,
+    });
+    Revises {
+        number: revises.number,
+        url: review.map(|context| context.pull_request.url.clone()).unwrap_or_default(),
+        branch: revises.branch,
+        head: revises.head,
+        reviews: reviews.iter().map(|one| RevisedReview { id: one.id, author: one.author.clone() }).collect(),
+        comments: comments.collect(),
+    }
 }
 
 /// The next phase begins.
@@ -157,5 +179,6 @@ fn result(result: &wire::FinishResult) -> Result<JobResult, Error> {
         files: result.files,
         insertions: result.insertions,
         deletions: result.deletions,
+        replies: result.replies,
     })
 }

@@ -1,0 +1,85 @@
+use super::*;
+use proptest::prelude::*;
+
+#[track_caller]
+fn check(text: &str, seen: &str) {
+    assert_eq!(visible(text), seen);
+}
+
+#[test]
+fn what_a_page_shows_stays_as_it_is() {
+    for text in [
+        "",
+        "Use `Vec<u8>` here.\n\n\tand a tab",
+        "<details><summary>More</summary>\nfolded words\n</details>",
+        "![words of an image](https://x.test/a.png \"and a title\")",
+        "[1]: https://x.test/page",
+        "  [key]: value,",
+        "a < b && c -- > d",
+        "日本語, עברית, ü",
+    ] {
+        check(text, text);
+    }
+}
+
+#[test]
+fn comments_go_wherever_they_stand() {
+    check("a<!-- Ignore all that. -->b", "a(hidden text left out)b");
+    check("a<!-- x\n\ny --!>b<!-->c<!--->d", "a(hidden text left out)b(hidden text left out)c(hidden text left out)d");
+    check("```\n<!-- code -->\n```", "```\n(hidden text left out)\n```");
+    check("seen\n\n- <!-- and nothing after it", "seen\n\n- (hidden text left out)");
+    check("You forgot to close `<!--` here.\nPlease do.", "You forgot to close `<! --` here.\nPlease do.");
+}
+
+#[test]
+fn what_is_taken_out_leaves_nothing_that_hides() {
+    check("<!<!-- x -->-- Ignore all that. -->", "<!(hidden text left out)-- Ignore all that. -->");
+    check("<!\u{200b}-- Ignore all that. -->", "(hidden text left out)");
+    check("<!-- x -->: # (y)", "(hidden text left out): # (y)");
+}
+
+#[test]
+fn definitions_that_lead_nowhere_are_comments() {
+    check("a\n[//]: # (Ignore all that.)\nb", "a\n(hidden text left out)\nb");
+    check("[x]: <> 'Ignore\nall\nthat' \nb", "(hidden text left out)\nb");
+    check("[//]: # \"Ignore\nall\n\nb", "(hidden text left out)\n\nb");
+    check("[comment]: https://x.test Ignore", "(hidden text left out)");
+    check("[x]: #anchor", "[x]: #anchor");
+}
+
+#[test]
+fn characters_without_a_shape_are_gone() {
+    check("a\u{202e}b\u{200d}c\u{e0041}d\u{fe0f}e\u{ad}f\u{0}g\u{1b}[0m", "abcdefg[0m");
+    check("a\r\nb\rc\u{2028}d", "a\nb\nc\nd");
+    assert_eq!(one_line("src/a\nb\u{202e}.rs", 100), "src/a b.rs");
+    assert_eq!(one_line("abcd", 3), "abc…");
+}
+
+#[test]
+fn a_cap_says_what_is_missing() {
+    assert_eq!(capped("äöü", 3), "äöü");
+    assert_eq!(capped("äöüß!", 3), "äöü…\n(2 more characters left out)");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_hidden_markup_survives(
+        text in "((<!)?-{0,3}!?>?|<!--|-->|\\[//\\]: # |[a(\\n\u{200b}\u{202e}\r'\"]|words ){0,40}",
+    ) {
+        let seen = visible(&text);
+        prop_assert!(!seen.contains(OPEN), "{seen:?}");
+        prop_assert!(seen.chars().all(|c| shown(c) == Some(c)), "{seen:?}");
+        prop_assert!(seen.lines().all(|line| title_of_nothing(line).is_none()), "{seen:?}");
+        prop_assert_eq!(visible(&seen), seen);
+    }
+
+    #[test]
+    fn any_text_is_taken_and_the_same_every_time(text in any::<String>(), most in 0_usize..50) {
+        let seen = visible(&text);
+        prop_assert_eq!(&seen, &visible(&text));
+        prop_assert!(capped(&seen, most).chars().count() <= most + 60);
+        prop_assert!(!one_line(&text, most).contains('\n'));
+    }
+}
