@@ -4,13 +4,24 @@
 //! [`settle_reviews`] once its ticket is free; [`admit_job`] reads the words of the reviews that a job
 //! covers before anybody may run it; [`tell_pull_request`] shows on the pull request what became of it.
 
+mod admit;
+mod changed;
 mod decide;
 mod facts;
 mod permission;
+mod read;
+mod request;
 mod settle;
 mod start;
+mod tell;
+mod why;
 
+pub use admit::{Admitted, admit_job};
+pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};
 pub use facts::Reach;
 pub use permission::Permissions;
+pub use request::{Named, link, repository_of, request_revision, unlink};
 pub(crate) use settle::settle_reviews;
+pub use tell::tell_pull_request;
+pub use why::{PullRequestView, pull_request_view, pull_request_views};

@@ -216,6 +216,14 @@ impl Ticket {
         }
     }
 
+    /// Its pull request is not shown any more. A move that is wanted and not written yet stays wanted.
+    pub fn unlink(&mut self) {
+        let unsynced = self.is_unsynced();
+        let status = self.wanted.status.take().filter(|_| unsynced);
+        self.pull_request = None;
+        self.wanted = Wanted { version: self.wanted.version + 1, status, badge: self.wanted.badge };
+    }
+
     /// The ticket whose job is a retry: it stands in the trigger status again, and that job's end moves it
     /// from there. Written at once, with the job: its tool reads it, and telling it back is an echo.
     pub(crate) fn put_back(mut self, trigger: &str) -> Self {

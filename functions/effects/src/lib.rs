@@ -1,15 +1,29 @@
-//! Messages that say "this ticket may need settling": settles it. The queue is FIFO by ticket, so at
-//! most one write-back of a ticket is in flight.
+//! Messages that are worked through in turn: settles tickets, reads reviews for their jobs, writes what
+//! people read on pull requests, decides reviews that came in a flood. The queue is FIFO by ticket, job or
+//! pull request, so at most one of them is in flight for each.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use pullyard_control::{self as control, Context};
-use pullyard_domain::wakeup::TicketWakeup;
+use pullyard_control::review::{Reach, admit_job, decide_review, tell_pull_request};
+use pullyard_control::{self as control, Context, Error};
+use pullyard_domain::wakeup::{Effect, QueuedReview};
 use pullyard_entry::messages;
 
 /// Does a batch; what failed comes again, after the rest of its group.
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    messages::each(event, |wakeup: TicketWakeup| async move {
-        control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ())
+    messages::each(event, |effect: Effect| async move {
+        match effect {
+            Effect::Settle(wakeup) => control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ()),
+            Effect::Admit(wakeup) => admit_job(ctx, &wakeup.job).await.map(|_| ()),
+            Effect::Tell(wakeup) => tell_pull_request(ctx, &wakeup.pull_request).await,
+            Effect::Review(queued) => decide(ctx, *queued).await,
+        }
     })
     .await
+}
+
+async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
+    let mut projects = queued.projects.into_iter();
+    let home = projects.next().ok_or_else(|| Error::Inconsistent("a queued review is for no project".into()))?;
+    let reach = Reach { hook: queued.hook, home, others: projects.collect() };
+    decide_review(ctx, &reach, &queued.event).await.map(|_| ())
 }

@@ -26,6 +26,11 @@ impl Reach {
         Self { hook: None, home: project, others: Vec::new() }
     }
 
+    /// It may be decided for this project.
+    pub fn includes(&self, project: &ProjectId) -> bool {
+        self.all().any(|one| one == project)
+    }
+
     fn all(&self) -> impl Iterator<Item = &ProjectId> {
         std::iter::once(&self.home).chain(&self.others)
     }
@@ -63,7 +68,7 @@ pub(super) async fn load(
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     // A hook speaks for its own projects only.
-    let pull_request = pull_request.filter(|linked| reach.all().any(|project| *project == linked.project));
+    let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
     let place = match &pull_request {
         Some(linked) => place_in(ctx, &linked.project, &event.pull_request).await?,
         None => place_of(ctx, reach, &event.pull_request).await?,

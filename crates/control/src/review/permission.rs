@@ -6,7 +6,7 @@ use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Integration;
 use pullyard_domain::review::{Author, Permission};
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::Access;
+use pullyard_forge::Permission as Access;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,9 +57,11 @@ pub(super) async fn ask(
     };
     match asked {
         Ok(access) => {
-            let permission = match access {
-                Access::Admin | Access::Write => Permission::Write,
-                Access::Read | Access::None => Permission::Less,
+            // A name may have been given to somebody else since the review was written.
+            let same = access.account.is_none_or(|account| account == author.id);
+            let permission = match access.permission {
+                Access::Admin | Access::Write if same => Permission::Write,
+                _ => Permission::Less,
             };
             *answer = Some((permission, now));
             Ok(permission)

@@ -1,0 +1,154 @@
+//! What a forge says of a pull request and of the reviews that a job covers, in the domain's shape.
+
+use pullyard_domain::prompt::review::{
+    Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
+};
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::review::{Review, ReviewState};
+use pullyard_domain::time::Timestamp;
+use pullyard_forge as forge;
+use pullyard_forge::{Forge, Lines, ReviewComment, Side};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long after it was submitted a change of a review still is the forge's own writing.
+const SAME: Duration = Duration::from_secs(2);
+
+/// Why the reviews are not read.
+pub(super) enum Unread {
+    /// The pull request can't change any more.
+    Closed(PullRequestState),
+    /// The forge did not give them.
+    Forge(forge::Error),
+}
+
+impl From<forge::Error> for Unread {
+    fn from(error: forge::Error) -> Self {
+        Self::Forge(error)
+    }
+}
+
+/// Reads the pull request and the `covered` reviews. A person's request without any takes whatever asks for
+/// changes and belongs to no other job.
+pub(super) async fn read_reviews(
+    forge: &Forge,
+    repository: &str,
+    number: u64,
+    covered: &[Review],
+    all: &[Review],
+) -> Result<ReviewContext, Unread> {
+    let pull = forge.pull_request(repository, number).await?;
+    let state = state_of(pull.state);
+    if state != PullRequestState::Open {
+        return Err(Unread::Closed(state));
+    }
+    let mut ids: Vec<u64> = covered.iter().filter(|review| review.request.is_none()).filter_map(forge_id).collect();
+    if ids.is_empty() {
+        let listed = forge.reviews(repository, number).await?;
+        let open = listed.found.into_iter().filter(|review| review.state == forge::ReviewState::ChangesRequested);
+        ids = open.map(|review| review.id).filter(|id| !is_taken(*id, all)).collect();
+    }
+    let mut reviews = Vec::new();
+    let mut cut = Cut::default();
+    for id in ids {
+        let review = forge.review(repository, number, id).await?;
+        let comments = forge.review_comments(repository, number, id).await?;
+        cut.comments += u32::from(comments.more);
+        reviews.push(frozen(review, comments.found));
+    }
+    thread(&mut reviews);
+    Ok(ReviewContext {
+        pull_request: ReviewedPullRequest {
+            number,
+            url: pull.url,
+            title: pull.title,
+            branch: pull.head_branch,
+            base: pull.base_branch,
+            head: pull.head_sha,
+        },
+        reviews,
+        cut: (cut != Cut::default()).then_some(cut),
+    })
+}
+
+fn forge_id(review: &Review) -> Option<u64> {
+    review.id.as_str().parse().ok()
+}
+
+/// Another job was made for it.
+fn is_taken(id: u64, all: &[Review]) -> bool {
+    let of = all.iter().find(|review| forge_id(review) == Some(id));
+    of.is_some_and(|review| !matches!(review.state, ReviewState::Refused { .. }))
+}
+
+/// The domain's word for a pull request's state.
+pub(super) fn state_of(state: forge::PullRequestState) -> PullRequestState {
+    match state {
+        forge::PullRequestState::Open => PullRequestState::Open,
+        forge::PullRequestState::Closed => PullRequestState::Closed,
+        forge::PullRequestState::Merged => PullRequestState::Merged,
+    }
+}
+
+/// The forge's time in ours.
+pub(super) fn time_of(time: forge::Time) -> Timestamp {
+    Timestamp::from_millis(time.millis())
+}
+
+fn login(actor: Option<&forge::Actor>) -> String {
+    actor.map_or_else(|| "a deleted account".into(), |actor| actor.login.clone())
+}
+
+fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
+    let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
+    // The forge tells when a review's own text was changed only in its webhooks; of comments it always does.
+    let changed = |at: forge::Time| time_of(at) > submitted_at.plus(SAME);
+    FrozenReview {
+        id: review.id,
+        author: login(review.author.as_ref()),
+        submitted_at,
+        url: review.url,
+        summary: review.body,
+        edited: review.updated_at.is_some_and(changed),
+        comments: comments
+            .into_iter()
+            .map(|comment| {
+                let (original, start_line, line) = match comment.lines {
+                    Lines::File => (false, None, None),
+                    Lines::Current { start, end } => (false, start, Some(end)),
+                    Lines::Original { start, end } => (true, start, Some(end)),
+                };
+                FrozenComment {
+                    id: comment.id,
+                    thread: comment.in_reply_to.unwrap_or(comment.id),
+                    path: comment.path,
+                    line,
+                    original,
+                    start_line,
+                    side: match comment.side {
+                        Side::Left => FrozenSide::Left,
+                        Side::Right => FrozenSide::Right,
+                    },
+                    author: login(comment.author.as_ref()),
+                    text: comment.body,
+                    edited: changed(comment.updated_at),
+                    url: comment.url,
+                }
+            })
+            .collect(),
+    }
+}
+
+/// A comment may answer one that answers another: all of them are the thread of the first.
+fn thread(reviews: &mut [FrozenReview]) {
+    let parents: HashMap<u64, u64> =
+        reviews.iter().flat_map(|review| &review.comments).map(|comment| (comment.id, comment.thread)).collect();
+    for comment in reviews.iter_mut().flat_map(|review| &mut review.comments) {
+        for _ in 0..parents.len() {
+            match parents.get(&comment.thread) {
+                Some(parent) if *parent != comment.thread => comment.thread = *parent,
+                _ => break,
+            }
+        }
+    }
+}

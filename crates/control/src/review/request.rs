@@ -1,0 +1,192 @@
+//! A person asks for a revision, and links pull requests to tickets by hand.
+
+use super::decide::decide_review;
+use super::facts::Reach;
+use super::read::{state_of, time_of};
+use crate::forge::forge_of;
+use crate::move_ticket::Answer;
+use crate::{Context, Error, Requester};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use pullyard_domain::project::Repository;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
+use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
+use pullyard_domain::text::clipped;
+use pullyard_store::Write;
+use sha2::{Digest, Sha256};
+
+/// A pull request as people name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Whose.
+    pub project: ProjectId,
+    /// Its repository's name.
+    pub repository: RepositoryName,
+    /// Its number.
+    pub number: u64,
+    /// On this forge, if the repository is connected on several.
+    pub integration: Option<IntegrationId>,
+}
+
+/// Makes a revise job that a person asks for, unless a guard other than the six refuses it.
+///
+/// Idempotent: with a key, by caller and key.
+/// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
+pub async fn request_revision(
+    ctx: &Context,
+    named: &Named,
+    message: Option<String>,
+    caller: &Requester,
+    key: Option<&EventId>,
+) -> Result<Answer, Error> {
+    let (_, seen) = look_at(ctx, named).await?;
+    let review = request_id(caller, key);
+    let event = ReviewEvent {
+        source: Source::Person,
+        delivery: None,
+        review,
+        asks: Asks::Revision { message: message.map(|message| message.chars().take(LONGEST_MESSAGE).collect()) },
+        author: Author { id: 0, login: clipped(&caller.name, 48), bot: false },
+        submitted_at: ctx.clock.now(),
+        marked: false,
+        pull_request: seen,
+    };
+    decide_review(ctx, &Reach::of(named.project.clone()), &event).await
+}
+
+/// Without a key every request is one of its own.
+fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
+    let id = match key {
+        None => ulid::Ulid::generate().to_string().to_lowercase(),
+        Some(key) => {
+            let mut hash = Sha256::new();
+            for part in [caller.id.as_str(), key.as_str()] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+            hash.finalize().iter().take(13).map(|byte| format!("{byte:02x}")).collect()
+        }
+    };
+    ReviewId::new(format!("request-{id}")).unwrap_or_else(|_| unreachable!("letters, digits and a dash"))
+}
+
+/// Links a pull request to a ticket, so that its reviews start jobs.
+///
+/// Idempotent: what is linked so already stays.
+/// Errors: `NotFound` (project, repository, ticket, pull request), `Taken` when it is linked to another
+/// ticket, `Invalid` for one that can't change any more or comes from a fork, `Forge`, `Contended`.
+pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
+    let (repository, seen) = look_at(ctx, named).await?;
+    if seen.state != PullRequestState::Open {
+        let fault = format!("{}#{} is {}", seen.repository, seen.id.number, seen.state.words());
+        return Err(Error::Invalid { pointer: "/pull_request", fault });
+    }
+    let mut rounds = ctx.rounds(&seen.id);
+    loop {
+        let (stored, ticket) =
+            tokio::try_join!(ctx.store.pull_request(&seen.id), ctx.store.ticket(&named.project, key))?;
+        let mut ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
+        if let Some(stored) = &stored
+            && let Some(other) = &stored.ticket
+        {
+            if stored.project == named.project && other == key {
+                return Ok(stored.clone());
+            }
+            return Err(Error::Taken { what: "ticket", name: other.to_string() });
+        }
+        let mut linked = stored
+            .unwrap_or_else(|| PullRequest::linked(seen.id.clone(), named.project.clone(), Some(key.clone()), None));
+        linked.project = named.project.clone();
+        linked.ticket = Some(key.clone());
+        linked.url.clone_from(&seen.url);
+        linked.branch.clone_from(&seen.branch);
+        linked.head.clone_from(&seen.head);
+        linked.repository_name = Some(repository.name.clone());
+        linked.state = seen.state;
+        linked.updated_at = Some(seen.updated_at);
+        let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
+        let link = PullRequestLink { id: seen.id.clone(), url: seen.url.clone(), branch: seen.branch.clone() };
+        ticket.want(status, ticket.wanted.badge, Some(link));
+        if ctx.store.link_pull_request(&linked, &ticket).await? == Write::Applied {
+            tracing::info!(pull_request = %seen.id, ticket = %key, "a pull request was linked");
+            ctx.wake_ticket(&named.project, key).await;
+            return Ok(linked);
+        }
+        rounds.again().await?;
+    }
+}
+
+/// Takes the link of a pull request away: its reviews start nothing any more.
+///
+/// Idempotent: what is not linked stays so.
+/// Errors: `NotFound` (project, repository), `Contended`.
+pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, Error> {
+    let repository = repository_of(ctx, named).await?;
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
+    let mut rounds = ctx.rounds(&id);
+    loop {
+        let stored = ctx.store.pull_request(&id).await?.filter(|stored| stored.project == named.project);
+        let Some(mut linked) = stored else { return Ok(None) };
+        let Some(key) = linked.ticket.take() else { return Ok(None) };
+        let ticket = ctx.store.ticket(&named.project, &key).await?;
+        let written = match ticket {
+            Some(mut ticket) => {
+                if ticket.pull_request.as_ref().is_some_and(|shown| shown.id == id) {
+                    ticket.unlink();
+                }
+                ctx.store.link_pull_request(&linked, &ticket).await?
+            }
+            None => ctx.store.update_pull_request(&linked).await?,
+        };
+        if written == Write::Applied {
+            tracing::info!(pull_request = %id, ticket = %key, "a pull request was unlinked");
+            ctx.wake_ticket(&named.project, &key).await;
+            return Ok(Some(key));
+        }
+        rounds.again().await?;
+    }
+}
+
+/// The connected repository that a person named.
+///
+/// Errors: `NotFound` (project, repository).
+pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, Error> {
+    if ctx.store.project(&named.project).await?.is_none() {
+        return Err(Error::NotFound { what: "project", name: named.project.to_string() });
+    }
+    let found = ctx.store.repository_named(&named.project, &named.repository).await?;
+    found
+        .filter(|found| named.integration.as_ref().is_none_or(|wanted| found.integration == *wanted))
+        .ok_or_else(|| Error::NotFound { what: "repository", name: named.repository.to_string() })
+}
+
+/// Asks the forge for a pull request.
+pub(super) async fn look_at(ctx: &Context, named: &Named) -> Result<(Repository, SeenPullRequest), Error> {
+    let repository = repository_of(ctx, named).await?;
+    let Some(integration) = ctx.store.integration(&repository.integration).await? else {
+        return Err(Error::NotFound { what: "integration", name: repository.integration.to_string() });
+    };
+    let forge = forge_of(ctx, &integration).await?;
+    let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
+        Ok(pull) => pull,
+        Err(pullyard_forge::Error::NotFound { .. }) => {
+            return Err(Error::NotFound { what: "pull request", name: format!("{}#{}", repository.name, named.number) });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let id = PullRequestId {
+        integration: repository.integration.clone(),
+        repository: repository.id,
+        number: named.number,
+    };
+    let seen = SeenPullRequest {
+        id,
+        repository: repository.name.clone(),
+        state: state_of(pull.state),
+        head: pull.head_sha,
+        branch: pull.head_branch,
+        url: pull.url,
+        updated_at: time_of(pull.updated_at),
+    };
+    Ok((repository, seen))
+}

@@ -1,0 +1,183 @@
+//! What people read on a pull request: a status of ours beside its head commit, or one comment of ours
+//! where we may not set statuses.
+
+use crate::forge::forge_of;
+use crate::sweep::put_off;
+use crate::{Context, Error};
+use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::job::{Job, Status};
+use pullyard_domain::marker::Marker;
+use pullyard_domain::project::Integration;
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_forge::{CommitState, CommitStatus, Forge, Meaning};
+use pullyard_store::{WorkKey, Write};
+
+/// What our statuses are called at the forge.
+const CONTEXT: &str = "pullyard";
+
+/// Writes what people shall read on a pull request, if it does not stand there.
+///
+/// Idempotent: a status of one name replaces the one before, and our comment is known by its mark.
+/// Errors: a forge that is away; it is tried again later, less often each time.
+pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+    match tell(ctx, id).await {
+        Err(error) if !matches!(error, Error::Contended { .. }) => {
+            put_off(ctx, &WorkKey::PullRequest(id.clone())).await;
+            Err(error)
+        }
+        told => told,
+    }
+}
+
+async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let Some(linked) = ctx.store.pull_request(id).await?.filter(PullRequest::is_untold) else { return Ok(()) };
+        let mut told = linked.clone();
+        told.noted_version = linked.note_version;
+        told.tries = 0;
+        told.not_before = None;
+        let (integration, repository) = tokio::try_join!(
+            ctx.store.integration(&id.integration),
+            ctx.store.repository(&linked.project, &id.integration, id.repository),
+        )?;
+        if let (Some(integration), Some(repository), Some(words)) = (integration, repository, words(ctx, &linked).await?)
+        {
+            let place = Place { integration: &integration, repository: repository.name.as_str(), linked: &linked };
+            told.comment = place.write(ctx, &words).await?;
+        }
+        // Stale: somebody has something newer to say, or moved it; the next round says it.
+        if ctx.store.update_pull_request(&told).await? == Write::Applied {
+            return Ok(());
+        }
+        rounds.again().await?;
+    }
+}
+
+struct Words {
+    state: CommitState,
+    sentence: String,
+    help: Option<String>,
+    page: Option<String>,
+}
+
+/// What the note says now: a job's sentence is the one of its state.
+async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Error> {
+    Ok(match &linked.note {
+        None => None,
+        Some(Note::Decision { reason }) => Some(decided(reason)),
+        Some(Note::Job { job }) => ctx.store.job(job).await?.map(|job| Words {
+            page: Some(format!("{}/jobs/{}", ctx.api_url.trim_end_matches('/'), job.id)),
+            ..working(&job)
+        }),
+    })
+}
+
+fn decided(reason: &Reason) -> Words {
+    let state = match reason.verdict() {
+        Verdict::Held => CommitState::Pending,
+        // Nothing is under way: a refusal must not keep anybody from merging.
+        _ => CommitState::Success,
+    };
+    Words { state, sentence: reason.sentence(), help: Some(reason.help()), page: None }
+}
+
+fn working(job: &Job) -> Words {
+    let short = job.id.short();
+    let (state, sentence, help) = match (job.status, &job.failure, &job.result) {
+        (Status::Completed, _, Some(result)) => {
+            let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
+            let head: String = result.head.chars().take(7).collect();
+            (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
+        }
+        (Status::Failed, Some(failure), _) => (CommitState::Failure, failure.sentence(), Some(failure.help())),
+        (Status::Cancelled, ..) => {
+            let sentence = job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), |cancel| cancel.sentence());
+            (CommitState::Error, sentence, None)
+        }
+        _ => (CommitState::Pending, format!("Job {short} works on the requested changes."), None),
+    };
+    Words { state, sentence, help, page: None }
+}
+
+struct Place<'a> {
+    integration: &'a Integration,
+    repository: &'a str,
+    linked: &'a PullRequest,
+}
+
+impl Place<'_> {
+    /// Writes it, and returns our comment's id where it is one.
+    async fn write(&self, ctx: &Context, words: &Words) -> Result<Option<u64>, Error> {
+        let forge = forge_of(ctx, self.integration).await?;
+        let status = CommitStatus {
+            state: words.state,
+            context: CONTEXT.into(),
+            description: words.sentence.clone(),
+            target_url: words.page.clone(),
+        };
+        let refused = if self.linked.comment.is_none() && !self.linked.head.is_empty() {
+            match forge.set_status(self.repository, &self.linked.head, &status).await {
+                Ok(()) => return Ok(None),
+                Err(error) => error,
+            }
+        } else {
+            return self.comment(&forge, words).await;
+        };
+        match refused.meaning() {
+            Meaning::Missing | Meaning::Denied | Meaning::Refused => self.comment(&forge, words).await,
+            _ => Err(refused.into()),
+        }
+    }
+
+    /// One comment, changed each time.
+    async fn comment(&self, forge: &Forge, words: &Words) -> Result<Option<u64>, Error> {
+        let body = self.body(words);
+        let number = self.linked.id.number;
+        let known = match self.linked.comment {
+            Some(id) => Some(id),
+            None => {
+                let listed = forge.issue_comments(self.repository, number).await;
+                let ours = |comment: &pullyard_forge::Comment| {
+                    comment.author.as_ref().is_some_and(|author| author.id == self.integration.account.id)
+                        && Marker::of(&comment.body) == Some(Marker::Status)
+                };
+                // A list that can't be read costs a second comment, not the sentence.
+                listed.ok().and_then(|listed| listed.found.into_iter().find(ours)).map(|comment| comment.id)
+            }
+        };
+        let mut written = match known {
+            Some(id) => forge.edit_comment(self.repository, id, &body).await.map(|_| id),
+            None => forge.create_comment(self.repository, number, &body).await.map(|comment| comment.id),
+        };
+        if let (Some(_), Err(error)) = (known, &written)
+            && error.meaning() == Meaning::Missing
+        {
+            // Somebody deleted it.
+            written = forge.create_comment(self.repository, number, &body).await.map(|comment| comment.id);
+        }
+        match written {
+            Ok(id) => Ok(Some(id)),
+            Err(error) => match error.meaning() {
+                Meaning::Missing | Meaning::Denied | Meaning::Refused => {
+                    // It will not let us tomorrow either; the ledger has the answer.
+                    tracing::warn!(pull_request = %self.linked.id, error = %error, "nothing may be said on a pull request");
+                    Ok(self.linked.comment)
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn body(&self, words: &Words) -> String {
+        let mut body = words.sentence.clone();
+        if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {
+            body.push_str("\n\n");
+            body.push_str(help);
+        }
+        if let Some(page) = &words.page {
+            body.push_str(&format!("\n\n[Job]({page})"));
+        }
+        Marker::Status.on(&body)
+    }
+}

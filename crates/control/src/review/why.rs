@@ -1,0 +1,137 @@
+//! What is so with a pull request's reviews, in one sentence. Nothing is written here.
+
+use super::facts::{Reach, load};
+use super::request::{Named, repository_of};
+use crate::runner::Waits;
+use crate::{Context, Error};
+use pullyard_domain::id::{JobId, ProjectId, ReviewId};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::guard::{Verdict, decide};
+use pullyard_domain::review::{Asks, Author, Permission, ReviewEvent, SeenPullRequest};
+use pullyard_domain::text::Span;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::why::why;
+
+/// A linked pull request and what is so with it.
+#[derive(Clone, Debug)]
+pub struct PullRequestView {
+    /// The pull request.
+    pub pull_request: PullRequest,
+    /// The job that works on it, or did last.
+    pub job: Option<JobId>,
+    /// Until when reviews wait, if any do.
+    pub deferred_until: Option<Timestamp>,
+    /// What is so.
+    pub sentence: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// One pull request.
+///
+/// Errors: `NotFound` (project, repository); one that is not linked is an answer.
+pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullRequestView, Error> {
+    let repository = repository_of(ctx, named).await?;
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
+    let linked = ctx.store.pull_request(&id).await?.filter(|linked| linked.project == named.project);
+    let mut linked = linked.unwrap_or_else(|| PullRequest::linked(id, named.project.clone(), None, None));
+    linked.repository_name = Some(repository.name);
+    view(ctx, linked).await
+}
+
+/// A page of a project's open linked pull requests, and where the next begins.
+pub async fn pull_request_views(
+    ctx: &Context,
+    project: &ProjectId,
+    after: Option<&str>,
+    limit: i32,
+) -> Result<(Vec<PullRequestView>, Option<String>), Error> {
+    let (ids, next) = ctx.store.open_pull_requests(project, after, limit).await?;
+    let mut views = Vec::with_capacity(ids.len());
+    for id in ids {
+        // The index may name what was closed since.
+        if let Some(linked) = ctx.store.pull_request(&id).await? {
+            views.push(view(ctx, linked).await?);
+        }
+    }
+    Ok((views, next))
+}
+
+async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Error> {
+    let now = ctx.clock.now();
+    let ticket = match &linked.ticket {
+        Some(key) => ctx.store.ticket(&linked.project, key).await?,
+        None => None,
+    };
+    let deferred_until = ticket.as_ref().and_then(|ticket| ticket.deferred.get(&linked.id.to_string()).copied());
+    let active = ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
+    let shown = match &linked.note {
+        Some(Note::Job { job }) => Some(job.clone()),
+        _ => None,
+    };
+    let job = match active.or(shown.filter(|_| deferred_until.is_none())) {
+        Some(job) => ctx.store.job(&job).await?,
+        None => None,
+    };
+    let (sentence, help) = if linked.state != PullRequestState::Open || linked.ticket.is_none() {
+        hypothetical(ctx, &linked).await?
+    } else if let Some(job) = job.as_ref().filter(|job| !job.status.is_terminal()) {
+        let wait = Waits::default().of(ctx, job, now).await?;
+        let (sentence, help) = why(job, wait.as_ref(), now);
+        (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lower(&sentence)), help)
+    } else if let Some(until) = deferred_until {
+        let left = Span::from(until.since(now)).say();
+        (format!("Reviews of {} wait; one job for all of them may start in {left}.", linked.label()), "Nothing to do.".into())
+    } else {
+        match &linked.note {
+            Some(Note::Decision { reason }) => (reason.sentence(), reason.help()),
+            _ => hypothetical(ctx, &linked).await?,
+        }
+    };
+    let job = job.map(|job| job.id);
+    Ok(PullRequestView { pull_request: linked, job, deferred_until, sentence, help })
+}
+
+/// What would become of a permitted reviewer's request for changes now.
+async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
+    let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
+    let name = linked.repository_name.clone().or(repository.map(|repository| repository.name));
+    let Some(name) = name else {
+        return Err(Error::NotFound { what: "repository", name: linked.id.repository.to_string() });
+    };
+    let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
+    let event = ReviewEvent {
+        source: pullyard_domain::delivery::Source::Person,
+        delivery: None,
+        review,
+        asks: Asks::Changes {},
+        author: Author { id: 0, login: "a reviewer".into(), bot: false },
+        submitted_at: ctx.clock.now(),
+        marked: false,
+        pull_request: SeenPullRequest {
+            id: linked.id.clone(),
+            repository: name,
+            state: linked.state,
+            head: linked.head.clone(),
+            branch: linked.branch.clone(),
+            url: linked.url.clone(),
+            updated_at: linked.updated_at.unwrap_or_else(|| Timestamp::from_millis(0)),
+        },
+    };
+    let loaded = load(ctx, &Reach::of(linked.project.clone()), &event, Some(Permission::Write)).await?;
+    Ok(match decide(&loaded.facts, JobId::of_review(&linked.id, &event.review)) {
+        Verdict::Decided(decision) if decision.reason.code() != "accepted" => {
+            (decision.reason.sentence(), decision.reason.help())
+        }
+        _ => (
+            format!("Nothing waits: a review that requests changes on {} starts a job at once.", linked.label()),
+            "Nothing to do.".into(),
+        ),
+    })
+}
+
+/// The start of a sentence in the middle of another.
+fn lower(sentence: &str) -> String {
+    let mut rest = sentence.chars();
+    rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())
+}
