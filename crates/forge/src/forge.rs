@@ -1,5 +1,8 @@
 //! The forges we speak to, as one closed set. What each call means on a forge is in its own module.
 
+mod hooks;
+mod reviews;
+
 use crate::{Account, Branch, Error, GitHub, NewPullRequest, PullRequest, Repository};
 
 /// A forge and the token we have for it; cheap to clone.

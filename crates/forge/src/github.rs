@@ -1,10 +1,21 @@
 //! GitHub's REST API: which address and body each question takes.
 //! How a call is made is in `client`, what answers look like in `answers`.
 
+mod access;
 mod answers;
 mod client;
+mod comments;
+mod deliveries;
+mod graphql;
+mod hooks;
+mod pages;
+mod pull_requests;
 mod refusal;
 mod repeat;
+mod review_answers;
+mod reviews;
+mod statuses;
+mod threads;
 
 use serde_json::json;
 use tokio::time::sleep;

@@ -25,6 +25,18 @@ impl<'a> RepositoryName<'a> {
     }
 }
 
+/// An account's or organisation's name as a path segment; an App's account is called `name[bot]`.
+///
+/// Errors: `NotFound` for what can't be one, as the forge itself would answer.
+pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
+    let name = login.strip_suffix("[bot]").unwrap_or(login);
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    plain.then_some(login).ok_or_else(|| Error::NotFound {
+        what: format!("{login:?}"),
+        message: "no account can have this name".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +48,16 @@ mod tests {
         }
         for bad in ["", "acme", "acme/", "/app", "a/b/c", "../user", "a/..", "a/b?c", "a/b%2f", "a b/c"] {
             assert!(matches!(RepositoryName::parse(bad), Err(Error::NotFound { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_word_is_an_account() {
+        for good in ["ann", "a-b", "pullyard[bot]", "ann_acme"] {
+            assert_eq!(account_name(good).ok(), Some(good));
+        }
+        for bad in ["", ".", "..", "a/b", "a?b", "[bot]", "a[bot]b", "ü", "a b"] {
+            assert!(matches!(account_name(bad), Err(Error::NotFound { .. })), "{bad:?}");
         }
     }
 }

@@ -135,3 +135,12 @@ pub struct Thread {
     /// Whether there are more comments than these.
     pub more_comments: bool,
 }
+
+/// A comment that was written in answer to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The comment's id.
+    pub id: u64,
+    /// The page for people.
+    pub url: String,
+}

@@ -14,7 +14,7 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
-use super::{refusal, repeat};
+use super::{graphql, pages, refusal, repeat};
 use crate::{Endpoint, Error, Token};
 
 /// For one try, with its redirects and its body.
@@ -25,11 +25,25 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// What GitHub asks for when it limits us without saying for how long.
 const DEFAULT_REST: Duration = Duration::from_secs(60);
 
-/// How often a call that is safe to repeat is tried.
+/// For a call that somebody waits for who has little time.
+const SHORT_LIMIT: Duration = Duration::from_secs(3);
+
+/// How often a call is tried: more than once only if it is safe to repeat.
 #[derive(Clone, Copy)]
 pub(super) enum Tries {
     One,
     Three,
+    /// Once, and not for long.
+    Short,
+}
+
+impl Tries {
+    fn limit(self) -> Duration {
+        match self {
+            Self::One | Self::Three => TRY_LIMIT,
+            Self::Short => SHORT_LIMIT,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -100,22 +114,17 @@ impl Client {
 
     /// Asks, again after a transient fault if so told.
     pub(super) async fn get<T: DeserializeOwned>(&self, address: Url, what: &str, tries: Tries) -> Result<T, Error> {
-        let mut tried = 0;
-        loop {
-            let error = match self.once(Method::GET, &address, None, what).await {
-                Ok(answer) => return self.read(&answer),
-                Err(error) => error,
-            };
-            tried += 1;
-            let pause = match tries {
-                Tries::One => None,
-                Tries::Three => repeat::pause_after(&error, tried),
-            };
-            match pause {
-                Some(pause) => sleep(pause).await,
-                None => return Err(error),
-            }
-        }
+        self.read(&self.call(Method::GET, &address, None, what, tries).await?)
+    }
+
+    /// Asks for one page of a list; gives also the address of the next one, of which only the query counts.
+    pub(super) async fn get_page<T: DeserializeOwned>(
+        &self,
+        address: &Url,
+        what: &str,
+    ) -> Result<(T, Option<Url>), Error> {
+        let answer = self.call(Method::GET, address, None, what, Tries::Three).await?;
+        Ok((self.read(&answer)?, pages::next(&answer.headers)))
     }
 
     /// Sends once: whether it arrived is not known after a fault.
@@ -125,15 +134,85 @@ impl Client {
         what: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        let body = serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })?;
-        self.read(&self.once(Method::POST, &address, Some(body), what).await?)
+        self.send(Method::POST, address, what, body, Tries::One).await
     }
 
-    async fn once(&self, method: Method, address: &Url, body: Option<Vec<u8>>, what: &str) -> Result<Answer, Error> {
+    /// Sends a body and reads the answer.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        address: Url,
+        what: &str,
+        body: &(impl Serialize + Sync),
+        tries: Tries,
+    ) -> Result<T, Error> {
+        self.read(&self.call(method, &address, Some(written(body)?), what, tries).await?)
+    }
+
+    /// Sends nothing but the order, and no more than success is expected back.
+    pub(super) async fn order(&self, method: Method, address: Url, what: &str, tries: Tries) -> Result<(), Error> {
+        match self.call(method, &address, None, what, tries).await {
+            // Taken, and done soon.
+            Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the GraphQL API. Whatever it couldn't do comes with status 200: any fault counts as the call's.
+    pub(super) async fn graphql<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        variables: &serde_json::Value,
+        what: &str,
+        tries: Tries,
+    ) -> Result<T, Error> {
+        let body = written(&serde_json::json!({ "query": query, "variables": variables }))?;
+        let address = graphql::address(&self.api_url);
+        let answer = self.call(Method::POST, &address, Some(body), what, tries).await?;
+        let said: graphql::Said<T> = self.read(&answer)?;
+        said.data_or_fault(what, &self.host, || rest(&answer.headers), |words| self.token.redact(words))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        address: &Url,
+        body: Option<Vec<u8>>,
+        what: &str,
+        tries: Tries,
+    ) -> Result<Answer, Error> {
+        let mut tried = 0;
+        loop {
+            let error = match self.once(method.clone(), address, body.clone(), what, tries.limit()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            tried += 1;
+            // A GET alone is asked again about an answer that isn't ready: an order was taken with it.
+            let taken = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
+            let pause = match tries {
+                Tries::Three if !taken => repeat::pause_after(&error, tried),
+                _ => None,
+            };
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        method: Method,
+        address: &Url,
+        body: Option<Vec<u8>>,
+        what: &str,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
         let exchange = self.exchange(method, address.clone(), body);
-        let answer = timeout(TRY_LIMIT, exchange).await.map_err(|_| Error::Unreachable {
+        let answer = timeout(limit, exchange).await.map_err(|_| Error::Unreachable {
             host: self.host.clone(),
-            reason: format!("no complete answer within {} s", TRY_LIMIT.as_secs()),
+            reason: format!("no complete answer within {} s", limit.as_secs()),
         })??;
         self.judge(answer, what)
     }
@@ -211,6 +290,10 @@ impl Client {
 }
 
 const API_VERSION: reqwest::header::HeaderName = reqwest::header::HeaderName::from_static("x-github-api-version");
+
+fn written(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })
+}
 
 fn unexpected(status: StatusCode, message: &str) -> Error {
     Error::Unexpected { status: status.as_u16(), message: message.to_owned() }

@@ -47,7 +47,7 @@ fn fault(fault: &Value) -> Option<String> {
 }
 
 /// A sentence as it reads after a colon: small at the start, no stop at the end, on one line.
-fn in_sentence(sentence: &str) -> String {
+pub(super) fn in_sentence(sentence: &str) -> String {
     let words = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     let words = words.trim_end_matches('.');
     let mut characters = words.chars();

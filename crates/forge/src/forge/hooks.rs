@@ -1,0 +1,80 @@
+//! What a forge is asked about its deliveries to us.
+
+use crate::{Delivery, DeliveryBody, Error, Hook, HookScope, HookSettings, Listed, Page};
+
+use super::Forge;
+
+impl Forge {
+    /// The hooks of a repository, an organisation or an App.
+    ///
+    /// Errors: `NotFound` also when the token may not see them.
+    pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
+        match self {
+            Self::GitHub(github) => github.hooks(scope).await,
+        }
+    }
+
+    /// Makes a hook, once: after a transient error it may be there or not.
+    ///
+    /// Errors: `Refused` when there is one with the same address and events, and for an App.
+    pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
+        match self {
+            Self::GitHub(github) => github.create_hook(scope, settings).await,
+        }
+    }
+
+    /// Makes a hook what the settings say.
+    ///
+    /// Idempotent: by the hook.
+    pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
+        match self {
+            Self::GitHub(github) => github.edit_hook(scope, hook, settings).await,
+        }
+    }
+
+    /// Deletes a hook; one that is gone is deleted.
+    ///
+    /// Errors: `Refused` for an App's.
+    pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.delete_hook(scope, hook).await,
+        }
+    }
+
+    /// Has the forge deliver a ping. Whether it arrives is told by `deliveries`.
+    pub async fn ping_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.ping_hook(scope, hook).await,
+        }
+    }
+
+    /// One page of what was delivered, newest first, whatever became of it. GitHub keeps three days.
+    ///
+    /// A delivery that was tried again stands there once for each try, with the same `guid`.
+    pub async fn deliveries(
+        &self,
+        scope: &HookScope,
+        hook: u64,
+        cursor: Option<&str>,
+    ) -> Result<Page<Delivery, String>, Error> {
+        match self {
+            Self::GitHub(github) => github.deliveries(scope, hook, cursor).await,
+        }
+    }
+
+    /// One delivery with what was sent.
+    ///
+    /// Errors: `NotFound` when it is too old.
+    pub async fn delivery(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<DeliveryBody, Error> {
+        match self {
+            Self::GitHub(github) => github.delivery(scope, hook, delivery).await,
+        }
+    }
+
+    /// Has the forge deliver it again, under the same `guid`. Whether it arrives is told by `deliveries`.
+    pub async fn redeliver(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.redeliver(scope, hook, delivery).await,
+        }
+    }
+}

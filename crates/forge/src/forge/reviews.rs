@@ -1,0 +1,140 @@
+//! What a forge is asked about pull requests, their reviews, and who wrote them.
+
+use crate::{
+    Access, Actor, Comment, CommitStatus, Error, Listed, Page, PullRequest, Reply, Review, ReviewComment, Thread,
+};
+
+use super::Forge;
+
+impl Forge {
+    /// The pull request of this number, whatever became of it.
+    ///
+    /// Errors: `NotFound` when there is none.
+    pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
+        match self {
+            Self::GitHub(github) => github.pull_request(full_name, number).await,
+        }
+    }
+
+    /// One page of the open pull requests, from 1, what changed last first.
+    ///
+    /// One that changes meanwhile may be on two pages, or, having come to an earlier page, on none.
+    pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
+        match self {
+            Self::GitHub(github) => github.open_pull_requests(full_name, page).await,
+        }
+    }
+
+    /// Asks these accounts for a review, again if they gave one.
+    ///
+    /// Idempotent: who was asked is asked.
+    /// Errors: `Refused` for the author and for who may not see the repository.
+    pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.request_reviewers(full_name, number, logins).await,
+        }
+    }
+
+    /// The reviews of a pull request, oldest first, as they are now.
+    ///
+    /// Those with a verdict that we don't know are left out.
+    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
+        match self {
+            Self::GitHub(github) => github.reviews(full_name, number).await,
+        }
+    }
+
+    /// One review, as it is now.
+    ///
+    /// Errors: `NotFound` when it was deleted while pending, or never was.
+    pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
+        match self {
+            Self::GitHub(github) => github.review(full_name, number, review).await,
+        }
+    }
+
+    /// The comments on lines that came with a review, as they are now.
+    pub async fn review_comments(
+        &self,
+        full_name: &str,
+        number: u64,
+        review: u64,
+    ) -> Result<Listed<ReviewComment>, Error> {
+        match self {
+            Self::GitHub(github) => github.review_comments(full_name, number, review).await,
+        }
+    }
+
+    /// Every comment on a line of a pull request, whichever review it came with, oldest first.
+    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
+        match self {
+            Self::GitHub(github) => github.comments(full_name, number).await,
+        }
+    }
+
+    /// The threads of a pull request with their comments' ids.
+    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
+        match self {
+            Self::GitHub(github) => github.threads(full_name, number).await,
+        }
+    }
+
+    /// Writes into a thread, once: after a transient error it may be there or not.
+    ///
+    /// Errors: `NotFound` when the thread is gone; `Refused` when the forge won't.
+    pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
+        match self {
+            Self::GitHub(github) => github.reply(thread, body).await,
+        }
+    }
+
+    /// The conversation of an issue or pull request, oldest first; comments on lines are not in it.
+    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+        match self {
+            Self::GitHub(github) => github.issue_comments(full_name, number).await,
+        }
+    }
+
+    /// Writes below an issue or pull request, once: after a transient error it may be there or not.
+    pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
+        match self {
+            Self::GitHub(github) => github.create_comment(full_name, number, body).await,
+        }
+    }
+
+    /// Replaces the text of a comment of ours.
+    ///
+    /// Idempotent: by the comment.
+    /// Errors: `NotFound` when it was deleted.
+    pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
+        match self {
+            Self::GitHub(github) => github.edit_comment(full_name, comment, body).await,
+        }
+    }
+
+    /// Says something about a commit. A later status of the same context replaces it.
+    ///
+    /// Idempotent: by commit and context. A description that is too long is cut.
+    pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.set_status(full_name, sha, status).await,
+        }
+    }
+
+    /// What an account may do in a repository.
+    ///
+    /// One call of at most 3 s, never repeated: whoever asks has little time.
+    /// Errors: `NotFound` when the repository or the account is not there, or, on GitHub, the token may not ask.
+    pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
+        match self {
+            Self::GitHub(github) => github.permission(full_name, login).await,
+        }
+    }
+
+    /// The account that is called that now; an App's is called `name[bot]`.
+    pub async fn user(&self, login: &str) -> Result<Actor, Error> {
+        match self {
+            Self::GitHub(github) => github.user(login).await,
+        }
+    }
+}

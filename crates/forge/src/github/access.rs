@@ -1,0 +1,48 @@
+//! Who somebody is, and what he may.
+
+use serde::Deserialize;
+
+use super::{GitHub, answers::ActorAnswer, client::Tries};
+use crate::{
+    Access, Actor, Error, Permission,
+    names::{RepositoryName, account_name},
+};
+
+#[derive(Deserialize)]
+struct AccessAnswer {
+    permission: String,
+    #[serde(default)]
+    role_name: String,
+    user: Option<IdAnswer>,
+}
+
+#[derive(Deserialize)]
+struct IdAnswer {
+    id: u64,
+}
+
+impl GitHub {
+    /// See [`Forge::permission`](crate::Forge::permission).
+    /// Source: `GET /repos/{owner}/{repo}/collaborators/{username}/permission`.
+    pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let segments = ["repos", owner, name, "collaborators", account_name(login)?, "permission"];
+        let what = format!("what {login} may do in {full_name}");
+        let answer: AccessAnswer = self.client.get(self.client.address(&segments), &what, Tries::Short).await?;
+        let permission = match answer.permission.as_str() {
+            "admin" => Permission::Admin,
+            "write" => Permission::Write,
+            "read" => Permission::Read,
+            // A word that GitHub adds gives nobody more than he has.
+            _ => Permission::None,
+        };
+        Ok(Access { permission, role: answer.role_name, account: answer.user.map(|user| user.id) })
+    }
+
+    /// See [`Forge::user`](crate::Forge::user). Source: `GET /users/{username}`.
+    pub async fn user(&self, login: &str) -> Result<Actor, Error> {
+        let address = self.client.address(&["users", account_name(login)?]);
+        let answer: ActorAnswer = self.client.get(address, login, Tries::Three).await?;
+        Ok(answer.into())
+    }
+}

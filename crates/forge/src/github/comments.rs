@@ -1,0 +1,64 @@
+//! Comments below a pull request: those that are there, and ours.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{GitHub, answers::ActorAnswer, client::Tries};
+use crate::{Actor, Comment, Error, Listed, Time, names::RepositoryName};
+
+#[derive(Deserialize)]
+struct CommentAnswer {
+    id: u64,
+    body: Option<String>,
+    user: Option<ActorAnswer>,
+    created_at: Time,
+    updated_at: Time,
+    html_url: String,
+}
+
+impl From<CommentAnswer> for Comment {
+    fn from(answer: CommentAnswer) -> Self {
+        Self {
+            id: answer.id,
+            body: answer.body.unwrap_or_default(),
+            author: answer.user.map(Actor::from),
+            created_at: answer.created_at,
+            updated_at: answer.updated_at,
+            url: answer.html_url,
+        }
+    }
+}
+
+impl GitHub {
+    /// See [`Forge::issue_comments`](crate::Forge::issue_comments).
+    /// Source: `GET /repos/{owner}/{repo}/issues/{issue_number}/comments`.
+    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
+        let what = format!("the comments of {number} of {full_name}");
+        let answers: Listed<CommentAnswer> = self.client.list(address, &what).await?;
+        Ok(answers.filter_map(|answer| Some(answer.into())))
+    }
+
+    /// See [`Forge::create_comment`](crate::Forge::create_comment).
+    /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
+    pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
+        let what = format!("{number} of {full_name}");
+        let answer: CommentAnswer = self.client.post(address, &what, &json!({ "body": body })).await?;
+        Ok(answer.into())
+    }
+
+    /// See [`Forge::edit_comment`](crate::Forge::edit_comment).
+    /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
+    pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "issues", "comments", &comment.to_string()]);
+        let what = format!("comment {comment} of {full_name}");
+        let body = json!({ "body": body });
+        let answer: CommentAnswer = self.client.send(Method::PATCH, address, &what, &body, Tries::Three).await?;
+        Ok(answer.into())
+    }
+}

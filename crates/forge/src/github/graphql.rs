@@ -1,0 +1,78 @@
+//! GitHub's GraphQL API: where it is, and what its answers' faults mean.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::refusal;
+use crate::Error;
+
+/// Beside the REST API: `/graphql` of github.com, `/api/graphql` of a GitHub Enterprise Server.
+pub(super) fn address(api_url: &Url) -> Url {
+    let mut address = api_url.clone();
+    let path = api_url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/v3").unwrap_or(path);
+    address.set_path(&format!("{path}/graphql"));
+    address
+}
+
+/// An answer, which may be half of one.
+#[derive(Deserialize)]
+pub(super) struct Said<T> {
+    data: Option<T>,
+    #[serde(default)]
+    errors: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(default)]
+    message: String,
+}
+
+impl<T> Said<T> {
+    /// What was asked for if all of it is there, else what the first fault means.
+    pub(super) fn data_or_fault(
+        self,
+        what: &str,
+        host: &str,
+        rest: impl FnOnce() -> Duration,
+        redact: impl FnOnce(&str) -> String,
+    ) -> Result<T, Error> {
+        let Some(fault) = self.errors.first() else {
+            return self.data.ok_or_else(|| Error::Unexpected {
+                status: 200,
+                message: "it has neither data nor errors".to_owned(),
+            });
+        };
+        let (what, message) = (what.to_owned(), redact(&refusal::in_sentence(&fault.message)));
+        Err(match fault.kind.as_deref() {
+            Some("NOT_FOUND") => Error::NotFound { what, message },
+            Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },
+            Some("RATE_LIMITED" | "RATE_LIMIT") => Error::RateLimited { host: host.to_owned(), retry_after: rest() },
+            // GitHub's own faults come so, too.
+            Some("INTERNAL" | "SERVICE_UNAVAILABLE") => Error::Unexpected { status: 503, message },
+            _ => Error::Refused { reason: message },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stands_beside_the_rest_api() {
+        for (api, expected) in [
+            ("https://api.github.com", "https://api.github.com/graphql"),
+            ("https://api.github.com/", "https://api.github.com/graphql"),
+            ("https://forge.example/api/v3", "https://forge.example/api/graphql"),
+            ("https://forge.example/api/v3/", "https://forge.example/api/graphql"),
+        ] {
+            assert_eq!(address(&api.parse().unwrap()).as_str(), expected);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Hooks: what is there, and what should be.
+
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{GitHub, client::Tries};
+use crate::{
+    Error, Hook, HookScope, HookSettings, Listed,
+    names::{RepositoryName, account_name},
+};
+
+#[derive(Deserialize)]
+struct HookAnswer {
+    id: u64,
+    active: bool,
+    events: Vec<String>,
+    config: ConfigAnswer,
+    last_response: Option<LastAnswer>,
+}
+
+#[derive(Deserialize)]
+struct ConfigAnswer {
+    #[serde(default)]
+    url: String,
+    #[serde(default)]
+    content_type: String,
+    secret: Option<String>,
+    insecure_ssl: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct LastAnswer {
+    code: Option<u16>,
+}
+
+impl From<HookAnswer> for Hook {
+    fn from(answer: HookAnswer) -> Self {
+        let last_code = answer.last_response.and_then(|last| last.code);
+        Self { id: answer.id, active: answer.active, events: answer.events, last_code, ..answer.config.into() }
+    }
+}
+
+impl From<ConfigAnswer> for Hook {
+    fn from(config: ConfigAnswer) -> Self {
+        Self {
+            id: 0,
+            events: Vec::new(),
+            active: true,
+            json: config.content_type == "json",
+            // Stars stand for it.
+            has_secret: config.secret.is_some_and(|secret| !secret.is_empty()),
+            // A number or a text.
+            verifies_tls: !matches!(&config.insecure_ssl, Some(word) if *word == json!("1") || *word == json!(1)),
+            last_code: None,
+            url: config.url,
+        }
+    }
+}
+
+/// Of which path the scope's hooks are.
+pub(super) enum Place<'a> {
+    Repository(RepositoryName<'a>),
+    Organisation(&'a str),
+    App,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(scope: &'a HookScope) -> Result<Self, Error> {
+        Ok(match scope {
+            HookScope::Repository(full_name) => Self::Repository(RepositoryName::parse(full_name)?),
+            HookScope::Organisation(name) => Self::Organisation(account_name(name)?),
+            HookScope::App => Self::App,
+        })
+    }
+
+    pub(super) fn what(&self) -> String {
+        match self {
+            Self::Repository(RepositoryName { owner, name }) => format!("the hooks of {owner}/{name}"),
+            Self::Organisation(name) => format!("the hooks of {name}"),
+            Self::App => "the hook of the App".to_owned(),
+        }
+    }
+}
+
+impl GitHub {
+    /// The address of the hook with these segments after it; without a hook that of all of them.
+    pub(super) fn hook_address(&self, place: &Place<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
+        let id = hook.map(|hook| hook.to_string());
+        let mut segments = match place {
+            Place::Repository(RepositoryName { owner, name }) => vec!["repos", owner, name, "hooks"],
+            Place::Organisation(name) => vec!["orgs", name, "hooks"],
+            Place::App => vec!["app", "hook"],
+        };
+        segments.extend(id.as_deref().filter(|_| !matches!(place, Place::App)));
+        segments.extend(rest);
+        self.client.address(&segments)
+    }
+
+    /// See [`Forge::hooks`](crate::Forge::hooks).
+    /// Source: `GET /repos/{owner}/{repo}/hooks`.
+    /// Source: `GET /orgs/{org}/hooks`.
+    /// Source: `GET /app/hook/config`.
+    pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
+        let place = Place::of(scope)?;
+        if let Place::App = place {
+            let address = self.hook_address(&place, None, &["config"]);
+            let config: ConfigAnswer = self.client.get(address, &place.what(), Tries::Three).await?;
+            let found = if config.url.is_empty() { Vec::new() } else { vec![config.into()] };
+            return Ok(Listed { found, more: false });
+        }
+        let answers: Listed<HookAnswer> = self.client.list(self.hook_address(&place, None, &[]), &place.what()).await?;
+        Ok(answers.filter_map(|answer| Some(answer.into())))
+    }
+
+    /// See [`Forge::create_hook`](crate::Forge::create_hook).
+    /// Source: `POST /repos/{owner}/{repo}/hooks`.
+    /// Source: `POST /orgs/{org}/hooks`.
+    pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
+        let place = made_by_us(scope, "made")?;
+        let mut body = whole(settings)?;
+        body["name"] = "web".into();
+        let answer: HookAnswer = self.client.post(self.hook_address(&place, None, &[]), &place.what(), &body).await?;
+        Ok(answer.into())
+    }
+
+    /// See [`Forge::edit_hook`](crate::Forge::edit_hook).
+    /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`.
+    /// Source: `PATCH /orgs/{org}/hooks/{hook_id}`.
+    /// Source: `PATCH /app/hook/config`.
+    pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
+        let place = Place::of(scope)?;
+        let what = place.what();
+        if let Place::App = place {
+            let address = self.hook_address(&place, None, &["config"]);
+            let body = config(settings)?;
+            let answer: ConfigAnswer = self.client.send(Method::PATCH, address, &what, &body, Tries::Three).await?;
+            return Ok(answer.into());
+        }
+        let address = self.hook_address(&place, Some(hook), &[]);
+        let body = whole(settings)?;
+        let answer: HookAnswer = self.client.send(Method::PATCH, address, &what, &body, Tries::Three).await?;
+        Ok(answer.into())
+    }
+
+    /// See [`Forge::delete_hook`](crate::Forge::delete_hook).
+    /// Source: `DELETE /repos/{owner}/{repo}/hooks/{hook_id}`.
+    /// Source: `DELETE /orgs/{org}/hooks/{hook_id}`.
+    pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
+        let place = made_by_us(scope, "deleted")?;
+        let address = self.hook_address(&place, Some(hook), &[]);
+        match self.client.order(Method::DELETE, address, &place.what(), Tries::Three).await {
+            Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// See [`Forge::ping_hook`](crate::Forge::ping_hook).
+    /// Source: `POST /repos/{owner}/{repo}/hooks/{hook_id}/pings`.
+    /// Source: `POST /orgs/{org}/hooks/{hook_id}/pings`.
+    pub async fn ping_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
+        let place = made_by_us(scope, "pinged")?;
+        let address = self.hook_address(&place, Some(hook), &["pings"]);
+        self.client.order(Method::POST, address, &place.what(), Tries::One).await
+    }
+}
+
+/// An App's hook is a setting of the App, which GitHub has no call for.
+fn made_by_us<'a>(scope: &'a HookScope, done: &str) -> Result<Place<'a>, Error> {
+    match Place::of(scope)? {
+        Place::App => Err(Error::Refused { reason: format!("the hook of an App can't be {done} by a call") }),
+        place => Ok(place),
+    }
+}
+
+fn config(settings: &HookSettings) -> Result<Value, Error> {
+    let secret = settings
+        .secret
+        .text()
+        .ok_or_else(|| Error::Settings { reason: "the hook's secret is empty or no text".to_owned() })?;
+    Ok(json!({ "url": settings.url, "content_type": "json", "insecure_ssl": "0", "secret": secret }))
+}
+
+fn whole(settings: &HookSettings) -> Result<Value, Error> {
+    Ok(json!({ "config": config(settings)?, "events": settings.events, "active": settings.active }))
+}

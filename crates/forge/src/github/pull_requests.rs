@@ -1,0 +1,51 @@
+//! Pull requests that are there: one, all open ones, and who is asked to review.
+
+use reqwest::Method;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::{GitHub, answers::PullRequestAnswer, client::Tries, pages};
+use crate::{Error, Page, PullRequest, names::RepositoryName};
+
+impl GitHub {
+    /// See [`Forge::pull_request`](crate::Forge::pull_request).
+    /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
+    pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
+        let what = format!("pull request {number} of {full_name}");
+        let answer: PullRequestAnswer = self.client.get(address, &what, Tries::Three).await?;
+        Ok(answer.into())
+    }
+
+    /// See [`Forge::open_pull_requests`](crate::Forge::open_pull_requests).
+    /// Source: `GET /repos/{owner}/{repo}/pulls`.
+    pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let page = page.max(1);
+        let mut address = self.client.address(&["repos", owner, name, "pulls"]);
+        address
+            .query_pairs_mut()
+            .append_pair("state", "open")
+            .append_pair("sort", "updated")
+            .append_pair("direction", "desc")
+            .append_pair("per_page", pages::PER_PAGE)
+            .append_pair("page", &page.to_string());
+        let (answers, next): (Vec<PullRequestAnswer>, _) = self.client.get_page(&address, full_name).await?;
+        let found = answers.into_iter().map(PullRequest::from).collect();
+        Ok(Page { found, next: next.map(|_| page.saturating_add(1)) })
+    }
+
+    /// See [`Forge::request_reviewers`](crate::Forge::request_reviewers).
+    /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.
+    pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let segments = ["repos", owner, name, "pulls", &number.to_string(), "requested_reviewers"];
+        let what = format!("pull request {number} of {full_name}");
+        let body = json!({ "reviewers": logins });
+        // Who was asked already is asked: it may be repeated.
+        let address = self.client.address(&segments);
+        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Reviews and their comments on lines, read.
+
+use super::{
+    GitHub,
+    client::Tries,
+    review_answers::{ReviewAnswer, ReviewCommentAnswer},
+};
+use crate::{Error, Listed, Review, ReviewComment, names::RepositoryName};
+
+impl GitHub {
+    /// See [`Forge::reviews`](crate::Forge::reviews).
+    /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
+    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string(), "reviews"]);
+        let what = format!("the reviews of pull request {number} of {full_name}");
+        let answers: Listed<ReviewAnswer> = self.client.list(address, &what).await?;
+        Ok(answers.filter_map(ReviewAnswer::into_review))
+    }
+
+    /// See [`Forge::review`](crate::Forge::review).
+    /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}`.
+    pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let (number, review) = (number.to_string(), review.to_string());
+        let address = self.client.address(&["repos", owner, name, "pulls", &number, "reviews", &review]);
+        let what = format!("review {review} of pull request {number} of {full_name}");
+        let answer: ReviewAnswer = self.client.get(address, &what, Tries::Three).await?;
+        answer.into_review().ok_or_else(|| Error::Unexpected {
+            status: 200,
+            message: "the review has a verdict that we don't know".to_owned(),
+        })
+    }
+
+    /// See [`Forge::review_comments`](crate::Forge::review_comments).
+    /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments`.
+    pub async fn review_comments(
+        &self,
+        full_name: &str,
+        number: u64,
+        review: u64,
+    ) -> Result<Listed<ReviewComment>, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let (number_text, review_text) = (number.to_string(), review.to_string());
+        let segments = ["repos", owner, name, "pulls", &number_text, "reviews", &review_text, "comments"];
+        let what = format!("the comments of review {review} of pull request {number} of {full_name}");
+        let mut answers: Listed<ReviewCommentAnswer> = self.client.list(self.client.address(&segments), &what).await?;
+        // The fields with the lines are optional in this list, and the other one has them: ask it only when
+        // they are missing, as it holds every comment of the pull request.
+        if answers.found.iter().any(|answer| !answer.is_placed()) {
+            let mut placed = self.comment_answers(full_name, number).await?.found;
+            placed.retain(|answer| answer.review() == Some(review) && answer.is_placed());
+            for answer in &mut answers.found {
+                if let Some(at) = placed.iter().position(|other| other.id() == answer.id()) {
+                    *answer = placed.swap_remove(at);
+                }
+            }
+        }
+        Ok(answers.filter_map(|answer| Some(answer.into())))
+    }
+
+    /// See [`Forge::comments`](crate::Forge::comments).
+    /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/comments`.
+    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
+        Ok(self.comment_answers(full_name, number).await?.filter_map(|answer| Some(answer.into())))
+    }
+
+    async fn comment_answers(&self, full_name: &str, number: u64) -> Result<Listed<ReviewCommentAnswer>, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string(), "comments"]);
+        let what = format!("the comments on lines of pull request {number} of {full_name}");
+        self.client.list(address, &what).await
+    }
+}

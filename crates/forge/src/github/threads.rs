@@ -1,0 +1,137 @@
+//! The threads that comments on lines make, which only the GraphQL API knows.
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Value, json};
+
+use super::{GitHub, client::Tries};
+use crate::{Error, Listed, Reply, Thread, names::RepositoryName};
+
+/// A list longer than this many pages of 100 is read no further.
+const MAX_PAGES: u32 = 10;
+
+const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) { \
+    repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
+    reviewThreads(first: 100, after: $after) { pageInfo { hasNextPage endCursor } \
+    nodes { id isResolved isOutdated path line \
+    comments(first: 100) { pageInfo { hasNextPage endCursor } nodes { fullDatabaseId } } } } } } }";
+
+const REPLY: &str = "mutation($thread: ID!, $body: String!) { \
+    addPullRequestReviewThreadReply(input: { pullRequestReviewThreadId: $thread, body: $body }) { \
+    comment { fullDatabaseId url } } }";
+
+#[derive(Deserialize)]
+struct ThreadsAnswer {
+    repository: Option<RepositoryPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RepositoryPart {
+    pull_request: Option<PullRequestPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PullRequestPart {
+    review_threads: Nodes<ThreadPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Nodes<T> {
+    page_info: PageInfo,
+    nodes: Vec<Option<T>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ThreadPart {
+    id: String,
+    is_resolved: bool,
+    is_outdated: bool,
+    path: String,
+    line: Option<u64>,
+    comments: Nodes<CommentPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CommentPart {
+    #[serde(deserialize_with = "big")]
+    full_database_id: u64,
+    #[serde(default)]
+    url: String,
+}
+
+/// The older `databaseId` has 32 bits, which are used up; this one is a number in a text.
+fn big<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    id.ok_or_else(|| de::Error::custom("an id is no whole number"))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplyAnswer {
+    add_pull_request_review_thread_reply: Option<ReplyPart>,
+}
+
+#[derive(Deserialize)]
+struct ReplyPart {
+    comment: Option<CommentPart>,
+}
+
+impl From<ThreadPart> for Thread {
+    fn from(part: ThreadPart) -> Self {
+        Self {
+            id: part.id,
+            resolved: part.is_resolved,
+            outdated: part.is_outdated,
+            path: part.path,
+            line: part.line,
+            comments: part.comments.nodes.into_iter().flatten().map(|comment| comment.full_database_id).collect(),
+            more_comments: part.comments.page_info.has_next_page,
+        }
+    }
+}
+
+impl GitHub {
+    /// See [`Forge::threads`](crate::Forge::threads). Source: GraphQL `pullRequest.reviewThreads`.
+    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let what = format!("the threads of pull request {number} of {full_name}");
+        let missing = || Error::NotFound { what: what.clone(), message: "there is no such pull request".to_owned() };
+        let mut found = Vec::new();
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let variables = json!({ "owner": owner, "name": name, "number": number, "after": after });
+            let answer: ThreadsAnswer = self.client.graphql(THREADS, &variables, &what, Tries::Three).await?;
+            let pull_request = answer.repository.and_then(|repository| repository.pull_request);
+            let threads = pull_request.ok_or_else(missing)?.review_threads;
+            found.extend(threads.nodes.into_iter().flatten().map(Thread::from));
+            after = threads.page_info.end_cursor.filter(|_| threads.page_info.has_next_page);
+            if after.is_none() {
+                return Ok(Listed { found, more: threads.page_info.has_next_page });
+            }
+        }
+        Ok(Listed { found, more: true })
+    }
+
+    /// See [`Forge::reply`](crate::Forge::reply). Source: GraphQL `addPullRequestReviewThreadReply`.
+    pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
+        let variables = json!({ "thread": thread, "body": body });
+        let answer: ReplyAnswer = self.client.graphql(REPLY, &variables, "the thread", Tries::One).await?;
+        let comment = answer.add_pull_request_review_thread_reply.and_then(|reply| reply.comment);
+        match comment {
+            Some(comment) => Ok(Reply { id: comment.full_database_id, url: comment.url }),
+            None => Err(Error::Refused { reason: "no reply was written, and no reason given".to_owned() }),
+        }
+    }
+}
