@@ -10,6 +10,8 @@ use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Mirror, Workspace};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Kind;
+use pullyard_domain::prompt::REPLIES_FILE;
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -47,6 +49,10 @@ pub(crate) async fn commit(
         spec.push(path);
         spec
     }));
+    if assignment.kind == Kind::Revise {
+        // Words for reviewers, not work.
+        args.push(format!(":(exclude,top,literal){REPLIES_FILE}").into());
+    }
     git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
     let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
     let before = format!("{}^{{tree}}", target.start);
@@ -65,6 +71,7 @@ fn message(assignment: &Assignment) -> String {
     // One line: what follows an empty line could pass for a trailer of ours.
     let title: String = assignment.pull_request.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
+    let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", ticket.key));

@@ -5,7 +5,8 @@ use crate::finish::finish;
 use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
-use crate::push::{self, Push};
+use crate::push::{self, Published, Push};
+use crate::replies::{self, Words};
 use crate::reporter::Reporter;
 use crate::retry::while_away;
 use crate::start::{Started, start};
@@ -15,7 +16,7 @@ use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
 use crate::{Error, Exit, Options, agent, commit, ids, pull_request, signals, target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
-use pullyard_forge::{Endpoint, Forge, GitHub, Token};
+use pullyard_forge::{Endpoint, Forge, GitHub, PullRequest, Token};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
@@ -121,16 +122,30 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let Prepared { git, mirror, forge, target, workspace } = &prepared;
 
     this.bounded(this.begin(Phase::Executing)).await?;
-    let commit = match &target.adopted {
-        Some(head) => head.clone(),
+    let (commit, words) = match &target.adopted {
+        Some(commit) => (commit.clone(), Words::default()),
         None => {
             let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
             agent::run(assignment, workspace, this.events, bounds).await?;
-            this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?
+            let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
+            let words = match &assignment.revises {
+                Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
+                None => Words::default(),
+            };
+            (commit, words)
         }
     };
 
-    let (head, repository) = (publish(this, &prepared, &commit).await?, workspace.repository());
+    let published = publish(this, &prepared, &commit).await?;
+    let (head, repository) = (published.head, workspace.repository());
+    let replies = match &assignment.revises {
+        // The push is out: whatever becomes of the answers, the job has done its work.
+        Some(revises) => {
+            let answers = replies::Answers { forge, revises, commit: &published.commit, words: &words };
+            this.unless_grave(async { Ok(answers.give(this).await) }).await?
+        }
+        None => None,
+    };
     let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment)).await?;
     let size = commit::size(git, &repository, &target.base, &head).await;
     Ok(FinishResult {
@@ -140,7 +155,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         files: size.files,
         insertions: size.insertions,
         deletions: size.deletions,
-        replies: None,
+        replies,
     })
 }
 
@@ -168,14 +183,7 @@ async fn prepare<'a>(
             Forge::GitHub(GitHub::new(endpoint, Token::new(token.as_str())).map_err(denied)?)
         }
     };
-    let open = match &this.assignment.continues {
-        Some(continues) => {
-            let is_away = |stop: &Stop| matches!(stop, Stop::Failed(Failure::SourceUnreachable { .. }));
-            while_away(SOURCE_AWAY, is_away, async || target::open_pull_request(&forge, repository, continues).await)
-                .await?
-        }
-        None => None,
-    };
+    let open = pull_request_to_work_on(this, &forge).await?;
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     private_dirs(&options.work_dir).map_err(failed)?;
     // Git runs in other folders than we do.
@@ -189,13 +197,25 @@ async fn prepare<'a>(
     let (job, attempt) = (job.clone(), *attempt);
     let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
     let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
-    let at = Checkout { branch: &target.branch, start: &target.start, base: (&this.assignment.base, &target.base) };
+    let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
     workspace.check_out(&git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
     Ok(Prepared { git, mirror, forge, target, workspace })
 }
 
-/// Asks for the right to push, and uses it. Returns the commit that stands at the forge.
-async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> Result<String, Stop> {
+/// The pull request that the work goes on with, if it does.
+async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
+    let Assignment { repository, revises, continues, .. } = this.assignment;
+    let look = async || match (revises, continues) {
+        (Some(revises), _) => target::revised_pull_request(forge, repository, revises).await.map(Some),
+        (None, Some(continues)) => target::open_pull_request(forge, repository, continues).await,
+        (None, None) => Ok(None),
+    };
+    let is_away = |stop: &Stop| matches!(stop, Stop::Failed(Failure::SourceUnreachable { .. }));
+    while_away(SOURCE_AWAY, is_away, look).await
+}
+
+/// Asks for the right to push, and uses it. Returns what stands at the forge.
+async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> Result<Published, Stop> {
     let sent = Instant::now();
     let asked = this.bounded(this.begin(Phase::Syncing));
     // Without an answer there is no right to push, and after this long no time for one.
@@ -211,7 +231,8 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
     }
     let Prepared { git, target, workspace, .. } = prepared;
     if target.adopted.is_some() {
-        return Ok(commit.to_owned());
+        let commit = commit.to_owned();
+        return Ok(Published { head: target.expected.clone().unwrap_or_else(|| commit.clone()), commit });
     }
     let push = Push {
         git,

@@ -3,9 +3,13 @@
 //! Three layers: git is killed well before anybody else may end the attempt, counted from before the
 //! status was sent; every attempt pushes with the same expected old head, so that the forge admits one;
 //! and an attempt whose push is refused adopts the commit of its own job that stands there instead.
+//!
+//! Where a person pushed to the pull request meanwhile, our one commit goes on top of theirs (`onto`), once:
+//! nothing of theirs is ever rewritten.
 
 use crate::attempt::later;
 use crate::git::{self, Call, Fault, Git};
+use crate::onto::Onto;
 use crate::retry::BackOff;
 use crate::stop::Stop;
 use crate::target::{self, Target};
@@ -19,6 +23,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 const MARGIN: Duration = Duration::from_secs(30);
 /// What the server grants when it doesn't say.
 const USUAL: Duration = Duration::from_secs(120);
+/// Where a head that isn't ours is kept while it is looked at.
+const FOUND: &str = "refs/pullyard/found";
 /// How often a push is tried that a forge which answers neither took nor refused.
 const TRIES: u32 = 4;
 
@@ -38,30 +44,78 @@ pub(crate) struct Push<'a> {
     pub(crate) forge: &'a str,
 }
 
+/// What stands at the forge when it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// The commit with the job's work.
+    pub(crate) commit: String,
+    /// The head of the branch; somebody may have pushed on top of an earlier attempt's commit.
+    pub(crate) head: String,
+}
+
+/// One commit, and where the forge's branch must be for it.
+struct Change {
+    commit: String,
+    expected: Option<String>,
+}
+
+/// How a change came down.
+enum Landed {
+    /// It stands there, or that of an earlier attempt of this job does.
+    Ours(Published),
+    /// The branch is elsewhere, at this commit, which is in our repository now.
+    Moved(String),
+}
+
 impl Push<'_> {
-    /// Pushes, and returns the commit that stands at the forge's branch: ours, or that of an earlier
-    /// attempt of this job.
-    pub(crate) async fn publish(&self, until: Instant) -> Result<String, Stop> {
+    /// Pushes, and returns what stands at the forge's branch: our work, or that of an earlier attempt of
+    /// this job. Where somebody pushed to the pull request meanwhile, our commit is put on top, once.
+    ///
+    /// Errors: `HeadMoved` when they do it again, `Conflict`, `BranchDeleted`, and what the forge refuses.
+    pub(crate) async fn publish(&self, until: Instant) -> Result<Published, Stop> {
         match timeout_at(until, self.attempt()).await {
-            Ok(head) => head,
+            Ok(published) => published,
             // Dropping it has killed git.
             Err(_) => Err(self.rejected("it took too long").into()),
         }
     }
 
-    async fn attempt(&self) -> Result<String, Stop> {
+    async fn attempt(&self) -> Result<Published, Stop> {
+        let first = Change { commit: self.commit.to_owned(), expected: self.target.expected.clone() };
+        let head = match self.land(&first).await? {
+            Landed::Ours(published) => return Ok(published),
+            Landed::Moved(head) => head,
+        };
+        if self.target.pull_request.is_none() {
+            // A branch of our own naming that somebody else has made: nothing of ours belongs there.
+            return Err(self.rejected("the branch has moved").into());
+        }
+        tracing::info!(job.id = %self.job, "somebody pushed meanwhile; the work is put on top of theirs");
+        let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
+        let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
+            // Theirs is the same change: there is nothing to add to it.
+            return Ok(Published { commit: head.clone(), head });
+        };
+        match self.land(&Change { commit, expected: Some(head) }).await? {
+            Landed::Ours(published) => Ok(published),
+            Landed::Moved(_) => Err(Failure::HeadMoved {}.into()),
+        }
+    }
+
+    async fn land(&self, change: &Change) -> Result<Landed, Stop> {
         let mut back_off = BackOff::new();
         let mut tried = 0;
         loop {
             tried += 1;
-            let Err(fault) = self.push().await else {
-                return Ok(self.commit.to_owned());
+            let ours = || Landed::Ours(Published { commit: change.commit.clone(), head: change.commit.clone() });
+            let Err(fault) = self.push(change).await else {
+                return Ok(ours());
             };
             tracing::warn!(error = %fault, "a push was not accepted: {fault}");
             // The answer may be all that was lost, so the branch itself is asked.
             match self.remote_head().await {
-                Ok(Some(head)) if head == self.commit => return Ok(head),
-                Ok(head) if head != self.target.expected => return self.moved(head).await,
+                Ok(Some(head)) if head == change.commit => return Ok(ours()),
+                Ok(head) if head != change.expected => return self.moved(head).await,
                 Ok(_) => {
                     if let Some(refusal) = self.refusal(&fault) {
                         return Err(refusal.into());
@@ -77,11 +131,11 @@ impl Push<'_> {
         }
     }
 
-    async fn push(&self) -> Result<(), Fault> {
+    async fn push(&self, change: &Change) -> Result<(), Fault> {
         let reference = git::branch_ref(&self.target.branch);
-        let expected = self.target.expected.as_deref().unwrap_or_default();
+        let expected = change.expected.as_deref().unwrap_or_default();
         let lease = format!("--force-with-lease={reference}:{expected}");
-        let refspec = format!("{}:{reference}", self.commit);
+        let refspec = format!("{}:{reference}", change.commit);
         let args = [
             "push",
             "--porcelain",
@@ -105,14 +159,14 @@ impl Push<'_> {
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
-    /// Somebody else's commit stands where ours should: perhaps our own job's.
-    async fn moved(&self, head: Option<String>) -> Result<String, Stop> {
-        let branch = self.target.branch.clone();
-        let Some(head) = head else {
-            return Err(Failure::BranchDeleted { branch }.into());
-        };
-        let of_job = async {
-            let refspec = format!("+{}:refs/pullyard/found", git::branch_ref(&branch));
+    /// Somebody else's commit stands where ours should: perhaps our own job's, or on top of it.
+    async fn moved(&self, head: Option<String>) -> Result<Landed, Stop> {
+        let deleted = || Failure::BranchDeleted { branch: self.target.branch.clone() };
+        if head.is_none() {
+            return Err(deleted().into());
+        }
+        let look = async {
+            let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
             let args = [
                 "fetch",
                 "--quiet",
@@ -124,14 +178,21 @@ impl Push<'_> {
                 &refspec,
             ];
             self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
-            target::is_of_job(self.git, self.repository, &head, self.job).await
+            // It may have moved again; what was fetched is what we know.
+            let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
+                return Ok(None);
+            };
+            let base = &self.target.base;
+            let ours = target::commit_of_job(self.git, self.repository, &head, base, self.job).await?;
+            Ok::<_, Fault>(Some((head, ours)))
         };
-        match of_job.await {
-            Ok(true) => {
+        match look.await {
+            Ok(None) => Err(deleted().into()),
+            Ok(Some((head, Some(commit)))) => {
                 tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
-                Ok(head)
+                Ok(Landed::Ours(Published { commit, head }))
             }
-            Ok(false) => Err(self.rejected("the branch has moved").into()),
+            Ok(Some((head, None))) => Ok(Landed::Moved(head)),
             Err(fault) => Err(self.rejected(&format!("the branch has moved, and {}", fault.reason())).into()),
         }
     }
@@ -148,7 +209,14 @@ impl Push<'_> {
         if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
             return Some(Failure::WorkflowPermission {});
         }
-        if says(&["protected branch", "gh006", "gh013", "rule violations"]) {
+        // A ref that is locked or was moved under our push: nobody has decided anything.
+        if says(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
+            return None;
+        }
+        if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
+            return Some(self.rejected("it found a secret in the change"));
+        }
+        if says(&["protected branch", "protected ref", "gh006", "gh013", "rule violations"]) {
             return Some(Failure::BranchProtected { branch: self.target.branch.clone() });
         }
         if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
@@ -156,6 +224,9 @@ impl Push<'_> {
         }
         let line = line?;
         let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
+        // What a hook says tells more than that it was a hook.
+        let own_words = || words.lines().find_map(|line| line.trim().strip_prefix("remote: error: "));
+        let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
         Some(self.rejected(reason))
     }
 
@@ -168,10 +239,11 @@ impl Push<'_> {
 mod tests {
     use super::*;
 
-    fn check(stdout: &str, words: &str, code: Option<&str>) {
+    fn refusal(stdout: &str, words: &str) -> Option<Failure> {
         let target = Target {
             branch: "x".into(),
             start: "a".into(),
+            base_branch: "main".into(),
             base: "a".into(),
             expected: None,
             pull_request: None,
@@ -182,7 +254,17 @@ mod tests {
         let push =
             Push { git: &git, repository: Path::new("/"), target: &target, commit: "b", job: &job, forge: "GitHub" };
         let fault = Fault::Failed { command: "push".into(), stdout: stdout.into(), words: words.into() };
-        assert_eq!(push.refusal(&fault).map(|failure| failure.code()), code, "{stdout} {words}");
+        push.refusal(&fault)
+    }
+
+    #[track_caller]
+    fn check(stdout: &str, words: &str, code: Option<&str>) {
+        assert_eq!(refusal(stdout, words).map(|failure| failure.code()), code, "{stdout} {words}");
+    }
+
+    #[track_caller]
+    fn check_reason(stdout: &str, words: &str, sentence: &str) {
+        assert_eq!(refusal(stdout, words).map(|failure| failure.sentence()).as_deref(), Some(sentence));
     }
 
     #[test]
@@ -204,7 +286,32 @@ mod tests {
         );
         check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));
         check("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", Some("push_rejected"));
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)\n",
+            "",
+            Some("workflow_permission"),
+        );
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)",
+            "remote: error: GH013: Repository rule violations found for refs/heads/x.\nremote: - Push cannot contain secrets",
+            Some("push_rejected"),
+        );
+        check("!\tHEAD:refs/heads/x\t[remote rejected] (cannot lock ref 'refs/heads/x')", "", None);
         check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
+    }
+
+    #[test]
+    fn a_hook_is_quoted_with_its_own_words() {
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: error: GH001: Large files detected.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: GH001: Large files detected.",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (the office is closed)",
+            "",
+            "GitHub rejected the push: the office is closed.",
+        );
     }
 
     #[test]

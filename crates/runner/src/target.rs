@@ -8,8 +8,11 @@ use crate::workspace::Mirror;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_forge::{Forge, PullRequest};
-use pullyard_protocol::attempt::{AssignedRepository, Assignment, Continues};
+use pullyard_protocol::attempt::{AssignedRepository, Assignment, Continues, Revises};
 use std::path::Path;
+
+/// How many of a branch's newest commits may hide an attempt's: more are not pushed while a job is repeated.
+const LOOKED_AT: u32 = 200;
 
 /// What the attempt makes its change of.
 #[derive(Clone, Debug)]
@@ -18,13 +21,15 @@ pub(crate) struct Target {
     pub(crate) branch: String,
     /// The commit that the work starts from.
     pub(crate) start: String,
-    /// The commit of the base branch.
+    /// The branch it goes to, and its commit.
+    pub(crate) base_branch: String,
     pub(crate) base: String,
     /// Where the forge's branch must be for the push; nowhere for a new one.
     pub(crate) expected: Option<String>,
     /// The open pull request that this goes on with.
     pub(crate) pull_request: Option<PullRequest>,
-    /// An earlier attempt of this job pushed its work and died: there is nothing left to do for an agent.
+    /// An earlier attempt of this job pushed this commit and died: there is nothing left to do for an agent.
+    /// Others may have pushed on top of it.
     pub(crate) adopted: Option<String>,
 }
 
@@ -39,6 +44,21 @@ pub(crate) async fn open_pull_request(
         Ok(found) => Ok(found.filter(|pull| pull.number == continues.number)),
         Err(error) => Err(of_forge(&error, repository).into()),
     }
+}
+
+/// The pull request to revise, as it is now.
+///
+/// Errors: `PullRequestClosed`, so that nobody works for nothing.
+pub(crate) async fn revised_pull_request(
+    forge: &Forge,
+    repository: &AssignedRepository,
+    revises: &Revises,
+) -> Result<PullRequest, Stop> {
+    let name = repository.name.as_str();
+    let found = forge.open_pull_request(name, &revises.branch).await;
+    let pull = found.map_err(|error| of_forge(&error, repository))?;
+    let pr = format!("{name}#{}", revises.number);
+    Ok(pull.ok_or_else(|| Failure::PullRequestClosed { pr, state: "closed".into() })?)
 }
 
 /// The failure that a forge's refusal to be read is.
@@ -68,18 +88,19 @@ pub(crate) async fn choose(
         let reason = format!("`{branch}` can't be a branch");
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
-    let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: assignment.base.clone() };
-    if !git::is_branch_name(git, &assignment.base).await.map_err(workspace_failed)? {
+    // People may point a pull request at another branch than the one it was made for.
+    let revised = open.as_ref().filter(|_| assignment.revises.is_some());
+    let base_branch = revised.map_or(&assignment.base, |pull| &pull.base_branch).clone();
+    let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
+    if !git::is_branch_name(git, &base_branch).await.map_err(workspace_failed)? {
         return Err(missing().into());
     }
     // An empty repository has no branch at all.
-    let base = mirror.branch(git, &assignment.base).await.map_err(workspace_failed)?.ok_or_else(missing)?;
+    let base = mirror.branch(git, &base_branch).await.map_err(workspace_failed)?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
     let adopted = match &head {
-        Some(head) if is_of_job(git, mirror.dir(), head, &assignment.job).await.map_err(workspace_failed)? => {
-            Some(head.clone())
-        }
-        _ => None,
+        Some(head) => commit_of_job(git, mirror.dir(), head, &base, &assignment.job).await.map_err(workspace_failed)?,
+        None => None,
     };
     let start = match (&head, &open, &adopted) {
         (Some(head), Some(_), _) | (Some(head), _, Some(_)) => head.clone(),
@@ -91,13 +112,26 @@ pub(crate) async fn choose(
         }
         (None, None, _) => base.clone(),
     };
-    Ok(Target { branch, start, base, expected: head, pull_request: open, adopted })
+    Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted })
 }
 
-/// Whether a commit was made by an attempt of this job: it says so in its trailer.
-pub(crate) async fn is_of_job(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Result<bool, Fault> {
-    let format = format!("--format=%(trailers:key={JOB_TRAILER},valueonly)");
-    let call = Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository);
+/// The newest commit between `base` and `head` that an attempt of this job made: it says so in its trailer.
+/// Others may have pushed since, so it need not stand at the head.
+pub(crate) async fn commit_of_job(
+    git: &Git,
+    repository: &Path,
+    head: &str,
+    base: &str,
+    job: &JobId,
+) -> Result<Option<String>, Fault> {
+    let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
+    let (most, not) = (format!("--max-count={LOOKED_AT}"), format!("^{base}"));
+    let call = Call::new(["log", &most, &format, "--end-of-options", head, &not]).repository(repository);
     let said = git.line(call).await?;
-    Ok(said.lines().any(|line| line.trim().split('/').next() == Some(job.as_str())))
+    let is_ours = |trailer: &str| trailer.split('/').next() == Some(job.as_str());
+    let found = said.lines().find_map(|line| {
+        let (commit, trailers) = line.split_once(' ')?;
+        trailers.split_whitespace().any(is_ours).then(|| commit.to_owned())
+    });
+    Ok(found)
 }

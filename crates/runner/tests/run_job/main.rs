@@ -12,6 +12,7 @@ mod hostile;
 mod ledger;
 mod plane;
 mod publish;
+mod revise;
 mod sources;
 mod stops;
 mod world;

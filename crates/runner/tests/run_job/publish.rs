@@ -214,7 +214,7 @@ async fn a_wrong_token_is_a_denied_source() {
 }
 
 /// A hook of the forge's repository: what its receiving side does with a push.
-fn hook(world: &World, name: &str, script: &str) {
+pub(crate) fn hook(world: &World, name: &str, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     let path = world.repository.git_dir.join("hooks").join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

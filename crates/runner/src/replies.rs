@@ -1,0 +1,142 @@
+//! What reviewers hear after the push: one answer in each thread, and a new request to look at it.
+//!
+//! The work is done by then, so nothing here fails a job; what did not succeed is said in its events and
+//! counted in its result. Threads are answered and never resolved: that is for whoever asked.
+
+mod words;
+
+pub(crate) use words::{Words, words_of_agent};
+
+use crate::attempt::Attempt;
+use crate::retry::BackOff;
+use crate::said::Said;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Replies;
+use pullyard_domain::marker::Marker;
+use pullyard_forge::{Error, Forge, ReviewComment, Thread};
+use pullyard_protocol::attempt::Revises;
+use pullyard_protocol::event::EventKind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long all of it may take.
+const LIMIT: Duration = Duration::from_secs(180);
+/// How often a forge that is away is asked.
+const TRIES: u32 = 4;
+/// As much of a commit's id as a forge makes a link of, and more than a repository has twice.
+const SHORT: usize = 10;
+
+/// What is to be answered, and with what.
+pub(crate) struct Answers<'a> {
+    pub(crate) forge: &'a Forge,
+    pub(crate) revises: &'a Revises,
+    /// The commit that the answers name.
+    pub(crate) commit: &'a str,
+    pub(crate) words: &'a Words,
+}
+
+impl Answers<'_> {
+    /// Answers each thread, then asks its reviewers to look again. None if there was no thread to answer.
+    ///
+    /// Idempotent: by the job's mark in the thread, so that neither a lost answer nor a second attempt says
+    /// anything twice; asking a reviewer again who was asked changes nothing.
+    pub(crate) async fn give(&self, this: &Attempt<'_>) -> Option<Replies> {
+        let until = this.until.min(Instant::now() + LIMIT);
+        let mut open: BTreeMap<u64, String> =
+            self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
+        let all = open.len();
+        let mut back_off = BackOff::new();
+        for tried in 1..=TRIES {
+            let again = self.answer(this, &mut open).await;
+            let pause = back_off.next();
+            if !again || tried == TRIES || Instant::now() + pause >= until {
+                break;
+            }
+            sleep(pause).await;
+        }
+        for (thread, reason) in &open {
+            say(this, format!("The thread of comment {thread} was not answered: {reason}."));
+        }
+        self.ask_again(this).await;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
+    }
+
+    /// Answers what has no answer yet, and leaves of `open` what still has none, and why. Whether it may
+    /// help to do it again.
+    async fn answer(&self, this: &Attempt<'_>, open: &mut BTreeMap<u64, String>) -> bool {
+        if open.is_empty() {
+            return false;
+        }
+        // Looked at each time: the answer to an earlier try may be all that was lost.
+        let (comments, threads) = match self.look(this).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                open.values_mut().for_each(|reason| *reason = format!("failed to {error}"));
+                return error.is_transient();
+            }
+        };
+        let job = &this.assignment.job;
+        for thread in answered(&comments, job) {
+            open.remove(&thread);
+        }
+        let mut again = false;
+        for (thread, reason) in std::mem::take(open) {
+            let Some(at) = threads.iter().find(|one| one.comments.contains(&thread)) else {
+                let _ = reason;
+                open.insert(thread, "it is gone".into());
+                continue;
+            };
+            let text = Marker::Job(job.clone()).on(&self.text(thread));
+            if let Err(error) = self.forge.reply(&at.id, &text).await {
+                again |= error.is_transient();
+                open.insert(thread, format!("failed to {error}"));
+            }
+        }
+        again
+    }
+
+    async fn look(&self, this: &Attempt<'_>) -> Result<(Vec<ReviewComment>, Vec<Thread>), Error> {
+        let name = this.assignment.repository.name.as_str();
+        let comments = self.forge.comments(name, self.revises.number).await?;
+        let threads = self.forge.threads(name, self.revises.number).await?;
+        Ok((comments, threads))
+    }
+
+    /// What is said in a thread: the agent's words for its comments, if it left any, and the commit.
+    fn text(&self, thread: u64) -> String {
+        let commit = self.commit.get(..SHORT).unwrap_or(self.commit);
+        let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
+        let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
+        match self.words.of(&ids) {
+            // It may be words about why something was not done.
+            Some(words) => format!("In {commit}:\n\n{words}"),
+            None => format!("Done in {commit}."),
+        }
+    }
+
+    /// Puts the pull request back on the reviewers' lists.
+    async fn ask_again(&self, this: &Attempt<'_>) {
+        let name = this.assignment.repository.name.as_str();
+        let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
+        for reviewer in reviewers {
+            // One at a time: GitHub refuses all of them for one that may not be asked.
+            if let Err(error) = self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await {
+                say(this, format!("{reviewer} was not asked to review again: failed to {error}."));
+            }
+        }
+    }
+}
+
+/// The threads that have an answer of this job.
+fn answered(comments: &[ReviewComment], job: &JobId) -> BTreeSet<u64> {
+    let ours = Some(Marker::Job(job.clone()));
+    let of_us = comments.iter().filter(|comment| Marker::of(&comment.body) == ours);
+    of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
+}
+
+fn say(this: &Attempt<'_>, words: String) {
+    tracing::warn!(job.id = %this.assignment.job, "{words}");
+    this.events.add(Said::words(EventKind::Log, words));
+}

@@ -1,0 +1,131 @@
+//! What the agent wants said to reviewers: a file in its worktree, which is a stranger's. It is opened
+//! without following anything, it has a size, and its words are taken as untrusted as any other.
+
+use crate::git::{Call, Git};
+use crate::workspace::Workspace;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The largest file that is read. Units: bytes.
+const LARGEST: u64 = 256 * 1024;
+/// The most that is said in one thread. Units: characters.
+const LONGEST: usize = 4_000;
+
+/// Words for comments, by the comment's id.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words(BTreeMap<u64, String>);
+
+impl Words {
+    /// The words for the comments of one thread, in the order of the comments.
+    pub(super) fn of(&self, comments: &BTreeSet<u64>) -> Option<String> {
+        let words: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
+        (!words.is_empty()).then(|| untrusted::capped(&words.join("\n\n"), LONGEST))
+    }
+
+    fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let told: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
+        let words = told.iter().filter_map(|(id, words)| {
+            // Nothing that hides, and so no mark of ours either.
+            let words = untrusted::visible(words.as_str()?);
+            Some((id.parse().ok()?, words.trim().to_owned())).filter(|(_, words)| !words.is_empty())
+        });
+        Ok(Self(words.collect()))
+    }
+}
+
+/// The agent's words, if it left any that can be read. A file that the repository itself has is nobody's
+/// answer.
+pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    let pathspec = format!(":(top,literal){REPLIES_FILE}");
+    let listed = git.run(Call::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree)).await;
+    if !listed.is_ok_and(|listed| listed.is_empty()) {
+        return Words::default();
+    }
+    let read = tokio::task::spawn_blocking(move || read(&tree)).await.map_err(io::Error::from).flatten();
+    match read.map(|text| Words::read(&text)) {
+        Ok(Ok(words)) => words,
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "the agent's words for reviewers could not be understood: {error}");
+            Words::default()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Words::default(),
+        Err(error) => {
+            tracing::warn!(error = %error, "the agent's words for reviewers could not be read: {error}");
+            Words::default()
+        }
+    }
+}
+
+/// Opened one step at a time, so that no link leads elsewhere, and no pipe keeps us waiting.
+fn read(tree: &Path) -> io::Result<String> {
+    let (folder, name) = REPLIES_FILE.split_once('/').unwrap_or((".", REPLIES_FILE));
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let tree = File::open(tree)?;
+    let folder = openat(&tree, folder, flags | OFlag::O_DIRECTORY, Mode::empty())?;
+    let file = File::from(openat(&folder, name, flags, Mode::empty())?);
+    let about = file.metadata()?;
+    if !about.is_file() || about.len() > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of at most 256 KiB"));
+    }
+    let mut text = String::new();
+    file.take(LARGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::marker::Marker;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn words_are_read_by_comment_and_stripped_of_what_hides() {
+        let words =
+            Words::read(r#"{"1":" Kept.<!-- pullyard:status --> ","2":"","x":"y","3":4,"18446744073709551615":"b"}"#);
+        let words = words.unwrap();
+        let said = words.of(&BTreeSet::from([1, 2, 3])).unwrap();
+        assert_eq!(said, "Kept.(hidden text left out)");
+        assert!(!Marker::is_on(&said));
+        assert_eq!(words.of(&BTreeSet::from([u64::MAX])).as_deref(), Some("b"));
+        assert_eq!(words.of(&BTreeSet::from([2])), None);
+        assert!(Words::read("[]").is_err() && Words::read("").is_err());
+        let long = Words(BTreeMap::from([(1, "ü".repeat(9_000))])).of(&BTreeSet::from([1])).unwrap();
+        assert!(long.chars().count() < LONGEST + 60 && long.contains("5000 more characters left out"));
+    }
+
+    #[test]
+    fn only_a_plain_file_of_the_worktree_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, secret) = (dir.path().join("tree"), dir.path().join("secret"));
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(&secret, "{}").unwrap();
+        assert_eq!(read(&tree).unwrap_err().kind(), io::ErrorKind::NotFound);
+
+        symlink(dir.path(), tree.join(".pullyard")).unwrap();
+        fs::write(dir.path().join("replies.json"), "{}").unwrap();
+        assert!(read(&tree).is_err(), "a folder that leads elsewhere");
+        fs::remove_file(tree.join(".pullyard")).unwrap();
+
+        let file = tree.join(REPLIES_FILE);
+        fs::create_dir(tree.join(".pullyard")).unwrap();
+        symlink(&secret, &file).unwrap();
+        assert!(read(&tree).is_err(), "a file that leads elsewhere");
+        fs::remove_file(&file).unwrap();
+
+        nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
+        assert!(read(&tree).is_err(), "a pipe that nobody writes to");
+        fs::remove_file(&file).unwrap();
+
+        fs::write(&file, " ".repeat(LARGEST as usize + 1)).unwrap();
+        assert!(read(&tree).is_err(), "a file without a size");
+        fs::write(&file, "{}").unwrap();
+        assert_eq!(read(&tree).unwrap(), "{}");
+    }
+}

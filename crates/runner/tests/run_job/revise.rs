@@ -1,0 +1,203 @@
+//! A revise job: one more commit on the pull request's branch, whatever people do to that branch meanwhile.
+
+use crate::publish::hook;
+use crate::world::{World, end_of};
+use pullyard_domain::job::Kind;
+use pullyard_forge::{NewPullRequest, PullRequest};
+use pullyard_protocol::attempt::{FinishOutcome, RevisedReview, Revises};
+
+const GREET: &str = "echo hello > greeting.txt";
+/// Says so, and waits until the test says go.
+const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
+const BRANCH: &str = "feature";
+
+/// A world with an open pull request, and a job that revises it.
+pub(crate) async fn under_review(script: &str) -> (World, PullRequest) {
+    let world = World::with_agent(script).await;
+    let seen = world.commit_on(BRANCH, "Earlier work");
+    let new = NewPullRequest { title: "T".into(), body: String::new(), head: BRANCH.into(), base: "main".into() };
+    let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
+    world.api.assign(|job| {
+        job.kind = Kind::Revise;
+        job.revises = Some(Revises {
+            number: pull.number,
+            url: pull.url.clone(),
+            branch: BRANCH.into(),
+            head: seen,
+            reviews: vec![RevisedReview { id: 80, author: "ann".into() }],
+            comments: Vec::new(),
+        });
+    });
+    (world, pull)
+}
+
+/// Somebody's commit on the branch that writes one file.
+fn write_on(world: &World, branch: &str, path: &str, text: &str) -> String {
+    let parent = world.head(branch).unwrap();
+    let file = world.outside("text");
+    std::fs::write(&file, text).unwrap();
+    let blob = world.git_line(&["hash-object", "-w", file.to_str().unwrap()]);
+    world.git_line(&["read-tree", &parent]);
+    world.git_line(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    let tree = world.git_line(&["write-tree"]);
+    let commit = world.git_line(&["commit-tree", &tree, "-p", &parent, "-m", "A person's"]);
+    world.git_line(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
+    commit
+}
+
+/// Runs the job; once its agent works, the world changes.
+async fn meanwhile(world: &World, change: impl FnOnce()) {
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    change();
+    std::fs::write(world.outside("go"), "").unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+}
+
+fn parent(world: &World, commit: &str) -> String {
+    world.git_line(&["rev-parse", &format!("{commit}^")])
+}
+
+#[tokio::test]
+async fn a_revision_is_one_more_commit_on_the_newest_head() {
+    let (world, pull) = under_review(GREET).await;
+    // After the review, before the job: the work starts from here.
+    let newest = write_on(&world, BRANCH, "later.txt", "later\n");
+    assert_eq!(world.run().await.code, Some(0));
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let result = finish.result.unwrap();
+    let head = world.head(BRANCH).unwrap();
+    assert_eq!((result.branch.as_str(), &result.head), (BRANCH, &head));
+    assert_eq!((result.pull_request.number, result.replies), (pull.number, None));
+    assert_eq!(parent(&world, &head), newest);
+    assert_eq!(world.file(&head, "later.txt").as_deref(), Some("later\n"));
+    let job = world.api.assignment().job;
+    let message = world.git_line(&["log", "-1", "--format=%B", &head]);
+    assert_eq!(message, format!("Revise APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Ticket: APP-17"));
+    assert_eq!(world.head(crate::world::BRANCH), None);
+}
+
+#[tokio::test]
+async fn words_for_reviewers_are_no_work() {
+    let (world, _) = under_review("mkdir .pullyard; echo '{}' > .pullyard/replies.json").await;
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "no_changes");
+    let (world, _) = under_review("mkdir .pullyard; echo '{}' > .pullyard/replies.json; echo x > x").await;
+    assert_eq!(world.run().await.code, Some(0));
+    let head = world.api.finish().result.unwrap().head;
+    assert_eq!((world.file(&head, ".pullyard/replies.json"), world.file(&head, "x").is_some()), (None, true));
+}
+
+#[tokio::test]
+async fn the_work_goes_on_top_of_what_a_person_pushed_meanwhile() {
+    let (world, _) = under_review(WAIT).await;
+    let mut theirs = String::new();
+    meanwhile(&world, || theirs = write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
+    let head = world.api.finish().result.unwrap().head;
+    assert_eq!((world.head(BRANCH), parent(&world, &head)), (Some(head.clone()), theirs));
+    assert_eq!(world.file(&head, "theirs.txt").as_deref(), Some("theirs\n"));
+    assert_eq!(world.file(&head, "greeting.txt").as_deref(), Some("hello\n"));
+    let job = world.api.assignment().job;
+    assert!(world.git_line(&["log", "-1", "--format=%B", &head]).contains(&format!("Pullyard-Job: {job}/1")));
+}
+
+#[tokio::test]
+async fn a_branch_that_a_person_rewrote_is_appended_to_as_it_is() {
+    let (world, _) = under_review(WAIT).await;
+    let mut theirs = String::new();
+    meanwhile(&world, || {
+        world.git_line(&["update-ref", "refs/heads/feature", &world.head("main").unwrap()]);
+        theirs = write_on(&world, BRANCH, "rewritten.txt", "new\n");
+    })
+    .await;
+    let head = world.api.finish().result.unwrap().head;
+    assert_eq!(parent(&world, &head), theirs);
+    assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{head}")]), "2");
+}
+
+#[tokio::test]
+async fn the_same_change_by_a_person_leaves_nothing_to_add() {
+    let (world, _) = under_review(WAIT).await;
+    let mut theirs = String::new();
+    meanwhile(&world, || theirs = write_on(&world, BRANCH, "greeting.txt", "hello\n")).await;
+    assert_eq!(world.api.finish().result.unwrap().head, theirs);
+    assert_eq!(world.head(BRANCH), Some(theirs));
+}
+
+#[tokio::test]
+async fn work_that_conflicts_with_a_persons_is_given_up() {
+    let (world, _) = under_review(WAIT).await;
+    let mut theirs = String::new();
+    meanwhile(&world, || theirs = write_on(&world, BRANCH, "greeting.txt", "goodbye\n")).await;
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.sentence(), "The work conflicts with `feature` in 1 files.");
+    assert_eq!(world.head(BRANCH), Some(theirs));
+}
+
+#[tokio::test]
+async fn a_branch_that_keeps_moving_is_left_alone() {
+    let (world, _) = under_review(GREET).await;
+    // Somebody is quicker each time: between what we saw and what we push.
+    let script = "unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n\
+        export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
+        git update-ref refs/heads/feature $(git commit-tree feature^{tree} -p feature -m Quicker)";
+    hook(&world, "pre-receive", script);
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "head_moved");
+    let log = world.git_line(&["log", "--format=%s", "main..feature"]);
+    assert_eq!(log, "Quicker\nQuicker\nEarlier work");
+}
+
+#[tokio::test]
+async fn a_branch_that_is_gone_is_a_failure_of_its_own() {
+    let (world, _) = under_review(WAIT).await;
+    meanwhile(&world, || {
+        world.git_line(&["update-ref", "-d", "refs/heads/feature"]);
+    })
+    .await;
+    assert_eq!(world.api.failure(), "branch_deleted");
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn a_second_attempt_adopts_what_the_first_pushed_also_below_a_persons_commit() {
+    for pushed_on_top in [false, true] {
+        let (world, _) = under_review("exit 1").await;
+        let job = world.api.assignment().job;
+        let ours = world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: {job}/1"));
+        if pushed_on_top {
+            world.commit_on(BRANCH, "On top");
+        }
+        world.api.assign(|job| job.attempt = 2);
+        assert_eq!(world.run().await.code, Some(0));
+        let finish = world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+        assert_eq!(Some(finish.result.unwrap().head), world.head(BRANCH));
+        assert_eq!(pushed_on_top, world.head(BRANCH) != Some(ours));
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_whose_twin_pushed_first_adopts_its_commit_also_below_a_persons() {
+    let (world, _) = under_review(WAIT).await;
+    let job = world.api.assignment().job;
+    world.api.assign(|job| job.attempt = 2);
+    meanwhile(&world, || {
+        world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: {job}/1"));
+        world.commit_on(BRANCH, "On top");
+    })
+    .await;
+    assert_eq!(Some(world.api.finish().result.unwrap().head), world.head(BRANCH));
+    assert_eq!(world.git_line(&["rev-list", "--count", "main..feature"]), "3");
+}
+
+#[tokio::test]
+async fn another_jobs_commit_is_no_commit_of_this_job() {
+    let (world, _) = under_review(GREET).await;
+    let other = world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: job_{}/1", "x".repeat(26)));
+    assert_eq!(world.run().await.code, Some(0));
+    let head = world.api.finish().result.unwrap().head;
+    assert_eq!(parent(&world, &head), other);
+}
