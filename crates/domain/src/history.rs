@@ -247,8 +247,8 @@ impl World {
 
     /// One step of settling. False: nothing is left to do.
     fn settle(&mut self, ticket: &Ticket) -> bool {
-        match ticket.settling(&self.project.settings) {
-            Settling::Nothing => return false,
+        match ticket.settling(&self.project.settings, self.now) {
+            Settling::Nothing | Settling::Revise(_) | Settling::Mend(_) => return false,
             Settling::WriteBack(next) => {
                 if self.put(None, Some(&next)) == Write::Applied && next.status != ticket.status {
                     self.check_move(ticket, &next);
@@ -346,7 +346,8 @@ impl World {
 
     fn sweep(&mut self, job: &Job) {
         match step(job, self.now) {
-            Step::Nothing => {}
+            // No reviews here: `review::corner` walks through those.
+            Step::Nothing | Step::Admit => {}
             Step::Start | Step::StartAnew(_) => self.dispatch(job),
             Step::Requeue(_) => match job.requeued(self.now) {
                 // Its people want it to stop.

@@ -136,8 +136,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Unread::Forge(error)) => return Ok(unread(&job.id, &error, ctx.clock.now())),
     };
     conclude(ctx, job, &id, &covered).await?;
-    let messages: Vec<String> =
-        covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
+    let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
     Ok(Read::Context(Box::new(prompt::Context {
         v: 2,
         kind: Kind::Revise,

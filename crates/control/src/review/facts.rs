@@ -40,7 +40,6 @@ impl Reach {
 pub(super) struct Loaded {
     pub(super) facts: ReviewFacts,
     pub(super) first: Option<Delivery>,
-    pub(super) stored: Option<Review>,
     pub(super) project: Option<Project>,
     pub(super) repository: Option<Repository>,
     pub(super) integration: Integration,
@@ -105,16 +104,7 @@ pub(super) async fn load(
         budget: None,
         budget_opens_at: None,
     };
-    Ok(Loaded {
-        facts,
-        first,
-        stored,
-        project: place.project,
-        repository: place.repository,
-        integration,
-        pull_request,
-        ticket,
-    })
+    Ok(Loaded { facts, first, project: place.project, repository: place.repository, integration, pull_request, ticket })
 }
 
 /// What of a ticket decides about reviews of this pull request.

@@ -170,15 +170,15 @@ pub(super) async fn look_at(ctx: &Context, named: &Named) -> Result<(Repository,
     let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
         Ok(pull) => pull,
         Err(pullyard_forge::Error::NotFound { .. }) => {
-            return Err(Error::NotFound { what: "pull request", name: format!("{}#{}", repository.name, named.number) });
+            return Err(Error::NotFound {
+                what: "pull request",
+                name: format!("{}#{}", repository.name, named.number),
+            });
         }
         Err(error) => return Err(error.into()),
     };
-    let id = PullRequestId {
-        integration: repository.integration.clone(),
-        repository: repository.id,
-        number: named.number,
-    };
+    let id =
+        PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: named.number };
     let seen = SeenPullRequest {
         id,
         repository: repository.name.clone(),

@@ -41,7 +41,8 @@ async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
             ctx.store.integration(&id.integration),
             ctx.store.repository(&linked.project, &id.integration, id.repository),
         )?;
-        if let (Some(integration), Some(repository), Some(words)) = (integration, repository, words(ctx, &linked).await?)
+        if let (Some(integration), Some(repository), Some(words)) =
+            (integration, repository, words(ctx, &linked).await?)
         {
             let place = Place { integration: &integration, repository: repository.name.as_str(), linked: &linked };
             told.comment = place.write(ctx, &words).await?;

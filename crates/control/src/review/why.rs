@@ -80,8 +80,11 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
         let (sentence, help) = why(job, wait.as_ref(), now);
         (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lower(&sentence)), help)
     } else if let Some(until) = deferred_until {
-        let left = Span::from(until.since(now)).say();
-        (format!("Reviews of {} wait; one job for all of them may start in {left}.", linked.label()), "Nothing to do.".into())
+        let left = Span::from(until.since(now));
+        (
+            format!("Reviews of {} wait; one job for all of them may start in {left}.", linked.label()),
+            "Nothing to do.".into(),
+        )
     } else {
         match &linked.note {
             Some(Note::Decision { reason }) => (reason.sentence(), reason.help()),

@@ -268,7 +268,7 @@ fn hostile_waits([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Wait> {
         Wait::ConcurrencyKey { key: a.clone(), used: n, limit: n, job: job.clone() },
         Wait::WaitsForJob { job, status: a.clone() },
         Wait::StartFailed { reason: a.clone(), next: time },
-        Wait::ContextFetch { forge, n, max: n },
+        Wait::ContextFetch { forge, n, time },
         Wait::RetryAt { time, failure: a.clone() },
         Wait::OwnerOffline { user: a.clone(), ago, left: ago },
         Wait::Paused { who: a.clone(), ago },

@@ -514,7 +514,7 @@ fn a_new_job_keeps_an_older_move_from_overtaking_it() {
     assert!(before.is_unsynced());
     let (_, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
     assert_eq!(ticket.wanted.status, None);
-    match ticket.settling(&settings()) {
+    match ticket.settling(&settings(), at(1_000)) {
         crate::ticket::Settling::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
         other => panic!("the link and the badge are still to be written, not {other:?}"),
     }

@@ -11,7 +11,7 @@ fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
 fn the_defaults_are_the_published_ones_and_work() {
     check(|_| (), Ok(()));
     let settings = Settings::default();
-    let Statuses { todo, trigger, completion } = &settings.statuses;
+    let Statuses { todo, trigger, completion, .. } = &settings.statuses;
     assert_eq!([todo.as_str(), trigger, completion], ["Todo", "AI Processing", "In Review"]);
     assert!(!settings.auto_create, "nothing starts until somebody switches it on");
     assert_eq!((settings.offline, settings.compute), (OfflinePolicy::Fail, Compute::Fargate));

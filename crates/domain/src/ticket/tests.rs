@@ -27,7 +27,7 @@ fn unsynced(status: &str, wanted: Option<Move>) -> Ticket {
 
 #[track_caller]
 fn written(ticket: &Ticket) -> Ticket {
-    match ticket.settling(&settings()) {
+    match ticket.settling(&settings(), at(1_000)) {
         Settling::WriteBack(next) => *next,
         other => panic!("{other:?}"),
     }
@@ -51,7 +51,7 @@ fn check_move(status: &str, wanted: Option<Move>, expected: (&str, Option<&str>)
         ..before
     };
     assert_eq!(after, rest, "nothing else changes");
-    assert_eq!(after.settling(&settings()), Settling::Nothing, "once is enough");
+    assert_eq!(after.settling(&settings(), at(1_000)), Settling::Nothing, "once is enough");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn what_is_there_already_is_not_written_and_has_no_echo() {
 fn the_status_is_read_from_the_settings_when_it_is_written() {
     let mut settings = settings();
     settings.statuses.completion = "Done".into();
-    match unsynced(TRIGGER, from(TRIGGER, Target::Completion)).settling(&settings) {
+    match unsynced(TRIGGER, from(TRIGGER, Target::Completion)).settling(&settings, at(1_000)) {
         Settling::WriteBack(next) => assert_eq!(next.status, "Done"),
         other => panic!("{other:?}"),
     }
@@ -97,7 +97,7 @@ fn the_write_back_comes_before_the_second_entry() {
     ticket.again = Some(entry("e2", 3));
     let next = written(&ticket);
     assert_eq!(next.again, ticket.again);
-    assert_eq!(next.settling(&settings()), Settling::Enter(entry("e2", 3)));
+    assert_eq!(next.settling(&settings(), at(1_000)), Settling::Enter(entry("e2", 3)));
 }
 
 #[test]
@@ -107,24 +107,24 @@ fn a_second_entry_waits_for_the_job_and_counts_while_the_ticket_is_still_there()
         active_job,
         ..ticket_in(status)
     };
-    assert_eq!(again(TRIGGER, None).settling(&settings()), Settling::Enter(entry("e2", 3)));
-    assert_eq!(again(TRIGGER, Some(job_id("j"))).settling(&settings()), Settling::Nothing);
-    assert_eq!(again(DOING, Some(job_id("j"))).settling(&settings()), Settling::Nothing);
+    assert_eq!(again(TRIGGER, None).settling(&settings(), at(1_000)), Settling::Enter(entry("e2", 3)));
+    assert_eq!(again(TRIGGER, Some(job_id("j"))).settling(&settings(), at(1_000)), Settling::Nothing);
+    assert_eq!(again(DOING, Some(job_id("j"))).settling(&settings(), at(1_000)), Settling::Nothing);
     let forgotten = Settling::Forget(Box::new(ticket_in(DOING)));
-    assert_eq!(again(DOING, None).settling(&settings()), forgotten);
+    assert_eq!(again(DOING, None).settling(&settings(), at(1_000)), forgotten);
 }
 
 #[test]
 fn a_synced_ticket_is_left_alone() {
     let mut ticket = ticket_in(TRIGGER);
-    assert_eq!(ticket.settling(&settings()), Settling::Nothing);
+    assert_eq!(ticket.settling(&settings(), at(1_000)), Settling::Nothing);
     ticket.active_job = Some(job_id("j"));
     ticket.written = Some(TODO.into());
-    assert_eq!(ticket.settling(&settings()), Settling::Nothing);
+    assert_eq!(ticket.settling(&settings(), at(1_000)), Settling::Nothing);
     let done = written(&unsynced(TRIGGER, from(TRIGGER, Target::Todo)));
     // A person moves it back: nobody drags it away a second time.
     let moved = Ticket { status: TRIGGER.into(), ..done };
-    assert_eq!(moved.settling(&settings()), Settling::Nothing);
+    assert_eq!(moved.settling(&settings(), at(1_000)), Settling::Nothing);
 }
 
 #[test]

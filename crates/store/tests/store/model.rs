@@ -202,8 +202,9 @@ impl Model {
                 ticket.active_job.as_ref()?;
                 Some((None, Ticket { again, ..ticket.clone() }))
             }
-            _ => match ticket.settling(&Settings::default()) {
-                Settling::Nothing => None,
+            _ => match ticket.settling(&Settings::default(), self.now) {
+                // Nothing is deferred in this model.
+                Settling::Nothing | Settling::Revise(_) | Settling::Mend(_) => None,
                 _ if step.way.is_multiple_of(5) => {
                     let tries = ticket.tries + 1;
                     let not_before = Some(self.now.plus(sweep::back_off(tries)));

@@ -153,6 +153,7 @@ pub(crate) fn refused(event: &str, at: Timestamp) -> Delivery {
         reason: Reason::AutoCreateOff { project: project() },
         job: None,
         facts: None,
+        review: None,
         seen: Vec::new(),
     }
 }
@@ -231,15 +232,12 @@ pub(crate) fn result(number: u64) -> JobResult {
 
 pub(crate) fn pull_request(job: &Job, number: u64) -> PullRequest {
     let made = result(number);
+    let id = made.pull_request(&job.integration, job.repository);
     PullRequest {
-        id: made.pull_request(&job.integration, job.repository),
-        project: job.project.clone(),
-        ticket: job.ticket.clone(),
-        job: job.id.clone(),
         url: made.url,
         branch: made.branch,
         head: made.head,
-        rev: 0,
+        ..PullRequest::linked(id, job.project.clone(), job.ticket.clone(), Some(job.id.clone()))
     }
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, ProjectionType};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClassId, EventId, IntegrationId, ProjectId, TicketKey};
-use pullyard_domain::job::{DispatchFault, End, EndedBy, Job, Replies, ReviewId, Revises, Status};
+use pullyard_domain::job::{DispatchFault, End, EndedBy, Job, Replies, Revises, Status};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 use pullyard_store::{Batch, Error, Request, Trigger, WorkKey, Write};
@@ -419,7 +419,7 @@ fn largest_job() -> Job {
     job.branch = "b".repeat(120);
     // Either or: a job that revises a pull request continues none.
     let (number, branch) = (u64::MAX, "b".repeat(244));
-    let review = Some(ReviewId(u64::MAX));
+    let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
     job.revises = Some(Revises { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
     let refused = DispatchFault::Refused { reason: wide(500), times: 1 };

@@ -202,15 +202,13 @@ impl World {
         let mut pull_request = None;
         if let (Some(link), Some(result)) = (link_of(&job), &job.result) {
             let stored = self.store.pull_request(&link.id).await.unwrap();
+            let (project, ticket) = (job.project.clone(), job.ticket.clone());
             pull_request = Some(PullRequest {
-                id: link.id,
-                project: job.project.clone(),
-                ticket: job.ticket.clone(),
-                job: job.id.clone(),
                 url: link.url,
                 branch: link.branch,
                 head: result.head.clone(),
                 rev: stored.map_or(0, |stored| stored.rev),
+                ..PullRequest::linked(link.id, project, ticket, Some(job.id.clone()))
             });
         }
         Ending {

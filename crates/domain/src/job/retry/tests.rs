@@ -8,7 +8,7 @@ use crate::story::{
 use crate::ticket::{Badge, Settling};
 
 fn settled(ticket: &Ticket) -> Ticket {
-    match ticket.settling(&settings()) {
+    match ticket.settling(&settings(), at(1_000)) {
         Settling::WriteBack(written) => *written,
         other => panic!("{other:?}"),
     }
