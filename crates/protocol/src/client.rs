@@ -6,6 +6,7 @@
 mod access;
 mod attempt;
 mod fleet;
+mod hook;
 mod operator;
 mod runner;
 mod sign_in;

@@ -15,6 +15,7 @@ mod schema;
 mod transaction;
 mod read {
     mod event;
+    mod hook;
     mod job;
     mod ledger;
     mod list;
@@ -34,6 +35,7 @@ mod write {
     mod context;
     mod end;
     mod event;
+    mod hook;
     mod job;
     mod late;
     mod ledger;
@@ -60,6 +62,7 @@ mod write {
 }
 
 pub use error::Error;
+pub use item::hook::{HookHeard, Rotation};
 pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
