@@ -10,6 +10,7 @@ mod fetch_and_push;
 mod pages;
 mod pull_requests;
 mod repositories;
+mod review_loop;
 mod reviews;
 mod scripted;
 mod world;
