@@ -148,12 +148,22 @@ class Api:
         status = str(exchange["status"])
         responses = methods[method]["responses"]
         # What anybody may be answered is not described everywhere.
-        if status not in responses and status in ("401", "403", "404", "422", "429", "500", "502", "503"):
+        # A repository that was renamed redirects every call.
+        if status not in responses and status in ("301", "307", "401", "403", "404", "422", "429", "500", "502", "503"):
             return []
         if status not in responses:
             return [f"the status {status} is not described"]
         content = self.resolve(responses[status]).get("content", {}).get("application/json")
-        return self.check(content["schema"], exchange["answer"]) if content else []
+        wrong = self.check(content["schema"], exchange["answer"]) if content else []
+        return [fault for fault in wrong if fault not in UNDESCRIBED]
+
+
+# What GitHub does and its description doesn't say, with the reason.
+UNDESCRIBED = {
+    # An outdated comment has no line; the other list of comments is described so.
+    "*/line: it is not of the type 'integer'",
+    "*/start_line: it is not of the type 'integer'",
+}
 
 
 def claimed():
