@@ -119,7 +119,7 @@ impl Answers<'_> {
         let name = this.assignment.repository.name.as_str();
         let comments = self.forge.comments(name, self.revises.number).await?;
         let threads = self.forge.threads(name, self.revises.number).await?;
-        Ok((comments.found, threads.found))
+        Ok((comments, threads))
     }
 
     /// What is said in a thread: the agent's words for its comments, if it left any, and the commit.
