@@ -1,7 +1,10 @@
 """Holds what we read and write of GitHub against GitHub's own descriptions. Called by .ci/octokit."""
+import collections
 import json
 import pathlib
+import re
 import sys
+import urllib.parse
 
 from octokit_bodies import Described, fixtures
 
@@ -19,9 +22,25 @@ def validator(document, schema):
     return Draft202012Validator({**schema, "components": {"schemas": document["components"]["schemas"]}})
 
 
-def faults(check, body, limit=3):
-    return [f"{'/'.join(map(str, fault.absolute_path))}: {fault.message[:160]}"
-            for fault in list(check.iter_errors(body))[:limit]]
+def leaves(fault):
+    """What is wrong inside the choice that fits best, instead of that none of them fits."""
+    choices = collections.defaultdict(list)
+    for inner in fault.context or []:
+        choices[inner.schema_path[0]].append(inner)
+    if not choices:
+        return [fault]
+    nearest = min(choices.values(), key=lambda inner: (any(one.validator in ("type", "enum") and not one.path
+                                                           for one in inner), len(inner)))
+    return [leaf for inner in nearest for leaf in leaves(inner)]
+
+
+def faults(check, body, limit=12):
+    found = [leaf for fault in check.iter_errors(body) for leaf in leaves(fault)]
+    # A list has the same fault in each of its items; what stands there is no part of it.
+    told = {f"{'/'.join('*' if isinstance(step, int) else step for step in leaf.absolute_path)}: "
+            + (leaf.message if leaf.validator == "required" else f"it is not of the {leaf.validator} {leaf.validator_value!r}"[:120])
+            for leaf in found}
+    return sorted(told)[:limit]
 
 
 def webhooks(packages, folder):
@@ -65,8 +84,145 @@ def write(packages):
         (FIXTURES / f"{name}.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
 
 
+def nullable(schema):
+    """OpenAPI 3.0 as JSON Schema: there `nullable` stands beside the type."""
+    if isinstance(schema, list):
+        return [nullable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    read = {name: nullable(part) for name, part in schema.items() if name not in ("nullable", "example", "examples")}
+    if schema.get("nullable") is True:
+        return {"anyOf": [{"type": "null"}, read]}
+    return read
+
+
+class Api:
+    """What @octokit/openapi says: which requests there are, and what is answered."""
+
+    def __init__(self, document):
+        self.document = {"components": {"schemas": nullable(document["components"]["schemas"])}}
+        self.components = document["components"]
+        self.routes = []
+        for path, methods in document["paths"].items():
+            pattern = re.compile(re.sub(r"\\{[^}]+\\}", "([^/]+)", re.escape(path)) + "$")
+            # A name in the path goes before a parameter there.
+            self.routes.append((path.count("{"), pattern, path, methods))
+        self.routes.sort(key=lambda route: route[0])
+
+    def resolve(self, part):
+        while "$ref" in part:
+            part = self.components[part["$ref"].split("/")[2]][part["$ref"].split("/")[3]]
+        return part
+
+    def find(self, method, path):
+        for _, pattern, template, methods in self.routes:
+            if method in methods and pattern.match(path):
+                return template, methods
+        return None
+
+    def check(self, schema, value):
+        return faults(validator(self.document, nullable(schema)), value)
+
+    def request(self, methods, method, exchange):
+        wrong, operation = [], methods[method]
+        parameters = [self.resolve(one) for one in methods.get("parameters", []) + operation.get("parameters", [])]
+        known = {one["name"]: one["schema"] for one in parameters if one["in"] == "query"}
+        for name, value in urllib.parse.parse_qsl(exchange["query"] or "", keep_blank_values=True):
+            if name not in known:
+                wrong.append(f"the query has {name}, which is not described")
+                continue
+            kind = self.resolve(known[name]).get("type")
+            wrong += self.check(known[name], int(value) if kind == "integer" and value.isdigit() else value)
+        described = operation.get("requestBody")
+        if described is None:
+            return wrong + (["it has a body, which is not described"] if exchange["body"] is not None else [])
+        schema = described["content"]["application/json"]["schema"]
+        if exchange["body"] is None:
+            return wrong + (["it has no body"] if described.get("required") else [])
+        names = self.resolve(schema).get("properties")
+        if names is not None:
+            wrong += [f"the body has {name}, which is not described" for name in exchange["body"] if name not in names]
+        return wrong + self.check(schema, exchange["body"])
+
+    def answer(self, methods, method, exchange):
+        status = str(exchange["status"])
+        responses = methods[method]["responses"]
+        # What anybody may be answered is not described everywhere.
+        # A repository that was renamed redirects every call.
+        if status not in responses and status in ("301", "307", "401", "403", "404", "422", "429", "500", "502", "503"):
+            return []
+        if status not in responses:
+            return [f"the status {status} is not described"]
+        content = self.resolve(responses[status]).get("content", {}).get("application/json")
+        wrong = self.check(content["schema"], exchange["answer"]) if content else []
+        return [fault for fault in wrong if fault not in UNDESCRIBED]
+
+
+# What GitHub does and its description doesn't say, with the reason.
+UNDESCRIBED = {
+    # An outdated comment has no line; the other list of comments is described so.
+    "*/line: it is not of the type 'integer'",
+    "*/start_line: it is not of the type 'integer'",
+}
+
+
+def claimed():
+    """The operations that the client's sources say they call."""
+    found = set()
+    for source in (HERE / "crates/forge/src").rglob("*.rs"):
+        found |= set(re.findall(r"Source: `([A-Z]+ /[^`]+)`", source.read_text()))
+    return found
+
+
+def exchanges(packages, file):
+    """Holds what the forge crate's tests asked, and what the demo forge answered, against GitHub's description."""
+    from graphql import build_schema, parse, validate
+
+    api = Api(load(packages, "openapi/generated/api.github.com.json"))
+    sdl = (pathlib.Path(packages) / "graphql-schema/schema.graphql").read_text()
+    # It defines two fields twice, which is GitHub's affair.
+    graph = build_schema(sdl, assume_valid_sdl=True)
+    covered, answered, wrong = collections.Counter(), collections.Counter(), collections.Counter()
+    for line in pathlib.Path(file).read_text().splitlines():
+        exchange = json.loads(line)
+        path = exchange["path"].removeprefix("/api/v3")
+        if exchange["method"] == "POST" and exchange["path"].endswith("/graphql"):
+            document = parse(exchange["body"]["query"])
+            field = document.definitions[0].selection_set.selections[0].name.value
+            covered[f"GraphQL {field}"] += 1
+            answered[f"GraphQL {field}"] += exchange["by"] == "demo"
+            for fault in validate(graph, document):
+                wrong[f"GraphQL {field}: {fault.message}"] += 1
+            continue
+        found = api.find(exchange["method"].lower(), path)
+        if found is None:
+            # Where a rename redirects to: GitHub says so and describes it nowhere.
+            if not path.startswith("/repositories/"):
+                wrong[f"{exchange['method']} {path}: there is no such operation"] += 1
+            continue
+        template, methods = found
+        name = f"{exchange['method']} {template}"
+        covered[name] += 1
+        for fault in api.request(methods, exchange["method"].lower(), exchange):
+            # The tests also ask what is refused: only what was taken must be right.
+            if exchange["status"] < 400:
+                wrong[f"{name}: {fault}"] += 1
+        if exchange["by"] == "demo":
+            answered[name] += 1
+            for fault in api.answer(methods, exchange["method"].lower(), exchange):
+                wrong[f"{name} answers {exchange['status']}: {fault}"] += 1
+    plain = {re.sub(r"\{[^}]+\}", "{}", name) for name in covered}
+    missing = [name for name in sorted(claimed()) if re.sub(r"\{[^}]+\}", "{}", name) not in plain]
+    for name in sorted(covered):
+        print(f"{covered[name]:5} {answered[name]:5} by the demo forge  {name}")
+    print(f"{len(covered)} operations, {sum(covered.values())} requests, {sum(answered.values())} answers of the demo forge")
+    return [f"{fault} ({times} times)" for fault, times in sorted(wrong.items())] + [
+        f"{name}: the client says that it calls this, and no test does" for name in missing
+    ]
+
+
 if __name__ == "__main__":
     command, packages, *rest = sys.argv[1:]
-    told = {"webhooks": webhooks, "write-fixtures": write}[command](packages, *rest)
+    told = {"webhooks": webhooks, "write-fixtures": write, "exchanges": exchanges}[command](packages, *rest)
     if told:
         sys.exit("\n".join(told))

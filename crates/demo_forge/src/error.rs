@@ -78,6 +78,12 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// There is nobody of this name.
+    #[error("find the user {login}")]
+    UserMissing {
+        /// The name.
+        login: String,
+    },
     /// There is no repository of this name.
     #[error("find {full_name}")]
     RepositoryMissing {

@@ -1,5 +1,5 @@
-//! Starting and stopping the forge, and what its host may do to it without HTTP.
-//! How requests are answered is in `smart_http`, `rest` and `pages`.
+//! Starting and stopping the forge. What its host may do to it without HTTP is in `host`;
+//! how requests are answered is in `smart_http`, `rest` and `pages`.
 
 use std::{
     net::SocketAddr,
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, middleware};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -18,11 +18,17 @@ use tokio::{
 
 use crate::{
     Error, User,
+    access::Actor,
+    clock::Clock,
+    deliveries::Deliveries,
+    events,
+    faults::{self, Faults, Line, Lines},
     git::Git,
-    names::FullName,
-    pages,
+    ids::Ids,
+    names, pages,
     repositories::{Entry, Repositories},
     rest, smart_http,
+    state::State,
     users::Users,
 };
 
@@ -36,7 +42,7 @@ pub struct Options {
     pub dir: PathBuf,
     /// Bound by the caller on a loopback address.
     pub listener: TcpListener,
-    /// Everyone who may use it.
+    /// Who may do everything in every repository; others are added later.
     pub users: Vec<User>,
 }
 
@@ -60,7 +66,7 @@ pub struct Repository {
 /// A running forge; dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct DemoForge {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
 }
 
@@ -79,6 +85,11 @@ pub(crate) struct Shared {
     pub(crate) git: Arc<Git>,
     pub(crate) users: Users,
     pub(crate) repositories: Repositories,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) state: State,
+    pub(crate) faults: Faults,
+    pub(crate) deliveries: Deliveries,
     /// Closed when the forge is over, for what would outlive the server.
     pub(crate) over: watch::Receiver<()>,
 }
@@ -99,11 +110,18 @@ impl DemoForge {
         tokio::fs::create_dir_all(&dir).await.map_err(Error::storage(&dir))?;
         let git = Arc::new(Git::find(&dir).await?);
         let repositories = Repositories::load(&dir, git.clone()).await?;
+        let state = State::load(&dir).await?;
+        let remembered = state.read(|state| state.users.clone()).await;
         let (over, is_over) = watch::channel(());
         let shared = Arc::new(Shared {
             over: is_over,
             url: base_url(address),
-            users: Users::new(users),
+            users: Users::new(users, remembered),
+            clock: Clock::default(),
+            ids: Ids::load(&dir)?,
+            faults: Faults::default(),
+            deliveries: Deliveries::load(&dir)?,
+            state,
             dir,
             git,
             repositories,
@@ -112,14 +130,21 @@ impl DemoForge {
             .merge(smart_http::routes())
             .merge(pages::routes())
             .nest("/api/v3", rest::routes())
+            .merge(rest::graphql_route())
             .with_state(shared.clone());
+        // Outside of the routes: a path may be another one before it is looked up.
+        let routes = Router::new()
+            .fallback_service(routes)
+            .layer(middleware::from_fn_with_state(shared.clone(), rest::by_id))
+            .layer(middleware::from_fn_with_state(shared.clone(), faults::meet))
+            .into_make_service_with_connect_info::<Line>();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             let stopped = async move {
                 // A dropped forge stops as well.
                 let _ = stopped.await;
             };
-            if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
+            if let Err(error) = axum::serve(Lines(listener), routes).with_graceful_shutdown(stopped).await {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });
@@ -157,20 +182,6 @@ impl DemoForge {
         Some(self.shared.describe(&entry))
     }
 
-    /// Gives the next pull request of a repository this number, so that a demo does not begin at 1.
-    ///
-    /// Writes: the repository's record. A number that was given out already is never given again:
-    /// a lower one changes nothing.
-    pub async fn number_pull_requests_from(&self, full_name: &str, next: u64) -> Result<(), Error> {
-        let FullName { owner, name } = FullName::parse(full_name)?;
-        let entry = self.shared.repositories.find(&owner, &name).await;
-        let entry = entry.ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })?;
-        let mut record = entry.record.lock().await;
-        let mut changed = record.clone();
-        changed.next_number = changed.next_number.max(next);
-        entry.replace(&mut record, changed).await
-    }
-
     /// Stops serving: requests under way get a few seconds to end. Repeating it does nothing.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -194,9 +205,34 @@ impl Shared {
             default_branch: entry.default_branch.clone(),
             clone_url: format!("{}/{full_name}.git", self.url),
             html_url: format!("{}/{full_name}", self.url),
-            git_dir: entry.git_dir.clone(),
+            git_dir: entry.git_dir(),
             full_name,
         }
+    }
+
+    /// Renames or transfers a repository, and tells of it; the old name leads to it from then on.
+    ///
+    /// Writes: the old name in the forge's record, then the repository's own.
+    pub(crate) async fn rename(self: &Arc<Self>, entry: &Arc<Entry>, by: &Actor, full_name: &str) -> Result<(), Error> {
+        let (old_owner, old_name) = (entry.owner(), entry.name());
+        self.repositories.rename(entry, full_name).await?;
+        let (old, new) = (names::lookup_key(&old_owner, &old_name), full_name.to_ascii_lowercase());
+        let moved = self.state.change(|state| {
+            state.moved.insert(old, entry.id);
+            // A name that is somebody's leads nowhere else.
+            state.moved.remove(&new);
+            Ok::<_, Error>(())
+        });
+        moved.await?;
+        if old_owner.eq_ignore_ascii_case(&entry.owner()) {
+            let changes = serde_json::json!({ "changes": { "repository": { "name": { "from": old_name } } } });
+            events::repository(self, entry, by, "renamed", changes).await;
+        } else {
+            let from = events::previous_owner(self, &old_owner);
+            let changes = serde_json::json!({ "changes": { "owner": { "from": from } } });
+            events::repository(self, entry, by, "transferred", changes).await;
+        }
+        Ok(())
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Git {
 /// What a finished git command said.
 pub(crate) struct Output {
     command: String,
-    code: Option<i32>,
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     /// Whether stdout was longer than asked for and was cut.
     pub(crate) truncated: bool,
@@ -64,7 +64,7 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    fn success(self) -> Result<Self, Error> {
+    pub(crate) fn success(self) -> Result<Self, Error> {
         // Git dies of the closed pipe when its answer is cut: that is no failure.
         if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.failure()) }
     }
@@ -129,14 +129,15 @@ impl Git {
         self.complete(repository, args, &[], u64::MAX).await?.success()
     }
 
-    async fn complete(
+    pub(crate) async fn complete(
         &self,
         repository: Option<&Path>,
         args: &[&str],
         input: &[u8],
         max_bytes: u64,
     ) -> Result<Output, Error> {
-        let name = args.first().copied().unwrap_or_default().to_owned();
+        let name = args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('='));
+        let name = name.copied().unwrap_or_default().to_owned();
         let mut command = self.command(Path::new("git"));
         if let Some(repository) = repository {
             command.env("GIT_DIR", repository);

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH},
     response::{IntoResponse as _, Response},
 };
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future::BoxFuture, stream};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout},
@@ -32,7 +32,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::UploadPack => "git-upload-pack",
             Self::ReceivePack => "git-receive-pack",
@@ -58,7 +58,11 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Closed when the forge is over.
     pub(crate) over: watch::Receiver<()>,
+    /// What is to be done once git is done and before the caller knows.
+    pub(crate) afterwards: Afterwards,
 }
+
+pub(crate) type Afterwards = BoxFuture<'static, ()>;
 
 pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Response, Error> {
     let mut command = git.http_backend();
@@ -96,7 +100,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
     // In a task of its own, so that the time limit also holds for a caller who stops reading.
-    tokio::spawn(attend(child, body, head_sender, chunk_sender, call.over));
+    tokio::spawn(attend(child, (body, call.afterwards), head_sender, chunk_sender, call.over));
     let Ok(head) = head.await else {
         // The caller hung up, the time is up, or the forge is over.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
@@ -115,7 +119,13 @@ type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 /// Ends the child when it is done, when its time is up, when the caller hung up, or with the forge.
 ///
 /// Only the child itself is killed; what it started ends by its pipes being closed.
-async fn attend(mut child: Child, body: Body, head: HeadSender, chunks: ChunkSender, mut over: watch::Receiver<()>) {
+async fn attend(
+    mut child: Child,
+    (body, afterwards): (Body, Afterwards),
+    head: HeadSender,
+    chunks: ChunkSender,
+    mut over: watch::Receiver<()>,
+) {
     let result = tokio::select! {
         result = timeout(TRANSFER_LIMIT, transfer(&mut child, body, head, &chunks)) => {
             result.unwrap_or_else(|_| {
@@ -124,10 +134,16 @@ async fn attend(mut child: Child, body: Body, head: HeadSender, chunks: ChunkSen
                 Err(io::ErrorKind::TimedOut.into())
             })
         }
-        () = chunks.closed() => return,
+        () = chunks.closed() => {
+            drop(child);
+            // Git may have done its work before the caller hung up.
+            afterwards.await;
+            return;
+        }
         _ = over.changed() => return,
     };
     drop(child);
+    afterwards.await;
     if let Err(error) = result {
         // Whoever has half the answer must not take it for the whole.
         let _ = chunks.send(Err(error)).await;

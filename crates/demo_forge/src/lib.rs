@@ -1,26 +1,45 @@
-//! A small forge for demos and tests: real git over HTTP, and the part of GitHub's REST API that
-//! opening a pull request needs, refusing what GitHub refuses.
+//! A small forge for demos and tests: real git over HTTP, and the part of GitHub's REST API, GraphQL and
+//! webhooks that opening and reviewing a pull request needs, refusing what GitHub refuses.
 //!
-//! It owns bare repositories, pull requests and a page for people, all under one folder.
-//! It deliberately knows nothing of Pullyard, sends no webhooks, and is no place to keep work:
-//! its pages ask for no password, which is why it serves loopback addresses only.
+//! It owns bare repositories, pull requests with their reviews, hooks, Apps and a page for people, all under
+//! one folder. It deliberately knows nothing of Pullyard, calls loopback addresses only, and is no place to
+//! keep work: its pages ask for no password, which is why it serves loopback addresses only.
 
+mod access;
+mod answers;
+mod apps;
 mod clock;
+mod deliveries;
+mod diff;
 mod error;
+mod events;
+mod faults;
 mod forge;
 mod git;
+mod git_questions;
+mod graphql;
+mod hooks;
+mod host;
 mod http_backend;
+mod ids;
+mod labels;
 mod link;
+mod merging;
 mod names;
 mod pages;
 mod pulls;
+mod pushes;
 mod record;
 mod repositories;
 mod rest;
+mod reviews;
 mod smart_http;
+mod state;
 mod users;
 
+pub use access::Role;
 pub use error::Error;
+pub use faults::{Calls, DeliveryFault, Fault};
 pub use forge::{DemoForge, Options, Repository};
 pub use link::link;
-pub use users::User;
+pub use users::{AccountKind, User};

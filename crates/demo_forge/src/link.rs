@@ -40,7 +40,7 @@ pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
         full_name: full_name.to_owned(),
         default_branch: default_branch.clone(),
         next_number: 1,
-        pulls: Vec::new(),
+        ..RepositoryRecord::default()
     };
     record.save_if_absent(&owner.join(format!("{}.json", name.name)))?;
     Ok(default_branch)

@@ -17,7 +17,7 @@ use crate::{
     Error,
     forge::Shared,
     pulls::{self, Pull},
-    record::PullState,
+    record::{PullRecord, PullState},
     repositories::Entry,
 };
 use html::{Html, Page};
@@ -55,7 +55,7 @@ async fn repository(
     html.close("code").close("p");
     list(&mut html, &shared, &entry).await?;
     html.open("h2").text("Branches").close("h2").open("ul");
-    for (branch, sha) in shared.git.branches(&entry.git_dir).await? {
+    for (branch, sha) in shared.git.branches(&entry.git_dir()).await? {
         html.open("li").text(&branch).text(" ").open("code").text(short(&sha));
         html.close("code").close("li");
     }
@@ -64,7 +64,7 @@ async fn repository(
 }
 
 async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Absent> {
-    let pulls = pulls::list(&shared.git, entry).await?;
+    let pulls = pulls::list(shared, entry).await?;
     if pulls.is_empty() {
         html.open("p").text("No pull requests.").close("p");
         return Ok(());
@@ -73,7 +73,7 @@ async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Abs
     for Pull { record, .. } in &pulls {
         let address = format!("/{}/pull/{}", entry.full_name(), record.number);
         html.open("li").link(&address, &format!("#{} {}", record.number, record.title));
-        html.text(&format!(" ({})", state(record.state))).close("li");
+        html.text(&format!(" ({})", state(record))).close("li");
     }
     html.close("ul");
     Ok(())
@@ -90,7 +90,7 @@ async fn pull_request(
     };
     let number = number.parse().map_err(|_| Absent::NotFound)?;
     let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
-    let pull = pulls::find(&shared.git, &entry, number).await?.ok_or(Absent::NotFound)?;
+    let pull = pulls::find(&shared, &entry, number).await?.ok_or(Absent::NotFound)?;
     if plain {
         plain_diff(&shared, &entry, &pull).await
     } else {
@@ -100,7 +100,7 @@ async fn pull_request(
 
 async fn plain_diff(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Response, Absent> {
     let (base, head) = (&pull.base_sha, &pull.head_sha);
-    let diff = shared.git.diff(&entry.git_dir, base, head, MAX_PLAIN_DIFF_BYTES).await?;
+    let diff = shared.git.diff(&entry.git_dir(), base, head, MAX_PLAIN_DIFF_BYTES).await?;
     if diff.truncated {
         // Half a change must not be taken for a whole one.
         return Err(Absent::TooLarge);
@@ -115,7 +115,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
     let mut html = Html::new();
     html.open("p").link(&format!("/{}", entry.full_name()), &entry.full_name()).close("p");
     html.open("h1").text(&title).close("h1");
-    html.open("p").open("b").text(state(record.state));
+    html.open("p").open("b").text(state(record));
     html.text(if record.draft { ", draft" } else { "" }).close("b");
     html.text(&format!(" · {} wants to merge ", record.author)).open("code").text(&record.head);
     html.close("code").text(" into ").open("code").text(&record.base).close("code");
@@ -125,14 +125,14 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
     }
 
     html.open("h2").text("Commits").close("h2").open("ul");
-    let commits = shared.git.commits(&entry.git_dir, base_sha, head_sha, MAX_COMMITS).await?;
+    let commits = shared.git.commits(&entry.git_dir(), base_sha, head_sha, MAX_COMMITS).await?;
     for [id, author, subject] in &commits {
         html.open("li").open("code").text(id).close("code");
         html.text(&format!(" {subject} ({author})")).close("li");
     }
     html.close("ul");
 
-    let diff = shared.git.diff(&entry.git_dir, base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
+    let diff = shared.git.diff(&entry.git_dir(), base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
     let address = format!("/{}/pull/{}.diff", entry.full_name(), record.number);
     html.open("h2").text("Change ").link(&address, "plain").close("h2");
     html.open("pre").diff(&diff.text()).close("pre");
@@ -142,9 +142,10 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
     Ok(html.page(&title))
 }
 
-fn state(state: PullState) -> &'static str {
-    match state {
+fn state(pull: &PullRecord) -> &'static str {
+    match pull.state {
         PullState::Open => "open",
+        PullState::Closed if pull.merged.is_some() => "merged",
         PullState::Closed => "closed",
     }
 }

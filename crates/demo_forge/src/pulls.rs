@@ -1,14 +1,15 @@
 //! The rules of pull requests: when one may be opened, what may change, and what its commits are
 //! right now. How that looks as JSON or as a page is not decided here.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Error, clock,
-    git::Git,
-    record::{PullRecord, PullState, RepositoryRecord},
+    Error,
+    access::Actor,
+    events,
+    forge::Shared,
+    record::{PullRecord, PullState},
     repositories::Entry,
-    users::User,
 };
 
 /// A pull request with the commits its branches point to at this moment.
@@ -29,15 +30,17 @@ pub(crate) struct Proposal {
     pub(crate) draft: bool,
 }
 
-/// What came of a proposal.
-pub(crate) enum Opened {
+/// What came of a proposal or a change.
+pub(crate) enum Outcome {
     /// The pull request was stored.
-    Created(Box<Pull>),
+    Stored(Box<Pull>),
+    /// There is no such pull request.
+    Missing,
     /// GitHub would refuse it, for these reasons.
     Refused(Vec<Objection>),
 }
 
-/// Why GitHub would refuse a proposal.
+/// Why GitHub would refuse a proposal or a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Objection {
     HeadUnknown,
@@ -45,6 +48,8 @@ pub(crate) enum Objection {
     AlreadyOpen { owner: String, branch: String },
     NoCommits { base: String, head: String },
     NoCommonHistory { base: String, head: String },
+    /// It can't be opened again, for this reason.
+    StateStays(String),
 }
 
 /// What may be changed about a pull request; `None` leaves it as it is.
@@ -58,9 +63,15 @@ pub(crate) struct Change {
 ///
 /// Writes: the repository's record, on the condition that no open pull request has the same head
 /// and base; racing twins wait for each other.
-pub(crate) async fn open(git: &Git, entry: &Entry, author: &User, proposal: Proposal) -> Result<Opened, Error> {
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    author: &Actor,
+    proposal: Proposal,
+) -> Result<Outcome, Error> {
+    let (git, git_dir) = (&shared.git, entry.git_dir());
     let mut record = entry.record.lock().await;
-    let branches = git.branches(&entry.git_dir).await?;
+    let branches = git.branches(&git_dir).await?;
     let head = own_branch(entry, &proposal.head);
     let (head, head_sha, base_sha) =
         match (head.and_then(|head| branches.get_key_value(head)), branches.get(&proposal.base)) {
@@ -68,7 +79,7 @@ pub(crate) async fn open(git: &Git, entry: &Entry, author: &User, proposal: Prop
             (head, base) => {
                 let head = head.is_none().then_some(Objection::HeadUnknown);
                 let base = base.is_none().then_some(Objection::BaseUnknown);
-                return Ok(Opened::Refused(head.into_iter().chain(base).collect()));
+                return Ok(Outcome::Refused(head.into_iter().chain(base).collect()));
             }
         };
     let already_open = record
@@ -76,24 +87,22 @@ pub(crate) async fn open(git: &Git, entry: &Entry, author: &User, proposal: Prop
         .iter()
         .any(|pull| pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base);
     let objection = if already_open {
-        Some(Objection::AlreadyOpen { owner: entry.owner.clone(), branch: head.clone() })
-    } else if git.merge_base(&entry.git_dir, base_sha, head_sha).await?.is_none() {
+        Some(Objection::AlreadyOpen { owner: entry.owner(), branch: head.clone() })
+    } else if git.merge_base(&git_dir, base_sha, head_sha).await?.is_none() {
         Some(Objection::NoCommonHistory { base: proposal.base.clone(), head: head.clone() })
-    } else if git.commits_between(&entry.git_dir, base_sha, head_sha).await? == 0 {
+    } else if git.commits_between(&git_dir, base_sha, head_sha).await? == 0 {
         Some(Objection::NoCommits { base: proposal.base.clone(), head: head.clone() })
     } else {
         None
     };
     if let Some(objection) = objection {
-        return Ok(Opened::Refused(vec![objection]));
+        return Ok(Outcome::Refused(vec![objection]));
     }
 
-    let now = clock::now();
-    let number = record.next_number;
+    let now = shared.clock.now();
     let pull = PullRecord {
-        // Ids are unique in the whole forge, numbers in one repository.
-        id: entry.id.wrapping_mul(1_000_000).wrapping_add(number),
-        number,
+        id: shared.ids.next()?,
+        number: record.next_number,
         title: proposal.title,
         body: proposal.body,
         head: head.clone(),
@@ -102,59 +111,173 @@ pub(crate) async fn open(git: &Git, entry: &Entry, author: &User, proposal: Prop
         draft: proposal.draft,
         head_sha: head_sha.clone(),
         base_sha: base_sha.clone(),
-        author_id: author.id,
-        author: author.login.clone(),
+        author_id: author.account.id,
+        author: author.account.login.clone(),
         created_at: now.clone(),
         updated_at: now,
         closed_at: None,
+        merged: None,
+        labels: Vec::new(),
+        requested: Vec::new(),
+        reviews: Vec::new(),
+        comments: Vec::new(),
+        notes: Vec::new(),
+        resolved: BTreeMap::new(),
     };
     let mut changed = record.clone();
     changed.next_number += 1;
     changed.pulls.push(pull.clone());
     entry.replace(&mut record, changed).await?;
-    Ok(Opened::Created(Box::new(live(pull, &branches))))
+    drop(record);
+    let pull = live(pull, &branches);
+    events::pull_request(shared, entry, author, &pull, "opened", serde_json::json!({})).await;
+    Ok(Outcome::Stored(Box::new(pull)))
 }
 
-/// Changes title, body or state. `None` when there is no such pull request.
-pub(crate) async fn change(git: &Git, entry: &Entry, number: u64, change: Change) -> Result<Option<Pull>, Error> {
+/// Changes title, body or state.
+///
+/// Writes: the repository's record; opening again on the condition that the branch is still there and
+/// goes on where it was.
+pub(crate) async fn change(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    change: Change,
+) -> Result<Outcome, Error> {
     let mut record = entry.record.lock().await;
-    let branches = git.branches(&entry.git_dir).await?;
+    let branches = shared.git.branches(&entry.git_dir()).await?;
     let mut changed = record.clone();
+    let others = record.pulls.clone();
     let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
-        return Ok(None);
+        return Ok(Outcome::Missing);
     };
-    if let Some(title) = change.title {
+    let mut edits = serde_json::Map::new();
+    if let Some(title) = change.title.filter(|title| *title != pull.title) {
+        edits.insert("title".to_owned(), serde_json::json!({ "from": pull.title }));
         pull.title = title;
     }
-    if let Some(body) = change.body {
+    if let Some(body) = change.body.filter(|body| *body != pull.body) {
+        edits.insert("body".to_owned(), serde_json::json!({ "from": pull.body.clone().unwrap_or_default() }));
         pull.body = body;
     }
-    pull.updated_at = clock::now();
-    if change.state == Some(PullState::Closed) && pull.state == PullState::Open {
-        // A closed pull request keeps the commits it had when it was closed.
-        let last = live(pull.clone(), &branches);
-        pull.head_sha = last.head_sha;
-        pull.base_sha = last.base_sha;
-        pull.state = PullState::Closed;
-        pull.closed_at = Some(pull.updated_at.clone());
+    pull.updated_at = shared.clock.now();
+    let mut action = None;
+    match change.state {
+        Some(PullState::Closed) if pull.state == PullState::Open => {
+            close(pull, &branches);
+            action = Some("closed");
+        }
+        Some(PullState::Open) if pull.state == PullState::Closed => {
+            if let Some(objection) = stays_closed(shared, entry, pull, &others, &branches).await? {
+                return Ok(Outcome::Refused(vec![objection]));
+            }
+            pull.state = PullState::Open;
+            pull.closed_at = None;
+            action = Some("reopened");
+        }
+        _ => {}
     }
     let pull = pull.clone();
     entry.replace(&mut record, changed).await?;
-    Ok(Some(live(pull, &branches)))
+    drop(record);
+    let pull = live(pull, &branches);
+    if !edits.is_empty() {
+        events::pull_request(shared, entry, actor, &pull, "edited", serde_json::json!({ "changes": edits })).await;
+    }
+    if let Some(action) = action {
+        events::pull_request(shared, entry, actor, &pull, action, serde_json::json!({})).await;
+    }
+    Ok(Outcome::Stored(Box::new(pull)))
+}
+
+/// A closed pull request keeps the commits it had when it was closed.
+pub(crate) fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
+    let last = live(pull.clone(), branches);
+    pull.head_sha = last.head_sha;
+    pull.base_sha = last.base_sha;
+    pull.state = PullState::Closed;
+    pull.closed_at = Some(pull.updated_at.clone());
+}
+
+async fn stays_closed(
+    shared: &Shared,
+    entry: &Entry,
+    pull: &PullRecord,
+    others: &[PullRecord],
+    branches: &BTreeMap<String, String>,
+) -> Result<Option<Objection>, Error> {
+    let says = |reason: String| Ok(Some(Objection::StateStays(reason)));
+    if pull.merged.is_some() {
+        return says("state cannot be changed. The pull request has been merged.".to_owned());
+    }
+    let Some(head) = branches.get(&pull.head) else {
+        return says(format!("state cannot be changed. The {} branch has been deleted.", pull.head));
+    };
+    let Some(base) = branches.get(&pull.base) else {
+        return says(format!("state cannot be changed. The {} branch has been deleted.", pull.base));
+    };
+    let twin = others.iter().find(|other| {
+        other.state == PullState::Open && other.head == pull.head && other.base == pull.base
+    });
+    if let Some(twin) = twin {
+        let (owner, head) = (entry.owner(), &pull.head);
+        return says(format!("state cannot be changed. Pull request #{} is open for {owner}:{head}.", twin.number));
+    }
+    let git_dir = entry.git_dir();
+    if !shared.git.is_ancestor(&git_dir, &pull.head_sha, head).await? {
+        return says(format!("state cannot be changed. The {} branch was force-pushed or recreated.", pull.head));
+    }
+    if shared.git.commits_between(&git_dir, base, head).await? == 0 {
+        return says(format!("state cannot be changed. There are no new commits on the {} branch.", pull.head));
+    }
+    Ok(None)
 }
 
 /// All pull requests, newest first.
-pub(crate) async fn list(git: &Git, entry: &Entry) -> Result<Vec<Pull>, Error> {
-    let RepositoryRecord { pulls, .. } = entry.record.lock().await.clone();
-    let branches = git.branches(&entry.git_dir).await?;
+pub(crate) async fn list(shared: &Shared, entry: &Entry) -> Result<Vec<Pull>, Error> {
+    let pulls = entry.record.lock().await.pulls.clone();
+    let branches = shared.git.branches(&entry.git_dir()).await?;
     Ok(pulls.into_iter().rev().map(|pull| live(pull, &branches)).collect())
 }
 
-pub(crate) async fn find(git: &Git, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {
-    Ok(list(git, entry).await?.into_iter().find(|pull| pull.record.number == number))
+pub(crate) async fn find(shared: &Shared, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {
+    let found = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
+    let Some(found) = found else { return Ok(None) };
+    let branches = shared.git.branches(&entry.git_dir()).await?;
+    Ok(Some(live(found, &branches)))
 }
 
-fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
+/// What a change to a pull request's record came to.
+pub(crate) enum Touched<T> {
+    Done(T, Box<Pull>),
+    Missing,
+}
+
+/// Changes something of one pull request; what `change` refuses is not stored.
+///
+/// Writes: the repository's record, while nobody else may.
+pub(crate) async fn touch<T, E: From<Error>>(
+    shared: &Shared,
+    entry: &Entry,
+    number: u64,
+    change: impl FnOnce(&mut PullRecord) -> Result<T, E>,
+) -> Result<Touched<T>, E> {
+    let mut record = entry.record.lock().await;
+    let mut changed = record.clone();
+    let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
+        return Ok(Touched::Missing);
+    };
+    let outcome = change(pull)?;
+    pull.updated_at = shared.clock.now();
+    let pull = pull.clone();
+    entry.replace(&mut record, changed).await?;
+    drop(record);
+    let branches = shared.git.branches(&entry.git_dir()).await?;
+    Ok(Touched::Done(outcome, Box::new(live(pull, &branches))))
+}
+
+pub(crate) fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
     let commit = |branch: &str, last: &str| match record.state {
         PullState::Open => branches.get(branch).map_or(last, String::as_str).to_owned(),
         PullState::Closed => last.to_owned(),
@@ -168,6 +291,6 @@ fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
 fn own_branch<'a>(entry: &Entry, head: &'a str) -> Option<&'a str> {
     match head.split_once(':') {
         None => Some(head),
-        Some((owner, branch)) => owner.eq_ignore_ascii_case(&entry.owner).then_some(branch),
+        Some((owner, branch)) => owner.eq_ignore_ascii_case(&entry.owner()).then_some(branch),
     }
 }

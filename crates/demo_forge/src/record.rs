@@ -1,20 +1,30 @@
 //! What the forge remembers of one repository, as a JSON file beside it, replaced atomically.
 //! Branches and commits are not here: git is asked for them each time.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::Error;
+use crate::{Error, access::Role, users::Account};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RepositoryRecord {
     pub(crate) id: u64,
     pub(crate) full_name: String,
     pub(crate) default_branch: String,
     pub(crate) next_number: u64,
     pub(crate) pulls: Vec<PullRecord>,
+    // What follows came later: a folder of an older forge has none of it.
+    #[serde(default)]
+    pub(crate) roles: BTreeMap<u64, Role>,
+    #[serde(default)]
+    pub(crate) labels: Vec<LabelRecord>,
+    #[serde(default)]
+    pub(crate) statuses: Vec<StatusRecord>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +45,132 @@ pub(crate) struct PullRecord {
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
     pub(crate) closed_at: Option<String>,
+    #[serde(default)]
+    pub(crate) merged: Option<MergeRecord>,
+    /// Names of labels of the repository.
+    #[serde(default)]
+    pub(crate) labels: Vec<String>,
+    /// Who was asked for a review and has not given one since.
+    #[serde(default)]
+    pub(crate) requested: Vec<u64>,
+    #[serde(default)]
+    pub(crate) reviews: Vec<ReviewRecord>,
+    /// Comments on lines, of all reviews.
+    #[serde(default)]
+    pub(crate) comments: Vec<LineCommentRecord>,
+    /// Comments on the whole.
+    #[serde(default)]
+    pub(crate) notes: Vec<NoteRecord>,
+    /// Who resolved which thread; a thread is known by its first comment.
+    #[serde(default)]
+    pub(crate) resolved: BTreeMap<u64, Account>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MergeRecord {
+    pub(crate) at: String,
+    pub(crate) by: Account,
+    /// The commit that brought it into the base branch.
+    pub(crate) sha: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LabelRecord {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) color: String,
+    pub(crate) description: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StatusRecord {
+    pub(crate) id: u64,
+    pub(crate) sha: String,
+    pub(crate) state: String,
+    pub(crate) context: String,
+    pub(crate) description: Option<String>,
+    pub(crate) target_url: Option<String>,
+    pub(crate) creator: Account,
+    pub(crate) created_at: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ReviewRecord {
+    pub(crate) id: u64,
+    pub(crate) author: Account,
+    pub(crate) body: String,
+    pub(crate) state: ReviewState,
+    /// The head that was reviewed.
+    pub(crate) commit: String,
+    /// None while it is pending: then only its author sees it.
+    pub(crate) submitted_at: Option<String>,
+    pub(crate) updated_at: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReviewState {
+    Pending,
+    Commented,
+    ChangesRequested,
+    Approved,
+    Dismissed,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LineCommentRecord {
+    pub(crate) id: u64,
+    pub(crate) review: u64,
+    pub(crate) in_reply_to: Option<u64>,
+    pub(crate) author: Account,
+    pub(crate) body: String,
+    pub(crate) path: String,
+    pub(crate) side: Side,
+    /// Null once a push changed the lines: the comment is outdated.
+    pub(crate) line: Option<u64>,
+    pub(crate) start_line: Option<u64>,
+    pub(crate) original_line: u64,
+    pub(crate) original_start_line: Option<u64>,
+    pub(crate) position: Option<u64>,
+    pub(crate) original_position: u64,
+    pub(crate) diff_hunk: String,
+    /// The newest commit that the lines are still in.
+    pub(crate) commit: String,
+    pub(crate) original_commit: String,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+impl LineCommentRecord {
+    /// The first comment of its thread.
+    pub(crate) fn thread(&self) -> u64 {
+        self.in_reply_to.unwrap_or(self.id)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Left => "LEFT",
+            Self::Right => "RIGHT",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NoteRecord {
+    pub(crate) id: u64,
+    pub(crate) author: Account,
+    pub(crate) body: String,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,24 +180,25 @@ pub(crate) enum PullState {
     Closed,
 }
 
+/// Reads a record of any kind.
+pub(crate) async fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let bytes = tokio::fs::read(path).await.map_err(Error::storage(path))?;
+    serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })
+}
+
+/// Writes: the record as a whole; a crash leaves either the old or the new one.
+pub(crate) async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Error> {
+    let bytes = serde_json::to_vec_pretty(record)
+        .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
+    let draft = draft_of(path);
+    let mut file = tokio::fs::File::create(&draft).await.map_err(Error::storage(&draft))?;
+    file.write_all(&bytes).await.map_err(Error::storage(&draft))?;
+    file.sync_all().await.map_err(Error::storage(&draft))?;
+    drop(file);
+    tokio::fs::rename(&draft, path).await.map_err(Error::storage(path))
+}
+
 impl RepositoryRecord {
-    pub(crate) async fn load(path: &Path) -> Result<Self, Error> {
-        let bytes = tokio::fs::read(path).await.map_err(Error::storage(path))?;
-        serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })
-    }
-
-    /// Writes: the record as a whole; a crash leaves either the old or the new one.
-    pub(crate) async fn save(&self, path: &Path) -> Result<(), Error> {
-        let bytes = serde_json::to_vec_pretty(self)
-            .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
-        let draft = draft_of(path);
-        let mut file = tokio::fs::File::create(&draft).await.map_err(Error::storage(&draft))?;
-        file.write_all(&bytes).await.map_err(Error::storage(&draft))?;
-        file.sync_all().await.map_err(Error::storage(&draft))?;
-        drop(file);
-        tokio::fs::rename(&draft, path).await.map_err(Error::storage(path))
-    }
-
     /// Writes: the record as a whole, only if there is none. Two writers at once: one of them wins.
     pub(crate) fn save_if_absent(&self, path: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self)

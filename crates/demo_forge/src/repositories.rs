@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock as Lock},
 };
 
 use tokio::sync::{Mutex, RwLock};
@@ -13,7 +13,7 @@ use crate::{
     Error,
     git::Git,
     names::{self, FullName},
-    record::RepositoryRecord,
+    record::{self, RepositoryRecord},
 };
 
 /// The first id is the smallest whole number that a double can't hold: whoever parses ids as
@@ -24,37 +24,74 @@ pub(crate) const FIRST_ID: u64 = 9_007_199_254_740_993;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
-    pub(crate) owner: String,
-    pub(crate) name: String,
     pub(crate) default_branch: String,
-    /// The bare repository.
-    pub(crate) git_dir: PathBuf,
-    record_path: PathBuf,
+    /// Where it is now; renaming it moves it.
+    place: Lock<Place>,
     /// Held while a pull request is checked and stored, so that two callers can't both be first.
     pub(crate) record: Mutex<RepositoryRecord>,
 }
 
+#[derive(Clone, Debug)]
+struct Place {
+    owner: String,
+    name: String,
+    git_dir: PathBuf,
+    record_path: PathBuf,
+    gone: bool,
+}
+
+impl Place {
+    fn new(dir: &Path, name: FullName) -> Self {
+        let FullName { owner, name } = name;
+        Self {
+            git_dir: dir.join(&owner).join(format!("{name}.git")),
+            record_path: dir.join(&owner).join(format!("{name}.json")),
+            owner,
+            name,
+            gone: false,
+        }
+    }
+}
+
 impl Entry {
     fn new(dir: &Path, name: FullName, record: RepositoryRecord) -> Self {
-        let FullName { owner, name } = name;
         Self {
             id: record.id,
             default_branch: record.default_branch.clone(),
-            git_dir: dir.join(&owner).join(format!("{name}.git")),
-            record_path: dir.join(&owner).join(format!("{name}.json")),
+            place: Lock::new(Place::new(dir, name)),
             record: Mutex::new(record),
-            owner,
-            name,
         }
     }
 
+    fn place(&self) -> Place {
+        self.place.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn owner(&self) -> String {
+        self.place().owner
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.place().name
+    }
+
+    /// The bare repository.
+    pub(crate) fn git_dir(&self) -> PathBuf {
+        self.place().git_dir
+    }
+
     pub(crate) fn full_name(&self) -> String {
-        format!("{}/{}", self.owner, self.name)
+        let Place { owner, name, .. } = self.place();
+        format!("{owner}/{name}")
     }
 
     /// Stores the changed record, and only then lets others see it.
     pub(crate) async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
-        changed.save(&self.record_path).await?;
+        let place = self.place();
+        if place.gone {
+            return Err(Error::RepositoryMissing { full_name: format!("{}/{}", place.owner, place.name) });
+        }
+        record::save(&changed, &place.record_path).await?;
         *current = changed;
         Ok(())
     }
@@ -86,12 +123,13 @@ impl Repositories {
                 if path.extension().is_none_or(|extension| extension != "json") {
                     continue;
                 }
-                let record = RepositoryRecord::load(&path).await?;
+                let record: RepositoryRecord = record::load(&path).await?;
                 let name = FullName::parse(&record.full_name)?;
                 let key = names::lookup_key(&name.owner, &name.name);
                 let entry = Entry::new(dir, name, record);
                 // Without its repository it is the rest of a creation that was cut off.
-                if entry.record_path == path && entry.git_dir.is_dir() {
+                let place = entry.place();
+                if place.record_path == path && place.git_dir.is_dir() {
                     // One that is served already keeps its entry: others may hold its lock.
                     self.entries.write().await.entry(key).or_insert_with(|| Arc::new(entry));
                 }
@@ -121,6 +159,63 @@ impl Repositories {
         }
     }
 
+    pub(crate) async fn by_id(&self, id: u64) -> Option<Arc<Entry>> {
+        self.entries.read().await.values().find(|entry| entry.id == id).cloned()
+    }
+
+    /// Gives a repository another name, another owner, or both.
+    ///
+    /// Writes: the new record, then the repository's folder moves, then the old record goes; whatever is
+    /// cut off in between leaves one of the two names complete and the other without its repository.
+    pub(crate) async fn rename(&self, entry: &Arc<Entry>, full_name: &str) -> Result<(), Error> {
+        let name = FullName::parse(full_name)?;
+        let key = names::lookup_key(&name.owner, &name.name);
+        let mut entries = self.entries.write().await;
+        if entries.get(&key).is_some_and(|there| there.id != entry.id) {
+            return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
+        }
+        let mut record = entry.record.lock().await;
+        let old = entry.place();
+        if old.gone {
+            return Err(Error::RepositoryMissing { full_name: full_name.to_owned() });
+        }
+        let new = Place::new(&self.dir, name);
+        if new.record_path == old.record_path {
+            return Ok(());
+        }
+        let owner = self.dir.join(&new.owner);
+        tokio::fs::create_dir_all(&owner).await.map_err(Error::storage(&owner))?;
+        let changed = RepositoryRecord { full_name: full_name.to_owned(), ..record.clone() };
+        record::save(&changed, &new.record_path).await?;
+        tokio::fs::rename(&old.git_dir, &new.git_dir).await.map_err(Error::storage(&new.git_dir))?;
+        tokio::fs::remove_file(&old.record_path).await.map_err(Error::storage(&old.record_path))?;
+        *record = changed;
+        entries.remove(&names::lookup_key(&old.owner, &old.name));
+        *entry.place.write().unwrap_or_else(PoisonError::into_inner) = new;
+        entries.insert(key, entry.clone());
+        Ok(())
+    }
+
+    /// Takes a repository away. One that was linked stays where it is; only the link goes.
+    pub(crate) async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Error> {
+        let mut entries = self.entries.write().await;
+        let _record = entry.record.lock().await;
+        let place = entry.place();
+        if place.gone {
+            return Ok(());
+        }
+        // Without its record nobody takes it up again.
+        tokio::fs::remove_file(&place.record_path).await.map_err(Error::storage(&place.record_path))?;
+        entry.place.write().unwrap_or_else(PoisonError::into_inner).gone = true;
+        entries.remove(&names::lookup_key(&place.owner, &place.name));
+        let removed = if place.git_dir.is_symlink() {
+            tokio::fs::remove_file(&place.git_dir).await
+        } else {
+            tokio::fs::remove_dir_all(&place.git_dir).await
+        };
+        removed.map_err(Error::storage(&place.git_dir))
+    }
+
     pub(crate) async fn create(
         &self,
         full_name: &str,
@@ -143,12 +238,13 @@ impl Repositories {
             full_name: full_name.to_owned(),
             default_branch: default_branch.to_owned(),
             next_number: 1,
-            pulls: Vec::new(),
+            ..RepositoryRecord::default()
         };
         let entry = Entry::new(&self.dir, name, record.clone());
 
         // Built beside its place and moved last: a cut-off creation is neither served nor in the way.
-        let draft = self.dir.join(&entry.owner).join(format!("{}.new", entry.name));
+        let place = entry.place();
+        let draft = self.dir.join(&place.owner).join(format!("{}.new", place.name));
         if draft.exists() {
             tokio::fs::remove_dir_all(&draft).await.map_err(Error::storage(&draft))?;
         }
@@ -159,8 +255,8 @@ impl Repositories {
         let first_commit = fast_import(default_branch, files);
         let import = ["fast-import", "--quiet", "--done", "--date-format=raw"];
         self.git.feed(&draft, &import, &first_commit).await?;
-        record.save(&entry.record_path).await?;
-        tokio::fs::rename(&draft, &entry.git_dir).await.map_err(Error::storage(&entry.git_dir))?;
+        record::save(&record, &place.record_path).await?;
+        tokio::fs::rename(&draft, &place.git_dir).await.map_err(Error::storage(&place.git_dir))?;
 
         let entry = Arc::new(entry);
         entries.insert(key, entry.clone());
@@ -183,6 +279,34 @@ fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
     }
     stream.push_str("done\n");
     stream.into_bytes()
+}
+
+/// Puts a commit on a branch, which starts at `from` when it is new.
+pub(crate) async fn commit(
+    git: &Git,
+    git_dir: &Path,
+    (branch, from): (&str, &str),
+    login: &str,
+    files: &[(&str, &str, bool)],
+) -> Result<(), Error> {
+    names::check_branch(branch)?;
+    for (path, ..) in files {
+        names::check_file(path)?;
+    }
+    let branches = git.branches(git_dir).await?;
+    let parent = branches.get(branch).or_else(|| branches.get(from));
+    let message = format!("Change {}", files.iter().map(|(path, ..)| *path).collect::<Vec<_>>().join(", "));
+    let mut stream = format!("commit refs/heads/{branch}\ncommitter {login} <{login}@localhost> now\n");
+    stream.push_str(&format!("data {}\n{message}\n", message.len()));
+    if let Some(parent) = parent {
+        stream.push_str(&format!("from {parent}\n"));
+    }
+    for (path, contents, executable) in files {
+        let mode = if *executable { "100755" } else { "100644" };
+        stream.push_str(&format!("M {mode} inline {path}\ndata {}\n{contents}\n", contents.len()));
+    }
+    stream.push_str("done\n");
+    git.feed(git_dir, &["fast-import", "--quiet", "--done", "--date-format=now"], stream.as_bytes()).await
 }
 
 async fn children(dir: &Path) -> Result<Vec<PathBuf>, Error> {

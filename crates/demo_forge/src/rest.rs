@@ -1,18 +1,27 @@
-//! The part of GitHub's REST API that opening a pull request needs, under `/api/v3`.
-//! Owns routes and authentication; what is refused and why is decided in `pulls`.
+//! The part of GitHub's REST API that reviewing a pull request needs, under `/api/v3`.
+//! Owns routes and authentication; what is refused and why is decided in `pulls`, `reviews` and `hooks`.
 
-mod answers;
 mod caller;
+mod conversation;
 mod fields;
+mod graphql;
+mod hooks;
+mod paging;
 mod pull_requests;
 mod refusal;
 mod repositories;
+mod reviews;
+mod statuses;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, patch},
+    extract::{Request, State},
+    http::Uri,
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{get, patch, post, put},
 };
 
 use crate::forge::Shared;
@@ -20,12 +29,103 @@ use refusal::Refusal;
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/user", get(repositories::user))
-        .route("/repos/{owner}/{name}", get(repositories::repository))
-        .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
-        .route("/repos/{owner}/{name}/pulls", get(pull_requests::list).post(pull_requests::create))
-        .route("/repos/{owner}/{name}/pulls/{number}", patch(pull_requests::update).get(pull_requests::show))
+        .merge(about_repositories())
+        .merge(about_pull_requests())
+        .merge(about_hooks())
+        .route("/graphql", post(graphql::answer))
         .fallback(async || Refusal::not_found())
         // GitHub does not say "method not allowed".
         .method_not_allowed_fallback(async || Refusal::not_found())
+}
+
+/// The same where GitHub Enterprise has it.
+pub(crate) fn graphql_route() -> Router<Arc<Shared>> {
+    Router::new().route("/api/graphql", post(graphql::answer))
+}
+
+fn about_repositories() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/user", get(repositories::own_account))
+        .route("/users/{login}", get(repositories::account))
+        .route(
+            "/repos/{owner}/{name}",
+            get(repositories::repository).patch(repositories::change).delete(repositories::delete),
+        )
+        .route("/repos/{owner}/{name}/transfer", post(repositories::transfer))
+        .route("/repos/{owner}/{name}/collaborators/{login}/permission", get(repositories::permission))
+        .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
+        .route("/repos/{owner}/{name}/git/ref/heads/{*branch}", get(repositories::reference))
+        .route("/repos/{owner}/{name}/git/refs/heads/{*branch}", axum::routing::delete(repositories::delete_branch))
+        .route("/repos/{owner}/{name}/statuses/{sha}", post(statuses::create))
+        .route("/repos/{owner}/{name}/commits/{sha}/status", get(statuses::combined))
+        .route("/repos/{owner}/{name}/commits/{sha}/statuses", get(statuses::list))
+}
+
+fn about_pull_requests() -> Router<Arc<Shared>> {
+    let pulls = Router::new()
+        .route("/", get(pull_requests::list).post(pull_requests::create))
+        .route("/comments/{id}", get(reviews::show_comment).patch(reviews::edit_comment))
+        .route("/{number}", patch(pull_requests::update).get(pull_requests::show))
+        .route("/{number}/merge", put(pull_requests::merge).get(pull_requests::is_merged))
+        .route("/{number}/commits", get(pull_requests::commits))
+        .route("/{number}/files", get(pull_requests::files))
+        .route("/{number}/reviews", get(reviews::list).post(reviews::create))
+        .route("/{number}/reviews/{id}", get(reviews::show).put(reviews::edit).delete(reviews::discard))
+        .route("/{number}/reviews/{id}/events", post(reviews::submit))
+        .route("/{number}/reviews/{id}/dismissals", put(reviews::dismiss))
+        .route("/{number}/reviews/{id}/comments", get(reviews::comments_of))
+        .route("/{number}/comments", get(reviews::comments).post(reviews::comment))
+        .route("/{number}/comments/{id}/replies", post(reviews::reply))
+        .route(
+            "/{number}/requested_reviewers",
+            get(conversation::requested).post(conversation::request).delete(conversation::withdraw),
+        );
+    let issues = Router::new()
+        .route("/comments/{id}", get(conversation::show_note).patch(conversation::edit_note))
+        .route("/{number}/comments", get(conversation::notes).post(conversation::write_note))
+        .route("/{number}/labels", get(conversation::labels).post(conversation::add_labels))
+        .route("/{number}/labels/{label}", axum::routing::delete(conversation::remove_label));
+    Router::new().nest("/repos/{owner}/{name}/pulls", pulls).nest("/repos/{owner}/{name}/issues", issues)
+}
+
+fn about_hooks() -> Router<Arc<Shared>> {
+    let hooks = Router::new()
+        .route("/", get(hooks::list).post(hooks::create))
+        .route("/{hook}", get(hooks::show).patch(hooks::change).delete(hooks::delete))
+        .route("/{hook}/pings", post(hooks::ping))
+        .route("/{hook}/deliveries", get(hooks::deliveries))
+        .route("/{hook}/deliveries/{delivery}", get(hooks::delivery))
+        .route("/{hook}/deliveries/{delivery}/attempts", post(hooks::again));
+    Router::new()
+        .nest("/repos/{owner}/{name}/hooks", hooks.clone())
+        .nest("/orgs/{org}/hooks", hooks)
+        .route("/app/hook/deliveries", get(hooks::deliveries))
+        .route("/app/hook/deliveries/{delivery}", get(hooks::delivery))
+        .route("/app/hook/deliveries/{delivery}/attempts", post(hooks::again))
+}
+
+/// The address as it was before routes took parts of it away.
+#[derive(Clone)]
+struct Asked(Uri);
+
+/// `/repositories/{id}/…` is the repository whatever its name is now; redirects lead there.
+pub(crate) async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    const START: &str = "/api/v3/repositories/";
+    let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    if let Some(rest) = path.strip_prefix(START) {
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (id, rest) = rest.split_at(end);
+        let entry = match id.parse() {
+            Ok(id) => shared.repositories.by_id(id).await,
+            Err(_) => None,
+        };
+        let named = entry.and_then(|entry| format!("/api/v3/repos/{}{rest}", entry.full_name()).parse::<Uri>().ok());
+        match named {
+            Some(uri) => *request.uri_mut() = uri,
+            None => return Refusal::not_found().into_response(),
+        }
+    }
+    let asked = Asked(request.uri().clone());
+    request.extensions_mut().insert(asked);
+    next.run(request).await
 }

@@ -14,8 +14,12 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
+    access::{Actor, Allowed, May, Need},
+    apps,
     forge::Shared,
-    http_backend::{self, Call, Exchange, Service},
+    http_backend::{self, Afterwards, Call, Exchange, Service},
+    names, pushes,
+    repositories::Entry,
     users::Credentials,
 };
 
@@ -67,30 +71,80 @@ async fn receive_pack(
 }
 
 async fn serve(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     Path((owner, name)): Repository,
     (service, exchange): (Service, Exchange),
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    let Credentials::Of(user) = shared.users.by_basic(headers) else {
+    let actor = match shared.users.by_basic(headers) {
+        Credentials::Of(member) => Some(Actor::of(&member)),
+        Credentials::Other(token) => apps::actor(shared, &token).await,
+        Credentials::Missing => None,
+    };
+    let Some(actor) = actor else {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Demo forge\"")];
         return (StatusCode::UNAUTHORIZED, challenge, "Authentication failed.\n").into_response();
     };
+    let missing = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
     let Some(entry) = shared.repositories.find(&owner, &name).await else {
-        return (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
+        return moved(shared, (&owner, &name), (service, exchange)).await.unwrap_or_else(missing);
     };
+    let need = match service {
+        Service::UploadPack => Need::CONTENTS_READ,
+        Service::ReceivePack => Need::CONTENTS_WRITE,
+    };
+    match actor.may(&entry, need).await {
+        Allowed::Yes => {}
+        Allowed::Hidden => return missing(),
+        Allowed::No => {
+            let words = match actor.may {
+                May::Granted(_) => "Write access to repository not granted.\n".to_owned(),
+                _ => format!("Permission to {} denied to {}.\n", entry.full_name(), actor.account.login),
+            };
+            return (StatusCode::FORBIDDEN, words).into_response();
+        }
+    }
     let call = Call {
         service,
         exchange,
         root: &shared.dir,
         repository: format!("/{}.git", entry.full_name()),
-        user: &user.login,
+        user: &actor.account.login,
         headers,
         over: shared.over.clone(),
+        afterwards: afterwards(shared, &entry, &actor, (service, exchange)),
     };
     http_backend::serve(&shared.git, call, body).await.unwrap_or_else(|error| {
         tracing::warn!(error = %error, "git http-backend gave no answer: {error}");
         (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n").into_response()
     })
+}
+
+/// After a push pull requests are looked at, before whoever pushed is told that it is done.
+fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Service, Exchange)) -> Afterwards {
+    if !matches!(what, (Service::ReceivePack, Exchange::Call)) {
+        return Box::pin(std::future::ready(()));
+    }
+    let (shared, entry, actor) = (shared.clone(), entry.clone(), actor.clone());
+    Box::pin(async move {
+        if let Err(error) = pushes::take_up(&shared, &entry, &actor).await {
+            tracing::warn!(error = %error, "a push was not taken up: failed to {error}");
+        }
+    })
+}
+
+/// A repository that has another name now: git follows the first question's answer, as with GitHub.
+async fn moved(shared: &Shared, (owner, name): (&str, &str), (service, exchange): (Service, Exchange)) -> Option<Response> {
+    let key = names::lookup_key(owner, name);
+    let id = shared.state.read(|state| state.moved.get(&key).copied()).await?;
+    let entry = shared.repositories.by_id(id).await?;
+    let base = shared.describe(&entry).clone_url;
+    let (status, url) = match exchange {
+        Exchange::Advertise => {
+            (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name()))
+        }
+        Exchange::Call => (StatusCode::PERMANENT_REDIRECT, format!("{base}/{}", service.name())),
+    };
+    Some((status, [(header::LOCATION, url)]).into_response())
 }

@@ -1,11 +1,14 @@
 //! Who may use the forge, and how a request proves it: Basic for git, Bearer or `token` for REST.
-//! It does not decide what a user may do: every user may do everything here.
+//! What somebody may do to a repository is in `access`.
+
+use std::sync::{PoisonError, RwLock};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
 
-/// An account of the forge.
-#[derive(Clone)]
+/// Somebody who may use the forge.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct User {
     /// The account's name.
     pub login: String,
@@ -21,30 +24,109 @@ impl std::fmt::Debug for User {
     }
 }
 
+/// What GitHub writes as an account's `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccountKind {
+    /// A person.
+    User,
+    /// An App's own account, or a machine's.
+    Bot,
+    /// An owner of repositories who is nobody.
+    Organization,
+}
+
+impl AccountKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Bot => "Bot",
+            Self::Organization => "Organization",
+        }
+    }
+}
+
+/// What is told of an account, and kept with what it wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) id: u64,
+    pub(crate) login: String,
+    pub(crate) kind: AccountKind,
+}
+
+/// How far an account reaches when no repository says anything about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reach {
+    /// It may do everything everywhere: whoever the host started the forge with.
+    Everywhere,
+    /// It may do what its role in a repository says.
+    ByRole,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Member {
+    #[serde(flatten)]
+    pub(crate) user: User,
+    pub(crate) kind: AccountKind,
+    pub(crate) reach: Reach,
+}
+
+impl Member {
+    pub(crate) fn account(&self) -> Account {
+        Account { id: self.user.id, login: self.user.login.clone(), kind: self.kind }
+    }
+}
+
 /// What the `Authorization` header of a request amounts to.
-pub(crate) enum Credentials<'a> {
+pub(crate) enum Credentials {
     /// There is none.
     Missing,
-    /// There is one, and it is nobody's.
-    Wrong,
-    /// It is this user's.
-    Of(&'a User),
+    /// There is one, of nobody who is known here; an App's token may be.
+    Other(String),
+    /// It is this member's.
+    Of(Box<Member>),
 }
 
 #[derive(Debug)]
-pub(crate) struct Users(Vec<User>);
+pub(crate) struct Users(RwLock<Vec<Member>>);
 
 impl Users {
-    pub(crate) fn new(users: Vec<User>) -> Self {
-        Self(users)
+    /// Those the host names win over those remembered: their tokens may have changed.
+    pub(crate) fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
+        let named = named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: Reach::Everywhere });
+        let mut members: Vec<Member> = named.collect();
+        for member in remembered {
+            if members.iter().all(|known| known.user.id != member.user.id) {
+                members.push(member);
+            }
+        }
+        Self(RwLock::new(members))
     }
 
-    pub(crate) fn by_id(&self, id: u64) -> Option<&User> {
-        self.0.iter().find(|user| user.id == id)
+    fn search<T>(&self, search: impl FnOnce(&[Member]) -> T) -> T {
+        search(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn put(&self, member: Member) {
+        let mut members = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|known| known.user.id != member.user.id);
+        members.push(member);
+    }
+
+    pub(crate) fn by_id(&self, id: u64) -> Option<Member> {
+        self.search(|members| members.iter().find(|member| member.user.id == id).cloned())
+    }
+
+    pub(crate) fn by_login(&self, login: &str) -> Option<Member> {
+        self.search(|members| members.iter().find(|member| member.user.login.eq_ignore_ascii_case(login)).cloned())
+    }
+
+    /// Everybody, in the order they came.
+    pub(crate) fn all(&self) -> Vec<Member> {
+        self.search(<[Member]>::to_vec)
     }
 
     /// As git sends it: any user name, the password is the token.
-    pub(crate) fn by_basic(&self, headers: &HeaderMap) -> Credentials<'_> {
+    pub(crate) fn by_basic(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, |scheme, value| {
             if !scheme.eq_ignore_ascii_case("basic") {
                 return None;
@@ -55,14 +137,14 @@ impl Users {
     }
 
     /// As REST clients send it: `Bearer TOKEN` or `token TOKEN`.
-    pub(crate) fn by_bearer(&self, headers: &HeaderMap) -> Credentials<'_> {
+    pub(crate) fn by_bearer(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, |scheme, value| {
             let fits = ["bearer", "token"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
             fits.then(|| value.to_owned())
         })
     }
 
-    fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials<'_> {
+    fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials {
         let Some(header) = headers.get(AUTHORIZATION) else {
             return Credentials::Missing;
         };
@@ -70,11 +152,13 @@ impl Users {
             .to_str()
             .ok()
             .and_then(|header| header.split_once(' '))
-            .and_then(|(scheme, value)| token(scheme, value.trim()));
+            .and_then(|(scheme, value)| token(scheme, value.trim()))
+            .unwrap_or_default();
         // An empty token never matches, even for a user who was given one by mistake.
         // Tokens of a demo on this machine need no comparison in constant time.
-        let user =
-            token.filter(|token| !token.is_empty()).and_then(|token| self.0.iter().find(|user| user.token == token));
-        user.map_or(Credentials::Wrong, Credentials::Of)
+        let member = self.search(|members| {
+            members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned()
+        });
+        member.map_or(Credentials::Other(token), |member| Credentials::Of(Box::new(member)))
     }
 }

@@ -45,7 +45,7 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// See [`Forge::repository`](crate::Forge::repository). Source: `GET /repos/{o}/{r}`.
+    /// See [`Forge::repository`](crate::Forge::repository). Source: `GET /repos/{owner}/{repo}`.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let address = self.client.address(&["repos", owner, name]);
@@ -53,7 +53,7 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// See [`Forge::branch`](crate::Forge::branch). Source: `GET /repos/{o}/{r}/branches/{b}`.
+    /// See [`Forge::branch`](crate::Forge::branch). Source: `GET /repos/{owner}/{repo}/branches/{branch}`.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         // Dots and nothing would change the address instead of naming a branch.
@@ -72,7 +72,7 @@ impl GitHub {
     }
 
     /// See [`Forge::open_pull_request`](crate::Forge::open_pull_request).
-    /// Source: `GET /repos/{o}/{r}/pulls`.
+    /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         self.find(repository, head_branch, None, Tries::Three).await
@@ -102,7 +102,7 @@ impl GitHub {
     }
 
     /// See [`Forge::create_pull_request`](crate::Forge::create_pull_request).
-    /// Source: `POST /repos/{o}/{r}/pulls`.
+    /// Source: `POST /repos/{owner}/{repo}/pulls`.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let address = self.client.address(&["repos", owner, name, "pulls"]);

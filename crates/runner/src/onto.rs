@@ -21,8 +21,12 @@ impl Onto<'_> {
     /// Errors: `Conflict`.
     pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
         let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
-        let base = format!("--merge-base={start}");
-        let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &base, head, commit];
+        // Two changes of one tree, whatever the histories look like that they come from: a person may have
+        // rewritten theirs. Naming the base to git instead takes git 2.40.
+        let base = self.tree_of(start, &[]).await.map_err(failed)?;
+        let theirs = self.tree_of(head, &["-p", &base]).await.map_err(failed)?;
+        let ours = self.tree_of(commit, &["-p", &base]).await.map_err(failed)?;
+        let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &theirs, &ours];
         let tree = match self.line(args).await {
             Ok(said) => said.trim_end_matches('\0').to_owned(),
             Err(fault) => return Err(self.conflict(&fault).map_or_else(|| failed(fault), Stop::from)),
@@ -34,6 +38,14 @@ impl Onto<'_> {
         let call = Call::new(["commit-tree", &tree, "-p", head, "-F", "-"]);
         let call = call.input(message.as_bytes()).repository(self.repository).commits();
         self.git.line(call).await.map(Some).map_err(failed)
+    }
+
+    /// A commit that nobody will see, with the tree of another.
+    async fn tree_of(&self, commit: &str, parents: &[&str]) -> Result<String, Fault> {
+        let tree = format!("{commit}^{{tree}}");
+        let args = ["commit-tree", &tree].into_iter().chain(parents.iter().copied());
+        let call = Call::new(args).input(b"A side of a merge\n").repository(self.repository).commits();
+        self.git.line(call).await
     }
 
     async fn line<const N: usize>(&self, args: [&str; N]) -> Result<String, Fault> {

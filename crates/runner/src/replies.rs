@@ -13,7 +13,7 @@ use crate::said::Said;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
-use pullyard_forge::{Error, Forge, ReviewComment, Thread};
+use pullyard_forge::{Error, Forge, Listed, ReviewComment, Thread};
 use pullyard_protocol::attempt::Revises;
 use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub(crate) struct Answers<'a> {
     /// The commit that the answers name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
+    /// No attempt of this job can have answered before.
+    pub(crate) fresh: bool,
 }
 
 impl Answers<'_> {
@@ -47,15 +49,20 @@ impl Answers<'_> {
             self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
         let all = open.len();
         let mut back_off = BackOff::new();
+        let mut fresh = self.fresh;
         for tried in 1..=TRIES {
-            let again = self.answer(this, &mut open).await;
-            let pause = back_off.next();
-            if !again || tried == TRIES || Instant::now() + pause >= until {
+            let Some(rest) = self.answer(this, &mut open, fresh).await else {
+                break;
+            };
+            fresh = false;
+            let pause = back_off.next().max(rest);
+            if tried == TRIES || Instant::now() + pause >= until {
                 break;
             }
             sleep(pause).await;
         }
         for (thread, reason) in &open {
+            let reason = if reason.is_empty() { "there was no time" } else { reason };
             say(this, format!("The thread of comment {thread} was not answered: {reason}."));
         }
         self.ask_again(this).await;
@@ -63,45 +70,56 @@ impl Answers<'_> {
         (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
     }
 
-    /// Answers what has no answer yet, and leaves of `open` what still has none, and why. Whether it may
-    /// help to do it again.
-    async fn answer(&self, this: &Attempt<'_>, open: &mut BTreeMap<u64, String>) -> bool {
+    /// Answers what has no answer yet, and leaves of `open` what still has none, and why. How long to rest
+    /// if it may help to do it again.
+    async fn answer(&self, this: &Attempt<'_>, open: &mut BTreeMap<u64, String>, fresh: bool) -> Option<Duration> {
         if open.is_empty() {
-            return false;
+            return None;
         }
         // Looked at each time: the answer to an earlier try may be all that was lost.
         let (comments, threads) = match self.look(this).await {
             Ok(seen) => seen,
             Err(error) => {
                 open.values_mut().for_each(|reason| *reason = format!("failed to {error}"));
-                return error.is_transient();
+                return rest(&error);
             }
         };
         let job = &this.assignment.job;
-        for thread in answered(&comments, job) {
+        for thread in answered(&comments.found, job) {
             open.remove(&thread);
         }
-        let mut again = false;
-        for (thread, reason) in std::mem::take(open) {
-            let Some(at) = threads.iter().find(|one| one.comments.contains(&thread)) else {
-                let _ = reason;
-                open.insert(thread, "it is gone".into());
-                continue;
+        if comments.more && !fresh {
+            let unseen = "there are too many comments to see whether it has an answer";
+            open.values_mut().for_each(|reason| *reason = unseen.into());
+            return None;
+        }
+        let mut again = None;
+        for thread in open.keys().copied().collect::<Vec<_>>() {
+            let said = match threads.found.iter().find(|one| one.comments.contains(&thread)) {
+                Some(at) => self.forge.reply(&at.id, &Marker::Job(job.clone()).on(&self.text(thread))).await.map(drop),
+                None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
             };
-            let text = Marker::Job(job.clone()).on(&self.text(thread));
-            if let Err(error) = self.forge.reply(&at.id, &text).await {
-                again |= error.is_transient();
-                open.insert(thread, format!("failed to {error}"));
+            match said {
+                Ok(()) => drop(open.remove(&thread)),
+                Err(error) => {
+                    again = again.max(rest(&error));
+                    let is_tired = matches!(error, Error::RateLimited { .. });
+                    open.insert(thread, format!("failed to {error}"));
+                    if is_tired {
+                        // What comes after it would be refused as well, and make it worse.
+                        break;
+                    }
+                }
             }
         }
         again
     }
 
-    async fn look(&self, this: &Attempt<'_>) -> Result<(Vec<ReviewComment>, Vec<Thread>), Error> {
+    async fn look(&self, this: &Attempt<'_>) -> Result<(Listed<ReviewComment>, Listed<Thread>), Error> {
         let name = this.assignment.repository.name.as_str();
         let comments = self.forge.comments(name, self.revises.number).await?;
         let threads = self.forge.threads(name, self.revises.number).await?;
-        Ok((comments.found, threads.found))
+        Ok((comments, threads))
     }
 
     /// What is said in a thread: the agent's words for its comments, if it left any, and the commit.
@@ -126,6 +144,14 @@ impl Answers<'_> {
                 say(this, format!("{reviewer} was not asked to review again: failed to {error}."));
             }
         }
+    }
+}
+
+/// How long a forge wants to be left alone before the same call may succeed; none if it never will.
+fn rest(error: &Error) -> Option<Duration> {
+    match error {
+        Error::RateLimited { retry_after, .. } => Some(*retry_after),
+        error => error.is_transient().then_some(Duration::ZERO),
     }
 }
 

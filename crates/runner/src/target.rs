@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use crate::workspace::Mirror;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_forge::{Forge, PullRequest};
+use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, Continues, Revises};
 use std::path::Path;
 
@@ -48,17 +48,32 @@ pub(crate) async fn open_pull_request(
 
 /// The pull request to revise, as it is now.
 ///
-/// Errors: `PullRequestClosed`, so that nobody works for nothing.
+/// Errors: `PullRequestClosed`, `BranchDeleted`, `PushRejected` for a fork: before anybody works for nothing.
 pub(crate) async fn revised_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
     revises: &Revises,
 ) -> Result<PullRequest, Stop> {
     let name = repository.name.as_str();
-    let found = forge.open_pull_request(name, &revises.branch).await;
-    let pull = found.map_err(|error| of_forge(&error, repository))?;
-    let pr = format!("{name}#{}", revises.number);
-    Ok(pull.ok_or_else(|| Failure::PullRequestClosed { pr, state: "closed".into() })?)
+    let failed = |error| of_forge(&error, repository);
+    let pull = forge.pull_request(name, revises.number).await.map_err(failed)?;
+    let closed =
+        |state: &str| Failure::PullRequestClosed { pr: format!("{name}#{}", pull.number), state: state.into() };
+    match pull.state {
+        PullRequestState::Open => {}
+        PullRequestState::Closed => return Err(closed("closed").into()),
+        PullRequestState::Merged => return Err(closed("merged").into()),
+    }
+    // A branch of the same name here is another branch, and perhaps the one that everything is merged into.
+    let here = forge.repository(name).await.map_err(failed)?.id;
+    if pull.head_repository.is_some_and(|id| id != here) {
+        let reason = "the branch of the pull request is in another repository".into();
+        return Err(Failure::PushRejected { forge: repository.forge.words().into(), reason }.into());
+    }
+    if pull.head_repository.is_none() {
+        return Err(Failure::BranchDeleted { branch: pull.head_branch }.into());
+    }
+    Ok(pull)
 }
 
 /// The failure that a forge's refusal to be read is.

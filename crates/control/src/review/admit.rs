@@ -2,18 +2,23 @@
 //!
 //! A forge that is away costs time and nothing else: the job waits, its ticket stays locked, its hour runs.
 
-use super::read::{Unread, read_reviews};
+use super::permission::ask;
+use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
 use crate::ending::write_end;
 use crate::forge::forge_of;
 use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
 use pullyard_domain::job::{Cancel, ContextFault, Job, Kind, NotNow, Place, Status};
+use pullyard_domain::marker::Marker;
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt;
+use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Review, covered};
+use pullyard_domain::review::{Author, Permission, Review, ReviewState, covered};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
+use pullyard_forge::Forge;
 use pullyard_store::{Conclusion, Proof, Write};
 use std::time::Duration;
 
@@ -124,16 +129,20 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     if let Some(linked) = linked.as_ref().filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
-    let covered: Vec<Review> = covered(&job.id, &all).into_iter().cloned().collect();
+    let mut covered: Vec<Review> = covered(&job.id, &all).into_iter().cloned().collect();
     let asked = match forge_of(ctx, &integration).await {
-        Ok(forge) => read_reviews(&forge, repository.name.as_str(), id.number, &covered, &all).await,
-        Err(Error::Forge(error)) => Err(Unread::Forge(error)),
+        Ok(forge) => {
+            let source = Source { ctx, job, integration: &integration, forge: &forge, repository: &repository };
+            source.read(&id, &mut covered, &all).await
+        }
+        Err(Error::Forge(error)) => Err(Stopped::Unread(Unread::Forge(error))),
         Err(error) => return Err(error),
     };
     let review = match asked {
         Ok(review) => review,
-        Err(Unread::Closed(state)) => return Ok(Read::Closed(state)),
-        Err(Unread::Forge(error)) => return Ok(unread(&job.id, &error, ctx.clock.now())),
+        Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
+        Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
+        Err(Stopped::Ours(error)) => return Err(error),
     };
     conclude(ctx, job, &id, &covered).await?;
     let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
@@ -146,6 +155,69 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         review: Some(review),
         repository,
     })))
+}
+
+/// Where a job's reviews are read.
+struct Source<'a> {
+    ctx: &'a Context,
+    job: &'a Job,
+    integration: &'a Integration,
+    forge: &'a Forge,
+    repository: &'a Repository,
+}
+
+/// Why the reviews are not read: by the forge, or by a fault of our own services.
+enum Stopped {
+    Unread(Unread),
+    Ours(Error),
+}
+
+impl From<Unread> for Stopped {
+    fn from(unread: Unread) -> Self {
+        Self::Unread(unread)
+    }
+}
+
+impl Source<'_> {
+    async fn read(
+        &self,
+        id: &PullRequestId,
+        covered: &mut Vec<Review>,
+        all: &[Review],
+    ) -> Result<ReviewContext, Stopped> {
+        let name = self.repository.name.as_str();
+        let pull = read_pull_request(self.forge, name, id.number).await?;
+        if covered.iter().all(|review| review.request.is_some()) {
+            for review in read_unanswered(self.forge, name, id.number, all).await? {
+                covered.extend(self.take(id, review).await.map_err(Stopped::Ours)?);
+            }
+        }
+        Ok(read_reviews(self.forge, name, pull, covered).await?)
+    }
+
+    /// Makes a review one of this job's, if its author may start jobs and nobody else has it.
+    async fn take(&self, id: &PullRequestId, review: pullyard_forge::Review) -> Result<Option<Review>, Error> {
+        let (Some(author), Some(key)) = (review.author, &self.job.ticket) else { return Ok(None) };
+        let author = Author { id: author.id, login: author.login, bot: author.is_bot };
+        let ours = author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body));
+        if ours || ask(self.ctx, self.integration, &self.repository.name, &author).await? != Permission::Write {
+            return Ok(None);
+        }
+        let taken = Review {
+            pull_request: id.clone(),
+            id: ReviewId::new(review.id.to_string())
+                .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?,
+            project: self.job.project.clone(),
+            ticket: key.clone(),
+            author,
+            submitted_at: review.submitted_at.map_or(self.job.created, time_of),
+            request: None,
+            at: self.ctx.clock.now(),
+            state: ReviewState::Started { job: self.job.id.clone() },
+        };
+        let written = self.ctx.store.remember_review(&taken).await?;
+        Ok((written == Write::Applied).then_some(taken))
+    }
 }
 
 /// Reviews that waited are in a job now: their ledger entries name it.

@@ -28,26 +28,41 @@ impl From<forge::Error> for Unread {
     }
 }
 
-/// Reads the pull request and the `covered` reviews. A person's request without any takes whatever asks for
-/// changes and belongs to no other job.
-pub(super) async fn read_reviews(
+/// Reads the pull request, which must still be able to change.
+pub(super) async fn read_pull_request(
     forge: &Forge,
     repository: &str,
     number: u64,
-    covered: &[Review],
-    all: &[Review],
-) -> Result<ReviewContext, Unread> {
+) -> Result<forge::PullRequest, Unread> {
     let pull = forge.pull_request(repository, number).await?;
-    let state = state_of(pull.state);
-    if state != PullRequestState::Open {
-        return Err(Unread::Closed(state));
+    match state_of(pull.state) {
+        PullRequestState::Open => Ok(pull),
+        state => Err(Unread::Closed(state)),
     }
-    let mut ids: Vec<u64> = covered.iter().filter(|review| review.request.is_none()).filter_map(forge_id).collect();
-    if ids.is_empty() {
-        let listed = forge.reviews(repository, number).await?;
-        let open = listed.found.into_iter().filter(|review| review.state == forge::ReviewState::ChangesRequested);
-        ids = open.map(|review| review.id).filter(|id| !is_taken(*id, all)).collect();
-    }
+}
+
+/// The reviews that ask for changes and are in no job: what a person means who asks for a revision and
+/// names none.
+pub(super) async fn read_unanswered(
+    forge: &Forge,
+    repository: &str,
+    number: u64,
+    known: &[Review],
+) -> Result<Vec<forge::Review>, Unread> {
+    let listed = forge.reviews(repository, number).await?;
+    let asks = |review: &forge::Review| review.state == forge::ReviewState::ChangesRequested;
+    Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known)).collect())
+}
+
+/// Reads the `covered` reviews of a pull request with all their comments.
+pub(super) async fn read_reviews(
+    forge: &Forge,
+    repository: &str,
+    pull: forge::PullRequest,
+    covered: &[Review],
+) -> Result<ReviewContext, Unread> {
+    let number = pull.number;
+    let ids = covered.iter().filter(|review| review.request.is_none()).filter_map(forge_id);
     let mut reviews = Vec::new();
     let mut cut = Cut::default();
     for id in ids {

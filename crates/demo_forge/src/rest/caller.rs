@@ -2,44 +2,109 @@
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{Method, request::Parts},
+};
 
-use super::refusal::Refusal;
+use super::{Asked, refusal::Refusal};
 use crate::{
+    access::{Actor, Allowed, May, Need},
+    apps,
     forge::Shared,
+    names,
     repositories::Entry,
-    users::{Credentials, User},
+    state::AppRecord,
+    users::Credentials,
 };
 
 /// Somebody with a right token, or nobody; never somebody with a wrong one.
-pub(crate) struct Caller(Option<User>);
+pub(crate) struct Caller {
+    who: Who,
+    /// The method and what comes after the repository in the path, for when it has moved.
+    method_is_get: bool,
+    path: String,
+}
+
+enum Who {
+    Nobody,
+    Actor(Box<Actor>),
+    App(Box<AppRecord>),
+}
 
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
-        match shared.users.by_bearer(&parts.headers) {
-            Credentials::Of(user) => Ok(Self(Some(user.clone()))),
-            Credentials::Missing => Ok(Self(None)),
-            Credentials::Wrong => Err(Refusal::bad_credentials()),
-        }
+        let who = match shared.users.by_bearer(&parts.headers) {
+            Credentials::Of(member) => Who::Actor(Box::new(Actor::of(&member))),
+            Credentials::Missing => Who::Nobody,
+            Credentials::Other(token) => {
+                if let Some(actor) = apps::actor(shared, &token).await {
+                    Who::Actor(Box::new(actor))
+                } else {
+                    let app = apps::verify(shared, &token).await.map_err(Refusal::unauthorized)?;
+                    Who::App(Box::new(app))
+                }
+            }
+        };
+        let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
+        let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        Ok(Self { who, method_is_get: parts.method == Method::GET, path })
     }
 }
 
 impl Caller {
-    pub(crate) fn user(self) -> Result<User, Refusal> {
-        self.0.ok_or_else(Refusal::requires_authentication)
+    /// Somebody, and no App by itself.
+    pub(crate) fn actor(self) -> Result<Actor, Refusal> {
+        match self.who {
+            Who::Actor(actor) => Ok(*actor),
+            Who::Nobody => Err(Refusal::requires_authentication()),
+            Who::App(_) => Err(Refusal::not_accessible()),
+        }
+    }
+
+    /// A person, or an account that has a token of its own.
+    pub(crate) fn user(self) -> Result<Actor, Refusal> {
+        let actor = self.actor()?;
+        if matches!(actor.may, May::Granted(_)) { Err(Refusal::not_accessible()) } else { Ok(actor) }
+    }
+
+    /// An App that proves itself by its key.
+    pub(crate) fn app(self) -> Result<AppRecord, Refusal> {
+        match self.who {
+            Who::App(app) => Ok(*app),
+            Who::Nobody => Err(Refusal::requires_authentication()),
+            Who::Actor(_) => Err(Refusal::unauthorized("A JSON web token could not be decoded".to_owned())),
+        }
     }
 
     /// The repository, which is private: without a token it is not there, as on GitHub.
     pub(crate) async fn repository(
         self,
         shared: &Shared,
-        owner: &str,
-        name: &str,
-    ) -> Result<(User, Arc<Entry>), Refusal> {
-        let user = self.0.ok_or_else(Refusal::not_found)?;
-        let entry = shared.repositories.find(owner, name).await;
-        Ok((user, entry.ok_or_else(Refusal::not_found)?))
+        (owner, name): (&str, &str),
+        need: Need,
+    ) -> Result<(Actor, Arc<Entry>), Refusal> {
+        let Who::Actor(actor) = self.who else { return Err(Refusal::not_found()) };
+        let Some(entry) = shared.repositories.find(owner, name).await else {
+            let key = names::lookup_key(owner, name);
+            let moved = shared.state.read(|state| state.moved.get(&key).copied()).await;
+            let Some(entry) = shared.repositories.by_id(moved.unwrap_or(0)).await else {
+                return Err(Refusal::not_found());
+            };
+            if actor.may(&entry, Need::METADATA).await != Allowed::Yes {
+                return Err(Refusal::not_found());
+            }
+            let rest = self.path.strip_prefix(&format!("/api/v3/repos/{owner}/{name}")).unwrap_or_default();
+            let url = format!("{}/api/v3/repositories/{}{rest}", shared.url, entry.id);
+            return Err(Refusal::moved(url, self.method_is_get));
+        };
+        match actor.may(&entry, need).await {
+            Allowed::Yes => Ok((*actor, entry)),
+            Allowed::Hidden => Err(Refusal::not_found()),
+            Allowed::No if matches!(actor.may, May::Granted(_)) => Err(Refusal::not_accessible()),
+            Allowed::No => Err(Refusal::role_too_low(need.role)),
+        }
     }
 }

@@ -11,6 +11,10 @@ pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        // Some calls need nothing, and may be sent without a body.
+        if body.is_empty() {
+            return Ok(Self(Map::new()));
+        }
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(Refusal::invalid_request("The body is not an object.")),
@@ -30,6 +34,59 @@ impl Fields {
 
     pub(crate) fn required(&self, name: &str) -> Result<String, Refusal> {
         self.text(name)?.flatten().ok_or_else(|| Refusal::invalid_request(&format!("\"{name}\" wasn't supplied.")))
+    }
+
+    /// `None` when the field is left out or null.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+                Refusal::invalid_request(&format!("For 'properties/{name}', {value} is not an integer."))
+            }),
+        }
+    }
+
+    /// `None` when the field is left out or null.
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+        let wrong = |value: &Value| {
+            Refusal::invalid_request(&format!("For 'properties/{name}', {value} is not an array of strings."))
+        };
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value @ Value::Array(list)) => {
+                let texts: Option<_> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
+                texts.map(Some).ok_or_else(|| wrong(value))
+            }
+            Some(value) => Err(wrong(value)),
+        }
+    }
+
+    /// The objects of a list; none when it is left out.
+    pub(crate) fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
+        let wrong = || Refusal::invalid_request(&format!("For 'properties/{name}', an array of objects is expected."));
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(list)) => {
+                let objects: Option<_> = list.iter().map(|one| Some(Self(one.as_object()?.clone()))).collect();
+                objects.ok_or_else(wrong)
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// An object; an empty one when it is left out.
+    pub(crate) fn object(&self, name: &str) -> Result<Self, Refusal> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(Self(Map::new())),
+            Some(Value::Object(fields)) => Ok(Self(fields.clone())),
+            Some(other) => {
+                Err(Refusal::invalid_request(&format!("For 'properties/{name}', {other} is not an object.")))
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {

@@ -6,46 +6,46 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    answers,
     caller::Caller,
     fields::{self, Fields},
+    paging::Paging,
     refusal::{Fault, Refusal},
 };
 use crate::{
+    access::Need,
+    answers,
     forge::Shared,
-    pulls::{self, Change, Opened, Proposal, Pull},
+    merging::{self, Merging, Method, Wish},
+    pulls::{self, Change, Outcome, Proposal, Pull},
     record::PullState,
 };
-
-const DEFAULT_PER_PAGE: usize = 30;
-const MAX_PER_PAGE: usize = 100;
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     head: Option<String>,
     base: Option<String>,
     state: Option<String>,
-    per_page: Option<String>,
-    page: Option<String>,
+    direction: Option<String>,
 }
 
 type Repository = Path<(String, String)>;
-type Numbered = Path<(String, String, String)>;
+pub(super) type Numbered = Path<(String, String, String)>;
 
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name)): Repository,
     Query(wanted): Query<Wanted>,
+    paging: Paging,
 ) -> Result<Response, Refusal> {
-    let (_, entry) = caller.repository(&shared, &owner, &name).await?;
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
     let state = match wanted.state.as_deref() {
         None | Some("open") => Some(PullState::Open),
         Some("closed") => Some(PullState::Closed),
@@ -54,34 +54,23 @@ pub(crate) async fn list(
             return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
         }
     };
+    let owner = entry.owner();
     // GitHub ignores a head without its owner and lists everything. So do we: clients must cope.
     let head = wanted.head.as_deref().and_then(|head| head.split_once(':'));
     let fits = |pull: &Pull| {
         state.is_none_or(|state| pull.record.state == state)
             && wanted.base.as_ref().is_none_or(|base| pull.record.base == *base)
-            && head.is_none_or(|(owner, branch)| owner.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch)
+            && head.is_none_or(|(named, branch)| named.eq_ignore_ascii_case(&owner) && pull.record.head == branch)
     };
-    let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
-    let per_page = number(&wanted.per_page).unwrap_or(DEFAULT_PER_PAGE).clamp(1, MAX_PER_PAGE);
-    let page = number(&wanted.page).unwrap_or(1).max(1);
-
-    let mut found = pulls::list(&shared.git, &entry).await?;
+    let mut found = pulls::list(&shared, &entry).await?;
     found.retain(fits);
-    let skipped = (page - 1).saturating_mul(per_page);
-    let more = found.len() > skipped.saturating_add(per_page);
-    let shown: Vec<Value> =
-        found.iter().skip(skipped).take(per_page).map(|pull| answers::pull(&shared, &entry, pull)).collect();
-    let mut headers = HeaderMap::new();
-    if more {
-        let next = format!(
-            "<{}/api/v3/repos/{}/pulls?per_page={per_page}&page={}>; rel=\"next\"",
-            shared.url,
-            entry.full_name(),
-            page + 1
-        );
-        if let Ok(next) = next.parse() {
-            headers.insert(header::LINK, next);
-        }
+    if wanted.direction.as_deref() == Some("asc") {
+        found.reverse();
+    }
+    let (headers, found) = paging.cut(&shared, found);
+    let mut shown = Vec::new();
+    for pull in &found {
+        shown.push(answers::reduced_pull(&shared, &entry, pull).await);
     }
     Ok((headers, Json(shown)).into_response())
 }
@@ -92,7 +81,7 @@ pub(crate) async fn create(
     Path((owner, name)): Repository,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let (user, entry) = caller.repository(&shared, &owner, &name).await?;
+    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_OPEN).await?;
     let fields = Fields::parse(&body)?;
     let proposal = Proposal {
         head: fields.required("head")?,
@@ -102,15 +91,8 @@ pub(crate) async fn create(
         draft: fields.flag("draft")?,
     };
     fields::check_words(Some(&proposal.title), proposal.body.as_deref())?;
-    match pulls::open(&shared.git, &entry, &user, proposal).await? {
-        Opened::Created(pull) => {
-            let answer = answers::pull(&shared, &entry, &pull);
-            Ok((StatusCode::CREATED, Json(answer)).into_response())
-        }
-        Opened::Refused(objections) => {
-            Err(Refusal::validation_failed(objections.into_iter().map(Fault::from).collect()))
-        }
-    }
+    let pull = stored(pulls::open(&shared, &entry, &actor, proposal).await?)?;
+    Ok((StatusCode::CREATED, Json(answers::full_pull(&shared, &entry, &pull).await)).into_response())
 }
 
 pub(crate) async fn show(
@@ -118,9 +100,9 @@ pub(crate) async fn show(
     caller: Caller,
     Path((owner, name, number)): Numbered,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, &owner, &name).await?;
-    let pull = pulls::find(&shared.git, &entry, parse(&number)?).await?;
-    Ok(Json(answers::pull(&shared, &entry, &pull.ok_or_else(Refusal::not_found)?)))
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse(&number)?).await?.ok_or_else(Refusal::not_found)?;
+    Ok(Json(answers::full_pull(&shared, &entry, &pull).await))
 }
 
 pub(crate) async fn update(
@@ -129,23 +111,99 @@ pub(crate) async fn update(
     Path((owner, name, number)): Numbered,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, &owner, &name).await?;
+    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_CHANGE).await?;
     let number = parse(&number)?;
     let fields = Fields::parse(&body)?;
     let state = match fields.text("state")?.flatten().as_deref() {
         None => None,
         Some("closed") => Some(PullState::Closed),
-        // Opening again is not offered: it would need the rules of opening once more.
+        Some("open") => Some(PullState::Open),
         Some(_) => {
             return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
         }
     };
     let change = Change { title: fields.text("title")?.flatten(), body: fields.text("body")?, state };
     fields::check_words(change.title.as_deref(), change.body.as_ref().and_then(Option::as_deref))?;
-    let pull = pulls::change(&shared.git, &entry, number, change).await?;
-    Ok(Json(answers::pull(&shared, &entry, &pull.ok_or_else(Refusal::not_found)?)))
+    let pull = stored(pulls::change(&shared, &entry, &actor, number, change).await?)?;
+    Ok(Json(answers::full_pull(&shared, &entry, &pull).await))
 }
 
-fn parse(number: &str) -> Result<u64, Refusal> {
+fn stored(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
+    match outcome {
+        Outcome::Stored(pull) => Ok(pull),
+        Outcome::Missing => Err(Refusal::not_found()),
+        Outcome::Refused(objections) => {
+            Err(Refusal::validation_failed(objections.into_iter().map(Fault::from).collect()))
+        }
+    }
+}
+
+pub(crate) async fn merge(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): Numbered,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::CONTENTS_WRITE).await?;
+    let fields = Fields::parse(&body)?;
+    let method = match fields.text("merge_method")?.flatten().as_deref() {
+        None | Some("merge") => Method::Merge,
+        Some("squash") => Method::Squash,
+        Some(_) => return Err(Refusal::not_allowed("Rebase merges are not allowed on this repository.")),
+    };
+    let wish = Wish {
+        method,
+        title: fields.text("commit_title")?.flatten(),
+        message: fields.text("commit_message")?.flatten(),
+        sha: fields.text("sha")?.flatten(),
+    };
+    match merging::merge(&shared, &entry, &actor, parse(&number)?, wish).await? {
+        Merging::Done { sha } => {
+            Ok(Json(json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" })))
+        }
+        Merging::Missing => Err(Refusal::not_found()),
+        Merging::NotMergeable(words) => Err(Refusal::not_allowed(words)),
+        Merging::Moved(words) => Err(Refusal::conflict(words)),
+    }
+}
+
+/// 204 when it was merged, 404 when it was not.
+pub(crate) async fn is_merged(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): Numbered,
+) -> Result<StatusCode, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::CONTENTS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse(&number)?).await?;
+    let merged = pull.is_some_and(|pull| pull.record.merged.is_some());
+    if merged { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::not_found()) }
+}
+
+pub(crate) async fn commits(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): Numbered,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse(&number)?).await?.ok_or_else(Refusal::not_found)?;
+    let commits = shared.git.commits_in_full(&entry.git_dir(), &pull.base_sha, &pull.head_sha).await?;
+    Ok(paging.answer(&shared, commits.iter().map(|commit| answers::commit(&shared, &entry, commit)).collect()))
+}
+
+pub(crate) async fn files(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): Numbered,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse(&number)?).await?.ok_or_else(Refusal::not_found)?;
+    let files = shared.git.changed_files(&entry.git_dir(), &pull.base_sha, &pull.head_sha).await?;
+    let shown = files.iter().map(|file| answers::changed_file(&shared, &entry, &pull.head_sha, file)).collect();
+    Ok(paging.answer(&shared, shown))
+}
+
+pub(super) fn parse(number: &str) -> Result<u64, Refusal> {
     number.parse().map_err(|_| Refusal::not_found())
 }

@@ -2,13 +2,13 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{Error, pulls::Objection};
+use crate::{Error, access::Role, hooks, pulls::Objection, reviews};
 
 /// One entry of `errors`.
 #[derive(Debug, Default, Serialize)]
@@ -24,6 +24,10 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn of_field(field: &'static str, code: &'static str) -> Self {
         Self { resource: "PullRequest", field: Some(field), code, message: None }
+    }
+
+    pub(crate) fn of(resource: &'static str, field: &'static str, message: String) -> Self {
+        Self { resource, field: Some(field), code: "custom", message: Some(message) }
     }
 
     pub(crate) fn custom(message: String) -> Self {
@@ -43,6 +47,7 @@ impl From<Objection> for Fault {
             Objection::AlreadyOpen { owner, branch } => {
                 Self::custom(format!("A pull request already exists for {owner}:{branch}."))
             }
+            Objection::StateStays(reason) => Self::about("state", reason),
             Objection::NoCommits { base, head } => Self::custom(format!("No commits between {base} and {head}")),
             Objection::NoCommonHistory { base, head } => {
                 Self::custom(format!("The {head} branch has no history in common with {base}"))
@@ -56,12 +61,13 @@ impl From<Objection> for Fault {
 pub(crate) struct Refusal {
     status: StatusCode,
     message: String,
-    faults: Vec<Fault>,
+    errors: Vec<Value>,
+    location: Option<String>,
 }
 
 impl Refusal {
     fn plain(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), faults: Vec::new() }
+        Self { status, message: message.into(), errors: Vec::new(), location: None }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -90,8 +96,58 @@ impl Refusal {
     }
 
     pub(crate) fn validation_failed(faults: Vec<Fault>) -> Self {
-        let message = "Validation Failed".to_owned();
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message, faults }
+        let errors = faults.iter().map(|fault| json!(fault)).collect();
+        Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed") }
+    }
+
+    /// What GitHub says of reviews and reviewers: sentences instead of objects.
+    pub(crate) fn unprocessable(sentence: impl Into<String>) -> Self {
+        let errors = vec![Value::String(sentence.into())];
+        Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity") }
+    }
+
+    /// 422 with nothing but words.
+    pub(crate) fn unsupported(words: impl Into<String>) -> Self {
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, words)
+    }
+
+    pub(crate) fn unauthorized(words: String) -> Self {
+        Self::plain(StatusCode::UNAUTHORIZED, words)
+    }
+
+    pub(crate) fn forbidden(words: &str) -> Self {
+        Self::plain(StatusCode::FORBIDDEN, words)
+    }
+
+    /// An App's token without the permission.
+    pub(crate) fn not_accessible() -> Self {
+        Self::forbidden("Resource not accessible by integration")
+    }
+
+    pub(crate) fn role_too_low(role: Role) -> Self {
+        match role {
+            Role::Admin => Self::forbidden("Must have admin rights to Repository."),
+            _ => Self::forbidden("Resource not accessible by personal access token"),
+        }
+    }
+
+    pub(crate) fn no_such_label() -> Self {
+        Self::plain(StatusCode::NOT_FOUND, "Label does not exist")
+    }
+
+    pub(crate) fn not_allowed(words: &str) -> Self {
+        Self::plain(StatusCode::METHOD_NOT_ALLOWED, words)
+    }
+
+    pub(crate) fn conflict(words: &str) -> Self {
+        Self::plain(StatusCode::CONFLICT, words)
+    }
+
+    /// The repository has another name now. What is not a `GET` must stay what it is.
+    pub(crate) fn moved(url: String, is_get: bool) -> Self {
+        let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
+        let words = if is_get { "Moved Permanently" } else { "Temporary Redirect" };
+        Self { location: Some(url), ..Self::plain(status, words) }
     }
 }
 
@@ -102,6 +158,34 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<reviews::Objection> for Refusal {
+    fn from(objection: reviews::Objection) -> Self {
+        match objection {
+            reviews::Objection::Unprocessable(sentence) => Self::unprocessable(sentence),
+            reviews::Objection::Forbidden(words) => Self::forbidden(words),
+            reviews::Objection::NotFound => Self::not_found(),
+            reviews::Objection::Broken(error) => error.into(),
+        }
+    }
+}
+
+impl From<hooks::Objection> for Refusal {
+    fn from(objection: hooks::Objection) -> Self {
+        match objection {
+            hooks::Objection::Invalid(field, message) => {
+                Self::validation_failed(vec![Fault::of("Hook", field, message)])
+            }
+            hooks::Objection::Exists => {
+                let message = "Hook already exists on this repository".to_owned();
+                let fault = Fault { resource: "Hook", ..Fault::custom(message) };
+                Self::validation_failed(vec![fault])
+            }
+            hooks::Objection::NotFound => Self::not_found(),
+            hooks::Objection::Broken(error) => error.into(),
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut body = json!({
@@ -109,9 +193,16 @@ impl IntoResponse for Refusal {
             "documentation_url": "https://docs.github.com/rest",
             "status": self.status.as_str(),
         });
-        if !self.faults.is_empty() {
-            body["errors"] = json!(self.faults);
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
         }
-        (self.status, Json(body)).into_response()
+        if let Some(url) = &self.location {
+            body["url"] = json!(url);
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(location) = self.location.and_then(|url| HeaderValue::from_str(&url).ok()) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
     }
 }

@@ -118,7 +118,8 @@ impl ReviewContext {
         self.laid_out().comments
     }
 
-    pub(super) fn prompt(&self) -> String {
+    /// The words for an agent, fenced and limited.
+    pub fn prompt(&self) -> String {
         self.laid_out().text
     }
 

@@ -3,10 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
+mod deliveries;
+mod exchanges;
 mod faults;
 mod fetch_and_push;
 mod pages;
 mod pull_requests;
 mod repositories;
+mod review_loop;
+mod reviews;
 mod scripted;
 mod world;

@@ -1,4 +1,5 @@
 //! A server that answers what the test wrote down, one answer a request, and remembers the requests.
+//! What it says is not what a forge said: only the requests are held against GitHub's description.
 
 use std::{
     collections::VecDeque,
@@ -7,13 +8,17 @@ use std::{
 
 use axum::{
     Router,
+    body::to_bytes,
     extract::{Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use tokio::net::TcpListener;
 
-use crate::world::TOKEN;
+use crate::{
+    exchanges::{self, By},
+    world::TOKEN,
+};
 
 /// Status, headers, body.
 pub(crate) type Line = (u16, &'static [(&'static str, &'static str)], String);
@@ -28,13 +33,14 @@ pub(crate) struct Scripted {
 struct Play {
     lines: VecDeque<Line>,
     requests: Vec<String>,
+    bodies: Vec<serde_json::Value>,
 }
 
 impl Scripted {
     pub(crate) async fn start(lines: impl IntoIterator<Item = Line>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let play = Play { lines: lines.into_iter().collect(), requests: Vec::new() };
+        let play = Play { lines: lines.into_iter().collect(), ..Play::default() };
         let scripted = Self { url, state: Arc::new(Mutex::new(play)) };
         let routes = Router::new().fallback(answer).with_state(scripted.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -45,24 +51,33 @@ impl Scripted {
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
     }
+
+    /// The bodies so far; null for a request without one.
+    pub(crate) fn bodies(&self) -> Vec<serde_json::Value> {
+        self.state.lock().unwrap().bodies.clone()
+    }
 }
 
 async fn answer(State(scripted): State<Scripted>, request: Request) -> Response {
-    let headers = request.headers();
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let headers = &head.headers;
     let sent = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let expected = sent("authorization") == format!("Bearer {TOKEN}")
         && sent("accept") == "application/vnd.github+json"
         && sent("x-github-api-version") == "2022-11-28"
         && sent("user-agent") == "pullyard";
     let mut play = scripted.state.lock().unwrap();
-    play.requests.push(format!("{} {}", request.method(), request.uri()));
+    play.requests.push(format!("{} {}", head.method, head.uri));
+    play.bodies.push(serde_json::from_slice(&body).unwrap_or_default());
     if !expected {
         return (StatusCode::IM_A_TEAPOT, "the headers are not as promised").into_response();
     }
-    let Some((status, headers, body)) = play.lines.pop_front() else {
+    let Some((status, headers, answer)) = play.lines.pop_front() else {
         return (StatusCode::IM_A_TEAPOT, "the script is over").into_response();
     };
-    let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+    exchanges::note(By::Script, &head.method, &head.uri, &body, status, answer.as_bytes());
+    let mut response = (StatusCode::from_u16(status).unwrap(), answer).into_response();
     for (name, value) in headers {
         response.headers_mut().insert(*name, value.parse().unwrap());
     }

@@ -18,11 +18,14 @@ pub(crate) const REPOSITORY: &str = "acme/app";
 pub(crate) const FILES: &[(&str, &str, bool)] =
     &[("README.md", "# App\n", false), ("bin/run me.sh", "#!/bin/sh\necho hi\n", true)];
 
+use crate::exchanges;
+
 /// Much longer than any call takes; a test that hangs ends here.
 const GIT_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) demo: DemoForge,
+    api_url: String,
     pub(crate) repository: Repository,
     pub(crate) dir: TempDir,
 }
@@ -32,7 +35,8 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let demo = start(&dir.path().join("forge")).await;
         let repository = demo.create_repository(REPOSITORY, "main", FILES).await.unwrap();
-        Self { demo, repository, dir }
+        let api_url = exchanges::noted(&demo.api_url()).await;
+        Self { demo, api_url, repository, dir }
     }
 
     pub(crate) fn forge(&self) -> Forge {
@@ -40,7 +44,7 @@ impl World {
     }
 
     pub(crate) fn forge_with(&self, token: &str) -> Forge {
-        forge_at(&self.demo.api_url(), token)
+        forge_at(&self.api_url, token)
     }
 
     /// A clone to work in.
@@ -75,7 +79,7 @@ pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
 
 /// HTTP past the crate under test, and past the proxy this machine may have.
 pub(crate) fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 pub(crate) fn proposal(head: &str) -> NewPullRequest {

@@ -12,6 +12,8 @@ mod hostile;
 mod ledger;
 mod plane;
 mod publish;
+mod replies;
+mod review_desk;
 mod revise;
 mod sources;
 mod stops;

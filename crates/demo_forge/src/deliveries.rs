@@ -1,0 +1,291 @@
+//! Calling hooks over HTTP, once, and remembering for three days what was sent and what came back.
+//! What is sent is decided in `hooks`; only loopback addresses are called.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::Sha256;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{Error, clock, faults::DeliveryFault, forge::Shared, state::HookRecord};
+
+/// How long GitHub waits for an answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const KEPT_SECS: i64 = 3 * 24 * 60 * 60;
+/// How many calls are under way at once.
+const AT_ONCE: usize = 128;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// One call of a hook, as the API tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DeliveryRecord {
+    pub(crate) id: u64,
+    pub(crate) hook: u64,
+    /// The same for each attempt of one event.
+    pub(crate) guid: String,
+    pub(crate) delivered_at: String,
+    pub(crate) redelivery: bool,
+    pub(crate) duration_secs: f64,
+    pub(crate) status: String,
+    /// 0 when nothing came back.
+    pub(crate) status_code: u16,
+    pub(crate) event: String,
+    pub(crate) action: Option<String>,
+    pub(crate) installation: Option<u64>,
+    pub(crate) repository: Option<u64>,
+    pub(crate) url: String,
+    pub(crate) sent_headers: BTreeMap<String, String>,
+    pub(crate) payload: Value,
+    pub(crate) received_headers: BTreeMap<String, String>,
+    pub(crate) received: String,
+}
+
+/// What is to be sent.
+pub(crate) struct Parcel {
+    pub(crate) guid: String,
+    pub(crate) redelivery: bool,
+    pub(crate) event: String,
+    pub(crate) action: Option<String>,
+    pub(crate) installation: Option<u64>,
+    pub(crate) repository: Option<u64>,
+    pub(crate) payload: Value,
+}
+
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    dir: PathBuf,
+    kept: Mutex<BTreeMap<u64, Vec<Arc<DeliveryRecord>>>>,
+    slots: Semaphore,
+    under_way: watch::Sender<usize>,
+    strict: OnceLock<Option<reqwest::Client>>,
+    lax: OnceLock<Option<reqwest::Client>>,
+}
+
+impl Deliveries {
+    /// Takes up what an earlier forge recorded; a last line that was cut off is left out.
+    pub(crate) fn load(dir: &Path) -> Result<Self, Error> {
+        // An owner's folder can't have this name: owners have no dots.
+        let dir = dir.join("deliveries.d");
+        std::fs::create_dir_all(&dir).map_err(Error::storage(&dir))?;
+        let mut kept: BTreeMap<u64, Vec<Arc<DeliveryRecord>>> = BTreeMap::new();
+        for file in std::fs::read_dir(&dir).map_err(Error::storage(&dir))? {
+            let path = file.map_err(Error::storage(&dir))?.path();
+            let text = std::fs::read_to_string(&path).map_err(Error::storage(&path))?;
+            for record in text.lines().filter_map(|line| serde_json::from_str::<DeliveryRecord>(line).ok()) {
+                kept.entry(record.hook).or_default().push(Arc::new(record));
+            }
+        }
+        Ok(Self {
+            dir,
+            kept: Mutex::new(kept),
+            slots: Semaphore::new(AT_ONCE),
+            under_way: watch::Sender::new(0),
+            strict: OnceLock::new(),
+            lax: OnceLock::new(),
+        })
+    }
+
+    /// What is kept of a hook, newest first.
+    pub(crate) fn of(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = kept.get_mut(&hook) else { return Vec::new() };
+        records.retain(|record| now_unix_secs - clock::unix_secs_of(&record.delivered_at) < KEPT_SECS);
+        let mut records = records.clone();
+        records.sort_by_key(|record| std::cmp::Reverse(record.id));
+        records
+    }
+
+    pub(crate) fn forget(&self, hook: u64) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&hook);
+        let _ = std::fs::remove_file(self.path(hook));
+    }
+
+    fn path(&self, hook: u64) -> PathBuf {
+        self.dir.join(format!("{hook}.jsonl"))
+    }
+
+    /// Writes: one line at the end of the hook's file.
+    fn keep(&self, record: DeliveryRecord) -> Result<(), Error> {
+        let path = self.path(record.hook);
+        let mut line = serde_json::to_vec(&record)
+            .map_err(|source| Error::RecordUnreadable { path: path.clone(), source })?;
+        line.push(b'\n');
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(&line)).map_err(Error::storage(&path))?;
+        kept.entry(record.hook).or_default().push(Arc::new(record));
+        Ok(())
+    }
+
+    /// Until nothing is under way.
+    pub(crate) async fn settled(&self) {
+        // The sender lives as long as this does.
+        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    fn client(&self, insecure: bool) -> Option<reqwest::Client> {
+        let cell = if insecure { &self.lax } else { &self.strict };
+        let build = || {
+            let builder = reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(ANSWER_LIMIT)
+                .tls_danger_accept_invalid_certs(insecure);
+            builder.build().inspect_err(|error| tracing::warn!(error = %error, "no hook can be called: {error}")).ok()
+        };
+        cell.get_or_init(build).clone()
+    }
+}
+
+/// Sends one parcel, in a task of its own: whoever caused the event does not wait for its listeners.
+pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<(), Error> {
+    let id = shared.ids.next()?;
+    let fault = shared.faults.next_delivery();
+    if fault == Some(DeliveryFault::Forgotten) {
+        return Ok(());
+    }
+    shared.deliveries.under_way.send_modify(|count| *count += 1);
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        let _done = Done(shared.clone());
+        let mut over = shared.over.clone();
+        let record = tokio::select! {
+            record = call(&shared, id, &hook, parcel, fault) => record,
+            _ = over.changed() => return,
+        };
+        if let Err(error) = shared.deliveries.keep(record) {
+            tracing::warn!(error = %error, "a delivery was not recorded: failed to {error}");
+        }
+    });
+    Ok(())
+}
+
+/// Counts a delivery off, however its task ends.
+struct Done(Arc<Shared>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.deliveries.under_way.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn call(
+    shared: &Shared,
+    id: u64,
+    hook: &HookRecord,
+    parcel: Parcel,
+    fault: Option<DeliveryFault>,
+) -> DeliveryRecord {
+    let _slot = shared.deliveries.slots.acquire().await;
+    let body = body_of(hook, &parcel.payload);
+    let sent_headers = headers_of(hook, &parcel, &body);
+    let mut record = DeliveryRecord {
+        id,
+        hook: hook.id,
+        guid: parcel.guid,
+        delivered_at: shared.clock.now(),
+        redelivery: parcel.redelivery,
+        duration_secs: 0.0,
+        status: "failed to connect to host".to_owned(),
+        status_code: 0,
+        event: parcel.event,
+        action: parcel.action,
+        installation: parcel.installation,
+        repository: parcel.repository,
+        url: hook.url.clone(),
+        sent_headers,
+        payload: parcel.payload,
+        received_headers: BTreeMap::new(),
+        received: String::new(),
+    };
+    let client = shared.deliveries.client(hook.insecure_ssl == "1");
+    let (Some(client), None | Some(DeliveryFault::AnswerLost), true) = (client, fault, is_loopback(&hook.url)) else {
+        return record;
+    };
+    let mut request = client.post(&hook.url).body(body);
+    for (name, value) in &record.sent_headers {
+        request = request.header(name, value);
+    }
+    let started = Instant::now();
+    match request.send().await {
+        Ok(answer) if fault.is_none() => {
+            let status = answer.status();
+            record.status_code = status.as_u16();
+            record.status =
+                if status.is_success() { "OK".to_owned() } else { format!("Invalid HTTP Response: {}", status.as_u16()) };
+            let headers = answer.headers().iter();
+            record.received_headers = headers
+                .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+                .collect();
+            let received = answer.bytes().await.unwrap_or_default();
+            record.received = String::from_utf8_lossy(received.get(..MAX_ANSWER_BYTES).unwrap_or(&received)).into_owned();
+        }
+        Ok(_) => record.status = "timed out".to_owned(),
+        Err(error) if error.is_timeout() => record.status = "timed out".to_owned(),
+        Err(_) => {}
+    }
+    record.duration_secs = started.elapsed().as_secs_f64();
+    record
+}
+
+fn body_of(hook: &HookRecord, payload: &Value) -> String {
+    let json = payload.to_string();
+    if hook.content_type != "form" {
+        return json;
+    }
+    let mut form = "payload=".to_owned();
+    for byte in json.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => form.push(byte.into()),
+            b' ' => form.push('+'),
+            _ => form.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    form
+}
+
+fn headers_of(hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String, String> {
+    let kind = match hook.content_type.as_str() {
+        "form" => "application/x-www-form-urlencoded",
+        _ => "application/json",
+    };
+    let target = match hook.kind {
+        crate::state::TargetKind::Repository => "repository",
+        crate::state::TargetKind::Organization => "organization",
+        crate::state::TargetKind::Integration => "integration",
+    };
+    let mut headers = BTreeMap::from([
+        ("Accept", "*/*".to_owned()),
+        ("Content-Type", kind.to_owned()),
+        ("User-Agent", "GitHub-Hookshot/demo".to_owned()),
+        ("X-GitHub-Delivery", parcel.guid.clone()),
+        ("X-GitHub-Event", parcel.event.clone()),
+        ("X-GitHub-Hook-ID", hook.id.to_string()),
+        ("X-GitHub-Hook-Installation-Target-ID", hook.target.to_string()),
+        ("X-GitHub-Hook-Installation-Target-Type", target.to_owned()),
+    ]);
+    if let Some(secret) = &hook.secret
+        && let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+    {
+        mac.update(body.as_bytes());
+        let hex = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+        headers.insert("X-Hub-Signature-256", format!("sha256={hex}"));
+    }
+    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Whether an address is of this machine; the forge calls no other.
+fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
+    matches!(url.scheme(), "http" | "https") && is_here
+}

@@ -1,0 +1,195 @@
+//! The longer questions asked of git: one file's change, the list of files, commits in full, and merging.
+//! How git is started is in `git`.
+
+use std::path::Path;
+
+use crate::{
+    Error,
+    diff::FileDiff,
+    git::{Git, Output},
+};
+
+/// A change longer than this is not looked into line by line.
+const MAX_FILE_DIFF_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A commit as the REST API tells it.
+pub(crate) struct Commit {
+    pub(crate) sha: String,
+    pub(crate) tree: String,
+    pub(crate) parents: Vec<String>,
+    pub(crate) author: Signature,
+    pub(crate) committer: Signature,
+    pub(crate) message: String,
+}
+
+pub(crate) struct Signature {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) date: String,
+}
+
+/// One changed file.
+pub(crate) struct ChangedFile {
+    pub(crate) path: String,
+    pub(crate) status: &'static str,
+    pub(crate) additions: u64,
+    pub(crate) deletions: u64,
+}
+
+/// Whether two histories merge by themselves, and into which tree.
+pub(crate) enum Merged {
+    Tree(String),
+    Conflict,
+}
+
+/// Who a commit that the forge makes is by.
+pub(crate) struct Identity<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) email: &'a str,
+}
+
+/// What a caller may send as a commit: a full object id and nothing else.
+pub(crate) fn is_object_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The pathspec that is this path and no pattern.
+fn literally(path: &str) -> String {
+    format!(":(top,literal){path}")
+}
+
+impl Git {
+    pub(crate) async fn file_diff(&self, dir: &Path, base: &str, head: &str, path: &str) -> Result<FileDiff, Error> {
+        let (range, path) = (format!("{base}...{head}"), literally(path));
+        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", &range, "--", &path];
+        let output = self.complete(Some(dir), &args, &[], MAX_FILE_DIFF_BYTES).await?.success()?;
+        Ok(FileDiff::parse(&output.text()))
+    }
+
+    /// The change of a file between two commits without context, as `diff::follow` reads it.
+    pub(crate) async fn bare_change(&self, dir: &Path, old: &str, new: &str, path: &str) -> Result<String, Error> {
+        let path = literally(path);
+        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "-U0", old, new, "--", &path];
+        Ok(self.complete(Some(dir), &args, &[], MAX_FILE_DIFF_BYTES).await?.success()?.text())
+    }
+
+    pub(crate) async fn is_commit(&self, dir: &Path, sha: &str) -> Result<bool, Error> {
+        if !is_object_id(sha) {
+            return Ok(false);
+        }
+        let output = self.complete(Some(dir), &["cat-file", "-t", sha], &[], 64).await?;
+        Ok(output.code == Some(0) && output.text().trim() == "commit")
+    }
+
+    pub(crate) async fn is_ancestor(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
+        let output = self.complete(Some(dir), &["merge-base", "--is-ancestor", old, new], &[], 64).await?;
+        match output.code {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => output.success().map(|_| false),
+        }
+    }
+
+    pub(crate) async fn commit(&self, dir: &Path, sha: &str) -> Result<Option<Commit>, Error> {
+        let args = ["log", "-z", "--max-count=1", FORMAT, sha, "--"];
+        Ok(commits(&self.run(Some(dir), &args).await?).pop())
+    }
+
+    /// The commits of `head` that `base` has not, oldest first.
+    pub(crate) async fn commits_in_full(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<Commit>, Error> {
+        let range = format!("{base}..{head}");
+        // GitHub tells at most 250 of them.
+        let args = ["log", "-z", "--reverse", "--max-count=250", FORMAT, &range, "--"];
+        Ok(commits(&self.run(Some(dir), &args).await?))
+    }
+
+    pub(crate) async fn changed_files(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<ChangedFile>, Error> {
+        let range = format!("{base}...{head}");
+        let list = async |how: &str| {
+            let args = ["diff", how, "-z", "--no-renames", "--no-ext-diff", &range, "--"];
+            Ok::<_, Error>(self.run(Some(dir), &args).await?.text())
+        };
+        let (statuses, counts) = (list("--name-status").await?, list("--numstat").await?);
+        let mut statuses = statuses.split('\0');
+        let mut files = Vec::new();
+        while let (Some(status), Some(path)) = (statuses.next(), statuses.next()) {
+            let status = match status {
+                "A" => "added",
+                "D" => "removed",
+                "T" => "changed",
+                _ => "modified",
+            };
+            files.push(ChangedFile { path: path.to_owned(), status, additions: 0, deletions: 0 });
+        }
+        for count in counts.split('\0') {
+            let mut parts = count.splitn(3, '\t');
+            if let (Some(additions), Some(deletions), Some(path)) = (parts.next(), parts.next(), parts.next())
+                && let Some(file) = files.iter_mut().find(|file| file.path == path)
+            {
+                // A binary file has dashes.
+                file.additions = additions.parse().unwrap_or(0);
+                file.deletions = deletions.parse().unwrap_or(0);
+            }
+        }
+        Ok(files)
+    }
+
+    pub(crate) async fn merge_tree(&self, dir: &Path, base: &str, head: &str) -> Result<Merged, Error> {
+        let output = self.complete(Some(dir), &["merge-tree", "--write-tree", base, head], &[], 1024 * 1024).await?;
+        match output.code {
+            Some(0) => Ok(Merged::Tree(output.text().trim().to_owned())),
+            Some(1) => Ok(Merged::Conflict),
+            _ => output.success().map(|_| Merged::Conflict),
+        }
+    }
+
+    pub(crate) async fn commit_tree(
+        &self,
+        dir: &Path,
+        (tree, parents): (&str, &[&str]),
+        by: Identity<'_>,
+        message: &str,
+    ) -> Result<String, Error> {
+        let (name, email) = (format!("user.name={}", by.name), format!("user.email={}", by.email));
+        let mut args = vec!["-c", &name, "-c", &email, "commit-tree", tree];
+        for parent in parents {
+            args.extend(["-p", parent]);
+        }
+        args.extend(["-F", "-"]);
+        let output = self.complete(Some(dir), &args, message.as_bytes(), 1024).await?.success()?;
+        Ok(output.text().trim().to_owned())
+    }
+
+    /// Moves a branch, if it still is where it was. False when somebody else was faster.
+    pub(crate) async fn move_branch(&self, dir: &Path, branch: &str, new: &str, old: &str) -> Result<bool, Error> {
+        let name = format!("refs/heads/{branch}");
+        Ok(self.complete(Some(dir), &["update-ref", &name, new, old], &[], 1024).await?.code == Some(0))
+    }
+
+    pub(crate) async fn delete_branch(&self, dir: &Path, branch: &str, old: &str) -> Result<bool, Error> {
+        let name = format!("refs/heads/{branch}");
+        Ok(self.complete(Some(dir), &["update-ref", "-d", &name, old], &[], 1024).await?.code == Some(0))
+    }
+
+    /// Whether somebody works in a checkout of this branch, as in a repository that was linked.
+    pub(crate) async fn is_checked_out(&self, dir: &Path, branch: &str) -> Result<bool, Error> {
+        let bare = self.run(Some(dir), &["rev-parse", "--is-bare-repository"]).await?.text();
+        let head = self.complete(Some(dir), &["symbolic-ref", "--short", "HEAD"], &[], 1024).await?.text();
+        Ok(bare.trim() == "false" && head.trim() == branch)
+    }
+}
+
+const FORMAT: &str = "--format=%H%n%T%n%P%n%an%n%ae%n%aI%n%cn%n%ce%n%cI%n%B";
+
+fn commits(log: &Output) -> Vec<Commit> {
+    let read = |entry: &str| {
+        let mut lines = entry.splitn(10, '\n').map(str::to_owned);
+        let mut next = || lines.next().unwrap_or_default();
+        let (sha, tree, parents) = (next(), next(), next());
+        let mut signature = || Signature { name: next(), email: next(), date: next() };
+        let (author, committer) = (signature(), signature());
+        let parents = parents.split_whitespace().map(str::to_owned).collect();
+        Commit { sha, tree, parents, author, committer, message: next().trim_end().to_owned() }
+    };
+    log.text().split('\0').filter(|entry| !entry.trim().is_empty()).map(read).collect()
+}

@@ -1,0 +1,339 @@
+//! The rules of webhooks: which there may be, who listens to what, and what a ping says.
+//! How a hook is called is in `deliveries`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    Error, answers,
+    deliveries::{self, DeliveryRecord, Parcel},
+    events::Event,
+    forge::Shared,
+    repositories::Entry,
+    state::{HookRecord, InstallationRecord, TargetKind},
+};
+
+/// What the forge tells of; GitHub knows more, and refuses what it does not know.
+const EVENTS: &[&str] = &[
+    "*",
+    "check_run",
+    "installation",
+    "installation_repositories",
+    "issue_comment",
+    "issues",
+    "ping",
+    "projects_v2_item",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+    "push",
+    "repository",
+    "status",
+];
+
+/// Whose hooks are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) kind: TargetKind,
+    pub(crate) id: u64,
+}
+
+/// What a caller may say of a hook; `None` leaves it.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) url: Option<String>,
+    pub(crate) secret: Option<Option<String>>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) insecure_ssl: Option<String>,
+    pub(crate) events: Option<Vec<String>>,
+    pub(crate) add_events: Vec<String>,
+    pub(crate) remove_events: Vec<String>,
+    pub(crate) active: Option<bool>,
+}
+
+pub(crate) enum Objection {
+    /// The field and what is wrong with it.
+    Invalid(&'static str, String),
+    Exists,
+    NotFound,
+    Broken(Error),
+}
+
+impl From<Error> for Objection {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn check(hook: &HookRecord) -> Result<(), Objection> {
+    let known = reqwest::Url::parse(&hook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !known {
+        return Err(Objection::Invalid("url", "url must be an http or https address".to_owned()));
+    }
+    if !matches!(hook.content_type.as_str(), "json" | "form") {
+        return Err(Objection::Invalid("content_type", "content_type is json or form".to_owned()));
+    }
+    match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+        Some(event) => Err(Objection::Invalid("events", format!("The event {event:?} is not known"))),
+        None => Ok(()),
+    }
+}
+
+fn apply(hook: &mut HookRecord, settings: Settings) {
+    let Settings { url, secret, content_type, insecure_ssl, events, add_events, remove_events, active } = settings;
+    hook.url = url.unwrap_or_else(|| hook.url.clone());
+    hook.secret = secret.unwrap_or_else(|| hook.secret.clone());
+    hook.content_type = content_type.unwrap_or_else(|| hook.content_type.clone());
+    hook.insecure_ssl = insecure_ssl.unwrap_or_else(|| hook.insecure_ssl.clone());
+    hook.events = events.unwrap_or_else(|| hook.events.clone());
+    hook.events.extend(add_events);
+    hook.events.retain(|event| !remove_events.contains(event));
+    hook.events.sort();
+    hook.events.dedup();
+    hook.active = active.unwrap_or(hook.active);
+}
+
+/// Makes a hook and pings it.
+///
+/// Writes: the forge's record, if the target has no hook with the same address and events in common.
+pub(crate) async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
+    if settings.url.is_none() {
+        return Err(Objection::Invalid("url", "url wasn't supplied".to_owned()));
+    }
+    let now = shared.clock.now();
+    let mut hook = HookRecord {
+        id: shared.ids.next()?,
+        kind: target.kind,
+        target: target.id,
+        active: true,
+        events: vec!["push".to_owned()],
+        url: String::new(),
+        secret: None,
+        content_type: "form".to_owned(),
+        insecure_ssl: "0".to_owned(),
+        created_at: now.clone(),
+        updated_at: now,
+    };
+    apply(&mut hook, settings);
+    check(&hook)?;
+    let added = hook.clone();
+    let stored = shared.state.change(|state| {
+        let twin = |known: &HookRecord| {
+            (known.kind, known.target) == (added.kind, added.target)
+                && known.url == added.url
+                && known.events.iter().any(|event| added.events.contains(event))
+        };
+        if state.hooks.iter().any(twin) {
+            return Err(Objection::Exists);
+        }
+        state.hooks.push(added);
+        Ok(())
+    });
+    stored.await?;
+    ping(shared, &hook).await?;
+    Ok(hook)
+}
+
+pub(crate) async fn change(
+    shared: &Arc<Shared>,
+    target: Target,
+    id: u64,
+    settings: Settings,
+) -> Result<HookRecord, Objection> {
+    let now = shared.clock.now();
+    let changed = shared.state.change(|state| {
+        let hook = state.hooks.iter_mut().find(|hook| is_of(hook, target) && hook.id == id);
+        let hook = hook.ok_or(Objection::NotFound)?;
+        apply(hook, settings);
+        hook.updated_at = now;
+        check(hook)?;
+        Ok(hook.clone())
+    });
+    changed.await
+}
+
+pub(crate) async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(), Objection> {
+    let gone = shared.state.change(|state| {
+        let before = state.hooks.len();
+        state.hooks.retain(|hook| !(is_of(hook, target) && hook.id == id));
+        if state.hooks.len() == before { Err(Objection::NotFound) } else { Ok(()) }
+    });
+    gone.await?;
+    shared.deliveries.forget(id);
+    Ok(())
+}
+
+pub(crate) async fn of(shared: &Shared, target: Target) -> Vec<HookRecord> {
+    shared.state.read(|state| state.hooks.iter().filter(|hook| is_of(hook, target)).cloned().collect()).await
+}
+
+pub(crate) async fn find(shared: &Shared, target: Target, id: u64) -> Result<HookRecord, Objection> {
+    of(shared, target).await.into_iter().find(|hook| hook.id == id).ok_or(Objection::NotFound)
+}
+
+fn is_of(hook: &HookRecord, target: Target) -> bool {
+    (hook.kind, hook.target) == (target.kind, target.id)
+}
+
+/// Sends a ping, also to a hook that is switched off.
+pub(crate) async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> {
+    let mut payload = json!({
+        "zen": "Keep it logically awesome.",
+        "hook_id": hook.id,
+        "hook": shown(shared, hook).await,
+    });
+    let mut repository = None;
+    if hook.kind == TargetKind::Repository
+        && let Some(entry) = shared.repositories.by_id(hook.target).await
+    {
+        payload["repository"] = answers::repository(shared, &entry);
+        repository = Some(entry.id);
+    }
+    let parcel = Parcel {
+        guid: guid(),
+        redelivery: false,
+        event: "ping".to_owned(),
+        action: None,
+        installation: None,
+        repository,
+        payload,
+    };
+    deliveries::send(shared, hook.clone(), parcel)
+}
+
+/// Sends an earlier delivery again, with its guid and as it was.
+pub(crate) fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
+    let parcel = Parcel {
+        guid: earlier.guid.clone(),
+        redelivery: true,
+        event: earlier.event.clone(),
+        action: earlier.action.clone(),
+        installation: earlier.installation,
+        repository: earlier.repository,
+        payload: earlier.payload.clone(),
+    };
+    deliveries::send(shared, hook.clone(), parcel)
+}
+
+/// Every hook that hears of this repository, with the installation that it hears through.
+async fn listeners(shared: &Shared, entry: &Entry, event: &str) -> Vec<(HookRecord, Option<InstallationRecord>)> {
+    let owner = entry.owner();
+    let organization = answers::owner(shared, &owner).id;
+    let listeners = shared.state.read(|state| {
+        let through = |hook: &HookRecord| {
+            state.installations.iter().find(|installation| {
+                let reaches = installation.repositories.as_ref().is_none_or(|ids| ids.contains(&entry.id));
+                installation.app == hook.target && installation.owner.eq_ignore_ascii_case(&owner) && reaches
+            })
+        };
+        let wants = |hook: &HookRecord| {
+            hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event)
+        };
+        let find = |hook: &HookRecord| match hook.kind {
+            TargetKind::Repository => (hook.target == entry.id).then(|| (hook.clone(), None)),
+            TargetKind::Organization => (hook.target == organization).then(|| (hook.clone(), None)),
+            TargetKind::Integration => through(hook).map(|found| (hook.clone(), Some(found.clone()))),
+        };
+        state.hooks.iter().filter(|hook| wants(hook)).filter_map(find).collect()
+    });
+    listeners.await
+}
+
+pub(crate) async fn anyone_listens(shared: &Shared, entry: &Entry, event: &str) -> bool {
+    !listeners(shared, entry, event).await.is_empty()
+}
+
+/// Tells every hook that asked for it, each with a guid of its own.
+pub(crate) async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
+    for (hook, installation) in listeners(shared, entry, event.name).await {
+        let mut payload = event.payload.clone();
+        let installation = installation.map(|installation| installation.id);
+        if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
+            fields.insert("installation".to_owned(), answers::installation_stub(id));
+        }
+        let parcel = Parcel {
+            guid: guid(),
+            redelivery: false,
+            event: event.name.to_owned(),
+            action: event.action.clone(),
+            installation,
+            repository: event.repository,
+            payload,
+        };
+        if let Err(error) = deliveries::send(shared, hook, parcel) {
+            tracing::warn!(error = %error, "an event was not told: failed to {error}");
+        }
+    }
+}
+
+/// A random UUID, version 4.
+fn guid() -> String {
+    let random = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{random:032x}");
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// A hook as GitHub tells it: the secret is never shown.
+pub(crate) async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
+    let newest = shared.deliveries.of(hook.id, shared.clock.unix_secs()).into_iter().next();
+    let last = match newest {
+        None => json!({ "code": null, "status": "unused", "message": null }),
+        Some(newest) if newest.status == "OK" => {
+            json!({ "code": newest.status_code, "status": "active", "message": "OK" })
+        }
+        Some(newest) => {
+            let code = (newest.status_code != 0).then_some(newest.status_code);
+            let status = if code.is_none() { "timeout" } else { "misconfigured" };
+            json!({ "code": code, "status": status, "message": newest.status })
+        }
+    };
+    let mut config = json!({ "url": hook.url, "content_type": hook.content_type, "insecure_ssl": hook.insecure_ssl });
+    if hook.secret.is_some() {
+        config["secret"] = json!("********");
+    }
+    let base = address(shared, hook).await;
+    let mut answer = json!({
+        "id": hook.id,
+        "name": "web",
+        "active": hook.active,
+        "events": hook.events,
+        "config": config,
+        "created_at": hook.created_at,
+        "updated_at": hook.updated_at,
+        "url": base,
+        "ping_url": format!("{base}/pings"),
+        "deliveries_url": format!("{base}/deliveries"),
+        "type": match hook.kind {
+            TargetKind::Repository => "Repository",
+            TargetKind::Organization => "Organization",
+            TargetKind::Integration => "App",
+        },
+    });
+    if hook.kind == TargetKind::Repository {
+        answer["test_url"] = json!(format!("{base}/test"));
+        answer["last_response"] = last;
+    }
+    if hook.kind == TargetKind::Integration {
+        answer["app_id"] = json!(hook.target);
+    }
+    answer
+}
+
+async fn address(shared: &Shared, hook: &HookRecord) -> String {
+    let api = format!("{}/api/v3", shared.url);
+    match hook.kind {
+        TargetKind::Repository => match shared.repositories.by_id(hook.target).await {
+            Some(entry) => format!("{api}/repos/{}/hooks/{}", entry.full_name(), hook.id),
+            None => format!("{api}/repositories/{}/hooks/{}", hook.target, hook.id),
+        },
+        TargetKind::Organization => {
+            let all = shared.repositories.all().await;
+            let owner = all.iter().map(|entry| entry.owner()).find(|owner| answers::owner(shared, owner).id == hook.target);
+            format!("{api}/orgs/{}/hooks/{}", owner.unwrap_or_default(), hook.id)
+        }
+        TargetKind::Integration => format!("{api}/app/hook"),
+    }
+}

@@ -1,0 +1,121 @@
+//! What the forge's host may do to it without HTTP: people and their roles, commits of others, time, faults.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    AccountKind, Calls, DeliveryFault, DemoForge, Error, Fault, Role, User,
+    access::Actor,
+    names::FullName,
+    pushes,
+    repositories::{self, Entry},
+    users::{Member, Reach},
+};
+
+impl DemoForge {
+    /// Somebody who may do in each repository what their role there says; without one it is not there for them.
+    ///
+    /// Writes: the forge's record. Somebody with the same id is replaced.
+    pub async fn add_user(&self, user: User, kind: AccountKind) -> Result<(), Error> {
+        let member = Member { user, kind, reach: Reach::ByRole };
+        let added = member.clone();
+        let stored = self.shared.state.change(|state| {
+            state.users.retain(|known| known.user.id != added.user.id);
+            state.users.push(added);
+            Ok::<_, Error>(())
+        });
+        stored.await?;
+        self.shared.users.put(member);
+        Ok(())
+    }
+
+    /// Says what somebody is in a repository.
+    ///
+    /// Writes: the repository's record.
+    pub async fn set_role(&self, full_name: &str, login: &str, role: Role) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let id = self.member(login)?.user.id;
+        let mut record = entry.record.lock().await;
+        let mut changed = record.clone();
+        changed.roles.insert(id, role);
+        entry.replace(&mut record, changed).await
+    }
+
+    /// Puts a commit with these files on a branch, as somebody who pushes it, and gives its id.
+    ///
+    /// A branch that is not there yet starts at the default branch. Pull requests follow, as after any push.
+    pub async fn commit(
+        &self,
+        full_name: &str,
+        branch: &str,
+        login: &str,
+        files: &[(&str, &str, bool)],
+    ) -> Result<String, Error> {
+        let entry = self.entry(full_name).await?;
+        let actor = Actor::of(&self.member(login)?);
+        let git_dir = entry.git_dir();
+        repositories::commit(&self.shared.git, &git_dir, (branch, &entry.default_branch), login, files).await?;
+        pushes::take_up(&self.shared, &entry, &actor).await?;
+        let branches = self.shared.git.branches(&git_dir).await?;
+        branches.get(branch).cloned().ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })
+    }
+
+    /// Renames or transfers a repository: from then on the old name leads to it.
+    pub async fn rename_repository(&self, full_name: &str, new: &str, login: &str) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let actor = Actor::of(&self.member(login)?);
+        self.shared.rename(&entry, &actor, new).await
+    }
+
+    /// Takes a repository away.
+    pub async fn delete_repository(&self, full_name: &str) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        self.shared.repositories.delete(&entry).await
+    }
+
+    /// Lets this fault happen to the next so many calls that fit. Ordered faults happen in the order of their orders.
+    pub fn order_fault(&self, calls: Calls, times: usize, fault: Fault) {
+        self.shared.faults.order(calls, times, fault);
+    }
+
+    /// Lets this happen to the next so many deliveries, of whatever hook.
+    pub fn order_delivery_fault(&self, times: usize, fault: DeliveryFault) {
+        self.shared.faults.order_for_deliveries(times, fault);
+    }
+
+    /// Takes back every fault that has not happened yet.
+    pub fn forget_faults(&self) {
+        self.shared.faults.forget();
+    }
+
+    /// Puts the forge's clock forward: deliveries are forgotten and tokens expire by it.
+    pub fn advance(&self, by: Duration) {
+        self.shared.clock.put_forward(by);
+    }
+
+    /// Until every hook that was to be called has answered, or has not in time.
+    pub async fn deliveries_settled(&self) {
+        self.shared.deliveries.settled().await;
+    }
+
+    async fn entry(&self, full_name: &str) -> Result<Arc<Entry>, Error> {
+        let FullName { owner, name } = FullName::parse(full_name)?;
+        let entry = self.shared.repositories.find(&owner, &name).await;
+        entry.ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })
+    }
+
+    fn member(&self, login: &str) -> Result<Member, Error> {
+        self.shared.users.by_login(login).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
+    }
+
+    /// Gives the next pull request of a repository this number, so that a demo does not begin at 1.
+    ///
+    /// Writes: the repository's record. A number that was given out already is never given again:
+    /// a lower one changes nothing.
+    pub async fn number_pull_requests_from(&self, full_name: &str, next: u64) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let mut record = entry.record.lock().await;
+        let mut changed = record.clone();
+        changed.next_number = changed.next_number.max(next);
+        entry.replace(&mut record, changed).await
+    }
+}

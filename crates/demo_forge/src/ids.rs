@@ -1,0 +1,65 @@
+//! Ids that are never given out twice, also over restarts, and that no double can hold.
+//! Blocks of them are reserved on disk, so that most cost no write; a crash skips the rest of a block.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{Error, repositories::FIRST_ID};
+
+const BLOCK: u64 = 2_000;
+
+#[derive(Debug)]
+pub(crate) struct Ids {
+    path: PathBuf,
+    /// The next id, and the first one that is not reserved.
+    state: Mutex<(u64, u64)>,
+}
+
+impl Ids {
+    pub(crate) fn load(dir: &Path) -> Result<Self, Error> {
+        // An owner's folder can't have this name: owners have no dots.
+        let path = dir.join("ids.next");
+        let reserved = match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().unwrap_or(FIRST_ID),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => FIRST_ID,
+            Err(error) => return Err(Error::storage(&path)(error)),
+        };
+        Ok(Self { path, state: Mutex::new((reserved, reserved)) })
+    }
+
+    /// Every one is odd and above 2^53: whoever keeps it as a floating point number loses it.
+    pub(crate) fn next(&self) -> Result<u64, Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 >= state.1 {
+            let reserved = state.1 + BLOCK;
+            let draft = self.path.with_extension("new");
+            std::fs::write(&draft, reserved.to_string()).map_err(Error::storage(&draft))?;
+            std::fs::rename(&draft, &self.path).map_err(Error::storage(&self.path))?;
+            state.1 = reserved;
+        }
+        let id = state.0;
+        state.0 += 2;
+        Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_is_given_out_twice_and_none_fits_a_double() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..2 {
+            let ids = Ids::load(dir.path()).unwrap();
+            for _ in 0..BLOCK {
+                let id = ids.next().unwrap();
+                assert!(seen.insert(id), "{id}");
+                assert_ne!(id as f64 as u64, id);
+            }
+        }
+    }
+}

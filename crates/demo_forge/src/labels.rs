@@ -1,0 +1,100 @@
+//! Labels of a repository, and which of them a pull request has.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    Error,
+    access::Actor,
+    answers, events,
+    forge::Shared,
+    pulls,
+    record::LabelRecord,
+    repositories::Entry,
+};
+
+/// As JSON; `None` when there is no such pull request.
+pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Vec<Value>> {
+    let record = entry.record.lock().await;
+    let pull = record.pulls.iter().find(|pull| pull.number == number)?;
+    let find = |name: &String| record.labels.iter().find(|label| label.name == *name);
+    Some(pull.labels.iter().filter_map(find).map(|label| answers::label(shared, entry, label)).collect())
+}
+
+/// Sets labels; one that the repository has not yet is made. False when there is no such pull request.
+///
+/// Idempotent: a label that is set already is left, and told to nobody.
+pub(crate) async fn add(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    names: Vec<String>,
+) -> Result<bool, Error> {
+    let mut record = entry.record.lock().await;
+    let mut changed = record.clone();
+    let mut new = Vec::new();
+    for name in names {
+        let known = changed.labels.iter().find(|label| label.name.eq_ignore_ascii_case(&name)).cloned();
+        let label = match known {
+            Some(label) => label,
+            None => {
+                let color = "ededed".to_owned();
+                let label = LabelRecord { id: shared.ids.next()?, name, color, description: None };
+                changed.labels.push(label.clone());
+                label
+            }
+        };
+        let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else { return Ok(false) };
+        if !pull.labels.contains(&label.name) {
+            pull.labels.push(label.name.clone());
+            pull.updated_at = shared.clock.now();
+            new.push(label);
+        }
+    }
+    entry.replace(&mut record, changed).await?;
+    drop(record);
+    tell(shared, entry, actor, number, ("labeled", new)).await?;
+    Ok(true)
+}
+
+/// Takes a label off. False when the pull request has it not.
+pub(crate) async fn remove(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    name: &str,
+) -> Result<bool, Error> {
+    let mut record = entry.record.lock().await;
+    let mut changed = record.clone();
+    let Some(label) = changed.labels.iter().find(|label| label.name.eq_ignore_ascii_case(name)).cloned() else {
+        return Ok(false);
+    };
+    let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else { return Ok(false) };
+    if !pull.labels.contains(&label.name) {
+        return Ok(false);
+    }
+    pull.labels.retain(|known| *known != label.name);
+    pull.updated_at = shared.clock.now();
+    entry.replace(&mut record, changed).await?;
+    drop(record);
+    tell(shared, entry, actor, number, ("unlabeled", vec![label])).await?;
+    Ok(true)
+}
+
+async fn tell(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    (action, labels): (&str, Vec<LabelRecord>),
+) -> Result<(), Error> {
+    let Some(pull) = pulls::find(shared, entry, number).await? else { return Ok(()) };
+    for label in labels {
+        let more = json!({ "label": answers::label(shared, entry, &label) });
+        events::pull_request(shared, entry, actor, &pull, action, more).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Merging a pull request on the forge, and deleting a branch there.
+
+use std::{path::Path, sync::Arc};
+
+use serde_json::json;
+
+use crate::{
+    Error,
+    access::Actor,
+    events,
+    forge::Shared,
+    git_questions::{Identity, Merged},
+    pulls::{self, Pull},
+    pushes,
+    record::{MergeRecord, PullState},
+    repositories::Entry,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Merge,
+    Squash,
+}
+
+pub(crate) struct Wish {
+    pub(crate) method: Method,
+    pub(crate) title: Option<String>,
+    pub(crate) message: Option<String>,
+    /// The head that was looked at.
+    pub(crate) sha: Option<String>,
+}
+
+pub(crate) enum Merging {
+    Done { sha: String },
+    Missing,
+    /// 405, in GitHub's words.
+    NotMergeable(&'static str),
+    /// 409, in GitHub's words.
+    Moved(&'static str),
+}
+
+/// Merges, on the condition that neither branch moved meanwhile.
+///
+/// Writes: the base branch, if it still is where it was; then the record.
+pub(crate) async fn merge(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    wish: Wish,
+) -> Result<Merging, Error> {
+    let git_dir = entry.git_dir();
+    let mut record = entry.record.lock().await;
+    let branches = shared.git.branches(&git_dir).await?;
+    let mut changed = record.clone();
+    let Some(stored) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
+        return Ok(Merging::Missing);
+    };
+    let pull = pulls::live(stored.clone(), &branches);
+    if stored.state == PullState::Closed {
+        return Ok(Merging::NotMergeable("Pull Request is not mergeable"));
+    }
+    if stored.draft {
+        return Ok(Merging::NotMergeable("Pull Request is still a draft"));
+    }
+    if wish.sha.as_ref().is_some_and(|sha| *sha != pull.head_sha) {
+        return Ok(Merging::Moved("Head branch was modified. Review and try the merge again."));
+    }
+    if shared.git.is_checked_out(&git_dir, &stored.base).await? {
+        return Ok(Merging::NotMergeable("The base branch is checked out where this repository is; merge it there."));
+    }
+    let Some(sha) = commit(shared, &git_dir, actor, &pull, (&entry.owner(), &wish)).await? else {
+        return Ok(Merging::NotMergeable("Pull Request is not mergeable"));
+    };
+    if !shared.git.move_branch(&git_dir, &stored.base, &sha, &pull.base_sha).await? {
+        return Ok(Merging::Moved("Base branch was modified. Review and try the merge again."));
+    }
+    let now = shared.clock.now();
+    stored.updated_at.clone_from(&now);
+    stored.head_sha.clone_from(&pull.head_sha);
+    stored.base_sha.clone_from(&pull.base_sha);
+    stored.state = PullState::Closed;
+    stored.closed_at = Some(now.clone());
+    stored.merged = Some(MergeRecord { at: now, by: actor.account.clone(), sha: sha.clone() });
+    let stored = stored.clone();
+    entry.replace(&mut record, changed).await?;
+    drop(record);
+    let pull = Pull { record: stored, ..pull };
+    events::pull_request(shared, entry, actor, &pull, "closed", json!({})).await;
+    // Others with the same base follow it.
+    pushes::take_up(shared, entry, actor).await?;
+    Ok(Merging::Done { sha })
+}
+
+async fn commit(
+    shared: &Shared,
+    git_dir: &Path,
+    actor: &Actor,
+    pull: &Pull,
+    (owner, wish): (&str, &Wish),
+) -> Result<Option<String>, Error> {
+    let Pull { record, head_sha, base_sha } = pull;
+    let Merged::Tree(tree) = shared.git.merge_tree(git_dir, base_sha, head_sha).await? else {
+        return Ok(None);
+    };
+    let (both, one) = ([base_sha.as_str(), head_sha.as_str()], [base_sha.as_str()]);
+    let (parents, title, message): (&[&str], _, _) = match wish.method {
+        Method::Merge => {
+            let title = format!("Merge pull request #{} from {owner}/{}", record.number, record.head);
+            (&both, title, record.title.clone())
+        }
+        Method::Squash => {
+            let title = format!("{} (#{})", record.title, record.number);
+            (&one, title, record.body.clone().unwrap_or_default())
+        }
+    };
+    let title = wish.title.clone().unwrap_or(title);
+    let text = format!("{title}\n\n{}", wish.message.clone().unwrap_or(message));
+    let login = &actor.account.login;
+    let email = format!("{}+{login}@users.noreply.localhost", actor.account.id);
+    let by = Identity { name: login, email: &email };
+    Ok(Some(shared.git.commit_tree(git_dir, (&tree, parents), by, text.trim_end()).await?))
+}
+
+pub(crate) enum Deleting {
+    Done,
+    Missing,
+}
+
+/// Deletes a branch, which closes its pull requests.
+pub(crate) async fn delete_branch(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    branch: &str,
+) -> Result<Deleting, Error> {
+    let git_dir = entry.git_dir();
+    let branches = shared.git.branches(&git_dir).await?;
+    let Some(old) = branches.get(branch) else { return Ok(Deleting::Missing) };
+    if branch == entry.default_branch || !shared.git.delete_branch(&git_dir, branch, old).await? {
+        return Ok(Deleting::Missing);
+    }
+    pushes::take_up(shared, entry, actor).await?;
+    Ok(Deleting::Done)
+}

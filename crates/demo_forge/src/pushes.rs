@@ -1,0 +1,112 @@
+//! What a push does to pull requests: their head moves, comments become outdated, a lost branch closes them,
+//! and commits that arrived in the base merge them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::json;
+
+use crate::{
+    Error,
+    access::Actor,
+    diff, events,
+    forge::Shared,
+    pulls,
+    record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
+    repositories::Entry,
+};
+
+/// Takes up what the branches point to now.
+///
+/// Writes: the repository's record, if a branch of an open pull request moved.
+/// Idempotent: by the commits that are recorded; a second call finds nothing new.
+pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> Result<(), Error> {
+    let git_dir = entry.git_dir();
+    let mut record = entry.record.lock().await;
+    let branches = shared.git.branches(&git_dir).await?;
+    let mut changed = record.clone();
+    let (mut happened, mut moved) = (Vec::new(), false);
+    for pull in changed.pulls.iter_mut().filter(|pull| pull.state == PullState::Open) {
+        let Some(base) = branches.get(&pull.base).cloned() else { continue };
+        let base_moved = base != pull.base_sha;
+        let Some(head) = branches.get(&pull.head).cloned() else {
+            pull.updated_at = shared.clock.now();
+            pulls::close(pull, &branches);
+            moved = true;
+            happened.push((pull.number, "closed", json!({})));
+            continue;
+        };
+        if head == pull.head_sha && !base_moved {
+            continue;
+        }
+        moved = true;
+        pull.updated_at = shared.clock.now();
+        let before = std::mem::replace(&mut pull.head_sha, head.clone());
+        if before != head {
+            outdate(shared, entry, pull, &head).await?;
+        }
+        if base_moved && shared.git.is_ancestor(&git_dir, &head, &base).await? {
+            let at = pull.updated_at.clone();
+            // The base stays what it was: else the pull request would show no change any more.
+            pull.state = PullState::Closed;
+            pull.closed_at = Some(at.clone());
+            pull.merged = Some(MergeRecord { at, by: by.account.clone(), sha: base });
+            happened.push((pull.number, "closed", json!({})));
+            continue;
+        }
+        pull.base_sha = base;
+        if before != head {
+            happened.push((pull.number, "synchronize", json!({ "before": before, "after": head })));
+        }
+    }
+    if !moved {
+        return Ok(());
+    }
+    entry.replace(&mut record, changed.clone()).await?;
+    drop(record);
+    for (number, action, more) in happened {
+        let found = changed.pulls.iter().find(|pull| pull.number == number);
+        if let Some(pull) = found {
+            let pull = pulls::live(pull.clone(), &branches);
+            events::pull_request(shared, entry, by, &pull, action, more).await;
+        }
+    }
+    Ok(())
+}
+
+/// Follows each commented line into the new head; a line that changed has none any more.
+async fn outdate(shared: &Shared, entry: &Entry, pull: &mut PullRecord, head: &str) -> Result<(), Error> {
+    let git_dir = entry.git_dir();
+    let mut changes = BTreeMap::new();
+    for comment in pull.comments.iter_mut().filter(|comment| comment.line.is_some() && comment.side == Side::Right) {
+        let key = (comment.commit.clone(), comment.path.clone());
+        if !changes.contains_key(&key) {
+            let change = shared.git.bare_change(&git_dir, &comment.commit, head, &comment.path).await?;
+            changes.insert(key.clone(), change);
+        }
+        if let Some(change) = changes.get(&key) {
+            follow(comment, change, head);
+        }
+    }
+    Ok(())
+}
+
+fn follow(comment: &mut LineCommentRecord, change: &str, head: &str) {
+    let line = comment.line.and_then(|line| diff::follow(change, line));
+    let start = comment.start_line.map(|start| diff::follow(change, start));
+    match (line, start) {
+        (Some(line), None) => {
+            comment.line = Some(line);
+            comment.commit = head.to_owned();
+        }
+        (Some(line), Some(Some(start))) => {
+            comment.line = Some(line);
+            comment.start_line = Some(start);
+            comment.commit = head.to_owned();
+        }
+        _ => {
+            comment.line = None;
+            comment.start_line = None;
+            comment.position = None;
+        }
+    }
+}

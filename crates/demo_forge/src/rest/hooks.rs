@@ -1,0 +1,220 @@
+//! Webhooks of repositories and organisations, and what was delivered to them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequestParts, RawPathParams, State},
+    http::{Method, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{caller::Caller, fields::Fields, paging::Paging, pull_requests::parse, refusal::Refusal};
+use crate::{
+    access::{Allowed, Need},
+    answers,
+    deliveries::DeliveryRecord,
+    forge::Shared,
+    hooks::{self, Settings, Target},
+    state::{HookRecord, TargetKind},
+};
+
+/// Whose hooks a request is about, once its caller may do this to them.
+pub(crate) struct Place {
+    target: Target,
+    /// Of the hook and of the delivery, as far as the path names them.
+    hook: Option<u64>,
+    delivery: Option<u64>,
+}
+
+impl FromRequestParts<Arc<Shared>> for Place {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
+        let caller = Caller::from_request_parts(parts, shared).await?;
+        let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| Refusal::not_found())?;
+        let params: BTreeMap<String, String> =
+            params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let number = |name: &str| params.get(name).map(|text| parse(text)).transpose();
+        let (hook, delivery) = (number("hook")?, number("delivery")?);
+        let need = if parts.method == Method::GET { Need::HOOKS_READ } else { Need::HOOKS_WRITE };
+        let target = match (params.get("owner"), params.get("name"), params.get("org")) {
+            (Some(owner), Some(name), _) => {
+                let (_, entry) = caller.repository(shared, (owner, name), need).await?;
+                Target { kind: TargetKind::Repository, id: entry.id }
+            }
+            (_, _, Some(org)) => organization(shared, caller, org, need).await?,
+            _ => {
+                let app = caller.app()?.id;
+                let target = Target { kind: TargetKind::Integration, id: app };
+                let own = hooks::of(shared, target).await.into_iter().next().ok_or_else(Refusal::not_found)?;
+                return Ok(Self { target, hook: Some(own.id), delivery });
+            }
+        };
+        Ok(Self { target, hook, delivery })
+    }
+}
+
+/// Whoever may do it to every repository of the organisation may do it to the organisation.
+async fn organization(shared: &Shared, caller: Caller, org: &str, need: Need) -> Result<Target, Refusal> {
+    let actor = caller.actor()?;
+    let all = shared.repositories.all().await;
+    let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(org)).collect();
+    for entry in &own {
+        if actor.may(entry, need).await != Allowed::Yes {
+            return Err(Refusal::not_found());
+        }
+    }
+    if own.is_empty() || shared.users.by_login(org).is_some() {
+        return Err(Refusal::not_found());
+    }
+    Ok(Target { kind: TargetKind::Organization, id: answers::owner(shared, org).id })
+}
+
+impl Place {
+    async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
+        Ok(hooks::find(shared, self.target, self.hook.unwrap_or(0)).await?)
+    }
+
+    async fn delivery(&self, shared: &Shared) -> Result<(HookRecord, Arc<DeliveryRecord>), Refusal> {
+        let hook = self.hook(shared).await?;
+        let kept = shared.deliveries.of(hook.id, shared.clock.unix_secs());
+        let found = kept.into_iter().find(|delivery| Some(delivery.id) == self.delivery);
+        Ok((hook, found.ok_or_else(Refusal::not_found)?))
+    }
+}
+
+fn settings(body: &[u8]) -> Result<Settings, Refusal> {
+    let fields = Fields::parse(body)?;
+    let config = fields.object("config")?;
+    let insecure_ssl = match config.get("insecure_ssl") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => Some(other.to_string()),
+    };
+    let active = match fields.get("active") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(fields.flag("active")?),
+    };
+    Ok(Settings {
+        url: config.text("url")?.flatten(),
+        // A configuration that is sent without a secret takes the secret away, as on GitHub.
+        secret: fields.get("config").map(|_| config.text("secret").map(Option::flatten)).transpose()?,
+        content_type: config.text("content_type")?.flatten(),
+        insecure_ssl,
+        events: fields.texts("events")?,
+        add_events: fields.texts("add_events")?.unwrap_or_default(),
+        remove_events: fields.texts("remove_events")?.unwrap_or_default(),
+        active,
+    })
+}
+
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let (headers, found) = paging.cut(&shared, hooks::of(&shared, place.target).await);
+    let mut shown = Vec::new();
+    for hook in &found {
+        shown.push(hooks::shown(&shared, hook).await);
+    }
+    Ok((headers, Json(shown)).into_response())
+}
+
+pub(crate) async fn create(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let hook = hooks::create(&shared, place.target, settings(&body)?).await?;
+    Ok((StatusCode::CREATED, Json(hooks::shown(&shared, &hook).await)).into_response())
+}
+
+pub(crate) async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+    let hook = place.hook(&shared).await?;
+    Ok(Json(hooks::shown(&shared, &hook).await))
+}
+
+pub(crate) async fn change(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings(&body)?).await?;
+    Ok(Json(hooks::shown(&shared, &hook).await))
+}
+
+pub(crate) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+    hooks::delete(&shared, place.target, place.hook.unwrap_or(0)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn ping(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+    let hook = place.hook(&shared).await?;
+    hooks::ping(&shared, &hook).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn item(delivery: &DeliveryRecord) -> Value {
+    json!({
+        "id": delivery.id,
+        "guid": delivery.guid,
+        "delivered_at": delivery.delivered_at,
+        "redelivery": delivery.redelivery,
+        "duration": delivery.duration_secs,
+        "status": delivery.status,
+        "status_code": delivery.status_code,
+        "event": delivery.event,
+        "action": delivery.action,
+        "installation_id": delivery.installation,
+        "repository_id": delivery.repository,
+        "throttled_at": null,
+    })
+}
+
+/// `status=failure` is 400 to 599 only, as on GitHub: what never got an answer is in neither half.
+fn fits(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
+    match wanted {
+        Some("success") => (200..400).contains(&delivery.status_code),
+        Some("failure") => (400..600).contains(&delivery.status_code),
+        _ => true,
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub(crate) struct Filter {
+    status: Option<String>,
+}
+
+pub(crate) async fn deliveries(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    axum::extract::Query(filter): axum::extract::Query<Filter>,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let hook = place.hook(&shared).await?;
+    let mut kept = shared.deliveries.of(hook.id, shared.clock.unix_secs());
+    kept.retain(|delivery| fits(filter.status.as_deref(), delivery));
+    let (headers, kept) = paging.cut_at_cursor(&shared, kept, |delivery| delivery.id);
+    let shown: Vec<Value> = kept.iter().map(|delivery| item(delivery)).collect();
+    Ok((headers, Json(shown)).into_response())
+}
+
+pub(crate) async fn delivery(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+    let (_, delivery) = place.delivery(&shared).await?;
+    let mut shown = item(&delivery);
+    shown["url"] = json!(delivery.url);
+    shown["request"] = json!({ "headers": delivery.sent_headers, "payload": delivery.payload });
+    shown["response"] = json!({ "headers": delivery.received_headers, "payload": delivery.received });
+    Ok(Json(shown))
+}
+
+pub(crate) async fn again(State(shared): State<Arc<Shared>>, place: Place) -> Result<Response, Refusal> {
+    let (hook, delivery) = place.delivery(&shared).await?;
+    hooks::redeliver(&shared, &hook, &delivery)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
+}
+

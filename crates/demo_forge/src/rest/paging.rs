@@ -1,0 +1,99 @@
+//! Pages of a list, with the `Link` header that leads to the others.
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use super::Asked;
+use crate::forge::Shared;
+
+const DEFAULT_PER_PAGE: usize = 30;
+const MAX_PER_PAGE: usize = 100;
+
+/// Which page was asked for, and of what.
+pub(crate) struct Paging {
+    per_page: usize,
+    page: usize,
+    path: String,
+    /// What else was asked, as it was written.
+    others: Vec<String>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Paging {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
+        let mut paging = Self {
+            per_page: DEFAULT_PER_PAGE,
+            page: 1,
+            path: uri.path().to_owned(),
+            others: Vec::new(),
+            cursor: None,
+        };
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "per_page" => paging.per_page = value.parse().unwrap_or(DEFAULT_PER_PAGE).clamp(1, MAX_PER_PAGE),
+                "page" => paging.page = value.parse().unwrap_or(1).max(1),
+                "cursor" => paging.cursor = Some(value.to_owned()),
+                _ => paging.others.push(pair.to_owned()),
+            }
+        }
+        Ok(paging)
+    }
+}
+
+impl Paging {
+    /// The part of the list that was asked for, and the headers that go with it.
+    pub(crate) fn cut<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
+        let last = all.len().div_ceil(self.per_page).max(1);
+        let mut links = Vec::new();
+        if self.page > 1 {
+            links.extend([("prev", self.page.min(last + 1) - 1), ("first", 1)]);
+        }
+        if self.page < last {
+            links.extend([("next", self.page + 1), ("last", last)]);
+        }
+        let links = links.into_iter().map(|(rel, page)| (rel, format!("page={page}")));
+        let headers = self.headers(shared, links);
+        let skipped = (self.page - 1).saturating_mul(self.per_page);
+        (headers, all.into_iter().skip(skipped).take(self.per_page).collect())
+    }
+
+    /// For lists that grow at the front while they are read: `id` of each, largest first.
+    pub(crate) fn cut_at_cursor<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
+        let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
+        let mut left: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();
+        let more = left.len() > self.per_page;
+        left.truncate(self.per_page);
+        let next = left.last().filter(|_| more).map(|last| ("next", format!("cursor=v1_{}", id(last))));
+        (self.headers(shared, next), left)
+    }
+
+    fn headers(&self, shared: &Shared, links: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let link = |(rel, place): (&str, String)| {
+            let mut query = self.others.clone();
+            query.extend([format!("per_page={}", self.per_page), place]);
+            format!("<{}{}?{}>; rel=\"{rel}\"", shared.url, self.path, query.join("&"))
+        };
+        let links: Vec<String> = links.into_iter().map(link).collect();
+        if !links.is_empty()
+            && let Ok(value) = links.join(", ").parse()
+        {
+            headers.insert(header::LINK, value);
+        }
+        headers
+    }
+
+    pub(crate) fn answer(&self, shared: &Shared, all: Vec<Value>) -> Response {
+        let (headers, shown) = self.cut(shared, all);
+        (headers, Json(shown)).into_response()
+    }
+}

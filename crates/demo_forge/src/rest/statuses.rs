@@ -1,0 +1,118 @@
+//! Commit statuses.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use super::{
+    caller::Caller,
+    fields::Fields,
+    paging::Paging,
+    pull_requests::Numbered,
+    refusal::{Fault, Refusal},
+};
+use crate::{
+    access::Need,
+    answers,
+    forge::Shared,
+    git_questions::is_object_id,
+    record::StatusRecord,
+    repositories::Entry,
+};
+
+const MAX_PER_CONTEXT: usize = 1_000;
+
+pub(crate) async fn create(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, sha)): Numbered,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_WRITE).await?;
+    let fields = Fields::parse(&body)?;
+    let state = fields.required("state")?;
+    if !["error", "failure", "pending", "success"].contains(&state.as_str()) {
+        let message = "State is not included in the list".to_owned();
+        return Err(Refusal::validation_failed(vec![Fault::of("Status", "state", message)]));
+    }
+    let description = fields.text("description")?.flatten();
+    if description.as_ref().is_some_and(|words| words.chars().count() > 140) {
+        let message = "description is too long (maximum is 140 characters)".to_owned();
+        return Err(Refusal::validation_failed(vec![Fault::of("Status", "description", message)]));
+    }
+    if !shared.git.is_commit(&entry.git_dir(), &sha).await? {
+        return Err(Refusal::unsupported(format!("No commit found for SHA: {sha}")));
+    }
+    let status = StatusRecord {
+        id: shared.ids.next()?,
+        sha: sha.to_ascii_lowercase(),
+        state,
+        context: fields.text("context")?.flatten().unwrap_or_else(|| "default".to_owned()),
+        description,
+        target_url: fields.text("target_url")?.flatten(),
+        creator: actor.account,
+        created_at: shared.clock.now(),
+    };
+    let mut record = entry.record.lock().await;
+    let same = |known: &&StatusRecord| (&known.sha, &known.context) == (&status.sha, &status.context);
+    if record.statuses.iter().filter(same).count() >= MAX_PER_CONTEXT {
+        let message = "This SHA and context has reached the maximum number of statuses.".to_owned();
+        return Err(Refusal::validation_failed(vec![Fault::custom(message)]));
+    }
+    let mut changed = record.clone();
+    changed.statuses.push(status.clone());
+    entry.replace(&mut record, changed).await?;
+    Ok((StatusCode::CREATED, Json(answers::status(&shared, &entry, &status))).into_response())
+}
+
+/// A commit, a branch, or nothing.
+async fn resolve(shared: &Shared, entry: &Entry, name: &str) -> Result<String, Refusal> {
+    let git_dir = entry.git_dir();
+    if is_object_id(name) && shared.git.is_commit(&git_dir, name).await? {
+        return Ok(name.to_ascii_lowercase());
+    }
+    let name = name.strip_prefix("heads/").unwrap_or(name);
+    let branches = shared.git.branches(&git_dir).await?;
+    branches.get(name).cloned().ok_or_else(|| Refusal::unsupported(format!("No commit found for SHA: {name}")))
+}
+
+async fn newest_first(entry: &Entry, sha: &str) -> Vec<StatusRecord> {
+    let record = entry.record.lock().await;
+    record.statuses.iter().rev().filter(|status| status.sha == sha).cloned().collect()
+}
+
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, named)): Numbered,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_READ).await?;
+    let sha = resolve(&shared, &entry, &named).await?;
+    let statuses = newest_first(&entry, &sha).await;
+    Ok(paging.answer(&shared, statuses.iter().map(|status| answers::status(&shared, &entry, status)).collect()))
+}
+
+pub(crate) async fn combined(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, named)): Numbered,
+) -> Result<Json<Value>, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_READ).await?;
+    let sha = resolve(&shared, &entry, &named).await?;
+    let all = newest_first(&entry, &sha).await;
+    let mut newest: Vec<&StatusRecord> = Vec::new();
+    for status in &all {
+        if newest.iter().all(|known| known.context != status.context) {
+            newest.push(status);
+        }
+    }
+    Ok(Json(answers::combined_status(&shared, &entry, &sha, &newest)))
+}

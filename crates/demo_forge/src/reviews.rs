@@ -1,0 +1,397 @@
+//! The rules of reviews: who may give which, which lines can be commented on, what a reply makes.
+//! How that looks as JSON is not decided here.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::{
+    Error,
+    access::Actor,
+    diff::Spot,
+    events,
+    forge::Shared,
+    pulls::{self, Pull, Touched},
+    record::{LineCommentRecord, PullRecord, ReviewRecord, ReviewState, Side},
+    repositories::Entry,
+};
+
+/// What a submitted review says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Approve,
+    RequestChanges,
+    Comment,
+}
+
+impl Verdict {
+    pub(crate) fn parse(event: &str) -> Option<Self> {
+        match event {
+            "APPROVE" => Some(Self::Approve),
+            "REQUEST_CHANGES" => Some(Self::RequestChanges),
+            "COMMENT" => Some(Self::Comment),
+            _ => None,
+        }
+    }
+
+    fn state(self) -> ReviewState {
+        match self {
+            Self::Approve => ReviewState::Approved,
+            Self::RequestChanges => ReviewState::ChangesRequested,
+            Self::Comment => ReviewState::Commented,
+        }
+    }
+}
+
+pub(crate) struct NewReview {
+    /// Without one the review is pending.
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) body: String,
+    pub(crate) commit: Option<String>,
+    pub(crate) comments: Vec<NewComment>,
+}
+
+pub(crate) struct NewComment {
+    pub(crate) path: String,
+    pub(crate) body: String,
+    pub(crate) at: At,
+    pub(crate) start_line: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum At {
+    Line(Side, u64),
+    Position(u64),
+}
+
+/// Why GitHub would not, in its words.
+#[derive(Debug)]
+pub(crate) enum Objection {
+    /// 422 with one sentence.
+    Unprocessable(String),
+    /// 403 with one sentence.
+    Forbidden(&'static str),
+    NotFound,
+    Broken(Error),
+}
+
+impl From<Error> for Objection {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn unprocessable(words: &str) -> Objection {
+    Objection::Unprocessable(words.to_owned())
+}
+
+fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
+    match touched {
+        Touched::Done(value, pull) => Ok((value, pull)),
+        Touched::Missing => Err(Objection::NotFound),
+    }
+}
+
+/// Gives a review, or starts one that nobody else sees.
+pub(crate) async fn give(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    new: NewReview,
+) -> Result<(ReviewRecord, Box<Pull>), Objection> {
+    let pull = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?;
+    let commit = reviewed_commit(shared, entry, &pull, new.commit.as_deref()).await?;
+    if let Some(verdict) = new.verdict {
+        check_words(pull.record.author_id, actor, verdict, !new.body.trim().is_empty() || !new.comments.is_empty())?;
+    }
+    let now = shared.clock.now();
+    let review = ReviewRecord {
+        id: shared.ids.next()?,
+        author: actor.account.clone(),
+        body: new.body,
+        state: new.verdict.map_or(ReviewState::Pending, Verdict::state),
+        commit: commit.clone(),
+        submitted_at: new.verdict.map(|_| now.clone()),
+        updated_at: now,
+    };
+    let mut comments = Vec::new();
+    for comment in new.comments {
+        comments.push(line_comment(shared, entry, &pull, &review, comment).await?);
+    }
+    let (stored, added) = (review.clone(), comments.clone());
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let pending = |known: &ReviewRecord| {
+            known.state == ReviewState::Pending && known.author.id == stored.author.id
+        };
+        if stored.state == ReviewState::Pending && pull.reviews.iter().any(pending) {
+            return Err(unprocessable("User can only have one pending review per pull request"));
+        }
+        if stored.state != ReviewState::Pending {
+            pull.requested.retain(|id| *id != stored.author.id);
+        }
+        pull.reviews.push(stored);
+        pull.comments.extend(added);
+        Ok(())
+    });
+    let ((), pull) = touched(changed.await?)?;
+    if review.state != ReviewState::Pending {
+        announce(shared, entry, actor, &pull, &review).await;
+    }
+    Ok((review, pull))
+}
+
+/// Submits a pending review of one's own.
+pub(crate) async fn submit(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+    (verdict, body): (Verdict, Option<String>),
+) -> Result<(ReviewRecord, Box<Pull>), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let has_comments = pull.comments.iter().any(|comment| comment.review == id);
+        let author = pull.author_id;
+        let review = own(pull, actor, id)?;
+        if review.state != ReviewState::Pending {
+            return Err(unprocessable("Could not submit a review that was submitted already"));
+        }
+        if let Some(body) = body {
+            review.body = body;
+        }
+        let says_something = has_comments || !review.body.trim().is_empty();
+        check_words(author, actor, verdict, says_something)?;
+        review.state = verdict.state();
+        review.updated_at = shared.clock.now();
+        review.submitted_at = Some(review.updated_at.clone());
+        let review = review.clone();
+        pull.requested.retain(|asked| *asked != actor.account.id);
+        Ok(review)
+    });
+    let (review, pull) = touched(changed.await?)?;
+    announce(shared, entry, actor, &pull, &review).await;
+    Ok((review, pull))
+}
+
+/// Takes a pending review of one's own back.
+pub(crate) async fn discard(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+) -> Result<(ReviewRecord, Box<Pull>), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let review = own(pull, actor, id)?.clone();
+        if review.state != ReviewState::Pending {
+            return Err(unprocessable("Can not delete a non-pending pull request review"));
+        }
+        pull.reviews.retain(|known| known.id != id);
+        pull.comments.retain(|comment| comment.review != id);
+        Ok(review)
+    });
+    touched(changed.await?)
+}
+
+/// Changes the summary of one's own review.
+pub(crate) async fn edit(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+    body: String,
+) -> Result<(ReviewRecord, Box<Pull>), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let review = own(pull, actor, id)?;
+        let before = std::mem::replace(&mut review.body, body);
+        review.updated_at = shared.clock.now();
+        Ok::<_, Objection>((review.clone(), before))
+    });
+    let ((review, before), pull) = touched(changed.await?)?;
+    if review.state != ReviewState::Pending {
+        let more = json!({ "changes": { "body": { "from": before } } });
+        events::review(shared, entry, actor, &pull, &review, ("edited", more)).await;
+    }
+    Ok((review, pull))
+}
+
+/// Makes a review that approves or requests changes count no longer.
+pub(crate) async fn dismiss(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+) -> Result<(ReviewRecord, Box<Pull>), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Objection::NotFound)?;
+        let word = match review.state {
+            ReviewState::Approved | ReviewState::ChangesRequested => None,
+            ReviewState::Commented => Some("commented"),
+            ReviewState::Dismissed => Some("dismissed"),
+            ReviewState::Pending => Some("pending"),
+        };
+        if let Some(word) = word {
+            return Err(Objection::Unprocessable(format!("Can not dismiss a {word} pull request review")));
+        }
+        review.state = ReviewState::Dismissed;
+        review.updated_at = shared.clock.now();
+        Ok(review.clone())
+    });
+    let (review, pull) = touched(changed.await?)?;
+    events::review(shared, entry, actor, &pull, &review, ("dismissed", json!({}))).await;
+    Ok((review, pull))
+}
+
+/// One comment on a line, which is a review of its own, as on GitHub.
+pub(crate) async fn comment(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, commit): (u64, String),
+    new: NewComment,
+) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
+    let commit = Some(commit);
+    let new = NewReview { verdict: Some(Verdict::Comment), body: String::new(), commit, comments: vec![new] };
+    let (review, pull) = give(shared, entry, actor, number, new).await?;
+    let comment = pull.record.comments.iter().find(|comment| comment.review == review.id).cloned();
+    Ok((comment.ok_or(Objection::NotFound)?, pull))
+}
+
+/// An answer in a thread, named by its first comment. It makes a review that says nothing, as on GitHub.
+pub(crate) async fn reply(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, first): (u64, u64),
+    body: String,
+) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
+    let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.now());
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let pending: Vec<u64> =
+            pull.reviews.iter().filter(|review| review.state == ReviewState::Pending).map(|review| review.id).collect();
+        let first = pull
+            .comments
+            .iter()
+            .find(|comment| comment.id == first && comment.in_reply_to.is_none() && !pending.contains(&comment.review))
+            .ok_or(Objection::NotFound)?;
+        let comment = LineCommentRecord {
+            id,
+            review: review_id,
+            in_reply_to: Some(first.id),
+            author: actor.account.clone(),
+            body,
+            created_at: now.clone(),
+            updated_at: now.clone(),
+            ..first.clone()
+        };
+        let review = ReviewRecord {
+            id: review_id,
+            author: actor.account.clone(),
+            body: String::new(),
+            state: ReviewState::Commented,
+            commit: comment.commit.clone(),
+            submitted_at: Some(now.clone()),
+            updated_at: now,
+        };
+        pull.reviews.push(review.clone());
+        pull.comments.push(comment.clone());
+        Ok::<_, Objection>((review, comment))
+    });
+    let ((review, comment), pull) = touched(changed.await?)?;
+    announce(shared, entry, actor, &pull, &review).await;
+    Ok((comment, pull))
+}
+
+fn own<'a>(pull: &'a mut PullRecord, actor: &Actor, id: u64) -> Result<&'a mut ReviewRecord, Objection> {
+    let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Objection::NotFound)?;
+    if review.author.id == actor.account.id {
+        return Ok(review);
+    }
+    match review.state {
+        ReviewState::Pending => Err(Objection::NotFound),
+        _ => Err(Objection::Forbidden("You can only change your own reviews")),
+    }
+}
+
+fn check_words(author: u64, actor: &Actor, verdict: Verdict, says_something: bool) -> Result<(), Objection> {
+    let own = author == actor.account.id;
+    match verdict {
+        Verdict::Approve if own => Err(unprocessable("Review Can not approve your own pull request")),
+        Verdict::RequestChanges if own => Err(unprocessable("Review Can not request changes on your own pull request")),
+        Verdict::RequestChanges | Verdict::Comment if !says_something => {
+            Err(unprocessable("Review Body can't be blank"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn reviewed_commit(
+    shared: &Shared,
+    entry: &Entry,
+    pull: &Pull,
+    named: Option<&str>,
+) -> Result<String, Objection> {
+    let Some(named) = named else { return Ok(pull.head_sha.clone()) };
+    let git_dir = entry.git_dir();
+    if !shared.git.is_commit(&git_dir, named).await? || !shared.git.is_ancestor(&git_dir, named, &pull.head_sha).await?
+    {
+        return Err(unprocessable("The commit_id is not part of the pull request"));
+    }
+    Ok(named.to_owned())
+}
+
+async fn line_comment(
+    shared: &Shared,
+    entry: &Entry,
+    pull: &Pull,
+    review: &ReviewRecord,
+    new: NewComment,
+) -> Result<LineCommentRecord, Objection> {
+    if new.body.trim().is_empty() {
+        return Err(unprocessable("Review comment Body can't be blank"));
+    }
+    if new.path.is_empty() || new.path.starts_with('/') || new.path.chars().any(char::is_control) {
+        return Err(unprocessable("Path could not be resolved"));
+    }
+    let diff = shared.git.file_diff(&entry.git_dir(), &pull.base_sha, &review.commit, &new.path).await?;
+    if diff.is_empty() {
+        return Err(unprocessable("Path could not be resolved"));
+    }
+    let spot = match new.at {
+        At::Line(side, line) => diff.at_line(side, line),
+        At::Position(position) => diff.at_position(position),
+    };
+    let Spot { side, line, position, hunk } = spot.ok_or_else(|| unprocessable("Line could not be resolved"))?;
+    let start_fits = |start: u64| start < line && diff.at_line(side, start).is_some();
+    if new.start_line.is_some_and(|start| !start_fits(start)) {
+        return Err(unprocessable("Start line could not be resolved"));
+    }
+    let now = review.updated_at.clone();
+    Ok(LineCommentRecord {
+        id: shared.ids.next()?,
+        review: review.id,
+        in_reply_to: None,
+        author: review.author.clone(),
+        body: new.body,
+        path: new.path,
+        side,
+        line: Some(line),
+        start_line: new.start_line,
+        original_line: line,
+        original_start_line: new.start_line,
+        position: Some(position),
+        original_position: position,
+        diff_hunk: hunk,
+        commit: review.commit.clone(),
+        original_commit: review.commit.clone(),
+        created_at: now.clone(),
+        updated_at: now,
+    })
+}
+
+/// Tells of a submitted review and of each of its comments, as GitHub does: in no promised order.
+async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
+    events::review(shared, entry, actor, pull, review, ("submitted", json!({}))).await;
+    for comment in pull.record.comments.iter().filter(|comment| comment.review == review.id) {
+        events::line_comment(shared, entry, actor, pull, comment, ("created", json!({}))).await;
+    }
+}

@@ -1,0 +1,182 @@
+//! Hooks and their deliveries, as a forge is asked about them.
+
+use pullyard_forge::{
+    Error, Forge, HookScope, HookSettings, Meaning,
+    webhook::{self, Event, Secret},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    scripted::{Line, Scripted},
+    world::{TOKEN, forge_at},
+};
+
+const ID: u64 = 9_007_199_254_740_993;
+
+fn scopes() -> [(HookScope, &'static str); 2] {
+    [
+        (HookScope::Repository("acme/app".to_owned()), "/repos/acme/app/hooks"),
+        (HookScope::Organisation("acme".to_owned()), "/orgs/acme/hooks"),
+    ]
+}
+
+fn settings() -> HookSettings {
+    HookSettings {
+        url: "https://pullyard.example/webhooks/github/h".to_owned(),
+        secret: Secret::new("s3cret"),
+        events: vec!["pull_request_review".to_owned()],
+        active: true,
+    }
+}
+
+fn hook() -> Value {
+    json!({
+        "id": ID, "active": true, "events": ["pull_request_review"],
+        "config": {"url": "https://h", "content_type": "json", "insecure_ssl": "0", "secret": "********"},
+        "last_response": {"code": 502, "status": "misconfigured", "message": "x"},
+    })
+}
+
+fn delivery(id: u64) -> Value {
+    json!({
+        "id": id, "guid": "g", "delivered_at": "2026-11-20T12:04:01Z", "redelivery": false, "duration": 0.1,
+        "status": "Invalid HTTP Response: 502", "status_code": 502, "event": "ping", "action": null,
+        "installation_id": null, "repository_id": ID,
+    })
+}
+
+fn ok(body: Value) -> Line {
+    (200, &[], body.to_string())
+}
+
+async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
+    let scripted = Scripted::start(lines).await;
+    (forge_at(&scripted.url, TOKEN), scripted)
+}
+
+#[tokio::test]
+async fn hooks_are_listed_with_what_may_have_drifted() {
+    for (scope, path) in scopes() {
+        let bare =
+            json!({"id": 1, "active": false, "events": ["*"], "config": {"content_type": "form", "insecure_ssl": 1}});
+        let (forge, scripted) = play([ok(json!([hook(), bare]))]).await;
+        let found = forge.hooks(&scope).await.unwrap().found;
+        assert_eq!((found[0].id, found[0].json, found[0].has_secret, found[0].verifies_tls), (ID, true, true, true));
+        assert_eq!(found[0].last_code, Some(502));
+        assert_eq!(
+            (found[1].active, found[1].json, found[1].has_secret, found[1].verifies_tls),
+            (false, false, false, false)
+        );
+        assert_eq!(scripted.requests(), [format!("GET {path}?per_page=100&page=1")]);
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_made_and_changed_with_its_secret_every_time() {
+    for (scope, path) in scopes() {
+        let (forge, scripted) = play([(201, &[], hook().to_string()), ok(hook())]).await;
+        assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap().id, ID);
+        assert_eq!(forge.edit_hook(&scope, ID, &settings()).await.unwrap().id, ID);
+        assert_eq!(scripted.requests(), [format!("POST {path}"), format!("PATCH {path}/{ID}")]);
+        for body in scripted.bodies() {
+            assert_eq!(body["config"]["secret"], "s3cret");
+            assert_eq!(
+                (&body["config"]["content_type"], &body["config"]["insecure_ssl"]),
+                (&json!("json"), &json!("0"))
+            );
+        }
+    }
+    let (forge, scripted) = play([]).await;
+    let none = HookSettings { secret: Secret::new(""), ..settings() };
+    assert_eq!(forge.create_hook(&scopes()[0].0, &none).await.unwrap_err().meaning(), Meaning::Denied);
+    assert!(scripted.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_hook_is_pinged_and_deleted_and_one_that_is_gone_is_deleted() {
+    for (scope, path) in scopes() {
+        let empty: Line = (204, &[], String::new());
+        let (forge, scripted) = play([empty.clone(), empty, (404, &[], "{}".to_owned())]).await;
+        forge.ping_hook(&scope, ID).await.unwrap();
+        forge.delete_hook(&scope, ID).await.unwrap();
+        forge.delete_hook(&scope, ID).await.unwrap();
+        let expected =
+            [format!("POST {path}/{ID}/pings"), format!("DELETE {path}/{ID}"), format!("DELETE {path}/{ID}")];
+        assert_eq!(scripted.requests(), expected);
+    }
+}
+
+#[tokio::test]
+async fn deliveries_come_page_by_page_whatever_became_of_them() {
+    let more: &[_] = &[("link", "<http://elsewhere/x?per_page=100&cursor=v1_2%2B3>; rel=\"next\"")];
+    for (scope, path) in scopes() {
+        let (forge, scripted) = play([(200, more, json!([delivery(ID)]).to_string()), ok(json!([]))]).await;
+        let first = forge.deliveries(&scope, 5, None).await.unwrap();
+        assert_eq!((first.found[0].id, first.found[0].arrived()), (ID, false));
+        assert_eq!(first.next.as_deref(), Some("v1_2+3"));
+        let second = forge.deliveries(&scope, 5, first.next.as_deref()).await.unwrap();
+        assert_eq!((second.found.len(), second.next), (0, None));
+        let expected = ["", "&cursor=v1_2%2B3"].map(|rest| format!("GET {path}/5/deliveries?per_page=100{rest}"));
+        assert_eq!(scripted.requests(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_read_with_what_was_sent_and_sent_again() {
+    for (scope, path) in scopes() {
+        let mut whole = delivery(ID);
+        whole["request"] = json!({"headers": {}, "payload": {"zen": "z", "hook_id": u64::MAX}});
+        let (forge, scripted) = play([ok(whole), (202, &[], "{}".to_owned())]).await;
+        let found = forge.delivery(&scope, 5, ID).await.unwrap();
+        let said = webhook::parse(&found.delivery.event, &found.payload).unwrap();
+        assert_eq!(said, Event::Ping { hook: Some(u64::MAX) });
+        forge.redeliver(&scope, 5, ID).await.unwrap();
+        let expected = [format!("GET {path}/5/deliveries/{ID}"), format!("POST {path}/5/deliveries/{ID}/attempts")];
+        assert_eq!(scripted.requests(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_apps_hook_is_the_only_one_and_its_events_are_not_ours_to_set() {
+    let config = || ok(json!({"url": "https://h", "content_type": "json", "insecure_ssl": "0", "secret": "********"}));
+    let whole = {
+        let mut whole = delivery(ID);
+        whole["request"] = json!({"headers": {}, "payload": {}});
+        ok(whole)
+    };
+    let (forge, scripted) =
+        play([config(), config(), ok(json!([delivery(1)])), whole, (202, &[], "{}".to_owned())]).await;
+    let app = HookScope::App;
+    let found = forge.hooks(&app).await.unwrap().found;
+    assert_eq!((found.len(), found[0].id, found[0].has_secret), (1, 0, true));
+    forge.edit_hook(&app, 0, &settings()).await.unwrap();
+    forge.deliveries(&app, 0, None).await.unwrap();
+    forge.delivery(&app, 0, ID).await.unwrap();
+    forge.redeliver(&app, 0, ID).await.unwrap();
+    let expected = [
+        "GET /app/hook/config".to_owned(),
+        "PATCH /app/hook/config".to_owned(),
+        "GET /app/hook/deliveries?per_page=100".to_owned(),
+        format!("GET /app/hook/deliveries/{ID}"),
+        format!("POST /app/hook/deliveries/{ID}/attempts"),
+    ];
+    assert_eq!(scripted.requests(), expected);
+    for refused in [
+        forge.create_hook(&app, &settings()).await.map(|_| ()),
+        forge.delete_hook(&app, 0).await,
+        forge.ping_hook(&app, 0).await,
+    ] {
+        assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redelivery_that_the_forge_refuses_is_not_taken_for_one() {
+    let scope = &scopes()[0].0;
+    let refused = json!({"message": "Validation Failed", "errors": ["Too old"]}).to_string();
+    let (forge, scripted) = play([(422, &[], refused), (404, &[], "{}".to_owned()), (502, &[], "{}".to_owned())]).await;
+    for expected in [Meaning::Refused, Meaning::Missing, Meaning::Unavailable] {
+        assert_eq!(forge.redeliver(scope, 5, ID).await.unwrap_err().meaning(), expected);
+    }
+    assert_eq!(scripted.requests().len(), 3);
+}

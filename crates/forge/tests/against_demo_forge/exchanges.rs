@@ -1,0 +1,85 @@
+//! Notes every request of ours and its answer, one JSON line each, in the file that PULLYARD_EXCHANGES names.
+//! `.ci/octokit` holds them against GitHub's own description. Without the variable nothing is noted.
+
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{Method, Uri, header::LOCATION},
+    response::Response,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::world::http;
+
+/// Who answered.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum By {
+    Demo,
+    Script,
+}
+
+/// One line in the file is written at a time.
+static FILE: Mutex<()> = Mutex::new(());
+
+pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16, answer: &[u8]) {
+    let Some(file) = std::env::var_os("PULLYARD_EXCHANGES") else { return };
+    let read = |body: &[u8]| serde_json::from_slice(body).unwrap_or(Value::Null);
+    let exchange = json!({
+        "by": if by == By::Demo { "demo" } else { "script" },
+        "method": method.as_str(),
+        "path": uri.path(),
+        "query": uri.query(),
+        "body": read(body),
+        "status": status,
+        "answer": read(answer),
+    });
+    let _one = FILE.lock().unwrap();
+    let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    file.write_all(format!("{exchange}\n").as_bytes()).unwrap();
+}
+
+/// The address of the same API, with everything noted that is asked there.
+pub(crate) async fn noted(api_url: &str) -> String {
+    if std::env::var_os("PULLYARD_EXCHANGES").is_none() {
+        return api_url.to_owned();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = format!("http://{}", listener.local_addr().unwrap());
+    let (there, path) = api_url.split_at(api_url.find("/api").unwrap());
+    let between = Arc::new((here.clone(), there.to_owned()));
+    let routes = Router::new().fallback(pass).with_state(between);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("{here}{path}")
+}
+
+async fn pass(State(between): State<Arc<(String, String)>>, request: Request) -> Response {
+    let (here, there) = &*between;
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let mut forward = http().request(head.method.clone(), format!("{there}{}", head.uri)).body(body.clone());
+    for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length") {
+        forward = forward.header(name, value);
+    }
+    let answer = forward.send().await.unwrap();
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
+        // A redirect must come back here.
+        let value = match value.to_str() {
+            Ok(address) if name == LOCATION => address.replace(there, here).parse().unwrap(),
+            _ => value.clone(),
+        };
+        response = response.header(name, value);
+    }
+    let status = answer.status().as_u16();
+    let said = answer.bytes().await.unwrap();
+    note(By::Demo, &head.method, &head.uri, &body, status, &said);
+    response.body(Body::from(said)).unwrap()
+}

@@ -1,0 +1,316 @@
+//! A review from its submission to the answer, against the demo forge: what its hooks deliver and what its API
+//! says is what the client reads.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_forge::{
+    CommitState, CommitStatus, Forge, HookScope, HookSettings, Lines, Meaning, Permission, PullRequest,
+    PullRequestState, ReviewState, Side,
+    webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::world::{REPOSITORY, USER_ID, World, http, proposal};
+
+const ANN: u64 = 9_007_199_254_740_997;
+const ANNS_TOKEN: &str = "ghp_ann";
+const BRANCH: &str = "pullyard/acme/app-17-1";
+
+/// A pull request of ours, and somebody who may review it.
+async fn opened() -> (World, Forge, PullRequest) {
+    let world = World::new().await;
+    let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
+    world.demo.add_user(ann, AccountKind::User).await.unwrap();
+    world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
+    world.push_branch(BRANCH).await;
+    let forge = world.forge();
+    let pull = forge.create_pull_request(REPOSITORY, &proposal(BRANCH)).await.unwrap();
+    (world, forge, pull)
+}
+
+/// Ann asks for changes, with one comment on a line and one on two lines.
+async fn request_changes(world: &World, pull: &PullRequest) -> u64 {
+    let body = json!({
+        "event": "REQUEST_CHANGES", "body": "Not yet.",
+        "comments": [
+            {"path": "change.txt", "line": 1, "side": "RIGHT", "body": "Rename it."},
+            {"path": "change.txt", "line": 1, "side": "RIGHT", "body": "And say why."},
+        ],
+    });
+    as_ann(world, "POST", &format!("pulls/{}/reviews", pull.number), body).await["id"].as_u64().unwrap()
+}
+
+async fn as_ann(world: &World, method: &str, path: &str, body: Value) -> Value {
+    let address = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());
+    let request = http().request(method.parse().unwrap(), address).bearer_auth(ANNS_TOKEN).json(&body);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let said: Value = answer.json().await.unwrap();
+    assert!(status.is_success(), "{status}: {said}");
+    said
+}
+
+#[tokio::test]
+async fn a_review_is_read_with_its_comments_and_threads_and_answered() {
+    let (world, forge, pull) = opened().await;
+    let id = request_changes(&world, &pull).await;
+    let reviews = forge.reviews(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(reviews.len(), 1);
+    assert_eq!(reviews[0], forge.review(REPOSITORY, pull.number, id).await.unwrap());
+    assert_eq!((reviews[0].id, reviews[0].state, reviews[0].body.as_str()), (id, ReviewState::ChangesRequested, "Not yet."));
+    assert_eq!(reviews[0].commit.as_ref(), Some(&pull.head_sha));
+    assert_eq!(reviews[0].author.as_ref().map(|author| (author.id, author.is_bot)), Some((ANN, false)));
+
+    let comments = forge.review_comments(REPOSITORY, pull.number, id).await.unwrap();
+    assert!(!comments.more);
+    let comments = comments.found;
+    let words: Vec<_> = comments.iter().map(|comment| comment.body.as_str()).collect();
+    assert_eq!(words, ["Rename it.", "And say why."]);
+    assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
+    assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
+    assert_eq!(forge.comments(REPOSITORY, pull.number).await.unwrap().found, comments);
+
+    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(threads.len(), 2);
+    let thread = threads.iter().find(|thread| thread.comments == [comments[0].id]).unwrap();
+    assert!(!thread.resolved && !thread.outdated);
+    let reply = forge.reply(&thread.id, "Renamed.").await.unwrap();
+    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
+    let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
+    assert_eq!((written.in_reply_to, written.body.as_str()), (Some(comments[0].id), "Renamed."));
+    assert_eq!(forge.reply("PRRT_none", "x").await.unwrap_err().meaning(), Meaning::Missing);
+
+    // A reply makes a review of its own, without words.
+    let verdicts: Vec<_> =
+        forge.reviews(REPOSITORY, pull.number).await.unwrap().found.iter().map(|review| review.state).collect();
+    assert_eq!(verdicts, [ReviewState::ChangesRequested, ReviewState::Commented]);
+}
+
+#[tokio::test]
+async fn a_comment_whose_line_was_changed_since_names_the_line_it_was_written_on() {
+    let (world, forge, pull) = opened().await;
+    let id = request_changes(&world, &pull).await;
+    world.demo.commit(REPOSITORY, BRANCH, "ann", &[("change.txt", "quite\nanother\n", false)]).await.unwrap();
+    let found = forge.review_comments(REPOSITORY, pull.number, id).await.unwrap().found;
+    assert_eq!(found[0].lines, Lines::Original { start: None, end: 1 });
+    assert_eq!(found[0].original_commit, pull.head_sha);
+    assert!(forge.threads(REPOSITORY, pull.number).await.unwrap().found.iter().all(|thread| thread.outdated));
+    assert_ne!(forge.pull_request(REPOSITORY, pull.number).await.unwrap().head_sha, pull.head_sha);
+}
+
+#[tokio::test]
+async fn a_pull_request_is_known_by_its_number_and_listed_while_it_is_open() {
+    let (world, forge, pull) = opened().await;
+    assert_eq!(forge.pull_request(REPOSITORY, pull.number).await.unwrap(), pull);
+    assert_eq!(pull.author.as_ref().map(|author| author.id), Some(USER_ID));
+    assert_eq!(pull.head_repository, Some(world.repository.id));
+    let listed = forge.open_pull_requests(REPOSITORY, 1).await.unwrap();
+    assert_eq!((listed.found, listed.next), (vec![pull.clone()], None));
+    as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({"state": "closed"})).await;
+    assert_eq!(forge.pull_request(REPOSITORY, pull.number).await.unwrap().state, PullRequestState::Closed);
+    assert!(forge.open_pull_requests(REPOSITORY, 1).await.unwrap().found.is_empty());
+    assert_eq!(forge.pull_request(REPOSITORY, 999).await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn who_may_do_what_is_told_and_a_reviewer_is_asked_again() {
+    let (world, forge, pull) = opened().await;
+    let access = forge.permission(REPOSITORY, "ann").await.unwrap();
+    assert_eq!((access.permission, access.role.as_str(), access.account), (Permission::Write, "maintain", Some(ANN)));
+    assert_eq!(forge.permission(REPOSITORY, "nobody").await.unwrap_err().meaning(), Meaning::Missing);
+    assert_eq!(forge.user("ann").await.unwrap().id, ANN);
+    request_changes(&world, &pull).await;
+    for _ in 0..2 {
+        forge.request_reviewers(REPOSITORY, pull.number, &["ann"]).await.unwrap();
+    }
+    let own = forge.request_reviewers(REPOSITORY, pull.number, &["pullyard-bot"]).await.unwrap_err();
+    assert_eq!(own.meaning(), Meaning::Refused);
+}
+
+#[tokio::test]
+async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
+    let (_world, forge, pull) = opened().await;
+    let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+    let changed = forge.edit_comment(REPOSITORY, made.id, "Done.").await.unwrap();
+    assert_eq!((changed.id, changed.body.as_str()), (made.id, "Done."));
+    let found = forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(found, [changed]);
+    assert_eq!(found[0].author.as_ref().map(|author| author.id), Some(USER_ID));
+    assert_eq!(forge.edit_comment(REPOSITORY, 1, "x").await.unwrap_err().meaning(), Meaning::Missing);
+    let status = CommitStatus {
+        state: CommitState::Success,
+        context: "pullyard".to_owned(),
+        description: "Revised as asked.".to_owned(),
+        target_url: None,
+    };
+    forge.set_status(REPOSITORY, &pull.head_sha, &status).await.unwrap();
+    let nowhere = forge.set_status(REPOSITORY, &"0".repeat(40), &status).await.unwrap_err();
+    assert!(matches!(nowhere.meaning(), Meaning::Refused | Meaning::Missing), "{nowhere:?}");
+}
+
+/// What came to a hook: the headers' event, guid and signature, and the body.
+type Came = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
+
+#[derive(Clone)]
+struct Receiver {
+    url: String,
+    came: Came,
+    answer: Arc<Mutex<u16>>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let receiver = Self { url, came: Came::default(), answer: Arc::new(Mutex::new(200)) };
+        let routes = Router::new().fallback(Self::take).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        receiver
+    }
+
+    async fn take(State(receiver): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
+        let named = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+        let came = (named("x-github-event"), named("x-github-delivery"), named("x-hub-signature-256"), body);
+        receiver.came.lock().unwrap().push(came);
+        StatusCode::from_u16(*receiver.answer.lock().unwrap()).unwrap()
+    }
+
+    /// What came and was signed with the secret, read.
+    fn events(&self) -> Vec<Event> {
+        let secret = [Secret::new("s3cret")];
+        let came = self.came.lock().unwrap();
+        let read = came.iter().map(|(event, _, signature, body)| {
+            webhook::verify(&secret, body, Some(signature)).unwrap();
+            webhook::parse(event, body).unwrap()
+        });
+        read.collect()
+    }
+
+    fn settings(&self) -> HookSettings {
+        let events = ["pull_request", "pull_request_review", "pull_request_review_comment", "issue_comment", "repository"];
+        let events = events.map(str::to_owned).to_vec();
+        HookSettings { url: self.url.clone(), secret: Secret::new("s3cret"), events, active: true }
+    }
+}
+
+#[tokio::test]
+async fn every_event_of_a_review_loop_arrives_signed_and_is_read() {
+    let (world, forge, pull) = opened().await;
+    let receiver = Receiver::start().await;
+    let scope = HookScope::Repository(REPOSITORY.to_owned());
+    let hook = forge.create_hook(&scope, &receiver.settings()).await.unwrap();
+    assert!(hook.has_secret && hook.json && hook.active);
+    assert_eq!(forge.hooks(&scope).await.unwrap().found[0].id, hook.id);
+
+    let review = request_changes(&world, &pull).await;
+    as_ann(&world, "PUT", &format!("pulls/{}/reviews/{review}", pull.number), json!({"body": "Not at all."})).await;
+    as_ann(&world, "POST", &format!("issues/{}/comments", pull.number), json!({"body": "/pullyard revise"})).await;
+    let moved = world.demo.commit(REPOSITORY, BRANCH, "ann", &[("more.txt", "x\n", false)]).await.unwrap();
+    as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({"state": "closed"})).await;
+    world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
+    world.demo.deliveries_settled().await;
+
+    let mut reviews = Vec::new();
+    let mut rest = Vec::new();
+    for event in receiver.events() {
+        match event {
+            Event::Ping { hook: told } => assert_eq!(told, Some(hook.id)),
+            Event::Review(event) => {
+                assert_eq!((event.review.id, event.sender.id, event.repository.id), (review, ANN, world.repository.id));
+                assert_eq!(event.pull_request.number, pull.number);
+                assert_eq!(event.review.commit.as_ref(), Some(&pull.head_sha));
+                reviews.push((event.action, event.review.state, event.review.body));
+            }
+            Event::PullRequest(event) => rest.push(format!("{:?}", event.action)),
+            Event::Comment(event) => {
+                assert!(event.is_pull_request && event.sender.id == ANN);
+                rest.push(event.comment.body);
+            }
+            Event::Repository(event) => {
+                assert_eq!(event.repository.full_name, "acme/shop");
+                assert_eq!(event.change, RepositoryChange::Renamed { from: "app".to_owned() });
+                rest.push("renamed".to_owned());
+            }
+            Event::Ignored { event, .. } => assert_eq!(event, "pull_request_review_comment"),
+            other @ Event::Installation(_) => panic!("{other:?}"),
+        }
+    }
+    let asked = ReviewState::ChangesRequested;
+    assert_eq!(
+        reviews,
+        [(ReviewAction::Submitted, asked, "Not yet.".to_owned()), (ReviewAction::Edited, asked, "Not at all.".to_owned())]
+    );
+    let pushed = PullRequestAction::Synchronize { before: pull.head_sha.clone(), after: moved };
+    let closed = PullRequestAction::Closed { merged: false };
+    assert_eq!(rest, ["/pullyard revise".to_owned(), format!("{pushed:?}"), format!("{closed:?}"), "renamed".to_owned()]);
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_not_taken_is_found_read_and_sent_again_under_its_guid() {
+    let (world, forge, pull) = opened().await;
+    let receiver = Receiver::start().await;
+    let scope = HookScope::Repository(REPOSITORY.to_owned());
+    let hook = forge.create_hook(&scope, &receiver.settings()).await.unwrap().id;
+    world.demo.deliveries_settled().await;
+    *receiver.answer.lock().unwrap() = 500;
+    request_changes(&world, &pull).await;
+    world.demo.deliveries_settled().await;
+
+    let listed = forge.deliveries(&scope, hook, None).await.unwrap().found;
+    let missed = listed.iter().find(|delivery| delivery.event == "pull_request_review").unwrap();
+    assert!(!missed.arrived() && !missed.redelivery);
+    assert_eq!(missed.repository, Some(world.repository.id));
+    assert!(listed.iter().find(|delivery| delivery.event == "ping").unwrap().arrived());
+    let told = forge.delivery(&scope, hook, missed.id).await.unwrap();
+    assert_eq!(&told.delivery, missed);
+    let read = webhook::parse(&told.delivery.event, &told.payload).unwrap();
+    assert!(receiver.events().contains(&read));
+
+    *receiver.answer.lock().unwrap() = 200;
+    forge.redeliver(&scope, hook, missed.id).await.unwrap();
+    world.demo.deliveries_settled().await;
+    let listed = forge.deliveries(&scope, hook, None).await.unwrap().found;
+    let tries: Vec<_> = listed.iter().filter(|delivery| delivery.guid == missed.guid).collect();
+    assert_eq!(tries.len(), 2);
+    assert!(tries[0].arrived() && tries[0].redelivery && tries[0].id != missed.id);
+    assert_eq!(receiver.came.lock().unwrap().last().unwrap().1, missed.guid);
+    assert_eq!(forge.redeliver(&scope, hook, 1).await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn a_hook_is_changed_pinged_and_deleted() {
+    let (world, forge, _pull) = opened().await;
+    let receiver = Receiver::start().await;
+    for scope in [HookScope::Repository(REPOSITORY.to_owned()), HookScope::Organisation("acme".to_owned())] {
+        let hook = forge.create_hook(&scope, &receiver.settings()).await.unwrap().id;
+        let less = HookSettings { events: vec!["pull_request_review".to_owned()], ..receiver.settings() };
+        let changed = forge.edit_hook(&scope, hook, &less).await.unwrap();
+        assert_eq!((changed.events, changed.has_secret), (less.events, true));
+        world.demo.deliveries_settled().await;
+        let before = receiver.events().len();
+        forge.ping_hook(&scope, hook).await.unwrap();
+        world.demo.deliveries_settled().await;
+        assert_eq!(receiver.events()[before..], [Event::Ping { hook: Some(hook) }]);
+        forge.delete_hook(&scope, hook).await.unwrap();
+        forge.delete_hook(&scope, hook).await.unwrap();
+        assert!(forge.hooks(&scope).await.unwrap().found.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_read_under_its_old_name() {
+    let (world, forge, pull) = opened().await;
+    let review = request_changes(&world, &pull).await;
+    world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
+    assert_eq!(forge.review(REPOSITORY, pull.number, review).await.unwrap().id, review);
+    assert_eq!(forge.review_comments(REPOSITORY, pull.number, review).await.unwrap().found.len(), 2);
+    assert_eq!(forge.repository(REPOSITORY).await.unwrap().full_name, "acme/shop");
+}

@@ -1,0 +1,303 @@
+//! What is asked of a forge about reviews, and what its answers mean.
+
+use pullyard_forge::{
+    CommitState, CommitStatus, Error, Forge, Lines, Meaning, Permission, PullRequestState, ReviewState, Side, Time,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    scripted::{Line, Scripted},
+    world::{REPOSITORY, TOKEN, forge_at},
+};
+
+const TIME: &str = "2026-11-20T12:04:01Z";
+const BIG: u64 = 9_007_199_254_740_993;
+const MORE: &[(&str, &str)] =
+    &[("link", "<http://elsewhere/?page=2>; rel=\"next\", <http://elsewhere/>; rel=\"last\"")];
+
+fn ok(body: Value) -> Line {
+    (200, &[], body.to_string())
+}
+
+fn page(body: Value) -> Line {
+    (200, MORE, body.to_string())
+}
+
+async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
+    let scripted = Scripted::start(lines).await;
+    (forge_at(&scripted.url, TOKEN), scripted)
+}
+
+fn ann() -> Value {
+    json!({ "id": BIG, "login": "ann", "type": "User" })
+}
+
+fn review(id: u64, state: &str) -> Value {
+    json!({
+        "id": id, "state": state, "body": null, "commit_id": "abc", "submitted_at": TIME, "html_url": "h",
+        "user": ann(), "author_association": "MEMBER",
+    })
+}
+
+fn comment(id: u64, fields: Value) -> Value {
+    let mut comment = json!({
+        "id": id, "pull_request_review_id": 7, "path": "a.rs", "user": ann(), "body": "Why?",
+        "created_at": TIME, "updated_at": TIME, "html_url": "h", "commit_id": "abc", "original_commit_id": "ab",
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        comment[name] = value.clone();
+    }
+    comment
+}
+
+fn pull(state: &str, merged_at: Value) -> Value {
+    json!({
+        "number": 7, "html_url": "h", "title": "T", "state": state, "draft": true, "merged_at": merged_at,
+        "updated_at": TIME, "user": {"id": 1, "login": "pullyard[bot]", "type": "Bot"},
+        "head": {"ref": "job", "sha": "a", "repo": null}, "base": {"ref": "main", "sha": "b", "repo": {"id": 1}},
+    })
+}
+
+#[tokio::test]
+async fn a_pull_request_is_read_by_its_number() {
+    let (forge, scripted) = play([ok(pull("open", Value::Null)), ok(pull("closed", TIME.into()))]).await;
+    let open = forge.pull_request(REPOSITORY, 7).await.unwrap();
+    assert_eq!((open.state, open.draft, open.head_repository), (PullRequestState::Open, true, None));
+    assert!(open.author.unwrap().is_bot);
+    assert_eq!(Some(open.updated_at), Time::parse(TIME));
+    assert_eq!(forge.pull_request(REPOSITORY, 7).await.unwrap().state, PullRequestState::Merged);
+    assert_eq!(scripted.requests()[0], "GET /repos/acme/app/pulls/7");
+}
+
+#[tokio::test]
+async fn open_pull_requests_come_page_by_page_what_changed_last_first() {
+    let (forge, scripted) = play([page(json!([pull("open", Value::Null)])), ok(json!([]))]).await;
+    let first = forge.open_pull_requests(REPOSITORY, 1).await.unwrap();
+    assert_eq!((first.found.len(), first.next), (1, Some(2)));
+    let second = forge.open_pull_requests(REPOSITORY, 2).await.unwrap();
+    assert_eq!((second.found.len(), second.next), (0, None));
+    let query = "state=open&sort=updated&direction=desc&per_page=100";
+    assert_eq!(scripted.requests()[1], format!("GET /repos/acme/app/pulls?{query}&page=2"));
+}
+
+#[tokio::test]
+async fn every_page_of_reviews_is_read_whatever_their_words_are_written_like() {
+    let odd = review(3, "SHINY");
+    let lines = [page(json!([review(BIG, "CHANGES_REQUESTED"), odd])), ok(json!([review(2, "approved")]))];
+    let (forge, scripted) = play(lines).await;
+    let reviews = forge.reviews(REPOSITORY, 7).await.unwrap();
+    assert!(!reviews.more);
+    let states: Vec<_> = reviews.found.iter().map(|review| (review.id, review.state)).collect();
+    assert_eq!(states, [(BIG, ReviewState::ChangesRequested), (2, ReviewState::Approved)]);
+    assert_eq!(reviews.found[0].body, "");
+    assert_eq!(
+        scripted.requests(),
+        [1, 2].map(|n| format!("GET /repos/acme/app/pulls/7/reviews?per_page=100&page={n}"))
+    );
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_cut_and_says_so() {
+    let (forge, scripted) = play::<20>(std::array::from_fn(|_| page(json!([review(1, "COMMENTED")])))).await;
+    let reviews = forge.reviews(REPOSITORY, 7).await.unwrap();
+    assert!(reviews.more);
+    assert_eq!((reviews.found.len(), scripted.requests().len()), (10, 10));
+}
+
+#[tokio::test]
+async fn one_review_is_read_by_its_id() {
+    let (forge, scripted) = play([ok(review(BIG, "DISMISSED"))]).await;
+    let found = forge.review(REPOSITORY, 7, BIG).await.unwrap();
+    assert_eq!((found.id, found.state), (BIG, ReviewState::Dismissed));
+    assert_eq!(scripted.requests(), [format!("GET /repos/acme/app/pulls/7/reviews/{BIG}")]);
+}
+
+#[tokio::test]
+async fn a_comment_says_which_lines_of_which_commit_it_means() {
+    let comments = json!([
+        comment(1, json!({"line": 5, "original_line": 4, "start_line": 3, "side": "LEFT"})),
+        comment(2, json!({"line": null, "original_line": 4, "original_start_line": 2, "side": "RIGHT"})),
+        comment(3, json!({"line": null, "subject_type": "file", "in_reply_to_id": 1})),
+    ]);
+    let (forge, scripted) = play([ok(comments)]).await;
+    let found = forge.review_comments(REPOSITORY, 7, 9).await.unwrap().found;
+    let lines: Vec<_> = found.iter().map(|comment| comment.lines).collect();
+    let expected = [Lines::Current { start: Some(3), end: 5 }, Lines::Original { start: Some(2), end: 4 }, Lines::File];
+    assert_eq!(lines, expected);
+    assert_eq!((found[0].side, found[1].side, found[2].in_reply_to), (Side::Left, Side::Right, Some(1)));
+    assert_eq!(scripted.requests(), ["GET /repos/acme/app/pulls/7/reviews/9/comments?per_page=100&page=1"]);
+}
+
+#[tokio::test]
+async fn lines_that_the_list_of_a_review_leaves_out_are_found_in_the_other_list() {
+    let lines = [
+        ok(json!([comment(1, json!({})), comment(2, json!({"line": 8}))])),
+        ok(json!([comment(4, json!({"line": 1})), comment(1, json!({"line": 5}))])),
+    ];
+    let (forge, scripted) = play(lines).await;
+    let found = forge.review_comments(REPOSITORY, 7, 7).await.unwrap().found;
+    let lines: Vec<_> = found.iter().map(|comment| (comment.id, comment.lines)).collect();
+    assert_eq!(lines, [(1, Lines::Current { start: None, end: 5 }), (2, Lines::Current { start: None, end: 8 })]);
+    assert_eq!(scripted.requests()[1], "GET /repos/acme/app/pulls/7/comments?per_page=100&page=1");
+}
+
+fn threads(more: bool, ids: [&str; 2]) -> Line {
+    let info = |more: bool| json!({"hasNextPage": more, "endCursor": if more { json!("c1") } else { json!(null) }});
+    ok(json!({"data": {"repository": {"pullRequest": {"reviewThreads": {"pageInfo": info(more), "nodes": [{
+        "id": "PRRT_1", "isResolved": true, "isOutdated": false, "path": "a.rs", "line": 3,
+        "comments": {"pageInfo": info(false), "nodes": [{"fullDatabaseId": ids[0]}, {"fullDatabaseId": ids[1]}]},
+    }]}}}}}))
+}
+
+#[tokio::test]
+async fn every_page_of_threads_is_read_with_ids_of_64_bits() {
+    let (forge, scripted) = play([threads(true, ["9007199254740993", "2"]), threads(false, ["3", "4"])]).await;
+    let threads = forge.threads(REPOSITORY, 7).await.unwrap();
+    assert!(!threads.more);
+    assert_eq!(threads.found[0].comments, [BIG, 2]);
+    assert_eq!((threads.found[1].resolved, threads.found[1].outdated), (true, false));
+    assert_eq!(scripted.requests(), ["POST /graphql"; 2]);
+    assert_eq!(scripted.bodies()[1]["variables"], json!({"owner": "acme", "name": "app", "number": 7, "after": "c1"}));
+}
+
+#[tokio::test]
+async fn a_reply_is_written_once_and_named() {
+    let comment = json!({"fullDatabaseId": "9007199254740993", "url": "h"});
+    let done = json!({"data": {"addPullRequestReviewThreadReply": {"comment": comment}}});
+    let (forge, scripted) = play([ok(done), (502, &[], "{}".to_owned())]).await;
+    assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap().id, BIG);
+    assert_eq!(scripted.bodies()[0]["variables"], json!({"thread": "PRRT_1", "body": "Done."}));
+    assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap_err().meaning(), Meaning::Unavailable);
+    assert_eq!(scripted.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_graphql_could_not_do_is_an_error_though_the_status_is_200() {
+    let fault = |kind: &str| {
+        let fault = json!({"type": kind, "path": ["addPullRequestReviewThreadReply"], "message": "No way."});
+        ok(json!({"data": {"addPullRequestReviewThreadReply": null}, "errors": [fault]}))
+    };
+    for (kind, expected) in [
+        ("NOT_FOUND", Meaning::Missing),
+        ("FORBIDDEN", Meaning::Denied),
+        ("UNPROCESSABLE", Meaning::Refused),
+        ("SERVICE_UNAVAILABLE", Meaning::Unavailable),
+    ] {
+        let (forge, _) = play([fault(kind)]).await;
+        assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap_err().meaning(), expected, "{kind}");
+    }
+    let (forge, _) = play([fault("RATE_LIMITED")]).await;
+    assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }));
+    let empty = ok(json!({"data": {"addPullRequestReviewThreadReply": {"comment": null}}}));
+    let (forge, _) = play([empty, ok(json!({})), ok(json!({"data": {"repository": null}}))]).await;
+    assert_eq!(forge.reply("t", "b").await.unwrap_err().meaning(), Meaning::Refused);
+    assert_eq!(forge.reply("t", "b").await.unwrap_err().meaning(), Meaning::Unknown);
+    assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+fn said(id: u64, body: &str) -> Value {
+    json!({"id": id, "body": body, "user": null, "created_at": TIME, "updated_at": TIME, "html_url": "h"})
+}
+
+#[tokio::test]
+async fn the_conversation_is_read_added_to_and_changed() {
+    let lines = [
+        page(json!([said(1, "a")])),
+        ok(json!([said(2, "b")])),
+        (201, &[], said(3, "c").to_string()),
+        ok(said(3, "d")),
+    ];
+    let (forge, scripted) = play(lines).await;
+    let found = forge.issue_comments(REPOSITORY, 7).await.unwrap();
+    assert_eq!((found.found.len(), found.more, found.found[0].author.is_none()), (2, false, true));
+    assert_eq!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap().id, 3);
+    assert_eq!(forge.edit_comment(REPOSITORY, 3, "d").await.unwrap().body, "d");
+    let requests = scripted.requests();
+    assert_eq!(requests[2..], ["POST /repos/acme/app/issues/7/comments", "PATCH /repos/acme/app/issues/comments/3"]);
+    assert_eq!(scripted.bodies()[2..], [json!({"body": "c"}), json!({"body": "d"})]);
+}
+
+#[tokio::test]
+async fn a_comment_is_written_once_and_changed_as_often_as_it_takes() {
+    let away: Line = (502, &[], "{}".to_owned());
+    let (forge, scripted) = play([away.clone(), away, ok(said(3, "d"))]).await;
+    assert!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap_err().is_transient());
+    assert_eq!(forge.edit_comment(REPOSITORY, 3, "d").await.unwrap().id, 3);
+    assert_eq!(scripted.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_somebody_may_do_is_told_by_word_and_role() {
+    for (word, role, expected) in [
+        ("admin", "admin", Permission::Admin),
+        ("write", "maintain", Permission::Write),
+        ("read", "triage", Permission::Read),
+        ("none", "none", Permission::None),
+        ("owner of everything", "custom", Permission::None),
+    ] {
+        let (forge, scripted) = play([ok(json!({"permission": word, "role_name": role, "user": ann()}))]).await;
+        let access = forge.permission(REPOSITORY, "ann").await.unwrap();
+        assert_eq!((access.permission, access.role.as_str(), access.account), (expected, role, Some(BIG)));
+        assert_eq!(scripted.requests(), ["GET /repos/acme/app/collaborators/ann/permission"]);
+    }
+    assert!(Permission::Admin > Permission::Write && Permission::Write > Permission::Read);
+}
+
+#[tokio::test]
+async fn the_question_what_somebody_may_do_is_asked_once() {
+    for (status, expected) in [(502, Meaning::Unavailable), (403, Meaning::Denied), (404, Meaning::Missing)] {
+        let (forge, scripted) = play([(status, &[], "{}".to_owned()), ok(json!({"permission": "admin"}))]).await;
+        assert_eq!(forge.permission(REPOSITORY, "ann").await.unwrap_err().meaning(), expected);
+        assert_eq!(scripted.requests().len(), 1);
+    }
+    let (forge, scripted) = play([]).await;
+    for odd in ["", "..", "a/b", "ann?x"] {
+        assert_eq!(forge.permission(REPOSITORY, odd).await.unwrap_err().meaning(), Meaning::Missing, "{odd}");
+    }
+    assert!(scripted.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_apps_account_is_found_by_its_name_with_brackets() {
+    let bot = json!({"id": 77, "login": "pullyard[bot]", "type": "Bot"});
+    let (forge, scripted) = play([ok(bot)]).await;
+    let found = forge.user("pullyard[bot]").await.unwrap();
+    assert_eq!((found.id, found.is_bot), (77, true));
+    assert_eq!(scripted.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_review_is_asked_for_by_name() {
+    let (forge, scripted) = play([(201, &[], pull("open", Value::Null).to_string())]).await;
+    forge.request_reviewers(REPOSITORY, 7, &["ann", "bob"]).await.unwrap();
+    assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls/7/requested_reviewers"]);
+    assert_eq!(scripted.bodies(), [json!({"reviewers": ["ann", "bob"]})]);
+}
+
+#[tokio::test]
+async fn a_status_is_said_about_a_commit_and_fits() {
+    let (forge, scripted) = play([(201, &[], "{}".to_owned()), (201, &[], "{}".to_owned())]).await;
+    let mut status = CommitStatus {
+        state: CommitState::Pending,
+        context: "pullyard".to_owned(),
+        description: "x".repeat(300),
+        target_url: Some("https://pullyard.example/jobs/1".to_owned()),
+    };
+    let sha = "a".repeat(40);
+    forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
+    status.target_url = None;
+    forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
+    assert_eq!(scripted.requests()[0], format!("POST /repos/acme/app/statuses/{sha}"));
+    assert_eq!(scripted.bodies()[0]["state"], "pending");
+    assert_eq!(scripted.bodies()[0]["description"].as_str().unwrap().chars().count(), 140);
+    assert_eq!(scripted.bodies()[1].get("target_url"), None);
+    assert_eq!(forge.set_status(REPOSITORY, "main", &status).await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_missing() {
+    for status in [404, 410] {
+        let (forge, _) = play([(status, &[], "{}".to_owned())]).await;
+        assert_eq!(forge.review(REPOSITORY, 7, 1).await.unwrap_err().meaning(), Meaning::Missing);
+    }
+}

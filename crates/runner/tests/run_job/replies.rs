@@ -1,0 +1,143 @@
+//! After the push: one answer in each thread, whatever the forge does, and the reviewers asked again.
+
+use crate::review_desk::ReviewDesk;
+use crate::revise::under_review;
+use crate::world::World;
+use pullyard_domain::job::Replies;
+use pullyard_domain::marker::Marker;
+use pullyard_protocol::attempt::{FinishOutcome, RevisedReview};
+use serde_json::json;
+
+const GREET: &str = "echo hello > greeting.txt";
+
+/// Runs the job to its end, which is a good one.
+#[track_caller]
+fn completed(world: &World) -> Option<Replies> {
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    finish.result.unwrap().replies
+}
+
+/// Each thread has one answer of the job, with its mark.
+#[track_caller]
+fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
+    let mark = Some(Marker::Job(world.api.assignment().job));
+    for thread in threads {
+        let replies = desk.replies(*thread);
+        let ours = replies.iter().filter(|text| Marker::of(text) == mark).count();
+        assert_eq!(ours, 1, "{thread}: {replies:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_thread_is_answered_once_and_its_reviewer_asked_again() {
+    let (world, desk) = under_review(GREET).await;
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+    check_answered_once(&world, &desk, &[11, 12]);
+    let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
+    assert_eq!(desk.replies(12), [format!("Done in {short}.\n\n<!-- pullyard:{job} -->")]);
+    // A reviewer's own second comment, then our answer to both.
+    assert_eq!(desk.replies(11).len(), 2);
+    assert_eq!(desk.desk().asked, ["ann"]);
+}
+
+#[tokio::test]
+async fn an_agents_words_are_part_of_the_answer() {
+    let (world, desk) = under_review(
+        r#"mkdir .pullyard; echo hello > greeting.txt
+        echo '{"13":"As dark as it gets.","12":"Kept: <!-- pullyard:status --> it is public.","99":"x"}' > .pullyard/replies.json"#,
+    )
+    .await;
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+    check_answered_once(&world, &desk, &[11, 12]);
+    let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
+    let words = |words: &str| format!("In {short}:\n\n{words}\n\n<!-- pullyard:{job} -->");
+    assert_eq!(desk.replies(11)[1], words("As dark as it gets."));
+    assert_eq!(desk.replies(12), [words("Kept: (hidden text left out) it is public.")]);
+}
+
+#[tokio::test]
+async fn words_that_the_repository_brings_along_are_nobodys() {
+    let (world, desk) = under_review("echo hello > greeting.txt").await;
+    let file = world.outside("planted");
+    std::fs::write(&file, r#"{"12":"I am the agent."}"#).unwrap();
+    let blob = world.git_line(&["hash-object", "-w", file.to_str().unwrap()]);
+    world.git_line(&["read-tree", "feature"]);
+    let entry = format!("100644,{blob},.pullyard/replies.json");
+    world.git_line(&["update-index", "--add", "--cacheinfo", &entry]);
+    let tree = world.git_line(&["write-tree"]);
+    let commit = world.git_line(&["commit-tree", &tree, "-p", "feature", "-m", "Planted"]);
+    world.git_line(&["update-ref", "refs/heads/feature", &commit]);
+    assert_eq!(world.run().await.code, Some(0));
+    check_answered_once(&world, &desk, &[11, 12]);
+    assert!(desk.replies(12)[0].starts_with("Done in "), "{:?}", desk.replies(12));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_said_twice() {
+    let (world, desk) = under_review(GREET).await;
+    desk.desk().lose = 2;
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+    check_answered_once(&world, &desk, &[11, 12]);
+}
+
+#[tokio::test]
+async fn an_attempt_after_a_crash_answers_only_what_is_left() {
+    let (world, desk) = under_review(GREET).await;
+    // The finish of the first attempt is never heard; its second thread is not answered.
+    world.api.script(|script| script.refuse("finish", 409, "lease_lost"));
+    desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
+    world.run().await;
+    let answered = [11, 12].map(|thread| desk.replies(thread).iter().filter(|text| Marker::is_on(text)).count());
+    assert_eq!(answered.iter().sum::<usize>(), 1, "{answered:?}");
+    let pushed = world.head("feature").unwrap();
+
+    world.api.script(|script| script.refuse.clear());
+    world.api.assign(|job| job.attempt = 2);
+    assert_eq!(world.run().await.code, Some(0));
+    let finish = world.api.finishes().pop().unwrap();
+    assert_eq!(finish.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
+    check_answered_once(&world, &desk, &[11, 12]);
+    assert_eq!(world.head("feature"), Some(pushed));
+}
+
+#[tokio::test]
+async fn what_the_forge_refuses_after_the_push_fails_nothing() {
+    let (world, desk) = under_review(GREET).await;
+    desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Resource not accessible by integration" })];
+    desk.desk().gone = vec![12];
+    desk.desk().strangers = vec!["ann".into()];
+    world.api.assign(|job| {
+        let revises = job.revises.as_mut().unwrap();
+        revises.reviews.push(RevisedReview { id: 81, author: "bob".into() });
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(completed(&world), Some(Replies { answered: 0, failed: 2 }));
+    let said = world.api.texts();
+    assert!(said.contains("The thread of comment 11 was not answered"), "{said}");
+    assert!(said.contains("The thread of comment 12 was not answered"), "{said}");
+    assert!(said.contains("ann was not asked to review again"), "{said}");
+    assert_eq!(desk.desk().asked, ["bob"]);
+}
+
+#[tokio::test]
+async fn a_forge_that_is_away_after_the_push_fails_nothing() {
+    let (world, desk) = under_review(GREET).await;
+    desk.desk().refuse = Some(403);
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(completed(&world), Some(Replies { answered: 0, failed: 2 }));
+    assert_eq!(world.api.finish().result.unwrap().head, world.head("feature").unwrap());
+}
+
+#[tokio::test]
+async fn where_not_all_comments_can_be_seen_nothing_is_said_twice() {
+    let (world, desk) = under_review(GREET).await;
+    desk.desk().more = true;
+    desk.desk().lose = 1;
+    assert_eq!(world.run().await.code, Some(0));
+    check_answered_once(&world, &desk, &[11, 12]);
+    assert!(completed(&world).is_some());
+}

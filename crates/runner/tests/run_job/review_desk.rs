@@ -1,0 +1,177 @@
+//! The part of a forge where reviews are answered: it keeps comments, refuses and loses answers as it is told.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A comment: its id, its thread's first comment, its text.
+pub(crate) type Comment = (u64, u64, String);
+
+pub(crate) struct Desk {
+    pub(crate) branch: String,
+    pub(crate) head_repository: Value,
+    pub(crate) closed: bool,
+    pub(crate) merged: bool,
+    pub(crate) comments: Vec<Comment>,
+    /// Threads that are not listed any more.
+    pub(crate) gone: Vec<u64>,
+    /// Whose review was asked for, in order.
+    pub(crate) asked: Vec<String>,
+    /// Who may not be asked.
+    pub(crate) strangers: Vec<String>,
+    /// So many replies are written, and their answers lost.
+    pub(crate) lose: u32,
+    /// The faults of the next replies.
+    pub(crate) faults: Vec<Value>,
+    /// Every call about reviews is refused so.
+    pub(crate) refuse: Option<u16>,
+    pub(crate) more: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct ReviewDesk {
+    pub(crate) url: String,
+    state: Arc<Mutex<Desk>>,
+}
+
+impl ReviewDesk {
+    pub(crate) async fn start(branch: &str, comments: Vec<Comment>) -> Self {
+        let state = Arc::new(Mutex::new(Desk {
+            branch: branch.into(),
+            head_repository: json!({ "id": 9 }),
+            closed: false,
+            merged: false,
+            comments,
+            gone: Vec::new(),
+            asked: Vec::new(),
+            strangers: Vec::new(),
+            lose: 0,
+            faults: Vec::new(),
+            refuse: None,
+            more: false,
+        }));
+        let routes = Router::new()
+            .route("/repos/acme/app", get(repository))
+            .route("/repos/acme/app/pulls/{number}", get(pull_request))
+            .route("/repos/acme/app/pulls/{number}/comments", get(comments_of))
+            .route("/repos/acme/app/pulls/{number}/requested_reviewers", post(ask))
+            .route("/graphql", post(graphql))
+            .with_state(state.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { url, state }
+    }
+
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.state.lock().unwrap()
+    }
+
+    /// What was said in a thread after its first comment.
+    pub(crate) fn replies(&self, thread: u64) -> Vec<String> {
+        let desk = self.desk();
+        let of = desk.comments.iter().filter(|(id, first, _)| *first == thread && id != first);
+        of.map(|(.., text)| text.clone()).collect()
+    }
+}
+
+type Shared = State<Arc<Mutex<Desk>>>;
+
+async fn repository() -> Json<Value> {
+    Json(json!({
+        "id": 9, "full_name": "acme/app", "default_branch": "main", "clone_url": "https://x.test/a.git",
+        "html_url": "https://x.test/a", "private": false,
+    }))
+}
+
+async fn pull_request(State(desk): Shared, Path(number): Path<u64>) -> Json<Value> {
+    let desk = desk.lock().unwrap();
+    let closed = desk.closed || desk.merged;
+    Json(json!({
+        "number": number, "html_url": format!("https://x.test/acme/app/pull/{number}"), "title": "T",
+        "state": if closed { "closed" } else { "open" }, "draft": false, "user": null,
+        "updated_at": "2026-11-20T12:00:00Z", "merged_at": desk.merged.then_some("2026-11-20T12:00:00Z"),
+        "head": { "ref": desk.branch, "sha": "a".repeat(40), "repo": desk.head_repository },
+        "base": { "ref": "main", "sha": "a".repeat(40), "repo": { "id": 9 } },
+    }))
+}
+
+fn refused(desk: &Desk) -> Option<Response> {
+    let status = StatusCode::from_u16(desk.refuse?).unwrap();
+    Some((status, Json(json!({ "message": "No." }))).into_response())
+}
+
+async fn comments_of(State(desk): Shared) -> Response {
+    let desk = desk.lock().unwrap();
+    if let Some(refused) = refused(&desk) {
+        return refused;
+    }
+    let comments = desk.comments.iter().map(|(id, thread, text)| {
+        json!({
+            "id": id, "pull_request_review_id": 80, "in_reply_to_id": (id != thread).then_some(thread),
+            "path": "a.rs", "line": null, "original_line": 12, "side": "LEFT", "user": null, "body": text,
+            "created_at": "2026-11-20T12:00:00Z", "updated_at": "2026-11-20T12:00:00Z", "html_url": "https://x.test/c",
+        })
+    });
+    let answer = Json(comments.collect::<Vec<_>>());
+    if desk.more {
+        return ([("link", "<https://x.test/?page=2>; rel=\"next\"")], answer).into_response();
+    }
+    answer.into_response()
+}
+
+async fn ask(State(desk): Shared, Json(body): Json<Value>) -> Response {
+    let mut desk = desk.lock().unwrap();
+    for login in body["reviewers"].as_array().unwrap() {
+        let login = login.as_str().unwrap().to_owned();
+        if desk.strangers.contains(&login) {
+            let words = json!({ "message": "Reviews may only be requested from collaborators." });
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(words)).into_response();
+        }
+        desk.asked.push(login);
+    }
+    (StatusCode::CREATED, Json(json!({}))).into_response()
+}
+
+async fn graphql(State(desk): Shared, Json(body): Json<Value>) -> Response {
+    let mut desk = desk.lock().unwrap();
+    if let Some(refused) = refused(&desk) {
+        return refused;
+    }
+    let variables = &body["variables"];
+    if !body["query"].as_str().unwrap().starts_with("mutation") {
+        let page = json!({ "hasNextPage": false, "endCursor": null });
+        let firsts = desk.comments.iter().filter(|(id, thread, _)| id == thread && !desk.gone.contains(id));
+        let threads = firsts.map(|(first, ..)| {
+            let ids = desk.comments.iter().filter(|(_, thread, _)| thread == first);
+            let ids: Vec<Value> = ids.map(|(id, ..)| json!({ "fullDatabaseId": id.to_string() })).collect();
+            json!({
+                "id": format!("T{first}"), "isResolved": false, "isOutdated": true, "path": "a.rs", "line": null,
+                "comments": { "pageInfo": page, "nodes": ids },
+            })
+        });
+        let threads = json!({ "pageInfo": page, "nodes": threads.collect::<Vec<_>>() });
+        let data = json!({ "repository": { "pullRequest": { "reviewThreads": threads } } });
+        return Json(json!({ "data": data })).into_response();
+    }
+    if !desk.faults.is_empty() {
+        let fault = desk.faults.remove(0);
+        return Json(json!({ "data": null, "errors": [fault] })).into_response();
+    }
+    let thread: u64 = variables["thread"].as_str().unwrap().trim_start_matches('T').parse().unwrap();
+    let id = desk.comments.iter().map(|(id, ..)| id).max().unwrap() + 1;
+    desk.comments.push((id, thread, variables["body"].as_str().unwrap().to_owned()));
+    if desk.lose > 0 {
+        desk.lose -= 1;
+        // The head of an answer, and then the connection breaks.
+        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
+        return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
+    }
+    let comment = json!({ "fullDatabaseId": id.to_string(), "url": "https://x.test/c" });
+    Json(json!({ "data": { "addPullRequestReviewThreadReply": { "comment": comment } } })).into_response()
+}
