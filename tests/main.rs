@@ -33,3 +33,4 @@ mod sweeps;
 mod tickets;
 mod tokens;
 mod up;
+mod webhooks;

@@ -10,6 +10,7 @@ mod deliveries;
 mod doctor;
 mod fault;
 mod help;
+mod hooks;
 mod integrations;
 mod jobs;
 mod open;
@@ -129,6 +130,7 @@ pub(crate) enum Command {
     Projects(projects::Projects),
     Settings(settings::Settings),
     Integrations(integrations::Integrations),
+    Hooks(hooks::Hooks),
     Repos(repositories::Repos),
     Runners(runners::Runners),
     Tickets(tickets::Tickets),
@@ -169,6 +171,7 @@ impl Command {
             Self::Projects(projects) => projects.run(&session).await,
             Self::Settings(settings) => settings.run(&session).await,
             Self::Integrations(integrations) => integrations.run(&session).await,
+            Self::Hooks(hooks) => hooks.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
             Self::Runners(runners) => runners.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,

@@ -6,8 +6,10 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
+use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Agent, Settings};
+use pullyard_protocol::hook::SetIngress;
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,9 +46,27 @@ enum Command {
         #[arg(long, required = true, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
     },
+    /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute), or both.
+    #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
+    Ingress {
+        /// `owner/name`.
+        name: RepositoryName,
+        /// How.
+        #[arg(value_parser = ingress)]
+        ingress: Ingress,
+    },
     /// List a project's repositories.
     #[command(after_help = "Examples:\n  pullyard repos list\n  pullyard repos list --project acme --json")]
     List,
+}
+
+fn ingress(text: &str) -> Result<Ingress, String> {
+    match text {
+        "webhook" => Ok(Ingress::Webhook),
+        "poll" => Ok(Ingress::Poll),
+        "both" => Ok(Ingress::Both),
+        _ => Err("use webhook, poll or both".into()),
+    }
 }
 
 impl Repos {
@@ -59,6 +79,18 @@ impl Repos {
                     session.screen.json(&found)?;
                 } else {
                     show(session, &found.repositories)?;
+                }
+            }
+            Command::Ingress { name, ingress } => {
+                let set = session.api.set_ingress(&project, &SetIngress { repository: name, ingress }).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&set)?;
+                } else {
+                    session.screen.note(&format!(
+                        "{} is heard of by {}",
+                        set.repository,
+                        super::words::wire(&set.ingress)
+                    ));
                 }
             }
             Command::Add { name, integration, path, agent_command } => {
