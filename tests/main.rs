@@ -20,6 +20,7 @@ mod daemon;
 mod demo;
 mod description;
 mod functions;
+mod hold;
 mod inputs;
 mod manual;
 mod pages;

@@ -4,12 +4,14 @@
 
 mod about;
 mod ask;
+mod budgets;
 mod completions;
 mod config;
 mod deliveries;
 mod doctor;
 mod fault;
 mod help;
+mod hold;
 mod integrations;
 mod jobs;
 mod open;
@@ -134,6 +136,9 @@ pub(crate) enum Command {
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Why(why::Why),
+    Hold(hold::Hold),
+    Release(hold::Release),
+    Budgets(budgets::Budgets),
     Deliveries(deliveries::Deliveries),
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
@@ -174,6 +179,9 @@ impl Command {
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Why(why) => why.run(&session).await,
+            Self::Hold(hold) => hold.run(&session).await,
+            Self::Release(release) => release.run(&session).await,
+            Self::Budgets(budgets) => budgets.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,

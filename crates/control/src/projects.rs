@@ -1,6 +1,7 @@
 //! Projects, their settings and repositories, and the forges they use.
 
 use crate::forge::{forge_at, forge_of};
+use crate::hold::wake_held;
 use crate::{Context, Error};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Account, Agent, ForgeKind, Integration, Project, Repository, Settings};
@@ -11,6 +12,7 @@ use pullyard_store::Write;
 /// Idempotent: the same project again is a repeat.
 /// Errors: `Invalid` settings; `Taken` when there is another project of that name.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
+    let settings = settings.tidied();
     check(&settings)?;
     let project = Project { id, name, settings, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
@@ -26,6 +28,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 ///
 /// Errors: `Invalid`; `NotFound`; `ChangedMeanwhile`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
+    let settings = settings.tidied();
     check(&settings)?;
     let Some(project) = ctx.store.project(id).await? else {
         return Err(Error::NotFound { what: "project", name: id.to_string() });
@@ -35,7 +38,11 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     }
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
-        Write::Applied => Ok(Project { rev: revision + 1, ..changed }),
+        Write::Applied => {
+            // Whatever was changed may be what they wait for.
+            wake_held(ctx, &changed).await;
+            Ok(Project { rev: revision + 1, ..changed })
+        }
         Write::Stale => Err(Error::ChangedMeanwhile { revision: revision + 1 }),
     }
 }

@@ -71,9 +71,9 @@ pub(crate) async fn verify(shared: &Shared, claim: &str) -> Result<AppRecord, St
         return Err("'Expiration time' claim ('exp') is too far in the future".to_owned());
     }
     if let Some(jti) = claims.jti {
-        let seen = shared.state.change(|state| {
-            if state.seen.insert(format!("{}:{jti}", app.id)) { Ok(()) } else { Err(Seen::Before) }
-        });
+        let seen = shared
+            .state
+            .change(|state| if state.seen.insert(format!("{}:{jti}", app.id)) { Ok(()) } else { Err(Seen::Before) });
         match seen.await {
             Ok(()) => {}
             Err(Seen::Before) => return Err("'JWT ID' claim ('jti') was used before".to_owned()),

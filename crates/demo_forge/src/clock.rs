@@ -20,7 +20,9 @@ impl Clock {
 
     fn time(&self) -> OffsetDateTime {
         let ahead = Duration::from_secs(self.ahead_secs.load(Ordering::SeqCst));
-        OffsetDateTime::now_utc().checked_add(ahead.try_into().unwrap_or_default()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::now_utc()
+            .checked_add(ahead.try_into().unwrap_or_default())
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     pub(crate) fn now(&self) -> String {

@@ -115,8 +115,8 @@ impl Deliveries {
     /// Writes: one line at the end of the hook's file.
     fn keep(&self, record: DeliveryRecord) -> Result<(), Error> {
         let path = self.path(record.hook);
-        let mut line = serde_json::to_vec(&record)
-            .map_err(|source| Error::RecordUnreadable { path: path.clone(), source })?;
+        let mut line =
+            serde_json::to_vec(&record).map_err(|source| Error::RecordUnreadable { path: path.clone(), source })?;
         line.push(b'\n');
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
@@ -219,14 +219,18 @@ async fn call(
         Ok(answer) if fault.is_none() => {
             let status = answer.status();
             record.status_code = status.as_u16();
-            record.status =
-                if status.is_success() { "OK".to_owned() } else { format!("Invalid HTTP Response: {}", status.as_u16()) };
+            record.status = if status.is_success() {
+                "OK".to_owned()
+            } else {
+                format!("Invalid HTTP Response: {}", status.as_u16())
+            };
             let headers = answer.headers().iter();
             record.received_headers = headers
                 .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
                 .collect();
             let received = answer.bytes().await.unwrap_or_default();
-            record.received = String::from_utf8_lossy(received.get(..MAX_ANSWER_BYTES).unwrap_or(&received)).into_owned();
+            record.received =
+                String::from_utf8_lossy(received.get(..MAX_ANSWER_BYTES).unwrap_or(&received)).into_owned();
         }
         Ok(_) => record.status = "timed out".to_owned(),
         Err(error) if error.is_timeout() => record.status = "timed out".to_owned(),

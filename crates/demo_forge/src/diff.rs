@@ -128,7 +128,8 @@ fn hunk_ranges(line: &str) -> Option<(Range, Range)> {
 mod tests {
     use super::*;
 
-    const CHANGE: &str = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1,3 +1,4 @@ x\n a\n-b\n+B\n+C\n d\n@@ -10 +11 @@\n-k\n+K\n";
+    const CHANGE: &str =
+        "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1,3 +1,4 @@ x\n a\n-b\n+B\n+C\n d\n@@ -10 +11 @@\n-k\n+K\n";
 
     #[test]
     fn lines_of_a_change_have_both_numbers_and_a_position() {
@@ -145,8 +146,7 @@ mod tests {
     fn an_untouched_line_moves_and_a_changed_one_is_lost() {
         let change = "@@ -2 +2,2 @@\n@@ -5,0 +7,3 @@\n@@ -8,2 +12,0 @@\n";
         let found: Vec<_> = (1..=11).map(|line| follow(change, line)).collect();
-        let expected =
-            [Some(1), None, Some(4), Some(5), Some(6), Some(10), Some(11), None, None, Some(12), Some(13)];
+        let expected = [Some(1), None, Some(4), Some(5), Some(6), Some(10), Some(11), None, None, Some(12), Some(13)];
         assert_eq!(found, expected);
     }
 }

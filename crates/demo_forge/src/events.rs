@@ -122,11 +122,7 @@ async fn emit(
     if let May::Granted(grant) = &actor.may {
         payload.insert("installation".to_owned(), answers::installation_stub(grant.installation));
     }
-    let event = Event {
-        name,
-        action: Some(action.to_owned()),
-        repository: Some(entry.id),
-        payload: Value::Object(payload),
-    };
+    let event =
+        Event { name, action: Some(action.to_owned()), repository: Some(entry.id), payload: Value::Object(payload) };
     hooks::tell(shared, entry, event).await;
 }

@@ -69,7 +69,8 @@ impl Git {
     /// The change of a file between two commits without context, as `diff::follow` reads it.
     pub(crate) async fn bare_change(&self, dir: &Path, old: &str, new: &str, path: &str) -> Result<String, Error> {
         let path = literally(path);
-        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "-U0", old, new, "--", &path];
+        let args =
+            ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "-U0", old, new, "--", &path];
         Ok(self.complete(Some(dir), &args, &[], MAX_FILE_DIFF_BYTES).await?.success()?.text())
     }
 

@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told() {
-        for bad in ["", "{", "{ a(b: ) }", "subscription { a }", "{ ...F }", "{ a(b: \"x) }", "{ a } { b }", "{ a @b }"] {
+        for bad in ["", "{", "{ a(b: ) }", "subscription { a }", "{ ...F }", "{ a(b: \"x) }", "{ a } { b }", "{ a @b }"]
+        {
             assert!(read(bad, json!({})).is_err(), "{bad}");
         }
         let deep = "{a".repeat(100);

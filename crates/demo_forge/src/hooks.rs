@@ -228,9 +228,8 @@ async fn listeners(shared: &Shared, entry: &Entry, event: &str) -> Vec<(HookReco
                 installation.app == hook.target && installation.owner.eq_ignore_ascii_case(&owner) && reaches
             })
         };
-        let wants = |hook: &HookRecord| {
-            hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event)
-        };
+        let wants =
+            |hook: &HookRecord| hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event);
         let find = |hook: &HookRecord| match hook.kind {
             TargetKind::Repository => (hook.target == entry.id).then(|| (hook.clone(), None)),
             TargetKind::Organization => (hook.target == organization).then(|| (hook.clone(), None)),
@@ -331,7 +330,8 @@ async fn address(shared: &Shared, hook: &HookRecord) -> String {
         },
         TargetKind::Organization => {
             let all = shared.repositories.all().await;
-            let owner = all.iter().map(|entry| entry.owner()).find(|owner| answers::owner(shared, owner).id == hook.target);
+            let owner =
+                all.iter().map(|entry| entry.owner()).find(|owner| answers::owner(shared, owner).id == hook.target);
             format!("{api}/orgs/{}/hooks/{}", owner.unwrap_or_default(), hook.id)
         }
         TargetKind::Integration => format!("{api}/app/hook"),

@@ -4,15 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{
-    Error,
-    access::Actor,
-    answers, events,
-    forge::Shared,
-    pulls,
-    record::LabelRecord,
-    repositories::Entry,
-};
+use crate::{Error, access::Actor, answers, events, forge::Shared, pulls, record::LabelRecord, repositories::Entry};
 
 /// As JSON; `None` when there is no such pull request.
 pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Vec<Value>> {

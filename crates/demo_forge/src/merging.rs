@@ -31,7 +31,9 @@ pub(crate) struct Wish {
 }
 
 pub(crate) enum Merging {
-    Done { sha: String },
+    Done {
+        sha: String,
+    },
     Missing,
     /// 405, in GitHub's words.
     NotMergeable(&'static str),

@@ -45,9 +45,18 @@ pub(crate) enum Outcome {
 pub(crate) enum Objection {
     HeadUnknown,
     BaseUnknown,
-    AlreadyOpen { owner: String, branch: String },
-    NoCommits { base: String, head: String },
-    NoCommonHistory { base: String, head: String },
+    AlreadyOpen {
+        owner: String,
+        branch: String,
+    },
+    NoCommits {
+        base: String,
+        head: String,
+    },
+    NoCommonHistory {
+        base: String,
+        head: String,
+    },
     /// It can't be opened again, for this reason.
     StateStays(String),
 }
@@ -217,9 +226,9 @@ async fn stays_closed(
     let Some(base) = branches.get(&pull.base) else {
         return says(format!("state cannot be changed. The {} branch has been deleted.", pull.base));
     };
-    let twin = others.iter().find(|other| {
-        other.state == PullState::Open && other.head == pull.head && other.base == pull.base
-    });
+    let twin = others
+        .iter()
+        .find(|other| other.state == PullState::Open && other.head == pull.head && other.base == pull.base);
     if let Some(twin) = twin {
         let (owner, head) = (entry.owner(), &pull.head);
         return says(format!("state cannot be changed. Pull request #{} is open for {owner}:{head}.", twin.number));

@@ -121,9 +121,7 @@ pub(crate) async fn give(
     }
     let (stored, added) = (review.clone(), comments.clone());
     let changed = pulls::touch(shared, entry, number, |pull| {
-        let pending = |known: &ReviewRecord| {
-            known.state == ReviewState::Pending && known.author.id == stored.author.id
-        };
+        let pending = |known: &ReviewRecord| known.state == ReviewState::Pending && known.author.id == stored.author.id;
         if stored.state == ReviewState::Pending && pull.reviews.iter().any(pending) {
             return Err(unprocessable("User can only have one pending review per pull request"));
         }

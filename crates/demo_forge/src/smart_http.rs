@@ -135,15 +135,17 @@ fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Se
 }
 
 /// A repository that has another name now: git follows the first question's answer, as with GitHub.
-async fn moved(shared: &Shared, (owner, name): (&str, &str), (service, exchange): (Service, Exchange)) -> Option<Response> {
+async fn moved(
+    shared: &Shared,
+    (owner, name): (&str, &str),
+    (service, exchange): (Service, Exchange),
+) -> Option<Response> {
     let key = names::lookup_key(owner, name);
     let id = shared.state.read(|state| state.moved.get(&key).copied()).await?;
     let entry = shared.repositories.by_id(id).await?;
     let base = shared.describe(&entry).clone_url;
     let (status, url) = match exchange {
-        Exchange::Advertise => {
-            (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name()))
-        }
+        Exchange::Advertise => (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name())),
         Exchange::Call => (StatusCode::PERMANENT_REDIRECT, format!("{base}/{}", service.name())),
     };
     Some((status, [(header::LOCATION, url)]).into_response())

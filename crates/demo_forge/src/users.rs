@@ -156,9 +156,8 @@ impl Users {
             .unwrap_or_default();
         // An empty token never matches, even for a user who was given one by mistake.
         // Tokens of a demo on this machine need no comparison in constant time.
-        let member = self.search(|members| {
-            members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned()
-        });
+        let member = self
+            .search(|members| members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned());
         member.map_or(Credentials::Other(token), |member| Credentials::Of(Box::new(member)))
     }
 }

@@ -271,6 +271,9 @@ pub struct FinishRequest {
     /// Required when completed; may be there when a pushed attempt failed afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
+    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
 }
 
 /// How an attempt ended, as its runner saw it.

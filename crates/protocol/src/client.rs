@@ -6,6 +6,7 @@
 mod access;
 mod attempt;
 mod fleet;
+mod hold;
 mod operator;
 mod runner;
 mod sign_in;

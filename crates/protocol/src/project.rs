@@ -2,8 +2,10 @@
 
 #[cfg(feature = "schema")]
 use crate::limits;
+use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Agent, Settings};
+use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/projects`. Repeating it with the same body is a repeat.
@@ -44,6 +46,44 @@ pub struct ProjectPage {
     pub projects: Vec<Project>,
     /// Where the next page begins; none when this was the last.
     pub next: Option<String>,
+}
+
+/// `POST /v1/projects/{id}/hold`: nothing new starts until it is released.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldProject {
+    /// Why, for those who meet it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::project::LONGEST_HOLD), regex(pattern = limits::LINE)))]
+    pub reason: String,
+}
+
+/// `POST /v1/projects/{id}/release`. No fields.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseProject {}
+
+/// `GET /v1/projects/{id}/budget`: what its jobs may use up on each day, and what they have used up today.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetUse {
+    /// Whose.
+    pub project: ProjectId,
+    /// The limits, as the settings have them.
+    pub budget: Budget,
+    /// Today, in UTC: `2026-11-20`.
+    pub day: String,
+    /// When the next day begins.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub until: Timestamp,
+    /// Jobs that were made under a budget, but those that ended before an agent worked.
+    pub jobs: u32,
+    /// What jobs that have not ended reserve. Units: millionths of a US dollar.
+    pub reserved_usd_micros: u64,
+    /// What ended jobs spent. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
 }
 
 /// `POST /v1/projects/{id}/repositories`: connects a repository.

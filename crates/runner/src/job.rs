@@ -102,7 +102,7 @@ fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result)
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
-        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result },
+        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros: None },
     })
 }
 

@@ -3,6 +3,7 @@
 mod routes {
     pub(crate) mod attempts;
     pub(crate) mod deliveries;
+    pub(crate) mod hold;
     pub(crate) mod integrations;
     pub(crate) mod job_orders;
     pub(crate) mod jobs;
@@ -27,7 +28,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in, tickets, tokens,
+    attempts, deliveries, hold, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in, tickets,
+    tokens,
 };
 
 /// The function's routes.
@@ -49,6 +51,9 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/projects", get(projects::list).post(projects::create))
         .api_route("/v1/projects/{project}", get(projects::show))
         .api_route("/v1/projects/{project}/settings", put(projects::set_settings))
+        .api_route("/v1/projects/{project}/hold", post(hold::hold))
+        .api_route("/v1/projects/{project}/release", post(hold::release))
+        .api_route("/v1/projects/{project}/budget", get(hold::budget))
         .api_route("/v1/projects/{project}/repositories", get(projects::repositories).post(projects::add_repository))
         .api_route("/v1/tickets", get(tickets::list).post(tickets::create))
         .api_route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))

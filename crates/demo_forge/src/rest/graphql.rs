@@ -120,7 +120,8 @@ fn project(value: &Value, fields: &[Field]) -> Result<Value, String> {
 /// A connection's page: `first` after the cursor `after`, or the `last` ones.
 fn page(found: &Value, arguments: &Map<String, Value>) -> Value {
     let Some(Value::Array(nodes)) = found.get("nodes") else { return found.clone() };
-    let number = |name: &str| arguments.get(name).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+    let number =
+        |name: &str| arguments.get(name).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
     let after = arguments.get("after").and_then(Value::as_str);
     let mut start = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(0).min(nodes.len());
     let mut end = number("first").map_or(nodes.len(), |first| start.saturating_add(first.min(100))).min(nodes.len());
@@ -129,8 +130,11 @@ fn page(found: &Value, arguments: &Map<String, Value>) -> Value {
         end = nodes.len();
     }
     let shown = nodes.get(start..end).unwrap_or_default();
-    let edges: Vec<Value> =
-        shown.iter().enumerate().map(|(at, node)| json!({ "cursor": (start + at + 1).to_string(), "node": node })).collect();
+    let edges: Vec<Value> = shown
+        .iter()
+        .enumerate()
+        .map(|(at, node)| json!({ "cursor": (start + at + 1).to_string(), "node": node }))
+        .collect();
     json!({
         "__typename": "Connection",
         "nodes": shown,
@@ -277,7 +281,8 @@ async fn thread(
     for entry in shared.repositories.all().await {
         let pulls = entry.record.lock().await.pulls.clone();
         for pull in pulls {
-            let first = pull.comments.iter().find(|comment| Some(comment.id) == number && comment.in_reply_to.is_none());
+            let first =
+                pull.comments.iter().find(|comment| Some(comment.id) == number && comment.in_reply_to.is_none());
             if let Some(first) = first.cloned()
                 && actor.may(&entry, Need::PULLS_READ).await == Allowed::Yes
             {
@@ -335,7 +340,8 @@ async fn resolve(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<V
         Ok::<_, Failure>(())
     });
     let Touched::Done((), pull) = changed.await? else { return Err(Failure::not_found(id)) };
-    let first = pull.record.comments.iter().find(|comment| comment.id == first.id).ok_or_else(|| Failure::not_found(id))?;
+    let first =
+        pull.record.comments.iter().find(|comment| comment.id == first.id).ok_or_else(|| Failure::not_found(id))?;
     Ok(json!({
         "__typename": "ResolveReviewThreadPayload",
         "clientMutationId": input(field, "clientMutationId"),

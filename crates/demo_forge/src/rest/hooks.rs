@@ -111,11 +111,7 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
     })
 }
 
-pub(crate) async fn list(
-    State(shared): State<Arc<Shared>>,
-    place: Place,
-    paging: Paging,
-) -> Result<Response, Refusal> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, place: Place, paging: Paging) -> Result<Response, Refusal> {
     let (headers, found) = paging.cut(&shared, hooks::of(&shared, place.target).await);
     let mut shown = Vec::new();
     for hook in &found {
@@ -124,11 +120,7 @@ pub(crate) async fn list(
     Ok((headers, Json(shown)).into_response())
 }
 
-pub(crate) async fn create(
-    State(shared): State<Arc<Shared>>,
-    place: Place,
-    body: Bytes,
-) -> Result<Response, Refusal> {
+pub(crate) async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
     let hook = hooks::create(&shared, place.target, settings(&body)?).await?;
     Ok((StatusCode::CREATED, Json(hooks::shown(&shared, &hook).await)).into_response())
 }
@@ -217,4 +209,3 @@ pub(crate) async fn again(State(shared): State<Arc<Shared>>, place: Place) -> Re
     hooks::redeliver(&shared, &hook, &delivery)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }
-

@@ -29,13 +29,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
-        let mut paging = Self {
-            per_page: DEFAULT_PER_PAGE,
-            page: 1,
-            path: uri.path().to_owned(),
-            others: Vec::new(),
-            cursor: None,
-        };
+        let mut paging =
+            Self { per_page: DEFAULT_PER_PAGE, page: 1, path: uri.path().to_owned(), others: Vec::new(), cursor: None };
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {

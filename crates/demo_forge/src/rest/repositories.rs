@@ -11,7 +11,11 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{caller::Caller, fields::Fields, refusal::{Fault, Refusal}};
+use super::{
+    caller::Caller,
+    fields::Fields,
+    refusal::{Fault, Refusal},
+};
 use crate::{
     Error,
     access::{self, Need},

@@ -20,8 +20,7 @@ use super::{
 };
 use crate::{
     access::{Actor, Need},
-    answers,
-    events,
+    answers, events,
     forge::Shared,
     pulls::{self, Pull, Touched},
     record::{LineCommentRecord, PullRecord, ReviewRecord, ReviewState, Side},
@@ -64,7 +63,9 @@ fn verdict(fields: &Fields) -> Result<Option<Verdict>, Refusal> {
         Some(event) if event.is_empty() || event == "PENDING" => Ok(None),
         Some(event) => {
             let known = Verdict::parse(&event);
-            known.map(Some).ok_or_else(|| Refusal::unprocessable(format!("Variable $event has the invalid value {event}")))
+            known
+                .map(Some)
+                .ok_or_else(|| Refusal::unprocessable(format!("Variable $event has the invalid value {event}")))
         }
     }
 }

@@ -75,3 +75,15 @@ fn jobs_run_on_fargate_or_on_runners() {
     check(|settings| settings.compute = Compute::Fargate, Ok(()));
     check(|settings| settings.compute = Compute::Runners, Ok(()));
 }
+
+#[test]
+fn whoever_holds_a_project_first_is_named_until_it_is_released() {
+    let held = Settings::default().held("ann", "a freeze").held("ben", "another");
+    assert_eq!((held.held_by.as_deref(), held.held_reason.as_deref()), (Some("ann"), Some("a freeze")));
+    assert_eq!(held.clone().tidied(), held);
+    assert_eq!(held.clone().released(), Settings::default());
+    // A reason without a hold says nothing.
+    assert_eq!(Settings { held_by: None, ..held }.tidied(), Settings::default());
+    let long = Settings::default().held(&"n".repeat(200), "a freeze");
+    assert_eq!(long.check(), Ok(()));
+}

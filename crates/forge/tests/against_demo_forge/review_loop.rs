@@ -65,7 +65,10 @@ async fn a_review_is_read_with_its_comments_and_threads_and_answered() {
     let reviews = forge.reviews(REPOSITORY, pull.number).await.unwrap().found;
     assert_eq!(reviews.len(), 1);
     assert_eq!(reviews[0], forge.review(REPOSITORY, pull.number, id).await.unwrap());
-    assert_eq!((reviews[0].id, reviews[0].state, reviews[0].body.as_str()), (id, ReviewState::ChangesRequested, "Not yet."));
+    assert_eq!(
+        (reviews[0].id, reviews[0].state, reviews[0].body.as_str()),
+        (id, ReviewState::ChangesRequested, "Not yet.")
+    );
     assert_eq!(reviews[0].commit.as_ref(), Some(&pull.head_sha));
     assert_eq!(reviews[0].author.as_ref().map(|author| (author.id, author.is_bot)), Some((ANN, false)));
 
@@ -195,7 +198,8 @@ impl Receiver {
     }
 
     fn settings(&self) -> HookSettings {
-        let events = ["pull_request", "pull_request_review", "pull_request_review_comment", "issue_comment", "repository"];
+        let events =
+            ["pull_request", "pull_request_review", "pull_request_review_comment", "issue_comment", "repository"];
         let events = events.map(str::to_owned).to_vec();
         HookSettings { url: self.url.clone(), secret: Secret::new("s3cret"), events, active: true }
     }
@@ -246,11 +250,17 @@ async fn every_event_of_a_review_loop_arrives_signed_and_is_read() {
     let asked = ReviewState::ChangesRequested;
     assert_eq!(
         reviews,
-        [(ReviewAction::Submitted, asked, "Not yet.".to_owned()), (ReviewAction::Edited, asked, "Not at all.".to_owned())]
+        [
+            (ReviewAction::Submitted, asked, "Not yet.".to_owned()),
+            (ReviewAction::Edited, asked, "Not at all.".to_owned())
+        ]
     );
     let pushed = PullRequestAction::Synchronize { before: pull.head_sha.clone(), after: moved };
     let closed = PullRequestAction::Closed { merged: false };
-    assert_eq!(rest, ["/pullyard revise".to_owned(), format!("{pushed:?}"), format!("{closed:?}"), "renamed".to_owned()]);
+    assert_eq!(
+        rest,
+        ["/pullyard revise".to_owned(), format!("{pushed:?}"), format!("{closed:?}"), "renamed".to_owned()]
+    );
 }
 
 #[tokio::test]

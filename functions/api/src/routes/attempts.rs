@@ -135,7 +135,8 @@ pub(crate) async fn finish(
     Strict(request): Strict<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = end_of(&request)?;
-    let status = control::finish(&ctx, &fence, &control::Finish { id: request.finish_id, end }).await?;
+    let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros };
+    let status = control::finish(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))
 }
 

@@ -10,7 +10,7 @@ use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, Strict, limits, scope};
 use pullyard_protocol::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
 
-fn shown(project: pullyard_domain::project::Project) -> Project {
+pub(crate) fn shown(project: pullyard_domain::project::Project) -> Project {
     Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev }
 }
 
