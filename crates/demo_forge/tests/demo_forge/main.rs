@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
+mod apps;
 mod around;
 mod hooks;
 mod listener;
+mod pages;
 mod pull_requests;
 mod reviews;
 mod threads;

@@ -75,7 +75,9 @@ async fn a_later_push_moves_comments_and_outdates_those_whose_line_changed() {
     assert_eq!(of(0), [json!(null), json!(10), json!(null), json!(null), json!("RIGHT"), head.clone(), head.clone()]);
     assert_eq!(of(1), [json!(13), json!(12), json!(12), json!(11), json!("RIGHT"), json!(pushed), head.clone()]);
     assert_eq!(of(2), [json!(10), json!(10), json!(null), json!(null), json!("LEFT"), head.clone(), head.clone()]);
-    assert_eq!(shown[0]["position"], json!(null));
+    assert_eq!((shown[0].get("line"), &shown[0]["position"]), (None, &json!(null)));
+    let listed = world.get(BOT, "pulls/1/comments").await.body;
+    assert_eq!((listed[0].get("line"), &listed[0]["original_line"]), (Some(&json!(null)), &json!(10)));
 }
 
 #[tokio::test]

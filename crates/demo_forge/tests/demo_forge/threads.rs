@@ -97,4 +97,10 @@ async fn what_is_not_known_is_refused_with_its_name() {
         assert_eq!(status, 422);
         assert!(answer["message"].as_str().unwrap().contains(name), "{answer}");
     }
+    world.request_changes(RON, "No.").await;
+    let id = threads(&world, Value::Null).await["nodes"][0]["id"].clone();
+    let odd = "mutation($a: ID!) { addPullRequestReviewThreadReply(input: {pullRequestReviewThreadId: $a, body: \"x\"}) { comment { mood } } }";
+    assert_eq!(graphql(&world, BOT, odd, json!({ "a": id })).await.0, 422);
+    let comments = world.get(BOT, "pulls/1/comments").await.body;
+    assert_eq!(comments.as_array().unwrap().len(), 1, "nothing was said");
 }
