@@ -14,6 +14,7 @@ mod plane;
 mod publish;
 mod replies;
 mod review_desk;
+mod review_loop;
 mod revise;
 mod sources;
 mod stops;
