@@ -7,6 +7,7 @@
 )]
 
 mod agents;
+mod apps;
 mod attempts;
 mod authorisation;
 mod board;
@@ -32,5 +33,6 @@ mod starts;
 mod story;
 mod sweeps;
 mod tickets;
+mod token_gate;
 mod tokens;
 mod up;

@@ -12,6 +12,7 @@ mod doctor;
 mod fault;
 mod help;
 mod hold;
+mod init;
 mod integrations;
 mod jobs;
 mod open;
@@ -130,6 +131,7 @@ pub(crate) enum Command {
     Version(about::Version),
     Projects(projects::Projects),
     Settings(settings::Settings),
+    Init(Box<init::Init>),
     Integrations(integrations::Integrations),
     Repos(repositories::Repos),
     Runners(runners::Runners),
@@ -173,6 +175,7 @@ impl Command {
             Self::Version(version) => version.run(&session).await,
             Self::Projects(projects) => projects.run(&session).await,
             Self::Settings(settings) => settings.run(&session).await,
+            Self::Init(init) => init.run(&session).await,
             Self::Integrations(integrations) => integrations.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
             Self::Runners(runners) => runners.run(&session).await,

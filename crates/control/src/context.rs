@@ -1,7 +1,7 @@
 //! Everything a use case needs to reach the world.
 
 use crate::review::Permissions;
-use crate::{Clock, Error, Keys};
+use crate::{Clock, Error, ForgeTokens, Keys};
 use pullyard_cloud::{Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Secrets Manager.
     pub secrets: Secrets,
+    /// What was minted for the control plane itself.
+    pub forge_tokens: ForgeTokens,
     /// The time.
     pub clock: Clock,
     /// The name of the secret that tokens of attempts are signed with.

@@ -1,5 +1,6 @@
 //! A project's settings, its repositories and the forges they live on.
 
+use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::text::clipped;
@@ -169,9 +170,9 @@ impl ForgeKind {
     }
 }
 
-/// A connected forge. It holds the name of its secret, never the secret.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+/// A connected forge. It holds the names of its secrets, never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredIntegration")]
 pub struct Integration {
     /// Its short name.
     pub id: IntegrationId,
@@ -179,10 +180,33 @@ pub struct Integration {
     pub kind: ForgeKind,
     /// The REST base, without a trailing slash.
     pub api_url: String,
-    /// The name of the secret that holds the token.
-    pub token_secret: String,
-    /// Our account there: its reviews never start a job.
+    /// How we prove who we are.
+    pub auth: Auth,
+    /// Our account there, an App's bot for one: its reviews never start a job.
     pub account: Account,
+}
+
+/// An integration as it may have been stored: before there were Apps, its token's secret stood alone.
+#[derive(Deserialize)]
+struct StoredIntegration {
+    id: IntegrationId,
+    kind: ForgeKind,
+    api_url: String,
+    #[serde(default)]
+    auth: Option<Auth>,
+    #[serde(default)]
+    token_secret: Option<String>,
+    account: Account,
+}
+
+impl TryFrom<StoredIntegration> for Integration {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredIntegration) -> Result<Self, &'static str> {
+        let StoredIntegration { id, kind, api_url, auth, token_secret, account } = stored;
+        let auth = auth.or(token_secret.map(|secret| Auth::Token { secret }));
+        Ok(Self { id, kind, api_url, auth: auth.ok_or("it names no secret")?, account })
+    }
 }
 
 /// Who a token belongs to at its forge.
@@ -213,6 +237,9 @@ pub struct Repository {
     pub clone_url: String,
     /// The agent that works on it.
     pub agent: Agent,
+    /// Jobs may change the files under `.github/workflows`, which run with the repository's own secrets.
+    #[serde(default)]
+    pub workflows: bool,
 }
 
 /// Which agent works on a repository.

@@ -66,6 +66,7 @@ pub(crate) fn project() -> Project {
 
 pub(crate) fn repository() -> Repository {
     Repository {
+        workflows: false,
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,

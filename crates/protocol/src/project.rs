@@ -4,6 +4,7 @@
 use crate::limits;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::permission::Feature;
 use pullyard_domain::project::{Agent, Settings};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ pub struct AddRepository {
     pub name: RepositoryName,
     /// The agent that works on it.
     pub agent: Agent,
+    /// Jobs may change the files under `.github/workflows`; an App's token is then asked for the right to.
+    #[serde(default)]
+    pub workflows: bool,
 }
 
 /// A connected repository.
@@ -115,6 +119,9 @@ pub struct Repository {
     pub clone_url: String,
     /// The agent that works on it.
     pub agent: Agent,
+    /// Jobs may change its workflows.
+    #[serde(default)]
+    pub workflows: bool,
 }
 
 /// `GET /v1/projects/{id}/repositories`: all of them.
@@ -123,4 +130,49 @@ pub struct Repository {
 pub struct Repositories {
     /// By forge.
     pub repositories: Vec<Repository>,
+}
+
+/// `POST /v1/projects/{id}/repositories/{owner}/{name}/test`: what may be done in it. Changes nothing.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryTest {
+    /// Jobs find everything that they need, as far as can be told.
+    pub works: bool,
+    /// In words.
+    pub sentence: String,
+    /// What to do about it.
+    pub help: String,
+    /// Each feature; none when the repository can't even be seen.
+    pub features: Vec<FeatureTest>,
+}
+
+/// One feature in one repository.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureTest {
+    /// Which.
+    pub feature: Feature,
+    /// The same in words.
+    pub words: String,
+    /// What it needs, as `name: level`.
+    pub permissions: Vec<String>,
+    /// Whether it works.
+    pub verdict: FeatureVerdict,
+    /// What to grant, or why that can't be told.
+    pub note: Option<String>,
+}
+
+/// Whether a feature works.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureVerdict {
+    /// It does.
+    Works,
+    /// Something was not granted.
+    Missing,
+    /// Nobody can tell without changing something.
+    Untold,
+    /// It is not needed here.
+    Needless,
 }

@@ -3,6 +3,7 @@
 mod routes {
     pub(crate) mod attempts;
     pub(crate) mod deliveries;
+    pub(crate) mod github_apps;
     pub(crate) mod hold;
     pub(crate) mod integrations;
     pub(crate) mod job_orders;
@@ -10,6 +11,7 @@ mod routes {
     pub(crate) mod meta;
     pub(crate) mod page;
     pub(crate) mod projects;
+    pub(crate) mod repository_test;
     pub(crate) mod runners;
     pub(crate) mod secrets;
     pub(crate) mod sign_in;
@@ -28,8 +30,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, hold, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in, tickets,
-    tokens,
+    attempts, deliveries, github_apps, hold, integrations, job_orders, jobs, meta, projects, repository_test, runners,
+    secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
@@ -46,6 +48,8 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/sweep", post(meta::sweep))
         .api_route("/v1/integrations", get(integrations::list).post(integrations::create))
         .api_route("/v1/sign-in-links", post(sign_in::link))
+        .api_route("/v1/github-apps", post(github_apps::connect))
+        .api_route("/v1/github-apps/conversions", post(github_apps::make))
         .api_route("/v1/integrations/{integration}", get(integrations::show))
         .api_route("/v1/integrations/{integration}/test", post(integrations::test))
         .api_route("/v1/projects", get(projects::list).post(projects::create))
@@ -55,6 +59,7 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/projects/{project}/release", post(hold::release))
         .api_route("/v1/projects/{project}/budget", get(hold::budget))
         .api_route("/v1/projects/{project}/repositories", get(projects::repositories).post(projects::add_repository))
+        .api_route("/v1/projects/{project}/repositories/{owner}/{name}/test", post(repository_test::test))
         .api_route("/v1/tickets", get(tickets::list).post(tickets::create))
         .api_route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))
         .api_route("/v1/tickets/{key}/move", post(tickets::put))

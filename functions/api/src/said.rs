@@ -33,6 +33,10 @@ said! {
         get "/v1/integrations" list_integrations = "The connected forges, by id.";
         post "/v1/integrations" create_integration = "Connects a forge, after asking it who the token belongs to."
             [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        post "/v1/github-apps" connect_github_app = "Connects a GitHub App that is there, after asking whether the key is its own."
+            [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        post "/v1/github-apps/conversions" make_github_app = "Makes a GitHub App of a manifest's code, and connects it."
+            [(409, "taken, secret_refused"), (422, "invalid, forge_refused")];
         get "/v1/integrations/{integration}" show_integration = "A connected forge.";
         post "/v1/integrations/{integration}/test" test_integration = "What the forge says of our token now."
             [(422, "secret_missing")];
@@ -50,6 +54,8 @@ said! {
         get "/v1/projects/{project}/repositories" list_repositories = "A project's repositories.";
         post "/v1/projects/{project}/repositories" add_repository = "Connects a repository, after asking its forge for it."
             [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        post "/v1/projects/{project}/repositories/{owner}/{name}/test" test_repository = "Which features work in a repository."
+            [(422, "secret_missing")];
     }
     tickets {
         post "/v1/tickets/events" tell_ticket_event = "A ticket tool tells what happened; the answer is the decision.";
@@ -80,7 +86,7 @@ said! {
         post "/v1/jobs/{job}/attempts/{attempt}/events" send_events = "A batch of events; an empty one is a heartbeat."
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
-            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing")];
+            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused")];
         post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."
             [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
     }

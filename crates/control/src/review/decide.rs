@@ -29,7 +29,9 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
         let decision = match decide(&loaded.facts, job) {
             Verdict::Decided(decision) => decision,
             Verdict::AskPermission => {
-                let repository = &event.pull_request.repository;
+                let Some(repository) = &loaded.repository else {
+                    return Err(Error::Inconsistent("an author was asked about without a repository".into()));
+                };
                 permission = Some(ask(ctx, &loaded.integration, repository, &event.author).await?);
                 continue;
             }

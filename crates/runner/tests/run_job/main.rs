@@ -18,4 +18,7 @@ mod review_loop;
 mod revise;
 mod sources;
 mod stops;
+#[path = "../../../../tests/token_gate.rs"]
+mod token_gate;
+mod tokens;
 mod world;

@@ -124,8 +124,9 @@ pub(crate) async fn credentials(
     Leased(fence): Leased,
     Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
-    let token = control::credentials(&ctx, &fence).await?;
-    Ok(Json(Credentials { forge_token: token.to_string() }))
+    let control::Credentials { forge_token, expires_in } = control::credentials(&ctx, &fence).await?;
+    let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
+    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs }))
 }
 
 /// The attempt has ended.
