@@ -64,9 +64,7 @@ def webhooks(packages, folder):
     ours = fixtures(described)
     wrong = []
     for name, body in ours.items():
-        action = body.get("action")
-        event = name.split(".")[0].replace("_", "-")
-        schema = described.schema(event if action is None else f"{event}-{action.replace('_', '-')}")
+        schema = described.schema(described.name(name.split(".")[0], body.get("action")))
         wrong += [f"{name}: {fault}" for fault in faults(validator(document, schema), body)]
         # What is checked in is what this makes.
         stored = FIXTURES / f"{name}.json"
@@ -179,12 +177,20 @@ def exchanges(packages, file):
     from graphql import build_schema, parse, validate
 
     api = Api(load(packages, "openapi/generated/api.github.com.json"))
+    hooks = load(packages, "openapi-webhooks/generated/api.github.com.json")
+    described = Described(hooks)
     sdl = (pathlib.Path(packages) / "graphql-schema/schema.graphql").read_text()
     # It defines two fields twice, which is GitHub's affair.
     graph = build_schema(sdl, assume_valid_sdl=True)
-    covered, answered, wrong = collections.Counter(), collections.Counter(), collections.Counter()
+    covered, answered, wrong, delivered = (collections.Counter() for _ in range(4))
     for line in pathlib.Path(file).read_text().splitlines():
         exchange = json.loads(line)
+        if exchange["by"] == "hook":
+            name = described.name(exchange["event"], exchange["body"].get("action"))
+            delivered[name] += 1
+            for fault in faults(validator(hooks, described.schema(name)), exchange["body"]):
+                wrong[f"delivery {name}: {fault}"] += 1
+            continue
         path = exchange["path"].removeprefix("/api/v3")
         if exchange["method"] == "POST" and exchange["path"].endswith("/graphql"):
             document = parse(exchange["body"]["query"])
@@ -215,6 +221,8 @@ def exchanges(packages, file):
     missing = [name for name in sorted(claimed()) if re.sub(r"\{[^}]+\}", "{}", name) not in plain]
     for name in sorted(covered):
         print(f"{covered[name]:5} {answered[name]:5} by the demo forge  {name}")
+    for name in sorted(delivered):
+        print(f"{delivered[name]:5} deliveries of the demo forge  {name}")
     print(f"{len(covered)} operations, {sum(covered.values())} requests, {sum(answered.values())} answers of the demo forge")
     return [f"{fault} ({times} times)" for fault, times in sorted(wrong.items())] + [
         f"{name}: the client says that it calls this, and no test does" for name in missing

@@ -20,6 +20,10 @@ class Described:
         """The header's value; its own description names another event in places."""
         return self.webhooks[name]["post"]["operationId"].split("/")[0].replace("-", "_")
 
+    def name(self, event, action):
+        """Under which name an event's action is described."""
+        return "-".join(word.replace("_", "-") for word in (event, action) if word)
+
     def schema(self, name):
         return self.webhooks[name]["post"]["requestBody"]["content"]["application/json"]["schema"]
 

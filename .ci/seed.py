@@ -55,6 +55,8 @@ def seed(program, kept):
     known = {
         "project": ["shop"],
         "integration": ["local"],
+        "owner": [repository.split("/")[0]],
+        "name": [repository.split("/")[1]],
         "key": ["SHOP-1"],
         "job": [claimed["job"], waiting],
         "delivery": [decision["delivery"]],

@@ -1,6 +1,7 @@
 //! Agents that fail, each in its way, with the real runner; and what can be done about it afterwards.
 
 use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, until};
+use pullyard_domain::auth::Auth;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{IntegrationId, JobId, RepositoryName};
 use pullyard_domain::job::Status;
@@ -291,7 +292,11 @@ async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_co
     // The forge changed after they were connected; no route writes that.
     let store = story.store().await;
     let gh1 = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
-    let gh2 = Integration { id: IntegrationId::new("gh2").unwrap(), token_secret: "wrong".into(), ..gh1.clone() };
+    let gh2 = Integration {
+        id: IntegrationId::new("gh2").unwrap(),
+        auth: Auth::Token { secret: "wrong".into() },
+        ..gh1.clone()
+    };
     store.put_integration(&gh2).await.unwrap();
     let known =
         store.repository_named(&story.project, &RepositoryName::new(REPOSITORY).unwrap()).await.unwrap().unwrap();

@@ -50,6 +50,7 @@ fn failed(id: &str) -> FinishRequest {
         outcome: FinishOutcome::Failed,
         failure: Some(Failure::NoChanges {}),
         result: None,
+        spent_usd_micros: None,
     }
 }
 
@@ -67,6 +68,7 @@ fn completed(id: &str, number: u64) -> FinishRequest {
             deletions: 3,
             replies: None,
         }),
+        spent_usd_micros: None,
     }
 }
 

@@ -89,6 +89,7 @@ impl World {
             integration: IntegrationId::new("gh1").unwrap(),
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()] },
+            workflows: false,
         };
         story.api.add_repository(&other, &add).await.unwrap();
         let acme = Objects::of(&story, "acme", "APP-1").await;
@@ -113,6 +114,11 @@ impl World {
             "id": "gh1", "kind": "github", "api_url": self.story.local.forge().api_url(),
             "token_secret": self.story.local.forge_secret(),
         });
+        let new_app = json!({ "id": "gh1", "api_url": self.story.local.forge().api_url(), "code": "c0de" });
+        let existing_app = json!({
+            "id": "gh1", "api_url": self.story.local.forge().api_url(), "app_id": 7, "key_secret": "key",
+            "webhook_secret": "webhook",
+        });
         let settings = json!({ "auto_create": true, "default_repository": REPOSITORY });
         let create = json!({ "id": of.project, "name": "Acme", "settings": settings });
         let add = json!({
@@ -135,6 +141,8 @@ impl World {
             let filled = [
                 ("{project}", of.project),
                 ("{integration}", "gh1"),
+                ("{owner}", REPOSITORY.split('/').next().unwrap()),
+                ("{name}", REPOSITORY.split('/').nth(1).unwrap()),
                 ("{key}", of.key),
                 ("{job}", of.job.as_str()),
                 ("{attempt}", "1"),
@@ -158,13 +166,19 @@ impl World {
             route(&get, "/v1/integrations", All(Scope::Read), none()),
             route(&post, "/v1/integrations", All(Scope::Admin), connect),
             route(&get, "/v1/integrations/{integration}", All(Scope::Read), none()),
+            route(&post, "/v1/github-apps", All(Scope::Admin), existing_app),
+            route(&post, "/v1/github-apps/conversions", All(Scope::Admin), new_app),
             route(&post, "/v1/integrations/{integration}/test", All(Scope::Admin), none()),
             route(&get, "/v1/projects", Own(Scope::Read), none()),
             route(&post, "/v1/projects", Project(Scope::Admin), create),
             route(&get, "/v1/projects/{project}", Project(Scope::Read), none()),
             route(&Method::PUT, "/v1/projects/{project}/settings", Project(Scope::Admin), settings),
+            route(&post, "/v1/projects/{project}/hold", Project(Scope::Admin), json!({ "reason": "a freeze" })),
+            route(&post, "/v1/projects/{project}/release", Project(Scope::Admin), json!({})),
+            route(&get, "/v1/projects/{project}/budget", Project(Scope::Read), none()),
             route(&get, "/v1/projects/{project}/repositories", Project(Scope::Read), none()),
             route(&post, "/v1/projects/{project}/repositories", Project(Scope::Admin), add),
+            route(&post, "/v1/projects/{project}/repositories/{owner}/{name}/test", Project(Scope::Admin), none()),
             route(&post, "/v1/tickets/events", Project(Scope::Tickets), event),
             route(&post, "/v1/tickets", Project(Scope::Jobs), ticket),
             route(&get, "/v1/tickets", Project(Scope::Read), none()),

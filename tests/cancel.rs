@@ -31,7 +31,13 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String
 }
 
 fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
-    FinishRequest { finish_id: FinishId::new(id).unwrap(), outcome, failure: None, result: None }
+    FinishRequest {
+        finish_id: FinishId::new(id).unwrap(),
+        outcome,
+        failure: None,
+        result: None,
+        spent_usd_micros: None,
+    }
 }
 
 fn failed(id: &str) -> FinishRequest {

@@ -561,6 +561,7 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
         integration: IntegrationId::new(integration).unwrap(),
         name: RepositoryName::new(name).unwrap(),
         agent: Agent { capability: capability.into(), command: command.iter().map(|word| word.to_string()).collect() },
+        workflows: false,
     };
     for (request, status, code, pointer) in [
         (add("gh9", REPOSITORY, "command", &["x"]), 404, "not_found", None),

@@ -7,6 +7,7 @@
 )]
 
 mod agents;
+mod apps;
 mod attempts;
 mod authorisation;
 mod board;
@@ -20,6 +21,7 @@ mod daemon;
 mod demo;
 mod description;
 mod functions;
+mod hold;
 mod inputs;
 mod manual;
 mod pages;
@@ -31,6 +33,7 @@ mod starts;
 mod story;
 mod sweeps;
 mod tickets;
+mod token_gate;
 mod tokens;
 mod up;
 mod webhooks;

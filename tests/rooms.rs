@@ -45,7 +45,7 @@ const RESERVED: [(&str, &str); 14] = [
     ("lambda_http", "entry"),
     ("lambda_runtime", "function-dispatcher function-effects function-tasks function-sweeper"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner"),
+    ("reqwest", "protocol forge runner demo-forge"),
     ("clap", "cli runner"),
 ];
 

@@ -148,6 +148,7 @@ fn failed(id: &str) -> FinishRequest {
         outcome: FinishOutcome::Failed,
         failure: Some(Failure::NoChanges {}),
         result: None,
+        spent_usd_micros: None,
     }
 }
 

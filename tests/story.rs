@@ -135,6 +135,7 @@ impl Story {
             integration,
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command },
+            workflows: false,
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
@@ -263,6 +264,7 @@ impl Story {
             integration: IntegrationId::new("gh1").unwrap(),
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command },
+            workflows: false,
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
     }

@@ -60,7 +60,7 @@ impl World {
             serde_json::from_value(json!({ "project": "acme", "key": "APP-1", "title": "t" })).unwrap();
         story.api.create_ticket(&ticket).await.unwrap();
         let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository, number };
-        let mut linked = PullRequest::linked(id, story.project.clone(), Some(ticket.key.clone().unwrap()), None);
+        let mut linked = PullRequest::linked(id, story.project.clone(), Some(ticket.key.clone()), None);
         linked.branch = BRANCH.into();
         linked.head = made["head"]["sha"].as_str().unwrap().to_owned();
         linked.repository_name = Some(RepositoryName::new(REPOSITORY).unwrap());

@@ -19,6 +19,8 @@ enum Needs {
     Project,
     /// To look at this object: of another project it is not there.
     Object,
+    /// To administer this project.
+    Administer,
     /// To work in this project.
     Work,
     /// To work on this object: of another project it is not there.
@@ -35,7 +37,7 @@ struct Route {
 }
 
 fn routes(job: &JobId) -> Vec<Route> {
-    use Needs::{Nothing, Object, Project, Read, Work, WorkOn};
+    use Needs::{Administer, Nothing, Object, Project, Read, Work, WorkOn};
     let (get, post) = (Method::GET, Method::POST);
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
         let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
@@ -45,6 +47,8 @@ fn routes(job: &JobId) -> Vec<Route> {
     vec![
         route(&get, "/", Read, "", &[]),
         route(&get, "/board", Project, acme, &[]),
+        route(&post, "/hold", Administer, "", &[("project", "acme"), ("reason", "a freeze")]),
+        route(&post, "/release", Administer, "", &[("project", "acme")]),
         route(&post, "/tickets", Work, "", &[("project", "acme"), ("key", "NEW-1"), ("title", "t")]),
         route(&get, "/tickets/new", Work, acme, &[]),
         route(&get, "/tickets/{key}", Project, acme, &[]),
@@ -92,7 +96,8 @@ async fn every_page_lets_in_whom_it_should_and_nobody_else() {
                 _ if !has(Scope::Read) => &[403],
                 Needs::Read => &[303],
                 Needs::Work | Needs::WorkOn if !has(Scope::Jobs) => &[403],
-                Needs::Work | Needs::Project if !ours => &[403],
+                Needs::Administer if !has(Scope::Admin) => &[403],
+                Needs::Administer | Needs::Work | Needs::Project if !ours => &[403],
                 Needs::Object | Needs::WorkOn if !ours => &[404],
                 _ => let_in,
             };

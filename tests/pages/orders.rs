@@ -1,8 +1,9 @@
 //! What people order done with a job on its page.
 
 use super::Browser;
-use crate::story::Story;
+use crate::story::{Story, TRIGGER};
 use pullyard_domain::job::Status;
+use pullyard_store::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_cancelled_and_done_again_from_its_page() {
@@ -28,5 +29,26 @@ async fn a_job_is_cancelled_and_done_again_from_its_page() {
     let third = browser.post(&format!("{address}/retry"), &[("once", "form-2")]).await;
     assert_eq!(third.status, 409, "{}", third.body);
     assert!(third.says("already has an active job"), "{}", third.body);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_held_and_released_from_its_board() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
+    assert!(browser.get("/board").await.says("Hold acme") && !reader.get("/board").await.says("Hold acme"));
+    let form = [("project", "acme"), ("reason", "a <b>freeze</b>")];
+    assert_eq!(reader.post("/hold", &form).await.status, 403);
+    assert_eq!(browser.post("/hold", &form).await.to(), (303, "/board?project=acme"));
+    story.tell("e1", "APP-1", TRIGGER, 1).await;
+    let page = reader.get("/board").await;
+    assert!(page.says("acme is paused by") && page.says("a &#60;b&#62;freeze&#60;/b&#62;"), "{}", page.body);
+    assert!(page.body.matches("acme is paused by").count() == 2, "the card says what it waits for: {}", page.body);
+    assert!(!page.says("Release"), "{}", page.body);
+    assert_eq!(browser.post("/release", &[("project", "acme")]).await.to(), (303, "/board?project=acme"));
+    assert!(!reader.get("/board").await.says("acme is paused by"));
+    // A hold without a reason tells nobody anything.
+    assert_eq!(browser.post("/hold", &[("project", "acme"), ("reason", " ")]).await.status, 400);
     story.end().await;
 }

@@ -4,13 +4,16 @@
 
 mod about;
 mod ask;
+mod budgets;
 mod completions;
 mod config;
 mod deliveries;
 mod doctor;
 mod fault;
 mod help;
+mod hold;
 mod hooks;
+mod init;
 mod integrations;
 mod jobs;
 mod open;
@@ -129,6 +132,7 @@ pub(crate) enum Command {
     Version(about::Version),
     Projects(projects::Projects),
     Settings(settings::Settings),
+    Init(Box<init::Init>),
     Integrations(integrations::Integrations),
     Hooks(hooks::Hooks),
     Repos(repositories::Repos),
@@ -136,6 +140,9 @@ pub(crate) enum Command {
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
     Why(why::Why),
+    Hold(hold::Hold),
+    Release(hold::Release),
+    Budgets(budgets::Budgets),
     Deliveries(deliveries::Deliveries),
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
@@ -170,6 +177,7 @@ impl Command {
             Self::Version(version) => version.run(&session).await,
             Self::Projects(projects) => projects.run(&session).await,
             Self::Settings(settings) => settings.run(&session).await,
+            Self::Init(init) => init.run(&session).await,
             Self::Integrations(integrations) => integrations.run(&session).await,
             Self::Hooks(hooks) => hooks.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
@@ -177,6 +185,9 @@ impl Command {
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
             Self::Why(why) => why.run(&session).await,
+            Self::Hold(hold) => hold.run(&session).await,
+            Self::Release(release) => release.run(&session).await,
+            Self::Budgets(budgets) => budgets.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,

@@ -2,7 +2,7 @@
 
 use crate::review::Permissions;
 use crate::webhook::Strangers;
-use crate::{Clock, Error, Keys};
+use crate::{Clock, Error, ForgeTokens, Keys};
 use pullyard_cloud::{Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
@@ -37,6 +37,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Secrets Manager.
     pub secrets: Secrets,
+    /// What was minted for the control plane itself.
+    pub forge_tokens: ForgeTokens,
     /// The time.
     pub clock: Clock,
     /// The name of the secret that tokens of attempts are signed with.

@@ -1,13 +1,14 @@
 //! A person or program asks for a job: for a ticket, from a prompt, or both.
 
-use crate::facts::repository_fact;
+use crate::facts::{repository_fact, today};
 use crate::move_ticket::Answer;
 use crate::new_job::{NewJob, announce, prepare};
 use crate::{Context, Error};
+use pullyard_domain::budget::Today;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::facts::RepositoryFact;
-use pullyard_domain::guard::decide_request;
+use pullyard_domain::guard::{braked, decide_request};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
@@ -118,9 +119,10 @@ async fn decide_once(
     };
     let named = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
     let fact = repository_fact(ctx, &project, named).await?;
+    let today = today(ctx, Some(&project), now).await?;
     let refusal = match &ticket {
-        Some((ticket, _)) => decide_request(&project, ticket, &fact),
-        None => without_ticket(&project, &fact, request)?,
+        Some((ticket, _)) => decide_request(&project, ticket, &fact, &today),
+        None => without_ticket(&project, &fact, &today, request)?,
     };
     let reason = refusal.unwrap_or_else(|| Reason::Accepted { job: id.clone() });
     let delivery = Delivery {
@@ -149,7 +151,14 @@ async fn decide_once(
                 now,
             };
             let (job, ticket) = prepare(ctx, new).await?;
-            let trigger = Trigger { job: &job, ticket: ticket.as_ref(), delivery: Some(&delivery), request: key };
+            let charge = project.settings.budget.charge(&job);
+            let trigger = Trigger {
+                job: &job,
+                ticket: ticket.as_ref(),
+                delivery: Some(&delivery),
+                charge: charge.as_ref(),
+                request: key,
+            };
             let written = ctx.store.trigger(&trigger).await?;
             if written == Write::Applied {
                 announce(ctx, &job, ticket.as_ref()).await;
@@ -175,13 +184,14 @@ async fn decide_once(
 fn without_ticket(
     project: &pullyard_domain::project::Project,
     fact: &RepositoryFact,
+    today: &Today,
     request: &JobRequest,
 ) -> Result<Option<Reason>, Error> {
     if request.instructions.as_ref().is_none_or(|words| words.trim().is_empty()) {
         return Err(Error::Invalid { pointer: "/prompt", fault: "name a ticket, or say what to do".into() });
     }
-    if let Some(who) = &project.settings.held_by {
-        return Ok(Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() }));
+    if let Some(reason) = braked(project, today) {
+        return Ok(Some(reason));
     }
     match fact {
         RepositoryFact::Unnamed => Err(Error::Invalid {

@@ -36,6 +36,11 @@ pub(crate) async fn write_end(
         }
         None => pull_request_of(ctx, ended).await?,
     };
+    let returned = match ended.returned() {
+        // A day that is long ago is forgotten; nobody asks for it any more.
+        Some(returned) if ctx.store.budget(&returned.project, returned.day).await?.is_some() => Some(returned),
+        _ => None,
+    };
     let written = ctx
         .store
         .end(&Ended {
@@ -44,6 +49,7 @@ pub(crate) async fn write_end(
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
+            returned: returned.as_ref(),
             proof,
         })
         .await?;

@@ -1,10 +1,12 @@
 //! Loading the facts of a decision.
 
 use crate::{Context, Error};
+use pullyard_domain::budget::{Day, Today};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, FirstAnswer, RepositoryFact};
 use pullyard_domain::id::{DeliveryId, RepositoryName};
 use pullyard_domain::project::Project;
+use pullyard_domain::time::Timestamp;
 
 /// The facts of a ticket event, and the text it is about.
 pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
@@ -28,7 +30,19 @@ pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Fact
         seen: first.seen,
         status_before: first.facts.and_then(|facts| facts.status_before),
     });
-    Ok((Facts { now: ctx.clock.now(), first, project, ticket, repository }, text))
+    let now = ctx.clock.now();
+    let today = today(ctx, project.as_ref(), now).await?;
+    Ok((Facts { now, first, project, ticket, repository, today }, text))
+}
+
+/// What a project has used up today. Read only where there is a budget: nobody else pays for it.
+pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timestamp) -> Result<Today, Error> {
+    let day = Day::of(now);
+    let stored = match project.filter(|project| project.settings.budget.is_set()) {
+        Some(project) => ctx.store.budget(&project.id, day).await?,
+        None => None,
+    };
+    Ok(stored.unwrap_or(Today::unused(day)))
 }
 
 /// What is known of the repository that is named, or of the project's default.

@@ -1,23 +1,129 @@
-//! A forge's client, made from its integration and the token its secret holds.
+//! A forge's client, made from its integration: with the token its secret holds, or as its App with a token
+//! of the installation, for one repository and what Pullyard does itself there.
+//!
+//! Tokens of attempts are minted in `attempt::credentials`, never taken from here.
 
 use crate::{Context, Error};
-use pullyard_domain::project::{ForgeKind, Integration};
-use pullyard_forge::{Endpoint, Forge, GitHub, Token};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::permission::{self, Granted};
+use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_forge::{Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
 
-/// The client of a connected forge.
-pub(crate) async fn forge_of(ctx: &Context, integration: &Integration) -> Result<Forge, Error> {
-    forge_at(ctx, integration.kind, &integration.api_url, &integration.token_secret).await
+/// The client of a connected forge, for a connected repository.
+pub(crate) async fn forge_of(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &Repository,
+) -> Result<Forge, Error> {
+    let token = match &integration.auth {
+        Auth::Token { secret } => read(ctx, secret).await?,
+        Auth::App { .. } => {
+            let mint = async || mint(ctx, integration, &repository.name, Only::Id(repository.id), own).await;
+            ctx.forge_tokens.get((integration.id.clone(), repository.id), &ctx.clock, mint).await?
+        }
+    };
+    client(integration.kind, &integration.api_url, token)
 }
 
-/// The client of a forge that is being connected.
+/// The client of a connected forge, for a repository that is being connected.
+pub(crate) async fn forge_for_new(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &RepositoryName,
+) -> Result<Forge, Error> {
+    let token = match &integration.auth {
+        Auth::Token { secret } => read(ctx, secret).await?,
+        Auth::App { .. } => mint(ctx, integration, repository, Only::Name(repository.as_str()), own).await?.token,
+    };
+    client(integration.kind, &integration.api_url, token)
+}
+
+/// The client of a forge that is being connected by a token.
 pub(crate) async fn forge_at(
     ctx: &Context,
     kind: ForgeKind,
     api_url: &str,
     token_secret: &str,
 ) -> Result<Forge, Error> {
-    let token = Token::new(ctx.secrets.get(token_secret).await?.as_ref());
+    client(kind, api_url, read(ctx, token_secret).await?)
+}
+
+/// The client for a webhook of ours. An App's own hook is a setting of the App, which none of its installations'
+/// tokens may touch.
+///
+/// Errors: `Invalid` for that one.
+pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Forge, Error> {
+    match (&integration.auth, &hook.kind) {
+        (Auth::Token { secret }, _) => client(integration.kind, &integration.api_url, read(ctx, secret).await?),
+        (Auth::App { .. }, HookKind::Repository { name, id }) => {
+            match ctx.store.repository(&hook.home, &integration.id, *id).await? {
+                Some(known) => forge_of(ctx, integration, &known).await,
+                None => forge_for_new(ctx, integration, name).await,
+            }
+        }
+        (Auth::App { .. }, HookKind::Organisation { .. } | HookKind::App {}) => Err(Error::Invalid {
+            pointer: "/integration",
+            fault: "an App can't touch this hook; its own is on the App's page at the forge".into(),
+        }),
+    }
+}
+
+/// The App of an integration, with its key; none when it is connected by a token.
+pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<Option<GitHubApp>, Error> {
+    match (&integration.auth, integration.auth.issuer()) {
+        (Auth::App { key_secret, .. }, Some(issuer)) => {
+            let key = ctx.secrets.get(key_secret).await?;
+            Ok(Some(GitHubApp::new(endpoint(&integration.api_url), issuer, &key)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A new token of an App's installation, for one repository and what `wanted` makes of what was granted.
+///
+/// Errors: the forge's; `Forbidden` when less was granted than is wanted, or the App was switched off.
+pub(crate) async fn mint(
+    ctx: &Context,
+    integration: &Integration,
+    name: &RepositoryName,
+    only: Only<'_>,
+    wanted: impl FnOnce(&Granted) -> Granted,
+) -> Result<InstallationToken, Error> {
+    let Some(app) = app_of(ctx, integration).await? else {
+        return Err(Error::Inconsistent(format!("{} is no App and has no tokens to mint", integration.id)));
+    };
+    let installation = app.installation_of(name.as_str()).await?;
+    let forbidden = |what: String, message: &str| {
+        Error::Forge(pullyard_forge::Error::Forbidden { what, message: message.to_owned() })
+    };
+    if installation.suspended {
+        return Err(forbidden(name.to_string(), "the App's installation is suspended"));
+    }
+    let wanted = wanted(&installation.permissions);
+    let lacking = permission::lacking(&installation.permissions, &wanted);
+    if !lacking.is_empty() {
+        let what = format!("{} on {name}", lacking.join(", "));
+        return Err(forbidden(what, "the App's installation was not granted it"));
+    }
+    Ok(app.installation_token(installation.id, only, &wanted).await?)
+}
+
+pub(crate) fn endpoint(api_url: &str) -> Endpoint {
+    Endpoint { api_url: api_url.to_owned() }
+}
+
+fn own(granted: &Granted) -> Granted {
+    permission::of_control(granted)
+}
+
+async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
+    Ok(Token::new(ctx.secrets.get(secret).await?.as_ref()))
+}
+
+fn client(kind: ForgeKind, api_url: &str, token: Token) -> Result<Forge, Error> {
     match kind {
-        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(Endpoint { api_url: api_url.to_owned() }, token)?)),
+        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(endpoint(api_url), token)?)),
     }
 }

@@ -78,17 +78,31 @@ pub(crate) async fn apply(
                 (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.snapshot_unchanged(event).await?,
                 (Write::Applied, _) => {
                     ctx.store.snapshot(event).await?;
+                    if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
+                        // It may have left what its entry waits for; a release would find that, too.
+                        ctx.wake_ticket(&event.project, &event.key).await;
+                    }
                     Write::Applied
                 }
             }
         }
         Follow::EnterAgain => {
-            let again = Ticket { again: Some(event.entry()), ..seen(event, facts) };
+            let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
             match ctx.store.update_ticket(&again).await? {
                 Write::Stale => Write::Stale,
                 Write::Applied => {
                     ctx.store.store_text(event).await?;
                     ctx.store.record(&delivery).await?
+                }
+            }
+        }
+        Follow::Wait => {
+            // The ledger first, as for a snapshot; the ticket last, since its row leads to both.
+            match ctx.store.record(&delivery).await? {
+                Write::Stale => Write::Stale,
+                Write::Applied => {
+                    ctx.store.store_text(event).await?;
+                    ctx.store.update_ticket(&seen(event, facts).waiting_with(event.entry())).await?
                 }
             }
         }
@@ -138,7 +152,14 @@ pub(crate) async fn trigger(
         now: facts.now,
     };
     let (job, ticket) = prepare(ctx, new).await?;
-    let trigger = Trigger { job: &job, ticket: ticket.as_ref(), delivery: Some(delivery), request: None };
+    let charge = project.settings.budget.charge(&job);
+    let trigger = Trigger {
+        job: &job,
+        ticket: ticket.as_ref(),
+        delivery: Some(delivery),
+        charge: charge.as_ref(),
+        request: None,
+    };
     let written = ctx.store.trigger(&trigger).await?;
     if written == Write::Applied {
         announce(ctx, &job, ticket.as_ref()).await;

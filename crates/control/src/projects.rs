@@ -1,7 +1,9 @@
 //! Projects, their settings and repositories, and the forges they use.
 
-use crate::forge::{forge_at, forge_of};
+use crate::forge::{forge_at, forge_for_new};
+use crate::hold::wake_held;
 use crate::{Context, Error};
+use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Account, Agent, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_store::Write;
@@ -11,6 +13,7 @@ use pullyard_store::Write;
 /// Idempotent: the same project again is a repeat.
 /// Errors: `Invalid` settings; `Taken` when there is another project of that name.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
+    let settings = settings.tidied();
     check(&settings)?;
     let project = Project { id, name, settings, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
@@ -26,6 +29,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 ///
 /// Errors: `Invalid`; `NotFound`; `ChangedMeanwhile`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
+    let settings = settings.tidied();
     check(&settings)?;
     let Some(project) = ctx.store.project(id).await? else {
         return Err(Error::NotFound { what: "project", name: id.to_string() });
@@ -35,7 +39,11 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     }
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
-        Write::Applied => Ok(Project { rev: revision + 1, ..changed }),
+        Write::Applied => {
+            // Whatever was changed may be what they wait for.
+            wake_held(ctx, &changed).await;
+            Ok(Project { rev: revision + 1, ..changed })
+        }
         Write::Stale => Err(Error::ChangedMeanwhile { revision: revision + 1 }),
     }
 }
@@ -51,17 +59,14 @@ pub async fn connect_forge(
     api_url: &str,
     token_secret: String,
 ) -> Result<Integration, Error> {
-    let api_url = api_url.trim_end_matches('/').to_owned();
-    if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
-        return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
-    }
+    let api_url = usable(api_url)?;
     if token_secret == ctx.key_secret {
         // It would be sent to that address as the token.
         return Err(Error::Invalid { pointer: "/token_secret", fault: "this one signs the tokens of attempts".into() });
     }
     let account = forge_at(ctx, kind, &api_url, &token_secret).await?.account().await?;
     let account = Account { id: account.id, login: account.login };
-    let integration = Integration { id, kind, api_url, token_secret, account };
+    let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);
     }
@@ -69,6 +74,15 @@ pub async fn connect_forge(
         Some(there) if there == integration => Ok(there),
         _ => Err(Error::Taken { what: "integration", name: integration.id.to_string() }),
     }
+}
+
+/// How a repository is worked on.
+#[derive(Clone, Debug)]
+pub struct RepositoryWork {
+    /// The agent that works on it.
+    pub agent: Agent,
+    /// Jobs may change its workflows.
+    pub workflows: bool,
 }
 
 /// Connects a repository to a project, after asking the forge for it.
@@ -80,7 +94,7 @@ pub async fn add_repository(
     project: &ProjectId,
     integration: &IntegrationId,
     name: &RepositoryName,
-    agent: Agent,
+    works: RepositoryWork,
 ) -> Result<Repository, Error> {
     if ctx.store.project(project).await?.is_none() {
         return Err(Error::NotFound { what: "project", name: project.to_string() });
@@ -88,6 +102,7 @@ pub async fn add_repository(
     let Some(integration) = ctx.store.integration(integration).await? else {
         return Err(Error::NotFound { what: "integration", name: integration.to_string() });
     };
+    let RepositoryWork { agent, workflows } = works;
     if agent.capability != "command" {
         return Err(Error::Invalid {
             pointer: "/agent/capability",
@@ -104,7 +119,7 @@ pub async fn add_repository(
             fault: "use at most 50 arguments of at most 4096 bytes in all".into(),
         });
     }
-    let found = forge_of(ctx, &integration).await?.repository(name.as_str()).await?;
+    let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !may_clone_from(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {
             pointer: "/name",
@@ -120,11 +135,21 @@ pub async fn add_repository(
         default_branch: found.default_branch,
         clone_url: found.clone_url,
         agent,
+        workflows,
     };
     match ctx.store.put_repository(&repository).await? {
         Write::Applied => Ok(repository),
         Write::Stale => Err(Error::Taken { what: "repository", name: repository.name.to_string() }),
     }
+}
+
+/// An address of a forge's API that tokens may be sent to, without a slash at its end.
+pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
+    let api_url = api_url.trim_end_matches('/').to_owned();
+    if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
+        return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
+    }
+    Ok(api_url)
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {

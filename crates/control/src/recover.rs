@@ -7,7 +7,7 @@
 
 mod look;
 
-use crate::forge::forge_of;
+use crate::forge::forge_of_hook;
 use crate::review::Reach;
 use crate::webhook::reach_of;
 use crate::{Context, Error};
@@ -15,7 +15,7 @@ use look::{Found, look};
 use pullyard_domain::hook::recovery::{Look, Recovery, Tried};
 use pullyard_domain::hook::{Hook, HookKind, Ingress, POLL_EVERY, Poll, RECOVER_EVERY};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Forge, HookScope};
 use pullyard_store::Write;
@@ -81,35 +81,33 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     let now = ctx.clock.now();
     let mut found = Recovered::default();
     let integration = ctx.store.integration(&hook.integration).await?;
-    let connected = match &integration {
-        Some(integration) => forge_of(ctx, integration).await.map(|forge| (integration, forge)),
-        None => Err(Error::NotFound { what: "integration", name: hook.integration.to_string() }),
-    };
-    let (integration, forge) = match connected {
-        Ok(connected) => connected,
-        Err(error) => {
-            hook.recovery.problem = Some(said(&error));
-            hook.recovery.next = now.plus(RECOVER_EVERY);
-            ctx.store.put_hook(&hook).await?;
-            found.problems.extend(hook.recovery.problem);
-            return Ok(found);
-        }
+    let Some(integration) = integration else {
+        return Err(Error::NotFound { what: "integration", name: hook.integration.to_string() });
     };
     let scope = scope_of(ctx, &hook).await?;
-    let listed = match hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0)) {
-        Some(id) => rows(&forge, &scope, id, &hook.recovery, now).await.map(|rows| Some((id, rows))),
+    let id = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
+    let reached = match id {
         // Made by hand, and its first ping has not come yet: there is no list to read.
         None => Ok(None),
+        Some(id) => forge_of_hook(ctx, &integration, &hook).await.map(|forge| Some((id, forge))),
+    };
+    let listed = match reached {
+        Ok(Some((id, forge))) => match rows(&forge, &scope, id, &hook.recovery, now).await {
+            Ok(rows) => Ok(Some((id, forge, rows))),
+            Err(error) => Err(error.into()),
+        },
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
     };
     let (known, ask) = match listed {
-        Ok(Some((id, rows))) => {
+        Ok(Some((id, forge, rows))) => {
             found.looked_at = rows.len();
             let (known, ask) = hook.recovery.take_stock(&rows, now);
-            (known, Some((id, ask)))
+            (known, Some((id, forge, ask)))
         }
         Ok(None) => (hook.recovery.take_stock(&[], now).0, None),
         Err(error) => {
-            let problem = Some(said(&error.into()));
+            let problem = Some(said(&error));
             (Recovery { next: now.plus(RECOVER_EVERY), problem, ..hook.recovery.clone() }, None)
         }
     };
@@ -122,7 +120,7 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
         return Ok(found);
     }
     hook.rev += 1;
-    if let Some((id, ask)) = ask {
+    if let Some((id, forge, ask)) = ask {
         for delivery in ask {
             match forge.redeliver(&scope, id, delivery).await {
                 Ok(()) => found.asked += 1,
@@ -139,7 +137,7 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
         HookKind::Repository { id, .. } => Some(*id),
         HookKind::Organisation { .. } | HookKind::App {} => None,
     };
-    let place = look::Place { reach: &reach_of(&hook), integration, forge: &forge, only, from: hook.created };
+    let place = look::Place { reach: &reach_of(&hook), integration: &integration, only, from: hook.created };
     let looked = look(ctx, &place, &hook.recovery.look).await?;
     counted(&mut found, looked, &mut hook.recovery.look);
     // Stale: somebody changed the hook; the next round compares the same again.
@@ -229,18 +227,13 @@ pub async fn poll_repository(
         return Ok(());
     }
     poll.rev += 1;
-    let connected: Result<(Integration, Forge), Error> = match ctx.store.integration(integration).await? {
-        Some(known) => forge_of(ctx, &known).await.map(|forge| (known, forge)),
-        None => Err(Error::NotFound { what: "integration", name: integration.to_string() }),
-    };
-    match connected {
-        Ok((known, forge)) => {
+    match ctx.store.integration(integration).await? {
+        Some(known) => {
             let reach = Reach::of(project.clone());
-            let place =
-                look::Place { reach: &reach, integration: &known, forge: &forge, only: Some(repository), from: now };
+            let place = look::Place { reach: &reach, integration: &known, only: Some(repository), from: now };
             poll.look = look(ctx, &place, &poll.look).await?.1;
         }
-        Err(error) => poll.look.problem = Some(said(&error)),
+        None => poll.look.problem = Some(format!("there is no integration {integration}")),
     }
     // Stale: somebody changed how it is heard of; the next round compares the same again.
     ctx.store.put_poll(&poll).await?;

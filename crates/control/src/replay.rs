@@ -58,11 +58,8 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     let connected = ctx.store.repository(&delivery.project, &id.integration, id.repository).await?;
-    let name = connected
-        .map(|repository| repository.name)
-        .or_else(|| subject.facts.as_ref().map(|facts| facts.repository.clone()))
-        .ok_or_else(|| nothing_kept("its repository has no name any more"))?;
-    let forge = forge_of(ctx, &integration).await?;
+    let connected = connected.ok_or_else(|| nothing_kept("its repository is connected no more"))?;
+    let (name, forge) = (connected.name.clone(), forge_of(ctx, &integration, &connected).await?);
     let pull_request = forge.pull_request(name.as_str(), id.number).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &pull_request);
     let called = Some(delivery.event.clone());

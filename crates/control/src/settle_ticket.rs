@@ -69,20 +69,42 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             Settling::Nothing => return Ok(None),
             Settling::Revise(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
             Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {
-                ctx.store.update_ticket(next).await? == Write::Applied
+                Done::of(ctx.store.update_ticket(next).await?)
             }
             Settling::Enter(entry) => enter(ctx, &ticket, entry, &stored.settings).await?,
         };
-        if done {
-            tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
-            return Ok(Some(step));
+        match done {
+            Done::Step => {
+                tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
+                return Ok(Some(step));
+            }
+            Done::Waits => return Ok(None),
+            Done::Stale => rounds.again().await?,
         }
-        rounds.again().await?;
     }
 }
 
-/// Decides the entry that happened while the last job ran. False: its facts were stale.
-async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<bool, Error> {
+/// What became of a step.
+pub(crate) enum Done {
+    /// It is done, and another may follow.
+    Step,
+    /// The project may start nothing; the ticket waits until it may.
+    Waits,
+    /// Its facts were stale.
+    Stale,
+}
+
+impl Done {
+    pub(crate) fn of(written: Write) -> Self {
+        match written {
+            Write::Applied => Self::Step,
+            Write::Stale => Self::Stale,
+        }
+    }
+}
+
+/// Decides the entry that happened while the last job ran, or while the project could start nothing.
+async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<Done, Error> {
     // Who told it is in the ledger; the entry itself carries only what names its job.
     let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
@@ -104,10 +126,25 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow {
         Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
+        // It waits already; if it is for something else now, the ledger says so.
+        Follow::Nothing => {
+            if facts.first.as_ref().is_none_or(|first| first.reason != decision.reason) {
+                ctx.store.record(&delivery).await?;
+            }
+            return Ok(Done::Waits);
+        }
+        Follow::Wait => {
+            ctx.store.record(&delivery).await?;
+            let waiting = ticket.clone().waiting_with(entry.clone());
+            return Ok(match ctx.store.update_ticket(&waiting).await? {
+                Write::Applied => Done::Waits,
+                Write::Stale => Done::Stale,
+            });
+        }
         _ => {
             ctx.store.record(&delivery).await?;
             ctx.store.update_ticket(&ticket.forgotten(settings)).await?
         }
     };
-    Ok(written == Write::Applied)
+    Ok(Done::of(written))
 }

@@ -3,12 +3,14 @@
 //! It reads the index, never the whole table. An item that fails is left alone for a while, longer each
 //! time, so that a poisoned one can't keep the others waiting.
 
+mod held;
 mod ready;
 mod report;
 mod runners;
 
 use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
+use held::sweep_held;
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
@@ -55,6 +57,7 @@ async fn runners(ctx: &Context, report: &mut Report) -> Result<(), Error> {
     let mut round = Sweeps { at: now, ready_at: last.map_or(now, |last| last.ready_at), since: Some(since) };
     if last.is_none_or(|last| now.since(last.ready_at) >= READY_EVERY) {
         sweep_ready(ctx, report).await?;
+        sweep_held(ctx, report).await?;
         round.ready_at = now;
     }
     // Stale: a later round of another sweeper has noted itself.

@@ -1,9 +1,10 @@
 //! Whether a connected forge still takes our token, asked of the forge itself.
 
-use crate::forge::forge_of;
+use crate::forge::{app_of, forge_at};
 use crate::{Context, Error};
+use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::Account;
+use pullyard_domain::project::{Account, Integration};
 
 /// What a forge said of our token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +24,7 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Teste
     let Some(integration) = ctx.store.integration(id).await? else {
         return Err(Error::NotFound { what: "integration", name: id.to_string() });
     };
-    let asked = match forge_of(ctx, &integration).await {
-        Ok(forge) => forge.account().await.map_err(Error::from),
-        Err(error) => Err(error),
-    };
-    match asked {
+    match ask(ctx, &integration).await {
         Ok(account) if account.id == integration.account.id => Ok(Tested::Works),
         Ok(account) => Ok(Tested::Another(Account { id: account.id, login: account.login })),
         Err(Error::Forge(error)) => Ok(Tested::Refused(pullyard_domain::text::causes(&error))),
@@ -35,5 +32,16 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Teste
             Ok(Tested::Refused(format!("read the secret {name}: it does not exist or is empty")))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// The account that we are there: a token's, or an App's bot, if the key is still the App's.
+async fn ask(ctx: &Context, integration: &Integration) -> Result<pullyard_forge::Account, Error> {
+    match (&integration.auth, app_of(ctx, integration).await?) {
+        (Auth::Token { secret }, _) => {
+            Ok(forge_at(ctx, integration.kind, &integration.api_url, secret).await?.account().await?)
+        }
+        (Auth::App { .. }, Some(app)) => Ok(app.bot(&app.app().await?.slug).await?),
+        (Auth::App { .. }, None) => Err(Error::Inconsistent(format!("{} is an App without a name", integration.id))),
     }
 }

@@ -32,6 +32,8 @@ pub struct TicketView {
     pub ticket: Ticket,
     /// What it says.
     pub text: TicketText,
+    /// What its entry waits for, if its project may start nothing.
+    pub waits: Option<Wait>,
 }
 
 /// A page of a job's events.
@@ -69,7 +71,9 @@ pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<J
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
-    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default() })
+    let project = if ticket.held { ctx.store.project(project).await? } else { None };
+    let waits = project.and_then(|project| ticket.waits(&project, ctx.clock.now()));
+    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits })
 }
 
 /// A page of a project's tickets, by key, and where the next begins.

@@ -16,6 +16,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, RepositoryName};
+use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequestId, label};
 use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
@@ -105,11 +106,16 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
         }
         Told::Review(event) => decide(ctx, &reach, &event).await?,
         Told::Comment(command) => {
+            let Some(connected) = connected(ctx, hook, command.repository).await? else {
+                let repo = command.repository_name.clone();
+                let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
+                return note(ctx, hook, call, reason, None).await.map(Received::Decided);
+            };
             let integration = ctx.store.integration(&hook.integration).await?;
             let integration = integration
                 .ok_or_else(|| Error::NotFound { what: "integration", name: hook.integration.to_string() })?;
-            let forge = forge_of(ctx, &integration).await?;
-            let pull_request = forge.pull_request(command.repository_name.as_str(), command.number).await?;
+            let forge = forge_of(ctx, &integration, &connected).await?;
+            let pull_request = forge.pull_request(connected.name.as_str(), command.number).await?;
             decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
         }
         Told::PullRequest { seen, event } => {
@@ -135,6 +141,16 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
 async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     // Boxed: the future of the whole decision is large, and there are several ways to it.
     Box::pin(decide_or_queue(ctx, reach, event)).await
+}
+
+/// The repository in the first project that it is connected to.
+async fn connected(ctx: &Context, hook: &Hook, repository: u64) -> Result<Option<Repository>, Error> {
+    for project in hook.projects() {
+        if let Some(known) = ctx.store.repository(project, &hook.integration, repository).await? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
 }
 
 /// For whose projects a hook speaks.

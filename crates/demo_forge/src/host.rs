@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error, Fault, Role, User,
     access::Actor,
+    installations::{self, Objection},
     names::FullName,
     pushes,
     repositories::{self, Entry},
@@ -70,6 +71,19 @@ impl DemoForge {
     pub async fn delete_repository(&self, full_name: &str) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         self.shared.repositories.delete(&entry).await
+    }
+
+    /// Installs an App for these repositories of one owner, or for all of them, and gives the installation's id.
+    pub async fn install_app(&self, slug: &str, owner: &str, full_names: Option<&[&str]>) -> Result<u64, Error> {
+        let mut ids = None;
+        for full_name in full_names.into_iter().flatten() {
+            let id = self.entry(full_name).await?.id;
+            ids.get_or_insert_with(Vec::new).push(id);
+        }
+        installations::install(&self.shared, slug, owner, ids).await.map_err(|objection| match objection {
+            Objection::Broken(error) => error,
+            _ => Error::AppMissing { slug: slug.to_owned() },
+        })
     }
 
     /// Lets this fault happen to the next so many calls that fit. Ordered faults happen in the order of their orders.

@@ -22,6 +22,7 @@ mod hooks;
 mod host;
 mod http_backend;
 mod ids;
+mod installations;
 mod labels;
 mod link;
 mod merging;

@@ -11,7 +11,7 @@ pub(crate) struct FullName {
 }
 
 /// Owners that would shadow the forge's own routes.
-const RESERVED_OWNERS: &[&str] = &["api", "apps", "settings"];
+const RESERVED_OWNERS: &[&str] = &["api", "apps", "organizations", "settings"];
 
 impl FullName {
     pub(crate) fn parse(full_name: &str) -> Result<Self, Error> {

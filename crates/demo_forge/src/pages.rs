@@ -1,7 +1,9 @@
 //! Pages for people: what there is, and one pull request with its commits and its change.
-//! No password, no script, nothing to click but links. Every word from outside is escaped.
+//! No password, no script, and one form, for a review. Every word from outside is escaped.
 
+mod app;
 mod html;
+mod review;
 
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use axum::{
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 
 use crate::{
@@ -29,8 +31,15 @@ const MAX_PLAIN_DIFF_BYTES: u64 = 32 * 1024 * 1024;
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(index))
+        .route("/settings/apps/new", post(app::propose))
+        .route("/organizations/{org}/settings/apps/new", post(app::propose))
+        .route("/settings/apps/confirm", post(app::confirm))
+        .route("/apps/{slug}", get(app::app))
+        .route("/apps/{slug}/installations/new", get(app::app))
+        .route("/apps/{slug}/installations", post(app::install))
         .route("/{owner}/{name}", get(repository))
         .route("/{owner}/{name}/pull/{number}", get(pull_request))
+        .route("/{owner}/{name}/pull/{number}/reviews", post(review::submit))
 }
 
 async fn index(State(shared): State<Arc<Shared>>) -> Result<Page, Absent> {
@@ -124,6 +133,8 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
         html.open("pre").text(body).close("pre");
     }
 
+    review::show(&mut html, shared, entry, pull).await;
+
     html.open("h2").text("Commits").close("h2").open("ul");
     let commits = shared.git.commits(&entry.git_dir(), base_sha, head_sha, MAX_COMMITS).await?;
     for [id, author, subject] in &commits {
@@ -139,6 +150,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
     if diff.truncated {
         html.open("p").text("The change goes on; the plain one has all of it.").close("p");
     }
+    review::form(&mut html, shared, entry, record).await;
     Ok(html.page(&title))
 }
 
@@ -157,6 +169,10 @@ fn short(sha: &str) -> &str {
 /// Why there is no page.
 enum Absent {
     NotFound,
+    /// A form that another site's page sent.
+    Foreign,
+    /// In the forge's own words.
+    Refused(String),
     TooLarge,
     Failed,
 }
@@ -171,6 +187,8 @@ impl From<Error> for Absent {
 impl IntoResponse for Absent {
     fn into_response(self) -> Response {
         let (status, words) = match self {
+            Self::Foreign => (StatusCode::FORBIDDEN, "This form was sent from elsewhere.\n"),
+            Self::Refused(words) => return (StatusCode::UNPROCESSABLE_ENTITY, words).into_response(),
             Self::NotFound => (StatusCode::NOT_FOUND, "Not found.\n"),
             Self::TooLarge => (StatusCode::NOT_ACCEPTABLE, "The change is too large to show.\n"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n"),

@@ -1,6 +1,7 @@
 //! The part of GitHub's REST API that reviewing a pull request needs, under `/api/v3`.
 //! Owns routes and authentication; what is refused and why is decided in `pulls`, `reviews` and `hooks`.
 
+mod apps;
 mod caller;
 mod conversation;
 mod fields;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .merge(about_repositories())
         .merge(about_pull_requests())
         .merge(about_hooks())
+        .merge(about_apps())
         .route("/graphql", post(graphql::answer))
         .fallback(async || Refusal::not_found())
         // GitHub does not say "method not allowed".
@@ -86,6 +88,17 @@ fn about_pull_requests() -> Router<Arc<Shared>> {
         .route("/{number}/labels", get(conversation::labels).post(conversation::add_labels))
         .route("/{number}/labels/{label}", axum::routing::delete(conversation::remove_label));
     Router::new().nest("/repos/{owner}/{name}/pulls", pulls).nest("/repos/{owner}/{name}/issues", issues)
+}
+
+fn about_apps() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/app-manifests/{code}/conversions", post(apps::convert))
+        .route("/app", get(apps::app))
+        .route("/app/installations", get(apps::list))
+        .route("/app/installations/{id}", get(apps::show))
+        .route("/app/installations/{id}/access_tokens", post(apps::mint))
+        .route("/repos/{owner}/{name}/installation", get(apps::of_repository))
+        .route("/installation/token", axum::routing::delete(apps::revoke))
 }
 
 fn about_hooks() -> Router<Arc<Shared>> {

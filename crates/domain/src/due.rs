@@ -3,7 +3,7 @@
 //! Every write stores the row this module names, so nothing that needs a next step can be forgotten.
 
 use crate::hook::{Hook, Ingress, Poll};
-use crate::id::ClassId;
+use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, Place, Status};
 use crate::pull_request::PullRequest;
 use crate::ticket::Ticket;
@@ -22,6 +22,13 @@ pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 pub enum Due {
     /// The sweeper takes it up at this time.
     At(Timestamp),
+    /// Its project may start nothing. Taken up when that is over, lowest order first.
+    Held {
+        /// Which project.
+        project: ProjectId,
+        /// When the entry happened that waits. Units: milliseconds since 1970.
+        order: i64,
+    },
     /// Runners of this class may claim it, lowest order first.
     Ready {
         /// Which class.
@@ -61,12 +68,20 @@ pub fn job(job: &Job) -> Option<Due> {
 
 /// When a ticket is to be settled. None: nothing is left to do, or its job's end will see to it.
 pub fn ticket(ticket: &Ticket) -> Option<Due> {
-    let now = Timestamp::from_millis(0);
     let free = ticket.active_job.is_none();
-    let entered = free && ticket.again.is_some();
+    let not_before = ticket.not_before.unwrap_or(Timestamp::from_millis(0));
     let deferred = ticket.deferred.values().min().copied().filter(|_| free);
-    let at = if ticket.is_unsynced() || entered { now } else { deferred? };
-    Some(Due::At(ticket.not_before.map_or(at, |not_before| at.max(not_before))))
+    let entered = ticket.again.as_ref().filter(|_| free).map(|entry| entry.at);
+    if ticket.is_unsynced() {
+        return Some(Due::At(not_before));
+    }
+    if ticket.held {
+        // One that failed does not stand in the way of the others.
+        let order = entered.or(deferred)?.max(not_before).millis();
+        return Some(Due::Held { project: ticket.project.clone(), order });
+    }
+    let at = if entered.is_some() { not_before } else { deferred?.max(not_before) };
+    Some(Due::At(at))
 }
 
 /// When what people read on a pull request is to be written. None: it stands there.

@@ -1,5 +1,6 @@
 //! What a decision is made from, loaded before it and stored beside it.
 
+use crate::budget::Today;
 use crate::decision::Reason;
 use crate::id::{EventId, JobId, RepositoryName};
 use crate::project::{Project, Repository};
@@ -20,6 +21,8 @@ pub struct Facts {
     pub ticket: Option<Ticket>,
     /// The repository the work would go to.
     pub repository: RepositoryFact,
+    /// What the project has used up today; nothing if it has no budget.
+    pub today: Today,
 }
 
 /// What is known of the repository the work would go to.
@@ -75,4 +78,7 @@ pub struct Recorded {
     pub held_by: Option<String>,
     /// The repository it was about.
     pub repository: Option<RepositoryName>,
+    /// What the project had used up on that day, if it has a budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub today: Option<Today>,
 }

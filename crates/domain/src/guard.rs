@@ -3,17 +3,19 @@
 //! The order is a list, so that docs and tests can name it. The guards read facts and nothing else; a
 //! transaction that finds the facts stale reloads them and asks again, it never names a reason itself.
 
+use crate::budget::Today;
 use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::event::TicketEvent;
 use crate::facts::{Facts, Recorded, RepositoryFact};
 use crate::id::JobId;
+use crate::project::Project;
 
 /// Why this event may not start a job, or `None`.
 type Guard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
 /// The published order, each guard by its name.
-pub const TICKET_GUARDS: [(&str, Guard); 11] = [
+pub const TICKET_GUARDS: [(&str, Guard); 12] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
     ("stale_event", stale_event),
@@ -23,6 +25,7 @@ pub const TICKET_GUARDS: [(&str, Guard); 11] = [
     ("auto_create_off", auto_create_off),
     ("job_active", job_active),
     ("project_held", project_held),
+    ("budget_exhausted", budget_exhausted),
     ("ticket_without_repository", ticket_without_repository),
     ("repository_not_integrated", repository_not_integrated),
 ];
@@ -45,6 +48,8 @@ pub enum Follow {
     Snapshot,
     /// They are, and the entry waits for the active job to end.
     EnterAgain,
+    /// They are, and the entry waits until the project may start jobs again.
+    Wait,
     /// They are, and a job is made.
     Trigger,
 }
@@ -58,6 +63,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
         // An entry that is stored already was there before the job, or waits for its end as it is.
         Some(Reason::JobActive { .. }) if is_stored(event, facts) => Follow::Nothing,
         Some(Reason::JobActive { .. }) => Follow::EnterAgain,
+        Some(reason) if is_brake(reason) => waiting(event, facts),
         Some(_) => Follow::Snapshot,
     };
     let reason = refused
@@ -65,11 +71,13 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     Decision { reason, follow }
 }
 
-/// Decides an entry that happened while a job was active, now that the job has ended. The guards up to
+/// Decides an entry that happened while a job was active or the project could start nothing, now that this
+/// may be over. The guards up to
 /// `status_unchanged` passed when it happened; the rest is asked again.
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
     match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
+        Some(reason) if is_brake(&reason) => Decision { reason, follow: waiting(event, facts) },
         Some(reason) => Decision { reason, follow: Follow::Snapshot },
         None => Decision {
             reason: Reason::Accepted { job: JobId::of_entry(&event.project, &event.key, &event.entry()) },
@@ -80,15 +88,16 @@ pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
 
 /// Decides a person's request for a job for a ticket. Status and auto-create don't matter to it.
 pub fn decide_request(
-    project: &crate::project::Project,
+    project: &Project,
     ticket: &crate::ticket::Ticket,
     facts: &RepositoryFact,
+    today: &Today,
 ) -> Option<Reason> {
     if let Some(job) = &ticket.active_job {
         return Some(Reason::JobActive { ticket: ticket.key.clone(), job: job.clone() });
     }
-    if let Some(who) = &project.settings.held_by {
-        return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
+    if let Some(reason) = braked(project, today) {
+        return Some(reason);
     }
     match facts {
         RepositoryFact::Unnamed => Some(Reason::TicketWithoutRepository { ticket: ticket.key.clone() }),
@@ -97,6 +106,25 @@ pub fn decide_request(
         }
         RepositoryFact::Connected(_) => None,
     }
+}
+
+/// Why the project may start nothing now, whatever asks for it: its hold, then its budget.
+pub fn braked(project: &Project, today: &Today) -> Option<Reason> {
+    if let Some(who) = &project.settings.held_by {
+        return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
+    }
+    project.settings.budget.refuses(&project.id, today)
+}
+
+/// What is refused so is taken up again when that is over.
+pub fn is_brake(reason: &Reason) -> bool {
+    matches!(reason, Reason::ProjectHeld { .. } | Reason::BudgetExhausted { .. })
+}
+
+/// An entry that waits already is not stored again.
+fn waiting(event: &TicketEvent, facts: &Facts) -> Follow {
+    let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.waits_with(&event.entry()));
+    if waits { Follow::Nothing } else { Follow::Wait }
 }
 
 /// The facts as the ledger keeps them.
@@ -120,6 +148,7 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
             RepositoryFact::NotConnected(name) => Some(name.clone()),
             RepositoryFact::Connected(repository) => Some(repository.name.clone()),
         },
+        today: settings.filter(|settings| settings.budget.is_set()).map(|_| facts.today),
     }
 }
 
@@ -197,6 +226,11 @@ fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let who = facts.project.as_ref()?.settings.held_by.clone()?;
     Some(Reason::ProjectHeld { project: event.project.clone(), who })
+}
+
+fn budget_exhausted(_: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let project = facts.project.as_ref()?;
+    project.settings.budget.refuses(&project.id, &facts.today)
 }
 
 fn ticket_without_repository(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

@@ -4,7 +4,8 @@
 //!
 //! It owns no rule: what is decided comes from the domain, what must hold stands in the tests.
 
-use crate::decision::{Reason, Verdict};
+use crate::budget::{Day, Today};
+use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::event::TicketEvent;
 use crate::facts::{Facts, FirstAnswer, RepositoryFact};
@@ -53,6 +54,7 @@ struct World {
     tickets: BTreeMap<TicketKey, Ticket>,
     jobs: BTreeMap<JobId, Job>,
     ledger: BTreeMap<EventId, FirstAnswer>,
+    days: BTreeMap<Day, Today>,
     /// Copies that somebody may still hold.
     old_tickets: Vec<Ticket>,
     old_jobs: Vec<Job>,
@@ -77,6 +79,7 @@ impl World {
             tickets: BTreeMap::new(),
             jobs: BTreeMap::new(),
             ledger: BTreeMap::new(),
+            days: BTreeMap::new(),
             old_tickets: Vec::new(),
             old_jobs: Vec::new(),
             events: Vec::new(),
@@ -104,6 +107,9 @@ impl World {
         if !job.is_none_or(|job| self.job_is_fresh(job)) || !ticket.is_none_or(|ticket| self.ticket_is_fresh(ticket)) {
             return Write::Stale;
         }
+        if job.is_some_and(|job| !self.count(job)) {
+            return Write::Stale;
+        }
         if let Some(job) = job {
             let mut job = job.clone();
             job.rev += 1;
@@ -117,6 +123,32 @@ impl World {
             self.tickets.insert(ticket.key.clone(), ticket);
         }
         Write::Applied
+    }
+
+    /// What the write of a job takes from its day or gives back to it. False: the day has not enough left.
+    fn count(&mut self, job: &Job) -> bool {
+        let stored = self.jobs.get(&job.id);
+        if let Some(charge) = self.project.settings.budget.charge(job).filter(|_| stored.is_none()) {
+            let day = self.days.entry(charge.day).or_insert(Today::unused(charge.day));
+            let dear = charge.usd_micros_at_most.is_some_and(|most| day.taken_usd_micros > most);
+            if dear || charge.jobs_below.is_some_and(|below| day.jobs >= below) {
+                return false;
+            }
+            day.jobs += 1;
+            day.taken_usd_micros += charge.usd_micros;
+        }
+        if let Some(returned) = job.returned().filter(|_| stored.is_some_and(|stored| !stored.status.is_terminal())) {
+            let day = self.days.get_mut(&returned.day).unwrap();
+            day.jobs -= returned.jobs;
+            day.taken_usd_micros = day.taken_usd_micros - returned.reserved_usd_micros + returned.spent_usd_micros;
+            day.spent_usd_micros += returned.spent_usd_micros;
+        }
+        true
+    }
+
+    fn today(&self) -> Today {
+        let day = Day::of(self.now);
+        self.days.get(&day).copied().unwrap_or(Today::unused(day))
     }
 
     /// Some job, as stored or as somebody read it earlier.
@@ -141,13 +173,14 @@ impl World {
             project: Some(self.project.clone()),
             ticket,
             repository: RepositoryFact::Connected(Box::new(story::repository())),
+            today: self.today(),
         }
     }
 
     fn tell(&mut self, event: &TicketEvent, ticket: Option<Ticket>) {
         let facts = self.facts(event, ticket);
         let decision = decide(event, &facts);
-        let conditional = matches!(decision.follow, Follow::Trigger | Follow::EnterAgain);
+        let conditional = matches!(decision.follow, Follow::Trigger | Follow::EnterAgain | Follow::Wait);
         if !conditional || self.apply(event, &facts, &decision) == Write::Stale {
             let facts = self.facts(event, self.tickets.get(&event.key).cloned());
             let decision = decide(event, &facts);
@@ -183,8 +216,9 @@ impl World {
             }
             Follow::EnterAgain => {
                 let again = Some(event.entry());
-                self.put(None, Some(&Ticket { again, ..seen }))
+                self.put(None, Some(&Ticket { again, held: false, ..seen }))
             }
+            Follow::Wait => self.put(None, Some(&seen.waiting_with(event.entry()))),
             Follow::Trigger => match &decision.reason {
                 Reason::Accepted { job } => {
                     let last_entry = Some(event.entry());
@@ -238,7 +272,7 @@ impl World {
             return;
         };
         let fact = RepositoryFact::Connected(Box::new(story::repository()));
-        if decide_request(&self.project, &ticket, &fact).is_none() {
+        if decide_request(&self.project, &ticket, &fact, &self.today()).is_none() {
             self.make(&story::job_id(&format!("request {}", self.step)), &ticket);
         }
     }
@@ -265,11 +299,21 @@ impl World {
                 };
                 let facts = self.facts(&event, Some(ticket.clone()));
                 let decision = decide_again(&event, &facts);
-                let refused = decision.reason.verdict() != Verdict::Accepted;
-                let forgotten = ticket.forgotten(&self.project.settings);
-                if !refused || self.put(None, Some(&forgotten)) == Write::Applied {
-                    self.apply(&event, &facts, &decision);
-                }
+                let next = match decision.follow {
+                    Follow::Trigger => None,
+                    // It waits already.
+                    Follow::Nothing => return false,
+                    Follow::Wait => Some(ticket.clone().waiting_with(entry)),
+                    _ => Some(ticket.forgotten(&self.project.settings)),
+                };
+                let decision = match next {
+                    None => decision,
+                    Some(next) if self.put(None, Some(&next)) == Write::Applied => {
+                        Decision { follow: Follow::Nothing, ..decision }
+                    }
+                    Some(_) => return true,
+                };
+                self.apply(&event, &facts, &decision);
             }
         }
         true
@@ -338,9 +382,10 @@ impl World {
             2 => End::Cancelled,
             _ => End::Completed(story::result()),
         };
+        let cost = [0, 400_000, 7_000_000][pick % 3];
         let finish = story::finish_id(&format!("f{}", pick % 3));
         if let Ok(ended) = job.finished(fence, &finish, end, self.now) {
-            self.end(&ended);
+            self.end(&ended.with_cost(cost));
         }
     }
 
@@ -384,7 +429,7 @@ impl World {
         let Some(key) = of.ticket.clone().filter(|_| may_be_retried(of).is_ok()) else { return };
         let ticket = self.tickets[&key].clone();
         let fact = RepositoryFact::Connected(Box::new(story::repository()));
-        if decide_request(&self.project, &ticket, &fact).is_some() {
+        if decide_request(&self.project, &ticket, &fact, &self.today()).is_some() {
             return;
         }
         let id = story::job_id(&format!("retry {}", self.step));

@@ -18,6 +18,7 @@ pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan
 pub use retry::{as_retry, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
+use crate::budget::Reserved;
 use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
@@ -221,6 +222,12 @@ pub struct Job {
     pub push_until: Option<Timestamp>,
     /// What it may use up, frozen when it was made.
     pub policy: Policy,
+    /// What it took from its project's budget, and from which day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Reserved>,
+    /// What its attempts cost. Units: millionths of a US dollar.
+    #[serde(default)]
+    pub spent_usd_micros: u64,
     /// The hash of its frozen context; empty while that is still being read.
     pub context: String,
     /// Why it failed.

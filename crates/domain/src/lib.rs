@@ -4,6 +4,8 @@
 //! the outcome of a job for its ticket, and when each item is due next.
 //! Does no IO: no clock, no random number, no environment, no async. `now` is always an argument.
 
+pub mod auth;
+pub mod budget;
 pub mod code;
 pub mod decision;
 pub mod delivery;
@@ -20,6 +22,7 @@ pub mod job;
 pub mod listing;
 pub mod marker;
 pub mod outcome;
+pub mod permission;
 pub mod project;
 pub mod prompt;
 pub mod pull_request;

@@ -1,8 +1,17 @@
 //! A project's settings, its repositories and the forges they live on.
 
+use crate::auth::Auth;
+use crate::budget::Budget;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::text::clipped;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// The longest reason for a hold. Units: characters.
+pub const LONGEST_HOLD: usize = 200;
+
+/// The longest name of who holds a project. Units: characters.
+const LONGEST_NAME: usize = 64;
 
 /// A project.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -41,6 +50,10 @@ pub struct Settings {
     pub offline: OfflinePolicy,
     /// Nothing new starts while set; who set it.
     pub held_by: Option<String>,
+    /// Why it is held, in that person's words.
+    pub held_reason: Option<String>,
+    /// What its jobs may use up on each day.
+    pub budget: Budget,
     /// Our account in the ticket tool: what it does is our own echo.
     pub tool_account: Option<String>,
 }
@@ -57,6 +70,8 @@ impl Default for Settings {
             limits: Limits::default(),
             offline: OfflinePolicy::Fail,
             held_by: None,
+            held_reason: None,
+            budget: Budget::default(),
             tool_account: None,
         }
     }
@@ -155,9 +170,9 @@ impl ForgeKind {
     }
 }
 
-/// A connected forge. It holds the name of its secret, never the secret.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+/// A connected forge. It holds the names of its secrets, never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredIntegration")]
 pub struct Integration {
     /// Its short name.
     pub id: IntegrationId,
@@ -165,10 +180,33 @@ pub struct Integration {
     pub kind: ForgeKind,
     /// The REST base, without a trailing slash.
     pub api_url: String,
-    /// The name of the secret that holds the token.
-    pub token_secret: String,
-    /// Our account there: its reviews never start a job.
+    /// How we prove who we are.
+    pub auth: Auth,
+    /// Our account there, an App's bot for one: its reviews never start a job.
     pub account: Account,
+}
+
+/// An integration as it may have been stored: before there were Apps, its token's secret stood alone.
+#[derive(Deserialize)]
+struct StoredIntegration {
+    id: IntegrationId,
+    kind: ForgeKind,
+    api_url: String,
+    #[serde(default)]
+    auth: Option<Auth>,
+    #[serde(default)]
+    token_secret: Option<String>,
+    account: Account,
+}
+
+impl TryFrom<StoredIntegration> for Integration {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredIntegration) -> Result<Self, &'static str> {
+        let StoredIntegration { id, kind, api_url, auth, token_secret, account } = stored;
+        let auth = auth.or(token_secret.map(|secret| Auth::Token { secret }));
+        Ok(Self { id, kind, api_url, auth: auth.ok_or("it names no secret")?, account })
+    }
 }
 
 /// Who a token belongs to at its forge.
@@ -199,6 +237,9 @@ pub struct Repository {
     pub clone_url: String,
     /// The agent that works on it.
     pub agent: Agent,
+    /// Jobs may change the files under `.github/workflows`, which run with the repository's own secrets.
+    #[serde(default)]
+    pub workflows: bool,
 }
 
 /// Which agent works on a repository.
@@ -254,6 +295,12 @@ impl Settings {
         if !self.held_by.as_deref().is_none_or(named) {
             return fault("/held_by", "use 1 to 64 printable characters");
         }
+        let said = |words: &str| {
+            !words.trim().is_empty() && words.chars().count() <= LONGEST_HOLD && !words.chars().any(char::is_control)
+        };
+        if !self.held_reason.as_deref().is_none_or(said) {
+            return fault("/held_reason", "use 1 to 200 printable characters");
+        }
         if !self.tool_account.as_deref().is_none_or(named) {
             return fault("/tool_account", "use 1 to 64 printable characters");
         }
@@ -266,7 +313,25 @@ impl Settings {
         if self.limits.requeues > 10 {
             return fault("/limits/requeues", "use 0 to 10");
         }
-        Ok(())
+        self.budget.check()
+    }
+
+    /// The settings with nothing that means nothing: a reason without a hold.
+    pub fn tidied(self) -> Self {
+        if self.held_by.is_some() { self } else { self.released() }
+    }
+
+    /// The settings of the project while it is held. Whoever held it first is named.
+    pub fn held(mut self, by: &str, reason: &str) -> Self {
+        if self.held_by.is_none() {
+            (self.held_by, self.held_reason) = (Some(clipped(by, LONGEST_NAME)), Some(reason.to_owned()));
+        }
+        self
+    }
+
+    /// The settings of the project once it is released.
+    pub fn released(self) -> Self {
+        Self { held_by: None, held_reason: None, ..self }
     }
 }
 

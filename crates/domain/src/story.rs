@@ -2,6 +2,7 @@
 //!
 //! Short ways to values only; what is claimed of them stands in the tests.
 
+use crate::budget::{Day, Today};
 use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
@@ -65,6 +66,7 @@ pub(crate) fn project() -> Project {
 
 pub(crate) fn repository() -> Repository {
     Repository {
+        workflows: false,
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,
@@ -102,6 +104,7 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
         project: Some(project()),
         ticket,
         repository: RepositoryFact::Connected(Box::new(repository())),
+        today: Today::unused(Day::of(at(1_000))),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Its text lives elsewhere: an update of this is charged for the whole of it.
 
+use crate::budget::Day;
 use crate::id::{EventId, JobId, ProjectId, TicketKey};
-use crate::project::Settings;
+use crate::project::{Project, Settings};
 use crate::pull_request::{PullRequestId, PullRequestLink};
 use crate::time::Timestamp;
+use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,8 +31,12 @@ pub struct Ticket {
     pub written: Option<String>,
     /// The entry into the trigger status that made the newest job.
     pub last_entry: Option<Entry>,
-    /// An entry that happened while a job was active; settled when that job has ended.
+    /// An entry that happened while a job was active, or while the project may start nothing; settled when
+    /// that is over.
     pub again: Option<Entry>,
+    /// The project may start nothing, so `again` waits until it may; without a job in the way.
+    #[serde(default)]
+    pub held: bool,
     /// The badge that the end of a job held back because of `again`; shown if that leads to no job.
     pub owed: Option<Badge>,
     /// Reviews of these pull requests wait, each until then: `gh1/99/231`.
@@ -182,6 +188,7 @@ impl Ticket {
             written: None,
             last_entry: None,
             again: None,
+            held: false,
             owed: None,
             deferred: BTreeMap::new(),
             active_job: None,
@@ -253,6 +260,7 @@ impl Ticket {
     pub fn without_deferred(&self, pull_request: &PullRequestId) -> Self {
         let mut ticket = self.clone();
         ticket.deferred.remove(&pull_request.to_string());
+        ticket.held &= ticket.again.is_some() || !ticket.deferred.is_empty();
         ticket.tries = 0;
         ticket.not_before = None;
         ticket
@@ -289,9 +297,34 @@ impl Ticket {
         }
     }
 
+    /// The ticket whose entry waits until its project may start jobs again; a newer entry replaces an older.
+    pub fn waiting_with(self, entry: Entry) -> Self {
+        Self { again: Some(entry), held: true, ..self }
+    }
+
+    /// This entry waits for the project.
+    pub fn waits_with(&self, entry: &Entry) -> bool {
+        self.held && self.again.as_ref() == Some(entry)
+    }
+
+    /// What its entry waits for, while its project may start nothing and it has not left the trigger status.
+    pub fn waits(&self, project: &Project, now: Timestamp) -> Option<Wait> {
+        let settings = &project.settings;
+        if !self.held || self.active_job.is_some() || self.status != settings.statuses.trigger {
+            return None;
+        }
+        let id = project.id.clone();
+        match &settings.held_by {
+            Some(who) => Some(Wait::ProjectHeld { project: id, who: who.clone() }),
+            None if settings.budget.is_set() => Some(Wait::BudgetWait { project: id, time: Day::of(now).end() }),
+            // It is about to be taken up.
+            None => None,
+        }
+    }
+
     /// The ticket whose second entry leads to no job: what its last job's end held back is shown now.
     pub fn forgotten(&self, settings: &Settings) -> Self {
-        let mut ticket = Self { again: None, ..self.clone() };
+        let mut ticket = Self { again: None, held: false, ..self.clone() };
         if let Some(badge) = ticket.owed.take() {
             let back = Move { to: Target::Todo, expected: settings.statuses.trigger.clone() };
             ticket.want(Some(back), Some(badge), None);

@@ -37,7 +37,7 @@ vocabulary! {
         OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may take it, and it is offline.", "Start it, or allow a steward.";
         NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it on the job page.";
         Paused { who: String, ago: Span } [Person] "paused", "{who} stopped it {ago} ago.", "Continue or cancel it.";
-        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "`pullyard settings set held_by=null`.";
+        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "`pullyard release`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do, or use another account.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget opens again at {time}.", "Wait, or raise it.";

@@ -4,7 +4,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use pullyard_cloud::{Network, Secrets, Tasks, Wakeups};
-use pullyard_control::{Clock, Context, Parts};
+use pullyard_control::{Clock, Context, ForgeTokens, Parts};
 use pullyard_store::Store;
 use std::time::Duration;
 
@@ -110,6 +110,7 @@ impl Config {
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definition, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
+            forge_tokens: ForgeTokens::default(),
             clock,
             key_secret: self.key_secret,
             secret_prefix,

@@ -6,11 +6,12 @@
 
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
+use pullyard_domain::project::LONGEST_HOLD;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, STATUS, TITLE, URL};
-use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::project::{CreateProject, HoldProject};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
 use std::collections::BTreeSet;
@@ -53,6 +54,11 @@ pub fn edit(edit: &EditTicket) -> Result<(), Fault> {
 /// A move on the board.
 pub fn put(to: &MoveTicket) -> Result<(), Fault> {
     words("/status", &to.status, 1, STATUS)
+}
+
+/// A hold.
+pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
+    words("/reason", &hold.reason, 1, LONGEST_HOLD)
 }
 
 /// A request for a job.

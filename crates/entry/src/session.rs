@@ -49,6 +49,11 @@ impl Visitor {
         self.may(Scope::Jobs)
     }
 
+    /// It may hold and release projects.
+    pub fn may_administer(&self) -> bool {
+        self.may(Scope::Admin)
+    }
+
     fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }

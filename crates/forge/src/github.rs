@@ -3,6 +3,8 @@
 
 mod access;
 mod answers;
+mod app;
+mod app_key;
 mod client;
 mod comments;
 mod deliveries;
@@ -16,13 +18,20 @@ mod review_answers;
 mod reviews;
 mod statuses;
 mod threads;
+mod token_access;
 
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName};
+
 use answers::{AccountAnswer, BranchAnswer, PullRequestAnswer, RepositoryAnswer};
+pub use app::{
+    App, ConvertedApp, GitHubApp, Installation, InstallationToken, Only, Permissions, convert_manifest,
+    revoke_installation_token,
+};
 use client::{Client, Tries};
+pub use token_access::{Right, TokenAccess};
 
 /// github.com or a GitHub Enterprise Server, and the token we have for it; cheap to clone.
 #[derive(Clone, Debug)]

@@ -26,7 +26,10 @@ pub use comment::Comment;
 pub use endpoint::Endpoint;
 pub use error::{Error, Meaning};
 pub use forge::Forge;
-pub use github::GitHub;
+pub use github::{
+    App, ConvertedApp, GitHub, GitHubApp, Installation, InstallationToken, Only, Permissions, Right, TokenAccess,
+    convert_manifest, revoke_installation_token,
+};
 pub use hook::{Delivery, DeliveryBody, Hook, HookScope, HookSettings};
 pub use listed::{Listed, Page};
 pub use permission::{Access, Permission};

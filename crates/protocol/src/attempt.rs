@@ -248,6 +248,9 @@ pub struct CredentialsRequest {}
 pub struct Credentials {
     /// For git and the forge's REST API, limited to what the job needs.
     pub forge_token: String,
+    /// How long the token works; a new one is given at each call. None for one that is always the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_secs: Option<u64>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -271,6 +274,9 @@ pub struct FinishRequest {
     /// Required when completed; may be there when a pushed attempt failed afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
+    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
 }
 
 /// How an attempt ended, as its runner saw it.

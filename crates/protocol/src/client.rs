@@ -6,6 +6,7 @@
 mod access;
 mod attempt;
 mod fleet;
+mod hold;
 mod hook;
 mod operator;
 mod runner;

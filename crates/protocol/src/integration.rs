@@ -1,5 +1,6 @@
 //! Connected forges: `/v1/integrations…`.
 
+use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{Account, ForgeKind};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,37 @@ pub struct CreateIntegration {
     pub api_url: String,
     /// The name of the secret in Secrets Manager that holds the token. Never the token.
     pub token_secret: String,
+}
+
+/// `POST /v1/github-apps/conversions`: makes an App of the code that GitHub gave for its manifest, and connects
+/// it. Not to be repeated: a code works once.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MakeGitHubApp {
+    /// The integration's short name.
+    pub id: IntegrationId,
+    /// The REST base, as for a token.
+    pub api_url: String,
+    /// What GitHub gave, within the hour.
+    pub code: String,
+}
+
+/// `POST /v1/github-apps`: connects an App that is there.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectGitHubApp {
+    /// The integration's short name.
+    pub id: IntegrationId,
+    /// The REST base, as for a token.
+    pub api_url: String,
+    /// GitHub's id of it.
+    pub app_id: u64,
+    /// The name of the secret in Secrets Manager that holds its private key, a PEM text. Never the key.
+    pub key_secret: String,
+    /// The name of the secret that it signs its deliveries with.
+    pub webhook_secret: String,
 }
 
 /// `GET /v1/integrations?after=CURSOR`: by id.
@@ -51,8 +83,8 @@ pub struct Integration {
     pub kind: ForgeKind,
     /// The REST base.
     pub api_url: String,
-    /// The name of the secret that holds the token.
-    pub token_secret: String,
-    /// Who the token belongs to.
+    /// How we prove who we are: names of secrets, never a secret.
+    pub auth: Auth,
+    /// Who the token belongs to, or the App's bot.
     pub account: Account,
 }

@@ -2,8 +2,11 @@
 
 #[cfg(feature = "schema")]
 use crate::limits;
+use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::permission::Feature;
 use pullyard_domain::project::{Agent, Settings};
+use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/projects`. Repeating it with the same body is a repeat.
@@ -46,6 +49,44 @@ pub struct ProjectPage {
     pub next: Option<String>,
 }
 
+/// `POST /v1/projects/{id}/hold`: nothing new starts until it is released.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldProject {
+    /// Why, for those who meet it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::project::LONGEST_HOLD), regex(pattern = limits::LINE)))]
+    pub reason: String,
+}
+
+/// `POST /v1/projects/{id}/release`. No fields.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseProject {}
+
+/// `GET /v1/projects/{id}/budget`: what its jobs may use up on each day, and what they have used up today.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetUse {
+    /// Whose.
+    pub project: ProjectId,
+    /// The limits, as the settings have them.
+    pub budget: Budget,
+    /// Today, in UTC: `2026-11-20`.
+    pub day: String,
+    /// When the next day begins.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub until: Timestamp,
+    /// Jobs that were made under a budget, but those that ended before an agent worked.
+    pub jobs: u32,
+    /// What jobs that have not ended reserve. Units: millionths of a US dollar.
+    pub reserved_usd_micros: u64,
+    /// What ended jobs spent. Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+}
+
 /// `POST /v1/projects/{id}/repositories`: connects a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +98,9 @@ pub struct AddRepository {
     pub name: RepositoryName,
     /// The agent that works on it.
     pub agent: Agent,
+    /// Jobs may change the files under `.github/workflows`; an App's token is then asked for the right to.
+    #[serde(default)]
+    pub workflows: bool,
 }
 
 /// A connected repository.
@@ -75,6 +119,9 @@ pub struct Repository {
     pub clone_url: String,
     /// The agent that works on it.
     pub agent: Agent,
+    /// Jobs may change its workflows.
+    #[serde(default)]
+    pub workflows: bool,
 }
 
 /// `GET /v1/projects/{id}/repositories`: all of them.
@@ -83,4 +130,49 @@ pub struct Repository {
 pub struct Repositories {
     /// By forge.
     pub repositories: Vec<Repository>,
+}
+
+/// `POST /v1/projects/{id}/repositories/{owner}/{name}/test`: what may be done in it. Changes nothing.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryTest {
+    /// Jobs find everything that they need, as far as can be told.
+    pub works: bool,
+    /// In words.
+    pub sentence: String,
+    /// What to do about it.
+    pub help: String,
+    /// Each feature; none when the repository can't even be seen.
+    pub features: Vec<FeatureTest>,
+}
+
+/// One feature in one repository.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureTest {
+    /// Which.
+    pub feature: Feature,
+    /// The same in words.
+    pub words: String,
+    /// What it needs, as `name: level`.
+    pub permissions: Vec<String>,
+    /// Whether it works.
+    pub verdict: FeatureVerdict,
+    /// What to grant, or why that can't be told.
+    pub note: Option<String>,
+}
+
+/// Whether a feature works.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureVerdict {
+    /// It does.
+    Works,
+    /// Something was not granted.
+    Missing,
+    /// Nobody can tell without changing something.
+    Untold,
+    /// It is not needed here.
+    Needless,
 }

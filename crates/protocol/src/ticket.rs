@@ -1,5 +1,6 @@
 //! Tickets: `POST /v1/tickets/events` for ticket tools, `/v1/tickets…` for the built-in board.
 
+use crate::job::Explained;
 #[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
@@ -161,6 +162,8 @@ pub struct Ticket {
     pub active_job: Option<JobId>,
     /// The last job that ended after an agent had worked on it.
     pub last_job: Option<JobId>,
+    /// What its entry into the trigger status waits for, while its project is held or has used up its day.
+    pub waits: Option<Explained>,
     /// Everything that Pullyard wants it to show is shown, and nothing waits to be decided.
     pub synced: bool,
 }

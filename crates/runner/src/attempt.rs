@@ -1,5 +1,6 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
+use crate::access::Minted;
 use crate::orders::{Order, Orders};
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
@@ -20,6 +21,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) orders: &'a Orders,
     /// When its time is used up.
     pub(crate) until: Instant,
+    /// Tokens of its own, taken back at its end.
+    pub(crate) minted: Minted,
 }
 
 impl Attempt<'_> {
@@ -60,13 +63,34 @@ impl Attempt<'_> {
         Ok(answer)
     }
 
-    /// Fetches the secrets of the attempt.
+    /// Fetches the secrets of the attempt: where the forge's tokens end, new ones at each call.
     pub(crate) async fn credentials(&self) -> Result<Credentials, Stop> {
-        self.insist(async || self.client.credentials().await).await
+        let repository = &self.assignment.repository;
+        let refused = |error: &Error| match error.code() {
+            // The forge gives no token, or its secret is gone: nothing is wrong with the job.
+            Some("forge_refused" | "secret_missing") => {
+                Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() }
+            }
+            _ => Failure::Unknown { last_words: error.to_string() },
+        };
+        let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
+        if credentials.expires_in_secs.is_some() {
+            self.minted.note(&credentials.forge_token);
+        }
+        Ok(credentials)
     }
 
     /// Makes a call until it is answered for good.
     async fn insist<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Stop> {
+        self.insist_or(call, |error| Failure::Unknown { last_words: error.to_string() }).await
+    }
+
+    /// The same, with what it means when it will never be accepted.
+    async fn insist_or<T>(
+        &self,
+        call: impl AsyncFn() -> Result<T, Error>,
+        refused: impl Fn(&Error) -> Failure,
+    ) -> Result<T, Stop> {
         let mut back_off = BackOff::new();
         loop {
             let error = match call().await {
@@ -82,7 +106,7 @@ impl Attempt<'_> {
                 Refusal::Unwanted => return Err(Stop::Ordered(Order::Cancel)),
                 Refusal::Final => {
                     tracing::error!(error = %error, "a call was refused for good: {error}");
-                    return Err(Failure::Unknown { last_words: error.to_string() }.into());
+                    return Err(refused(&error).into());
                 }
                 Refusal::Transient => {
                     tracing::warn!(error = %error, "a call was not answered yet: {error}");

@@ -1,8 +1,9 @@
 //! One job from start to finish: the order of the steps, and nothing of what they do.
 
+use crate::access::{Access, Minted};
 use crate::attempt::{Attempt, later};
 use crate::finish::finish;
-use crate::git::{Fault, Git};
+use crate::git::Fault;
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::push::{self, Published, Push};
@@ -13,10 +14,10 @@ use crate::start::{Started, start};
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, agent, commit, ids, pull_request, signals, target};
+use crate::{Error, Exit, Options, access, agent, commit, ids, pull_request, signals, target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
-use pullyard_forge::{Endpoint, Forge, GitHub, PullRequest, Token};
+use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
         events: reporter.events(),
         orders: &orders,
         until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
+        minted: Minted::default(),
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
@@ -73,11 +75,13 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
         }
         Err(Order::Shutdown) => {
             reporter.flush(SHUTDOWN_EVENTS_LIMIT).await;
+            this.minted.give_back(&assignment.repository).await;
             // The next run removes the worktree: there may be no time to.
             return Ok(Exit::Stopped);
         }
         Err(_) => Ok(Exit::LeaseLost),
     };
+    this.minted.give_back(&assignment.repository).await;
     if let Some(workspace) = workspace {
         workspace.end(options.worktree).await;
     }
@@ -102,7 +106,7 @@ fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result)
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
-        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result },
+        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros: None },
     })
 }
 
@@ -118,8 +122,9 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     if options.isolation.is_none() {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     }
-    let prepared = this.bounded(prepare(this, options, workspace)).await?;
-    let Prepared { git, mirror, forge, target, workspace } = &prepared;
+    let mut prepared = this.bounded(prepare(this, options, workspace)).await?;
+    let Prepared { access, mirror, target, workspace } = &prepared;
+    let git = &access.git;
 
     this.bounded(this.begin(Phase::Executing)).await?;
     let (commit, words) = match &target.adopted {
@@ -136,6 +141,11 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         }
     };
 
+    if access.ends {
+        // It may be nearly over by now, or have been while the agent worked.
+        prepared.access = this.bounded(access::ask(this)).await?;
+    }
+    let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
     let published = publish(this, &prepared, &commit).await?;
     let (head, repository) = (published.head, workspace.repository());
     let replies = match &assignment.revises {
@@ -162,9 +172,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
 
 /// Everything that is there before the agent begins.
 struct Prepared<'a> {
-    git: Git,
+    access: Access,
     mirror: Mirror,
-    forge: Forge,
     target: Target,
     workspace: &'a Workspace,
 }
@@ -176,31 +185,24 @@ async fn prepare<'a>(
 ) -> Result<Prepared<'a>, Stop> {
     let Assignment { job, attempt, repository, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
-    let token = this.credentials().await?.forge_token;
-    let denied = |_| Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() };
-    let endpoint = Endpoint { api_url: repository.api_url.clone() };
-    let forge = match repository.forge {
-        pullyard_domain::project::ForgeKind::GitHub => {
-            Forge::GitHub(GitHub::new(endpoint, Token::new(token.as_str())).map_err(denied)?)
-        }
-    };
-    let open = pull_request_to_work_on(this, &forge).await?;
+    let access = access::ask(this).await?;
+    let Access { git, forge, .. } = &access;
+    let open = pull_request_to_work_on(this, forge).await?;
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     private_dirs(&options.work_dir).map_err(failed)?;
     // Git runs in other folders than we do.
     let work_dir = options.work_dir.canonicalize().map_err(failed)?;
-    let git = Git::new(&repository.clone_url, &token);
     let of_source = |fault: Fault| fault.of_source(repository.forge.words(), &repository.name);
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror =
-        while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(&git, &work_dir).await.map_err(of_source)).await?;
-    let target = target::choose(&git, &mirror, this.assignment, open).await?;
+        while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
+    let target = target::choose(git, &mirror, this.assignment, open).await?;
     let (job, attempt) = (job.clone(), *attempt);
     let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
     let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
-    workspace.check_out(&git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
-    Ok(Prepared { git, mirror, forge, target, workspace })
+    workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
+    Ok(Prepared { access, mirror, target, workspace })
 }
 
 /// The pull request that the work goes on with, if it does.
@@ -230,7 +232,7 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
     if answer.want != Want::Run {
         return Err(Stop::Ordered(Order::Cancel));
     }
-    let Prepared { git, target, workspace, .. } = prepared;
+    let Prepared { access: Access { git, .. }, target, workspace, .. } = prepared;
     if target.adopted.is_some() {
         let commit = commit.to_owned();
         return Ok(Published { head: target.expected.clone().unwrap_or_else(|| commit.clone()), commit });

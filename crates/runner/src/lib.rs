@@ -5,6 +5,7 @@
 //! Deliberately not here: which job is run when, what an ending means for the ticket, and every call
 //! of a forge's REST API (crate `pullyard-forge`). It speaks to the control plane only over the wire.
 
+mod access;
 mod agent;
 mod args;
 mod attempt;

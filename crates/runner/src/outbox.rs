@@ -199,6 +199,7 @@ mod tests {
                 outcome: FinishOutcome::Cancelled,
                 failure: None,
                 result: None,
+                spent_usd_micros: None,
             },
         };
         let path = outbox.keep(&letter).unwrap();

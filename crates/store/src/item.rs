@@ -33,7 +33,7 @@ use std::time::Duration;
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The version of every item's shape.
-const SHAPE: u32 = 1;
+pub(crate) const SHAPE: u32 = 1;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -79,6 +79,7 @@ pub(crate) fn encode<T: Stored>(value: &T) -> Result<Attributes, Error> {
         let (partition, order) = match due {
             Due::At(at) => (key::due(due::shard(&key.pk)), at.millis()),
             Due::Ready { class, order } => (key::ready(&class), order),
+            Due::Held { project, order } => (key::held(&project), order),
         };
         item.insert("wk".into(), AttributeValue::S(partition));
         item.insert("ws".into(), AttributeValue::N(order.to_string()));

@@ -1,5 +1,6 @@
 //! The keys of every item. Free text in a key is percent-encoded, so that no `#` in it can merge two keys.
 
+use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
     ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
     TicketKey,
@@ -50,6 +51,10 @@ pub(crate) fn class(pool: &ProjectId, class: &ClassId) -> Key {
 /// The partition of a project's classes.
 pub(crate) fn class_pool(pool: &ProjectId) -> String {
     format!("POOL#{pool}")
+}
+
+pub(crate) fn budget(project: &ProjectId, day: Day) -> Key {
+    Key::new(format!("BUDGET#{project}"), day.to_string())
 }
 
 pub(crate) fn ticket(project: &ProjectId, ticket: &TicketKey) -> Key {
@@ -189,6 +194,11 @@ pub(crate) fn due(shard: u8) -> String {
 /// The `work` partition of a class's Ready jobs.
 pub(crate) fn ready(class: &ClassId) -> String {
     format!("READY#{class}")
+}
+
+/// The `work` partition of a project's tickets whose entries wait until it may start jobs again.
+pub(crate) fn held(project: &ProjectId) -> String {
+    format!("HELD#{project}")
 }
 
 /// Everything but letters, digits, `-`, `.` and `_` as `%XX`.

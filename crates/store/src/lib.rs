@@ -14,6 +14,7 @@ mod mark;
 mod schema;
 mod transaction;
 mod read {
+    mod budget;
     mod event;
     mod hook;
     mod job;
@@ -31,6 +32,7 @@ mod read {
     pub use work::WorkKey;
 }
 mod write {
+    mod budget;
     mod claim;
     mod context;
     mod end;

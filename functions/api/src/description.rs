@@ -66,6 +66,7 @@ fn elsewhere(routes: ApiRouter<Context>) -> ApiRouter<Context> {
 /// What a path's value may be; the same name means the same on every route.
 fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
     match name {
+        "owner" | "name" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$" }),
         "integration" => schemas.subschema_for::<IntegrationId>(),
         "project" => schemas.subschema_for::<ProjectId>(),
         "key" => schemas.subschema_for::<TicketKey>(),

@@ -3,6 +3,8 @@
 mod routes {
     pub(crate) mod attempts;
     pub(crate) mod deliveries;
+    pub(crate) mod github_apps;
+    pub(crate) mod hold;
     pub(crate) mod hooks;
     pub(crate) mod ingress;
     pub(crate) mod integrations;
@@ -11,6 +13,7 @@ mod routes {
     pub(crate) mod meta;
     pub(crate) mod page;
     pub(crate) mod projects;
+    pub(crate) mod repository_test;
     pub(crate) mod runners;
     pub(crate) mod secrets;
     pub(crate) mod sign_in;
@@ -29,8 +32,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, hooks, ingress, integrations, job_orders, jobs, meta, projects, runners, secrets, sign_in,
-    tickets, tokens,
+    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, projects,
+    repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
@@ -47,11 +50,16 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/sweep", post(meta::sweep))
         .api_route("/v1/integrations", get(integrations::list).post(integrations::create))
         .api_route("/v1/sign-in-links", post(sign_in::link))
+        .api_route("/v1/github-apps", post(github_apps::connect))
+        .api_route("/v1/github-apps/conversions", post(github_apps::make))
         .api_route("/v1/integrations/{integration}", get(integrations::show))
         .api_route("/v1/integrations/{integration}/test", post(integrations::test))
         .api_route("/v1/projects", get(projects::list).post(projects::create))
         .api_route("/v1/projects/{project}", get(projects::show))
         .api_route("/v1/projects/{project}/settings", put(projects::set_settings))
+        .api_route("/v1/projects/{project}/hold", post(hold::hold))
+        .api_route("/v1/projects/{project}/release", post(hold::release))
+        .api_route("/v1/projects/{project}/budget", get(hold::budget))
         .api_route("/v1/projects/{project}/repositories", get(projects::repositories).post(projects::add_repository))
         .api_route("/v1/projects/{project}/ingress", get(ingress::list).put(ingress::set))
         .api_route("/v1/hooks", get(hooks::list).post(hooks::install))
@@ -59,6 +67,7 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/hooks/{hook}/verify", post(hooks::verify))
         .api_route("/v1/hooks/{hook}/repair", post(hooks::repair))
         .api_route("/v1/hooks/{hook}/recover", post(hooks::recover))
+        .api_route("/v1/projects/{project}/repositories/{owner}/{name}/test", post(repository_test::test))
         .api_route("/v1/tickets", get(tickets::list).post(tickets::create))
         .api_route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))
         .api_route("/v1/tickets/{key}/move", post(tickets::put))

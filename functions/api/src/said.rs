@@ -4,7 +4,8 @@
 use pullyard_entry::openapi::Said;
 
 /// Why a request for a job may be refused: a guard's own code.
-const GUARDS: (u16, &str) = (409, "job_active, project_held, ticket_without_repository, repository_not_integrated");
+const GUARDS: (u16, &str) =
+    (409, "job_active, project_held, budget_exhausted, ticket_without_repository, repository_not_integrated");
 
 macro_rules! said {
     ($($tag:ident { $($method:ident $route:literal $id:ident = $summary:literal $([$($refusal:expr),*])?;)* })*) => {
@@ -32,6 +33,10 @@ said! {
         get "/v1/integrations" list_integrations = "The connected forges, by id.";
         post "/v1/integrations" create_integration = "Connects a forge, after asking it who the token belongs to."
             [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        post "/v1/github-apps" connect_github_app = "Connects a GitHub App that is there, after asking whether the key is its own."
+            [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        post "/v1/github-apps/conversions" make_github_app = "Makes a GitHub App of a manifest's code, and connects it."
+            [(409, "taken, secret_refused"), (422, "invalid, forge_refused")];
         get "/v1/integrations/{integration}" show_integration = "A connected forge.";
         post "/v1/integrations/{integration}/test" test_integration = "What the forge says of our token now."
             [(422, "secret_missing")];
@@ -42,9 +47,15 @@ said! {
         get "/v1/projects/{project}" show_project = "A project.";
         put "/v1/projects/{project}/settings" set_settings = "Replaces the settings, over the revision that was seen."
             [(412, "changed_meanwhile"), (422, "invalid")];
+        post "/v1/projects/{project}/hold" hold_project = "Holds a project: nothing new starts until it is released."
+            [(422, "invalid")];
+        post "/v1/projects/{project}/release" release_project = "Releases a project; what was refused meanwhile is caught up.";
+        get "/v1/projects/{project}/budget" show_budget = "What a project may use up on each day, and what it has used up today.";
         get "/v1/projects/{project}/repositories" list_repositories = "A project's repositories.";
         post "/v1/projects/{project}/repositories" add_repository = "Connects a repository, after asking its forge for it."
             [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        post "/v1/projects/{project}/repositories/{owner}/{name}/test" test_repository = "Which features work in a repository."
+            [(422, "secret_missing")];
     }
     hooks {
         get "/v1/hooks" list_hooks = "Our webhooks, by name; those of other projects are left out.";
@@ -78,7 +89,7 @@ said! {
         post "/v1/jobs/{job}/cancel" cancel_job = "Cancels a job; its runner may have to stop it first."
             [(409, "too_late")];
         post "/v1/jobs/{job}/retry" retry_job = "Makes a job that does the work of an ended one again."
-            [(409, "not_over, not_failed, job_active, project_held, ticket_without_repository, repository_not_integrated"), (422, "invalid, idempotency_key_reused")];
+            [(409, "not_over, not_failed, job_active, project_held, budget_exhausted, ticket_without_repository, repository_not_integrated"), (422, "invalid, idempotency_key_reused")];
         get "/v1/jobs/{job}/why" why = "One plain sentence on why a job is where it is.";
         get "/v1/jobs/{job}/events" list_events = "What the agent did, oldest first.";
     }
@@ -90,7 +101,7 @@ said! {
         post "/v1/jobs/{job}/attempts/{attempt}/events" send_events = "A batch of events; an empty one is a heartbeat."
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
-            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing")];
+            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused")];
         post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."
             [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
     }

@@ -3,6 +3,7 @@
 use pullyard_control::{Answer, JobView, TicketView};
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::wait::Wait;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::job::{Cancel, Explained, Job, JobResult};
@@ -23,12 +24,7 @@ fn failure(failure: &Failure) -> Explained {
 
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, .. } = view;
-    let waits = waits.map(|wait| Explained {
-        code: wait.code().into(),
-        sentence: wait.sentence(),
-        help: wait.help(),
-        facts: facts(&wait),
-    });
+    let waits = waits.map(explained);
     let until = job.stops_by();
     Job {
         waits,
@@ -62,8 +58,9 @@ pub(crate) fn job(view: JobView) -> Job {
 }
 
 pub(crate) fn ticket(view: TicketView) -> Ticket {
-    let TicketView { ticket, text } = view;
+    let TicketView { ticket, text, waits } = view;
     Ticket {
+        waits: waits.map(explained),
         synced: due::ticket(&ticket).is_none(),
         badges: ticket.shown.badge.iter().map(|badge| badge.words().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
@@ -100,4 +97,8 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
         job: delivery.job,
         facts: told,
     }
+}
+
+fn explained(wait: Wait) -> Explained {
+    Explained { code: wait.code().into(), sentence: wait.sentence(), help: wait.help(), facts: facts(&wait) }
 }

@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::frame::{Frame, go, page};
+use crate::hold::Held;
 use crate::text::{Text, encoded, line, web};
 use crate::verdict::{self, Line};
 use crate::visit::Visit;
@@ -34,6 +35,9 @@ struct Board {
     frame: Frame,
     project: String,
     may_work: bool,
+    may_administer: bool,
+    /// Nothing new starts.
+    held: Option<Held>,
     said: Option<Line>,
     columns: Vec<Column>,
     /// There is no ticket at all.
@@ -61,7 +65,7 @@ struct Card {
     pill: Option<Pill>,
     /// The page of that job.
     job: Option<String>,
-    /// What the job waits for.
+    /// What the job waits for, or the ticket.
     sentence: Option<Text>,
     pull_request: Option<Link>,
     labels: Vec<Text>,
@@ -124,6 +128,8 @@ pub(crate) async fn show(
         refresh: words::refresh(cards.iter().any(|card| card.job.is_some())),
         frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
         may_work: visit.visitor.may_work(),
+        may_administer: visit.visitor.may_administer(),
+        held: Held::of(&project.settings),
         said,
         columns: statuses.iter().map(column).collect(),
         empty: cards.is_empty() && asked.after.is_none(),
@@ -147,7 +153,10 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
         title: line(&card.view.text.title),
         pill,
         job: job.map(|job| format!("/jobs/{job}")),
-        sentence: card.job.as_ref().and_then(words::sentence),
+        sentence: match &card.view.waits {
+            Some(waits) => Some(line(&waits.sentence())),
+            None => card.job.as_ref().and_then(words::sentence),
+        },
         pull_request: pull_request(ticket),
         labels: card.view.text.labels.iter().take(3).map(|label| line(label)).collect(),
         moves: moves(ticket, statuses, own),

@@ -10,6 +10,7 @@ mod fault;
 mod form;
 mod frame;
 mod guard;
+mod hold;
 mod job;
 mod jobs;
 mod log;
@@ -31,6 +32,8 @@ pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
         .route("/", get(board::home))
         .route("/board", get(board::show))
+        .route("/hold", post(hold::hold))
+        .route("/release", post(hold::release))
         .route("/tickets", post(tickets::create))
         .route("/tickets/new", get(tickets::blank))
         .route("/tickets/{key}", get(tickets::show))

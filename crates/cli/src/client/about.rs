@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, facts};
-use super::{tokens, words};
+use super::{budgets, hold, tokens, words};
 use pullyard_domain::job::Status as JobStatus;
 use pullyard_protocol::version::PROTOCOL;
 use serde_json::json;
@@ -49,6 +49,11 @@ impl Status {
             ("Scopes", Cell::same(tokens::scopes(&token))),
             ("Expires", tokens::expires(&token, words::now())),
         ];
+        if let Some(project) = &project {
+            let project = session.api.project(project).await?;
+            lines.extend(hold::words(&project).map(|words| ("Held by", Cell::same(words))));
+            lines.extend(budgets::words(&project.settings.budget).map(|words| ("Budget", Cell::same(words))));
+        }
         if counts.is_empty() && project.is_some() {
             lines.push(("Jobs", Cell::new("none yet", "0")));
         }

@@ -4,10 +4,11 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use clap::Subcommand;
+use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::integration::{CreateIntegration, Integration};
+use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
 use std::process::ExitCode;
 
 /// Connect forges.
@@ -25,7 +26,9 @@ enum Command {
     /// Connect GitHub or a GitHub Enterprise Server, after asking it who the token belongs to.
     #[command(after_help = "Examples:
   pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/user/github
-  pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/user/ghe")]
+  pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/user/ghe
+  pullyard integrations add gh2 --api-url https://api.github.com --app-id 12345 \\
+    --key-secret pullyard/user/app-key --webhook-secret pullyard/user/app-webhook")]
     Add {
         /// Its short name.
         id: IntegrationId,
@@ -33,8 +36,17 @@ enum Command {
         #[arg(long, value_name = "URL")]
         api_url: String,
         /// The name of the secret that holds the token, as `pullyard secrets set` printed it; never the token.
-        #[arg(long, value_name = "NAME")]
-        token_secret: String,
+        #[arg(long, value_name = "NAME", required_unless_present = "app_id", conflicts_with = "app_id")]
+        token_secret: Option<String>,
+        /// Connect a GitHub App that is there, by its id; `pullyard init --github-app` makes a new one.
+        #[arg(long, value_name = "ID", requires_all = ["key_secret", "webhook_secret"])]
+        app_id: Option<u64>,
+        /// The name of the secret that holds the App's private key.
+        #[arg(long, value_name = "NAME", requires = "app_id")]
+        key_secret: Option<String>,
+        /// The name of the secret that the App signs its deliveries with.
+        #[arg(long, value_name = "NAME", requires = "app_id")]
+        webhook_secret: Option<String>,
     },
     /// List the connected forges.
     #[command(after_help = "Examples:\n  pullyard integrations list\n  pullyard integrations list --json")]
@@ -58,7 +70,7 @@ impl Integrations {
         let integration = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
-            Command::Add { id, api_url, token_secret } => {
+            Command::Add { id, api_url, token_secret: Some(token_secret), .. } => {
                 let request = CreateIntegration { id, kind: ForgeKind::GitHub, api_url, token_secret };
                 session
                     .api
@@ -66,6 +78,18 @@ impl Integrations {
                     .await
                     .map_err(|error| secret_named(error, &request.token_secret))?
             }
+            Command::Add {
+                id,
+                api_url,
+                app_id: Some(app_id),
+                key_secret: Some(key_secret),
+                webhook_secret: Some(webhook_secret),
+                ..
+            } => {
+                let request = ConnectGitHubApp { id, api_url, app_id, key_secret, webhook_secret };
+                session.api.connect_github_app(&request).await?
+            }
+            Command::Add { .. } => return Err(Fault::usage("name a --token-secret, or an --app-id with its secrets")),
             Command::Show { id } => session.api.integration(&id).await?,
         };
         show(session, &integration)?;
@@ -109,7 +133,7 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
         Column::Whole("KIND"),
         Column::Text("ADDRESS"),
         Column::Text("ACCOUNT"),
-        Column::Text("TOKEN SECRET"),
+        Column::Text("BY"),
     ];
     let mut table = Table::new(columns);
     for integration in &all {
@@ -118,7 +142,7 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
             Cell::new(integration.kind.words(), super::words::wire(&integration.kind)),
             Cell::same(&integration.api_url),
             Cell::same(&integration.account.login),
-            Cell::same(&integration.token_secret),
+            Cell::same(by(&integration.auth)),
         ]);
     }
     table.show(
@@ -141,16 +165,31 @@ async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, Fault> 
     Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn show(session: &Session, integration: &Integration) -> Result<(), Fault> {
+/// What proves who we are.
+fn by(auth: &Auth) -> String {
+    match auth {
+        Auth::Token { secret } => format!("token in {secret}"),
+        Auth::App { slug, .. } => format!("App {slug}"),
+    }
+}
+
+pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), Fault> {
     if session.screen.is_json() {
         return session.screen.json(integration);
     }
-    let lines = [
+    let mut lines = vec![
         ("Integration", Cell::same(integration.id.as_str())),
         ("Kind", Cell::new(integration.kind.words(), super::words::wire(&integration.kind))),
         ("Address", Cell::same(&integration.api_url)),
         ("Account", Cell::same(&integration.account.login)),
-        ("Token secret", Cell::same(&integration.token_secret)),
     ];
+    match &integration.auth {
+        Auth::Token { secret } => lines.push(("Token secret", Cell::same(secret))),
+        Auth::App { app_id, slug, key_secret, webhook_secret, .. } => lines.extend([
+            ("App", Cell::same(format!("{slug}, {app_id}"))),
+            ("Key secret", Cell::same(key_secret)),
+            ("Webhook secret", Cell::same(webhook_secret)),
+        ]),
+    }
     facts(&session.screen, &lines)
 }

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
+use super::{budgets, hold};
 use clap::Subcommand;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
@@ -107,7 +108,7 @@ fn show(session: &Session, project: &Project) -> Result<(), Fault> {
     if session.screen.is_json() {
         return session.screen.json(project);
     }
-    let Settings { statuses, auto_create, default_repository, held_by, .. } = &project.settings;
+    let Settings { statuses, auto_create, default_repository, budget, .. } = &project.settings;
     let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
     let lines = [
         ("Project", Cell::same(project.id.as_str())),
@@ -115,7 +116,8 @@ fn show(session: &Session, project: &Project) -> Result<(), Fault> {
         ("Auto-create", Cell::new(if *auto_create { "on" } else { "off" }, auto_create.to_string())),
         ("Statuses", Cell::same(flow)),
         ("Default repository", Cell::maybe(default_repository.as_ref().map(|name| name.as_str()))),
-        ("Held by", Cell::maybe(held_by.as_ref())),
+        ("Held by", Cell::maybe(hold::words(project).as_ref())),
+        ("Budget", Cell::maybe(budgets::words(budget).as_ref())),
         ("Revision", Cell::same(project.revision.to_string())),
     ];
     facts(&session.screen, &lines)

@@ -1,6 +1,7 @@
 //! `pullyard repos`.
 
 mod local;
+mod test;
 
 use super::fault::Fault;
 use super::session::Session;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
   pullyard repos add --path . --agent-command ./agent.sh
+  pullyard repos test acme/app
   pullyard repos list")]
 pub(crate) struct Repos {
     #[command(subcommand)]
@@ -42,6 +44,9 @@ enum Command {
         /// it is served where it is, and the branches that jobs push arrive in it.
         #[arg(long, value_name = "DIR")]
         path: Option<PathBuf>,
+        /// Let jobs change the files under .github/workflows, which run with the repository's own secrets.
+        #[arg(long)]
+        workflows: bool,
         /// The agent's program and its arguments, up to the end of the line.
         #[arg(long, required = true, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
@@ -54,6 +59,15 @@ enum Command {
         /// How.
         #[arg(value_parser = ingress)]
         ingress: Ingress,
+    },
+    /// Ask the forge which features work in a repository, and what to grant for those that don't.
+    ///
+    /// Changes nothing. Exits with 1 when jobs can't work there.
+    #[command(after_help = "Examples:\n  pullyard repos test acme/app\n  pullyard repos test acme/app --json")]
+    Test {
+        /// Its name at the forge.
+        #[arg(value_name = "OWNER/NAME")]
+        name: RepositoryName,
     },
     /// List a project's repositories.
     #[command(after_help = "Examples:\n  pullyard repos list\n  pullyard repos list --project acme --json")]
@@ -93,14 +107,18 @@ impl Repos {
                     ));
                 }
             }
-            Command::Add { name, integration, path, agent_command } => {
+            Command::Test { name } => return test::test(session, &project, &name).await,
+            Command::Add { name, integration, path, workflows, agent_command } => {
                 let (name, integration) = match (path, name, integration) {
                     (Some(path), name, _) => local::link(session, &path, name)?,
                     (None, Some(name), Some(integration)) => (name, integration),
                     (None, ..) => return Err(Fault::usage("name a repository and its integration, or a --path")),
                 };
                 let agent = Agent { capability: "command".into(), command: agent_command };
-                let made = session.api.add_repository(&project, &AddRepository { integration, name, agent }).await?;
+                let made = session
+                    .api
+                    .add_repository(&project, &AddRepository { integration, name, agent, workflows })
+                    .await?;
                 make_default_if_only(session, &project, &made.name).await?;
                 if session.screen.is_json() {
                     session.screen.json(&made)?;

@@ -231,6 +231,7 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
         ("Ticket", Cell::same(ticket.key.as_str())),
         ("Title", Cell::same(&ticket.title)),
         ("Status", Cell::same(&ticket.status)),
+        ("Waits", Cell::maybe(ticket.waits.as_ref().map(|waits| &waits.sentence))),
         ("Badges", list(ticket.badges.iter().map(String::as_str).collect())),
         ("Labels", list(ticket.labels.iter().map(String::as_str).collect())),
         ("Repository", Cell::maybe(ticket.repository.as_ref().map(|name| name.as_str()))),

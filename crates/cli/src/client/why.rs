@@ -65,10 +65,13 @@ async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
     say(session, &format!("{before}{}", why.sentence), &words::about_job(&why.help, id), &why)
 }
 
-/// The job it has; else why it got none since the last; else how the last ended; else what was said of it.
+/// The job it has; else what it waits for; else why it got none since the last; else how the last ended; else what was said of it.
 async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), Fault> {
     if let Some(active) = &ticket.active_job {
         return job(session, &format!("Job {}: ", active.short()), active).await;
+    }
+    if let Some(waits) = &ticket.waits {
+        return say(session, &format!("{} waits: {}", ticket.key, waits.sentence), &waits.help, ticket);
     }
     let newest = newest_about(session, project, &ticket.key).await?;
     let Some(last) = &ticket.last_job else {

@@ -71,7 +71,7 @@ impl Teller<'_> {
         let create = CreateProject { id: self.project.clone(), name: "Demo".into(), settings };
         self.api.create_project(&create).await?;
         let agent = Agent { capability: "command".into(), command: vec!["./agent.sh".into()] };
-        let add = AddRepository { integration, name: RepositoryName::new(REPOSITORY)?, agent };
+        let add = AddRepository { integration, name: RepositoryName::new(REPOSITORY)?, agent, workflows: false };
         let repository = self.api.add_repository(&self.project, &add).await?;
         self.screen
             .step("Connected", &format!("{} as {}, the agent is ./agent.sh", repository.name, connected.account.login));

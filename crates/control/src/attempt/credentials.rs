@@ -1,19 +1,71 @@
 //! The secrets of an attempt, for as long as it holds its job.
+//!
+//! A token of an App is minted at every call, for one repository and what a runner does there. It is stored
+//! nowhere: its runner revokes it at its end, or it ends by itself within the hour.
 
+use crate::forge::{endpoint, mint};
 use crate::runner::trusted;
 use crate::{Context, Error};
-use pullyard_domain::job::Fence;
+use pullyard_domain::auth::Auth;
+use pullyard_domain::job::{Fence, Job};
+use pullyard_domain::permission::{Workflows, of_attempt};
+use pullyard_domain::project::{Integration, Repository};
+use pullyard_forge::{InstallationToken, Only, revoke_installation_token};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The forge token for an attempt.
+/// What an attempt proves itself with to the forge.
+#[derive(Clone)]
+pub struct Credentials {
+    /// For git and REST.
+    pub forge_token: Arc<str>,
+    /// How long it works at least; none when that is not known.
+    pub expires_in: Option<Duration>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials { .. }")
+    }
+}
+
+/// The forge token for an attempt: its own at every call, where the forge is connected as an App.
 ///
-/// Errors: `LeaseLost`; `NoSecret` when the integration's secret is missing.
-pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Arc<str>, Error> {
-    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
-    let run = job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
-    trusted(ctx, run).await?;
+/// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing; the forge's.
+pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
+    let job = held(ctx, fence).await?;
     let integration = ctx.store.integration(&job.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?;
-    Ok(ctx.secrets.get(&integration.token_secret).await?)
+    match &integration.auth {
+        Auth::Token { secret } => Ok(Credentials { forge_token: ctx.secrets.get(secret).await?, expires_in: None }),
+        Auth::App { .. } => minted(ctx, fence, &job, &integration).await,
+    }
+}
+
+async fn minted(ctx: &Context, fence: &Fence, job: &Job, integration: &Integration) -> Result<Credentials, Error> {
+    let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+    let Repository { name, workflows, .. } =
+        repository.ok_or_else(|| Error::Inconsistent(format!("{} names a repository that is gone", job.id)))?;
+    let workflows = if workflows { Workflows::Change } else { Workflows::Keep };
+    let only = Only::Id(job.repository);
+    let InstallationToken { token, expires_in } =
+        mint(ctx, integration, &name, only, |_| of_attempt(workflows)).await?;
+    // Meanwhile the attempt may have been superseded, and its runner is to get nothing new.
+    if let Err(lost) = held(ctx, fence).await {
+        if let Err(error) = revoke_installation_token(&endpoint(&integration.api_url), token).await {
+            tracing::warn!(job.id = %job.id, error = %error, "a token that nobody got was not revoked; it ends by itself");
+        }
+        return Err(lost);
+    }
+    tracing::info!(job.id = %job.id, attempt = fence.attempt, repository = %name, "a forge token was minted");
+    Ok(Credentials { forge_token: token.reveal().into(), expires_in: Some(expires_in) })
+}
+
+/// The job, if the attempt holds it and its runner may still work.
+async fn held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
+    let run = job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
+    trusted(ctx, run).await?;
+    Ok(job)
 }

@@ -14,6 +14,8 @@ pub struct Finish {
     pub id: FinishId,
     /// How it ended.
     pub end: End,
+    /// What it cost, if that is known. Units: millionths of a US dollar.
+    pub spent_usd_micros: Option<u64>,
 }
 
 /// Ends an attempt and its job.
@@ -30,7 +32,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             return Err(Error::LeaseLost { recorded: false });
         };
         let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
-            Ok(ended) => ended,
+            Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
             Err(NotNow::Already) => return Ok(job.status),
             Err(NotNow::LeaseLost) => {
                 return Err(Error::LeaseLost { recorded: keep_late_result(ctx, &job, fence, &finish.end).await? });

@@ -1,7 +1,7 @@
 //! A hook as it should be, and as its forge has it.
 
 use super::install::{integration_of, tell};
-use crate::forge::forge_of;
+use crate::forge::forge_of_hook;
 use crate::recover::{said, scope_of};
 use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
@@ -72,7 +72,7 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         let integration = integration_of(ctx, &hook.integration).await?;
-        let forge_id = tell(ctx, &forge_of(ctx, &integration).await?, &hook).await?;
+        let forge_id = tell(ctx, &forge_of_hook(ctx, &integration, &hook).await?, &hook).await?;
         if ctx.store.put_hook(&Hook { forge_id: Some(forge_id), ..hook }).await? == Write::Applied {
             return verify_hook(ctx, name).await;
         }
@@ -95,7 +95,7 @@ fn drift(code: &'static str, sentence: impl Into<String>, repairable: bool) -> D
 
 async fn at_forge(ctx: &Context, hook: &Hook) -> Result<Vec<Drift>, Error> {
     let integration = integration_of(ctx, &hook.integration).await?;
-    let forge = forge_of(ctx, &integration).await?;
+    let forge = forge_of_hook(ctx, &integration, hook).await?;
     let scope = scope_of(ctx, hook).await?;
     let there = forge.hooks(&scope).await?.found;
     let url = hook.url();

@@ -1,7 +1,7 @@
 //! Making a hook, here and at its forge, and removing it.
 
 use super::compare::settings_of;
-use crate::forge::forge_of;
+use crate::forge::{forge_for_new, forge_of_hook};
 use crate::recover::scope_of;
 use crate::{Context, Error};
 use pullyard_domain::hook::recovery::Recovery;
@@ -59,7 +59,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         Target::App => HookKind::App {},
         Target::Organisation(login) => HookKind::Organisation { login: login.clone() },
         Target::Repository(name) => {
-            let found = forge_of(ctx, &integration).await?.repository(name.as_str()).await?;
+            let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
             let name = RepositoryName::new(found.full_name)
                 .map_err(|bad| Error::Invalid { pointer: "/repository", fault: bad.to_string() })?;
             HookKind::Repository { name, id: found.id }
@@ -89,7 +89,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         if new.by_hand {
             return Ok(hook);
         }
-        let forge = forge_of(ctx, &integration).await?;
+        let forge = forge_of_hook(ctx, &integration, &hook).await?;
         let forge_id = tell(ctx, &forge, &hook).await?;
         let told = Hook { forge_id: Some(forge_id), ..hook };
         // Written even if it says so already: two who install at once must not leave the forge with one's secret
@@ -131,7 +131,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
         if let Some(id) = deletable {
             let integration = integration_of(ctx, &hook.integration).await?;
             let scope = scope_of(ctx, &hook).await?;
-            forge_of(ctx, &integration).await?.delete_hook(&scope, id).await?;
+            forge_of_hook(ctx, &integration, &hook).await?.delete_hook(&scope, id).await?;
         }
         if ctx.store.delete_hook(&hook).await? == Write::Applied {
             tracing::info!(hook = %name, "a hook is removed");

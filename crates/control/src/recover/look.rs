@@ -1,6 +1,7 @@
 //! Comparing what we know of open pull requests with what their forge says.
 
 use super::said;
+use crate::forge::forge_of;
 use crate::review::translate::{review_event, seen};
 use crate::review::{Reach, decide_review, pull_request_changed};
 use crate::{Context, Error};
@@ -8,10 +9,10 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::is_answered;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::project::Integration;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::{Forge, Review, ReviewState};
+use pullyard_forge::{Review, ReviewState};
 use std::time::Duration;
 
 /// How many pull requests a round compares at most: each is two calls of the forge.
@@ -29,8 +30,6 @@ pub(super) struct Place<'a> {
     pub(super) reach: &'a Reach,
     /// At which forge.
     pub(super) integration: &'a Integration,
-    /// Its client.
-    pub(super) forge: &'a Forge,
     /// In this repository only.
     pub(super) only: Option<u64>,
     /// What was submitted before is left alone in the first round.
@@ -88,14 +87,18 @@ fn is_here(place: &Place<'_>, id: &PullRequestId) -> bool {
 /// How many reviews nobody had told of.
 async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Timestamp) -> Result<usize, Error> {
     let Some(linked) = ctx.store.pull_request(id).await? else { return Ok(0) };
-    let Some(name) = name_of(ctx, &linked).await? else { return Ok(0) };
-    let told = place.forge.pull_request(name.as_str(), id.number).await?;
+    // One that is connected no more is nobody's business.
+    let Some(known) = ctx.store.repository(&linked.project, &id.integration, id.repository).await? else {
+        return Ok(0);
+    };
+    let (name, forge) = (known.name.clone(), forge_of(ctx, place.integration, &known).await?);
+    let told = forge.pull_request(name.as_str(), id.number).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
     pull_request_changed(ctx, place.reach, &now).await?;
     if now.state != PullRequestState::Open {
         return Ok(0);
     }
-    let reviews = place.forge.reviews(name.as_str(), id.number).await?.found;
+    let reviews = forge.reviews(name.as_str(), id.number).await?.found;
     let mut told = 0;
     for review in standing(&reviews) {
         let at = review.submitted_at.map(|at| Timestamp::from_millis(at.millis()));
@@ -111,13 +114,6 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         told += 1;
     }
     Ok(told)
-}
-
-/// The name that the repository has now.
-async fn name_of(ctx: &Context, linked: &PullRequest) -> Result<Option<pullyard_domain::id::RepositoryName>, Error> {
-    let id = &linked.id;
-    let connected = ctx.store.repository(&linked.project, &id.integration, id.repository).await?;
-    Ok(connected.map(|repository| repository.name).or_else(|| linked.repository_name.clone()))
 }
 
 /// The reviews that still ask for changes: whoever approved afterwards asks for nothing any more.

@@ -130,7 +130,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         return Ok(Read::Closed(linked.state));
     }
     let mut covered: Vec<Review> = covered(&job.id, &all).into_iter().cloned().collect();
-    let asked = match forge_of(ctx, &integration).await {
+    let asked = match forge_of(ctx, &integration, &repository).await {
         Ok(forge) => {
             let source = Source { ctx, job, integration: &integration, forge: &forge, repository: &repository };
             source.read(&id, &mut covered, &all).await
@@ -200,7 +200,7 @@ impl Source<'_> {
         let (Some(author), Some(key)) = (review.author, &self.job.ticket) else { return Ok(None) };
         let author = Author { id: author.id, login: author.login, bot: author.is_bot };
         let ours = author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body));
-        if ours || ask(self.ctx, self.integration, &self.repository.name, &author).await? != Permission::Write {
+        if ours || ask(self.ctx, self.integration, self.repository, &author).await? != Permission::Write {
             return Ok(None);
         }
         let taken = Review {

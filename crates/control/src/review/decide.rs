@@ -29,7 +29,9 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
         let decision = match decide(&loaded.facts, job) {
             Verdict::Decided(decision) => decision,
             Verdict::AskPermission => {
-                let repository = &event.pull_request.repository;
+                let Some(repository) = &loaded.repository else {
+                    return Err(Error::Inconsistent("an author was asked about without a repository".into()));
+                };
                 permission = Some(ask(ctx, &loaded.integration, repository, &event.author).await?);
                 continue;
             }
@@ -81,7 +83,7 @@ async fn apply(
     let delivery = delivery_of(event, loaded, &decision.reason);
     let written = match decision.follow {
         Follow::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
-        Follow::Remember { opens_at } => remember(ctx, event, loaded, &decision.reason, opens_at).await?,
+        Follow::Remember { opens_at, held } => remember(ctx, event, loaded, &decision.reason, opens_at, held).await?,
         Follow::Record => Write::Applied,
     };
     if written == Write::Stale {
@@ -143,6 +145,7 @@ async fn trigger(
             pull_request: &pull_request,
             review: &review,
             delivery: Some(delivery),
+            charge: project.settings.budget.charge(&job).as_ref(),
         })
         .await?;
     if written == Write::Stale {
@@ -172,6 +175,7 @@ async fn remember(
     loaded: &Loaded,
     reason: &Reason,
     opens_at: Timestamp,
+    held: bool,
 ) -> Result<Write, Error> {
     let (Some(project), Some(ticket), Some(pull_request)) = (&loaded.project, &loaded.ticket, &loaded.pull_request)
     else {
@@ -193,11 +197,12 @@ async fn remember(
         Write::Applied => Write::Applied,
         Write::Stale => {
             // Written even if it says so already: a settling that did not see this review must not end.
-            let told = ticket.deferring(&pull_request.id, opens_at).unwrap_or_else(|| ticket.clone());
+            let mut told = ticket.deferring(&pull_request.id, opens_at).unwrap_or_else(|| ticket.clone());
+            told.held |= held;
             ctx.store.update_ticket(&told).await?
         }
     };
-    if written == Write::Applied && ticket.active_job.is_none() && opens_at <= loaded.facts.now {
+    if written == Write::Applied && ticket.active_job.is_none() && !held && opens_at <= loaded.facts.now {
         ctx.wake_ticket(&project.id, &ticket.key).await;
     }
     Ok(written)

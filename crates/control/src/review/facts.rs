@@ -1,5 +1,6 @@
 //! Loading the facts of a decision about a review.
 
+use crate::facts::today;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{HookName, JobId, ProjectId};
@@ -82,9 +83,11 @@ pub(super) async fn load(
     };
     let lasting = first.as_ref().filter(|first| first.reason.is_final());
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
+    let now = ctx.clock.now();
+    let today = today(ctx, place.project.as_ref(), now).await?;
     let facts = ReviewFacts {
         v: FACTS,
-        now: ctx.clock.now(),
+        now,
         asks: event.asks.clone(),
         author: event.author.login.clone(),
         own: ReviewFacts::is_own(event, integration.account.id),
@@ -101,8 +104,7 @@ pub(super) async fn load(
         permission,
         ticket: ticket_facts(place.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
         revised: pull_request.as_ref().and_then(|linked| linked.revised.clone()),
-        budget: None,
-        budget_opens_at: None,
+        today,
     };
     Ok(Loaded { facts, first, project: place.project, repository: place.repository, integration, pull_request, ticket })
 }

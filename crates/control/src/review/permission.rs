@@ -2,8 +2,8 @@
 
 use crate::forge::forge_of;
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::project::Integration;
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::review::{Author, Permission};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Permission as Access;
@@ -18,7 +18,7 @@ const BELIEVED: Duration = Duration::from_secs(600);
 /// How many answers are kept.
 const MOST: usize = 10_000;
 
-type Question = (IntegrationId, RepositoryName, u64);
+type Question = (IntegrationId, u64, u64);
 
 /// What forges said lately, kept by the process. A storm of one person's reviews asks once.
 #[derive(Debug, Default)]
@@ -32,10 +32,10 @@ pub struct Permissions {
 pub(super) async fn ask(
     ctx: &Context,
     integration: &Integration,
-    repository: &RepositoryName,
+    repository: &Repository,
     author: &Author,
 ) -> Result<Permission, Error> {
-    let question = (integration.id.clone(), repository.clone(), author.id);
+    let question = (integration.id.clone(), repository.id, author.id);
     let slot = {
         let mut known = ctx.permissions().known.lock().await;
         if known.len() >= MOST {
@@ -51,8 +51,8 @@ pub(super) async fn ask(
     {
         return Ok(permission);
     }
-    let asked = match forge_of(ctx, integration).await {
-        Ok(forge) => forge.permission(repository.as_str(), &author.login).await.map_err(Error::from),
+    let asked = match forge_of(ctx, integration, repository).await {
+        Ok(forge) => forge.permission(repository.name.as_str(), &author.login).await.map_err(Error::from),
         Err(error) => Err(error),
     };
     match asked {
@@ -67,7 +67,7 @@ pub(super) async fn ask(
             Ok(permission)
         }
         Err(error) => {
-            tracing::warn!(integration = %integration.id, repository = %repository, error = %error, "the forge did not say whether somebody may start jobs");
+            tracing::warn!(integration = %integration.id, repository = %repository.name, error = %error, "the forge did not say whether somebody may start jobs");
             Ok(Permission::Unknown)
         }
     }

@@ -48,7 +48,7 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     let integration = ctx.store.integration(&known.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: known.integration.to_string() })?;
-    let found = match forge_of(ctx, &integration).await?.repository(told).await {
+    let found = match forge_of(ctx, &integration, &known).await?.repository(told).await {
         Ok(found) => found,
         // Given to somebody who does not let us in any more, or deleted since: what we have still tells people.
         Err(pullyard_forge::Error::NotFound { .. }) => {

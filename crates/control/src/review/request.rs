@@ -166,7 +166,7 @@ pub(super) async fn look_at(ctx: &Context, named: &Named) -> Result<(Repository,
     let Some(integration) = ctx.store.integration(&repository.integration).await? else {
         return Err(Error::NotFound { what: "integration", name: repository.integration.to_string() });
     };
-    let forge = forge_of(ctx, &integration).await?;
+    let forge = forge_of(ctx, &integration, &repository).await?;
     let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
         Ok(pull) => pull,
         Err(pullyard_forge::Error::NotFound { .. }) => {

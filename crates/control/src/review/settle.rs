@@ -2,6 +2,8 @@
 
 use super::facts::ticket_facts;
 use super::start::{announce_revision, plan};
+use crate::facts::today;
+use crate::settle_ticket::Done;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::DeliveryId;
@@ -13,7 +15,7 @@ use pullyard_domain::review::{Asks, Permission, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Conclusion, TriggerReview, Write};
 
-/// Settles the reviews of one pull request that waited for this ticket. False: something moved meanwhile.
+/// Settles the reviews of one pull request that waited for this ticket.
 ///
 /// Idempotent: each step changes only reviews that still wait, and the ticket only over the revision that
 /// was read before them; whoever remembers another one meanwhile has raised it.
@@ -22,7 +24,7 @@ pub(crate) async fn settle_reviews(
     project: &Project,
     ticket: &Ticket,
     id: &PullRequestId,
-) -> Result<bool, Error> {
+) -> Result<Done, Error> {
     let (reviews, linked) = tokio::try_join!(ctx.store.reviews(id), ctx.store.pull_request(id))?;
     let waiting: Vec<Review> = reviews
         .into_iter()
@@ -30,7 +32,7 @@ pub(crate) async fn settle_reviews(
         .filter(|review| review.project == ticket.project && review.ticket == ticket.key)
         .collect();
     let Some(facts) = facts_of(ctx, project, ticket, linked.as_ref(), id, &waiting).await? else {
-        return Ok(ctx.store.update_ticket(&ticket.without_deferred(id)).await? == Write::Applied);
+        return Ok(Done::of(ctx.store.update_ticket(&ticket.without_deferred(id)).await?));
     };
     let written = match settle(&facts, &waiting) {
         Settlement::Nothing => ctx.store.update_ticket(&ticket.without_deferred(id)).await?,
@@ -38,6 +40,16 @@ pub(crate) async fn settle_reviews(
         Settlement::Wait { opens_at } => {
             let told = ticket.deferring(id, opens_at).unwrap_or_else(|| ticket.clone());
             ctx.store.update_ticket(&told).await?
+        }
+        Settlement::Hold => {
+            let held = Ticket { held: true, ..ticket.clone() };
+            return Ok(match ticket.held {
+                true => Done::Waits,
+                false => match ctx.store.update_ticket(&held).await? {
+                    Write::Applied => Done::Waits,
+                    Write::Stale => Done::Stale,
+                },
+            });
         }
         Settlement::Refuse { reviews, reason } => {
             let state = ReviewState::Refused { reason: reason.clone().clipped(), at: facts.now };
@@ -65,8 +77,15 @@ pub(crate) async fn settle_reviews(
                 return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
             };
             let review = Review { state: ReviewState::Started { job: job.id.clone() }, ..waited };
-            let trigger =
-                TriggerReview { job: &job, ticket: &taken, pull_request: &linked, review: &review, delivery: None };
+            let charge = project.settings.budget.charge(&job);
+            let trigger = TriggerReview {
+                job: &job,
+                ticket: &taken,
+                pull_request: &linked,
+                review: &review,
+                delivery: None,
+                charge: charge.as_ref(),
+            };
             let written = ctx.store.trigger_review(&trigger).await?;
             if written == Write::Applied {
                 announce_revision(ctx, &job, &linked).await;
@@ -74,7 +93,7 @@ pub(crate) async fn settle_reviews(
             written
         }
     };
-    Ok(written == Write::Applied)
+    Ok(Done::of(written))
 }
 
 /// The facts of the newest review that waits; none if none does. Its author was asked about when it was
@@ -101,9 +120,10 @@ async fn facts_of(
         // Never told by any forge and connected no more: nothing can be said of it.
         return Err(Error::Inconsistent(format!("{id} has no name")));
     };
+    let now = ctx.clock.now();
     Ok(Some(ReviewFacts {
         v: FACTS,
-        now: ctx.clock.now(),
+        now,
         asks,
         author: newest.author.login.clone(),
         own: false,
@@ -119,8 +139,7 @@ async fn facts_of(
         permission: Some(Permission::Write),
         ticket: ticket_facts(Some(project), Some(ticket), ours),
         revised: linked.and_then(|linked| linked.revised.clone()),
-        budget: None,
-        budget_opens_at: None,
+        today: today(ctx, Some(project), now).await?,
     }))
 }
 

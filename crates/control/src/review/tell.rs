@@ -7,7 +7,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::marker::Marker;
-use pullyard_domain::project::Integration;
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
 use pullyard_forge::{CommitState, CommitStatus, Forge, Meaning};
 use pullyard_store::{WorkKey, Write};
@@ -44,7 +44,7 @@ async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
         if let (Some(integration), Some(repository), Some(words)) =
             (integration, repository, words(ctx, &linked).await?)
         {
-            let place = Place { integration: &integration, repository: repository.name.as_str(), linked: &linked };
+            let place = Place { integration: &integration, repository: &repository, linked: &linked };
             told.comment = place.write(ctx, &words).await?;
         }
         // Stale: somebody has something newer to say, or moved it; the next round says it.
@@ -103,14 +103,14 @@ fn working(job: &Job) -> Words {
 
 struct Place<'a> {
     integration: &'a Integration,
-    repository: &'a str,
+    repository: &'a Repository,
     linked: &'a PullRequest,
 }
 
 impl Place<'_> {
     /// Writes it, and returns our comment's id where it is one.
     async fn write(&self, ctx: &Context, words: &Words) -> Result<Option<u64>, Error> {
-        let forge = forge_of(ctx, self.integration).await?;
+        let forge = forge_of(ctx, self.integration, self.repository).await?;
         let status = CommitStatus {
             state: words.state,
             context: CONTEXT.into(),
@@ -118,7 +118,7 @@ impl Place<'_> {
             target_url: words.page.clone(),
         };
         let refused = if self.linked.comment.is_none() && !self.linked.head.is_empty() {
-            match forge.set_status(self.repository, &self.linked.head, &status).await {
+            match forge.set_status(self.repository.name.as_str(), &self.linked.head, &status).await {
                 Ok(()) => return Ok(None),
                 Err(error) => error,
             }
@@ -134,11 +134,12 @@ impl Place<'_> {
     /// One comment, changed each time.
     async fn comment(&self, forge: &Forge, words: &Words) -> Result<Option<u64>, Error> {
         let body = self.body(words);
+        let repository = self.repository.name.as_str();
         let number = self.linked.id.number;
         let known = match self.linked.comment {
             Some(id) => Some(id),
             None => {
-                let listed = forge.issue_comments(self.repository, number).await;
+                let listed = forge.issue_comments(repository, number).await;
                 let ours = |comment: &pullyard_forge::Comment| {
                     comment.author.as_ref().is_some_and(|author| author.id == self.integration.account.id)
                         && Marker::of(&comment.body) == Some(Marker::Status)
@@ -148,14 +149,14 @@ impl Place<'_> {
             }
         };
         let mut written = match known {
-            Some(id) => forge.edit_comment(self.repository, id, &body).await.map(|_| id),
-            None => forge.create_comment(self.repository, number, &body).await.map(|comment| comment.id),
+            Some(id) => forge.edit_comment(repository, id, &body).await.map(|_| id),
+            None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
         if let (Some(_), Err(error)) = (known, &written)
             && error.meaning() == Meaning::Missing
         {
             // Somebody deleted it.
-            written = forge.create_comment(self.repository, number, &body).await.map(|comment| comment.id);
+            written = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
         }
         match written {
             Ok(id) => Ok(Some(id)),

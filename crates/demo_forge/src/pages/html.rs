@@ -52,6 +52,51 @@ impl Html {
         self.text(text).close("a")
     }
 
+    /// A form that posts to an address, up to `end_form`.
+    pub(super) fn form(&mut self, address: &str) -> &mut Self {
+        self.0.push_str("<form method=\"post\" action=\"");
+        self.text(address).0.push_str("\">");
+        self
+    }
+
+    pub(super) fn end_form(&mut self, button: &str) -> &mut Self {
+        self.open("button").text(button).close("button").close("form")
+    }
+
+    /// A labelled line of text.
+    pub(super) fn field(&mut self, name: &str, label: &str) -> &mut Self {
+        self.open("p").open("label").text(label).text(" ").0.push_str("<input name=\"");
+        self.text(name).0.push_str("\">");
+        self.close("label").close("p")
+    }
+
+    /// What a form sends without being asked.
+    pub(super) fn hidden(&mut self, name: &str, value: &str) -> &mut Self {
+        self.0.push_str("<input type=\"hidden\" name=\"");
+        self.text(name).0.push_str("\" value=\"");
+        self.text(value).0.push_str("\">");
+        self
+    }
+
+    /// Several lines of text.
+    pub(super) fn area(&mut self, name: &str, label: &str) -> &mut Self {
+        self.open("p").open("label").text(label).0.push_str("<br><textarea rows=\"4\" cols=\"70\" name=\"");
+        self.text(name).0.push_str("\">");
+        self.close("textarea").close("label").close("p")
+    }
+
+    /// One of several: what is sent, and what is shown.
+    pub(super) fn choice(&mut self, name: &str, label: &str, options: &[(&str, &str)]) -> &mut Self {
+        self.open("p").open("label").text(label).text(" ").0.push_str("<select name=\"");
+        self.text(name).0.push_str("\">");
+        for (value, shown) in options {
+            self.0.push_str("<option value=\"");
+            self.text(value).0.push_str("\">");
+            self.text(shown).close("option");
+        }
+        self.close("select").close("label").close("p")
+    }
+
     /// Added and removed lines in colour.
     pub(super) fn diff(&mut self, diff: &str) -> &mut Self {
         for line in diff.split_inclusive('\n') {
@@ -82,7 +127,7 @@ impl IntoResponse for Page {
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             // Should an escape ever be missing, the browser still runs nothing.
-            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
         (headers, self.0).into_response()

@@ -104,6 +104,8 @@ impl Caller {
             Allowed::Yes => Ok((*actor, entry)),
             Allowed::Hidden => Err(Refusal::not_found()),
             Allowed::No if matches!(actor.may, May::Granted(_)) => Err(Refusal::not_accessible()),
+            // Whoever is no admin does not learn which hooks there are.
+            Allowed::No if need.permission == Need::HOOKS_READ.permission => Err(Refusal::not_found()),
             Allowed::No => Err(Refusal::role_too_low(need.role)),
         }
     }

@@ -18,6 +18,9 @@ use crate::{
     reviews,
 };
 
+/// The whole document is refused for this one; its message is the field's name.
+const UNKNOWN_FIELD: &str = "UNKNOWN_FIELD";
+
 /// What goes wrong with one field.
 struct Failure {
     kind: &'static str,
@@ -70,6 +73,7 @@ pub(crate) async fn answer(
     if let Some(field) = document.fields.iter().find(|field| !known.contains(&field.name.as_str())) {
         return Err(Refusal::unsupported(format!("The demo forge does not know the field {:?}", field.name)));
     }
+    let unknown = |name: String| Refusal::unsupported(format!("The demo forge does not know the field {name:?}"));
     let (mut data, mut errors) = (Map::new(), Vec::new());
     for field in &document.fields {
         let outcome = match field.name.as_str() {
@@ -79,8 +83,8 @@ pub(crate) async fn answer(
             _ => node(&shared, &actor, field).await,
         };
         let shown = match outcome {
-            Ok(found) => project(&found, &field.fields)
-                .map_err(|name| Refusal::unsupported(format!("The demo forge does not know the field {name:?}")))?,
+            Ok(found) => project(&found, &field.fields).map_err(unknown)?,
+            Err(failure) if failure.kind == UNKNOWN_FIELD => return Err(unknown(failure.message)),
             Err(failure) => {
                 let Failure { kind, message } = failure;
                 let at = [json!({ "line": 1, "column": 1 })];
@@ -95,6 +99,12 @@ pub(crate) async fn answer(
         answer["errors"] = json!(errors);
     }
     Ok(Json(answer))
+}
+
+/// Refuses a selection that can't be answered before anything is done, as GitHub does.
+fn answerable(shape: &Value, field: &Field) -> Result<(), Failure> {
+    let unknown = |message| Failure { kind: UNKNOWN_FIELD, message };
+    project(shape, &field.fields).map(drop).map_err(unknown)
 }
 
 /// Takes what was asked for out of what there is. A list under `nodes` is paged by its arguments.
@@ -307,6 +317,14 @@ async fn reply(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<Val
     if body.trim().is_empty() {
         return Err(Failure::unprocessable("Body can't be blank"));
     }
+    let payload = |comment: Value| {
+        json!({
+            "__typename": "AddPullRequestReviewThreadReplyPayload",
+            "clientMutationId": input(field, "clientMutationId"),
+            "comment": comment,
+        })
+    };
+    answerable(&payload(comment_node(shared, &entry, &pull, &first)), field)?;
     let replied = reviews::reply(shared, &entry, actor, (pull.number, first.id), body.to_owned()).await;
     let (comment, pull) = replied.map_err(|objection| match objection {
         reviews::Objection::Unprocessable(words) => Failure::unprocessable(words),
@@ -314,11 +332,7 @@ async fn reply(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<Val
         reviews::Objection::NotFound => Failure::not_found(id),
         reviews::Objection::Broken(error) => error.into(),
     })?;
-    Ok(json!({
-        "__typename": "AddPullRequestReviewThreadReplyPayload",
-        "clientMutationId": input(field, "clientMutationId"),
-        "comment": comment_node(shared, &entry, &pull.record, &comment),
-    }))
+    Ok(payload(comment_node(shared, &entry, &pull.record, &comment)))
 }
 
 /// GitHub wants the right to write contents for this, besides the one for pull requests.
@@ -335,6 +349,14 @@ async fn resolve(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<V
     if !allowed && !is_author {
         return Err(Failure::forbidden(actor, "ResolveReviewThread"));
     }
+    let payload = |thread: Value| {
+        json!({
+            "__typename": "ResolveReviewThreadPayload",
+            "clientMutationId": input(field, "clientMutationId"),
+            "thread": thread,
+        })
+    };
+    answerable(&payload(thread_node(shared, &entry, &pull, &first)), field)?;
     let changed = pulls::touch(shared, &entry, pull.number, |pull| {
         pull.resolved.entry(first.id).or_insert_with(|| actor.account.clone());
         Ok::<_, Failure>(())
@@ -342,9 +364,5 @@ async fn resolve(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<V
     let Touched::Done((), pull) = changed.await? else { return Err(Failure::not_found(id)) };
     let first =
         pull.record.comments.iter().find(|comment| comment.id == first.id).ok_or_else(|| Failure::not_found(id))?;
-    Ok(json!({
-        "__typename": "ResolveReviewThreadPayload",
-        "clientMutationId": input(field, "clientMutationId"),
-        "thread": thread_node(shared, &entry, &pull.record, first),
-    }))
+    Ok(payload(thread_node(shared, &entry, &pull.record, first)))
 }

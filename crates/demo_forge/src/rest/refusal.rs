@@ -78,10 +78,6 @@ impl Refusal {
         Self::plain(StatusCode::NOT_FOUND, "Branch not found")
     }
 
-    pub(crate) fn bad_credentials() -> Self {
-        Self::plain(StatusCode::UNAUTHORIZED, "Bad credentials")
-    }
-
     pub(crate) fn requires_authentication() -> Self {
         Self::plain(StatusCode::UNAUTHORIZED, "Requires authentication")
     }

@@ -174,7 +174,7 @@ pub(crate) async fn dismiss(
     Ok(Json(answers::review(&shared, &entry, number, &review)))
 }
 
-/// Of one review. GitHub tells fewer fields here; those it leaves out are left out here, too.
+/// Of one review. What is outdated has no `line` here, while the pull request's own list says null.
 pub(crate) async fn comments_of(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -187,8 +187,14 @@ pub(crate) async fn comments_of(
     let review = pull.reviews.iter().find(|review| review.id == id && sees(&actor, review));
     review.ok_or_else(Refusal::not_found)?;
     let own = pull.comments.iter().filter(|comment| comment.review == id);
-    let shown = own.map(|comment| answers::line_comment(&shared, &entry, pull.number, comment)).collect();
-    Ok(paging.answer(&shared, shown))
+    let show = |comment: &LineCommentRecord| {
+        let mut shown = answers::line_comment(&shared, &entry, pull.number, comment);
+        if let (None, Some(fields)) = (comment.line, shown.as_object_mut()) {
+            fields.remove("line");
+        }
+        shown
+    };
+    Ok(paging.answer(&shared, own.map(show).collect()))
 }
 
 pub(crate) async fn comments(

@@ -112,3 +112,20 @@ fn a_failure_that_is_ours_is_told_from_the_works() {
     assert!(crashed().is_platform() && !no_changes().is_platform());
     assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 9);
 }
+
+#[test]
+fn an_entry_behind_a_hold_stands_in_its_projects_row_until_it_is_taken_up() {
+    let entry = crate::story::entry("e1", 500);
+    let waiting = crate::story::ticket_in(crate::story::TRIGGER).waiting_with(entry);
+    let row = |order: Timestamp| Some(Due::Held { project: crate::story::project_id(), order: order.millis() });
+    assert_eq!(ticket(&waiting), row(at(500)));
+    // One that failed lets the others pass.
+    assert_eq!(ticket(&Ticket { not_before: Some(at(900)), ..waiting.clone() }), row(at(900)));
+    // What it should show does not wait.
+    let mut unsynced = waiting.clone();
+    unsynced.wanted.version += 1;
+    assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));
+    let (_, locked) = crate::story::planned(&crate::story::settings(), crate::story::job_id("j"), &waiting, at(0));
+    assert_eq!((ticket(&locked), locked.held), (None, false));
+    assert_eq!(ticket(&waiting.forgotten(&crate::story::settings())), None);
+}

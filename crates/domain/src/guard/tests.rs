@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::Day;
 use crate::facts::FirstAnswer;
 use crate::id::RepositoryName;
 use crate::story::{
@@ -56,7 +57,7 @@ type Change = fn(&mut Case);
 
 /// What makes each guard refuse, whatever else is the case; `not_trigger_status` first and
 /// `unknown_project` last, because others read what those change.
-const CONDITIONS: [(&str, Change); 11] = [
+const CONDITIONS: [(&str, Change); 12] = [
     ("not_trigger_status", |case| case.event.status = DOING.into()),
     ("repeat", |case| {
         case.facts.first = first(Reason::Accepted { job: job_id("j0") }, None);
@@ -67,6 +68,10 @@ const CONDITIONS: [(&str, Change); 11] = [
     ("auto_create_off", |case| case.settings().auto_create = false),
     ("job_active", |case| case.ticket().active_job = Some(job_id("j0"))),
     ("project_held", |case| case.settings().held_by = Some("ann".into())),
+    ("budget_exhausted", |case| {
+        case.settings().budget.jobs_per_day = Some(3);
+        case.facts.today.jobs = 3;
+    }),
     ("ticket_without_repository", |case| {
         case.facts.repository = RepositoryFact::Unnamed;
     }),
@@ -78,10 +83,11 @@ const CONDITIONS: [(&str, Change); 11] = [
 
 /// The conditions that cannot hold together: a project that is not known has no settings, and a ticket
 /// names a repository or it does not.
-const EXCLUSIVE: [(&str, &str); 4] = [
+const EXCLUSIVE: [(&str, &str); 5] = [
     ("unknown_project", "not_trigger_status"),
     ("unknown_project", "auto_create_off"),
     ("unknown_project", "project_held"),
+    ("unknown_project", "budget_exhausted"),
     ("ticket_without_repository", "repository_not_integrated"),
 ];
 
@@ -121,7 +127,7 @@ fn check_accepted(case: &Case) {
 #[test]
 fn the_guards_stand_in_the_published_order() {
     check_order(
-        "unknown_project repeat stale_event echo not_trigger_status status_unchanged auto_create_off job_active project_held ticket_without_repository repository_not_integrated",
+        "unknown_project repeat stale_event echo not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated",
     );
 }
 
@@ -172,7 +178,7 @@ fn of_every_pair_both_guards_would_refuse_and_the_earlier_answers() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 55 - EXCLUSIVE.len());
+    assert_eq!(pairs, 66 - EXCLUSIVE.len());
 }
 
 #[test]
@@ -327,13 +333,52 @@ fn an_entry_during_a_job_waits_for_its_end() {
 }
 
 #[test]
-fn a_held_project_starts_nothing() {
+fn a_held_project_starts_nothing_and_the_entry_waits() {
     check_alone(
         &entering().with(|case| case.settings().held_by = Some("ann".into())),
         Reason::ProjectHeld { project: project_id(), who: "ann".into() },
-        Follow::Snapshot,
+        Follow::Wait,
     );
     check_accepted(&entering().with(|case| case.settings().held_by = None));
+}
+
+/// Three jobs a day are allowed, and this is how many were made.
+fn with_jobs_today(jobs: u32) -> Case {
+    entering().with(|case| {
+        case.settings().budget.jobs_per_day = Some(3);
+        case.facts.today.jobs = jobs;
+    })
+}
+
+fn no_job_left() -> Reason {
+    let (used, limit) = ("3".into(), "3 jobs".into());
+    Reason::BudgetExhausted { project: project_id(), used, limit, time: with_jobs_today(3).facts.today.day.end() }
+}
+
+#[test]
+fn an_entry_waits_once_the_days_jobs_are_used_up() {
+    check_alone(&with_jobs_today(3), no_job_left(), Follow::Wait);
+    check_accepted(&with_jobs_today(2));
+    check_accepted(&with_jobs_today(3).with(|case| case.settings().budget.jobs_per_day = None));
+}
+
+#[test]
+fn an_entry_that_waits_already_is_not_stored_again_and_a_newer_one_is() {
+    let wait = |name| {
+        with_jobs_today(3).with(|case| {
+            let ticket = case.facts.ticket.take().unwrap();
+            case.facts.ticket = Some(ticket.waiting_with(entry(name, 500)));
+        })
+    };
+    check(&wait("e1"), "budget_exhausted", Follow::Nothing);
+    check(&wait("e0"), "budget_exhausted", Follow::Wait);
+    let held = |name| wait(name).with(|case| case.settings().held_by = Some("ann".into()));
+    check(&held("e1"), "project_held", Follow::Nothing);
+    check(&held("e0"), "project_held", Follow::Wait);
+    // What waits is taken up when nothing is against it any more.
+    let over = wait("e1").with(|case| case.facts.today.jobs = 0);
+    assert_eq!(decide_again(&over.event, &over.facts).follow, Follow::Trigger);
+    assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow, Follow::Nothing);
 }
 
 #[test]
@@ -423,8 +468,10 @@ fn the_record_keeps_what_the_decision_saw() {
             auto_create: Some(true),
             held_by: Some("ann".into()),
             repository: Some(repository().name),
+            today: None,
         }
     );
+    assert_eq!(record(&with_jobs_today(2).event, &with_jobs_today(2).facts).today.unwrap().jobs, 2);
     let bare = case.with(|case| {
         case.facts.first = None;
         case.facts.ticket = None;
@@ -442,10 +489,12 @@ fn a_second_entry_is_asked_the_later_guards_only() {
     for (name, change) in CONDITIONS {
         let case = entering().with(change);
         let decision = decide_again(&case.event, &case.facts);
-        let asked =
-            ["auto_create_off", "job_active", "project_held", "ticket_without_repository", "repository_not_integrated"];
-        let (code, follow) =
-            if asked.contains(&name) { (name, Follow::Snapshot) } else { ("accepted", Follow::Trigger) };
+        let asked = ["auto_create_off", "job_active", "ticket_without_repository", "repository_not_integrated"];
+        let (code, follow) = match name {
+            "project_held" | "budget_exhausted" => (name, Follow::Wait),
+            name if asked.contains(&name) => (name, Follow::Snapshot),
+            _ => ("accepted", Follow::Trigger),
+        };
         assert_eq!((decision.reason.code(), decision.follow), (code, follow), "{name}");
     }
     let case = entering();
@@ -473,7 +522,7 @@ fn a_second_entry_meets_the_later_guards_in_their_order() {
     }
     assert_eq!(
         answers.join(" "),
-        "auto_create_off job_active project_held ticket_without_repository repository_not_integrated accepted"
+        "auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated accepted"
     );
 }
 
@@ -481,7 +530,7 @@ fn a_second_entry_meets_the_later_guards_in_their_order() {
 fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, code: Option<&str>) {
     let mut project = project();
     project.settings.held_by = held_by.map(str::to_owned);
-    let reason = decide_request(&project, ticket, fact);
+    let reason = decide_request(&project, ticket, fact, &Today::unused(Day::of(at(0))));
     assert_eq!(reason.as_ref().map(Reason::code), code);
 }
 
@@ -501,12 +550,26 @@ fn a_persons_request_is_asked_for_the_job_the_hold_and_the_repository() {
 }
 
 #[test]
+fn a_persons_request_obeys_the_budget_after_the_hold_and_before_the_repository() {
+    let mut project = project();
+    project.settings.budget.jobs_per_day = Some(3);
+    let today = with_jobs_today(3).facts.today;
+    let (free, unnamed) = (ticket_in(DOING), RepositoryFact::Unnamed);
+    assert_eq!(decide_request(&project, &free, &unnamed, &today), Some(no_job_left()));
+    let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
+    assert_eq!(decide_request(&project, &busy, &unnamed, &today).unwrap().code(), "job_active");
+    project.settings.held_by = Some("ann".into());
+    assert_eq!(decide_request(&project, &free, &unnamed, &today).unwrap().code(), "project_held");
+}
+
+#[test]
 fn a_persons_request_cares_neither_for_the_status_nor_for_auto_create() {
     let mut project = project();
     project.settings.auto_create = false;
     let connected = RepositoryFact::Connected(Box::new(repository()));
     for status in [TODO, TRIGGER, REVIEW, DOING] {
-        assert_eq!(decide_request(&project, &ticket_in(status), &connected), None, "{status}");
+        let today = Today::unused(Day::of(at(0)));
+        assert_eq!(decide_request(&project, &ticket_in(status), &connected, &today), None, "{status}");
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::Budget;
 use crate::due::{self, Due};
 use crate::job::Place;
 use crate::project::OfflinePolicy;
@@ -54,9 +55,12 @@ impl World {
             (6, _) => self.request(&key, who, stale),
             (7, _) => {
                 let settings = &mut self.project.settings;
-                match how % 6 {
+                match how % 8 {
                     0 => settings.auto_create = false,
                     1 => settings.held_by = Some("ann".into()),
+                    2 => settings.budget = Budget { jobs_per_day: Some(3), ..Budget::default() },
+                    3 => settings.budget = Budget { usd_micros_per_day: Some(6_000_000), ..Budget::default() },
+                    4 => settings.budget = Budget::default(),
                     _ => (settings.auto_create, settings.held_by) = (true, None),
                 }
             }
@@ -108,10 +112,16 @@ impl World {
                 self.tickets.values().filter_map(|ticket| due::ticket(ticket).map(|due| (due, Err(ticket.clone()))));
             let next = jobs.chain(tickets).min_by_key(|(due, _)| match due {
                 Due::At(at) => at.millis(),
+                // Last of all.
+                Due::Held { .. } => i64::MAX,
                 Due::Ready { .. } => panic!("nobody is there to claim"),
             });
-            let Some((Due::At(at), item)) = next else { return };
-            self.now = self.now.max(at);
+            let Some((due, item)) = next else { return };
+            match due {
+                Due::At(at) => self.now = self.now.max(at),
+                // Somebody releases the project, and no limit is left.
+                _ => (self.project.settings.held_by, self.project.settings.budget) = (None, Budget::default()),
+            }
             self.step += 1;
             match item {
                 Ok(job) => self.sweep(&job),
@@ -131,6 +141,17 @@ impl World {
             let locked = job.ticket.as_ref().is_some_and(|key| self.tickets[key].active_job.as_ref() == Some(&job.id));
             assert_eq!(locked, !job.status.is_terminal(), "a ticket is locked by a job that has not ended: {job:#?}");
         }
+        self.days.values().for_each(|day| self.check_day(day));
+    }
+
+    /// What a day says was taken is what its jobs reserve or have used up.
+    fn check_day(&self, day: &Today) {
+        let of_day = || self.jobs.values().filter(|job| job.reserved.is_some_and(|reserved| reserved.day == day.day));
+        let counted = of_day().filter(|job| job.worked || !job.status.is_terminal()).count();
+        let spent: u64 = of_day().filter(|job| job.status.is_terminal()).map(|job| job.spent_usd_micros).sum();
+        let open = of_day().filter(|job| !job.status.is_terminal()).filter_map(|job| job.reserved);
+        assert_eq!((day.jobs as usize, day.spent_usd_micros), (counted, spent));
+        assert_eq!(day.reserved_usd_micros(), open.map(|reserved| reserved.usd_micros).sum::<u64>());
     }
 
     fn check_ticket(&self, ticket: &Ticket) {
@@ -273,7 +294,7 @@ fn the_histories_reach_every_end_and_every_second_entry() {
             *reached.entry(answer.reason.code().into()).or_default() += 1;
         }
     }
-    let wanted = "Completed Failed Cancelled attempts retries accepted job_active status_unchanged stale_event echo auto_create_off project_held not_trigger_status";
+    let wanted = "Completed Failed Cancelled attempts retries accepted job_active status_unchanged stale_event echo auto_create_off project_held budget_exhausted not_trigger_status";
     let wanted = wanted.split(' ').map(str::to_owned);
     for wanted in wanted.chain(["entered during Completed".into(), "entered during Failed".into()]) {
         assert!(reached.get(&wanted).is_some_and(|times| *times >= 5), "{wanted}: {reached:#?}");

@@ -43,6 +43,7 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
     ticket.again = None;
+    ticket.held = false;
     ticket.owed = None;
     ticket.tries = 0;
     ticket.not_before = None;
@@ -88,6 +89,7 @@ pub fn plan_revision(
     let mut ticket = ticket.clone();
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
+    ticket.held = false;
     ticket.tries = 0;
     ticket.not_before = None;
     (job, ticket, pull_request)
@@ -139,6 +141,8 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             requeues: limits.requeues,
             offline: plan.settings.offline,
         },
+        reserved: plan.settings.budget.reserve(plan.now),
+        spent_usd_micros: 0,
         context: plan.context.clone(),
         failure: None,
         result: None,

@@ -75,3 +75,40 @@ fn jobs_run_on_fargate_or_on_runners() {
     check(|settings| settings.compute = Compute::Fargate, Ok(()));
     check(|settings| settings.compute = Compute::Runners, Ok(()));
 }
+
+#[test]
+fn whoever_holds_a_project_first_is_named_until_it_is_released() {
+    let held = Settings::default().held("ann", "a freeze").held("ben", "another");
+    assert_eq!((held.held_by.as_deref(), held.held_reason.as_deref()), (Some("ann"), Some("a freeze")));
+    assert_eq!(held.clone().tidied(), held);
+    assert_eq!(held.clone().released(), Settings::default());
+    // A reason without a hold says nothing.
+    assert_eq!(Settings { held_by: None, ..held }.tidied(), Settings::default());
+    let long = Settings::default().held(&"n".repeat(200), "a freeze");
+    assert_eq!(long.check(), Ok(()));
+}
+
+#[test]
+fn an_integration_that_was_stored_before_there_were_apps_is_one_with_a_token() {
+    let old = r#"{"id":"gh1","kind":"github","api_url":"https://api.github.com","token_secret":"pullyard/user/t",
+        "account":{"id":9007199254740993,"login":"ann"}}"#;
+    let read: Integration = serde_json::from_str(old).unwrap();
+    assert_eq!(read.auth, Auth::Token { secret: "pullyard/user/t".into() });
+    let again: Integration = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+    assert_eq!(again, read);
+    let neither = old.replace(r#""token_secret":"pullyard/user/t","#, "");
+    assert!(serde_json::from_str::<Integration>(&neither).is_err());
+}
+
+#[test]
+fn an_app_survives_being_stored() {
+    let auth = Auth::App {
+        app_id: u64::MAX,
+        client_id: Some("Iv23".into()),
+        slug: "pullyard-acme".into(),
+        key_secret: "pullyard/user/k".into(),
+        webhook_secret: "pullyard/user/w".into(),
+    };
+    let read: Auth = serde_json::from_str(&serde_json::to_string(&auth).unwrap()).unwrap();
+    assert_eq!((read.issuer().as_deref(), &read), (Some("Iv23"), &auth));
+}

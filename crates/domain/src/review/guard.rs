@@ -4,7 +4,9 @@
 //! that it can be made again under other settings.
 
 use super::{Asks, Permission, ReviewEvent};
+use crate::budget::{Budget, Today};
 use crate::decision::Reason;
+use crate::guard::is_brake;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, label};
@@ -12,10 +14,6 @@ use crate::text::Span;
 use crate::ticket::{LastOutcome, MOST_DEFERRED};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// How long a held project's reviews wait before it is looked at again; releasing it looks at once.
-pub const HELD_RECHECK: Duration = Duration::from_secs(3_600);
 
 /// The version of [`ReviewFacts`]'s shape.
 pub const FACTS: u32 = 1;
@@ -57,12 +55,8 @@ pub struct ReviewFacts {
     pub ticket: Option<TicketFacts>,
     /// The last job that revised the pull request.
     pub revised: Option<LastRevision>,
-    /// What a budget says against it, if it does.
-    #[serde(default)]
-    pub budget: Option<Reason>,
-    /// When that budget opens again.
-    #[serde(default)]
-    pub budget_opens_at: Option<Timestamp>,
+    /// What the project has used up today.
+    pub today: Today,
 }
 
 /// What the table knows of a review.
@@ -87,6 +81,8 @@ pub struct ReviewSettings {
     pub coalesce: bool,
     /// Nothing new starts; who said so.
     pub held_by: Option<String>,
+    /// What it may use up in a day.
+    pub budget: Budget,
 }
 
 impl From<&Settings> for ReviewSettings {
@@ -95,6 +91,7 @@ impl From<&Settings> for ReviewSettings {
             revise_on_review: settings.revise_on_review,
             coalesce: settings.coalesce,
             held_by: settings.held_by.clone(),
+            budget: settings.budget,
         }
     }
 }
@@ -134,6 +131,8 @@ pub enum Follow {
     Remember {
         /// Not before.
         opens_at: Timestamp,
+        /// Nor before its project may start jobs again.
+        held: bool,
     },
     /// A job is made.
     Trigger,
@@ -185,39 +184,29 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
     // What waits is covered first, by one job together with this one.
     if waits(facts) || others_wait(facts) {
         let reason = Reason::HeldWithOthers { pr: pr(facts) };
-        return Verdict::Decided(Decision { reason, follow: Follow::Remember { opens_at: opens_at(facts) } });
+        return Verdict::Decided(Decision {
+            reason,
+            follow: Follow::Remember { opens_at: opens_at(facts), held: false },
+        });
     }
     Verdict::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
 }
 
 /// What a guard's answer means: a review that only has to wait waits, if the project wants that.
 fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
-    let record = |reason| Decision { reason, follow: Follow::Record };
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
     let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MOST_DEFERRED);
-    let remember = |reason, opens_at| match coalesce && room {
-        true => Decision { reason, follow: Follow::Remember { opens_at } },
-        false => record(reason),
-    };
-    match reason {
+    let may_wait = coalesce && room;
+    let until = |opens_at| Follow::Remember { opens_at, held: false };
+    let (reason, follow) = match reason {
         // It was remembered, but its ticket does not know: the process that did so died between.
-        Reason::Repeat { .. } | Reason::HeldWithOthers { .. }
-            if waits(facts) && facts.ticket.as_ref().is_some_and(|ticket| !ticket.defers) =>
-        {
-            Decision { reason, follow: Follow::Remember { opens_at: opens_at(facts) } }
-        }
-        Reason::JobActive { job, .. } if coalesce && room => {
-            Decision { reason: Reason::HeldForJob { job }, follow: Follow::Remember { opens_at: opens_at(facts) } }
-        }
-        Reason::RateLimited { ago, time, .. } if coalesce && room => {
-            Decision { reason: Reason::HeldUntil { ago, time }, follow: Follow::Remember { opens_at: time } }
-        }
-        Reason::ProjectHeld { .. } => remember(reason, facts.now.plus(HELD_RECHECK)),
-        Reason::BudgetExhausted { .. } => {
-            remember(reason, facts.budget_opens_at.unwrap_or_else(|| facts.now.plus(HELD_RECHECK)))
-        }
-        reason => record(reason),
-    }
+        Reason::Repeat { .. } if waits(facts) && !others_wait(facts) => (reason, until(opens_at(facts))),
+        Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
+        Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
+        reason if is_brake(&reason) && may_wait => (reason, Follow::Remember { opens_at: opens_at(facts), held: true }),
+        reason => (reason, Follow::Record),
+    };
+    Decision { reason, follow }
 }
 
 /// When the hour since the last revision is over; now, if it is.
@@ -351,7 +340,7 @@ pub(super) fn project_held(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
-    facts.budget.clone()
+    facts.settings.as_ref()?.budget.refuses(&facts.project, &facts.today)
 }
 
 impl ReviewFacts {

@@ -4,7 +4,7 @@
 //! go on waiting; or they get their last answer, and nobody wonders where they went.
 
 use super::Review;
-use super::guard::{self, HELD_RECHECK, ReviewFacts, opens_at};
+use super::guard::{self, ReviewFacts, opens_at};
 use crate::decision::Reason;
 use crate::id::{JobId, ReviewId};
 use crate::time::Timestamp;
@@ -33,6 +33,8 @@ pub enum Settlement {
         /// Until then.
         opens_at: Timestamp,
     },
+    /// They wait until their project may start jobs again.
+    Hold,
     /// Each of them gets its last answer.
     Refuse {
         /// Which.
@@ -74,11 +76,8 @@ pub fn settle(facts: &ReviewFacts, waiting: &[Review]) -> Settlement {
     if guard::rate_limited(facts).is_some() {
         return Settlement::Wait { opens_at: opens_at(facts) };
     }
-    if guard::project_held(facts).is_some() {
-        return Settlement::Wait { opens_at: facts.now.plus(HELD_RECHECK) };
-    }
-    if guard::budget_exhausted(facts).is_some() {
-        return Settlement::Wait { opens_at: facts.budget_opens_at.unwrap_or_else(|| facts.now.plus(HELD_RECHECK)) };
+    if guard::project_held(facts).or_else(|| guard::budget_exhausted(facts)).is_some() {
+        return Settlement::Hold;
     }
     let mut older: Vec<&Review> = waiting.iter().filter(|review| review.id != newest.id).collect();
     older.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));

@@ -137,3 +137,17 @@ fn a_ticket_seen_first_has_no_past() {
     assert!(!ticket.is_unsynced());
     assert_eq!((ticket.rev, ticket.branches, ticket.last_entry, ticket.last_job), (0, 0, None, None));
 }
+
+#[test]
+fn an_entry_says_what_it_waits_for_while_the_ticket_stands_in_the_trigger_status() {
+    let mut project = crate::story::project();
+    let waiting = ticket_in(TRIGGER).waiting_with(entry("e1", 500));
+    let code = |ticket: &Ticket, project: &Project| ticket.waits(project, at(0)).map(|wait| wait.code());
+    assert_eq!(code(&waiting, &project), None, "it is about to be taken up");
+    project.settings.budget.jobs_per_day = Some(1);
+    assert_eq!(code(&waiting, &project), Some("budget_wait"));
+    project.settings.held_by = Some("ann".into());
+    assert_eq!(code(&waiting, &project), Some("project_held"));
+    assert_eq!(code(&Ticket { status: "Doing".into(), ..waiting.clone() }, &project), None);
+    assert_eq!(code(&ticket_in(TRIGGER), &project), None);
+}

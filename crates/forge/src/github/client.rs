@@ -69,6 +69,18 @@ struct Answer {
 
 impl Client {
     pub(super) fn new(endpoint: &Endpoint, token: Token) -> Result<Self, Error> {
+        let bearer = token.bearer();
+        let bearer =
+            bearer.ok_or_else(|| Error::Settings { reason: "the token has impossible characters".to_owned() })?;
+        Self::build(endpoint, token, Some(bearer))
+    }
+
+    /// Without a word about who asks.
+    pub(super) fn anonymous(endpoint: &Endpoint) -> Result<Self, Error> {
+        Self::build(endpoint, Token::new(""), None)
+    }
+
+    fn build(endpoint: &Endpoint, token: Token, bearer: Option<HeaderValue>) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
         let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
         if !matches!(api_url.scheme(), "https" | "http") {
@@ -82,13 +94,12 @@ impl Client {
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err(refuse("the API's address has no host")),
         };
-        let bearer = token.bearer().ok_or_else(|| refuse("the token has impossible characters"))?;
-        let headers = HeaderMap::from_iter([
+        let mut headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
             (USER_AGENT, HeaderValue::from_static("pullyard")),
-            (AUTHORIZATION, bearer),
             (API_VERSION, HeaderValue::from_static("2022-11-28")),
         ]);
+        headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         let mut http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(CONNECT_LIMIT)
@@ -114,7 +125,18 @@ impl Client {
 
     /// Asks, again after a transient fault if so told.
     pub(super) async fn get<T: DeserializeOwned>(&self, address: Url, what: &str, tries: Tries) -> Result<T, Error> {
-        self.read(&self.call(Method::GET, &address, None, what, tries).await?)
+        self.get_with_headers(address, what, tries).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with what the headers say.
+    pub(super) async fn get_with_headers<T: DeserializeOwned>(
+        &self,
+        address: Url,
+        what: &str,
+        tries: Tries,
+    ) -> Result<(T, HeaderMap), Error> {
+        let answer = self.call(Method::GET, &address, None, what, tries).await?;
+        Ok((self.read(&answer)?, answer.headers))
     }
 
     /// Asks for one page of a list; gives also the address of the next one, of which only the query counts.
@@ -171,6 +193,11 @@ impl Client {
         let answer = self.call(Method::POST, &address, Some(body), what, tries).await?;
         let said: graphql::Said<T> = self.read(&answer)?;
         said.data_or_fault(what, &self.host, || rest(&answer.headers), |words| self.token.redact(words))
+    }
+
+    /// An answer that says something we can't work with.
+    pub(super) fn not_understood(&self, message: &str) -> Error {
+        unexpected(StatusCode::OK, message)
     }
 
     async fn call(
@@ -260,7 +287,9 @@ impl Client {
     fn judge(&self, answer: Answer, what: &str) -> Result<Answer, Error> {
         let host = || self.host.clone();
         let what = || what.to_owned();
-        let message = || self.token.redact(&refusal::message(&answer.body));
+        // Before anything is cut: the first part of a token is one, too.
+        let body = || self.token.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
+        let message = || refusal::message(&body());
         Err(match answer.status {
             StatusCode::ACCEPTED => unexpected(answer.status, "the answer is not ready yet"),
             status if status.is_success() => return Ok(answer),
@@ -270,9 +299,7 @@ impl Client {
             }
             StatusCode::FORBIDDEN => Error::Forbidden { what: what(), message: message() },
             StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { what: what(), message: message() },
-            StatusCode::UNPROCESSABLE_ENTITY => {
-                Error::Refused { reason: self.token.redact(&refusal::reason(&answer.body)) }
-            }
+            StatusCode::UNPROCESSABLE_ENTITY => Error::Refused { reason: refusal::reason(&body()) },
             status => Error::Unexpected { status: status.as_u16(), message: message() },
         })
     }

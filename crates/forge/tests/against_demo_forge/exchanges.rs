@@ -30,9 +30,8 @@ pub(crate) enum By {
 static FILE: Mutex<()> = Mutex::new(());
 
 pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16, answer: &[u8]) {
-    let Some(file) = std::env::var_os("PULLYARD_EXCHANGES") else { return };
     let read = |body: &[u8]| serde_json::from_slice(body).unwrap_or(Value::Null);
-    let exchange = json!({
+    append(&json!({
         "by": if by == By::Demo { "demo" } else { "script" },
         "method": method.as_str(),
         "path": uri.path(),
@@ -40,7 +39,17 @@ pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16,
         "body": read(body),
         "status": status,
         "answer": read(answer),
-    });
+    }));
+}
+
+/// A delivery of the demo forge's.
+pub(crate) fn note_delivery(event: &str, body: &[u8]) {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    append(&json!({ "by": "hook", "event": event, "body": body }));
+}
+
+fn append(exchange: &Value) {
+    let Some(file) = std::env::var_os("PULLYARD_EXCHANGES") else { return };
     let _one = FILE.lock().unwrap();
     let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
     file.write_all(format!("{exchange}\n").as_bytes()).unwrap();

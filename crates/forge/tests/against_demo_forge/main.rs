@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
+mod access;
+mod apps;
 mod deliveries;
 mod exchanges;
 mod faults;

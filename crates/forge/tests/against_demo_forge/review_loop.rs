@@ -18,6 +18,7 @@ use pullyard_forge::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::exchanges;
 use crate::world::{REPOSITORY, USER_ID, World, http, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
@@ -182,6 +183,7 @@ impl Receiver {
     async fn take(State(receiver): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
         let named = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
         let came = (named("x-github-event"), named("x-github-delivery"), named("x-hub-signature-256"), body);
+        exchanges::note_delivery(&came.0, &came.3);
         receiver.came.lock().unwrap().push(came);
         StatusCode::from_u16(*receiver.answer.lock().unwrap()).unwrap()
     }

@@ -4,13 +4,15 @@ use super::{Error, Http, Repeat};
 use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
-use crate::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
+use crate::integration::{
+    ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, MakeGitHubApp,
+};
 use crate::job::{CancelJob, CreateJob, Job, JobPage, JobQuery, RetryJob, Why};
-use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
+use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository, RepositoryTest};
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
 use crate::version::Version;
-use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Settings;
 use reqwest::Method;
 
@@ -29,6 +31,16 @@ impl Operator {
     /// Connects a forge.
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
         self.http.post("/v1/integrations", request, Repeat::Safe).await
+    }
+
+    /// Makes an App of a manifest's code, once, and connects it.
+    pub async fn make_github_app(&self, request: &MakeGitHubApp) -> Result<Integration, Error> {
+        self.http.post("/v1/github-apps/conversions", request, Repeat::Never).await
+    }
+
+    /// Connects an App that is there.
+    pub async fn connect_github_app(&self, request: &ConnectGitHubApp) -> Result<Integration, Error> {
+        self.http.post("/v1/github-apps", request, Repeat::Safe).await
     }
 
     /// A connected forge.
@@ -86,6 +98,16 @@ impl Operator {
     /// Connects a repository.
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
         self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
+    }
+
+    /// Which features work in a repository.
+    pub async fn test_repository(
+        &self,
+        project: &ProjectId,
+        repository: &RepositoryName,
+    ) -> Result<RepositoryTest, Error> {
+        let path = format!("/v1/projects/{project}/repositories/{repository}/test");
+        self.http.post(&path, &serde_json::json!({}), Repeat::Safe).await
     }
 
     /// A project's repositories.

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use pullyard_protocol::attempt::{Assignment, EventsRequest, FinishRequest, StartRequest, StatusRequest};
 use pullyard_protocol::event::Event;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,6 +38,8 @@ pub(crate) struct Script {
     pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) cancel: bool,
     pub(crate) push_for_secs: Option<u64>,
+    /// Tokens that end, one for each call; then the one that doesn't.
+    pub(crate) minted: VecDeque<String>,
 }
 
 impl Script {
@@ -174,7 +176,10 @@ async fn answer(
             let _: StartRequest = serde_json::from_value(body).unwrap();
             serde_json::to_value(Assignment { attempt, ..assignment }).unwrap()
         }
-        "credentials" => json!({ "forge_token": inner.forge_token }),
+        "credentials" => match script.minted.pop_front() {
+            Some(minted) => json!({ "forge_token": minted, "expires_in_secs": 3_600 }),
+            None => json!({ "forge_token": inner.forge_token }),
+        },
         "status" => {
             let _: StatusRequest = serde_json::from_value(body.clone()).unwrap();
             let syncing = body["status"] == "syncing";

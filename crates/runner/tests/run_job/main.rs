@@ -14,7 +14,11 @@ mod plane;
 mod publish;
 mod replies;
 mod review_desk;
+mod review_loop;
 mod revise;
 mod sources;
 mod stops;
+#[path = "../../../../tests/token_gate.rs"]
+mod token_gate;
+mod tokens;
 mod world;

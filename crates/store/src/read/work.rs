@@ -63,6 +63,12 @@ impl Store {
         Ok(rows.into_iter().filter_map(candidate).collect())
     }
 
+    /// The tickets of a project whose entries wait until it may start jobs again, first come first, at most
+    /// `limit`.
+    pub async fn held(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
+        self.work(&key::held(project), None, limit).await
+    }
+
     async fn work(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<WorkKey>, Error> {
         Ok(self.rows(partition, until, limit).await?.into_iter().map(|(key, _)| key).collect())
     }

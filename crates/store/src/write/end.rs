@@ -1,8 +1,10 @@
 //! A job becomes terminal.
 
+use super::budget::give_back;
 use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
+use pullyard_domain::budget::Returned;
 use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -20,6 +22,8 @@ pub struct Ended<'a> {
     pub ticket: Option<&'a Ticket>,
     /// The pull request it left behind.
     pub pull_request: Option<&'a PullRequest>,
+    /// What it gives back to its project's budget, if that day is still kept.
+    pub returned: Option<&'a Returned>,
     /// What must still be so of its runner.
     pub proof: Proof,
 }
@@ -28,7 +32,8 @@ impl Store {
     /// Ends a job.
     ///
     /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT if absent (its number is never used
-    /// again); RUNNER one slot less, if the proof holds. All or nothing, so a ticket is never locked by a job that has ended.
+    /// again); BUDGET if it is there; RUNNER one slot less, if the proof holds. All or nothing, so a ticket is
+    /// never locked by a job that has ended, and what that reserved comes back once.
     /// Idempotent: by the finish's id, through the domain.
     pub async fn end(&self, ended: &Ended<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("end a job").revise(ended.job)?;
@@ -40,6 +45,9 @@ impl Store {
         }
         if let Some(pull_request) = ended.pull_request {
             transaction = transaction.revise(pull_request)?;
+        }
+        if let Some(returned) = ended.returned {
+            transaction = give_back(transaction, returned);
         }
         free_slot(transaction, ended.before, ended.proof).commit(self).await
     }

@@ -4,9 +4,11 @@
 //! two jobs, whoever else is at work.
 
 use crate::transaction::{Condition, Transaction, number, text};
+use crate::write::budget;
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write, key};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::Job;
@@ -28,13 +30,15 @@ pub struct TriggerReview<'a> {
     pub review: &'a Review,
     /// The decision, where it is made at once; none for a review that waited.
     pub delivery: Option<&'a Delivery>,
+    /// What the job takes from its project's budget, if there is one.
+    pub charge: Option<&'a Charge>,
 }
 
 impl Store {
     /// Makes the job of a review.
     ///
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
-    /// `deferred` where it waited; DELIVERY if absent or not final. The two revs prove all facts of the decision but the
+    /// `deferred` where it waited; DELIVERY if absent or not final; BUDGET if the day has as much left. The two revs prove all facts of the decision but the
     /// settings (T-A15), REVIEW that it has no job yet.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
@@ -46,6 +50,9 @@ impl Store {
             .put(trigger.review, over)?;
         if let Some(delivery) = trigger.delivery {
             transaction = transaction.put(delivery, unless_final())?;
+        }
+        if let Some(charge) = trigger.charge {
+            transaction = budget::charge(transaction, charge);
         }
         transaction.commit(self).await
     }

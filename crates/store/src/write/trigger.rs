@@ -4,8 +4,10 @@ use crate::item::Attributes;
 use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number, text};
+use crate::write::budget;
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
+use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::Job;
@@ -22,6 +24,8 @@ pub struct Trigger<'a> {
     pub ticket: Option<&'a Ticket>,
     /// The decision, if it is not on record yet.
     pub delivery: Option<&'a Delivery>,
+    /// What it takes from its project's budget, if there is one.
+    pub charge: Option<&'a Charge>,
     /// The caller's own key for this request.
     pub request: Option<&'a Request>,
 }
@@ -46,7 +50,7 @@ impl Store {
     /// Makes a job.
     ///
     /// Writes: JOB if absent; TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or
-    /// not final; IDEMPOTENCY if absent or expired. The rev proves that the facts of the decision still stand.
+    /// not final; BUDGET if the day has as much left; IDEMPOTENCY if absent or expired. The rev proves that the facts of the decision still stand.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("make a job").revise(trigger.job)?;
@@ -55,6 +59,9 @@ impl Store {
         }
         if let Some(delivery) = trigger.delivery {
             transaction = transaction.put(delivery, unless_final())?;
+        }
+        if let Some(charge) = trigger.charge {
+            transaction = budget::charge(transaction, charge);
         }
         if let Some(request) = trigger.request {
             transaction = remember(transaction, request, "job", trigger.job.id.as_str());

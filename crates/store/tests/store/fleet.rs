@@ -1,13 +1,13 @@
 //! What becomes of registered runners: they are heard, fall silent, lose jobs, go.
 
 use crate::sample::{self, at};
-use crate::world::{World, failed, first_time};
+use crate::world::{World, alone, failed, first_time};
 use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_domain::select::Needs;
-use pullyard_store::{Ended, Proof, Registered, Sweeps, Trigger, Write};
+use pullyard_store::{Ended, Proof, Registered, Sweeps, Write};
 use std::collections::BTreeSet;
 
 /// The runner as it is heard at this time.
@@ -229,7 +229,7 @@ async fn classes_and_their_jobs_are_read_in_order() {
     assert_eq!(world.store.class(&sample::project(), &other).await.unwrap(), Some(others));
     for (name, secs) in [("b", 20), ("a", 10), ("c", 30)] {
         let job = sample::job_at(name, Compute::Runners, at(secs));
-        world.applies(world.store.trigger(&Trigger { job: &job, ticket: None, delivery: None, request: None })).await;
+        world.applies(world.store.trigger(&alone(&job))).await;
     }
     let rows = world.store.ready(&class, 2).await.unwrap();
     let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();

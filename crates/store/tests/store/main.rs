@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod budgets;
 mod cancels;
 mod events;
 mod faults;

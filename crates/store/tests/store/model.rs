@@ -200,7 +200,8 @@ impl Model {
             What::EnterAgain => {
                 let again = Some(sample::event("x", "again", self.now, "AI Processing").entry());
                 ticket.active_job.as_ref()?;
-                Some((None, Ticket { again, ..ticket.clone() }))
+                // Behind a job, or behind a hold.
+                Some((None, Ticket { again, held: step.way % 2 == 1, ..ticket.clone() }))
             }
             _ => match ticket.settling(&Settings::default(), self.now) {
                 // Nothing is deferred in this model.
@@ -324,6 +325,7 @@ impl Model {
     /// What the indexes find is what the domain names for the items.
     async fn check_indexes(&self) {
         let (mut due, mut ready) = (BTreeMap::<u8, Vec<(i64, WorkKey)>>::new(), BTreeMap::new());
+        let mut held = Vec::new();
         for ((pk, sk), item) in &self.items {
             let (named, key) = match sk.as_str() {
                 "JOB" => {
@@ -340,6 +342,7 @@ impl Model {
                 (Some(Due::At(at)), key) if at <= self.now => {
                     due.entry(due::shard(pk)).or_default().push((at.millis(), key));
                 }
+                (Some(Due::Held { order, .. }), key) => held.push((order, key)),
                 (Some(Due::Ready { class, order }), WorkKey::Job(job)) => {
                     ready.entry(class).or_insert_with(Vec::new).push((order, job));
                 }
@@ -350,6 +353,7 @@ impl Model {
             let found = self.world.store.due(shard, self.now, 1_000).await.unwrap();
             check_order(found, due.remove(&shard).unwrap_or_default());
         }
+        check_order(self.world.store.held(&sample::project(), 1_000).await.unwrap(), held);
         let class = sample::job("any").class;
         assert!(ready.keys().all(|known| *known == class));
         let found =
@@ -402,6 +406,7 @@ fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
         None => (String::new(), None),
         Some(Due::At(at)) => (format!("DUE#{}", due::shard(pk)), Some(at.millis())),
         Some(Due::Ready { class, order }) => (format!("READY#{class}"), Some(order)),
+        Some(Due::Held { project, order }) => (format!("HELD#{project}"), Some(order)),
     }
 }
 

@@ -245,6 +245,7 @@ async fn one_of_many_finishes_ends_a_job() {
                 before: ending.before.clone(),
                 attempt: ending.attempt.clone(),
                 ticket: ending.ticket.clone(),
+                returned: None,
                 pull_request: ending.pull_request.clone(),
             }
         })

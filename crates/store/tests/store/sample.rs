@@ -1,5 +1,6 @@
 //! Domain values that are valid and dull, each told apart by one word.
 
+use pullyard_domain::auth::Auth;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::event::{TicketEvent, TicketText};
@@ -55,6 +56,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         default_branch: "main".into(),
         clone_url: format!("https://forge.example/{name}.git"),
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()] },
+        workflows: false,
     }
 }
 
@@ -67,7 +69,7 @@ pub(crate) fn forge(id: &str) -> Integration {
         id: IntegrationId::new(id).unwrap(),
         kind: ForgeKind::GitHub,
         api_url: "https://api.forge.example".into(),
-        token_secret: format!("pullyard/{id}"),
+        auth: Auth::Token { secret: format!("pullyard/{id}") },
         account: Account { id: u64::MAX, login: "pullyard[bot]".into() },
     }
 }

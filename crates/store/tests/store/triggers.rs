@@ -28,6 +28,7 @@ impl Whole {
             job: &self.job,
             ticket: Some(&self.ticket),
             delivery: Some(&self.delivery),
+            charge: None,
             request: Some(&self.request),
         }
     }

@@ -8,6 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::budget::Returned;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Status};
@@ -215,6 +216,7 @@ impl World {
             before: before.clone(),
             attempt: sample::attempt_of(before, job.attempt_end(), now),
             ticket: ticket.map(|ticket| ticket_after(&job, &ticket)),
+            returned: job.returned(),
             job,
             pull_request,
         }
@@ -240,6 +242,7 @@ pub(crate) struct Ending {
     pub(crate) attempt: Option<Attempt>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) pull_request: Option<PullRequest>,
+    pub(crate) returned: Option<Returned>,
 }
 
 impl Ending {
@@ -250,6 +253,7 @@ impl Ending {
             attempt: self.attempt.as_ref(),
             ticket: self.ticket.as_ref(),
             pull_request: self.pull_request.as_ref(),
+            returned: self.returned.as_ref(),
             proof: Proof::Nothing,
         }
     }
@@ -276,7 +280,7 @@ pub(crate) fn failed_by(failure: Failure) -> End {
 }
 
 pub(crate) fn alone(job: &Job) -> Trigger<'_> {
-    Trigger { job, ticket: None, delivery: None, request: None }
+    Trigger { job, ticket: None, delivery: None, charge: None, request: None }
 }
 
 pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {

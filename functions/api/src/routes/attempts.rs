@@ -124,8 +124,9 @@ pub(crate) async fn credentials(
     Leased(fence): Leased,
     Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
-    let token = control::credentials(&ctx, &fence).await?;
-    Ok(Json(Credentials { forge_token: token.to_string() }))
+    let control::Credentials { forge_token, expires_in } = control::credentials(&ctx, &fence).await?;
+    let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
+    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs }))
 }
 
 /// The attempt has ended.
@@ -135,7 +136,8 @@ pub(crate) async fn finish(
     Strict(request): Strict<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = end_of(&request)?;
-    let status = control::finish(&ctx, &fence, &control::Finish { id: request.finish_id, end }).await?;
+    let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros };
+    let status = control::finish(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))
 }
 

@@ -9,12 +9,12 @@ use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
 use pullyard_protocol::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
 
-fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
+pub(super) fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
     Json(Integration {
         id: integration.id,
         kind: integration.kind,
         api_url: integration.api_url,
-        token_secret: integration.token_secret,
+        auth: integration.auth,
         account: integration.account,
     })
 }

@@ -3,14 +3,14 @@
 use super::page::{After, PAGE};
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, Error};
+use pullyard_control::{self as control, Context, Error, RepositoryWork};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, Strict, limits, scope};
 use pullyard_protocol::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
 
-fn shown(project: pullyard_domain::project::Project) -> Project {
+pub(crate) fn shown(project: pullyard_domain::project::Project) -> Project {
     Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev }
 }
 
@@ -22,6 +22,7 @@ fn repository(repository: pullyard_domain::project::Repository) -> Repository {
         default_branch: repository.default_branch,
         clone_url: repository.clone_url,
         agent: repository.agent,
+        workflows: repository.workflows,
     }
 }
 
@@ -83,7 +84,8 @@ pub(crate) async fn add_repository(
     Strict(new): Strict<AddRepository>,
 ) -> Result<Created<Repository>, Problem> {
     caller.may_touch(&project)?;
-    let made = control::add_repository(&ctx, &project, &new.integration, &new.name, new.agent).await?;
+    let work = RepositoryWork { agent: new.agent, workflows: new.workflows };
+    let made = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
     Ok(Created(repository(made)))
 }
 

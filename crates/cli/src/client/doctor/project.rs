@@ -36,7 +36,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
         );
     }
     if let Some(who) = &settings.held_by {
-        let help = format!("Release it: `pullyard settings set held_by=null --project {id}`.");
+        let help = format!("Release it: `pullyard release --project {id}`.");
         return Finding::warning("project", format!("{id} is paused by {who}: nothing new starts."), help);
     }
     if !settings.auto_create {

@@ -1,0 +1,140 @@
+//! `pullyard budgets`: what a project's jobs may use up on each day, and what they have used up today.
+
+use super::fault::Fault;
+use super::session::Session;
+use super::table::{Cell, facts};
+use clap::Subcommand;
+use pullyard_domain::budget::{Budget, usd};
+use pullyard_domain::project::Settings;
+use pullyard_protocol::project::BudgetUse;
+use std::process::ExitCode;
+
+/// Show and set what a project's jobs may use up on each day.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard budgets list
+  pullyard budgets set --jobs-per-day 20 --usd-per-day 50")]
+pub(crate) struct Budgets {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the limits, and what was used up today (in UTC).
+    #[command(after_help = "Examples:\n  pullyard budgets list\n  pullyard budgets list --project acme --json")]
+    List,
+    /// Set the named limits and leave the rest; `none` takes one away.
+    ///
+    /// Each job reserves its dollars when it is made, and what it did not spend comes back when it ends.
+    /// What asks for a job when a limit is reached waits for the next day, or for a higher limit.
+    #[command(after_help = "Examples:
+  pullyard budgets set --jobs-per-day 20
+  pullyard budgets set --usd-per-day 50 --usd-per-job 2.50
+  pullyard budgets set --jobs-per-day none")]
+    #[group(required = true, multiple = true)]
+    Set {
+        /// How many jobs are made on each day.
+        #[arg(long, value_name = "N", value_parser = count)]
+        jobs_per_day: Option<Limit<u32>>,
+        /// How many dollars are spent and reserved on each day.
+        #[arg(long, value_name = "USD", value_parser = limit_in_usd)]
+        usd_per_day: Option<Limit<u64>>,
+        /// How many dollars each job reserves.
+        #[arg(long, value_name = "USD", value_parser = micros)]
+        usd_per_job: Option<u64>,
+    },
+}
+
+/// A limit, or that there is none.
+#[derive(Clone, Copy)]
+struct Limit<T>(Option<T>);
+
+impl Budgets {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let id = session.project().await?;
+        if let Some(Command::Set { jobs_per_day, usd_per_day, usd_per_job }) = self.command {
+            let project = session.api.project(&id).await?;
+            let before = project.settings.budget;
+            let budget = Budget {
+                jobs_per_day: jobs_per_day.map_or(before.jobs_per_day, |limit| limit.0),
+                usd_micros_per_day: usd_per_day.map_or(before.usd_micros_per_day, |limit| limit.0),
+                usd_micros_per_job: usd_per_job.unwrap_or(before.usd_micros_per_job),
+            };
+            let settings = Settings { budget, ..project.settings };
+            session.api.set_settings(&id, &settings, project.revision).await?;
+        }
+        show(session, &session.api.budget(&id).await?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
+    if session.screen.is_json() {
+        return session.screen.json(used);
+    }
+    let Budget { jobs_per_day, usd_micros_per_day, usd_micros_per_job } = used.budget;
+    let none = || Cell::new("no limit", "");
+    let jobs = jobs_per_day.map_or_else(none, |most| Cell::new(format!("{most} a day"), most.to_string()));
+    let dollars =
+        usd_micros_per_day.map_or_else(none, |most| Cell::new(format!("{} a day", usd(most)), most.to_string()));
+    let per_job = format!("{} until it ends", usd(usd_micros_per_job));
+    let spent = format!("{}, and reserved {}", usd(used.spent_usd_micros), usd(used.reserved_usd_micros));
+    let mut lines = vec![
+        ("Project", Cell::same(used.project.as_str())),
+        ("Jobs", jobs),
+        ("Dollars", dollars),
+        ("A job reserves", Cell::new(per_job, usd_micros_per_job.to_string())),
+    ];
+    if used.budget.is_set() {
+        lines.push(("Today (UTC)", Cell::same(&used.day)));
+        lines.push(("Jobs today", Cell::same(used.jobs.to_string())));
+        lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
+    }
+    facts(&session.screen, &lines)
+}
+
+/// A budget in one line: `20 jobs and $50.00 a day`. None: there is no limit.
+pub(super) fn words(budget: &Budget) -> Option<String> {
+    let jobs = budget.jobs_per_day.map(|most| format!("{most} jobs"));
+    let dollars = budget.usd_micros_per_day.map(usd);
+    let limits = [jobs, dollars].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    (!limits.is_empty()).then(|| format!("{limits} a day"))
+}
+
+fn count(text: &str) -> Result<Limit<u32>, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    text.parse().map(|most| Limit(Some(most))).map_err(|_| "use a number of jobs, or none".into())
+}
+
+fn limit_in_usd(text: &str) -> Result<Limit<u64>, String> {
+    if text == "none" { Ok(Limit(None)) } else { micros(text).map(|most| Limit(Some(most))) }
+}
+
+/// Dollars, to the millionth, never through a float. Units: millionths of a US dollar.
+fn micros(text: &str) -> Result<u64, String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = || {
+        let part = (digits(whole) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
+        whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
+    };
+    read().ok_or_else(|| "use dollars, as 50 or 2.50".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn dollars_are_read_to_the_millionth() {
+        for (text, read) in [("50", 50_000_000), ("2.50", 2_500_000), ("0.000001", 1), ("0", 0)] {
+            assert_eq!(micros(text), Ok(read), "{text}");
+        }
+        for text in ["", ".", "1.", ".5", "-1", "1e3", "$5", "0.0000001", "99999999999999", "1,5"] {
+            assert!(micros(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `pullyard hold`, `release`: nothing new starts in a project, or in all of them, until somebody releases it.
+
+use super::fault::Fault;
+use super::session::Session;
+use pullyard_domain::id::ProjectId;
+use pullyard_protocol::project::{HoldProject, Project};
+use std::process::ExitCode;
+
+/// Hold a project: nothing new starts, and what asks for it waits until the release.
+///
+/// Jobs that were made already go on. A project that is held stays as it is, with who held it first.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard hold --reason 'deploy freeze until Monday'
+  pullyard hold --all --reason 'the model account is being moved'")]
+pub(crate) struct Hold {
+    /// Why, for those who meet it.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Every project that the token may touch.
+    #[arg(long)]
+    all: bool,
+}
+
+/// Release a project: what was refused while it was held is decided now, oldest first.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard release
+  pullyard release --all")]
+pub(crate) struct Release {
+    /// Every project that the token may touch.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Hold {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let request = HoldProject { reason: self.reason };
+        let mut held = Vec::new();
+        for project in projects(session, self.all).await? {
+            held.push(session.api.hold(&project, &request).await?);
+        }
+        show(session, &held)
+    }
+}
+
+impl Release {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let mut released = Vec::new();
+        for project in projects(session, self.all).await? {
+            released.push(session.api.release(&project).await?);
+        }
+        show(session, &released)
+    }
+}
+
+async fn projects(session: &Session, all: bool) -> Result<Vec<ProjectId>, Fault> {
+    if !all {
+        return Ok(vec![session.project().await?]);
+    }
+    let (mut ids, mut after) = (Vec::new(), None);
+    loop {
+        let page = session.api.projects(after.as_deref()).await?;
+        ids.extend(page.projects.into_iter().map(|project| project.id));
+        after = page.next;
+        if after.is_none() {
+            return Ok(ids);
+        }
+    }
+}
+
+fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
+    if session.screen.is_json() {
+        session.screen.json(&projects)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if projects.is_empty() {
+        session.screen.out("There is no project that the token may touch.")?;
+    }
+    for project in projects {
+        session.screen.out(&match words(project) {
+            Some(words) => format!("{} is paused by {words}.", project.id),
+            None => format!("{} is released.", project.id),
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who holds a project and why: `ann: deploy freeze`. None: nobody does.
+pub(super) fn words(project: &Project) -> Option<String> {
+    let who = project.settings.held_by.as_ref()?;
+    let words = match &project.settings.held_reason {
+        Some(reason) => format!("{who}: {}", reason.trim_end_matches('.')),
+        None => who.clone(),
+    };
+    Some(super::screen::tame(&words))
+}

@@ -1,0 +1,149 @@
+//! `pullyard init`: connecting GitHub as an App that it makes itself, in one visit of a browser.
+//!
+//! The App's key never comes here: GitHub gives the browser a code, and the server trades it.
+
+mod loopback;
+mod manifest;
+
+use super::fault::{Exit, Fault};
+use super::integrations;
+use super::open::open;
+use super::session::Session;
+use loopback::{Loopback, Page};
+use manifest::{Manifest, Site};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::permission::Workflows;
+use pullyard_protocol::integration::{Integration, MakeGitHubApp};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// GitHub forgets a manifest's code after an hour.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// Set up what a new system needs: GitHub, as an App of your own.
+///
+/// The App is made at GitHub from a manifest: it names the permissions, and GitHub asks you once. Its tokens
+/// are made for one repository and one attempt each, and live for an hour.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard init --github-app
+  pullyard init --github-app --org acme --base-url https://pullyard.acme.example
+  pullyard init --github-app --forge https://git.acme.example --id ghe")]
+pub(crate) struct Init {
+    /// Make a GitHub App and connect it.
+    #[arg(long, required = true)]
+    github_app: bool,
+    /// The organization that the App is to belong to; you, when not given.
+    #[arg(long, value_name = "ORG", value_parser = manifest::account)]
+    org: Option<String>,
+    /// The App's name, which nobody else's may have; you can still change it at GitHub.
+    #[arg(long, value_name = "NAME", value_parser = manifest::name)]
+    name: Option<String>,
+    /// GitHub, or a GitHub Enterprise Server.
+    #[arg(long, value_name = "URL", default_value = "https://github.com")]
+    forge: String,
+    /// Where GitHub reaches this system from the internet; the server's own address, when that is https.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The short name of the integration.
+    #[arg(long, value_name = "ID", default_value = "github")]
+    id: IntegrationId,
+    /// Ask for the right to change files under .github/workflows, too.
+    #[arg(long)]
+    workflows: bool,
+    /// Only print the address, for a browser that is not opened from here.
+    #[arg(long)]
+    print: bool,
+}
+
+impl Init {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let site = Site::parse(&self.forge)?;
+        let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
+        let public = public.map(manifest::public).transpose()?;
+        self.must_be_free(session).await?;
+
+        let loopback = Loopback::bind().await.map_err(|error| {
+            Fault::new(Exit::Failed, format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
+        })?;
+        let manifest = Manifest {
+            name: self.name.clone().unwrap_or_else(|| format!("Pullyard {:04x}", rand::random::<u16>())),
+            home: session.url.clone(),
+            hook: public.as_deref().map(|base| format!("{base}/webhooks/github/{}", self.id)),
+            redirect: loopback.redirect(),
+            workflows: if self.workflows { Workflows::Change } else { Workflows::Keep },
+        };
+        let page = Page { action: site.new_app(self.org.as_deref(), loopback.state()), manifest: manifest.json() };
+        let mut waiting = loopback.serve(page);
+        self.show_address(session, waiting.address())?;
+
+        let Ok(Some(callback)) = timeout(LONGEST, waiting.callback()).await else {
+            return Err(Fault::new(Exit::Failed, "nobody finished at GitHub within an hour")
+                .help("run it again; nothing was made, or GitHub made an App that you may delete"));
+        };
+        let request = MakeGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
+        let made = session.api.make_github_app(&request).await;
+        // The key is stored, or nothing will ever be: now the browser may know.
+        let words = match &made {
+            Ok(made) => format!("The App is connected as {}. You can close this page.", made.id),
+            Err(_) => "The App could not be connected. The terminal says why.".to_owned(),
+        };
+        callback.answer(made.is_ok(), &words).await;
+        let made = made.map_err(|error| self.failed(&site, error))?;
+        self.show(session, &site, &made, public.is_some())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A name that is taken is told before GitHub makes an App in vain.
+    async fn must_be_free(&self, session: &Session) -> Result<(), Fault> {
+        match session.api.integration(&self.id).await.map_err(Fault::from) {
+            Ok(there) => Err(Fault::new(Exit::Refused, format!("there is an integration {} already", there.id))
+                .help("choose another name with --id; `pullyard integrations` lists them")),
+            Err(fault) if fault.is_not_found() => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn show_address(&self, session: &Session, address: &str) -> Result<(), Fault> {
+        if session.screen.is_json() {
+            session.screen.note(&format!("open {address} in a browser on this machine"));
+            return Ok(());
+        }
+        session.screen.out(address)?;
+        let opened = !self.print && std::io::stdout().is_terminal() && open(address);
+        session.screen.hint(match opened {
+            true => "opened in a browser; go on there, this command waits",
+            false => "open it in a browser on this machine and go on there; this command waits",
+        });
+        Ok(())
+    }
+
+    /// The code is used up, and GitHub shows a key once: what is left to do depends on how far it came.
+    fn failed(&self, site: &Site, error: pullyard_protocol::client::Error) -> Fault {
+        Fault::from(error).help(format!(
+            "if GitHub made the App, generate a private key on its page ({}), store it and a webhook secret with \
+             `pullyard secrets set`, and connect it with `pullyard integrations add {} --app-id …`; or delete it \
+             there and start again",
+            site.apps(self.org.as_deref()),
+            self.id
+        ))
+    }
+
+    fn show(&self, session: &Session, site: &Site, made: &Integration, public: bool) -> Result<(), Fault> {
+        integrations::show(session, made)?;
+        if let Auth::App { slug, .. } = &made.auth {
+            session.screen.hint(&format!("install it on your repositories: {}", site.install(slug)));
+        }
+        session.screen.hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", made.id));
+        if !public {
+            session.screen.hint(
+                "GitHub can't reach this system, so the App's webhook is off; reviews are polled where a project \
+                 has `ingress: poll`",
+            );
+        }
+        Ok(())
+    }
+}

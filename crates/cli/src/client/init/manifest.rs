@@ -1,0 +1,160 @@
+//! The manifest of an App and the addresses of GitHub around it: plain functions of text.
+
+use crate::client::fault::Fault;
+use pullyard_domain::permission::{EVENTS, Workflows, of_app};
+use serde_json::json;
+
+/// The longest name that GitHub takes for an App.
+const LONGEST_NAME: usize = 34;
+/// GitHub wants an address for the webhook, also of an App whose webhook is off; nothing is ever sent there.
+const NOWHERE: &str = "https://example.com/webhook-is-off";
+
+/// A GitHub, by the address that people see.
+pub(super) struct Site(String);
+
+impl Site {
+    /// Reads an address of GitHub or of an Enterprise Server.
+    pub(super) fn parse(forge: &str) -> Result<Self, Fault> {
+        let url = forge.trim_end_matches('/');
+        let safe = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
+        let host = url.split_once("://").map(|(_, host)| host).unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+        if !safe || host.is_empty() || !host.chars().all(plain) {
+            return Err(Fault::usage(format!("{forge} is no address of GitHub")).help("write it as https://HOST"));
+        }
+        Ok(Self(url.to_owned()))
+    }
+
+    fn is_github_com(&self) -> bool {
+        self.0 == "https://github.com"
+    }
+
+    /// Where its REST API is.
+    pub(super) fn api_url(&self) -> String {
+        if self.is_github_com() { "https://api.github.com".into() } else { format!("{}/api/v3", self.0) }
+    }
+
+    /// Where a manifest is posted to.
+    pub(super) fn new_app(&self, org: Option<&str>, state: &str) -> String {
+        format!("{}/new?state={state}", self.apps(org))
+    }
+
+    /// The page of somebody's Apps.
+    pub(super) fn apps(&self, org: Option<&str>) -> String {
+        match org {
+            Some(org) => format!("{}/organizations/{org}/settings/apps", self.0),
+            None => format!("{}/settings/apps", self.0),
+        }
+    }
+
+    /// Where an App is installed on repositories.
+    pub(super) fn install(&self, slug: &str) -> String {
+        let apps = if self.is_github_com() { "apps" } else { "github-apps" };
+        format!("{}/{apps}/{slug}/installations/new", self.0)
+    }
+}
+
+/// What an App is made from.
+pub(super) struct Manifest {
+    pub(super) name: String,
+    pub(super) home: String,
+    /// Where its deliveries go; none where GitHub can't reach us.
+    pub(super) hook: Option<String>,
+    pub(super) redirect: String,
+    pub(super) workflows: Workflows,
+}
+
+impl Manifest {
+    pub(super) fn json(&self) -> String {
+        let hook = self.hook.as_deref();
+        json!({
+            "name": self.name,
+            "description": "Turns tickets into pull requests, and reviews into new commits.",
+            "url": self.home,
+            "redirect_url": self.redirect,
+            "hook_attributes": { "url": hook.unwrap_or(NOWHERE), "active": hook.is_some() },
+            "public": false,
+            "default_permissions": of_app(self.workflows),
+            "default_events": EVENTS,
+        })
+        .to_string()
+    }
+}
+
+/// An account's name, which becomes part of an address.
+pub(super) fn account(text: &str) -> Result<String, String> {
+    let good = !text.is_empty()
+        && text.len() <= 100
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if good { Ok(text.to_owned()) } else { Err("use the name as it stands in GitHub's addresses".into()) }
+}
+
+/// An App's name.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let good = !text.trim().is_empty() && text.chars().count() <= LONGEST_NAME && !text.chars().any(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err(format!("use 1 to {LONGEST_NAME} printable characters")) }
+}
+
+/// An address that GitHub can send to.
+pub(super) fn public(base: &str) -> Result<String, Fault> {
+    let base = base.trim_end_matches('/');
+    let good = base.strip_prefix("https://").is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
+    if good && !base.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '#' | '?')) {
+        return Ok(base.to_owned());
+    }
+    Err(Fault::usage(format!("GitHub can't send to {base}")).help("write it as https://HOST"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(forge: &str, org: Option<&str>, expected: [&str; 3]) {
+        let site = Site::parse(forge).unwrap_or_else(|_| panic!("{forge}"));
+        assert_eq!([site.api_url(), site.new_app(org, "s1"), site.install("pullyard-1")], expected);
+    }
+
+    #[test]
+    fn every_kind_of_github_has_its_addresses() {
+        check(
+            "https://github.com/",
+            None,
+            [
+                "https://api.github.com",
+                "https://github.com/settings/apps/new?state=s1",
+                "https://github.com/apps/pullyard-1/installations/new",
+            ],
+        );
+        check(
+            "https://git.acme.example",
+            Some("acme"),
+            [
+                "https://git.acme.example/api/v3",
+                "https://git.acme.example/organizations/acme/settings/apps/new?state=s1",
+                "https://git.acme.example/github-apps/pullyard-1/installations/new",
+            ],
+        );
+        for bad in ["github.com", "http://github.com", "https://", "https://a/b", "https://a@b", "https://a\"b"] {
+            assert!(Site::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_github_cannot_reach_is_off() {
+        let manifest = |hook: Option<&str>| {
+            let manifest = Manifest {
+                name: "Pullyard".into(),
+                home: "http://127.0.0.1:7878".into(),
+                hook: hook.map(str::to_owned),
+                redirect: "http://127.0.0.1:5/done".into(),
+                workflows: Workflows::Keep,
+            };
+            serde_json::from_str::<serde_json::Value>(&manifest.json()).unwrap()
+        };
+        assert_eq!(manifest(None)["hook_attributes"]["active"], false);
+        let on = manifest(Some("https://p.example/webhooks/github/gh1"));
+        assert_eq!(on["hook_attributes"], json!({ "url": "https://p.example/webhooks/github/gh1", "active": true }));
+        assert_eq!(on["default_permissions"]["contents"], "write");
+        assert!(on["default_permissions"].get("workflows").is_none() && on["public"] == false);
+    }
+}

@@ -1,0 +1,53 @@
+//! `pullyard repos test`: one row per feature.
+
+use crate::client::fault::Fault;
+use crate::client::screen::Colour;
+use crate::client::session::Session;
+use crate::client::table::{Cell, Column, Table};
+use crate::client::words;
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
+use std::process::ExitCode;
+
+/// Asks, and shows what was found out.
+pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<ExitCode, Fault> {
+    let tested = session.api.test_repository(project, name).await?;
+    let exit = if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if session.screen.is_json() {
+        session.screen.json(&tested)?;
+        return Ok(exit);
+    }
+    if !tested.features.is_empty() {
+        show(session, &tested.features)?;
+    }
+    if tested.works {
+        session.screen.hint(&tested.sentence);
+    } else {
+        session.screen.error(&tested.sentence);
+        session.screen.help(&tested.help);
+    }
+    Ok(exit)
+}
+
+fn show(session: &Session, features: &[FeatureTest]) -> Result<(), Fault> {
+    let columns =
+        [Column::Whole("RESULT"), Column::Whole("FEATURE"), Column::Whole("PERMISSION"), Column::Text("WHAT IT IS")];
+    let mut table = Table::new(columns);
+    for feature in features {
+        let (shown, colour) = match feature.verdict {
+            FeatureVerdict::Works => ("works", Some(Colour::Green)),
+            FeatureVerdict::Missing => ("missing", Some(Colour::Red)),
+            FeatureVerdict::Untold => ("can't be told", None),
+            FeatureVerdict::Needless => ("not needed", None),
+        };
+        let cell = Cell::new(shown, words::wire(&feature.verdict));
+        let cells = [
+            colour.into_iter().fold(cell, Cell::coloured),
+            Cell::same(words::wire(&feature.feature)),
+            Cell::same(feature.permissions.join(", ")),
+            Cell::same(&feature.words),
+        ];
+        table.row_with(cells, feature.note.as_deref().unwrap_or_default());
+    }
+    table.show(&session.screen, "")
+}

@@ -1,0 +1,104 @@
+//! Connecting a forge as its App: one that GitHub makes of a manifest, or one that is there.
+
+use crate::projects::usable;
+use crate::secrets::set_secret;
+use crate::{Context, Error};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::id::{IntegrationId, SecretName};
+use pullyard_domain::project::{Account, ForgeKind, Integration};
+use pullyard_forge::{Endpoint, GitHubApp, convert_manifest};
+use pullyard_store::Write;
+
+/// An App that is there, and the names of its secrets.
+#[derive(Clone, Debug)]
+pub struct ExistingApp {
+    /// GitHub's id of it.
+    pub app_id: u64,
+    /// The name of the secret that holds its private key.
+    pub key_secret: String,
+    /// The name of the secret that it signs its deliveries with.
+    pub webhook_secret: String,
+}
+
+/// Makes an App of a manifest's code, stores what GitHub shows only now, and connects it.
+///
+/// Writes: two secrets named by the App, before anything else is done; INTEGRATION, if absent.
+/// Not to be repeated: the code works once. What went wrong after it is mended with [`connect_app`], for
+/// the key is stored first.
+/// Errors: the forge's; `Taken`; `Invalid` for an App without a webhook secret.
+pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &str) -> Result<Integration, Error> {
+    let api_url = usable(api_url)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if code.is_empty() || code.len() > 200 || !code.bytes().all(plain) {
+        return Err(Error::Invalid { pointer: "/code", fault: "this is no code of a manifest".into() });
+    }
+    // Asked before the code is used up: a name that is taken can still be changed.
+    if ctx.store.integration(&id).await?.is_some() {
+        return Err(Error::Taken { what: "integration", name: id.to_string() });
+    }
+    let made = convert_manifest(&Endpoint { api_url: api_url.clone() }, code).await?;
+    let (app_id, page) = (made.id, &made.html_url);
+    // Named by the App, so that no other one's key is ever replaced.
+    let named = |what: &str| {
+        SecretName::new(format!("github-app-{app_id}-{what}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
+    };
+    let key = set_secret(ctx, &named("key")?, &made.pem).await?;
+    let Some(webhook_secret) = made.webhook_secret else {
+        tracing::warn!(app = app_id, "GitHub made an App without a webhook secret");
+        let fault = format!(
+            "GitHub made the App {app_id} without a webhook secret, so that anybody could speak for it; set one at \
+             {page}, and connect the App with its key, which is kept as {}",
+            key.secret
+        );
+        return Err(Error::Invalid { pointer: "/code", fault });
+    };
+    let webhook = set_secret(ctx, &named("webhook")?, &webhook_secret).await?;
+    let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
+    connect_app(ctx, id, &api_url, app).await
+}
+
+/// Connects an App that is there, after asking the forge whether the key is its own.
+///
+/// Idempotent: the same integration again is a repeat.
+/// Errors: the forge's; `NoSecret`; `Invalid` when the key is another App's; `Taken`.
+pub async fn connect_app(
+    ctx: &Context,
+    id: IntegrationId,
+    api_url: &str,
+    existing: ExistingApp,
+) -> Result<Integration, Error> {
+    let api_url = usable(api_url)?;
+    let ExistingApp { app_id, key_secret, webhook_secret } = existing;
+    for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
+        if *secret == ctx.key_secret {
+            return Err(Error::Invalid { pointer, fault: "this one signs the tokens of attempts".into() });
+        }
+    }
+    // Asked before the forge is: whose name it is does not depend on it.
+    if let Some(there) = ctx.store.integration(&id).await?
+        && !matches!(there.auth, Auth::App { app_id: known, .. } if known == app_id)
+    {
+        return Err(Error::Taken { what: "integration", name: id.to_string() });
+    }
+    let (key, _) = tokio::try_join!(ctx.secrets.get(&key_secret), ctx.secrets.get(&webhook_secret))?;
+    let github = GitHubApp::new(Endpoint { api_url: api_url.clone() }, app_id.to_string(), &key)?;
+    let app = github.app().await?;
+    if app.id != app_id {
+        return Err(Error::Invalid { pointer: "/app_id", fault: format!("the key is of the App {}", app.id) });
+    }
+    let bot = github.bot(&app.slug).await?;
+    let integration = Integration {
+        id,
+        kind: ForgeKind::GitHub,
+        api_url,
+        auth: Auth::App { app_id, client_id: app.client_id, slug: app.slug, key_secret, webhook_secret },
+        account: Account { id: bot.id, login: bot.login },
+    };
+    if ctx.store.put_integration(&integration).await? == Write::Applied {
+        return Ok(integration);
+    }
+    match ctx.store.integration(&integration.id).await? {
+        Some(there) if there == integration => Ok(there),
+        _ => Err(Error::Taken { what: "integration", name: integration.id.to_string() }),
+    }
+}

@@ -1,0 +1,126 @@
+//! The control plane's own tokens of App installations: one per repository, used until shortly before its
+//! end, and minted once however many need it at the same time. Nothing of it is stored.
+
+use crate::{Clock, Error};
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::{InstallationToken, Token};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long before its end a token is given to nobody any more: what is begun with it must also end.
+const MARGIN: Duration = Duration::from_secs(300);
+/// How many repositories are remembered before those that nobody waits for are forgotten.
+const MOST: usize = 1_000;
+
+/// Of which repository: the integration, and the forge's id.
+pub(crate) type Of = (IntegrationId, u64);
+type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+
+/// The tokens of one process.
+#[derive(Clone, Default)]
+pub struct ForgeTokens(Arc<Mutex<HashMap<Of, Slot>>>);
+
+struct Kept {
+    token: Token,
+    until: Timestamp,
+}
+
+impl std::fmt::Debug for ForgeTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ForgeTokens { .. }")
+    }
+}
+
+impl ForgeTokens {
+    /// The token of a repository; minted when there is none that lives long enough.
+    pub(crate) async fn get(
+        &self,
+        of: Of,
+        clock: &Clock,
+        mint: impl AsyncFnOnce() -> Result<InstallationToken, Error>,
+    ) -> Result<Token, Error> {
+        let slot = self.slot(of);
+        // Whoever comes while one is minted waits for that one.
+        let mut kept = slot.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| clock.now() < kept.until) {
+            return Ok(kept.token.clone());
+        }
+        // Its life counts from before it was asked for.
+        let asked_at = clock.now();
+        let minted = mint().await?;
+        let until = asked_at.plus(minted.expires_in.saturating_sub(MARGIN));
+        *kept = Some(Kept { token: minted.token.clone(), until });
+        Ok(minted.token)
+    }
+
+    fn slot(&self, of: Of) -> Slot {
+        // Whole values only stand in it, so a panic elsewhere can't have left half of one.
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MOST {
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        slots.entry(of).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    struct World {
+        tokens: ForgeTokens,
+        clock: Clock,
+        minted: AtomicU32,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { tokens: ForgeTokens::default(), clock: Clock::default(), minted: AtomicU32::new(0) }
+        }
+
+        async fn get(&self, repository: u64) -> String {
+            let of = (IntegrationId::new("gh1").unwrap(), repository);
+            let mint = async || {
+                let number = self.minted.fetch_add(1, Ordering::SeqCst);
+                // Others get their turn while this one is on its way.
+                tokio::task::yield_now().await;
+                Ok(InstallationToken {
+                    token: Token::new(format!("ghs_{number}")),
+                    expires_in: Duration::from_secs(3_600),
+                })
+            };
+            self.tokens.get(of, &self.clock, mint).await.unwrap().reveal().to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn fifty_calls_at_once_mint_one_token() {
+        let world = World::new();
+        let all = (0..50).map(|_| world.get(1));
+        let tokens = futures::future::join_all(all).await;
+        assert!(tokens.iter().all(|token| token == "ghs_0"), "{tokens:?}");
+        assert_eq!(world.get(2).await, "ghs_1", "another repository has another token");
+    }
+
+    #[tokio::test]
+    async fn a_token_is_used_until_five_minutes_before_its_end() {
+        let world = World::new();
+        assert_eq!(world.get(1).await, "ghs_0");
+        world.clock.advance(Duration::from_secs(3_290));
+        assert_eq!(world.get(1).await, "ghs_0");
+        world.clock.advance(Duration::from_secs(11));
+        assert_eq!(world.get(1).await, "ghs_1");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_could_not_be_minted_is_not_remembered() {
+        let world = World::new();
+        let of = (IntegrationId::new("gh1").unwrap(), 1);
+        let failed = world.tokens.get(of, &world.clock, async || Err(Error::BadProof)).await;
+        assert!(failed.is_err());
+        assert_eq!(world.get(1).await, "ghs_0");
+    }
+}

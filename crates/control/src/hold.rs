@@ -1,0 +1,91 @@
+//! A project is held: nothing new starts, and what asks for it is written down. It is released: that is caught up.
+
+use crate::facts::today;
+use crate::{Context, Error};
+use pullyard_domain::budget::Today;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::project::{Project, Settings};
+use pullyard_store::{WorkKey, Write};
+
+/// How many waiting tickets are woken at once, oldest entry first; the sweeper wakes the next a minute later.
+const AT_ONCE: i32 = 100;
+
+/// Holds a project.
+///
+/// Writes: PROJECT if `rev` is the one seen.
+/// Idempotent: a project that is held stays as it is; the first who held it is named.
+/// Errors: `NotFound`; `Invalid`; `Contended`.
+pub async fn hold_project(ctx: &Context, id: &ProjectId, by: &str, reason: &str) -> Result<Project, Error> {
+    change(ctx, id, |settings| settings.held(by, reason)).await
+}
+
+/// Releases a project, and wakes the tickets whose entries wait for that.
+///
+/// Writes: PROJECT if `rev` is the one seen; then hints, which the sweeper sends again if they are lost.
+/// Idempotent: a project that is not held stays as it is.
+/// Errors: `NotFound`; `Contended`.
+pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, Error> {
+    let released = change(ctx, id, Settings::released).await?;
+    wake_held(ctx, &released).await;
+    Ok(released)
+}
+
+/// A project, and what it has used up today.
+///
+/// Errors: `NotFound`.
+pub async fn budget_of(ctx: &Context, id: &ProjectId) -> Result<(Project, Today), Error> {
+    let found = ctx.store.project(id).await?;
+    let project = found.ok_or_else(|| Error::NotFound { what: "project", name: id.to_string() })?;
+    let today = today(ctx, Some(&project), ctx.clock.now()).await?;
+    Ok((project, today))
+}
+
+async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let Some(project) = ctx.store.project(id).await? else {
+            return Err(Error::NotFound { what: "project", name: id.to_string() });
+        };
+        let settings = to(project.settings.clone());
+        if settings == project.settings {
+            return Ok(project);
+        }
+        settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+        let changed = Project { settings, ..project };
+        if ctx.store.put_project(&changed).await? == Write::Applied {
+            tracing::info!(project = %id, held_by = changed.settings.held_by, "a project was held or released");
+            return Ok(Project { rev: changed.rev + 1, ..changed });
+        }
+        rounds.again().await?;
+    }
+}
+
+/// Wakes the tickets whose entries wait for this project, if it may start jobs now. A hint.
+pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
+    if let Err(error) = take_up_held(ctx, project).await {
+        tracing::warn!(project = %project.id, error = %error, "what waits for a project was not taken up; the sweeper will");
+    }
+}
+
+/// Wakes the tickets whose entries wait for this project, if it may start jobs now; how many.
+///
+/// Level-triggered: each entry is decided when its ticket is settled, once, over the ticket's revision.
+pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32, Error> {
+    if project.settings.held_by.is_some() {
+        return Ok(0);
+    }
+    let waiting = ctx.store.held(&project.id, AT_ONCE).await?;
+    if waiting.is_empty() {
+        return Ok(0);
+    }
+    // No more than there is room for, so that the oldest get it.
+    let room = project.settings.budget.room(&today(ctx, Some(project), ctx.clock.now()).await?);
+    let mut woken = 0;
+    for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+        if let WorkKey::Ticket(project, ticket) = key {
+            ctx.wake_ticket(&project, &ticket).await;
+            woken += 1;
+        }
+    }
+    Ok(woken)
+}

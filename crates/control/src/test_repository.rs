@@ -1,0 +1,89 @@
+//! Which features work in a repository with what its forge was connected by, asked of the forge itself.
+
+use crate::forge::{app_of, forge_of};
+use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::permission::{Role, Row, Seen, TABLE, Verdict, Workflows, judge};
+use pullyard_domain::text::causes;
+use pullyard_forge::{Error as Refusal, Forge, Right, TokenAccess};
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryTested {
+    /// The repository can be seen; what of each feature.
+    Seen(Vec<(&'static Row, Verdict)>),
+    /// It can't; why, and what to do about it.
+    Unseen {
+        /// Reads after "failed to".
+        why: String,
+        /// What to do.
+        help: String,
+    },
+}
+
+/// Asks the forge what may be done in a repository. Changes nothing, there or here.
+///
+/// Errors: `NotFound`; what is wrong with our own services. What is wrong with the forge is an answer.
+pub async fn test_repository(
+    ctx: &Context,
+    project: &ProjectId,
+    name: &RepositoryName,
+) -> Result<RepositoryTested, Error> {
+    let Some(repository) = ctx.store.repository_named(project, name).await? else {
+        return Err(Error::NotFound { what: "repository", name: name.to_string() });
+    };
+    let integration = ctx.store.integration(&repository.integration).await?;
+    let integration =
+        integration.ok_or_else(|| Error::Inconsistent(format!("{name} names an integration that is gone")))?;
+    let workflows = if repository.workflows { Workflows::Change } else { Workflows::Keep };
+    let seen = async {
+        if let Some(app) = app_of(ctx, &integration).await? {
+            let installation = app.installation_of(repository.name.as_str()).await?;
+            if installation.suspended {
+                let what = name.to_string();
+                let message = "the App's installation is suspended".to_owned();
+                return Err(Refusal::Forbidden { what, message }.into());
+            }
+            return Ok(Seen::App(installation.permissions));
+        }
+        let Forge::GitHub(github) = forge_of(ctx, &integration, &repository).await?;
+        Ok::<_, Error>(of_token(github.access(repository.name.as_str()).await?))
+    };
+    let install = integration.auth.issuer().is_some();
+    match seen.await {
+        Ok(seen) => Ok(RepositoryTested::Seen(TABLE.iter().map(|row| (row, judge(row, &seen, workflows))).collect())),
+        Err(Error::Forge(error)) if error.is_transient() => Err(error.into()),
+        Err(Error::Forge(error)) => {
+            let help = match (&error, install) {
+                (Refusal::NotFound { .. }, true) => format!("Install the App of {} on {name}.", integration.id),
+                (Refusal::NotFound { .. }, false) => format!("Let the token of {} see {name}.", integration.id),
+                (Refusal::Forbidden { .. }, true) => "Ask the owner of the installation to switch it on.".to_owned(),
+                _ => format!("Test it with `pullyard integrations test {}`.", integration.id),
+            };
+            Ok(RepositoryTested::Unseen { why: causes(&error), help })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn of_token(access: TokenAccess) -> Seen {
+    let account = match (access.account_may_administer, access.account_may_push) {
+        (true, _) => Role::Admin,
+        (false, true) => Role::Writer,
+        (false, false) => Role::Reader,
+    };
+    match access.scopes {
+        Some(scopes) => Seen::Classic { scopes, private: access.private, account },
+        None => Seen::Other { account, unreadable: access.unreadable.into_iter().map(permission).collect() },
+    }
+}
+
+fn permission(right: Right) -> &'static str {
+    match right {
+        Right::Contents => "contents",
+        Right::PullRequests => "pull_requests",
+        Right::Issues => "issues",
+        Right::Statuses => "statuses",
+        Right::Hooks => "repository_hooks",
+    }
+}

@@ -1,0 +1,117 @@
+//! Permissions, requested reviewers, comments, labels, statuses, and faults on order.
+
+use pullyard_demo_forge::{Calls, Fault};
+use serde_json::json;
+
+use crate::world::{ANN, BOT, EVE, RON, World};
+
+#[tokio::test]
+async fn permissions_are_told_by_both_words_and_strangers_are_nobody() {
+    let world = World::new().await;
+    for (login, permission) in [(BOT, "admin"), (ANN, "write"), (RON, "read"), (EVE, "none")] {
+        let answer = world.get(BOT, &format!("collaborators/{login}/permission")).await;
+        assert_eq!((answer.status, &answer.body["permission"]), (200, &json!(permission)), "{login}");
+        assert_eq!(answer.body["user"]["login"], json!(login));
+    }
+    assert_eq!(world.get(BOT, "collaborators/who/permission").await.status, 404);
+    assert_eq!(world.get(BOT, "/users/ann").await.body["id"], json!(11));
+    assert_eq!(world.get(BOT, "/users/who").await.status, 404);
+    assert_eq!(world.get(EVE, "pulls/1").await.status, 404);
+}
+
+#[tokio::test]
+async fn reviewers_are_collaborators_and_not_the_author_and_answer_by_reviewing() {
+    let world = World::new().await;
+    let ask = async |who: &str| world.post(BOT, "pulls/1/requested_reviewers", json!({ "reviewers": [who] })).await;
+    for who in [BOT, EVE, "who"] {
+        assert_eq!(ask(who).await.status, 422, "{who}");
+    }
+    let asked = ask(RON).await;
+    assert_eq!((asked.status, &asked.body["requested_reviewers"][0]["login"]), (201, &json!(RON)));
+    world.request_changes(RON, "No.").await;
+    assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"], json!([]));
+    assert_eq!(ask(RON).await.status, 201, "again after the review");
+    let gone =
+        world.call(BOT, reqwest::Method::DELETE, "pulls/1/requested_reviewers", Some(json!({ "reviewers": [RON] })));
+    assert_eq!(gone.await.body["requested_reviewers"], json!([]));
+}
+
+#[tokio::test]
+async fn comments_are_written_listed_and_changed_by_their_author() {
+    let world = World::new().await;
+    let note = world.post(RON, "issues/1/comments", json!({ "body": "Hello" })).await;
+    let path = format!("issues/comments/{}", note.body["id"]);
+    assert_eq!(world.patch(ANN, &path, json!({ "body": "x" })).await.status, 403);
+    assert_eq!(world.patch(RON, &path, json!({ "body": "Hello!" })).await.status, 200);
+    let all = world.get(ANN, "issues/1/comments").await.body;
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["body"]), (1, &json!("Hello!")));
+}
+
+#[tokio::test]
+async fn labels_are_made_when_they_are_first_set() {
+    let world = World::new().await;
+    let set = json!({ "labels": ["revise", "Revise"] });
+    assert_eq!(world.post(ANN, "issues/1/labels", set.clone()).await.body.as_array().unwrap().len(), 1);
+    assert_eq!(world.post(RON, "issues/1/labels", set).await.status, 403);
+    assert_eq!(world.get(RON, "pulls/1").await.body["labels"][0]["name"], json!("revise"));
+    assert_eq!(world.delete(ANN, "issues/1/labels/revise").await.body, json!([]));
+    assert_eq!(world.delete(ANN, "issues/1/labels/revise").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_newest_status_of_each_context_makes_the_combined_one() {
+    let world = World::new().await;
+    let sha = world.get(BOT, "pulls/1").await.body["head"]["sha"].as_str().unwrap().to_owned();
+    let combined = async || world.get(RON, &format!("commits/{sha}/status")).await.body["state"].clone();
+    assert_eq!(combined().await, json!("pending"));
+    for (context, state, expected) in [
+        ("a", "pending", "pending"),
+        ("b", "failure", "failure"),
+        ("b", "success", "pending"),
+        ("a", "success", "success"),
+    ] {
+        let new = json!({ "state": state, "context": context });
+        assert_eq!(world.post(BOT, &format!("statuses/{sha}"), new).await.status, 201);
+        assert_eq!(combined().await, json!(expected), "{context} {state}");
+    }
+    assert_eq!(world.get(RON, &format!("commits/{sha}/statuses")).await.body.as_array().unwrap().len(), 4);
+    assert_eq!(world.post(BOT, &format!("statuses/{}", "0".repeat(40)), json!({ "state": "error" })).await.status, 422);
+    assert_eq!(world.post(BOT, &format!("statuses/{sha}"), json!({ "state": "fine" })).await.status, 422);
+    assert_eq!(world.post(RON, &format!("statuses/{sha}"), json!({ "state": "error" })).await.status, 403);
+}
+
+fn comments() -> Calls {
+    Calls { method: Some("POST".to_owned()), path: "/issues/1/comments".to_owned() }
+}
+
+#[tokio::test]
+async fn ordered_statuses_come_once_each_and_have_no_effect() {
+    let world = World::new().await;
+    world.forge.order_fault(comments(), 1, Fault::too_many(30));
+    world.forge.order_fault(comments(), 1, Fault::used_up(4_102_444_800));
+    world.forge.order_fault(comments(), 1, Fault::status(500));
+    let note = json!({ "body": "Hello" });
+    let (first, second) = (
+        world.post(RON, "issues/1/comments", note.clone()).await,
+        world.post(RON, "issues/1/comments", note.clone()).await,
+    );
+    assert_eq!((first.status, first.headers["retry-after"].to_str().unwrap()), (429, "30"));
+    assert_eq!((second.status, second.headers["x-ratelimit-remaining"].to_str().unwrap()), (403, "0"));
+    assert_eq!(world.post(RON, "issues/1/comments", note.clone()).await.status, 500);
+    assert_eq!(world.get(RON, "issues/1/comments").await.body, json!([]));
+    assert_eq!(world.post(RON, "issues/1/comments", note).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_connection_is_hung_up_before_or_after_the_effect() {
+    let world = World::new().await;
+    for (fault, kept) in [(Fault::HangUpBefore, 0), (Fault::HangUpAfter, 1)] {
+        world.forge.order_fault(comments(), 1, fault.clone());
+        let url = format!("{}/repos/acme/app/issues/1/comments", world.forge.api_url());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let lost = client.post(url).bearer_auth("token-of-ron").body("{\"body\":\"x\"}").send().await;
+        assert!(lost.is_err(), "{fault:?}");
+        let notes = world.get(RON, "issues/1/comments").await.body;
+        assert_eq!(notes.as_array().unwrap().len(), kept, "{fault:?}");
+    }
+}

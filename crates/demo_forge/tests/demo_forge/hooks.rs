@@ -1,0 +1,215 @@
+//! Hooks: signed deliveries, what was delivered, and delivering it again.
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use pullyard_demo_forge::DeliveryFault;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::{
+    listener::{Heard, Listener},
+    world::{ANN, Answer, BOT, RON, World},
+};
+
+const SECRET: &str = "hush";
+
+async fn hook(world: &World, path: &str, url: &str, events: &[&str]) -> Answer {
+    let config = json!({ "url": url, "content_type": "json", "secret": SECRET });
+    let answer = world.post(BOT, path, json!({ "config": config, "events": events })).await;
+    assert_eq!(answer.status, 201, "{}", answer.errors());
+    world.forge.deliveries_settled().await;
+    answer
+}
+
+fn signed(heard: &Heard) -> bool {
+    signed_with(heard, SECRET)
+}
+
+pub(crate) fn signed_with(heard: &Heard, secret: &str) -> bool {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(&heard.raw);
+    let hex = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+    heard.header("x-hub-signature-256") == format!("sha256={hex}")
+}
+
+async fn listening(events: &[&str]) -> (World, Listener, String) {
+    let (world, listener) = (World::new().await, Listener::start().await);
+    let hook = hook(&world, "hooks", &listener.url, events).await;
+    assert_eq!(listener.heard().len(), 1, "the ping");
+    let path = format!("hooks/{}", hook.body["id"]);
+    (world, listener, path)
+}
+
+async fn whats(world: &World, listener: &Listener) -> Vec<String> {
+    world.forge.deliveries_settled().await;
+    listener.heard().iter().map(Heard::what).collect()
+}
+
+#[tokio::test]
+async fn a_new_hook_is_pinged_signed_and_never_shows_its_secret() {
+    let (world, listener) = (World::new().await, Listener::start().await);
+    let made = hook(&world, "hooks", &listener.url, &["pull_request_review"]).await;
+    assert_eq!(made.body["config"]["secret"], json!("********"));
+    let heard = listener.heard();
+    assert_eq!((heard.len(), heard[0].what(), signed(&heard[0])), (1, "ping -".to_owned(), true));
+    assert_eq!(heard[0].body["hook_id"], made.body["id"]);
+    assert_eq!(heard[0].header("x-github-hook-id"), made.body["id"].to_string());
+    assert_eq!(heard[0].header("x-github-hook-installation-target-type"), "repository");
+    assert_eq!(world.get(ANN, "hooks").await.status, 404, "for who is no admin");
+    let twin = json!({ "config": { "url": listener.url }, "events": ["pull_request_review"] });
+    assert_eq!(world.post(BOT, "hooks", twin).await.status, 422);
+    for bad in [
+        json!({}),
+        json!({ "config": { "url": "ftp://x" } }),
+        json!({ "config": { "url": "http://x" }, "events": ["party"] }),
+    ] {
+        assert_eq!(world.post(BOT, "hooks", bad).await.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn a_review_is_told_with_each_of_its_comments_and_its_state_written_small() {
+    let (world, listener, _) = listening(&["pull_request_review", "pull_request_review_comment"]).await;
+    let id = world.request_changes(RON, "").await;
+    world.forge.deliveries_settled().await;
+    let heard = listener.heard();
+    let told: Vec<_> = heard.iter().map(Heard::what).collect();
+    assert_eq!(told, ["pull_request_review submitted", "pull_request_review_comment created"]);
+    assert!(heard.iter().all(signed));
+    let review = &heard[0].body["review"];
+    assert_eq!(
+        (&review["id"], &review["state"], &review["body"]),
+        (&json!(id), &json!("changes_requested"), &Value::Null)
+    );
+    assert!(heard[0].body["pull_request"].get("mergeable").is_none(), "the reduced form");
+    assert_eq!(heard[0].body["organization"]["login"], json!("acme"));
+    let path = format!("pulls/1/reviews/{id}");
+    world.put(RON, &path, json!({ "body": "No." })).await;
+    world.put(ANN, &format!("{path}/dismissals"), json!({ "message": "x" })).await;
+    assert_eq!(whats(&world, &listener).await, ["pull_request_review dismissed", "pull_request_review edited"]);
+}
+
+#[tokio::test]
+async fn the_life_of_a_pull_request_is_told() {
+    let (world, listener, _) = listening(&["*"]).await;
+    world.push(&[(10, "again")]).await;
+    assert_eq!(whats(&world, &listener).await, ["pull_request synchronize"]);
+    world.patch(BOT, "pulls/1", json!({ "title": "Other", "state": "closed" })).await;
+    assert_eq!(whats(&world, &listener).await, ["pull_request closed", "pull_request edited"]);
+    world.patch(BOT, "pulls/1", json!({ "state": "open" })).await;
+    world.post(ANN, "issues/1/labels", json!({ "labels": ["revise"] })).await;
+    world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
+    assert_eq!(
+        whats(&world, &listener).await,
+        ["issue_comment created", "pull_request labeled", "pull_request reopened"]
+    );
+    world.put(ANN, "pulls/1/merge", json!({})).await;
+    world.forge.deliveries_settled().await;
+    let heard = listener.heard();
+    assert_eq!(
+        (heard.len(), heard[0].what(), &heard[0].body["pull_request"]["merged"]),
+        (1, "pull_request closed".into(), &json!(true))
+    );
+    world.forge.rename_repository("acme/app", "acme/next", BOT).await.unwrap();
+    world.forge.rename_repository("acme/next", "other/next", BOT).await.unwrap();
+    assert_eq!(whats(&world, &listener).await, ["repository renamed", "repository transferred"]);
+}
+
+#[tokio::test]
+async fn a_failed_delivery_stays_failed_until_it_is_asked_for_again_with_its_guid() {
+    let (world, listener, hook) = listening(&["pull_request_review"]).await;
+    listener.answer(503);
+    world.request_changes(RON, "No.").await;
+    world.forge.deliveries_settled().await;
+    let sent = listener.heard();
+    assert_eq!(sent.len(), 1, "it is sent once");
+    let failed = world.get(BOT, &format!("{hook}/deliveries?status=failure")).await.body;
+    assert_eq!((failed.as_array().unwrap().len(), &failed[0]["status_code"]), (1, &json!(503)));
+    let path = format!("{hook}/deliveries/{}", failed[0]["id"]);
+    let whole = world.get(BOT, &path).await.body;
+    assert_eq!(whole["request"]["payload"], sent[0].body);
+    listener.answer(200);
+    assert_eq!(world.post(BOT, &format!("{path}/attempts"), json!({})).await.status, 202);
+    world.forge.deliveries_settled().await;
+    let again = listener.heard();
+    assert_eq!(again[0].header("x-github-delivery"), sent[0].header("x-github-delivery"));
+    assert_eq!((again[0].raw == sent[0].raw, signed(&again[0])), (true, true));
+    let newest = world.get(BOT, &format!("{hook}/deliveries")).await.body[0].clone();
+    assert_eq!(
+        (&newest["redelivery"], &newest["guid"], &newest["status"]),
+        (&json!(true), &failed[0]["guid"], &json!("OK"))
+    );
+}
+
+#[tokio::test]
+async fn deliveries_are_paged_by_a_cursor_outlive_the_forge_and_are_forgotten_after_three_days() {
+    let (world, _listener, hook) = listening(&["issue_comment"]).await;
+    for _ in 0..6 {
+        world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
+    }
+    world.forge.deliveries_settled().await;
+    let world = world.restarted().await;
+    let (mut next, mut ids) = (Some(format!("{hook}/deliveries?per_page=3")), Vec::new());
+    while let Some(path) = next {
+        let page = world.get(BOT, &path).await;
+        ids.extend(page.body.as_array().unwrap().iter().map(|one| one["id"].as_u64().unwrap()));
+        next = page.next();
+        // One that comes while the pages are read moves none of them.
+        world.post(BOT, &format!("{hook}/pings"), json!({})).await;
+        world.forge.deliveries_settled().await;
+    }
+    assert_eq!(ids.len(), 7);
+    assert!(ids.is_sorted_by(|one, other| one > other));
+    world.forge.advance(Duration::from_secs(3 * 24 * 60 * 60));
+    assert_eq!(world.get(BOT, &format!("{hook}/deliveries")).await.body, json!([]));
+}
+
+#[tokio::test]
+async fn deliveries_get_lost_on_order() {
+    let (world, listener, hook) = listening(&["issue_comment"]).await;
+    for fault in [DeliveryFault::NotSent, DeliveryFault::Forgotten, DeliveryFault::AnswerLost] {
+        world.forge.order_delivery_fault(1, fault);
+        world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
+        world.forge.deliveries_settled().await;
+    }
+    assert_eq!(listener.heard().len(), 1, "the one whose answer is lost");
+    let kept = world.get(BOT, &format!("{hook}/deliveries")).await.body;
+    let statuses: Vec<_> = kept.as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["timed out", "failed to connect to host", "OK"]);
+}
+
+#[tokio::test]
+async fn an_organisations_hook_hears_of_its_repositories() {
+    let (world, listener) = (World::new().await, Listener::start().await);
+    world.forge.create_repository("other/app", "main", &[]).await.unwrap();
+    let made = hook(&world, "/orgs/acme/hooks", &listener.url, &["issue_comment"]).await;
+    assert_eq!(made.body["type"], json!("Organization"));
+    listener.heard();
+    world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
+    world.forge.deliveries_settled().await;
+    let heard = listener.heard();
+    assert_eq!((heard.len(), heard[0].header("x-github-hook-installation-target-type")), (1, "organization"));
+    assert_eq!(world.get(ANN, "/orgs/acme/hooks").await.status, 404);
+}
+
+#[tokio::test]
+async fn only_this_machine_is_called() {
+    let world = World::new().await;
+    let made = hook(&world, "hooks", "http://192.0.2.1/hook", &["push"]).await;
+    let kept = world.get(BOT, &format!("hooks/{}/deliveries", made.body["id"])).await.body;
+    assert_eq!((&kept[0]["status"], &kept[0]["status_code"]), (&json!("failed to connect to host"), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_hook_is_changed_switched_off_and_removed() {
+    let (world, listener, hook) = listening(&["issue_comment"]).await;
+    let changed = world.patch(BOT, &hook, json!({ "active": false, "add_events": ["pull_request"] })).await;
+    assert_eq!((changed.status, &changed.body["active"]), (200, &json!(false)));
+    assert_eq!(changed.body["events"], json!(["issue_comment", "pull_request"]));
+    assert_eq!(changed.body["config"]["secret"], json!("********"), "it was not touched");
+    world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
+    assert!(whats(&world, &listener).await.is_empty());
+    assert_eq!(world.delete(BOT, &hook).await.status, 204);
+    assert_eq!(world.get(BOT, &hook).await.status, 404);
+}

@@ -1,0 +1,65 @@
+//! Somebody who listens to hooks, and answers what a test wants.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+#[derive(Clone)]
+pub(crate) struct Listener {
+    pub(crate) url: String,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    status: Arc<Mutex<u16>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Heard {
+    pub(crate) headers: HeaderMap,
+    pub(crate) raw: Bytes,
+    pub(crate) body: Value,
+}
+
+impl Heard {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    /// Event and action.
+    pub(crate) fn what(&self) -> String {
+        format!("{} {}", self.header("x-github-event"), self.body["action"].as_str().unwrap_or("-"))
+    }
+}
+
+impl Listener {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let own = Self { url, heard: Arc::default(), status: Arc::new(Mutex::new(200)) };
+        let routes = Router::new().fallback(hear).with_state(own.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        own
+    }
+
+    pub(crate) fn answer(&self, status: u16) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    /// What was heard since the last time, in an order that does not depend on the network.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        let mut heard = std::mem::take(&mut *self.heard.lock().unwrap());
+        heard.sort_by_key(Heard::what);
+        heard
+    }
+}
+
+async fn hear(State(own): State<Listener>, headers: HeaderMap, raw: Bytes) -> StatusCode {
+    let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
+    own.heard.lock().unwrap().push(Heard { headers, raw, body });
+    StatusCode::from_u16(*own.status.lock().unwrap()).unwrap()
+}

@@ -1,0 +1,56 @@
+//! The page of a pull request, and the form by which a person requests changes.
+
+use reqwest::header;
+use serde_json::json;
+
+use crate::world::{ANN, BOT, RON, World};
+
+const FILLED: &str =
+    "user=ron&event=REQUEST_CHANGES&body=No%21%0D%0ASorry.&path=change.txt&line=10&comment=%3Cb%3EWhy%3F";
+
+async fn submit(world: &World, body: &str, origin: Option<&str>) -> reqwest::Response {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let mut request = client.post(format!("{}/acme/app/pull/1/reviews", world.forge.url()));
+    if let Some(origin) = origin {
+        request = request.header(header::ORIGIN, origin);
+    }
+    let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    request.body(body.to_owned()).send().await.unwrap()
+}
+
+async fn page(world: &World) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(format!("{}/acme/app/pull/1", world.forge.url())).send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_person_requests_changes_by_the_form_and_reads_it_on_the_page() {
+    let world = World::new().await;
+    world.post(BOT, "pulls/1/requested_reviewers", json!({ "reviewers": [ANN] })).await;
+    let before = page(&world).await;
+    assert!(before.contains("Review requested from ann") && before.contains("<option value=\"ron\">"), "{before}");
+    assert!(!before.contains("<option value=\"eve\">"), "whoever has no role can't review");
+    let url = world.forge.url();
+    let answer = submit(&world, FILLED, Some(&url)).await;
+    assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/acme/app/pull/1"));
+    let review = world.get(BOT, "pulls/1/reviews").await.body[0].clone();
+    assert_eq!((&review["state"], &review["body"]), (&json!("CHANGES_REQUESTED"), &json!("No!\nSorry.")));
+    let after = page(&world).await;
+    for part in ["<b>ron</b> changes requested", "change.txt:10", "&lt;b&gt;Why?"] {
+        assert!(after.contains(part), "{part}: {after}");
+    }
+}
+
+#[tokio::test]
+async fn another_sites_page_can_not_request_changes() {
+    let world = World::new().await;
+    for origin in ["http://elsewhere", "null", "http://127.0.0.1:1"] {
+        assert_eq!(submit(&world, FILLED, Some(origin)).await.status().as_u16(), 403, "{origin}");
+    }
+    assert_eq!(world.get(BOT, "pulls/1/reviews").await.body, json!([]));
+    let eve = FILLED.replace("ron", "eve");
+    assert_eq!(submit(&world, &eve, None).await.status().as_u16(), 404);
+    let off = FILLED.replace("line=10", "line=29");
+    assert_eq!(submit(&world, &off, None).await.status().as_u16(), 422);
+    assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]));
+}

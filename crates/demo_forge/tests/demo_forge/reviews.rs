@@ -1,0 +1,115 @@
+//! Giving, seeing, editing and dismissing reviews.
+
+use serde_json::{Value, json};
+
+use crate::world::{ANN, BOT, EVE, RON, World, lines};
+
+#[tokio::test]
+async fn nobody_approves_or_requests_changes_on_their_own_pull_request() {
+    let world = World::new().await;
+    for (event, words) in [("APPROVE", "approve"), ("REQUEST_CHANGES", "request changes on")] {
+        let answer = world.post(BOT, "pulls/1/reviews", json!({ "event": event, "body": "Well." })).await;
+        let expected = format!("Unprocessable Entity: [\"Review Can not {words} your own pull request\"]");
+        assert_eq!((answer.status, answer.errors()), (422, expected));
+    }
+    let answer = world.post(BOT, "pulls/1/reviews", json!({ "event": "COMMENT", "body": "Well." })).await;
+    assert_eq!((answer.status, &answer.body["state"]), (200, &json!("COMMENTED")));
+}
+
+#[tokio::test]
+async fn a_review_without_an_event_is_seen_by_its_author_only_until_it_is_submitted() {
+    let world = World::new().await;
+    let comments = json!([{ "path": "change.txt", "line": 10, "body": "Hm." }]);
+    let pending = world.post(RON, "pulls/1/reviews", json!({ "body": "Not yet", "comments": comments })).await;
+    assert_eq!((pending.status, &pending.body["state"]), (200, &json!("PENDING")));
+    assert!(pending.body.get("submitted_at").is_none());
+    let id = pending.body["id"].as_u64().unwrap();
+    for (who, seen) in [(RON, 1), (ANN, 0)] {
+        assert_eq!(world.get(who, "pulls/1/reviews").await.body.as_array().unwrap().len(), seen, "{who}");
+    }
+    assert_eq!(world.get(ANN, &format!("pulls/1/reviews/{id}")).await.status, 404);
+    assert_eq!(world.get(ANN, "pulls/1/comments").await.body, json!([]));
+    assert_eq!(world.post(RON, "pulls/1/reviews", json!({})).await.status, 422, "a second pending one");
+    let submitted =
+        world.post(RON, &format!("pulls/1/reviews/{id}/events"), json!({ "event": "REQUEST_CHANGES" })).await;
+    assert_eq!((submitted.status, &submitted.body["state"]), (200, &json!("CHANGES_REQUESTED")));
+    assert_eq!(world.get(ANN, "pulls/1/comments").await.body.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_lines_of_the_change_can_be_commented_on() {
+    let world = World::new().await;
+    let check = async |comment: Value, expected: &str| {
+        let review = json!({ "event": "COMMENT", "body": "x", "comments": [comment] });
+        let answer = world.post(RON, "pulls/1/reviews", review).await;
+        assert_eq!((answer.status, answer.errors()), (422, format!("Unprocessable Entity: [\"{expected}\"]")));
+    };
+    check(json!({ "path": "change.txt", "line": 25, "body": "x" }), "Line could not be resolved").await;
+    check(json!({ "path": "other.txt", "line": 1, "body": "x" }), "Path could not be resolved").await;
+    check(json!({ "path": "../../x", "line": 1, "body": "x" }), "Path could not be resolved").await;
+    let start = json!({ "path": "change.txt", "line": 10, "start_line": 12, "body": "x" });
+    check(start, "Start line could not be resolved").await;
+    assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]), "nothing of them was kept");
+}
+
+#[tokio::test]
+async fn a_later_push_moves_comments_and_outdates_those_whose_line_changed() {
+    let world = World::new().await;
+    let head = world.get(RON, "pulls/1").await.body["head"]["sha"].clone();
+    let comments = json!([
+        { "path": "change.txt", "line": 10, "body": "This" },
+        { "path": "change.txt", "line": 12, "start_line": 11, "body": "Those" },
+        { "path": "change.txt", "line": 10, "side": "LEFT", "body": "Before" },
+    ]);
+    let review = json!({ "event": "REQUEST_CHANGES", "body": "", "comments": comments });
+    let id = world.post(RON, "pulls/1/reviews", review).await.body["id"].clone();
+    let first = lines(&[(10, "again"), (1, "line 1\nnew")]);
+    let files = [("change.txt", first.as_str(), false)];
+    let pushed = world.forge.commit(crate::world::REPOSITORY, "job", BOT, &files).await.unwrap();
+    let shown = world.get(BOT, &format!("pulls/1/reviews/{id}/comments")).await.body;
+    let of = |at: usize| {
+        let comment = &shown[at];
+        ["line", "original_line", "start_line", "original_start_line", "side", "commit_id", "original_commit_id"]
+            .map(|field| comment[field].clone())
+    };
+    assert_eq!(of(0), [json!(null), json!(10), json!(null), json!(null), json!("RIGHT"), head.clone(), head.clone()]);
+    assert_eq!(of(1), [json!(13), json!(12), json!(12), json!(11), json!("RIGHT"), json!(pushed), head.clone()]);
+    assert_eq!(of(2), [json!(10), json!(10), json!(null), json!(null), json!("LEFT"), head.clone(), head.clone()]);
+    assert_eq!((shown[0].get("line"), &shown[0]["position"]), (None, &json!(null)));
+    let listed = world.get(BOT, "pulls/1/comments").await.body;
+    assert_eq!((listed[0].get("line"), &listed[0]["original_line"]), (Some(&json!(null)), &json!(10)));
+}
+
+#[tokio::test]
+async fn reviews_and_comments_are_paged_and_outlive_the_forge() {
+    let world = World::new().await;
+    for at in 0..7 {
+        world.request_changes(RON, &format!("Review {at}")).await;
+    }
+    let world = world.restarted().await;
+    for path in ["pulls/1/reviews", "pulls/1/comments"] {
+        let (mut next, mut pages) = (Some(format!("{path}?per_page=3")), Vec::new());
+        while let Some(path) = next {
+            let page = world.get(ANN, &path).await;
+            pages.push(page.body.as_array().unwrap().len());
+            next = page.next();
+        }
+        assert_eq!(pages, [3, 3, 1], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_review_is_edited_by_its_author_and_dismissed_by_who_may_push() {
+    let world = World::new().await;
+    let id = world.request_changes(RON, "No.").await;
+    let path = format!("pulls/1/reviews/{id}");
+    assert_eq!(world.put(ANN, &path, json!({ "body": "Yes." })).await.status, 403);
+    let edited = world.put(RON, &path, json!({ "body": "No!" })).await;
+    assert_eq!((edited.status, &edited.body["body"]), (200, &json!("No!")));
+    let dismissals = format!("{path}/dismissals");
+    assert_eq!(world.put(RON, &dismissals, json!({ "message": "Done" })).await.status, 403);
+    let dismissed = world.put(ANN, &dismissals, json!({ "message": "Done" })).await;
+    assert_eq!((dismissed.status, &dismissed.body["state"]), (200, &json!("DISMISSED")));
+    assert_eq!(world.put(ANN, &dismissals, json!({ "message": "Done" })).await.status, 422);
+    assert_eq!(world.get(EVE, &path).await.status, 404);
+}

@@ -1,0 +1,142 @@
+//! A forge with one repository, one pull request and four people, and HTTP as each of them.
+
+use pullyard_demo_forge::{AccountKind, DemoForge, Options, Role, User};
+use reqwest::{Method, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+pub(crate) const REPOSITORY: &str = "acme/app";
+/// Opened the pull request, and may do everything.
+pub(crate) const BOT: &str = "pullyard-bot";
+/// May push.
+pub(crate) const ANN: &str = "ann";
+/// May only look and review.
+pub(crate) const RON: &str = "ron";
+/// Is nobody here.
+pub(crate) const EVE: &str = "eve";
+
+const IDS: [(&str, u64); 4] = [(BOT, 9_007_199_254_740_995), (ANN, 11), (RON, 12), (EVE, 13)];
+
+pub(crate) struct World {
+    pub(crate) forge: DemoForge,
+    pub(crate) dir: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// Where the `Link` header leads.
+    pub(crate) fn next(&self) -> Option<String> {
+        let link = self.headers.get("link")?.to_str().unwrap();
+        let next = link.split(", ").find(|part| part.ends_with("rel=\"next\""))?;
+        Some(next.split(['<', '>']).nth(1).unwrap().to_owned())
+    }
+
+    /// The words of a refusal.
+    pub(crate) fn errors(&self) -> String {
+        format!("{}: {}", self.body["message"].as_str().unwrap_or_default(), self.body["errors"])
+    }
+}
+
+fn token(login: &str) -> String {
+    format!("token-of-{login}")
+}
+
+fn user(login: &str) -> User {
+    let id = IDS.iter().find(|(name, _)| *name == login).unwrap().1;
+    User { login: login.to_owned(), id, token: token(login) }
+}
+
+pub(crate) fn lines(changed: &[(usize, &str)]) -> String {
+    let line = |at: usize| {
+        changed.iter().find(|(number, _)| *number == at).map_or(format!("line {at}"), |(_, text)| (*text).to_owned())
+    };
+    (1..=30).map(|at| line(at) + "\n").collect()
+}
+
+impl World {
+    /// `change.txt` has thirty lines; the branch `job` changes the tenth, in pull request 1.
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let forge = start(&dir).await;
+        forge.create_repository(REPOSITORY, "main", &[("change.txt", &lines(&[]), false)]).await.unwrap();
+        for (login, role) in [(ANN, Role::Write), (RON, Role::Read), (EVE, Role::None)] {
+            forge.add_user(user(login), AccountKind::User).await.unwrap();
+            forge.set_role(REPOSITORY, login, role).await.unwrap();
+        }
+        let world = Self { forge, dir };
+        world.push(&[(10, "changed")]).await;
+        let new = json!({ "title": "Change it", "head": "job", "base": "main", "body": "Why." });
+        assert_eq!(world.post(BOT, "pulls", new).await.status, 201);
+        world
+    }
+
+    /// The same folder, served by a new forge.
+    pub(crate) async fn restarted(self) -> Self {
+        self.forge.shutdown().await;
+        let forge = start(&self.dir).await;
+        Self { forge, dir: self.dir }
+    }
+
+    /// A commit on `job` by the bot.
+    pub(crate) async fn push(&self, changed: &[(usize, &str)]) -> String {
+        self.forge.commit(REPOSITORY, "job", BOT, &[("change.txt", &lines(changed), false)]).await.unwrap()
+    }
+
+    pub(crate) async fn call(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let url = match path.strip_prefix('/') {
+            Some(path) => format!("{}/{path}", self.forge.api_url()),
+            None if path.starts_with("http") => path.to_owned(),
+            None => format!("{}/repos/{REPOSITORY}/{path}", self.forge.api_url()),
+        };
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let mut request = client.request(method.clone(), &url).bearer_auth(token(who));
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status, headers, body }
+    }
+
+    pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
+        self.call(who, Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, who: &str, path: &str, body: Value) -> Answer {
+        self.call(who, Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, who: &str, path: &str, body: Value) -> Answer {
+        self.call(who, Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, who: &str, path: &str, body: Value) -> Answer {
+        self.call(who, Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, who: &str, path: &str) -> Answer {
+        self.call(who, Method::DELETE, path, None).await
+    }
+
+    /// A review that requests changes on the changed line; gives its id.
+    pub(crate) async fn request_changes(&self, who: &str, summary: &str) -> u64 {
+        let comments = json!([{ "path": "change.txt", "line": 10, "side": "RIGHT", "body": "Why so?" }]);
+        let review = json!({ "event": "REQUEST_CHANGES", "body": summary, "comments": comments });
+        let answer = self.post(who, "pulls/1/reviews", review).await;
+        assert_eq!(answer.status, 200, "{}", answer.errors());
+        answer.body["id"].as_u64().unwrap()
+    }
+}
+
+async fn start(dir: &TempDir) -> DemoForge {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    DemoForge::start(Options { dir: dir.path().join("forge"), listener, users: vec![user(BOT)] }).await.unwrap()
+}

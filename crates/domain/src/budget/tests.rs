@@ -1,0 +1,145 @@
+use super::*;
+use crate::failure::Failure;
+use crate::job::{End, Status};
+use crate::story::{self, active, at, finished, project_id, ready};
+
+const DOLLAR: u64 = 1_000_000;
+
+/// Two jobs a day; ten dollars a day, of which a job reserves four.
+fn budget() -> Budget {
+    Budget { jobs_per_day: Some(2), usd_micros_per_day: Some(10 * DOLLAR), usd_micros_per_job: 4 * DOLLAR }
+}
+
+fn today(jobs: u32, taken: u64, spent: u64) -> Today {
+    Today { jobs, taken_usd_micros: taken, spent_usd_micros: spent, ..Today::unused(Day::of(at(0))) }
+}
+
+#[track_caller]
+fn check(budget: Budget, today: &Today, sentence: Option<&str>) {
+    let reason = budget.refuses(&project_id(), today);
+    assert_eq!(reason.map(|reason| reason.sentence()).as_deref(), sentence);
+}
+
+#[test]
+fn the_last_job_of_a_day_is_made_and_the_one_after_it_is_not() {
+    let by_jobs = Budget { usd_micros_per_day: None, ..budget() };
+    check(by_jobs, &today(1, 90 * DOLLAR, 0), None);
+    check(by_jobs, &today(2, 0, 0), Some("acme has used 2 of 2 jobs for today."));
+    check(by_jobs, &today(3, 0, 0), Some("acme has used 3 of 2 jobs for today."));
+    check(Budget { jobs_per_day: Some(1), ..by_jobs }, &today(1, 0, 0), Some("acme has used 1 of 1 job for today."));
+}
+
+#[test]
+fn dollars_that_are_reserved_count_until_they_come_back() {
+    let by_dollars = Budget { jobs_per_day: None, ..budget() };
+    check(by_dollars, &today(9, 6 * DOLLAR, 0), None);
+    let over = "acme has used $0.00 and reserved $6.00 of $10.00 for today.";
+    check(by_dollars, &today(9, 6 * DOLLAR + 1, 0), Some(over));
+    check(by_dollars, &today(9, 8 * DOLLAR, 8 * DOLLAR), Some("acme has used $8.00 of $10.00 for today."));
+    check(
+        by_dollars,
+        &today(9, 8 * DOLLAR, 4 * DOLLAR),
+        Some("acme has used $4.00 and reserved $4.00 of $10.00 for today."),
+    );
+}
+
+#[test]
+fn without_a_limit_nothing_is_refused_and_nothing_is_reserved() {
+    check(Budget::default(), &today(u32::MAX, u64::MAX, 0), None);
+    assert_eq!(Budget::default().reserve(at(0)), None);
+    assert_eq!(ready().reserved, None);
+}
+
+#[test]
+fn of_both_limits_the_jobs_are_named_first() {
+    check(budget(), &today(2, 10 * DOLLAR, 0), Some("acme has used 2 of 2 jobs for today."));
+}
+
+#[test]
+fn what_the_transaction_proves_is_what_the_guard_allows() {
+    let job = reserving();
+    let charge = budget().charge(&job).unwrap();
+    for jobs in 0..4 {
+        for taken in [0, 5, 6, 7, 10].map(|dollars| dollars * DOLLAR).into_iter().chain([6 * DOLLAR + 1]) {
+            let allowed = budget().refuses(&project_id(), &today(jobs, taken, 0)).is_none();
+            let proved = charge.jobs_below.is_none_or(|below| jobs < below)
+                && charge.usd_micros_at_most.is_none_or(|most| taken <= most);
+            assert_eq!(allowed, proved, "{jobs} jobs, {taken} taken");
+            assert_eq!(allowed, budget().room(&today(jobs, taken, 0)) > 0);
+        }
+    }
+}
+
+#[test]
+fn there_is_room_for_as_many_jobs_as_both_limits_leave() {
+    let room = |jobs, dollars| budget().room(&today(jobs, dollars * DOLLAR, 0));
+    assert_eq!((room(0, 0), room(1, 0), room(0, 3), room(0, 7), room(9, 90)), (2, 1, 1, 0, 0));
+    assert_eq!(Budget::default().room(&today(9, 0, 0)), u32::MAX);
+}
+
+#[test]
+fn a_day_is_one_in_utc_and_ends_when_the_next_begins() {
+    let midnight = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
+    let day = Day::of(midnight);
+    assert_eq!((day.start(), day.to_string().as_str()), (midnight, "2026-11-20"));
+    assert_eq!(Day::of(story::just_before(day.end())), day);
+    assert_eq!(Day::of(day.end()).start(), Timestamp::parse("2026-11-21T00:00:00Z").unwrap());
+    assert_ne!(Day::of(story::just_before(midnight)), day);
+    // The refusal names the moment from which the budget is whole again.
+    let reason = budget().refuses(&project_id(), &Today { jobs: 2, ..Today::unused(day) });
+    assert!(matches!(reason, Some(Reason::BudgetExhausted { time, .. }) if time == day.end()));
+}
+
+fn reserving() -> Job {
+    Job { reserved: budget().reserve(at(0)), ..ready() }
+}
+
+#[track_caller]
+fn check_returned(job: &Job, jobs: u32, spent: u64) {
+    let returned = job.returned().unwrap();
+    assert_eq!((returned.day, returned.reserved_usd_micros), (Day::of(at(0)), 4 * DOLLAR));
+    assert_eq!((returned.jobs, returned.spent_usd_micros), (jobs, spent));
+}
+
+#[test]
+fn a_job_keeps_what_it_reserved_until_it_ends_and_gives_back_what_it_did_not_spend() {
+    let working = Job { reserved: reserving().reserved, ..active(Status::Executing) };
+    for job in [&reserving(), &working, &working.requeued(at(250)).unwrap()] {
+        assert_eq!(job.returned(), None, "{:?}", job.status);
+    }
+    let failed = finished(&working, End::Failed(story::no_changes(), None));
+    check_returned(&failed, 0, 0);
+    check_returned(&failed.with_cost(3 * DOLLAR), 0, 3 * DOLLAR);
+    // No day forgets what was spent beyond what was reserved.
+    check_returned(&finished(&working, End::Cancelled).with_cost(9 * DOLLAR), 0, 9 * DOLLAR);
+}
+
+#[test]
+fn a_job_that_never_worked_gives_its_place_back() {
+    let why = "nobody is there".into();
+    let given_up = reserving().given_up(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
+    check_returned(&given_up, 1, 0);
+    let preparing = Job { reserved: reserving().reserved, ..active(Status::Preparing) };
+    check_returned(&finished(&preparing, End::Failed(story::crashed(), None)), 1, 0);
+}
+
+#[test]
+fn a_budget_under_which_nothing_could_start_is_refused() {
+    let fault = |budget: Budget| budget.check().err().map(|fault| fault.pointer);
+    assert_eq!(fault(budget()), None);
+    assert_eq!(fault(Budget::default()), None);
+    assert_eq!(fault(Budget { jobs_per_day: Some(0), ..budget() }), Some("/budget/jobs_per_day"));
+    assert_eq!(fault(Budget { usd_micros_per_job: 0, ..budget() }), Some("/budget/usd_micros_per_job"));
+    assert_eq!(fault(Budget { usd_micros_per_day: Some(DOLLAR), ..budget() }), Some("/budget/usd_micros_per_day"));
+    assert_eq!(fault(Budget { usd_micros_per_day: Some(u64::MAX), ..budget() }), Some("/budget/usd_micros_per_day"));
+    assert_eq!(fault(Budget { usd_micros_per_day: None, usd_micros_per_job: 0, ..budget() }), None);
+}
+
+#[test]
+fn an_amount_is_said_to_the_cent() {
+    for (micros, said) in
+        [(0, "$0.00"), (4_999, "$0.00"), (5_000, "$0.01"), (1_500_000, "$1.50"), (MOST, "$1000000.00")]
+    {
+        assert_eq!(usd(micros), said);
+    }
+}

@@ -1,0 +1,113 @@
+use super::*;
+
+fn granted(pairs: &[(&str, &str)]) -> Granted {
+    pairs.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned())).collect()
+}
+
+fn row(feature: Feature) -> &'static Row {
+    TABLE.iter().find(|row| row.feature == feature).unwrap()
+}
+
+#[track_caller]
+fn check(feature: Feature, seen: &Seen, expected: &str) {
+    let said = match judge(row(feature), seen, Workflows::Change) {
+        Verdict::Works => "works".to_owned(),
+        Verdict::Missing(what) => format!("missing: {what}"),
+        Verdict::Untold(what) => format!("untold: {what}"),
+        Verdict::Needless(why) => format!("needless: {why}"),
+    };
+    assert_eq!(said, expected, "{feature:?}");
+}
+
+#[test]
+fn an_attempts_token_may_push_and_open_pull_requests_and_nothing_else() {
+    let least = granted(&[("contents", "write"), ("pull_requests", "write")]);
+    assert_eq!(of_attempt(Workflows::Keep), least);
+    let more = granted(&[("contents", "write"), ("pull_requests", "write"), ("workflows", "write")]);
+    assert_eq!(of_attempt(Workflows::Change), more);
+}
+
+#[test]
+fn the_control_planes_own_token_never_pushes_and_never_has_more_than_was_granted() {
+    let all = of_app(Workflows::Change);
+    let own = of_control(&all);
+    assert_eq!(own["contents"], "read");
+    assert!(!own.contains_key("workflows"));
+    assert_eq!(of_control(&granted(&[("metadata", "read"), ("issues", "read"), ("administration", "write")])), {
+        granted(&[("metadata", "read"), ("issues", "read")])
+    });
+    assert!(lacking(&all, &own).is_empty());
+}
+
+#[test]
+fn an_app_that_asked_for_what_the_manifest_says_can_do_everything() {
+    let seen = Seen::App(of_app(Workflows::Change));
+    for row in &TABLE {
+        let verdict = judge(row, &seen, Workflows::Change);
+        assert!(matches!(verdict, Verdict::Works | Verdict::Needless(_)), "{row:?} {verdict:?}");
+    }
+}
+
+#[test]
+fn what_an_app_lacks_is_named_exactly() {
+    let seen = Seen::App(granted(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
+    check(Feature::Look, &seen, "works");
+    check(Feature::PullRequests, &seen, "works");
+    check(Feature::Threads, &seen, "missing: grant the App contents: write, and accept it where it is installed");
+    check(Feature::Hooks, &seen, "needless: the App's own webhook serves it");
+}
+
+#[test]
+fn a_classic_token_is_told_by_its_scopes_and_its_accounts_role() {
+    let seen = |scopes: &[&str], private, account| Seen::Classic {
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        private,
+        account,
+    };
+    check(Feature::Push, &seen(&["repo"], true, Role::Writer), "works");
+    check(Feature::Push, &seen(&["public_repo"], false, Role::Writer), "works");
+    check(Feature::Push, &seen(&["public_repo"], true, Role::Writer), "missing: give the token the scope repo");
+    check(Feature::Workflows, &seen(&["repo"], true, Role::Admin), "missing: give the token the scope workflow");
+    let reader = seen(&["repo"], true, Role::Reader);
+    check(Feature::Push, &reader, "missing: give the token's account the role write in the repository");
+    let writer = seen(&["repo"], true, Role::Writer);
+    check(Feature::Hooks, &writer, "missing: give the token's account the role admin in the repository");
+}
+
+#[test]
+fn of_a_fine_grained_token_only_what_it_was_refused_is_known() {
+    let seen = Seen::Other { account: Role::Admin, unreadable: vec!["issues"] };
+    check(Feature::Look, &seen, "works");
+    check(Feature::Comments, &seen, "missing: give the token issues: write");
+    check(Feature::Push, &seen, "untold: it needs contents: write");
+}
+
+#[test]
+fn workflows_are_needless_until_the_repository_says_otherwise() {
+    let seen = Seen::App(Granted::new());
+    let verdict = judge(row(Feature::Workflows), &seen, Workflows::Keep);
+    assert_eq!(verdict, Verdict::Needless("the repository is connected without --workflows"));
+}
+
+/// docs/github.md has this table between its markers.
+#[test]
+fn the_published_table_is_this_one() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/github.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = TABLE.iter().map(|row| {
+        let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));
+        let who = match row.need {
+            Need::Always => "always",
+            Need::OfRepository => "repositories connected with `--workflows`",
+            Need::Optional => "optional",
+            Need::OfTokens => "`hooks install` with a token; an App has its own webhook",
+        };
+        let permissions = permissions.collect::<Vec<_>>().join(", ");
+        format!("| {} | {permissions} | `{}` | {who} |\n", row.words, row.scope)
+    });
+    let table = rows.collect::<String>();
+    assert!(page.contains(&table), "put this into docs/github.md:\n{table}");
+    for event in EVENTS {
+        assert!(page.contains(&format!("`{event}`")), "docs/github.md does not name {event}");
+    }
+}

@@ -1,0 +1,275 @@
+//! What GitHub is asked as an App: by a JWT that the App's key signs, for one call each.
+//! Which permissions a token is to have, and how long it is kept, is not known here.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    app_key::AppKey,
+    client::{Client, Tries},
+};
+use crate::{Account, Endpoint, Error, Token, names::RepositoryName};
+
+/// Permissions by their names at GitHub, each with `read`, `write` or `admin`.
+pub type Permissions = BTreeMap<String, String>;
+
+/// How long an installation's token lives at most: GitHub's own limit.
+const LONGEST_LIFE: Duration = Duration::from_secs(3_600);
+
+/// A GitHub App, known by its key; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct GitHubApp {
+    endpoint: Endpoint,
+    issuer: String,
+    key: AppKey,
+}
+
+/// The one repository that a token is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Only<'a> {
+    /// By the forge's id, which survives renames.
+    Id(u64),
+    /// By `owner/name`, as long as nobody asked for its id.
+    Name(&'a str),
+}
+
+/// What an App says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// What JWTs name it by; older servers have none.
+    pub client_id: Option<String>,
+    /// Its name in addresses; its bot is `SLUG[bot]`.
+    pub slug: String,
+    /// Its page for people.
+    pub html_url: String,
+    /// What it asks for; an installation may have accepted less.
+    pub permissions: Permissions,
+}
+
+/// An App on somebody's repositories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// What its owner accepted.
+    pub permissions: Permissions,
+    /// Its owner switched it off.
+    pub suspended: bool,
+    /// Where its owner changes it.
+    pub html_url: String,
+}
+
+/// A token of an installation, for as long as it lives.
+#[derive(Clone, Debug)]
+pub struct InstallationToken {
+    /// The token.
+    pub token: Token,
+    /// How long it works, counted from before it was asked for.
+    pub expires_in: Duration,
+}
+
+/// What GitHub tells of a new App, once.
+pub struct ConvertedApp {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// Its page for people.
+    pub html_url: String,
+    /// Its private key.
+    pub pem: String,
+    /// What it signs its deliveries with; none when GitHub made none.
+    pub webhook_secret: Option<String>,
+}
+
+impl std::fmt::Debug for ConvertedApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConvertedApp").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl GitHubApp {
+    /// Prepares calls; makes none. `issuer` is the client id, or the App's id.
+    ///
+    /// Errors: `Settings` when the key is none.
+    pub fn new(endpoint: Endpoint, issuer: impl Into<String>, pem: &str) -> Result<Self, Error> {
+        Ok(Self { endpoint, issuer: issuer.into(), key: AppKey::from_pem(pem)? })
+    }
+
+    /// What the App says of itself. Source: `GET /app`.
+    ///
+    /// Errors: `Denied` when the key is not, or no longer, the App's.
+    pub async fn app(&self) -> Result<App, Error> {
+        let client = self.client()?;
+        let answer: AppAnswer = client.get(client.address(&["app"]), "the App", Tries::Three).await?;
+        answer.app(&client)
+    }
+
+    /// The installation that a repository is part of. Source: `GET /repos/{o}/{r}/installation`.
+    ///
+    /// Errors: `NotFound` when the App is not installed there.
+    pub async fn installation_of(&self, full_name: &str) -> Result<Installation, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let client = self.client()?;
+        let address = client.address(&["repos", owner, name, "installation"]);
+        let what = format!("an installation of the App on {full_name}");
+        let answer: InstallationAnswer = client.get(address, &what, Tries::Three).await?;
+        Ok(answer.into())
+    }
+
+    /// A new token of an installation, for this repository and permissions only.
+    /// Source: `POST /app/installations/{id}/access_tokens`.
+    ///
+    /// Errors: `Refused` when the installation has less than is asked for.
+    pub async fn installation_token(
+        &self,
+        installation: u64,
+        only: Only<'_>,
+        permissions: &Permissions,
+    ) -> Result<InstallationToken, Error> {
+        let client = self.client()?;
+        let address = client.address(&["app", "installations", &installation.to_string(), "access_tokens"]);
+        let asked_at = now();
+        let body = match only {
+            Only::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
+            // Without its owner: an installation has only one.
+            Only::Name(name) => {
+                json!({ "repositories": [RepositoryName::parse(name)?.name], "permissions": permissions })
+            }
+        };
+        // A token that was made and whose answer was lost is one more that ends by itself.
+        let answer: TokenAnswer = client.post(address, "a token of the App's installation", &body).await?;
+        Ok(InstallationToken { expires_in: life(&answer.expires_at, asked_at)?, token: Token::new(answer.token) })
+    }
+
+    /// The account that the App acts as. Source: `GET /users/{slug}[bot]`.
+    pub async fn bot(&self, slug: &str) -> Result<Account, Error> {
+        let login = format!("{slug}[bot]");
+        let ask = async |client: Client| -> Result<Account, Error> {
+            let address = client.address(&["users", &login]);
+            let answer: super::answers::AccountAnswer = client.get(address, &login, Tries::Three).await?;
+            Ok(answer.into())
+        };
+        // A public answer; but a private server wants to know who asks, and github.com counts by address.
+        match ask(Client::anonymous(&self.endpoint)?).await {
+            Err(
+                Error::Denied { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::RateLimited { .. },
+            ) => ask(self.client()?).await,
+            other => other,
+        }
+    }
+
+    /// A client for one call, or a few: its JWT is young.
+    fn client(&self) -> Result<Client, Error> {
+        Client::new(&self.endpoint, self.key.jwt(&self.issuer, now(), rand::random())?)
+    }
+}
+
+/// Trades the code of a manifest, once and within an hour, for the App that GitHub made of it.
+/// Source: `POST /app-manifests/{code}/conversions`.
+///
+/// Errors: `NotFound` when the code was used or is too old.
+pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<ConvertedApp, Error> {
+    let client = Client::anonymous(endpoint)?;
+    let address = client.address(&["app-manifests", code, "conversions"]);
+    let answer: ConversionAnswer = client.post(address, "the new App by its code", &json!({})).await?;
+    let ConversionAnswer { id, html_url, pem, webhook_secret } = answer;
+    Ok(ConvertedApp { id, html_url, pem, webhook_secret: webhook_secret.filter(|secret| !secret.is_empty()) })
+}
+
+/// Ends an installation's token before its time. Source: `DELETE /installation/token`.
+pub async fn revoke_installation_token(endpoint: &Endpoint, token: Token) -> Result<(), Error> {
+    let client = Client::new(endpoint, token)?;
+    client.order(Method::DELETE, client.address(&["installation", "token"]), "the token", Tries::One).await
+}
+
+#[derive(Deserialize)]
+struct AppAnswer {
+    id: u64,
+    client_id: Option<String>,
+    slug: Option<String>,
+    html_url: String,
+    #[serde(default)]
+    permissions: Permissions,
+}
+
+impl AppAnswer {
+    fn app(self, client: &Client) -> Result<App, Error> {
+        let Self { id, client_id, slug, html_url, permissions } = self;
+        // GitHub's description lets it be absent; nothing can be done with such an App.
+        let slug = slug.filter(|slug| !slug.is_empty());
+        let slug = slug.ok_or_else(|| client.not_understood("the App has no slug"))?;
+        Ok(App { id, client_id, slug, html_url, permissions })
+    }
+}
+
+#[derive(Deserialize)]
+struct InstallationAnswer {
+    id: u64,
+    #[serde(default)]
+    permissions: Permissions,
+    suspended_at: Option<String>,
+    #[serde(default)]
+    html_url: String,
+}
+
+impl From<InstallationAnswer> for Installation {
+    fn from(answer: InstallationAnswer) -> Self {
+        let InstallationAnswer { id, permissions, suspended_at, html_url } = answer;
+        Self { id, permissions, suspended: suspended_at.is_some(), html_url }
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: String,
+    expires_at: String,
+}
+
+#[derive(Deserialize)]
+struct ConversionAnswer {
+    // No more than is needed: what can't be read here is lost, for the key is shown once.
+    id: u64,
+    #[serde(default)]
+    html_url: String,
+    pem: String,
+    webhook_secret: Option<String>,
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// From GitHub's instant to a length. Our clocks may differ, so it is never more than GitHub ever gives.
+fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
+    let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
+    let instant =
+        instant.map_err(|_| Error::Unexpected { status: 201, message: "the token's end is no instant".to_owned() })?;
+    let ends_at = u64::try_from(instant.unix_timestamp()).unwrap_or_default();
+    Ok(Duration::from_secs(ends_at.saturating_sub(asked_at)).min(LONGEST_LIFE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_never_lives_longer_than_github_ever_gives() {
+        let check = |text: &str, expected: u64| {
+            // 2026-01-01T00:00:00Z
+            assert_eq!(life(text, 1_767_225_600).unwrap(), Duration::from_secs(expected), "{text}");
+        };
+        check("2026-01-01T01:00:00Z", 3_600);
+        check("2026-01-01T00:50:00Z", 3_000);
+        check("2026-01-01T02:30:00+01:00", 3_600);
+        check("2025-12-31T23:00:00Z", 0);
+        assert!(life("tomorrow", 0).is_err());
+    }
+}

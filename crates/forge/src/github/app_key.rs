@@ -1,0 +1,56 @@
+//! An App's private key, and the JWTs it signs. It never leaves this type again.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use serde_json::json;
+
+use crate::{Error, Token};
+
+/// How far the clocks of GitHub and us may be apart. Units: seconds.
+const SKEW: u64 = 60;
+/// How long a JWT is good for; GitHub takes none of more than ten minutes. Units: seconds.
+const LIFE: u64 = 540;
+
+/// An App's private key; cheap to clone.
+#[derive(Clone)]
+pub(super) struct AppKey(Arc<KeyPair>);
+
+impl std::fmt::Debug for AppKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AppKey([redacted])")
+    }
+}
+
+impl AppKey {
+    /// Reads a key as GitHub gives it (PKCS#1), or as it may have been rewritten (PKCS#8).
+    ///
+    /// Errors: `Settings`, without a word of the text.
+    pub(super) fn from_pem(pem: &str) -> Result<Self, Error> {
+        let refuse = |reason: &str| Error::Settings { reason: format!("the App's private key {reason}") };
+        let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
+            Ok(PrivateKeyDer::Pkcs1(der)) => KeyPair::from_der(der.secret_pkcs1_der()),
+            Ok(PrivateKeyDer::Pkcs8(der)) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
+            Ok(_) => return Err(refuse("is not an RSA key")),
+            Err(_) => return Err(refuse("is no PEM text")),
+        };
+        pair.map(|pair| Self(Arc::new(pair))).map_err(|_| refuse("is no RSA key of 2048 bits or more"))
+    }
+
+    /// A JWT that says who we are; `id` is new each time, so that no two are the same.
+    pub(super) fn jwt(&self, issuer: &str, now: u64, id: u128) -> Result<Token, Error> {
+        let head = json!({ "alg": "RS256", "typ": "JWT" });
+        // GitHub takes the App's id as a number and the client id as text; both work as text.
+        let issued_at = now.saturating_sub(SKEW);
+        let claims = json!({ "iat": issued_at, "exp": issued_at + LIFE, "iss": issuer, "jti": format!("{id:032x}") });
+        let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&head), part(&claims));
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+            .map_err(|_| Error::Settings { reason: "the App's private key does not sign".to_owned() })?;
+        Ok(Token::new(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))))
+    }
+}

@@ -1,0 +1,52 @@
+//! What a token may do, told without changing anything.
+
+use pullyard_forge::{Endpoint, Error, GitHub, Right, Token};
+use serde_json::json;
+
+use crate::{
+    scripted::{Line, Scripted},
+    world::TOKEN,
+};
+
+const CLASSIC: &[(&str, &str)] = &[("x-oauth-scopes", "repo, workflow")];
+
+fn repository(headers: &'static [(&'static str, &'static str)], push: bool, admin: bool) -> Line {
+    let body = json!({ "default_branch": "main", "private": true, "permissions": { "push": push, "admin": admin } });
+    (200, headers, body.to_string())
+}
+
+fn list(status: u16) -> Line {
+    let body = if status == 200 { json!([]) } else { json!({ "message": "Resource not accessible" }) };
+    (status, &[], body.to_string())
+}
+
+async fn access(lines: impl IntoIterator<Item = Line>) -> (Result<pullyard_forge::TokenAccess, Error>, Vec<String>) {
+    let scripted = Scripted::start(lines).await;
+    let github = GitHub::new(Endpoint { api_url: scripted.url.clone() }, Token::new(TOKEN)).unwrap();
+    let access = github.access("acme/app").await;
+    (access, scripted.requests())
+}
+
+#[tokio::test]
+async fn a_classic_token_says_its_scopes() {
+    let lines = [repository(CLASSIC, true, false), list(200), list(200), list(200), list(200), list(404)];
+    let (access, requests) = access(lines).await;
+    let access = access.unwrap();
+    assert_eq!(access.scopes, Some(vec!["repo".to_owned(), "workflow".to_owned()]));
+    assert!(access.account_may_push && !access.account_may_administer && access.private);
+    assert_eq!(access.unreadable, [Right::Hooks]);
+    assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
+}
+
+#[tokio::test]
+async fn of_any_other_token_what_it_was_refused_is_known() {
+    let lines = [repository(&[], true, true), list(200), list(403), list(200), list(409), list(404)];
+    let access = access(lines).await.0.unwrap();
+    assert_eq!((access.scopes, access.unreadable), (None, vec![Right::PullRequests, Right::Hooks]));
+}
+
+#[tokio::test]
+async fn a_repository_that_cannot_be_seen_is_not_found() {
+    let (access, requests) = access([list(404)]).await;
+    assert!(matches!(access, Err(Error::NotFound { .. })) && requests.len() == 1, "{access:?}");
+}

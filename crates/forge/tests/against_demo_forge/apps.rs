@@ -1,0 +1,213 @@
+//! What GitHub is asked as an App: who asks, by which key, and for how little.
+
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::{KeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey},
+};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use pullyard_forge::{
+    Endpoint, Error, GitHubApp, Only, Permissions, Token, convert_manifest, revoke_installation_token,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// As GitHub makes them now: the App's id, then a JWT with dots and dashes.
+fn long_token() -> String {
+    let part = "eyJ0-AbC_".repeat(28);
+    format!("ghs_12345_{}.{}.{}", &part[..200], &part[..200], &part[..108])
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A new key, in PKCS#8 and, as GitHub gives them, in PKCS#1: what PKCS#8 has after 26 bytes of frame.
+fn keys() -> (KeyPair, String, String) {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+    let (pkcs8, pkcs1) = (pem("PRIVATE KEY", der.as_ref()), pem("RSA PRIVATE KEY", &der.as_ref()[26..]));
+    (pair, pkcs8, pkcs1)
+}
+
+#[derive(Clone)]
+struct Stage {
+    url: String,
+    seen: Arc<Mutex<Vec<(String, Option<String>, Value)>>>,
+    answers: Arc<dyn Fn(&Method, &str) -> (u16, Value) + Send + Sync>,
+}
+
+impl Stage {
+    async fn start(answers: impl Fn(&Method, &str) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stage = Self { url, seen: Arc::default(), answers: Arc::new(answers) };
+        let routes = Router::new().fallback(answer).with_state(stage.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        stage
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint { api_url: self.url.clone() }
+    }
+
+    fn seen(&self) -> Vec<(String, Option<String>, Value)> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+async fn answer(State(stage): State<Stage>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    stage.seen.lock().unwrap().push((format!("{method} {uri}"), bearer, body));
+    let (status, body) = (stage.answers)(&method, uri.path());
+    let status = StatusCode::from_u16(status).unwrap();
+    if body.is_null() { status.into_response() } else { (status, Json(body)).into_response() }
+}
+
+fn granted() -> Value {
+    json!({ "metadata": "read", "contents": "write", "pull_requests": "write" })
+}
+
+fn github(_: &Method, path: &str) -> (u16, Value) {
+    match path {
+        "/app" => {
+            (200, json!({ "id": 7, "slug": "pullyard-acme", "html_url": "https://g/apps/p", "permissions": granted() }))
+        }
+        "/repos/acme/app/installation" => {
+            (200, json!({ "id": 5, "permissions": granted(), "suspended_at": null, "html_url": "https://g/i/5" }))
+        }
+        "/app/installations/5/access_tokens" => {
+            (201, json!({ "token": long_token(), "expires_at": "2999-01-01T00:00:00Z", "permissions": granted() }))
+        }
+        "/users/pullyard-acme[bot]" | "/users/pullyard-acme%5Bbot%5D" => {
+            (200, json!({ "id": u64::MAX, "login": "pullyard-acme[bot]" }))
+        }
+        "/installation/token" => (204, Value::Null),
+        _ => (404, json!({ "message": "Not Found" })),
+    }
+}
+
+#[tokio::test]
+async fn a_jwt_is_signed_by_the_key_short_lived_and_never_the_same_twice() {
+    let (pair, pkcs8, pkcs1) = keys();
+    let stage = Stage::start(github).await;
+    for pem in [pkcs8, pkcs1] {
+        let app = GitHubApp::new(stage.endpoint(), "Iv23abc", &pem).unwrap();
+        assert_eq!(app.app().await.unwrap().slug, "pullyard-acme");
+    }
+    let mut ids = Vec::new();
+    for (_, bearer, _) in stage.seen() {
+        let jwt = bearer.unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+        let (signed, signature) = jwt.rsplit_once('.').unwrap();
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
+        key.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+        let part =
+            |text: &str| -> Value { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap() };
+        let (head, claims) = signed.split_once('.').unwrap();
+        assert_eq!(part(head), json!({ "alg": "RS256", "typ": "JWT" }));
+        let claims = part(claims);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let (issued, ends) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
+        assert!(issued <= now - 59 && ends - issued <= 600 && ends > now, "{claims}");
+        assert_eq!(claims["iss"], "Iv23abc");
+        ids.push(claims["jti"].as_str().unwrap().to_owned());
+    }
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_one_repository_and_named_permissions() {
+    let stage = Stage::start(github).await;
+    let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
+    let installation = app.installation_of("acme/app").await.unwrap();
+    assert!((installation.id, installation.suspended) == (5, false) && installation.permissions["contents"] == "write");
+    let wanted = Permissions::from([("contents".to_owned(), "write".to_owned())]);
+    let minted = app.installation_token(5, Only::Id(u64::MAX), &wanted).await.unwrap();
+    assert_eq!(minted.token.reveal(), long_token());
+    assert_eq!(minted.expires_in.as_secs(), 3_600, "never more than GitHub ever gives");
+    app.installation_token(5, Only::Name("acme/app"), &wanted).await.unwrap();
+    let asked: Vec<Value> = stage.seen().into_iter().skip(1).map(|(_, _, body)| body).collect();
+    assert_eq!(asked[0], json!({ "repository_ids": [u64::MAX], "permissions": { "contents": "write" } }));
+    assert_eq!(asked[1], json!({ "repositories": ["app"], "permissions": { "contents": "write" } }));
+    let gone = app.installation_of("acme/other").await.unwrap_err();
+    assert_eq!(gone.to_string(), "find an installation of the App on acme/other");
+}
+
+#[tokio::test]
+async fn a_token_of_520_characters_with_dots_and_dashes_goes_into_a_header_and_is_never_printed() {
+    let token = long_token();
+    assert_eq!(token.len(), 520);
+    let stage = Stage::start(github).await;
+    revoke_installation_token(&stage.endpoint(), Token::new(token.clone())).await.unwrap();
+    let (call, bearer, _) = stage.seen().remove(0);
+    assert_eq!((call.as_str(), bearer), ("DELETE /installation/token", Some(format!("Bearer {token}"))));
+    let repeated = token.clone();
+    let stage = Stage::start(move |_, _| (403, json!({ "message": format!("{repeated} may not") }))).await;
+    let refused = revoke_installation_token(&stage.endpoint(), Token::new(token.clone())).await.unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains(&token[..20]), "{refused}");
+}
+
+#[tokio::test]
+async fn the_bot_is_asked_for_by_nobody_first_and_then_as_the_app() {
+    let stage = Stage::start(github).await;
+    let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
+    let bot = app.bot("pullyard-acme").await.unwrap();
+    assert_eq!((bot.id, bot.login.as_str()), (u64::MAX, "pullyard-acme[bot]"));
+    assert_eq!(stage.seen()[0].1, None, "without a word about who asks");
+
+    let stage = Stage::start(|_, _| (401, json!({ "message": "Requires authentication" }))).await;
+    let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
+    assert!(matches!(app.bot("pullyard-acme").await, Err(Error::Denied { .. })));
+    let asked: Vec<bool> = stage.seen().into_iter().map(|(_, bearer, _)| bearer.is_some()).collect();
+    assert_eq!(asked, [false, true]);
+}
+
+#[tokio::test]
+async fn a_manifests_code_is_traded_once_and_its_key_is_never_printed() {
+    let convert = |secret: Value| {
+        move |method: &Method, path: &str| match (method.as_str(), path) {
+            ("POST", "/app-manifests/c0de/conversions") => (
+                201,
+                json!({ "id": 7, "html_url": "https://g/apps/p", "pem": "PEM", "webhook_secret": secret.clone() }),
+            ),
+            _ => (404, json!({ "message": "Not Found" })),
+        }
+    };
+    let stage = Stage::start(convert(json!("s3cret"))).await;
+    let made = convert_manifest(&stage.endpoint(), "c0de").await.unwrap();
+    assert_eq!((made.id, made.pem.as_str(), made.webhook_secret.as_deref()), (7, "PEM", Some("s3cret")));
+    assert!(!format!("{made:?}").contains("PEM") && !format!("{made:?}").contains("s3cret"));
+    assert_eq!(stage.seen()[0].1, None);
+    assert!(matches!(convert_manifest(&stage.endpoint(), "old").await, Err(Error::NotFound { .. })));
+    assert_eq!(stage.seen().len(), 2, "it is not repeated");
+
+    for none in [json!(null), json!("")] {
+        let stage = Stage::start(convert(none)).await;
+        assert_eq!(convert_manifest(&stage.endpoint(), "c0de").await.unwrap().webhook_secret, None);
+    }
+}
+
+#[test]
+fn what_is_no_key_is_refused_without_a_word_of_it() {
+    let endpoint = || Endpoint { api_url: "http://127.0.0.1:1".to_owned() };
+    let short = pem("RSA PRIVATE KEY", b"no key at all, but s3cret");
+    for bad in ["", "s3cret", short.as_str(), &pem("CERTIFICATE", b"s3cret")] {
+        let error = GitHubApp::new(endpoint(), "7", bad).unwrap_err();
+        assert!(matches!(error, Error::Settings { .. }) && !error.to_string().contains("s3cret"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Forge tokens that end: a new one before the work is published, and none left behind.
+
+use crate::api::Api;
+use crate::token_gate::{Gate, long_token};
+use crate::world::{BRANCH, TOKEN, World};
+use axum::Router;
+use pullyard_protocol::attempt::FinishOutcome;
+
+/// A world whose forge is behind a gate, and whose control plane gives these tokens, one after the other.
+async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
+    let mut world = World::with_agent(agent).await;
+    let gate = Gate::start(&world.forge.url(), TOKEN, |_| Router::new()).await;
+    let mut assignment = world.api.assignment();
+    let through = |url: &str| url.replace(&world.forge.url(), &gate.url);
+    assignment.repository.api_url = through(&assignment.repository.api_url);
+    assignment.repository.clone_url = through(&assignment.repository.clone_url);
+    world.api = Api::start(assignment, "none").await;
+    let minted = tokens.iter().cloned().collect();
+    world.api.script(|script| script.minted = minted);
+    tokens.iter().for_each(|token| gate.admit(token));
+    (world, gate)
+}
+
+#[tokio::test]
+async fn work_that_outlived_its_token_is_published_with_a_new_one() {
+    let tokens = [long_token(1), long_token(2)];
+    let wait = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
+    let (world, gate) = world(wait, &tokens).await;
+    let child = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    gate.end(&tokens[0]);
+    std::fs::write(world.outside("go"), "").unwrap();
+    let ran = crate::world::end_of(child).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    assert!(world.head(BRANCH).is_some() && world.open_pull_request(BRANCH).await.is_some());
+
+    let calls = gate.calls();
+    let by = |path: &str| -> Vec<String> {
+        let mut by: Vec<_> = calls.iter().filter(|(call, _)| call == path).map(|(_, token)| token.clone()).collect();
+        by.dedup();
+        by
+    };
+    assert_eq!(by("POST /acme/app.git/git-upload-pack"), [tokens[0].clone()], "fetched by the first");
+    assert_eq!(by("POST /acme/app.git/git-receive-pack"), [tokens[1].clone()], "pushed by the second");
+    assert_eq!(by("POST /api/v3/repos/acme/app/pulls"), [tokens[1].clone()]);
+    assert!(gate.live().is_empty(), "both are taken back or over");
+    for token in &tokens {
+        let part = &token[..40];
+        assert!(!ran.log.contains(part) && !world.api.texts().contains(part), "a token is told");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_superseded_takes_its_token_back_itself() {
+    let token = long_token(1);
+    let (world, gate) = world("echo waiting; sleep 60", std::slice::from_ref(&token)).await;
+    let child = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.refuse("events", 409, "lease_lost"));
+    let ran = crate::world::end_of(child).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(gate.live().is_empty(), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn a_token_that_the_forge_does_not_give_is_a_denial_and_not_an_unknown_fault() {
+    let (world, _gate) = world("true", &[]).await;
+    world.api.script(|script| script.refuse("credentials", 422, "forge_refused"));
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.failure(), "source_denied");
+}

@@ -1,0 +1,59 @@
+//! What jobs take from a project's day, and what they give back: parts of the transactions that make and end
+//! them.
+//!
+//! Arithmetic on the stored item under bounds that the domain computed, not over its `rev`: a project's jobs
+//! begin and end at any time, and must not fight over a sum in which their order does not matter.
+
+use crate::item::SHAPE;
+use crate::key;
+use crate::schema::EXPIRES;
+use crate::transaction::{Condition, Transaction, number};
+use pullyard_domain::budget::{Charge, Returned};
+use std::time::Duration;
+
+/// How long a day's item is kept: longer than a job may last.
+const KEPT: Duration = Duration::from_secs(40 * 24 * 3_600);
+
+/// The part of a trigger that takes from the day.
+///
+/// Writes: BUDGET put if absent; else one job and the dollars more, if no more was taken before than the
+/// charge says.
+pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
+    let mut bounds = vec!["attribute_exists(pk)"];
+    bounds.extend(charge.jobs_below.map(|_| "jobs < :below"));
+    bounds.extend(charge.usd_micros_at_most.map(|_| "taken_usd_micros <= :most"));
+    // No limit is less than one job takes, so the first of a day always fits.
+    let mut condition = Condition::of(&format!("attribute_not_exists(pk) OR ({})", bounds.join(" AND ")))
+        .name("#day", "day")
+        .name("#expires", EXPIRES)
+        .value(":day", number(charge.day.start().millis()))
+        .value(":expires", number(charge.day.end().plus(KEPT).millis() / 1_000))
+        .value(":usd", number(charge.usd_micros))
+        .value(":shape", number(SHAPE))
+        .value(":zero", number(0))
+        .value(":one", number(1));
+    if let Some(below) = charge.jobs_below {
+        condition = condition.value(":below", number(below));
+    }
+    if let Some(most) = charge.usd_micros_at_most {
+        condition = condition.value(":most", number(most));
+    }
+    let sets = "v = :shape, #day = :day, #expires = :expires, jobs = if_not_exists(jobs, :zero) + :one, \
+                taken_usd_micros = if_not_exists(taken_usd_micros, :zero) + :usd, \
+                spent_usd_micros = if_not_exists(spent_usd_micros, :zero)";
+    transaction.update(key::budget(&charge.project, charge.day), sets, "", condition)
+}
+
+/// The part of an end that gives back. Once: it is in one transaction with the JOB, which ends once.
+///
+/// Writes: BUDGET if it is there: what was reserved less, what was spent more.
+pub(super) fn give_back(transaction: Transaction, returned: &Returned) -> Transaction {
+    let condition = Condition::of("attribute_exists(pk)")
+        .value(":jobs", number(returned.jobs))
+        .value(":spent", number(returned.spent_usd_micros))
+        // Below zero where not everything was spent.
+        .value(":taken", number(i128::from(returned.spent_usd_micros) - i128::from(returned.reserved_usd_micros)));
+    let sets = "jobs = jobs - :jobs, taken_usd_micros = taken_usd_micros + :taken, \
+                spent_usd_micros = spent_usd_micros + :spent";
+    transaction.update(key::budget(&returned.project, returned.day), sets, "", condition)
+}

@@ -1,0 +1,237 @@
+//! What a day allows is never exceeded, and what a job reserved comes back once.
+
+use crate::faults::Fault;
+use crate::races::{RACERS, race, winner, world};
+use crate::sample::{self, at};
+use crate::world::{Ending, World, alone, failed};
+use pullyard_domain::budget::{Budget, Charge, Day, Today};
+use pullyard_domain::job::{Job, Status};
+use pullyard_store::{Trigger, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+const DOLLAR: u64 = 1_000_000;
+
+fn jobs(most: u32) -> Budget {
+    Budget { jobs_per_day: Some(most), ..Budget::default() }
+}
+
+fn dollars(most: u64) -> Budget {
+    Budget { usd_micros_per_day: Some(most * DOLLAR), usd_micros_per_job: 4 * DOLLAR, ..Budget::default() }
+}
+
+/// A job that reserves, and what its making takes.
+fn job(name: &str, budget: Budget) -> (Job, Charge) {
+    let job = Job { reserved: budget.reserve(at(0)), ..sample::job(name) };
+    let charge = budget.charge(&job).unwrap();
+    (job, charge)
+}
+
+async fn make(world: &World, name: &str, budget: Budget) -> Write {
+    let (job, charge) = job(name, budget);
+    world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await.unwrap()
+}
+
+async fn made(world: &World, name: &str, budget: Budget) -> Job {
+    assert_eq!(make(world, name, budget).await, Write::Applied);
+    world.job(&sample::job(name)).await
+}
+
+async fn today(world: &World) -> Option<Today> {
+    world.store.budget(&sample::project(), Day::of(at(0))).await.unwrap()
+}
+
+/// Jobs, what is reserved, what is spent; in dollars.
+async fn check(world: &World, jobs: u32, reserved: u64, spent: u64) {
+    let today = today(world).await.unwrap();
+    let dollars = (today.reserved_usd_micros(), today.spent_usd_micros);
+    assert_eq!((today.jobs, dollars), (jobs, (reserved * DOLLAR, spent * DOLLAR)));
+}
+
+#[tokio::test]
+async fn a_day_gives_what_it_has_and_then_nothing() {
+    let world = World::new().await;
+    assert_eq!(today(&world).await, None);
+    for name in ["one", "two"] {
+        made(&world, name, jobs(2)).await;
+    }
+    let (third, charge) = job("three", jobs(2));
+    world.refuses(world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&third) })).await;
+    check(&world, 2, 10, 0).await;
+    // Another limit is another bound on the same sums.
+    made(&world, "four", jobs(3)).await;
+    check(&world, 3, 15, 0).await;
+}
+
+#[tokio::test]
+async fn dollars_are_reserved_to_the_last_that_covers_a_job() {
+    let world = World::new().await;
+    for name in ["one", "two"] {
+        made(&world, name, dollars(11)).await;
+    }
+    let (third, charge) = job("three", dollars(11));
+    world.refuses(world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&third) })).await;
+    made(&world, "four", dollars(12)).await;
+    check(&world, 3, 12, 0).await;
+}
+
+#[tokio::test]
+async fn a_project_without_a_budget_has_no_item_for_it() {
+    let world = World::new().await;
+    world.created("one").await;
+    assert_eq!(world.items().await.len(), 1);
+}
+
+#[tokio::test]
+async fn each_project_and_day_has_its_own() {
+    let world = World::new().await;
+    made(&world, "one", jobs(1)).await;
+    let tomorrow = Day::of(at(0)).end();
+    let (later, mut charge) = job("two", jobs(1));
+    let later = Job { reserved: jobs(1).reserve(tomorrow), ..later };
+    charge.day = Day::of(tomorrow);
+    world.applies(world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&later) })).await;
+    check(&world, 1, 5, 0).await;
+    let item = world.item("BUDGET#acme", &Day::of(at(0)).to_string()).await;
+    let kept = Day::of(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
+    assert_eq!(item["expires"].as_n().unwrap(), &kept.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_gets_the_last_job_of_a_day() {
+    let world = world().await;
+    made(&world, "first", jobs(2)).await;
+    let answers = race(&world, |world, number| async move {
+        let (job, charge) = job(&format!("job-{number}"), jobs(2));
+        world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await
+    })
+    .await;
+    winner(&answers);
+    assert_eq!(world.items().await.len(), 3, "two jobs, one day");
+    check(&world, 2, 10, 0).await;
+}
+
+/// The first of a day are many, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_gets_the_only_dollars_of_a_day() {
+    let world = world().await;
+    let answers = race(&world, |world, number| async move {
+        let (job, charge) = job(&format!("job-{number}"), dollars(7));
+        world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await
+    })
+    .await;
+    winner(&answers);
+    check(&world, 1, 4, 0).await;
+}
+
+/// The sum is no bottleneck: where there is room for all, all of them get in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_all_get_in_where_there_is_room() {
+    let world = world().await;
+    let many = u32::try_from(RACERS).unwrap();
+    // The embedded DynamoDB never refuses a transaction for another's sake; AWS may, and it is tried again.
+    let answers = race(&world, |world, number| async move {
+        let (job, charge) = job(&format!("job-{number}"), jobs(many));
+        world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await
+    })
+    .await;
+    assert!(answers.iter().all(|answer| *answer == Write::Applied));
+    assert_eq!(today(&world).await.unwrap().jobs, many);
+    assert_eq!(make(&world, "one-more", jobs(many)).await, Write::Stale);
+}
+
+/// The job after a first attempt worked on it, and its end at this cost.
+async fn worked(world: &World, name: &str, cost: u64) -> Ending {
+    let job = made(world, name, dollars(100)).await;
+    let job = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
+    let job = world.progressed(&job, Status::Executing).await;
+    let ended = world.ending(&job, failed(), at(200)).await.job;
+    world.ending_as(&job, ended.with_cost(cost * DOLLAR), at(200)).await
+}
+
+#[tokio::test]
+async fn what_was_not_spent_comes_back_and_the_job_stays_counted() {
+    let world = World::new().await;
+    let ending = worked(&world, "one", 3).await;
+    check(&world, 1, 4, 0).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    check(&world, 1, 0, 3).await;
+    // The same end again finds another revision of the job.
+    world.refuses(world.store.end(&ending.ended())).await;
+    let dear = worked(&world, "two", 9).await;
+    world.applies(world.store.end(&dear.ended())).await;
+    check(&world, 2, 0, 12).await;
+}
+
+#[tokio::test]
+async fn a_job_that_never_worked_gives_its_place_back() {
+    let world = World::new().await;
+    let job = made(&world, "one", dollars(100)).await;
+    let ending = world.ending(&job, failed(), at(200)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    check(&world, 0, 0, 0).await;
+}
+
+#[tokio::test]
+async fn an_end_gives_back_once_though_its_answer_was_lost() {
+    for fault in [Fault::LostAnswer, Fault::internal_error_after_effect()] {
+        let world = World::new().await;
+        let ending = worked(&world, "one", 3).await;
+        world.faults.next("TransactWriteItems", fault);
+        world.applies(world.store.end(&ending.ended())).await;
+        check(&world, 1, 0, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_charged_once_though_the_answer_was_lost() {
+    for fault in [Fault::LostAnswer, Fault::internal_error_after_effect()] {
+        let world = World::new().await;
+        world.faults.next("TransactWriteItems", fault);
+        made(&world, "one", jobs(1)).await;
+        check(&world, 1, 5, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_ends_at_once_one_gives_back() {
+    let world = world().await;
+    let ending = Arc::new(worked(&world, "one", 1).await);
+    let answers = race(&world, |world, _| {
+        let ending = Arc::clone(&ending);
+        async move { world.store.end(&ending.ended()).await }
+    })
+    .await;
+    winner(&answers);
+    check(&world, 1, 0, 1).await;
+}
+
+/// A job may outlive its day's item. It must end all the same.
+#[tokio::test]
+async fn a_day_that_is_forgotten_is_not_brought_back_by_an_end() {
+    let world = World::new().await;
+    let mut ending = worked(&world, "one", 3).await;
+    world.lose("BUDGET#", "").await;
+    world.refuses(world.store.end(&ending.ended())).await;
+    ending.returned = None;
+    world.applies(world.store.end(&ending.ended())).await;
+    assert_eq!(today(&world).await, None);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_project_is_found_oldest_entry_first() {
+    let world = World::new().await;
+    for (key, secs) in [("B", 20), ("A", 10), ("C", 30)] {
+        let entry = sample::event(key, "e", at(secs), "AI Processing").entry();
+        world.applies(world.store.update_ticket(&sample::ticket(key).waiting_with(entry))).await;
+    }
+    assert_eq!(world.store.due(0, at(9_999), 100).await.unwrap(), []);
+    let key = |key: &str| pullyard_store::WorkKey::Ticket(sample::project(), sample::ticket_key(key));
+    assert_eq!(world.store.held(&sample::project(), 2).await.unwrap(), ["A", "B"].map(key));
+    // A snapshot knows nothing of it and leaves it waiting.
+    world.store.snapshot(&sample::event("A", "e2", at(40), "Todo")).await.unwrap();
+    assert_eq!(world.store.held(&sample::project(), 1).await.unwrap(), ["A"].map(key));
+    let ticket = world.ticket("A").await.forgotten(&pullyard_domain::project::Settings::default());
+    world.applies(world.store.update_ticket(&ticket)).await;
+    assert_eq!(world.store.held(&sample::project(), 9).await.unwrap(), ["B", "C"].map(key));
+}

@@ -1,0 +1,65 @@
+//! A project is held and released from its board, by whoever administers it.
+
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::frame::go;
+use crate::text::{Text, line};
+use crate::visit::Visit;
+use axum::response::Response;
+use pullyard_control as control;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::project::Settings;
+use pullyard_entry::limits;
+use pullyard_protocol::project::HoldProject;
+use serde::Deserialize;
+
+/// Who holds the project of a page, and why.
+pub(crate) struct Held {
+    pub(crate) who: Text,
+    pub(crate) why: Option<Text>,
+}
+
+impl Held {
+    pub(crate) fn of(settings: &Settings) -> Option<Self> {
+        let who = line(settings.held_by.as_ref()?);
+        Some(Self { who, why: settings.held_reason.as_deref().map(line) })
+    }
+}
+
+/// Which project, and why it is held.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hold {
+    project: ProjectId,
+    reason: String,
+}
+
+/// Which project.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Release {
+    project: ProjectId,
+}
+
+/// Holds a project, and goes back to its board.
+pub(crate) async fn hold(visit: Visit, Form(asked): Form<Hold>) -> Result<Response, Fault> {
+    let project = administered(&visit, asked.project).await?;
+    let request = HoldProject { reason: asked.reason.trim().to_owned() };
+    limits::hold(&request).map_err(pullyard_entry::Problem::from)?;
+    control::hold_project(&visit.ctx, &project, &visit.visitor.name, &request.reason).await?;
+    Ok(go(&format!("/board?project={project}")))
+}
+
+/// Releases a project, and goes back to its board.
+pub(crate) async fn release(visit: Visit, Form(asked): Form<Release>) -> Result<Response, Fault> {
+    let project = administered(&visit, asked.project).await?;
+    control::release_project(&visit.ctx, &project).await?;
+    Ok(go(&format!("/board?project={project}")))
+}
+
+async fn administered(visit: &Visit, project: ProjectId) -> Result<ProjectId, Fault> {
+    if !visit.visitor.may_administer() {
+        return Err(Fault::not_allowed("hold or release projects"));
+    }
+    Ok(visit.named(&project).await?.id)
+}

@@ -1,0 +1,230 @@
+//! GitHub connected as an App: made by the command line, known by its key, with tokens of one repository each.
+
+mod github;
+
+use crate::cli::User;
+use crate::story::{Setup, Story, Task, WORKING_AGENT};
+use github::GitHub;
+use pullyard_domain::job::Status;
+use pullyard_protocol::job::CreateJob;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+const SHOP: &str = "acme/shop";
+
+/// A system, a user of it, and a GitHub with a repository where nothing is connected yet.
+async fn world(task: Task) -> (Story, User, GitHub) {
+    let story = Story::with(Setup { task, ..Setup::default() }).await;
+    let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
+    story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
+    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+    let github = GitHub::start(&story.local.forge().url(), keys["forge_token"].as_str().unwrap()).await;
+    let user = User::of(&story);
+    (story, user, github)
+}
+
+/// What a browser does with the page of `init`: reads the form, lets GitHub make the App, and comes back.
+async fn visit(github: &GitHub, address: &str) -> (Value, reqwest::Response) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let page = http.get(address).send().await.unwrap().text().await.unwrap();
+    let attribute = |name: &str| {
+        let value = page.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+        value
+            .replace("&quot;", "\"")
+            .replace("&#39;", "'")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
+    };
+    let manifest: Value = serde_json::from_str(&attribute("value")).unwrap();
+    let action = attribute("action");
+    let (form, state) = action.split_once("?state=").unwrap();
+    assert_eq!(form, format!("{}/organizations/acme/settings/apps/new", github.url()));
+    let back = format!("{}?code={}&state={state}", manifest["redirect_url"].as_str().unwrap(), github::CODE);
+    (manifest, http.get(back).send().await.unwrap())
+}
+
+async fn init(user: &User, github: &GitHub, more: &[&str]) -> (Value, u16, i32, String) {
+    let url = github.url();
+    let arguments = ["init", "--github-app", "--org", "acme", "--forge", &url, "--print"];
+    let mut child = user.started(&[&arguments, more].concat());
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = out.next_line().await.unwrap().unwrap();
+    let (manifest, browser) = visit(github, &address).await;
+    let ended = child.wait_with_output().await.unwrap();
+    let mut said = String::from_utf8(ended.stderr).unwrap();
+    while let Some(line) = out.next_line().await.unwrap() {
+        said.push_str(&line);
+        said.push('\n');
+    }
+    (manifest, browser.status().as_u16(), ended.status.code().unwrap(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_the_command_line_made_works_with_a_token_for_each_attempt() {
+    let (story, user, github) = world(Task::Runner).await;
+    let (manifest, browser, code, said) = init(&user, &github, &["--base-url", "https://p.example"]).await;
+    assert_eq!((browser, code), (200, 0), "{said}");
+    assert_eq!(
+        manifest["hook_attributes"],
+        json!({ "url": "https://p.example/webhooks/github/github", "active": true })
+    );
+    assert!(said.contains("/github-apps/pullyard-acme/installations/new") && !said.contains("PRIVATE"), "{said}");
+    let shown = user.json(&["integrations", "show", "github"]).await;
+    assert_eq!(
+        shown["auth"],
+        json!({
+            "kind": "app", "app_id": github::APP, "client_id": "Iv23test", "slug": "pullyard-acme",
+            "key_secret": format!("pullyard/user/github-app-{}-key", github::APP),
+            "webhook_secret": format!("pullyard/user/github-app-{}-webhook", github::APP),
+        })
+    );
+    assert_eq!(shown["account"]["login"], "pullyard-acme[bot]");
+    assert!(user.run(&["integrations", "test", "github"]).await.done().contains("takes our token"));
+
+    let add = ["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"];
+    user.run(&add).await.done();
+    let table = user.run(&["repos", "test", SHOP]).await.done();
+    assert!(table.contains("works\tpush\tcontents: write\t") && !table.contains("missing"), "{table}");
+    let before = github.minted().len();
+
+    let request: CreateJob =
+        serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let ended = story.ended(&job).await;
+    assert_eq!(ended.status, Status::Completed, "{ended:?}");
+    let minted = github.minted().split_off(before);
+    let all = user.json(&["repos", "list"]).await;
+    let shop = all["repositories"].as_array().unwrap().iter().find(|repository| repository["name"] == SHOP);
+    let id = shop.unwrap()["id"].clone();
+    for token in &minted {
+        let least = json!({ "contents": "write", "pull_requests": "write" });
+        assert_eq!(token, &json!({ "repository_ids": [id], "permissions": least }), "for one repository, and no more");
+    }
+    assert_eq!(minted.len(), 2, "one to fetch, a fresh one to push");
+    let calls = github.gate.calls();
+    let by = |call: &str| calls.iter().find(|(known, _)| known == call).map(|(_, token)| token.clone());
+    let (fetched, pushed) = (by("POST /acme/shop.git/git-upload-pack"), by("POST /acme/shop.git/git-receive-pack"));
+    assert!(fetched.is_some() && pushed.is_some() && fetched != pushed);
+    // The first token was for connecting the repository; nobody is left with one that can push.
+    crate::story::until("tokens are taken back", async || match github.gate.live().len() {
+        1 => Ok(()),
+        left => Err(format!("{left} are left")),
+    })
+    .await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_installation_lacks_is_told_and_an_attempt_is_denied_it() {
+    let (story, user, github) = world(Task::Waiting).await;
+    init(&user, &github, &[]).await;
+    let add = ["repos", "add", SHOP, "--integration", "github", "--workflows", "--agent-command", "./agent.sh"];
+    user.run(&add).await.done();
+    let ran = user.run(&["repos", "test", SHOP]).await.ended(1, "Jobs can't work in acme/shop.");
+    assert!(ran.out.contains("missing\tworkflows\tworkflows: write\t"), "{ran:?}");
+    assert!(ran.out.contains("grant the App workflows: write"), "{ran:?}");
+
+    let request: CreateJob =
+        serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    story.task_of(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let before = github.minted().len();
+    let denied = client.credentials().await.unwrap_err();
+    assert_eq!(denied.code(), Some("forge_refused"));
+    assert!(denied.to_string().contains("workflows: write on acme/shop"), "{denied}");
+    assert_eq!(github.minted().len(), before, "it is not even asked for");
+
+    github.grant("workflows", "write");
+    user.run(&["repos", "test", SHOP]).await.done();
+    let given = client.credentials().await.unwrap();
+    assert!(given.expires_in_secs.is_some_and(|secs| (3_500..=3_600).contains(&secs)), "{given:?}");
+    assert_eq!(given.forge_token.len(), 520);
+    assert_ne!(client.credentials().await.unwrap().forge_token, given.forge_token, "each call has its own");
+
+    github.suspend();
+    user.run(&["repos", "test", SHOP]).await.ended(1, "the App's installation is suspended");
+    assert_eq!(client.credentials().await.unwrap_err().code(), Some("forge_refused"));
+    github.uninstall();
+    user.run(&["repos", "test", SHOP]).await.ended(1, "Install the App of github on acme/shop.");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_minted_for_an_attempt_that_ended_meanwhile_is_given_to_nobody() {
+    let (story, user, github) = world(Task::Waiting).await;
+    init(&user, &github, &[]).await;
+    user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await.done();
+    let request: CreateJob =
+        serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    story.task_of(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let live = github.gate.live();
+    let held = github.hold_minting();
+    let (answer, ()) = tokio::join!(client.credentials(), async {
+        github.wait_for_minting().await;
+        let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
+        client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+        drop(held);
+    });
+    assert_eq!(answer.unwrap_err().code(), Some("lease_lost"));
+    assert_eq!(github.gate.live(), live, "it is taken back at once");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_without_a_webhook_secret_is_refused_and_its_key_is_kept() {
+    let (story, user, github) = world(Task::Waiting).await;
+    github.forget_webhook_secret();
+    let (manifest, browser, code, said) = init(&user, &github, &[]).await;
+    assert_eq!(manifest["hook_attributes"]["active"], false, "the address of the test's server is no public one");
+    assert_eq!((browser, code), (502, 2), "{said}");
+    assert!(said.contains("without a webhook secret"), "{said}");
+    user.run(&["integrations", "show", "github"]).await.ended(5, "there is no integration github");
+
+    // As the refusal says: a secret of one's own, and the key that was kept.
+    user.run_with(&["secrets", "set", "hook"], "s3cret").await.done();
+    let (api, app) = (format!("{}/api/v3", github.url()), github::APP.to_string());
+    let key = format!("pullyard/user/github-app-{app}-key");
+    let add = ["integrations", "add", "github", "--api-url", &api, "--app-id", &app, "--key-secret", &key];
+    let add = [&add[..], &["--webhook-secret", "pullyard/user/hook"]].concat();
+    user.run(&add).await.done();
+    user.run(&add).await.done();
+    let elsewhere = add.iter().map(|word| if *word == app { "8" } else { word }).collect::<Vec<_>>();
+    user.run(&elsewhere).await.ended(1, "taken");
+    // The name is taken before GitHub makes an App in vain.
+    let again = ["init", "--github-app", "--forge", &github.url(), "--print"];
+    user.run(&again).await.ended(3, "there is an integration github already");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_none_and_a_key_of_another_app_are_refused() {
+    let (story, user, github) = world(Task::Waiting).await;
+    let api = format!("{}/api/v3", github.url());
+    let ask = async |path: &str, body: Value| {
+        let admin = Some(story.local.admin_token());
+        let (status, _, body) = story.raw(Method::POST, path, admin, body.to_string().into_bytes()).await;
+        (status, body["code"].as_str().unwrap_or_default().to_owned(), body["pointer"].clone())
+    };
+    for code in ["", "a/b", "..", &"x".repeat(201)] {
+        let body = json!({ "id": "app", "api_url": api, "code": code });
+        let expected = (422, "invalid".to_owned(), json!("/code"));
+        assert_eq!(ask("/v1/github-apps/conversions", body).await, expected, "{code:?}");
+    }
+    let old = json!({ "id": "app", "api_url": api, "code": "old" });
+    assert_eq!(ask("/v1/github-apps/conversions", old).await.1, "forge_refused");
+    user.run_with(&["secrets", "set", "key"], &github.pem()).await.done();
+    user.run_with(&["secrets", "set", "junk"], "junk").await.done();
+    let connect = |app_id: u64, key: &str, webhook: &str| json!({ "id": "app", "api_url": api, "app_id": app_id, "key_secret": key, "webhook_secret": webhook });
+    let (key, junk) = ("pullyard/user/key", "pullyard/user/junk");
+    assert_eq!(ask("/v1/github-apps", connect(github::APP, junk, junk)).await.1, "forge_refused");
+    assert_eq!(ask("/v1/github-apps", connect(github::APP, key, "none")).await.1, "secret_missing");
+    assert_eq!(ask("/v1/github-apps", connect(8, key, junk)).await.1, "forge_refused", "GitHub knows its own");
+    let signing = ask("/v1/github-apps", connect(github::APP, key, "pullyard/signing-key")).await;
+    assert_eq!(signing, (422, "invalid".to_owned(), json!("/webhook_secret")));
+    story.end().await;
+}

@@ -1,0 +1,229 @@
+//! A GitHub that has one App: what it answers an App, checked as GitHub checks it, before the demo forge.
+
+use crate::token_gate::{Gate, long_token};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+pub(crate) const APP: u64 = 12_345;
+pub(crate) const CODE: &str = "a180b1a3d263c81bc6441d7b990bae27d4c10679";
+/// More than anybody mints at once.
+const AT_ONCE: u32 = 100;
+
+pub(crate) struct GitHub {
+    pub(crate) gate: Gate,
+    app: Arc<App>,
+}
+
+struct App {
+    key: KeyPair,
+    state: Mutex<Installed>,
+    gate: Mutex<Option<Gate>>,
+    minted: watch::Sender<Vec<Value>>,
+    asked: watch::Sender<usize>,
+    open: Arc<Semaphore>,
+}
+
+struct Installed {
+    permissions: Value,
+    suspended: bool,
+    installed: bool,
+    codes: BTreeSet<&'static str>,
+    webhook_secret: Option<&'static str>,
+    seen: BTreeSet<String>,
+}
+
+impl GitHub {
+    pub(crate) async fn start(behind: &str, token: &str) -> Self {
+        let permissions = json!({
+            "metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "statuses": "write",
+        });
+        let state = Installed {
+            permissions,
+            suspended: false,
+            installed: true,
+            codes: [CODE].into(),
+            webhook_secret: Some("wh-s3cret"),
+            seen: BTreeSet::new(),
+        };
+        let app = Arc::new(App {
+            key: KeyPair::generate(KeySize::Rsa2048).unwrap(),
+            state: Mutex::new(state),
+            gate: Mutex::default(),
+            minted: watch::Sender::new(Vec::new()),
+            asked: watch::Sender::new(0),
+            open: Arc::new(Semaphore::new(AT_ONCE as usize)),
+        });
+        let routes = Router::new()
+            .route("/api/v3/app", get(own))
+            .route("/api/v3/app-manifests/{code}/conversions", post(convert))
+            .route("/api/v3/repos/{owner}/{name}/installation", get(installation))
+            .route("/api/v3/app/installations/{id}/access_tokens", post(mint))
+            .route("/api/v3/users/{login}", get(bot))
+            .with_state(app.clone());
+        let gate = Gate::start(behind, token, |_| routes).await;
+        *app.gate.lock().unwrap() = Some(gate.clone());
+        Self { gate, app }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.gate.url.clone()
+    }
+
+    /// The key as GitHub gives it: PKCS#1, which is what PKCS#8 has after 26 bytes of frame.
+    pub(crate) fn pem(&self) -> String {
+        self.app.pem()
+    }
+
+    /// What tokens were asked for, in order.
+    pub(crate) fn minted(&self) -> Vec<Value> {
+        self.app.minted.borrow().clone()
+    }
+
+    pub(crate) fn grant(&self, name: &str, level: &str) {
+        self.app.state.lock().unwrap().permissions[name] = level.into();
+    }
+
+    pub(crate) fn suspend(&self) {
+        self.app.state.lock().unwrap().suspended = true;
+    }
+
+    pub(crate) fn uninstall(&self) {
+        self.app.state.lock().unwrap().installed = false;
+    }
+
+    pub(crate) fn forget_webhook_secret(&self) {
+        self.app.state.lock().unwrap().webhook_secret = None;
+    }
+
+    /// No token is answered until this is dropped.
+    pub(crate) fn hold_minting(&self) -> OwnedSemaphorePermit {
+        self.app.open.clone().try_acquire_many_owned(AT_ONCE).unwrap()
+    }
+
+    /// Waits until somebody waits for a token.
+    pub(crate) async fn wait_for_minting(&self) {
+        let mut asked = self.app.asked.subscribe();
+        asked.wait_for(|waiting| *waiting > 0).await.unwrap();
+    }
+}
+
+impl App {
+    fn pem(&self) -> String {
+        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&self.key).unwrap();
+        let text = BASE64_STANDARD.encode(&der.as_ref()[26..]);
+        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"))
+    }
+
+    /// Whether a JWT is this App's, young, and was never seen before.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let jwt = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let Some((signed, signature)) = jwt.and_then(|jwt| jwt.rsplit_once('.')) else { return false };
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.key.public_key().as_ref());
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        if key.verify(signed.as_bytes(), &decode(signature)).is_err() {
+            return false;
+        }
+        let claims: Value = serde_json::from_slice(&decode(signed.split('.').nth(1).unwrap())).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let (issued, ends) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
+        let young = issued <= now && now < ends && ends - issued <= 600;
+        let ours = claims["iss"].as_str().is_some_and(|issuer| issuer == "Iv23test" || issuer.parse() == Ok(APP));
+        young && ours && self.state.lock().unwrap().seen.insert(claims["jti"].as_str().unwrap().to_owned())
+    }
+}
+
+fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+fn unknown() -> Response {
+    refused(StatusCode::UNAUTHORIZED, "A JSON web token could not be decoded")
+}
+
+fn missing() -> Response {
+    refused(StatusCode::NOT_FOUND, "Not Found")
+}
+
+async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !app.knows(&headers) {
+        return unknown();
+    }
+    let permissions = app.state.lock().unwrap().permissions.clone();
+    Json(json!({
+        "id": APP, "slug": "pullyard-acme", "client_id": "Iv23test", "html_url": "http://g/apps/pullyard-acme",
+        "permissions": permissions, "events": [],
+    }))
+    .into_response()
+}
+
+async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Path<String>) -> Response {
+    assert!(!headers.contains_key("authorization"), "a code is traded by nobody in particular");
+    let mut state = app.state.lock().unwrap();
+    if !state.codes.remove(code.as_str()) {
+        return missing();
+    }
+    let made = json!({
+        "id": APP, "html_url": "http://g/apps/pullyard-acme", "client_id": "Iv23test", "client_secret": "c",
+        "webhook_secret": state.webhook_secret, "pem": app.pem(), "permissions": state.permissions,
+    });
+    (StatusCode::CREATED, Json(made)).into_response()
+}
+
+async fn installation(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !app.knows(&headers) {
+        return unknown();
+    }
+    let state = app.state.lock().unwrap();
+    if !state.installed {
+        return missing();
+    }
+    let suspended = state.suspended.then_some("2026-01-01T00:00:00Z");
+    Json(json!({ "id": 5, "app_id": APP, "permissions": state.permissions, "suspended_at": suspended })).into_response()
+}
+
+async fn mint(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if !app.knows(&headers) {
+        return unknown();
+    }
+    let asked = body["permissions"].as_object().unwrap().clone();
+    let granted = app.state.lock().unwrap().permissions.clone();
+    let has = |name: &str, level: &Value| granted[name] == *level || (granted[name] == "write" && level == "read");
+    if !asked.iter().all(|(name, level)| has(name, level)) {
+        let words = "The permissions requested are not granted to this installation.";
+        return refused(StatusCode::UNPROCESSABLE_ENTITY, words);
+    }
+    app.asked.send_modify(|waiting| *waiting += 1);
+    let _open = app.open.acquire().await.unwrap();
+    app.asked.send_modify(|waiting| *waiting -= 1);
+    app.minted.send_modify(|minted| minted.push(body));
+    let token = long_token(app.minted.borrow().len());
+    app.gate.lock().unwrap().as_ref().unwrap().admit(&token);
+    (StatusCode::CREATED, Json(json!({ "token": token, "expires_at": in_an_hour() }))).into_response()
+}
+
+async fn bot(Path(login): Path<String>) -> Response {
+    if login != "pullyard-acme[bot]" {
+        return missing();
+    }
+    Json(json!({ "id": (1u64 << 53) + 9, "login": login, "type": "Bot" })).into_response()
+}
+
+/// As GitHub writes instants: the day of the test's clock, which is the machine's.
+fn in_an_hour() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    pullyard_domain::time::Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap() + 3_600_000).to_string()
+}
