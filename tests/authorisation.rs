@@ -52,6 +52,7 @@ pub(crate) struct Objects {
     runner_token: String,
     runner_name: String,
     runner: String,
+    hook: String,
 }
 
 /// What the table is filled with: the same in two projects.
@@ -75,8 +76,19 @@ impl Objects {
         let runner_token = story.runner_token(project, Some(&[project]), None).await;
         let runner_name = format!("kite-{project}");
         let runner = story.runner(&runner_token, &runner_name, "i1").await.id.to_string();
-        Self { project, key, job, delivery, bootstrap, lease, runner_token, runner_name, runner }
+        let hook = format!("hook-{project}");
+        let install = serde_json::from_value(hook_of(story, project)).unwrap();
+        story.api.install_hook(&install).await.unwrap();
+        Self { project, key, job, delivery, bootstrap, lease, runner_token, runner_name, runner, hook }
     }
+}
+
+/// A hook that somebody makes by hand.
+fn hook_of(story: &Story, project: &str) -> Value {
+    json!({
+        "name": format!("hook-{project}"), "integration": "gh1", "project": project, "repository": REPOSITORY,
+        "base_url": story.local.api_url(), "by_hand": true,
+    })
 }
 
 impl World {
@@ -136,6 +148,7 @@ impl World {
         let heartbeat = json!({ "instance": "i1", "active": [] });
         let claim = json!({ "instance": "i1", "claim_id": "r1" });
         let token = json!({ "name": "t", "kind": "api", "scopes": ["read"] });
+        let ingress = json!({ "repository": REPOSITORY, "ingress": "webhook" });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -148,6 +161,7 @@ impl World {
                 ("{attempt}", "1"),
                 ("{delivery}", &of.delivery),
                 ("{runner}", &of.runner),
+                ("{hook}", &of.hook),
                 ("{token}", &self.token),
                 ("{secret}", "github"),
             ];
@@ -179,6 +193,14 @@ impl World {
             route(&get, "/v1/projects/{project}/repositories", Project(Scope::Read), none()),
             route(&post, "/v1/projects/{project}/repositories", Project(Scope::Admin), add),
             route(&post, "/v1/projects/{project}/repositories/{owner}/{name}/test", Project(Scope::Admin), none()),
+            route(&get, "/v1/projects/{project}/ingress", Project(Scope::Read), none()),
+            route(&Method::PUT, "/v1/projects/{project}/ingress", Project(Scope::Admin), ingress),
+            route(&get, "/v1/hooks", Own(Scope::Admin), none()),
+            route(&post, "/v1/hooks", Project(Scope::Admin), hook_of(&self.story, of.project)),
+            route(&get, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
+            route(&post, "/v1/hooks/{hook}/verify", Object(Scope::Admin), none()),
+            route(&post, "/v1/hooks/{hook}/repair", Object(Scope::Admin), none()),
+            route(&post, "/v1/hooks/{hook}/recover", Object(Scope::Admin), json!({})),
             route(&post, "/v1/tickets/events", Project(Scope::Tickets), event),
             route(&post, "/v1/tickets", Project(Scope::Jobs), ticket),
             route(&get, "/v1/tickets", Project(Scope::Read), none()),
@@ -204,13 +226,16 @@ impl World {
             route(&post, "/v1/runners/{runner}/claim", Runner, claim),
             route(&get, "/v1/deliveries", Project(Scope::Read), none()),
             route(&get, "/v1/deliveries/{delivery}", Object(Scope::Read), none()),
+            route(&post, "/v1/deliveries/{delivery}/replay", Object(Scope::Admin), none()),
             route(&get, "/v1/tokens", All(Scope::Admin), none()),
             route(&post, "/v1/tokens", All(Scope::Admin), token),
             route(&get, "/v1/tokens/self", Needs::AnyToken, none()),
             route(&Method::DELETE, "/v1/tokens/{token}", All(Scope::Admin), none()),
             route(&get, "/v1/secrets", All(Scope::Admin), none()),
             route(&Method::PUT, "/v1/secrets/{secret}", All(Scope::Admin), json!({ "value": "planted" })),
+            route(&post, "/v1/secrets/{secret}/rotate", All(Scope::Admin), json!({ "value": "planted" })),
             // The last two, because they end the runner and the attempt.
+            route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/finish", Lease, finish),
         ]
