@@ -16,6 +16,7 @@ mod start;
 mod tell;
 mod why;
 
+pub(crate) use admit::has_unanswered;
 pub use admit::{Admitted, admit_job};
 pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};
