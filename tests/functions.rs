@@ -33,6 +33,7 @@ async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, St
     match function {
         "api" => http::invoke(pullyard_function_api::router(ctx.clone()), event).await,
         "pages" => http::invoke(pullyard_function_pages::router(ctx.clone()), event).await,
+        "webhook" => http::invoke(pullyard_function_webhook::router(ctx.clone()), event).await,
         "tickets" => http::invoke(pullyard_function_tickets::router(ctx.clone()), event).await,
         "dispatcher" => written(&pullyard_function_dispatcher::handle(ctx, read(event)?).await),
         "effects" => written(&pullyard_function_effects::handle(ctx, read(event)?).await),

@@ -36,3 +36,4 @@ mod tickets;
 mod token_gate;
 mod tokens;
 mod up;
+mod webhooks;

@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 19] = [
+const ROOMS: [(&str, &str); 20] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("store", "domain"),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, &str); 19] = [
     ("function-api", "control domain entry protocol"),
     ("function-pages", "control domain entry protocol"),
     ("function-tickets", "control domain entry protocol"),
+    ("function-webhook", "control domain entry protocol"),
     ("function-dispatcher", "control domain entry"),
     ("function-effects", "control domain entry"),
     ("function-tasks", "control domain entry"),
@@ -25,7 +26,7 @@ const ROOMS: [(&str, &str); 19] = [
     (
         "local",
         "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \
-         function-sweeper function-tasks function-tickets store",
+         function-sweeper function-tasks function-tickets function-webhook store",
     ),
     ("cli", "domain local protocol runner"),
 ];
@@ -40,7 +41,7 @@ const RESERVED: [(&str, &str); 14] = [
     ("aws-sdk-secretsmanager", "cloud"),
     ("aws-config", "store cloud entry"),
     ("askama", "function-pages"),
-    ("axum", "entry function-api function-pages function-tickets emulator demo-forge"),
+    ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge"),
     ("lambda_http", "entry"),
     ("lambda_runtime", "function-dispatcher function-effects function-tasks function-sweeper"),
     ("dynoxide-rs", "emulator"),

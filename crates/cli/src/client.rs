@@ -12,6 +12,7 @@ mod doctor;
 mod fault;
 mod help;
 mod hold;
+mod hooks;
 mod init;
 mod integrations;
 mod jobs;
@@ -133,6 +134,7 @@ pub(crate) enum Command {
     Settings(settings::Settings),
     Init(Box<init::Init>),
     Integrations(integrations::Integrations),
+    Hooks(hooks::Hooks),
     Repos(repositories::Repos),
     Runners(runners::Runners),
     Tickets(tickets::Tickets),
@@ -177,6 +179,7 @@ impl Command {
             Self::Settings(settings) => settings.run(&session).await,
             Self::Init(init) => init.run(&session).await,
             Self::Integrations(integrations) => integrations.run(&session).await,
+            Self::Hooks(hooks) => hooks.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
             Self::Runners(runners) => runners.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,

@@ -9,6 +9,6 @@ mod task;
 mod wakeup;
 
 pub use error::Error;
-pub use secret::{SecretSeen, Secrets};
+pub use secret::{SecretSeen, Secrets, Version, Versions};
 pub use task::{Network, Start, Started, Tasks};
 pub use wakeup::Wakeups;

@@ -1,5 +1,9 @@
 //! Secrets by name: reading them, kept for a minute; setting and listing those of people.
 
+mod versions;
+
+pub use versions::{Version, Versions};
+
 use crate::Error;
 use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::create_secret::CreateSecretError;
@@ -28,6 +32,7 @@ pub struct SecretSeen {
 pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
+    versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
 }
 
 /// A value and when it was fetched.
@@ -47,7 +52,8 @@ impl Secrets {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>) -> Self {
         let mut builder = aws_sdk_secretsmanager::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self { client: aws_sdk_secretsmanager::Client::from_conf(builder.build()), cache: Arc::default() }
+        let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
+        Self { client, cache: Arc::default(), versions: Arc::default() }
     }
 
     /// The value of a secret.
@@ -107,6 +113,7 @@ impl Secrets {
         match stored {
             Ok(()) => {
                 self.lock().remove(name);
+                self.forget_versions(name);
                 Ok(())
             }
             Err(error) if error.as_service_error().is_some_and(PutSecretValueError::is_invalid_request_exception) => {

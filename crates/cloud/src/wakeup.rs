@@ -3,7 +3,7 @@
 
 use crate::Error;
 use pullyard_domain::id::{pull_request_group, ticket_group};
-use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
+use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
 
 /// The two queues.
@@ -61,6 +61,17 @@ impl Wakeups {
     pub async fn queue_review(&self, review: &QueuedReview) -> Result<(), Error> {
         let group = pull_request_group(&review.event.pull_request.id);
         self.in_turn("queue a review", group, body(review)?).await
+    }
+
+    /// Wakes whoever looks for what a hook should have told; one at a time for each.
+    pub async fn recover_hook(&self, wakeup: &HookWakeup) -> Result<(), Error> {
+        self.in_turn("send the wake-up of a hook", format!("hook-{}", wakeup.recover), body(wakeup)?).await
+    }
+
+    /// Wakes whoever looks at a repository; one at a time for each.
+    pub async fn poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
+        let group = format!("poll-{}-{}-{}", wakeup.poll, wakeup.integration, wakeup.repository);
+        self.in_turn("send the wake-up of a repository", group, body(wakeup)?).await
     }
 
     async fn in_turn(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {

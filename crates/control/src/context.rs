@@ -1,6 +1,7 @@
 //! Everything a use case needs to reach the world.
 
 use crate::review::Permissions;
+use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
 use pullyard_cloud::{Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
@@ -22,6 +23,7 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     parts: Parts,
     permissions: Permissions,
+    strangers: Strangers,
 }
 
 /// What a context is made of.
@@ -59,12 +61,17 @@ impl std::ops::Deref for Context {
 impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, permissions: Permissions::default() }))
+        Self(Arc::new(Inner { parts, permissions: Permissions::default(), strangers: Strangers::default() }))
     }
 
     /// What forges said lately of who may write where.
     pub(crate) fn permissions(&self) -> &Permissions {
         &self.0.permissions
+    }
+
+    /// What this process noted lately of deliveries that were not let in.
+    pub(crate) fn strangers(&self) -> &Strangers {
+        &self.0.strangers
     }
 
     /// The keys that tokens of attempts are signed with.

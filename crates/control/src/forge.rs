@@ -5,6 +5,7 @@
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
+use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::permission::{self, Granted};
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
@@ -47,6 +48,26 @@ pub(crate) async fn forge_at(
     token_secret: &str,
 ) -> Result<Forge, Error> {
     client(kind, api_url, read(ctx, token_secret).await?)
+}
+
+/// The client for a webhook of ours. An App's own hook is a setting of the App, which none of its installations'
+/// tokens may touch.
+///
+/// Errors: `Invalid` for that one.
+pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Forge, Error> {
+    match (&integration.auth, &hook.kind) {
+        (Auth::Token { secret }, _) => client(integration.kind, &integration.api_url, read(ctx, secret).await?),
+        (Auth::App { .. }, HookKind::Repository { name, id }) => {
+            match ctx.store.repository(&hook.home, &integration.id, *id).await? {
+                Some(known) => forge_of(ctx, integration, &known).await,
+                None => forge_for_new(ctx, integration, name).await,
+            }
+        }
+        (Auth::App { .. }, HookKind::Organisation { .. } | HookKind::App {}) => Err(Error::Invalid {
+            pointer: "/integration",
+            fault: "an App can't touch this hook; its own is on the App's page at the forge".into(),
+        }),
+    }
 }
 
 /// The App of an integration, with its key; none when it is connected by a token.

@@ -27,6 +27,14 @@ pub struct UserSecret {
 /// Idempotent: the same value again is the same.
 /// Errors: `Invalid` for a value that can't be stored; Secrets Manager's.
 pub async fn set_secret(ctx: &Context, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
+    let secret = whole_name(ctx, name, value)?;
+    ctx.secrets.put(&secret, value).await?;
+    tracing::info!(secret, "a secret was set");
+    Ok(UserSecret { name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
+}
+
+/// The whole name of a secret, if it may have this value.
+pub(crate) fn whole_name(ctx: &Context, name: &SecretName, value: &str) -> Result<String, Error> {
     if value.is_empty() || value.len() > LARGEST {
         return Err(Error::Invalid { pointer: "/value", fault: "use 1 to 65536 bytes".into() });
     }
@@ -34,9 +42,7 @@ pub async fn set_secret(ctx: &Context, name: &SecretName, value: &str) -> Result
     if secret == ctx.key_secret {
         return Err(Error::Invalid { pointer: "/name", fault: "this one signs the tokens of attempts".into() });
     }
-    ctx.secrets.put(&secret, value).await?;
-    tracing::info!(secret, "a secret was set");
-    Ok(UserSecret { name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
+    Ok(secret)
 }
 
 /// A page of the secrets that people set, and where the next one begins. A page may be empty and not the last.

@@ -12,11 +12,11 @@ use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
 use held::sweep_held;
 use pullyard_domain::due::SHARDS;
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::sweep::watched_since;
 use pullyard_domain::sweep::{Step, back_off, step};
-use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
 use ready::{replace, sweep_ready};
 pub use report::Report;
@@ -76,6 +76,15 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
             let wakeup = PullRequestWakeup { pull_request: id.clone() };
             ctx.wakeups.wake_pull_request(&wakeup).await.map(|()| Done::PullRequest).map_err(Error::from)
         }
+        WorkKey::Hook(name) => {
+            let wakeup = HookWakeup { recover: name.clone() };
+            ctx.wakeups.recover_hook(&wakeup).await.map(|()| Done::Look).map_err(Error::from)
+        }
+        WorkKey::Poll(project, integration, repository) => {
+            let wakeup =
+                PollWakeup { poll: project.clone(), integration: integration.clone(), repository: *repository };
+            ctx.wakeups.poll(&wakeup).await.map(|()| Done::Look).map_err(Error::from)
+        }
     };
     match done {
         Ok(Done::Start) => report.started += 1,
@@ -83,6 +92,7 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
         Ok(Done::End) => report.ended += 1,
         Ok(Done::Ticket) => report.tickets += 1,
         Ok(Done::Admit) => report.admitted += 1,
+        Ok(Done::Look) => report.looks += 1,
         Ok(Done::PullRequest) => report.pull_requests += 1,
         Ok(Done::Nothing) => report.nothing += 1,
         Err(error) => {
@@ -100,6 +110,7 @@ enum Done {
     Ticket,
     Admit,
     PullRequest,
+    Look,
     Nothing,
 }
 
@@ -149,6 +160,8 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey) {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
         WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
         WorkKey::PullRequest(id) => put_pull_request_off(ctx, id).await,
+        WorkKey::Hook(name) => put_hook_off(ctx, name).await,
+        WorkKey::Poll(project, integration, repository) => put_poll_off(ctx, project, integration, *repository).await,
     };
     let put_off = match put_off {
         Err(Error::Store(StoreError::Corrupt { .. })) => {
@@ -187,6 +200,29 @@ async fn put_pull_request_off(ctx: &Context, id: &PullRequestId) -> Result<(), E
         pull_request.not_before = Some(ctx.clock.now().plus(back_off(pull_request.tries)));
         pull_request.tries += 1;
         ctx.store.update_pull_request(&pull_request).await?;
+    }
+    Ok(())
+}
+
+async fn put_hook_off(ctx: &Context, name: &HookName) -> Result<(), Error> {
+    if let Some(mut hook) = ctx.store.hook(name).await? {
+        hook.not_before = Some(ctx.clock.now().plus(back_off(hook.tries)));
+        hook.tries += 1;
+        ctx.store.put_hook(&hook).await?;
+    }
+    Ok(())
+}
+
+async fn put_poll_off(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<(), Error> {
+    if let Some(mut poll) = ctx.store.poll(project, integration, repository).await? {
+        poll.not_before = Some(ctx.clock.now().plus(back_off(poll.tries)));
+        poll.tries += 1;
+        ctx.store.put_poll(&poll).await?;
     }
     Ok(())
 }

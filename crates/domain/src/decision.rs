@@ -70,6 +70,7 @@ vocabulary! {
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "Reopen it to go on.";
         EventIgnored { event: String } [Ignored] "event_ignored", "{event} is not an event Pullyard acts on.", "Nothing to do.";
+        Noted { event: String } [Ignored] "noted", "{event} is noted; it asks for no job.", "Nothing to do.";
         Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";
         Queued { pr: String } [Held] "queued", "Many deliveries for {pr} arrived at once; this one is decided in turn.", "Nothing to do.";
         Contended { subject: String, left: Span } [Refused] "contended", "Too many changes to {subject} at once; nothing was stored.", "Send it again in {left}.";

@@ -16,6 +16,7 @@ pub mod facts;
 pub mod failure;
 pub mod fleet;
 pub mod guard;
+pub mod hook;
 pub mod id;
 pub mod job;
 pub mod listing;

@@ -1,6 +1,6 @@
 //! What a wake-up says: look at this now. A hint; the table holds the truth.
 
-use crate::id::{HookName, JobId, ProjectId, TicketKey};
+use crate::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use crate::pull_request::PullRequestId;
 use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,26 @@ pub struct PullRequestWakeup {
     pub pull_request: PullRequestId,
 }
 
+/// What a hook should have told may have to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookWakeup {
+    /// Which.
+    pub recover: HookName,
+}
+
+/// A repository may have to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollWakeup {
+    /// Whose.
+    pub poll: ProjectId,
+    /// At which forge.
+    pub integration: IntegrationId,
+    /// The forge's id of it.
+    pub repository: u64,
+}
+
 /// A review that came while too many others did: it is decided in turn. The one message that the table
 /// does not know yet; the forge still has the review, and comparing with it finds one that was lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +74,10 @@ pub enum Effect {
     Admit(JobWakeup),
     /// What people read on a pull request may have to be written.
     Tell(PullRequestWakeup),
+    /// What a hook should have told may have to be looked for.
+    Recover(HookWakeup),
+    /// A repository may have to be looked at.
+    Poll(PollWakeup),
     /// A review is decided in turn.
     Review(Box<QueuedReview>),
 }

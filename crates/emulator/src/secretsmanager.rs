@@ -2,7 +2,7 @@
 //!
 //! Owns the port, the HTTP edge and the file. Rustack keeps everything in memory; so every call that changes
 //! a secret is answered only once the present value of every secret is on disk, and a start sets them again.
-//! Kept are names, values and the time of the last change, not older versions, tags or policies.
+//! Kept are names, values, the values before them and the time of the last change, not older versions, tags or policies.
 
 mod kept;
 
@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use kept::{Disk, Kept, Secrets};
+use kept::{Disk, Kept, Secrets, Version};
 use rustack_secretsmanager_core::config::SecretsManagerConfig;
 use rustack_secretsmanager_core::handler::RustackSecretsManagerHandler;
 use rustack_secretsmanager_core::provider::RustackSecretsManager;
@@ -145,14 +145,24 @@ impl Edge {
     async fn set(&self, secrets: Secrets) -> std::io::Result<()> {
         let mut kept = self.kept.lock().await;
         for (name, secret) in &secrets {
-            let mut create = json!({ "Name": name, "ClientRequestToken": moment::random_uuid() });
+            let token = || secret.version_id.clone().unwrap_or_else(moment::random_uuid);
+            let mut create = json!({ "Name": name, "ClientRequestToken": token() });
+            if let Some(before) = &secret.previous {
+                let first = json!({
+                    "Name": name, "ClientRequestToken": before.version_id, "SecretString": before.secret_string,
+                });
+                let set = self.ask("CreateSecret", first).await;
+                set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
+                create = json!({ "SecretId": name, "ClientRequestToken": token() });
+            }
             match (&secret.secret_string, &secret.secret_binary) {
                 (Some(text), _) => create["SecretString"] = json!(text),
                 (None, Some(bytes)) => create["SecretBinary"] = json!(bytes),
                 (None, None) => {}
             }
             // Going on without it would forget it with the next change.
-            let set = self.ask("CreateSecret", create).await;
+            let operation = if secret.previous.is_some() { "PutSecretValue" } else { "CreateSecret" };
+            let set = self.ask(operation, create).await;
             set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
         }
         *kept = secrets;
@@ -177,12 +187,22 @@ impl Edge {
                 let value = self.ask("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
                 let word = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
                 let (secret_string, secret_binary) = (word("SecretString"), word("SecretBinary"));
+                let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
+                // Its refusal says that there is none.
+                let before = self.ask("GetSecretValue", before).await.unwrap_or_default();
+                let word_before = |field: &str| before.get(field).and_then(Value::as_str).map(str::to_owned);
+                let previous = word_before("VersionId")
+                    .zip(word_before("SecretString"))
+                    .map(|(version_id, secret_string)| Version { version_id, secret_string });
                 let is_changed = [Some(name), entry.get("ARN").and_then(Value::as_str)].contains(&changed);
                 let last_changed_date = match kept.get(name).filter(|_| !is_changed) {
                     Some(known) => known.last_changed_date.clone(),
                     None => entry.get("LastChangedDate").cloned().unwrap_or_default(),
                 };
-                now.insert(name.to_owned(), Kept { secret_string, secret_binary, last_changed_date });
+                now.insert(
+                    name.to_owned(),
+                    Kept { secret_string, secret_binary, previous, version_id: word("VersionId"), last_changed_date },
+                );
             }
             next = page.get("NextToken").cloned().unwrap_or_default();
             if next.is_null() {

@@ -17,6 +17,11 @@ pub(crate) fn tickets(ctx: Context) -> Function {
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 
+pub(crate) fn webhook(ctx: Context) -> Function {
+    let router = pullyard_function_webhook::router(ctx);
+    Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
+}
+
 pub(crate) fn pages(ctx: Context) -> Function {
     let router = pullyard_function_pages::router(ctx);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))

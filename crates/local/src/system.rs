@@ -204,6 +204,7 @@ impl Local {
         let api = functions::api(context());
         let routes = vec![
             exactly(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
+            under("/webhooks", functions::webhook(context())),
             under("/v1", api.clone()),
             exactly(None, "/healthz", api.clone()),
             exactly(None, "/openapi.json", api),

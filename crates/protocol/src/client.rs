@@ -7,6 +7,7 @@ mod access;
 mod attempt;
 mod fleet;
 mod hold;
+mod hook;
 mod operator;
 mod runner;
 mod sign_in;

@@ -10,6 +10,7 @@ pub mod decision;
 pub mod delivery;
 pub mod event;
 pub mod fleet;
+pub mod hook;
 pub mod integration;
 pub mod job;
 pub mod limits;

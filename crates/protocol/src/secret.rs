@@ -53,3 +53,41 @@ pub struct SecretPage {
     /// Where the next page begins; none when this was the last.
     pub next: Option<String>,
 }
+
+/// `POST /v1/secrets/{name}/rotate`: another value; the one it had counts beside it for a while.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSecret {
+    /// 1 to 65536 bytes.
+    #[serde(deserialize_with = "unquoted")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
+    pub value: String,
+    /// How long the old value counts for what others sign with it; a day when left out, seven at most.
+    #[serde(default = "a_day")]
+    pub overlap_secs: u64,
+}
+
+fn a_day() -> u64 {
+    86_400
+}
+
+impl std::fmt::Debug for RotateSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RotateSecret").field("overlap_secs", &self.overlap_secs).finish_non_exhaustive()
+    }
+}
+
+/// What a rotation did.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotatedSecret {
+    /// The name it was given.
+    pub name: SecretName,
+    /// Its whole name in Secrets Manager.
+    pub secret: String,
+    /// Until when the value before counts; none if it does not.
+    #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    pub old_until: Option<Timestamp>,
+}

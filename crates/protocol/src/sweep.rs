@@ -22,6 +22,9 @@ pub struct SweepReport {
     /// Pull requests whose note is to be written.
     #[serde(default)]
     pub pull_requests: u32,
+    /// Hooks and repositories whose look at the forge was asked for.
+    #[serde(default)]
+    pub looks: u32,
     /// Items that needed nothing: the index was behind, or somebody else was quicker.
     pub nothing: u32,
     /// Items that failed and are left alone for a while.

@@ -2,7 +2,8 @@
 
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
-    ClassId, DeliveryId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId, TicketKey,
+    ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
+    TicketKey,
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
@@ -136,6 +137,27 @@ pub(crate) fn sign_in(nonce: &str) -> Key {
 pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
     Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }
+
+/// What the partition keys of webhooks begin with.
+pub(crate) const HOOKS: &str = "HOOK#";
+
+pub(crate) fn hook(name: &HookName) -> Key {
+    Key::new(format!("{HOOKS}{name}"), "HOOK")
+}
+
+/// What the partition keys of looked-at repositories begin with.
+pub(crate) const POLLS: &str = "POLL#";
+
+pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
+    Key::new(format!("{POLLS}{project}#{integration}#{repository}"), "POLL")
+}
+
+pub(crate) fn rotation(secret: &str) -> Key {
+    Key::new(format!("ROTATION#{}", encoded(secret)), "ROTATION")
+}
+
+/// The `list` partition of all webhooks.
+pub(crate) const HOOK_LIST: &str = "HOOK";
 
 /// The `list` partition of all connected forges.
 pub(crate) const INTEGRATION_LIST: &str = "INTEGRATION";

@@ -16,6 +16,7 @@ mod transaction;
 mod read {
     mod budget;
     mod event;
+    mod hook;
     mod job;
     mod ledger;
     mod list;
@@ -36,6 +37,7 @@ mod write {
     mod context;
     mod end;
     mod event;
+    mod hook;
     mod job;
     mod late;
     mod ledger;
@@ -62,6 +64,7 @@ mod write {
 }
 
 pub use error::Error;
+pub use item::hook::{HookHeard, Rotation};
 pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};

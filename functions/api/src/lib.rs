@@ -5,6 +5,8 @@ mod routes {
     pub(crate) mod deliveries;
     pub(crate) mod github_apps;
     pub(crate) mod hold;
+    pub(crate) mod hooks;
+    pub(crate) mod ingress;
     pub(crate) mod integrations;
     pub(crate) mod job_orders;
     pub(crate) mod jobs;
@@ -30,8 +32,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, github_apps, hold, integrations, job_orders, jobs, meta, projects, repository_test, runners,
-    secrets, sign_in, tickets, tokens,
+    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, projects,
+    repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
@@ -59,6 +61,12 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/projects/{project}/release", post(hold::release))
         .api_route("/v1/projects/{project}/budget", get(hold::budget))
         .api_route("/v1/projects/{project}/repositories", get(projects::repositories).post(projects::add_repository))
+        .api_route("/v1/projects/{project}/ingress", get(ingress::list).put(ingress::set))
+        .api_route("/v1/hooks", get(hooks::list).post(hooks::install))
+        .api_route("/v1/hooks/{hook}", get(hooks::show).delete(hooks::remove))
+        .api_route("/v1/hooks/{hook}/verify", post(hooks::verify))
+        .api_route("/v1/hooks/{hook}/repair", post(hooks::repair))
+        .api_route("/v1/hooks/{hook}/recover", post(hooks::recover))
         .api_route("/v1/projects/{project}/repositories/{owner}/{name}/test", post(repository_test::test))
         .api_route("/v1/tickets", get(tickets::list).post(tickets::create))
         .api_route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))
@@ -81,9 +89,11 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/runners/{runner}/claim", post(runners::claim))
         .api_route("/v1/deliveries", get(deliveries::list))
         .api_route("/v1/deliveries/{delivery}", get(deliveries::show))
+        .api_route("/v1/deliveries/{delivery}/replay", post(deliveries::replay))
         .api_route("/v1/tokens", get(tokens::list).post(tokens::create))
         .api_route("/v1/tokens/self", get(tokens::own))
         .api_route("/v1/tokens/{token}", delete(tokens::revoke))
         .api_route("/v1/secrets", get(secrets::list))
         .api_route("/v1/secrets/{secret}", put(secrets::set))
+        .api_route("/v1/secrets/{secret}/rotate", post(secrets::rotate))
 }

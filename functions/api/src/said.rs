@@ -57,6 +57,21 @@ said! {
         post "/v1/projects/{project}/repositories/{owner}/{name}/test" test_repository = "Which features work in a repository."
             [(422, "secret_missing")];
     }
+    hooks {
+        get "/v1/hooks" list_hooks = "Our webhooks, by name; those of other projects are left out.";
+        post "/v1/hooks" install_hook = "Makes a webhook here and at its forge, or mends the one that is there."
+            [(404, "not_found"), (409, "taken"), (422, "invalid, forge_refused, secret_missing")];
+        get "/v1/hooks/{hook}" show_hook = "A webhook.";
+        delete "/v1/hooks/{hook}" remove_hook = "Forgets a webhook, at its forge too."
+            [(422, "forge_refused, secret_missing")];
+        post "/v1/hooks/{hook}/verify" verify_hook = "In which ways a webhook is not what it should be.";
+        post "/v1/hooks/{hook}/repair" repair_hook = "Has the forge's webhook be what it should be."
+            [(422, "invalid, forge_refused, secret_missing")];
+        post "/v1/hooks/{hook}/recover" recover_hook = "Looks for what a webhook should have told, now.";
+        get "/v1/projects/{project}/ingress" list_ingresses = "How what happens in each repository is heard of.";
+        put "/v1/projects/{project}/ingress" set_ingress = "Sets how what happens in a repository is heard of."
+            [(404, "not_found")];
+    }
     tickets {
         post "/v1/tickets/events" tell_ticket_event = "A ticket tool tells what happened; the answer is the decision.";
         get "/v1/tickets" list_tickets = "A project's tickets, by key." [(404, "not_found")];
@@ -105,6 +120,8 @@ said! {
     ledger {
         get "/v1/deliveries" list_deliveries = "One day of a project's ledger, newest first; today when none is named.";
         get "/v1/deliveries/{delivery}" show_delivery = "One entry of the ledger.";
+        post "/v1/deliveries/{delivery}/replay" replay_delivery = "Decides a delivery again, from what its forge says now."
+            [(422, "invalid, forge_refused, secret_missing")];
     }
     tokens {
         get "/v1/tokens" list_tokens = "All tokens, newest first.";
@@ -117,5 +134,7 @@ said! {
         get "/v1/secrets" list_secrets = "The secrets that people set, without their values.";
         put "/v1/secrets/{secret}" set_secret = "Sets a secret, whether or not it was set before."
             [(409, "secret_refused"), (422, "invalid")];
+        post "/v1/secrets/{secret}/rotate" rotate_secret = "Another value; the one it had counts beside it for a while."
+            [(409, "secret_refused"), (422, "invalid, secret_missing")];
     }
 }

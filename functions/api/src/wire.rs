@@ -78,6 +78,10 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
 }
 
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
+    let told = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
+        Some(review) => facts(review),
+        None => facts(&delivery.facts),
+    };
     Delivery {
         verdict: delivery.reason.verdict(),
         code: delivery.reason.code().into(),
@@ -91,7 +95,7 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
         at: delivery.at,
         repeats: delivery.seen.len(),
         job: delivery.job,
-        facts: facts(&delivery.facts),
+        facts: told,
     }
 }
 

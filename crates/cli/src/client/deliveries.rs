@@ -4,11 +4,12 @@ use super::fault::Fault;
 use super::jobs::NOTHING;
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
-use super::words;
+use super::{hooks, words};
 use clap::Subcommand;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::id::{DeliveryId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::hook::RecoverHook;
 use std::process::ExitCode;
 
 /// List and show what came in, and what was decided about it.
@@ -38,6 +39,27 @@ enum Command {
     /// List one day of a project's deliveries, newest first.
     #[command(after_help = "Examples:\n  pullyard deliveries list\n  pullyard deliveries list --day 2026-11-20")]
     List(Page),
+    /// Decide a delivery again, from what its forge says now.
+    #[command(after_help = "Examples:\n  pullyard deliveries replay dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa")]
+    Replay {
+        /// Its id.
+        id: DeliveryId,
+    },
+    /// Look now for what webhooks should have told and did not.
+    ///
+    /// A forge keeps deliveries for three days; reviews of open pull requests are found after that, too, comments and
+    /// labels are not.
+    #[command(after_help = "Examples:
+  pullyard deliveries recover
+  pullyard deliveries recover --since 2026-11-20T08:00:00Z --hook acme-app")]
+    Recover {
+        /// Look at everything again since then.
+        #[arg(long, value_name = "TIME", value_parser = an_instant)]
+        since: Option<Timestamp>,
+        /// Of this hook; of all when not given.
+        #[arg(long, value_name = "NAME")]
+        hook: Option<HookName>,
+    },
     /// Show a delivery and what it was decided from.
     #[command(after_help = "Examples:
   pullyard deliveries show dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa
@@ -52,9 +74,13 @@ impl Deliveries {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let Page { day, after } = self.page;
         match self.command {
-            Some(Command::Show { .. }) if day.is_some() || after.is_some() => {
+            Some(Command::Show { .. } | Command::Replay { .. } | Command::Recover { .. })
+                if day.is_some() || after.is_some() =>
+            {
                 return Err(Fault::usage("--day and --after go with the list only"));
             }
+            Some(Command::Replay { id }) => replay(session, &id).await?,
+            Some(Command::Recover { since, hook }) => recover(session, since, hook).await?,
             Some(Command::Show { id }) => show(session, &session.api.delivery(&id).await?)?,
             Some(Command::List(page)) => {
                 list(session, &Page { day: page.day.or(day), after: page.after.or(after) }).await?;
@@ -69,6 +95,45 @@ impl Deliveries {
 fn a_day(text: &str) -> Result<String, String> {
     let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
     if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
+}
+
+fn an_instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|_| "write it as 2026-11-20T08:00:00Z".into())
+}
+
+async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
+    let decision = session.api.replay_delivery(id).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&decision);
+    }
+    session.screen.out(&decision.sentence)?;
+    if decision.help != NOTHING {
+        session.screen.hint(&decision.help);
+    }
+    Ok(())
+}
+
+async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<(), Fault> {
+    let names = match hook {
+        Some(name) => vec![name],
+        None => hooks::all(session).await?.into_iter().map(|hook| hook.name).collect(),
+    };
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for name in &names {
+        let found = session.api.recover_hook(name, &RecoverHook { since }).await?;
+        problems.extend(found.problems.clone());
+        if !session.screen.is_json() {
+            session.screen.out(&format!(
+                "{name}: {} tries looked at, {} asked for again, {} missing, {} given up; {} pull requests compared, {} reviews found",
+                found.looked_at, found.asked, found.missing, found.given_up, found.pull_requests, found.reviews
+            ))?;
+        }
+        all.push(found);
+    }
+    if session.screen.is_json() {
+        return session.screen.json(&all);
+    }
+    hooks::failed(&problems)
 }
 
 async fn list(session: &Session, wanted: &Page) -> Result<(), Fault> {

@@ -7,8 +7,10 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
+use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Agent, Settings};
+use pullyard_protocol::hook::SetIngress;
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +51,15 @@ enum Command {
         #[arg(long, required = true, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
     },
+    /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute), or both.
+    #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
+    Ingress {
+        /// `owner/name`.
+        name: RepositoryName,
+        /// How.
+        #[arg(value_parser = ingress)]
+        ingress: Ingress,
+    },
     /// Ask the forge which features work in a repository, and what to grant for those that don't.
     ///
     /// Changes nothing. Exits with 1 when jobs can't work there.
@@ -63,6 +74,15 @@ enum Command {
     List,
 }
 
+fn ingress(text: &str) -> Result<Ingress, String> {
+    match text {
+        "webhook" => Ok(Ingress::Webhook),
+        "poll" => Ok(Ingress::Poll),
+        "both" => Ok(Ingress::Both),
+        _ => Err("use webhook, poll or both".into()),
+    }
+}
+
 impl Repos {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let project = session.project().await?;
@@ -73,6 +93,18 @@ impl Repos {
                     session.screen.json(&found)?;
                 } else {
                     show(session, &found.repositories)?;
+                }
+            }
+            Command::Ingress { name, ingress } => {
+                let set = session.api.set_ingress(&project, &SetIngress { repository: name, ingress }).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&set)?;
+                } else {
+                    session.screen.note(&format!(
+                        "{} is heard of by {}",
+                        set.repository,
+                        super::words::wire(&set.ingress)
+                    ));
                 }
             }
             Command::Test { name } => return test::test(session, &project, &name).await,

@@ -6,7 +6,7 @@ use super::table::{Cell, Column, Table};
 use super::{ask, words};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
-use pullyard_protocol::secret::SetSecret;
+use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::process::ExitCode;
 
 /// What Secrets Manager stores at most. Units: bytes.
@@ -35,6 +35,22 @@ enum Command {
         /// The name you give it.
         name: SecretName,
     },
+    /// Give a secret another value; the one it had counts beside it for a while.
+    ///
+    /// For the secret of a webhook, `pullyard hooks repair` then tells the forge the new value.
+    #[command(after_help = "Examples:
+  pullyard secrets rotate hook-acme-app --generate
+  pullyard secrets rotate hook-acme-app --overlap 2h < new-secret.txt")]
+    Rotate {
+        /// The name it was given.
+        name: SecretName,
+        /// How long the old value counts, too: 24h, 30m, 90s; at most 7d.
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = a_time)]
+        overlap: u64,
+        /// Make a value of 32 random bytes instead of asking for one.
+        #[arg(long)]
+        generate: bool,
+    },
     /// List the secrets that were set, without their values.
     #[command(after_help = "Examples:\n  pullyard secrets list\n  pullyard secrets list --json")]
     List {
@@ -48,6 +64,7 @@ impl Secrets {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         match self.command.unwrap_or(Command::List { after: None }) {
             Command::Set { name } => set(session, &name).await?,
+            Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await?,
             Command::List { after } => list(session, after).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -63,6 +80,34 @@ async fn set(session: &Session, name: &SecretName) -> Result<(), Fault> {
     session.screen.out(&set.secret)?;
     session.screen.note(&format!("Set {name}; an integration names it by --token-secret {}", set.secret));
     Ok(())
+}
+
+async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generate: bool) -> Result<(), Fault> {
+    let value = match generate {
+        true => rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect(),
+        false => ask::hidden(&session.screen, &format!("the new value of {name}"), LARGEST)?,
+    };
+    let rotated = session.api.rotate_secret(name, &RotateSecret { value, overlap_secs }).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&rotated);
+    }
+    session.screen.out(&rotated.secret)?;
+    match rotated.old_until {
+        Some(until) => session.screen.note(&format!("{name} has another value; the old one counts until {until}")),
+        None => session.screen.note(&format!("{name} has another value; the old one does not count any more")),
+    }
+    if name.as_str().starts_with("hook-") {
+        session.screen.hint("`pullyard hooks repair` tells the forge");
+    }
+    Ok(())
+}
+
+/// A number and `s`, `m`, `h` or `d`, in seconds.
+fn a_time(text: &str) -> Result<u64, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let found =
+        units.iter().find_map(|(unit, secs)| Some(text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs)));
+    found.flatten().filter(|secs| *secs <= 7 * 86_400).ok_or_else(|| "write it as 24h, at most 7d".into())
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {

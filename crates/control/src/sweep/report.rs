@@ -17,6 +17,8 @@ pub struct Report {
     pub admitted: u32,
     /// Pull requests whose note is to be written.
     pub pull_requests: u32,
+    /// Hooks and repositories whose look at the forge was asked for.
+    pub looks: u32,
     /// Items that needed nothing: the index was behind, or somebody else was quicker.
     pub nothing: u32,
     /// Items that failed and are left alone for a while.

@@ -1,4 +1,4 @@
-//! The file that secrets are kept in: their present values, readable by its owner only, replaced whole.
+//! The file that secrets are kept in: their present values and those before, readable by its owner only, replaced whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,9 +16,22 @@ pub(super) struct Kept {
     pub(super) secret_string: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret_binary: Option<String>,
+    /// The value before, and the names of both versions: whoever rotates goes by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<Version>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) version_id: Option<String>,
     /// As `ListSecrets` says it.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(super) last_changed_date: Value,
+}
+
+/// An older value.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Version {
+    pub(super) version_id: String,
+    pub(super) secret_string: String,
 }
 
 /// By name.

@@ -4,7 +4,7 @@ use crate::schema::WORK;
 use crate::transaction::{number, text};
 use crate::{Error, Store, key};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::id::{ClassId, JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{ClassId, HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
@@ -19,6 +19,10 @@ pub enum WorkKey {
     Ticket(ProjectId, TicketKey),
     /// A pull request.
     PullRequest(PullRequestId),
+    /// A webhook.
+    Hook(HookName),
+    /// A repository that is looked at.
+    Poll(ProjectId, IntegrationId, u64),
 }
 
 impl WorkKey {
@@ -28,6 +32,15 @@ impl WorkKey {
         }
         if let Some(id) = pk.strip_prefix("PR#") {
             return id.replace('#', "/").parse().ok().map(Self::PullRequest);
+        }
+        if let Some(name) = pk.strip_prefix(key::HOOKS) {
+            return HookName::new(name).ok().map(Self::Hook);
+        }
+        if let Some(poll) = pk.strip_prefix(key::POLLS) {
+            let mut parts = poll.split('#');
+            let (project, integration) = (parts.next()?, parts.next()?);
+            let repository = parts.next()?.parse().ok()?;
+            return Some(Self::Poll(ProjectId::new(project).ok()?, IntegrationId::new(integration).ok()?, repository));
         }
         let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
         Some(Self::Ticket(ProjectId::new(project).ok()?, TicketKey::new(key::decoded(ticket)?).ok()?))
@@ -45,7 +58,7 @@ impl Store {
         let rows = self.rows(&key::ready(class), None, limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
-            WorkKey::Ticket(..) | WorkKey::PullRequest(_) => None,
+            WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Hook(_) | WorkKey::Poll(..) => None,
         };
         Ok(rows.into_iter().filter_map(candidate).collect())
     }

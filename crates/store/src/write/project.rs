@@ -39,4 +39,35 @@ impl Store {
         let same = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", text(repository.key().pk));
         Transaction::new("connect a repository").put(repository, same)?.put_item(item, own).commit(self).await
     }
+
+    /// Gives a connected repository the name that its forge has for it now.
+    ///
+    /// Writes: REPO if its name is the one seen; the new name's alias if absent or already its own; the old
+    /// name's alias deleted if it is its own or gone. `Stale` when the name was changed meanwhile, or another
+    /// repository of the project has the new one.
+    /// Idempotent: a repeat is `Stale`, and reading again shows the name.
+    pub async fn rename_repository(&self, seen: &Repository, next: &Repository) -> Result<Write, Error> {
+        let own = |condition: &str| {
+            Condition::of(&format!("{condition} OR (integration = :integration AND id = :id)"))
+                .value(":integration", text(next.integration.as_str()))
+                .value(":id", number(next.id))
+        };
+        let unchanged = Condition::of("#name = :seen").name("#name", "name").value(":seen", text(seen.name.as_str()));
+        let alias = key::repository_name(&next.project, &next.name);
+        let old = key::repository_name(&seen.project, &seen.name);
+        let item = Attributes::from([
+            ("pk".to_owned(), text(alias.pk.clone())),
+            ("sk".to_owned(), text(alias.sk.clone())),
+            ("integration".to_owned(), text(next.integration.as_str())),
+            ("id".to_owned(), number(next.id)),
+        ]);
+        let mut transaction = Transaction::new("rename a repository")
+            .put(next, unchanged)?
+            .put_item(item, own("attribute_not_exists(pk)"));
+        // Names that differ by case alone have one alias.
+        if old != alias {
+            transaction = transaction.delete(old, own("attribute_not_exists(pk)"));
+        }
+        transaction.commit(self).await
+    }
 }

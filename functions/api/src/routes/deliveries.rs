@@ -8,6 +8,7 @@ use pullyard_control::{Context, Error};
 use pullyard_domain::id::{DeliveryId, ProjectId};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Caller, Path, Problem, Query, scope};
+use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,4 +56,17 @@ pub(crate) async fn show(
     let found = ctx.store.delivery(&id).await.map_err(Error::from)?;
     let visible = found.filter(|delivery| caller.may_touch(&delivery.project).is_ok());
     Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
+}
+
+/// Decides a delivery again, from what its forge says now.
+pub(crate) async fn replay(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<Decision>, Problem> {
+    let found = ctx.store.delivery(&id).await.map_err(Error::from)?;
+    if found.is_none_or(|delivery| caller.may_touch(&delivery.project).is_err()) {
+        return Err(Problem::not_found(format!("There is no delivery {id}.")));
+    }
+    Ok(Json(wire::decision(pullyard_control::replay(&ctx, &id).await?)))
 }

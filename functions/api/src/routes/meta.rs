@@ -33,6 +33,7 @@ pub(crate) async fn sweep(
         tickets: report.tickets,
         admitted: report.admitted,
         pull_requests: report.pull_requests,
+        looks: report.looks,
         nothing: report.nothing,
         failed: report.failed,
         offline: report.offline,

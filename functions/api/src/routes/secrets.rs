@@ -6,7 +6,8 @@ use axum::extract::State;
 use pullyard_control::{self as control, Context, UserSecret};
 use pullyard_domain::id::SecretName;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
-use pullyard_protocol::secret::{Secret, SecretPage, SetSecret};
+use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SetSecret};
+use std::time::Duration;
 
 fn shown(UserSecret { name, secret, set_at }: UserSecret) -> Secret {
     Secret { name, secret, set_at }
@@ -32,4 +33,18 @@ pub(crate) async fn list(
     caller.may_touch_all()?;
     let (secrets, next) = control::secrets(&ctx, after.as_deref()).await?;
     Ok(Json(SecretPage { secrets: secrets.into_iter().map(shown).collect(), next }))
+}
+
+/// Another value; the one it had counts beside it for a while.
+pub(crate) async fn rotate(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<SecretName>,
+    Strict(wanted): Strict<RotateSecret>,
+) -> Result<Json<RotatedSecret>, Problem> {
+    caller.may_touch_all()?;
+    let overlap = Duration::from_secs(wanted.overlap_secs);
+    let (UserSecret { name, secret, .. }, old_until) =
+        control::rotate_secret(&ctx, &name, &wanted.value, overlap).await?;
+    Ok(Json(RotatedSecret { name, secret, old_until }))
 }

@@ -1,0 +1,278 @@
+//! `pullyard hooks`: the webhooks by which forges tell us of reviews.
+
+use super::ask::confirm;
+use super::fault::{Exit, Fault};
+use super::session::Session;
+use super::table::{Cell, Column, Table, facts};
+use super::words;
+use clap::Subcommand;
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
+use std::process::ExitCode;
+
+/// What `verify` exits with when a hook is not what it should be.
+const DRIFT: u8 = 3;
+
+/// Set up, check and mend the webhooks by which a forge tells of reviews.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app --repo acme/web
+  pullyard hooks verify")]
+pub(crate) struct Hooks {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the webhooks of repositories or of an organisation, here and at the forge; mends those that are there.
+    #[command(after_help = "Examples:
+  pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app
+  pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme")]
+    Install {
+        /// This server's address, as the forge reaches it.
+        #[arg(long, value_name = "URL")]
+        base_url: String,
+        /// A repository; more than one may be given.
+        #[arg(long, value_name = "OWNER/NAME", required_unless_present_any = ["org", "app"], conflicts_with_all = ["org", "app"])]
+        repo: Vec<RepositoryName>,
+        /// All repositories of an organisation.
+        #[arg(long, value_name = "LOGIN", conflicts_with = "app")]
+        org: Option<String>,
+        /// All installations of the integration's App.
+        #[arg(long)]
+        app: bool,
+        /// The forge.
+        #[arg(long, value_name = "ID")]
+        integration: IntegrationId,
+        /// The last part of its address; made of what it is of, when not given.
+        #[arg(long, value_name = "NAME")]
+        name: Option<HookName>,
+        /// Only tell what to enter at the forge: for a token that may not make hooks.
+        #[arg(long)]
+        by_hand: bool,
+    },
+    /// Say in which ways hooks are not what they should be; exits with 3 if any is not.
+    #[command(after_help = "Examples:\n  pullyard hooks verify\n  pullyard hooks verify acme-app --json")]
+    Verify {
+        /// Which; all of them when not given.
+        names: Vec<HookName>,
+    },
+    /// Have the forge's hooks be what they should be; exits with 3 if something is left.
+    #[command(after_help = "Examples:\n  pullyard hooks repair\n  pullyard hooks repair acme-app")]
+    Repair {
+        /// Which; all of them when not given.
+        names: Vec<HookName>,
+    },
+    /// List the hooks.
+    #[command(after_help = "Examples:\n  pullyard hooks list\n  pullyard hooks list --json")]
+    List,
+    /// Delete a hook at the forge and here.
+    #[command(after_help = "Examples:\n  pullyard hooks remove acme-app --yes")]
+    Remove {
+        /// Which.
+        name: HookName,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// Forget it here only: for a forge that does not let us in any more.
+        #[arg(long)]
+        keep_at_forge: bool,
+    },
+}
+
+impl Hooks {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        match self.command.unwrap_or(Command::List) {
+            Command::List => list(session, &all(session).await?)?,
+            Command::Verify { names } => return check(session, names, false).await,
+            Command::Repair { names } => return check(session, names, true).await,
+            Command::Remove { name, yes, keep_at_forge } => {
+                confirm(&session.screen, yes, &format!("Delete the hook {name}?"))?;
+                let removed = session.api.remove_hook(&name, keep_at_forge).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&removed)?;
+                } else {
+                    session.screen.note(&format!("{name} is deleted"));
+                }
+            }
+            Command::Install { base_url, repo, org, app, integration, name, by_hand } => {
+                if name.is_some() && repo.len() > 1 {
+                    return Err(Fault::usage("one --name can't be that of several repositories"));
+                }
+                warn_if_unreachable(session, &base_url, &integration).await?;
+                let project = session.project().await?;
+                let whole = |name: HookName| InstallHook {
+                    name,
+                    integration: integration.clone(),
+                    project: project.clone(),
+                    others: Vec::new(),
+                    repository: None,
+                    organisation: None,
+                    app: false,
+                    base_url: base_url.clone(),
+                    by_hand,
+                };
+                let named = |words: &str| match &name {
+                    Some(name) => Ok(name.clone()),
+                    None => name_of(words),
+                };
+                let mut wanted = Vec::new();
+                for repository in repo {
+                    let name = named(repository.as_str())?;
+                    wanted.push(InstallHook { repository: Some(repository), ..whole(name) });
+                }
+                if let Some(login) = org {
+                    wanted.push(InstallHook { organisation: Some(login.clone()), ..whole(named(&login)?) });
+                }
+                if app {
+                    wanted.push(InstallHook { app: true, ..whole(named(&format!("{integration}-app"))?) });
+                }
+                let mut made = Vec::new();
+                for request in &wanted {
+                    made.push(session.api.install_hook(request).await?);
+                }
+                list(session, &made)?;
+                if by_hand {
+                    by_hand_words(session, &made);
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `acme/app` as `acme-app`.
+fn name_of(words: &str) -> Result<HookName, Fault> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = words.chars().map(plain).take(40).collect();
+    HookName::new(name.trim_matches('-'))
+        .map_err(|bad| Fault::usage(format!("{words} makes no name: {bad}")).help("choose one with --name"))
+}
+
+/// A forge on the internet can't reach this machine.
+async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &IntegrationId) -> Result<(), Fault> {
+    let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    let private = ["127.", "10.", "192.168.", "169.254."].iter().any(|start| host.starts_with(start))
+        || (16..32).any(|second| host.starts_with(&format!("172.{second}.")))
+        || host == "localhost"
+        || host.ends_with(".local")
+        || host.starts_with('[');
+    let public = session.api.integration(integration).await?.api_url.starts_with("https://api.github.com");
+    if private && public {
+        session.screen.warn(&format!(
+            "GitHub can't reach {host}; without a public address use `pullyard repos ingress OWNER/NAME poll`"
+        ));
+    }
+    Ok(())
+}
+
+fn by_hand_words(session: &Session, hooks: &[Hook]) {
+    for hook in hooks {
+        let url = hook.url.as_deref().unwrap_or_default();
+        session.screen.hint(&format!(
+            "at the forge enter {url}, application/json, the events issue comments, pull requests, pull request \
+             reviews and repositories, and a secret that you set here with `pullyard secrets set {}`",
+            hook.secret
+        ));
+    }
+}
+
+/// Every hook that the token may see.
+pub(super) async fn all(session: &Session) -> Result<Vec<Hook>, Fault> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = session.api.hooks(after.as_deref()).await?;
+        all.extend(page.hooks);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
+    if session.screen.is_json() {
+        return session.screen.json(&hooks);
+    }
+    let columns = [
+        Column::Whole("HOOK"),
+        Column::Text("OF"),
+        Column::Whole("INTEGRATION"),
+        Column::Whole("VERIFIED"),
+        Column::Whole("REFUSED"),
+        Column::Whole("MISSING"),
+        Column::Text("ADDRESS"),
+    ];
+    let (mut table, now) = (Table::new(columns), words::now());
+    for hook in hooks {
+        table.row([
+            Cell::same(hook.name.as_str()),
+            Cell::same(hook.kind.words()),
+            Cell::same(hook.integration.as_str()),
+            hook.verified_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now)),
+            Cell::same(hook.refused.to_string()),
+            Cell::same(hook.missing.to_string()),
+            Cell::maybe(hook.url.as_deref()),
+        ]);
+    }
+    table.show(&session.screen, "There is no hook. Make one with `pullyard hooks install`; its help has examples.")
+}
+
+async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, Fault> {
+    let names = match names.is_empty() {
+        true => all(session).await?.into_iter().map(|hook| hook.name).collect(),
+        false => names,
+    };
+    let mut checks: Vec<HookCheck> = Vec::new();
+    for name in &names {
+        checks.push(match repair {
+            true => session.api.repair_hook(name).await?,
+            false => session.api.verify_hook(name).await?,
+        });
+    }
+    if session.screen.is_json() {
+        session.screen.json(&checks)?;
+    } else {
+        for check in &checks {
+            shown(session, check)?;
+        }
+    }
+    Ok(match checks.iter().all(|check| check.drifts.is_empty()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(DRIFT),
+    })
+}
+
+fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
+    let (hook, now) = (&check.hook, words::now());
+    // No forge says what a hook's secret is; that what it sends fits ours does.
+    let verified = hook.verified_at.map_or_else(|| Cell::same("no delivery yet"), |at| words::when(at, now));
+    let state =
+        if check.drifts.is_empty() { "as it should be".to_owned() } else { format!("{} faults", check.drifts.len()) };
+    facts(
+        &session.screen,
+        &[
+            ("Hook", Cell::same(hook.name.as_str())),
+            ("Of", Cell::same(hook.kind.words())),
+            ("State", Cell::same(state)),
+            ("Verified", verified),
+        ],
+    )?;
+    for drift in &check.drifts {
+        session.screen.out(&format!("  {}: {}", drift.code, drift.sentence))?;
+    }
+    if check.drifts.iter().any(|drift| drift.repairable) {
+        session.screen.hint(&format!("`pullyard hooks repair {}` mends it", hook.name));
+    }
+    Ok(())
+}
+
+/// A look at the forge that could not be made is no success.
+pub(super) fn failed(problems: &[String]) -> Result<(), Fault> {
+    match problems.first() {
+        None => Ok(()),
+        Some(first) => Err(Fault::new(Exit::Failed, first.clone())),
+    }
+}

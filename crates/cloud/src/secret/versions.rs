@@ -1,0 +1,112 @@
+//! The present value of a secret and the one before it, for what is signed by somebody else: while both sides
+//! learn a new value, both values are in use.
+
+use super::Secrets;
+use crate::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long versions are used before they are fetched again. Whoever meets a signature that fits none of them
+/// may have them fetched sooner.
+const KEPT_FOR: Duration = Duration::from_secs(300);
+
+/// How often at most they are fetched because something did not fit: strangers can send what they like.
+const REFETCHED_EVERY: Duration = Duration::from_secs(10);
+
+/// One value of a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The service's name of it.
+    pub id: String,
+    /// The value.
+    pub value: Arc<str>,
+}
+
+impl std::fmt::Debug for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Version").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A secret's present value and the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The present one.
+    pub current: Version,
+    /// The one before, if the service still has it.
+    pub previous: Option<Version>,
+}
+
+/// Versions and when they were fetched, and fetched for somebody whom they did not fit.
+pub(super) struct KeptVersions {
+    since: Instant,
+    refetched: Option<Instant>,
+    versions: Versions,
+}
+
+impl Secrets {
+    /// The present value and the one before, at most five minutes old.
+    ///
+    /// Errors: `NoSecret` when there is none of that name or it is empty.
+    pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
+        let fresh = |kept: &KeptVersions| (kept.since.elapsed() < KEPT_FOR).then(|| kept.versions.clone());
+        if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
+            return Ok(versions);
+        }
+        self.fetch_versions(name, None).await
+    }
+
+    /// The same, fetched now.
+    ///
+    /// Errors: `NoSecret` when there is none of that name or it is empty.
+    pub async fn fresh_versions(&self, name: &str) -> Result<Versions, Error> {
+        self.fetch_versions(name, None).await
+    }
+
+    /// The same, fetched anew, for who was shown something that fits none of them. None: they were fetched so
+    /// within the last ten seconds.
+    pub async fn refetched_versions(&self, name: &str) -> Result<Option<Versions>, Error> {
+        let now = Instant::now();
+        if let Some(kept) = self.lock_versions().get_mut(name) {
+            if kept.refetched.is_some_and(|at| now.duration_since(at) < REFETCHED_EVERY) {
+                return Ok(None);
+            }
+            // Before the call: whoever comes meanwhile must not make another one.
+            kept.refetched = Some(now);
+        }
+        self.fetch_versions(name, Some(now)).await.map(Some)
+    }
+
+    async fn fetch_versions(&self, name: &str, refetched: Option<Instant>) -> Result<Versions, Error> {
+        let since = Instant::now();
+        let current = self.staged(name, "AWSCURRENT").await?.ok_or_else(|| Error::NoSecret { name: name.into() })?;
+        let previous = self.staged(name, "AWSPREVIOUS").await?;
+        let versions = Versions { current, previous };
+        let kept = KeptVersions { since, refetched, versions: versions.clone() };
+        self.lock_versions().insert(name.to_owned(), kept);
+        Ok(versions)
+    }
+
+    /// The version that the service has at a stage, if there is one.
+    async fn staged(&self, name: &str, stage: &str) -> Result<Option<Version>, Error> {
+        match self.client.get_secret_value().secret_id(name).version_stage(stage).send().await {
+            Ok(answer) => Ok(answer
+                .secret_string
+                .filter(|value| !value.is_empty())
+                .map(|value| Version { id: answer.version_id.unwrap_or_default(), value: value.into() })),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+                Ok(None)
+            }
+            Err(error) => Err(Error::unavailable("read a version of a secret", error)),
+        }
+    }
+
+    pub(super) fn forget_versions(&self, name: &str) {
+        self.lock_versions().remove(name);
+    }
+
+    /// As with the other cache, only whole values are in it.
+    fn lock_versions(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, KeptVersions>> {
+        self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,7 @@
+//! Our webhooks: made here and at the forge, compared, mended, removed.
+
+mod compare;
+mod install;
+
+pub use compare::{Drift, HookView, repair_hook, verify_hook, view};
+pub use install::{NewHook, Target, install_hook, remove_hook};

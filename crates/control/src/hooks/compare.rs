@@ -1,0 +1,166 @@
+//! A hook as it should be, and as its forge has it.
+
+use super::install::{integration_of, tell};
+use crate::forge::forge_of_hook;
+use crate::recover::{said, scope_of};
+use crate::rotate_secret::counts_until;
+use crate::{Context, Error};
+use pullyard_domain::hook::{EVENTS, Hook, HookKind};
+use pullyard_domain::id::HookName;
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::webhook::Secret;
+use pullyard_forge::{HookScope, HookSettings};
+use pullyard_store::{HookHeard, Write};
+use std::collections::BTreeSet;
+
+/// One way in which a hook is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// Which, for programs.
+    pub code: &'static str,
+    /// In words.
+    pub sentence: String,
+    /// `hooks repair` mends it.
+    pub repairable: bool,
+}
+
+/// A hook with what was heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookView {
+    /// The hook.
+    pub hook: Hook,
+    /// What was heard of it.
+    pub heard: HookHeard,
+    /// Until when the secret before the present one counts.
+    pub old_secret_until: Option<Timestamp>,
+}
+
+/// A hook with what was heard of it.
+pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
+    let heard = ctx.store.hook_heard(&hook.name).await?;
+    let secret = format!("{}{}", ctx.secret_prefix, hook.secret);
+    let old_secret_until = match counts_until(ctx, &secret).await {
+        Err(Error::Cloud(pullyard_cloud::Error::NoSecret { .. })) => None,
+        until => until?,
+    };
+    Ok(HookView { hook, heard, old_secret_until })
+}
+
+/// In which ways a hook is not what it should be. Changes nothing.
+///
+/// Errors: `NotFound`; the table's. What the forge refuses is a drift.
+pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
+    let hook = ctx.store.hook(name).await?;
+    let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+    let view = view(ctx, hook).await?;
+    let mut drifts = match at_forge(ctx, &view.hook).await {
+        Ok(drifts) => drifts,
+        Err(Error::Store(error)) => return Err(error.into()),
+        Err(error) => vec![drift("unreadable", format!("Pullyard {} at the forge.", said(&error)), false)],
+    };
+    drifts.extend(here(&view));
+    Ok((view, drifts))
+}
+
+/// Has the forge's hook be what it should be, with all its settings, and compares again.
+///
+/// Idempotent: the same settings again change nothing.
+/// Errors: `NotFound`, `Forge`, `Contended`.
+pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
+    let mut rounds = ctx.rounds(name);
+    loop {
+        let hook = ctx.store.hook(name).await?;
+        let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+        let integration = integration_of(ctx, &hook.integration).await?;
+        let forge_id = tell(ctx, &forge_of_hook(ctx, &integration, &hook).await?, &hook).await?;
+        if ctx.store.put_hook(&Hook { forge_id: Some(forge_id), ..hook }).await? == Write::Applied {
+            return verify_hook(ctx, name).await;
+        }
+        rounds.again().await?;
+    }
+}
+
+/// What the forge is to be told of a hook.
+pub(super) async fn settings_of(ctx: &Context, hook: &Hook) -> Result<HookSettings, Error> {
+    let secret = format!("{}{}", ctx.secret_prefix, hook.secret);
+    let versions = ctx.secrets.fresh_versions(&secret).await?;
+    let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the hook has no address yet".into() })?;
+    let secret = Secret::new(versions.current.value.as_bytes());
+    Ok(HookSettings { url, secret, events: EVENTS.map(str::to_owned).into(), active: true })
+}
+
+fn drift(code: &'static str, sentence: impl Into<String>, repairable: bool) -> Drift {
+    Drift { code, sentence: sentence.into(), repairable }
+}
+
+async fn at_forge(ctx: &Context, hook: &Hook) -> Result<Vec<Drift>, Error> {
+    let integration = integration_of(ctx, &hook.integration).await?;
+    let forge = forge_of_hook(ctx, &integration, hook).await?;
+    let scope = scope_of(ctx, hook).await?;
+    let there = forge.hooks(&scope).await?.found;
+    let url = hook.url();
+    let by_id = there.iter().find(|one| Some(one.id) == hook.forge_id);
+    let Some(one) = by_id.or_else(|| there.iter().find(|one| Some(&one.url) == url.as_ref())) else {
+        return Ok(vec![drift("missing", format!("{} has no such hook.", hook.kind.words()), true)]);
+    };
+    let mut drifts = Vec::new();
+    if url.as_ref() != Some(&one.url) {
+        drifts.push(drift("url", format!("It calls {} instead of us.", one.url), true));
+    }
+    let is_app = hook.kind == HookKind::App {};
+    if !one.active && !is_app {
+        drifts.push(drift("disabled", "It is disabled.", true));
+    }
+    let (have, want): (BTreeSet<&str>, BTreeSet<&str>) =
+        (one.events.iter().map(String::as_str).collect(), EVENTS.into());
+    if !is_app && have != want && !have.contains("*") {
+        let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
+        let (less, more) = (list(want.difference(&have).collect()), list(have.difference(&want).collect()));
+        let less = (!less.is_empty()).then(|| format!("does not tell of {less}"));
+        let more = (!more.is_empty()).then(|| format!("tells of {more} for nothing"));
+        let both: Vec<String> = less.into_iter().chain(more).collect();
+        drifts.push(drift("events", format!("It {}.", both.join(" and ")), true));
+    }
+    if !one.has_secret {
+        drifts.push(drift("no_secret", "It has no secret, so nothing it sends is let in.", true));
+    }
+    if !one.json {
+        drifts.push(drift("content_type", "It sends forms instead of JSON.", true));
+    }
+    if !one.verifies_tls {
+        drifts.push(drift("insecure_ssl", "It does not check our certificate.", true));
+    }
+    drifts.extend(failing(&forge, &scope, one.id).await);
+    Ok(drifts)
+}
+
+/// The newest deliveries; a forge that does not list them says nothing against the hook.
+async fn failing(forge: &pullyard_forge::Forge, scope: &HookScope, id: u64) -> Option<Drift> {
+    let newest = match forge.deliveries(scope, id, None).await {
+        Ok(page) => page.found,
+        Err(error) => {
+            return Some(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
+        }
+    };
+    let last = newest.first().filter(|last| !last.arrived())?;
+    let failed = newest.iter().take_while(|delivery| !delivery.arrived()).count();
+    let code = match last.status_code {
+        0 => "no answer".to_owned(),
+        code => code.to_string(),
+    };
+    Some(drift(
+        "failing",
+        format!("Its last {failed} deliveries failed; the newest got {code} ({}).", last.status),
+        false,
+    ))
+}
+
+/// What is seen from here.
+fn here(view: &HookView) -> Option<Drift> {
+    let heard = &view.heard;
+    let wrong = heard.refused_at.is_some_and(|at| heard.verified_at.is_none_or(|good| at > good));
+    wrong.then(|| {
+        let sentence = "The newest signatures did not fit: the forge has another secret.";
+        drift("secret", sentence, true)
+    })
+}

@@ -1,0 +1,200 @@
+//! Making a hook, here and at its forge, and removing it.
+
+use super::compare::settings_of;
+use crate::forge::{forge_for_new, forge_of_hook};
+use crate::recover::scope_of;
+use crate::{Context, Error};
+use pullyard_domain::hook::recovery::Recovery;
+use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::project::Integration;
+use pullyard_forge::Forge;
+use pullyard_store::Write;
+
+/// What a new hook is to be of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One repository.
+    Repository(RepositoryName),
+    /// All repositories of an organisation.
+    Organisation(String),
+    /// All installations of the integration's App.
+    App,
+}
+
+/// A hook that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHook {
+    /// The last part of its address.
+    pub name: HookName,
+    /// At which forge.
+    pub integration: IntegrationId,
+    /// The project that is told of what belongs to none.
+    pub home: ProjectId,
+    /// Further projects.
+    pub others: Vec<ProjectId>,
+    /// What it is of.
+    pub target: Target,
+    /// Our address as the forge reaches it.
+    pub base_url: String,
+    /// A person makes it at the forge; we are only told of it.
+    pub by_hand: bool,
+}
+
+/// Makes a hook, here first, then at its forge, unless it is there by its address.
+///
+/// Idempotent: by name; the same again mends what differs at the forge. Two at once end with what the later
+/// one stored: whoever meets a change of the hook tells the forge again.
+/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, `Forge`,
+/// `Contended`.
+pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
+    for project in std::iter::once(&new.home).chain(&new.others) {
+        if ctx.store.project(project).await?.is_none() {
+            return Err(Error::NotFound { what: "project", name: project.to_string() });
+        }
+    }
+    let base_url = address(&new.base_url)?;
+    let integration = integration_of(ctx, &new.integration).await?;
+    let kind = match &new.target {
+        Target::App => HookKind::App {},
+        Target::Organisation(login) => HookKind::Organisation { login: login.clone() },
+        Target::Repository(name) => {
+            let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
+            let name = RepositoryName::new(found.full_name)
+                .map_err(|bad| Error::Invalid { pointer: "/repository", fault: bad.to_string() })?;
+            HookKind::Repository { name, id: found.id }
+        }
+    };
+    let mut rounds = ctx.rounds(&new.name);
+    loop {
+        let known = ctx.store.hook(&new.name).await?;
+        if known.as_ref().is_some_and(|known| known.integration != new.integration || !same(&known.kind, &kind)) {
+            return Err(Error::Taken { what: "hook", name: new.name.to_string() });
+        }
+        let hook = Hook {
+            home: new.home.clone(),
+            others: new.others.clone(),
+            base_url: Some(base_url.clone()),
+            kind: kind.clone(),
+            ..known.clone().map_or_else(|| made(ctx, new, kind.clone()), Ok)?
+        };
+        if known.as_ref() != Some(&hook) {
+            if ctx.store.put_hook(&hook).await? == Write::Stale {
+                rounds.again().await?;
+                continue;
+            }
+        }
+        let hook = Hook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
+        have_secret(ctx, &hook).await?;
+        if new.by_hand {
+            return Ok(hook);
+        }
+        let forge = forge_of_hook(ctx, &integration, &hook).await?;
+        let forge_id = tell(ctx, &forge, &hook).await?;
+        let told = Hook { forge_id: Some(forge_id), ..hook };
+        // Written even if it says so already: two who install at once must not leave the forge with one's secret
+        // and us with the other's.
+        if ctx.store.put_hook(&told).await? == Write::Applied {
+            tracing::info!(hook = %told.name, of = told.kind.words(), "a hook is installed");
+            return Ok(Hook { rev: told.rev + 1, ..told });
+        }
+        rounds.again().await?;
+    }
+}
+
+/// Has the forge call us: by a new hook, or by the one that does so already, with all its settings.
+pub(super) async fn tell(ctx: &Context, forge: &Forge, hook: &Hook) -> Result<u64, Error> {
+    let scope = scope_of(ctx, hook).await?;
+    let settings = settings_of(ctx, hook).await?;
+    let there = forge.hooks(&scope).await?.found;
+    let ours = there.iter().find(|one| one.url == settings.url);
+    let ours = ours.or_else(|| there.iter().find(|one| Some(one.id) == hook.forge_id));
+    let told = match (ours, &hook.kind) {
+        (Some(one), _) => forge.edit_hook(&scope, one.id, &settings).await?,
+        (None, HookKind::App {}) => forge.edit_hook(&scope, 0, &settings).await?,
+        (None, _) => forge.create_hook(&scope, &settings).await?,
+    };
+    Ok(told.id)
+}
+
+/// Forgets a hook, at its forge first: what is left there would be answered 404 for ever.
+///
+/// Idempotent: one that is gone at the forge is gone.
+/// Errors: `NotFound`; `Forge`, unless `keep_at_forge`; `Contended`.
+pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(name);
+    loop {
+        let hook = ctx.store.hook(name).await?;
+        let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+        // An App's hook is a setting of the App, which no call takes away.
+        let deletable = hook.forge_id.filter(|_| !keep_at_forge && hook.kind != HookKind::App {});
+        if let Some(id) = deletable {
+            let integration = integration_of(ctx, &hook.integration).await?;
+            let scope = scope_of(ctx, &hook).await?;
+            forge_of_hook(ctx, &integration, &hook).await?.delete_hook(&scope, id).await?;
+        }
+        if ctx.store.delete_hook(&hook).await? == Write::Applied {
+            tracing::info!(hook = %name, "a hook is removed");
+            return Ok(());
+        }
+        rounds.again().await?;
+    }
+}
+
+pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
+    let found = ctx.store.integration(id).await?;
+    found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
+}
+
+fn made(ctx: &Context, new: &NewHook, kind: HookKind) -> Result<Hook, Error> {
+    let secret = SecretName::new(format!("hook-{}", new.name)).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    Ok(Hook {
+        name: new.name.clone(),
+        integration: new.integration.clone(),
+        home: new.home.clone(),
+        others: new.others.clone(),
+        kind,
+        secret,
+        base_url: None,
+        forge_id: None,
+        created: ctx.clock.now(),
+        recovery: Recovery { next: ctx.clock.now().plus(pullyard_domain::hook::RECOVER_EVERY), ..Recovery::default() },
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    })
+}
+
+/// A repository that was renamed is the same.
+fn same(one: &HookKind, other: &HookKind) -> bool {
+    match (one, other) {
+        (HookKind::Repository { id: one, .. }, HookKind::Repository { id: other, .. }) => one == other,
+        _ => one == other,
+    }
+}
+
+/// The hook's secret, made if there is none. Nothing replaces one that is there.
+async fn have_secret(ctx: &Context, hook: &Hook) -> Result<(), Error> {
+    let name = format!("{}{}", ctx.secret_prefix, hook.secret);
+    match ctx.secrets.fresh_versions(&name).await {
+        Ok(_) => Ok(()),
+        Err(pullyard_cloud::Error::NoSecret { .. }) => {
+            let value: [u8; 32] = rand::random();
+            let text: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(ctx.secrets.put(&name, &text).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn address(url: &str) -> Result<String, Error> {
+    let bad = |fault: &str| Err(Error::Invalid { pointer: "/base_url", fault: fault.into() });
+    let Some(host) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+        return bad("write it as https://HOST");
+    };
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>');
+    if host.is_empty() || host.starts_with('/') || url.len() > 300 || !url.chars().all(plain) {
+        return bad("write it as https://HOST");
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}

@@ -1,0 +1,278 @@
+//! What our webhooks should have told us and did not: asked for again at the forge, and then compared with
+//! what the forge says of every open pull request.
+//!
+//! The first brings back what the forge still keeps, for three days: comments and labels among it. The second
+//! needs no delivery at all, and finds reviews, closed and merged pull requests, and moved heads; comments and
+//! labels that are older than what the forge keeps it can't see.
+
+mod look;
+
+use crate::forge::forge_of_hook;
+use crate::review::Reach;
+use crate::webhook::reach_of;
+use crate::{Context, Error};
+use look::{Found, look};
+use pullyard_domain::hook::recovery::{Look, Recovery, Tried};
+use pullyard_domain::hook::{Hook, HookKind, Ingress, POLL_EVERY, Poll, RECOVER_EVERY};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
+use pullyard_domain::project::Repository;
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::{Forge, HookScope};
+use pullyard_store::Write;
+
+/// How many pages of deliveries a round reads at most; a hundred are on each.
+const MOST_PAGES: u32 = 30;
+
+/// What a round found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Tries of deliveries that were looked at.
+    pub looked_at: usize,
+    /// Deliveries that were asked for again.
+    pub asked: usize,
+    /// Deliveries that did not arrive yet.
+    pub missing: usize,
+    /// Deliveries that were given up so far.
+    pub given_up: u64,
+    /// Open pull requests that were compared.
+    pub pull_requests: usize,
+    /// Reviews that nobody had told of.
+    pub reviews: usize,
+    /// Why the list of deliveries, or a pull request, could not be read.
+    pub problems: Vec<String>,
+}
+
+/// Looks for what a hook should have told, if it is time.
+///
+/// Idempotent: what is asked for again is the same delivery, and reviews are known by their ids.
+/// Errors: the table's. What the forge refuses is noted on the hook.
+pub async fn recover_hook(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
+    let Some(hook) = ctx.store.hook(name).await? else { return Ok(Recovered::default()) };
+    let now = ctx.clock.now();
+    // The message came twice, or somebody else was quicker.
+    if hook.recovery.next > now || hook.not_before.is_some_and(|not_before| not_before > now) {
+        return Ok(Recovered::default());
+    }
+    recover(ctx, hook).await
+}
+
+/// Looks for everything that a hook should have told since then, now.
+///
+/// Errors: `NotFound`; `Contended`; the table's.
+pub async fn recover_since(ctx: &Context, name: &HookName, since: Option<Timestamp>) -> Result<Recovered, Error> {
+    let mut rounds = ctx.rounds(name);
+    loop {
+        let hook = ctx.store.hook(name).await?;
+        let mut hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+        if let Some(since) = since {
+            hook.recovery.from(since);
+        }
+        hook.recovery.next = ctx.clock.now();
+        hook.not_before = None;
+        if ctx.store.put_hook(&hook).await? == Write::Applied {
+            hook.rev += 1;
+            return recover(ctx, hook).await;
+        }
+        rounds.again().await?;
+    }
+}
+
+async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
+    let now = ctx.clock.now();
+    let mut found = Recovered::default();
+    let integration = ctx.store.integration(&hook.integration).await?;
+    let Some(integration) = integration else {
+        return Err(Error::NotFound { what: "integration", name: hook.integration.to_string() });
+    };
+    let scope = scope_of(ctx, &hook).await?;
+    let id = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
+    let reached = match id {
+        // Made by hand, and its first ping has not come yet: there is no list to read.
+        None => Ok(None),
+        Some(id) => forge_of_hook(ctx, &integration, &hook).await.map(|forge| Some((id, forge))),
+    };
+    let listed = match reached {
+        Ok(Some((id, forge))) => match rows(&forge, &scope, id, &hook.recovery, now).await {
+            Ok(rows) => Ok(Some((id, forge, rows))),
+            Err(error) => Err(error.into()),
+        },
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let (known, ask) = match listed {
+        Ok(Some((id, forge, rows))) => {
+            found.looked_at = rows.len();
+            let (known, ask) = hook.recovery.take_stock(&rows, now);
+            (known, Some((id, forge, ask)))
+        }
+        Ok(None) => (hook.recovery.take_stock(&[], now).0, None),
+        Err(error) => {
+            let problem = Some(said(&error));
+            (Recovery { next: now.plus(RECOVER_EVERY), problem, ..hook.recovery.clone() }, None)
+        }
+    };
+    found.problems.extend(known.problem.clone());
+    (found.missing, found.given_up) = (known.missing.len(), known.given_up);
+    hook.recovery = known;
+    (hook.tries, hook.not_before) = (0, None);
+    // Before anything is asked for: killed after it, one try of three is lost, and none is one too many.
+    if ctx.store.put_hook(&hook).await? == Write::Stale {
+        return Ok(found);
+    }
+    hook.rev += 1;
+    if let Some((id, forge, ask)) = ask {
+        for delivery in ask {
+            match forge.redeliver(&scope, id, delivery).await {
+                Ok(()) => found.asked += 1,
+                Err(error) => {
+                    tracing::warn!(hook = %hook.name, delivery, error = %error, "a delivery could not be asked for again");
+                    if error.is_transient() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    let only = match &hook.kind {
+        HookKind::Repository { id, .. } => Some(*id),
+        HookKind::Organisation { .. } | HookKind::App {} => None,
+    };
+    let place = look::Place { reach: &reach_of(&hook), integration: &integration, only, from: hook.created };
+    let looked = look(ctx, &place, &hook.recovery.look).await?;
+    counted(&mut found, looked, &mut hook.recovery.look);
+    // Stale: somebody changed the hook; the next round compares the same again.
+    ctx.store.put_hook(&hook).await?;
+    tracing::info!(hook = %hook.name, ?found, "a hook was looked after");
+    Ok(found)
+}
+
+fn counted(found: &mut Recovered, looked: (Found, Look), kept: &mut Look) {
+    let (seen, next) = looked;
+    found.pull_requests = seen.pull_requests;
+    found.reviews = seen.reviews;
+    found.problems.extend(next.problem.clone());
+    *kept = next;
+}
+
+/// The tries that were not looked at before, newest first. All of them, for the forge's own filter leaves out
+/// those that nobody answered.
+async fn rows(
+    forge: &Forge,
+    scope: &HookScope,
+    hook: u64,
+    known: &Recovery,
+    now: Timestamp,
+) -> Result<Vec<Tried>, pullyard_forge::Error> {
+    let (mut rows, mut cursor) = (Vec::new(), None);
+    for _ in 0..MOST_PAGES {
+        let page = forge.deliveries(scope, hook, cursor.as_deref()).await?;
+        for delivery in page.found {
+            let tried = Tried {
+                id: delivery.id,
+                arrived: delivery.arrived(),
+                at: Timestamp::from_millis(delivery.delivered_at.millis()),
+                event: delivery.event,
+                guid: delivery.guid,
+            };
+            if known.knows(&tried, now) {
+                return Ok(rows);
+            }
+            rows.push(tried);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// Where a hook is at its forge; a repository by the name it has now.
+pub(crate) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Error> {
+    Ok(match &hook.kind {
+        HookKind::App {} => HookScope::App,
+        HookKind::Organisation { login } => HookScope::Organisation(login.clone()),
+        HookKind::Repository { name, id } => {
+            let known = ctx.store.repository(&hook.home, &hook.integration, *id).await?;
+            HookScope::Repository(known.map_or_else(|| name.to_string(), |known| known.name.to_string()))
+        }
+    })
+}
+
+/// An error as a hook shows it.
+pub(crate) fn said(error: &Error) -> String {
+    pullyard_domain::text::clipped(&format!("failed to {error}"), 300)
+}
+
+/// Looks at a repository without a hook, if it is time.
+///
+/// Idempotent: reviews are known by their ids.
+/// Errors: the table's. What the forge refuses is noted.
+pub async fn poll_repository(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<(), Error> {
+    let Some(mut poll) = ctx.store.poll(project, integration, repository).await? else { return Ok(()) };
+    let now = ctx.clock.now();
+    let resting = poll.not_before.is_some_and(|not_before| not_before > now);
+    if poll.ingress == Ingress::Webhook || poll.gone_at.is_some() || poll.next > now || resting {
+        return Ok(());
+    }
+    // First of all: a round that fails or is killed must not be begun again at once.
+    poll.next = now.plus(POLL_EVERY);
+    (poll.tries, poll.not_before) = (0, None);
+    if ctx.store.put_poll(&poll).await? == Write::Stale {
+        return Ok(());
+    }
+    poll.rev += 1;
+    match ctx.store.integration(integration).await? {
+        Some(known) => {
+            let reach = Reach::of(project.clone());
+            let place = look::Place { reach: &reach, integration: &known, only: Some(repository), from: now };
+            poll.look = look(ctx, &place, &poll.look).await?.1;
+        }
+        None => poll.look.problem = Some(format!("there is no integration {integration}")),
+    }
+    // Stale: somebody changed how it is heard of; the next round compares the same again.
+    ctx.store.put_poll(&poll).await?;
+    Ok(())
+}
+
+/// Sets how what happens in a repository is heard of. What was submitted before it is looked at for the first
+/// time is left alone.
+///
+/// Idempotent: a level.
+/// Errors: `Contended`; the table's.
+pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
+    let mut rounds = ctx.rounds(&repository.name);
+    loop {
+        let now = ctx.clock.now();
+        let known = ctx.store.poll(&repository.project, &repository.integration, repository.id).await?;
+        let mut poll = known.unwrap_or_else(|| Poll {
+            project: repository.project.clone(),
+            integration: repository.integration.clone(),
+            repository: repository.id,
+            ingress: Ingress::Webhook,
+            gone_at: None,
+            next: now,
+            look: Look::default(),
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        });
+        if poll.ingress == ingress && poll.rev > 0 {
+            return Ok(poll);
+        }
+        if poll.ingress == Ingress::Webhook {
+            poll.look = Look { since: Some(now), ..Look::default() };
+        }
+        (poll.ingress, poll.next, poll.gone_at) = (ingress, now, None);
+        if ctx.store.put_poll(&poll).await? == Write::Applied {
+            poll.rev += 1;
+            return Ok(poll);
+        }
+        rounds.again().await?;
+    }
+}

@@ -1,0 +1,129 @@
+//! Comparing what we know of open pull requests with what their forge says.
+
+use super::said;
+use crate::forge::forge_of;
+use crate::review::translate::{review_event, seen};
+use crate::review::{Reach, decide_review, pull_request_changed};
+use crate::{Context, Error};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::hook::is_answered;
+use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::project::Integration;
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::review::Asks;
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::{Review, ReviewState};
+use std::time::Duration;
+
+/// How many pull requests a round compares at most: each is two calls of the forge.
+const MOST: usize = 20;
+
+/// How many rows of the list are read at once.
+const PAGE: i32 = 20;
+
+/// How far the forge's clock and ours may be apart.
+const APART: Duration = Duration::from_secs(600);
+
+/// Where to look.
+pub(super) struct Place<'a> {
+    /// For whose projects.
+    pub(super) reach: &'a Reach,
+    /// At which forge.
+    pub(super) integration: &'a Integration,
+    /// In this repository only.
+    pub(super) only: Option<u64>,
+    /// What was submitted before is left alone in the first round.
+    pub(super) from: Timestamp,
+}
+
+/// What a round found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    pub(super) pull_requests: usize,
+    pub(super) reviews: usize,
+}
+
+/// One round, from where the last one stopped. A round that is whole, and had no problem, moves on what was
+/// seen.
+pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Result<(Found, Look), Error> {
+    let mut found = Found::default();
+    let since = known.since.unwrap_or(place.from).minus(APART);
+    let began = known.began.filter(|_| known.resume.is_some()).unwrap_or_else(|| ctx.clock.now());
+    let mut problem = known.problem.clone().filter(|_| known.resume.is_some());
+    let (first, mut after) = known.resume.clone().unwrap_or_default();
+    let projects: Vec<_> = std::iter::once(&place.reach.home).chain(&place.reach.others).collect();
+    for (at, project) in projects.iter().enumerate().skip(first) {
+        loop {
+            let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), PAGE).await?;
+            for id in ids.iter().filter(|id| is_here(place, id)) {
+                found.pull_requests += 1;
+                match compare(ctx, place, id, since).await {
+                    Ok(reviews) => found.reviews += reviews,
+                    Err(Error::Store(error)) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
+                        problem = Some(said(&error));
+                    }
+                }
+            }
+            after = next;
+            if found.pull_requests >= MOST && (after.is_some() || at + 1 < projects.len()) {
+                let resume = if after.is_some() { (at, after) } else { (at + 1, None) };
+                return Ok((found, Look { since: known.since, began: Some(began), resume: Some(resume), problem }));
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    let since = if problem.is_none() { Some(began) } else { known.since };
+    Ok((found, Look { since, began: None, resume: None, problem }))
+}
+
+fn is_here(place: &Place<'_>, id: &PullRequestId) -> bool {
+    id.integration == place.integration.id && place.only.is_none_or(|only| only == id.repository)
+}
+
+/// How many reviews nobody had told of.
+async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Timestamp) -> Result<usize, Error> {
+    let Some(linked) = ctx.store.pull_request(id).await? else { return Ok(0) };
+    // One that is connected no more is nobody's business.
+    let Some(known) = ctx.store.repository(&linked.project, &id.integration, id.repository).await? else {
+        return Ok(0);
+    };
+    let (name, forge) = (known.name.clone(), forge_of(ctx, place.integration, &known).await?);
+    let told = forge.pull_request(name.as_str(), id.number).await?;
+    let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
+    pull_request_changed(ctx, place.reach, &now).await?;
+    if now.state != PullRequestState::Open {
+        return Ok(0);
+    }
+    let reviews = forge.reviews(name.as_str(), id.number).await?.found;
+    let mut told = 0;
+    for review in standing(&reviews) {
+        let at = review.submitted_at.map(|at| Timestamp::from_millis(at.millis()));
+        if at.is_none_or(|at| at < since) {
+            continue;
+        }
+        let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), ctx.clock.now());
+        let first = ctx.store.delivery(&event.ledger_id()).await?;
+        if is_answered(first.as_ref().map(|first| &first.reason)) {
+            continue;
+        }
+        Box::pin(decide_review(ctx, place.reach, &event)).await?;
+        told += 1;
+    }
+    Ok(told)
+}
+
+/// The reviews that still ask for changes: whoever approved afterwards asks for nothing any more.
+fn standing(reviews: &[Review]) -> impl Iterator<Item = &Review> {
+    let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
+    let overruled = |review: &Review| {
+        reviews.iter().any(|later| {
+            let same = later.author.as_ref().map(|author| author.id) == review.author.as_ref().map(|author| author.id);
+            later.state == ReviewState::Approved && same && later.submitted_at > review.submitted_at
+        })
+    };
+    reviews.iter().filter(asks).filter(move |review| !overruled(review))
+}

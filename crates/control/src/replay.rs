@@ -1,0 +1,104 @@
+//! A delivery is decided again because a person wants it: from what its forge says now, through the same use
+//! case as the first time.
+
+use crate::forge::forge_of;
+use crate::move_ticket::{Answer, move_ticket};
+use crate::review::translate::{asked, review_event, seen};
+use crate::review::{Reach, decide_review};
+use crate::{Context, Error};
+use pullyard_domain::delivery::{Delivery, ReviewSubject};
+use pullyard_domain::event::TicketEvent;
+use pullyard_domain::id::{DeliveryId, RepositoryName};
+use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent};
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::{Forge, ReviewState};
+
+/// Decides a delivery again.
+///
+/// Idempotent: what has a lasting answer keeps it, as with a redelivery.
+/// Errors: `NotFound`; `Invalid` for what nothing is kept of; `Forge`; `Contended`.
+pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
+    let delivery = ctx.store.delivery(id).await?;
+    let delivery = delivery.ok_or_else(|| Error::NotFound { what: "delivery", name: id.to_string() })?;
+    match (&delivery.review, &delivery.facts, &delivery.ticket) {
+        (Some(subject), _, _) => {
+            let event = told_again(ctx, &delivery, subject).await?;
+            Box::pin(decide_review(ctx, &Reach::of(delivery.project.clone()), &event)).await
+        }
+        (None, Some(facts), Some(key)) => {
+            let event = TicketEvent {
+                source: delivery.source,
+                project: delivery.project.clone(),
+                event: delivery.event.clone(),
+                occurred_at: facts.occurred_at,
+                actor: facts.actor.clone(),
+                previous_status: facts.previous_status.clone(),
+                key: key.clone(),
+                status: facts.status.clone(),
+                // The text that came with it is the ticket's by now, or an older one than the ticket's.
+                text: None,
+            };
+            Box::pin(move_ticket(ctx, &event)).await
+        }
+        _ => Err(nothing_kept("nothing is kept that it could be decided from; have its sender send it again")),
+    }
+}
+
+fn nothing_kept(fault: &str) -> Error {
+    Error::Invalid { pointer: "/delivery", fault: fault.into() }
+}
+
+/// The review or comment as its forge has it now.
+async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject) -> Result<ReviewEvent, Error> {
+    let id = &subject.pull_request;
+    let Some(review) = &subject.review else {
+        return Err(nothing_kept("it only told of the pull request itself; the next look at the forge sees that"));
+    };
+    let integration = ctx.store.integration(&id.integration).await?;
+    let integration =
+        integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
+    let connected = ctx.store.repository(&delivery.project, &id.integration, id.repository).await?;
+    let connected = connected.ok_or_else(|| nothing_kept("its repository is connected no more"))?;
+    let (name, forge) = (connected.name.clone(), forge_of(ctx, &integration, &connected).await?);
+    let pull_request = forge.pull_request(name.as_str(), id.number).await?;
+    let now = seen(id.integration.clone(), id.repository, name.clone(), &pull_request);
+    let called = Some(delivery.event.clone());
+    if let Ok(number) = review.as_str().parse::<u64>() {
+        let review = forge.review(name.as_str(), id.number, number).await?;
+        let asks = match review.state {
+            ReviewState::ChangesRequested => Asks::Changes {},
+            _ => return Err(nothing_kept("the review does not ask for changes any more")),
+        };
+        return Ok(review_event(delivery.source, called, asks, &review, now, ctx.clock.now()));
+    }
+    let Some(comment) = review.as_str().strip_prefix("comment-").and_then(|id| id.parse::<u64>().ok()) else {
+        return Err(nothing_kept("the forge keeps no such request; ask again with `pullyard revise`"));
+    };
+    let (author, submitted_at, message) = commented(&forge, &name, id.number, comment).await?;
+    Ok(ReviewEvent {
+        source: delivery.source,
+        delivery: called,
+        review: review.clone(),
+        asks: Asks::Revision { message },
+        author,
+        submitted_at,
+        marked: false,
+        pull_request: now,
+    })
+}
+
+async fn commented(
+    forge: &Forge,
+    name: &RepositoryName,
+    number: u64,
+    comment: u64,
+) -> Result<(Author, Timestamp, Option<String>), Error> {
+    let all = forge.issue_comments(name.as_str(), number).await?.found;
+    let found = all.into_iter().find(|one| one.id == comment);
+    let found = found.ok_or_else(|| nothing_kept("the comment is gone"))?;
+    let message = asked(&found.body).ok_or_else(|| nothing_kept("the comment does not ask for a revision any more"))?;
+    let author = found.author.ok_or_else(|| nothing_kept("the comment's author has no account any more"))?;
+    let author = Author { id: author.id, login: author.login, bot: author.is_bot };
+    let message = (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect());
+    Ok((author, Timestamp::from_millis(found.created_at.millis()), message))
+}

@@ -1,0 +1,126 @@
+//! A repository was renamed, given away or deleted at its forge. Its id stays, and with it every link.
+
+use super::facts::Reach;
+use crate::forge::forge_of;
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::hook::{Ingress, Poll, recovery::Look};
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::Repository;
+use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
+use pullyard_store::Write;
+
+/// Notes what became of a repository in every project that it is connected to. A name is taken from the
+/// forge's own answer, not from the delivery: an old delivery that comes late must not bring an old name back.
+///
+/// Idempotent: what is noted already stays.
+/// Errors: `Forge` when it does not answer; the delivery is asked for again then.
+pub(crate) async fn repository_changed(
+    ctx: &Context,
+    reach: &Reach,
+    integration: &IntegrationId,
+    event: &RepositoryEvent,
+) -> Result<Reason, Error> {
+    let id = event.repository.id;
+    let (mut connected, mut said) = (false, "renamed");
+    for project in std::iter::once(&reach.home).chain(&reach.others) {
+        let Some(known) = ctx.store.repository(project, integration, id).await? else { continue };
+        connected = true;
+        match event.change {
+            RepositoryChange::Deleted => {
+                said = "deleted";
+                gone(ctx, project, integration, id).await?;
+            }
+            RepositoryChange::Renamed { .. } | RepositoryChange::Transferred => {
+                said = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
+                rename(ctx, known, &event.repository.full_name).await?;
+            }
+        }
+    }
+    let event = format!("repository.{said} of {}", pullyard_domain::text::clipped(&event.repository.full_name, 60));
+    Ok(match connected {
+        true => Reason::Noted { event },
+        false => Reason::EventIgnored { event },
+    })
+}
+
+async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Error> {
+    let integration = ctx.store.integration(&known.integration).await?;
+    let integration =
+        integration.ok_or_else(|| Error::NotFound { what: "integration", name: known.integration.to_string() })?;
+    let found = match forge_of(ctx, &integration, &known).await?.repository(told).await {
+        Ok(found) => found,
+        // Given to somebody who does not let us in any more, or deleted since: what we have still tells people.
+        Err(pullyard_forge::Error::NotFound { .. }) => {
+            return gone(ctx, &known.project, &known.integration, known.id).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // The name belongs to another repository by now: the event is old.
+    if found.id != known.id {
+        return Ok(());
+    }
+    let name = RepositoryName::new(found.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    let mut rounds = ctx.rounds(&name);
+    let mut known = known;
+    loop {
+        let next = Repository {
+            name: name.clone(),
+            default_branch: found.default_branch.clone(),
+            // Only where it leads to the host that it led to before: git takes our token there.
+            clone_url: match same_host(&known.clone_url, &found.clone_url) {
+                true => found.clone_url.clone(),
+                false => known.clone_url.clone(),
+            },
+            ..known.clone()
+        };
+        if next == known {
+            return Ok(());
+        }
+        if ctx.store.rename_repository(&known, &next).await? == Write::Applied {
+            tracing::info!(project = %next.project, from = %known.name, repository = %next.name, "a repository has another name");
+            return Ok(());
+        }
+        rounds.again().await?;
+        match ctx.store.repository(&known.project, &known.integration, known.id).await? {
+            Some(again) => known = again,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// It stays connected, and says that it is gone: jobs of the past name it.
+async fn gone(ctx: &Context, project: &ProjectId, integration: &IntegrationId, id: u64) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let known = ctx.store.poll(project, integration, id).await?;
+        if known.as_ref().is_some_and(|known| known.gone_at.is_some()) {
+            return Ok(());
+        }
+        let poll = known.unwrap_or_else(|| Poll {
+            project: project.clone(),
+            integration: integration.clone(),
+            repository: id,
+            ingress: Ingress::Webhook,
+            gone_at: None,
+            next: now,
+            look: Look::default(),
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        });
+        if ctx.store.put_poll(&Poll { gone_at: Some(now), ..poll }).await? == Write::Applied {
+            return Ok(());
+        }
+        rounds.again().await?;
+    }
+}
+
+fn same_host(one: &str, other: &str) -> bool {
+    let host = |url: &str| {
+        let (scheme, rest) = url.split_once("://")?;
+        Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))
+    };
+    host(one).is_some() && host(one) == host(other)
+}

@@ -1,0 +1,276 @@
+//! From a forge's delivery to what it asks of us.
+//!
+//! What names a thing here is from inside the signed body: two hooks that tell the same make the same of it.
+
+use super::read::{state_of, time_of};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::hook::Hook;
+use pullyard_domain::id::{BadId, EventId, RepositoryName, ReviewId};
+use pullyard_domain::marker::Marker;
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::webhook::{
+    CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryEvent, ReviewAction,
+};
+use pullyard_forge::{Actor, PullRequest, Review, ReviewState};
+use sha2::{Digest, Sha256};
+
+/// The label that asks for a revision when somebody puts it on a pull request.
+const LABEL: &str = "pullyard:revise";
+
+/// What the first line of a comment begins with that asks for a revision.
+const COMMAND: [&str; 2] = ["/pullyard", "revise"];
+
+/// What a delivery asks of us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// A review, or a person's request with all that is needed to decide it.
+    Review(Box<ReviewEvent>),
+    /// A person's request whose pull request has to be read first.
+    Comment(Box<Command>),
+    /// A review that asked for changes has other words now. It has a ledger entry of its own: it must not take the
+    /// place of the review's.
+    Edited,
+    /// News of a pull request.
+    PullRequest {
+        /// What it is now.
+        seen: Box<SeenPullRequest>,
+        /// The event in words.
+        event: String,
+    },
+    /// A repository has another name or is gone.
+    Repository(RepositoryEvent),
+    /// The hook works.
+    Ping {
+        /// The forge's id of it.
+        hook: Option<u64>,
+    },
+    /// Nothing of ours.
+    Nothing {
+        /// The event in words.
+        event: String,
+    },
+}
+
+/// A comment that asks for a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Command {
+    pub(crate) review: ReviewId,
+    pub(crate) repository: u64,
+    pub(crate) repository_name: RepositoryName,
+    pub(crate) number: u64,
+    pub(crate) author: Author,
+    pub(crate) at: Timestamp,
+    pub(crate) marked: bool,
+    pub(crate) message: Option<String>,
+}
+
+impl Command {
+    /// The request, once its pull request was read.
+    pub(crate) fn on(self, hook: &Hook, delivery: Option<EventId>, pull_request: &PullRequest) -> ReviewEvent {
+        ReviewEvent {
+            source: Source::Webhook,
+            delivery,
+            review: self.review,
+            asks: Asks::Revision { message: self.message },
+            author: self.author,
+            submitted_at: self.at,
+            marked: self.marked,
+            pull_request: seen(hook.integration.clone(), self.repository, self.repository_name, pull_request),
+        }
+    }
+}
+
+/// The repository that a delivery is about; none for what is about no single one.
+pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
+    let named = match event {
+        Event::Review(event) => &event.repository,
+        Event::PullRequest(event) => &event.repository,
+        Event::Comment(event) => &event.repository,
+        Event::Repository(event) => &event.repository,
+        Event::Ping { .. } | Event::Installation(_) | Event::Ignored { .. } => return None,
+    };
+    Some((named.id, &named.full_name))
+}
+
+/// What a delivery of this hook asks. `delivery` is what the forge calls it, which nothing is decided by.
+///
+/// Errors: `BadId` for a repository's name that no forge gives.
+pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, now: Timestamp) -> Result<Told, BadId> {
+    Ok(match event {
+        Event::Ping { hook } => Told::Ping { hook },
+        Event::Review(event) => {
+            let name = RepositoryName::new(event.repository.full_name)?;
+            let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+            match (event.action, event.review.state) {
+                (ReviewAction::Submitted, ReviewState::ChangesRequested) => {
+                    let asks = Asks::Changes {};
+                    Told::Review(Box::new(review_event(Source::Webhook, delivery, asks, &event.review, seen, now)))
+                }
+                (ReviewAction::Edited, ReviewState::ChangesRequested) => Told::Edited,
+                (action, state) => Told::Nothing { event: review_words(action, state) },
+            }
+        }
+        Event::PullRequest(event) => pull_request(hook, delivery, *event)?,
+        Event::Comment(event) => comment(*event)?,
+        Event::Repository(event) => Told::Repository(event),
+        Event::Installation(_) => Told::Nothing { event: "installation".into() },
+        Event::Ignored { event, action: None } => Told::Nothing { event },
+        Event::Ignored { event, action: Some(action) } => Told::Nothing { event: format!("{event}.{action}") },
+    })
+}
+
+/// A forge's review as a delivery or its own list tells it.
+pub(crate) fn review_event(
+    source: Source,
+    delivery: Option<EventId>,
+    asks: Asks,
+    review: &Review,
+    pull_request: SeenPullRequest,
+    now: Timestamp,
+) -> ReviewEvent {
+    ReviewEvent {
+        source,
+        delivery,
+        review: ReviewId::new(review.id.to_string()).unwrap_or_else(|_| unreachable!("a number is plain text")),
+        asks,
+        author: author(review.author.as_ref()),
+        submitted_at: review.submitted_at.or(review.updated_at).map_or(now, time_of),
+        marked: Marker::is_on(&review.body),
+        pull_request,
+    }
+}
+
+/// A pull request as its forge tells it.
+pub(crate) fn seen(
+    integration: pullyard_domain::id::IntegrationId,
+    repository: u64,
+    name: RepositoryName,
+    pull_request: &PullRequest,
+) -> SeenPullRequest {
+    SeenPullRequest {
+        id: PullRequestId { integration, repository, number: pull_request.number },
+        repository: name,
+        state: state_of(pull_request.state),
+        head: pull_request.head_sha.clone(),
+        branch: pull_request.head_branch.clone(),
+        url: pull_request.url.clone(),
+        updated_at: time_of(pull_request.updated_at),
+    }
+}
+
+fn pull_request(hook: &Hook, delivery: Option<EventId>, event: PullRequestEvent) -> Result<Told, BadId> {
+    let name = RepositoryName::new(event.repository.full_name)?;
+    let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+    let news = |event: &str, seen| Told::PullRequest { seen: Box::new(seen), event: format!("pull_request.{event}") };
+    Ok(match event.action {
+        PullRequestAction::Closed { merged: true } => news("closed by a merge", seen),
+        PullRequestAction::Closed { merged: false } => news("closed", seen),
+        PullRequestAction::Reopened => news("reopened", seen),
+        PullRequestAction::Synchronize { .. } => news("synchronize", seen),
+        PullRequestAction::Labeled { label } if label == LABEL => {
+            let author = author(event.sender.as_ref());
+            // Nothing in the body names the putting of a label; its time at the forge, and who did it, do.
+            let mut hash = Sha256::new();
+            for part in [seen.id.to_string(), author.id.to_string(), seen.updated_at.millis().to_string()] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+            let short: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            Told::Review(Box::new(ReviewEvent {
+                source: Source::Webhook,
+                delivery,
+                review: ReviewId::new(format!("label-{short}"))?,
+                asks: Asks::Revision { message: None },
+                author,
+                submitted_at: seen.updated_at,
+                marked: false,
+                pull_request: seen,
+            }))
+        }
+        PullRequestAction::Labeled { .. } => Told::Nothing { event: "pull_request.labeled".into() },
+        PullRequestAction::Opened => Told::Nothing { event: "pull_request.opened".into() },
+        PullRequestAction::Edited => Told::Nothing { event: "pull_request.edited".into() },
+        PullRequestAction::Other(action) => Told::Nothing { event: format!("pull_request.{action}") },
+    })
+}
+
+fn comment(event: CommentEvent) -> Result<Told, BadId> {
+    let asked =
+        (event.action == CommentAction::Created && event.is_pull_request).then(|| asked(&event.comment.body)).flatten();
+    let Some(message) = asked else {
+        let action = match event.action {
+            CommentAction::Created => "created",
+            CommentAction::Edited => "edited",
+            CommentAction::Deleted => "deleted",
+        };
+        return Ok(Told::Nothing { event: format!("issue_comment.{action}") });
+    };
+    Ok(Told::Comment(Box::new(Command {
+        review: ReviewId::new(format!("comment-{}", event.comment.id))?,
+        repository: event.repository.id,
+        repository_name: RepositoryName::new(event.repository.full_name)?,
+        number: event.number,
+        author: author(event.comment.author.as_ref().or(Some(&event.sender))),
+        at: time_of(event.comment.created_at),
+        marked: Marker::is_on(&event.comment.body),
+        message: (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect()),
+    })))
+}
+
+/// What a comment asks for beside the command; none if it is no command.
+pub(crate) fn asked(body: &str) -> Option<String> {
+    let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
+    let mut words = first.split_whitespace();
+    let is_command = COMMAND.iter().all(|word| words.next() == Some(word));
+    if !is_command || first.starts_with(char::is_whitespace) {
+        return None;
+    }
+    let told: Vec<&str> = words.collect();
+    Some(format!("{}\n{}", told.join(" "), rest.trim_end()).trim().to_owned())
+}
+
+fn author(actor: Option<&Actor>) -> Author {
+    // Who has no account any more: the forge shows them so, and nobody can be called that.
+    actor.map_or_else(
+        || Author { id: 0, login: "ghost".into(), bot: false },
+        |actor| Author { id: actor.id, login: actor.login.clone(), bot: actor.is_bot },
+    )
+}
+
+fn review_words(action: ReviewAction, state: ReviewState) -> String {
+    let action = match action {
+        ReviewAction::Submitted => "submitted",
+        ReviewAction::Edited => "edited",
+        ReviewAction::Dismissed => "dismissed",
+    };
+    let state = match state {
+        ReviewState::ChangesRequested => "changes requested",
+        ReviewState::Approved => "approved",
+        ReviewState::Commented => "commented",
+        ReviewState::Dismissed => "dismissed",
+        ReviewState::Pending => "pending",
+    };
+    format!("pull_request_review.{action} ({state})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked;
+
+    #[test]
+    fn the_first_line_decides_whether_a_comment_is_a_command() {
+        let check = |body: &str, expected: Option<&str>| assert_eq!(asked(body).as_deref(), expected, "{body:?}");
+        check("/pullyard revise", Some(""));
+        check("/pullyard  revise use tabs\r\nand tests\n", Some("use tabs\nand tests"));
+        check("/pullyard revise\n\nuse tabs", Some("use tabs"));
+        check("please /pullyard revise", None);
+        check("> /pullyard revise", None);
+        check(" /pullyard revise", None);
+        check("/pullyard revised", None);
+        check("/pullyard", None);
+        check("Hello\n/pullyard revise", None);
+        check("", None);
+    }
+}

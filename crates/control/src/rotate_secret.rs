@@ -1,0 +1,79 @@
+//! A secret gets another value, and the one it had counts beside it for a while.
+
+use crate::secrets::{UserSecret, whole_name};
+use crate::{Context, Error};
+use pullyard_cloud::{Version, Versions};
+use pullyard_domain::id::SecretName;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Rotation, Write};
+use std::time::Duration;
+
+/// The longest time that two values count.
+const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Gives a secret that has a value another one; the one it had counts until `overlap` is over, for signatures
+/// that others make with it.
+///
+/// What counts is named by its version before the new value is there: killed in between, nothing older than it
+/// ever counts.
+/// Idempotent: by the value; the one that it has already changes nothing.
+/// Errors: `Invalid`; `Cloud` with `NoSecret` for one that was never set; `Contended`.
+pub async fn rotate_secret(
+    ctx: &Context,
+    name: &SecretName,
+    value: &str,
+    overlap: Duration,
+) -> Result<(UserSecret, Option<Timestamp>), Error> {
+    let secret = whole_name(ctx, name, value)?;
+    if overlap > LONGEST_OVERLAP {
+        return Err(Error::Invalid { pointer: "/overlap_secs", fault: "use at most seven days".into() });
+    }
+    let now = ctx.clock.now();
+    let shown = UserSecret { name: name.clone(), secret: secret.clone(), set_at: Some(now) };
+    let mut rounds = ctx.rounds(name);
+    loop {
+        let versions = ctx.secrets.fresh_versions(&secret).await?;
+        let stored = ctx.store.rotation(&secret).await?;
+        if *versions.current.value == *value {
+            return Ok((shown, until_of(stored.as_ref(), &versions, now)));
+        }
+        let until = now.plus(overlap);
+        let rotation = Rotation {
+            secret: secret.clone(),
+            previous: versions.current.id.clone(),
+            until,
+            rev: stored.map_or(0, |stored| stored.rev),
+        };
+        if ctx.store.put_rotation(&rotation).await? == Write::Stale {
+            rounds.again().await?;
+            continue;
+        }
+        ctx.secrets.put(&secret, value).await?;
+        tracing::info!(secret, until = %until, "a secret was rotated");
+        return Ok((shown, (!overlap.is_zero()).then_some(until)));
+    }
+}
+
+/// Until when the value before the present one counts; none if it does not.
+pub async fn counts_until(ctx: &Context, secret: &str) -> Result<Option<Timestamp>, Error> {
+    let now = ctx.clock.now();
+    let Some(stored) = ctx.store.rotation(secret).await?.filter(|stored| stored.until > now) else { return Ok(None) };
+    let versions = ctx.secrets.versions(secret).await?;
+    Ok(until_of(Some(&stored), &versions, now))
+}
+
+fn until_of(stored: Option<&Rotation>, versions: &Versions, now: Timestamp) -> Option<Timestamp> {
+    let previous = versions.previous.as_ref()?;
+    stored.filter(|stored| stored.previous == previous.id && stored.until > now).map(|stored| stored.until)
+}
+
+/// The value before the present one, while it counts.
+pub(crate) async fn accepted_previous(
+    ctx: &Context,
+    secret: &str,
+    versions: &Versions,
+) -> Result<Option<Version>, Error> {
+    let Some(previous) = &versions.previous else { return Ok(None) };
+    let stored = ctx.store.rotation(secret).await?;
+    Ok(until_of(stored.as_ref(), versions, ctx.clock.now()).map(|_| previous.clone()))
+}

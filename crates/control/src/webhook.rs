@@ -1,0 +1,251 @@
+//! What forges tell our webhooks: verified, read, decided, and in the ledger.
+//!
+//! The order is the published one: unknown hook, signature, body, ping, an event that is not ours, and then
+//! the guards of reviews. Only what the signed body says decides; what the headers say is shown.
+
+mod strangers;
+mod verify;
+
+pub use strangers::Strangers;
+
+use crate::forge::forge_of;
+use crate::review::translate::{Told, repository_of, translate};
+use crate::review::{Changed, Reach, decide_or_queue, pull_request_changed, repository_changed};
+use crate::{Answer, Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
+use pullyard_domain::hook::Hook;
+use pullyard_domain::id::{DeliveryId, EventId, HookName, RepositoryName};
+use pullyard_domain::project::Repository;
+use pullyard_domain::pull_request::{PullRequestId, label};
+use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
+use pullyard_domain::text::clipped;
+use pullyard_forge::webhook::{Event, parse};
+use sha2::{Digest, Sha256};
+
+/// One call of a webhook, as it came.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The last part of the address.
+    pub hook: &'a str,
+    /// What it claims to be about: `X-GitHub-Event`.
+    pub event: &'a str,
+    /// What the forge calls it: `X-GitHub-Delivery`. Not signed.
+    pub delivery: Option<&'a str>,
+    /// `X-Hub-Signature-256`.
+    pub signature: Option<&'a str>,
+    /// The bytes that were signed.
+    pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("hook", &self.hook).finish_non_exhaustive()
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// There is no such hook.
+    UnknownHook,
+    /// It is not from who knows the secret.
+    Unverified(Reason),
+    /// The body is not of the event that it claims.
+    Unreadable {
+        /// Where, as a JSON pointer.
+        pointer: String,
+        /// What is wrong there.
+        fault: String,
+    },
+    /// The hook works.
+    Pong,
+    /// It was decided, or waits for its turn.
+    Decided(Answer),
+}
+
+/// Takes one call.
+///
+/// Idempotent: reviews by their own ids, everything else by hook and body, whoever tells it and however often.
+/// Errors: the table's, the secrets' and the forge's; the forge lists the delivery as failed then, and it is
+/// asked for again.
+pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
+    let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
+    let Some(hook) = ctx.store.hook(&name).await? else { return Ok(Received::UnknownHook) };
+    if let Err(reason) = verify::verified(ctx, &hook, call).await? {
+        strangers::note_refused(ctx, &hook, &reason).await?;
+        return Ok(Received::Unverified(reason));
+    }
+    strangers::note_verified(ctx, &hook).await?;
+    let unread = async |pointer: String, fault: String| {
+        let shown = if pointer.is_empty() { "/".to_owned() } else { pointer.clone() };
+        note(ctx, &hook, call, Reason::BodyUnreadable { pointer: shown, fault: fault.clone() }, None).await?;
+        Ok(Received::Unreadable { pointer, fault })
+    };
+    let event = match parse(call.event, call.body) {
+        Ok(event) => event,
+        Err(bad) => return unread(bad.pointer, bad.fault).await,
+    };
+    if let Some(reason) = foreign(&hook, &event) {
+        return note(ctx, &hook, call, reason, None).await.map(Received::Decided);
+    }
+    let told = match translate(&hook, shown_name(call), event, ctx.clock.now()) {
+        Ok(told) => told,
+        Err(bad) => return unread("/repository/full_name".into(), bad.to_string()).await,
+    };
+    decided(ctx, &hook, call, told).await
+}
+
+async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Result<Received, Error> {
+    let reach = reach_of(hook);
+    let answer = match told {
+        Told::Ping { hook: forge_id } => {
+            learn(ctx, hook, forge_id).await?;
+            note(ctx, hook, call, Reason::Ping {}, None).await?;
+            return Ok(Received::Pong);
+        }
+        Told::Review(event) => decide(ctx, &reach, &event).await?,
+        Told::Comment(command) => {
+            let Some(connected) = connected(ctx, hook, command.repository).await? else {
+                let repo = command.repository_name.clone();
+                let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
+                return note(ctx, hook, call, reason, None).await.map(Received::Decided);
+            };
+            let integration = ctx.store.integration(&hook.integration).await?;
+            let integration = integration
+                .ok_or_else(|| Error::NotFound { what: "integration", name: hook.integration.to_string() })?;
+            let forge = forge_of(ctx, &integration, &connected).await?;
+            let pull_request = forge.pull_request(connected.name.as_str(), command.number).await?;
+            decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
+        }
+        Told::PullRequest { seen, event } => {
+            let about = label(Some(&seen.repository), seen.id.number);
+            let reason = match pull_request_changed(ctx, &reach, &seen).await? {
+                Changed::NotOurs => Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") },
+                Changed::Nothing | Changed::Noted => Reason::Noted { event: format!("{event} of {about}") },
+            };
+            note(ctx, hook, call, reason, Some(subject(&seen))).await?
+        }
+        Told::Repository(event) => {
+            let reason = repository_changed(ctx, &reach, &hook.integration, &event).await?;
+            note(ctx, hook, call, reason, None).await?
+        }
+        Told::Edited => note(ctx, hook, call, Reason::EditedReview {}, None).await?,
+        Told::Nothing { event } => {
+            note(ctx, hook, call, Reason::EventIgnored { event: clipped(&event, 80) }, None).await?
+        }
+    };
+    Ok(Received::Decided(answer))
+}
+
+async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
+    // Boxed: the future of the whole decision is large, and there are several ways to it.
+    Box::pin(decide_or_queue(ctx, reach, event)).await
+}
+
+/// The repository in the first project that it is connected to.
+async fn connected(ctx: &Context, hook: &Hook, repository: u64) -> Result<Option<Repository>, Error> {
+    for project in hook.projects() {
+        if let Some(known) = ctx.store.repository(project, &hook.integration, repository).await? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
+/// For whose projects a hook speaks.
+pub(crate) fn reach_of(hook: &Hook) -> Reach {
+    Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
+}
+
+/// A hook of one repository that tells of another one: whoever knows its secret may not speak for that.
+fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
+    let (id, name) = repository_of(event)?;
+    if hook.may_tell_of(id) {
+        return None;
+    }
+    Some(match RepositoryName::new(name) {
+        Ok(repo) => Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() },
+        Err(_) => Reason::EventIgnored { event: "an event of another repository".into() },
+    })
+}
+
+/// What the forge calls the delivery, for people who look for it there.
+fn shown_name(call: &Call<'_>) -> Option<EventId> {
+    EventId::new(clipped(call.delivery?, 128)).ok()
+}
+
+/// A hook that was made by hand learns its id at the forge from its first ping, which is signed.
+async fn learn(ctx: &Context, hook: &Hook, forge_id: Option<u64>) -> Result<(), Error> {
+    if hook.forge_id.is_some() || forge_id.is_none() {
+        return Ok(());
+    }
+    // Stale: somebody else changed the hook; its next ping tells it again, and nothing waits for it.
+    ctx.store.put_hook(&Hook { forge_id, ..hook.clone() }).await?;
+    Ok(())
+}
+
+fn subject(seen: &SeenPullRequest) -> ReviewSubject {
+    let SeenPullRequest { id, repository, url, .. } = seen;
+    let id: &PullRequestId = id;
+    ReviewSubject {
+        pull_request: id.clone(),
+        label: label(Some(repository), id.number),
+        url: url.clone(),
+        review: None,
+        author: String::new(),
+        facts: None,
+    }
+}
+
+/// Puts into the ledger what is no review. The same body again is the same entry.
+async fn note(
+    ctx: &Context,
+    hook: &Hook,
+    call: &Call<'_>,
+    reason: Reason,
+    review: Option<ReviewSubject>,
+) -> Result<Answer, Error> {
+    let hash: String = Sha256::digest(call.body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = DeliveryId::of_webhook(&hook.name, &hash);
+    let event = shown_name(call)
+        .or_else(|| EventId::new(clipped(&format!("sha256:{hash}"), 40)).ok())
+        .ok_or_else(|| Error::Inconsistent("a hash is no event id".into()))?;
+    let delivery = entry(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
+    // Stale never is: nothing that is no review has a lasting answer.
+    ctx.store.record(&delivery).await?;
+    tracing::info!(
+        hook = %hook.name, project = %hook.home, decision.reason = reason.code(), delivery = %id, "a delivery was answered"
+    );
+    Ok(Answer { delivery: id, reason, job: None })
+}
+
+/// The ledger entry, with what is known of earlier arrivals.
+async fn entry(
+    ctx: &Context,
+    hook: &Hook,
+    id: DeliveryId,
+    event: EventId,
+    reason: Reason,
+    review: Option<ReviewSubject>,
+) -> Result<Delivery, Error> {
+    let now = ctx.clock.now();
+    let (at, mut seen) = match ctx.store.delivery(&id).await? {
+        None => (now, Vec::new()),
+        Some(first) => (first.at, first.seen.into_iter().chain([now]).collect()),
+    };
+    seen.truncate(MOST_SEEN);
+    Ok(Delivery {
+        id,
+        project: hook.home.clone(),
+        source: Source::Webhook,
+        event,
+        ticket: None,
+        at,
+        reason,
+        job: None,
+        facts: None,
+        review,
+        seen,
+    })
+}

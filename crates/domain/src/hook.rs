@@ -1,0 +1,169 @@
+//! Our webhooks at forges: whose they are, and how far what they should have told is known.
+//!
+//! A hook is an address with a secret. Which deliveries of it are asked for again is in [`recovery`]; how a
+//! repository without any hook is looked at is [`Poll`].
+
+pub mod recovery;
+
+use crate::decision::Reason;
+use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use crate::time::Timestamp;
+use recovery::Recovery;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a hook of ours is told, and nothing else.
+pub const EVENTS: [&str; 4] = ["issue_comment", "pull_request", "pull_request_review", "repository"];
+
+/// How often what a hook should have told is looked for.
+pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
+
+/// How often a repository without a hook is looked at.
+pub const POLL_EVERY: Duration = Duration::from_secs(60);
+
+/// How often at most it is noted that a hook's deliveries come, and how many were not let in.
+pub const NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// One of our webhook addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// The last part of its address.
+    pub name: HookName,
+    /// The forge that calls it.
+    pub integration: IntegrationId,
+    /// The project that is told of what belongs to none.
+    pub home: ProjectId,
+    /// Further projects it serves.
+    pub others: Vec<ProjectId>,
+    /// What it is of.
+    pub kind: HookKind,
+    /// The name that people gave its secret.
+    pub secret: SecretName,
+    /// Our address without the hook's own part, as the forge was told it; none for one that was made by hand.
+    pub base_url: Option<String>,
+    /// The forge's id of it, once it is known.
+    pub forge_id: Option<u64>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// How far what it should have told is known.
+    pub recovery: Recovery,
+    /// Failed looks since the last success.
+    #[serde(default)]
+    pub tries: u32,
+    /// It is not to be looked at before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Raised by every write.
+    pub rev: u64,
+}
+
+/// What a hook is of.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "of")]
+pub enum HookKind {
+    /// One repository.
+    Repository {
+        /// As it was named when the hook was made.
+        name: RepositoryName,
+        /// The forge's id of it.
+        id: u64,
+    },
+    /// All repositories of an organisation.
+    Organisation {
+        /// Its name.
+        login: String,
+    },
+    /// All installations of an App; the integration's own credential speaks for it.
+    App {},
+}
+
+impl HookKind {
+    /// As people read it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Repository { name, .. } => name.to_string(),
+            Self::Organisation { login } => format!("all of {login}"),
+            Self::App {} => "the App".into(),
+        }
+    }
+}
+
+impl Hook {
+    /// Every project it serves, its home first.
+    pub fn projects(&self) -> impl Iterator<Item = &ProjectId> {
+        std::iter::once(&self.home).chain(&self.others)
+    }
+
+    /// It may tell of this repository. Who administers one repository knows its hook's secret, and must not
+    /// speak for another one by it.
+    pub fn may_tell_of(&self, repository: u64) -> bool {
+        match &self.kind {
+            HookKind::Repository { id, .. } => *id == repository,
+            HookKind::Organisation { .. } | HookKind::App {} => true,
+        }
+    }
+
+    /// Its path at our address.
+    pub fn path(&self) -> String {
+        format!("/webhooks/github/{}", self.name)
+    }
+
+    /// Where the forge should call it; none while our address is not known.
+    pub fn url(&self) -> Option<String> {
+        let base = self.base_url.as_ref()?;
+        Some(format!("{}{}", base.trim_end_matches('/'), self.path()))
+    }
+}
+
+/// How what happens in a repository is heard of.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ingress {
+    /// The forge calls a hook.
+    #[default]
+    Webhook,
+    /// The forge is asked: for who has no public address.
+    Poll,
+    /// Both: whichever is sooner.
+    Both,
+}
+
+/// A repository that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poll {
+    /// Whose.
+    pub project: ProjectId,
+    /// At which forge.
+    pub integration: IntegrationId,
+    /// The forge's id of it.
+    pub repository: u64,
+    /// How it is heard of.
+    pub ingress: Ingress,
+    /// When its forge said that it was deleted, or we may not see it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Timestamp>,
+    /// When it is looked at next.
+    pub next: Timestamp,
+    /// How far the last looks got.
+    #[serde(default)]
+    pub look: recovery::Look,
+    /// Failed looks since the last success.
+    #[serde(default)]
+    pub tries: u32,
+    /// It is not to be looked at before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Raised by every write.
+    pub rev: u64,
+}
+
+/// Whether a review that is found by looking has been answered already. Only what could not be decided then
+/// is decided again: what a person may repair is theirs to send again.
+pub fn is_answered(first: Option<&Reason>) -> bool {
+    !matches!(first, None | Some(Reason::PermissionUnknown { .. } | Reason::Contended { .. }))
+}
+
+#[cfg(test)]
+mod tests;

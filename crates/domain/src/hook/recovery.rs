@@ -1,0 +1,175 @@
+//! Deliveries that did not arrive: which of them are asked for again, and when one is given up.
+//!
+//! A forge keeps what it sent for three days, and sends nothing twice by itself. The list has one row for
+//! every try, newest first; the tries of one delivery share a `guid`.
+
+use super::RECOVER_EVERY;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long a forge keeps deliveries.
+pub const KEPT: Duration = Duration::from_secs(3 * 24 * 3_600);
+
+/// How often a delivery is asked for again at most.
+pub const MOST_ASKED: u8 = 3;
+
+/// How long after it was asked for once, and twice, it is asked for again: an outage of our own may last.
+const REST: [Duration; 2] = [Duration::from_secs(3_600), Duration::from_secs(24 * 3_600)];
+
+/// How many deliveries are followed at once; the table's item must stay small.
+pub const MOST_FOLLOWED: usize = 200;
+
+/// How many of them are asked for in one round.
+pub const MOST_PER_ROUND: usize = 50;
+
+/// How far what a hook should have told is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// When it is looked at next; at once when it never was.
+    #[serde(default)]
+    pub next: Timestamp,
+    /// The newest try that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Seen>,
+    /// Deliveries that did not arrive yet, by their `guid`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, Missing>,
+    /// How many were given up so far.
+    #[serde(default)]
+    pub given_up: u64,
+    /// Why the list could not be read the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// How far the comparison with open pull requests got.
+    #[serde(default)]
+    pub look: Look,
+}
+
+/// One try that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The forge's id of it.
+    pub id: u64,
+    /// When it was made, by the forge's clock.
+    pub at: Timestamp,
+}
+
+/// A delivery that did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Its newest try: what is asked for again.
+    pub id: u64,
+    /// When it was tried first, as far as we know.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: String,
+    /// How often it was asked for.
+    pub asked: u8,
+    /// When it was asked for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
+}
+
+/// How far the comparison of open pull requests with what their forge says got.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Everything that was submitted before this has been seen; none before the first whole round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When the round that is under way began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    /// Where it goes on: which project, and after which row of its list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<(usize, Option<String>)>,
+    /// Why a pull request could not be compared the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One row of the forge's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// This try.
+    pub id: u64,
+    /// The delivery.
+    pub guid: String,
+    /// When, by the forge's clock.
+    pub at: Timestamp,
+    /// We took it.
+    pub arrived: bool,
+    /// What happened.
+    pub event: String,
+}
+
+impl Recovery {
+    /// Whether a row, and with it everything older, was looked at before.
+    pub fn knows(&self, tried: &Tried, now: Timestamp) -> bool {
+        let seen = self.cursor.as_ref().is_some_and(|seen| tried.id == seen.id || tried.at < seen.at);
+        seen || now.since(tried.at) > KEPT
+    }
+
+    /// Looks at everything again that was tried since then, and asks for it as if it never had been.
+    pub fn from(&mut self, since: Timestamp) {
+        self.cursor = Some(Seen { id: 0, at: since });
+        self.missing.clear();
+        self.look.since = self.look.since.map(|seen| seen.min(since));
+    }
+
+    /// What is to be asked for again, with what is known then. The rows are newest first, down to what was
+    /// known before.
+    ///
+    /// Whoever asks stores what is known first: killed in between, one try of the three is lost, and never
+    /// is one made too many.
+    pub fn take_stock(&self, rows: &[Tried], now: Timestamp) -> (Self, Vec<u64>) {
+        let mut next = self.clone();
+        next.next = now.plus(RECOVER_EVERY);
+        next.problem = None;
+        if let Some(newest) = rows.iter().max_by_key(|row| (row.at, row.id)) {
+            next.cursor = Some(Seen { id: newest.id, at: newest.at });
+        }
+        let arrived: BTreeSet<&str> = rows.iter().filter(|row| row.arrived).map(|row| row.guid.as_str()).collect();
+        next.missing.retain(|guid, _| !arrived.contains(guid.as_str()));
+        // Oldest first, so that the newest try is the one that stays.
+        for row in rows.iter().rev().filter(|row| !arrived.contains(row.guid.as_str())) {
+            let room = next.missing.len() < MOST_FOLLOWED;
+            match next.missing.get_mut(&row.guid) {
+                Some(missing) => missing.id = row.id,
+                None if room => {
+                    let missing =
+                        Missing { id: row.id, at: row.at, event: row.event.clone(), asked: 0, asked_at: None };
+                    next.missing.insert(row.guid.clone(), missing);
+                }
+                None => next.given_up += 1,
+            }
+        }
+        let all = next.missing.len();
+        next.missing.retain(|_, missing| now.since(missing.at) <= KEPT);
+        next.given_up += u64::try_from(all - next.missing.len()).unwrap_or_default();
+        let mut ask = Vec::new();
+        let mut due: Vec<&mut Missing> = next.missing.values_mut().filter(|missing| missing.is_due(now)).collect();
+        due.sort_by_key(|missing| missing.at);
+        for missing in due.into_iter().take(MOST_PER_ROUND) {
+            missing.asked += 1;
+            missing.asked_at = Some(now);
+            ask.push(missing.id);
+        }
+        (next, ask)
+    }
+}
+
+impl Missing {
+    /// It is asked for again now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let rest = usize::from(self.asked).checked_sub(1).map_or(Some(Duration::ZERO), |at| REST.get(at).copied());
+        let rested = |rest| self.asked_at.is_none_or(|at| now.since(at) >= rest);
+        self.asked < MOST_ASKED && rest.is_some_and(rested)
+    }
+
+    /// Nothing more is done about it.
+    pub fn is_given_up(&self) -> bool {
+        self.asked >= MOST_ASKED
+    }
+}

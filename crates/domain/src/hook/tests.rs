@@ -1,0 +1,119 @@
+use super::recovery::{KEPT, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
+use super::*;
+use crate::decision::Reason;
+use crate::id::JobId;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_millis(1_000_000_000 + secs * 1_000)
+}
+
+fn tried(id: u64, guid: &str, arrived: bool) -> Tried {
+    let secs = i64::try_from(id).unwrap();
+    Tried { id, guid: guid.into(), at: at(secs), arrived, event: "pull_request_review".into() }
+}
+
+/// Newest first, as the forge lists them.
+fn rows(oldest_first: &[(u64, &str, bool)]) -> Vec<Tried> {
+    oldest_first.iter().rev().map(|(id, guid, arrived)| tried(*id, guid, *arrived)).collect()
+}
+
+#[test]
+fn only_what_never_arrived_is_asked_for_again() {
+    let known = Recovery::default();
+    let rows = rows(&[(1, "a", false), (2, "b", true), (3, "c", false), (4, "a", true)]);
+    let (known, ask) = known.take_stock(&rows, at(10));
+    assert_eq!(ask, [3]);
+    assert_eq!(known.missing.keys().collect::<Vec<_>>(), ["c"]);
+    assert_eq!(known.cursor.map(|seen| seen.id), Some(4));
+}
+
+#[test]
+fn the_newest_try_of_a_delivery_is_the_one_that_is_asked_for() {
+    let (_, ask) = Recovery::default().take_stock(&rows(&[(1, "a", false), (2, "a", false)]), at(10));
+    assert_eq!(ask, [2]);
+}
+
+#[test]
+fn what_arrives_later_is_missing_no_more() {
+    let (known, _) = Recovery::default().take_stock(&rows(&[(1, "a", false)]), at(10));
+    let (known, ask) = known.take_stock(&rows(&[(11, "a", true)]), at(320));
+    assert!(ask.is_empty() && known.missing.is_empty());
+    assert_eq!(known.given_up, 0);
+}
+
+#[test]
+fn a_delivery_is_asked_for_three_times_over_a_day_and_then_given_up() {
+    let mut known = Recovery::default();
+    let mut asked = Vec::new();
+    let mut list = rows(&[(1, "a", false)]);
+    for minute in 0..(3 * 24 * 60) / 5 {
+        let now = at(10 + minute * 300);
+        let ask;
+        (known, ask) = known.take_stock(&list, now);
+        list = Vec::new();
+        asked.extend(ask.iter().map(|_| minute * 300));
+    }
+    assert_eq!(asked, [0, 3_600, 90_000]);
+    assert_eq!(asked.len(), usize::from(MOST_ASKED));
+    assert!(known.missing["a"].is_given_up());
+    let (known, ask) = known.take_stock(&[], at(10).plus(KEPT));
+    assert!(ask.is_empty() && known.missing.is_empty());
+    assert_eq!(known.given_up, 1);
+}
+
+#[test]
+fn what_was_looked_at_is_not_looked_at_again() {
+    let (known, _) = Recovery::default().take_stock(&rows(&[(5, "a", true)]), at(10));
+    assert!(known.knows(&tried(5, "a", true), at(10)));
+    assert!(known.knows(&tried(4, "z", false), at(10)));
+    assert!(!known.knows(&tried(6, "b", false), at(10)));
+    let mut again = known;
+    again.from(at(2));
+    assert!(!again.knows(&tried(3, "z", false), at(10)));
+    assert!(again.knows(&tried(1, "y", false), at(10)));
+}
+
+#[test]
+fn a_flood_of_failures_does_not_outgrow_the_item() {
+    let guids: Vec<String> = (0..500).map(|n| format!("g{n}")).collect();
+    let flood: Vec<(u64, &str, bool)> =
+        guids.iter().enumerate().map(|(n, guid)| (u64::try_from(n).unwrap() + 1, guid.as_str(), false)).collect();
+    let (known, ask) = Recovery::default().take_stock(&rows(&flood), at(1_000));
+    assert_eq!(known.missing.len(), MOST_FOLLOWED);
+    assert_eq!(known.given_up, 300);
+    assert_eq!(ask.len(), recovery::MOST_PER_ROUND);
+}
+
+#[test]
+fn a_review_that_was_answered_is_not_decided_again_by_looking() {
+    let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+    assert!(is_answered(Some(&Reason::Accepted { job })));
+    assert!(is_answered(Some(&Reason::OwnReview {})));
+    assert!(!is_answered(None));
+    let unknown = Reason::PermissionUnknown { forge: IntegrationId::new("gh1").unwrap(), author: "ann".into() };
+    assert!(!is_answered(Some(&unknown)));
+}
+
+#[test]
+fn a_repositorys_hook_speaks_for_that_repository_only() {
+    let kind = HookKind::Repository { name: RepositoryName::new("acme/app").unwrap(), id: 9 };
+    let mut hook = Hook {
+        name: HookName::new("acme").unwrap(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        home: ProjectId::new("acme").unwrap(),
+        others: Vec::new(),
+        kind,
+        secret: SecretName::new("hook-acme").unwrap(),
+        base_url: Some("https://pullyard.example/".into()),
+        forge_id: None,
+        created: at(0),
+        recovery: Recovery::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    assert!(hook.may_tell_of(9) && !hook.may_tell_of(10));
+    assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
+    hook.kind = HookKind::App {};
+    assert!(hook.may_tell_of(10));
+}

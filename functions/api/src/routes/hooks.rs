@@ -1,0 +1,181 @@
+//! Our webhooks. Who may touch every project that one serves may see and change it.
+
+use super::page::{After, PAGE};
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
+use pullyard_control::{Context, Error, recover_since};
+use pullyard_domain::hook::Hook;
+use pullyard_domain::id::HookName;
+use pullyard_entry::openapi::Created;
+use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
+use pullyard_protocol::hook as wire;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What becomes of the forge's side.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct Removal {
+    /// Only our side is forgotten: for a forge that does not let us in any more.
+    #[serde(default)]
+    keep_at_forge: bool,
+}
+
+fn shown(view: HookView) -> wire::Hook {
+    let HookView { hook, heard, old_secret_until } = view;
+    wire::Hook {
+        url: hook.url(),
+        missing: hook.recovery.missing.len(),
+        given_up: hook.recovery.given_up,
+        problems: hook.recovery.problem.into_iter().chain(hook.recovery.look.problem).collect(),
+        name: hook.name,
+        integration: hook.integration,
+        project: hook.home,
+        others: hook.others,
+        kind: hook.kind,
+        secret: hook.secret,
+        forge_id: hook.forge_id,
+        verified_at: heard.verified_at,
+        refused_at: heard.refused_at,
+        refused: heard.refused,
+        old_secret_until,
+    }
+}
+
+fn checked((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
+    let drift =
+        |drift: Drift| wire::Drift { code: drift.code.into(), sentence: drift.sentence, repairable: drift.repairable };
+    wire::HookCheck { hook: shown(view), drifts: drifts.into_iter().map(drift).collect() }
+}
+
+/// The hook, if the caller may touch all that it serves; one of others is as if it were not there.
+async fn own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Hook, Problem> {
+    let found = ctx.store.hook(name).await.map_err(Error::from)?;
+    let visible = found.filter(|hook| may_touch(caller, hook));
+    visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
+}
+
+fn may_touch(caller: &Caller<scope::Admin>, hook: &Hook) -> bool {
+    hook.projects().all(|project| caller.may_touch(project).is_ok())
+}
+
+/// The hooks, by name.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Query(After { after }): Query<After>,
+) -> Result<Json<wire::HookPage>, Problem> {
+    let (names, next) = ctx.store.hook_names(after.as_deref(), PAGE).await.map_err(Error::from)?;
+    let mut hooks = Vec::with_capacity(names.len());
+    for name in &names {
+        let found = ctx.store.hook(name).await.map_err(Error::from)?;
+        if let Some(hook) = found.filter(|hook| may_touch(&caller, hook)) {
+            hooks.push(shown(control::view(&ctx, hook).await?));
+        }
+    }
+    Ok(Json(wire::HookPage { hooks, next }))
+}
+
+/// A hook.
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<HookName>,
+) -> Result<Json<wire::Hook>, Problem> {
+    let hook = own(&ctx, &caller, &name).await?;
+    Ok(Json(shown(control::view(&ctx, hook).await?)))
+}
+
+/// Makes a hook here and at its forge, or mends the one that is there.
+pub(crate) async fn install(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Strict(new): Strict<wire::InstallHook>,
+) -> Result<Created<wire::Hook>, Problem> {
+    for project in std::iter::once(&new.project).chain(&new.others) {
+        caller.may_touch(project)?;
+    }
+    if new.others.len() > 50 {
+        return Err(Problem::unreadable("/others", "use at most 50"));
+    }
+    // An App's and an organisation's hooks tell of repositories of all projects.
+    if new.repository.is_none() {
+        caller.may_touch_all()?;
+    }
+    // A name that another project has is not to be taken from it.
+    let there = ctx.store.hook(&new.name).await.map_err(Error::from)?;
+    if there.is_some_and(|hook| !may_touch(&caller, &hook)) {
+        return Err(Error::Taken { what: "hook", name: new.name.to_string() }.into());
+    }
+    let target = match (new.repository, new.organisation, new.app) {
+        (Some(repository), None, false) => Target::Repository(repository),
+        (None, Some(login), false) => Target::Organisation(login),
+        (None, None, true) => Target::App,
+        _ => return Err(Problem::unreadable("", "name exactly one of repository, organisation and app")),
+    };
+    let new = NewHook {
+        name: new.name,
+        integration: new.integration,
+        home: new.project,
+        others: new.others,
+        target,
+        base_url: new.base_url,
+        by_hand: new.by_hand,
+    };
+    let hook = control::install_hook(&ctx, &new).await?;
+    Ok(Created(shown(control::view(&ctx, hook).await?)))
+}
+
+/// In which ways a hook is not what it should be.
+pub(crate) async fn verify(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<HookName>,
+) -> Result<Json<wire::HookCheck>, Problem> {
+    own(&ctx, &caller, &name).await?;
+    Ok(Json(checked(control::verify_hook(&ctx, &name).await?)))
+}
+
+/// Has the forge's hook be what it should be.
+pub(crate) async fn repair(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<HookName>,
+) -> Result<Json<wire::HookCheck>, Problem> {
+    own(&ctx, &caller, &name).await?;
+    Ok(Json(checked(control::repair_hook(&ctx, &name).await?)))
+}
+
+/// Looks for what a hook should have told, now.
+pub(crate) async fn recover(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<HookName>,
+    Strict(wanted): Strict<wire::RecoverHook>,
+) -> Result<Json<wire::Recovered>, Problem> {
+    own(&ctx, &caller, &name).await?;
+    let found = recover_since(&ctx, &name, wanted.since).await?;
+    Ok(Json(wire::Recovered {
+        looked_at: found.looked_at,
+        asked: found.asked,
+        missing: found.missing,
+        given_up: found.given_up,
+        pull_requests: found.pull_requests,
+        reviews: found.reviews,
+        problems: found.problems,
+    }))
+}
+
+/// Forgets a hook, at its forge too.
+pub(crate) async fn remove(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<HookName>,
+    Query(Removal { keep_at_forge }): Query<Removal>,
+) -> Result<Json<wire::RemovedHook>, Problem> {
+    own(&ctx, &caller, &name).await?;
+    control::remove_hook(&ctx, &name, keep_at_forge).await?;
+    Ok(Json(wire::RemovedHook { name }))
+}

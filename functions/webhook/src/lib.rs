@@ -1,0 +1,71 @@
+//! `POST /webhooks/github/{hook}`: a forge's delivery becomes a decision.
+//!
+//! A function of its own, so that a storm of deliveries starves nobody. It hands on the bytes as they came, after
+//! API Gateway's base64 was taken off, and turns the answer into HTTP; no header and no body is ever logged.
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use pullyard_control::Context;
+use pullyard_control::webhook::{Call, Received, receive};
+use pullyard_domain::decision::Reason;
+use pullyard_entry::strict::{self, Unread};
+use pullyard_entry::{Problem, http};
+use pullyard_protocol::decision::Decision;
+use serde_json::json;
+
+/// The largest body. Lambda takes 6 MB in one request, base64 and envelope included; GitHub would send up to 25 MB,
+/// which nothing in front of a function lets through. Units: bytes.
+const LARGEST: usize = 5 * 1024 * 1024;
+
+/// The function's routes.
+pub fn router(ctx: Context) -> Router {
+    http::finished(Router::new().route("/webhooks/github/{hook}", post(delivery)).with_state(ctx))
+}
+
+/// `200` with the decision, whatever it is, `202` for one that waits for its turn; what is not let in or can't
+/// be read is an error, so that the forge lists it as failed and it can be sent again.
+async fn delivery(
+    State(ctx): State<Context>,
+    Path(hook): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = match strict::read(request.into_body(), LARGEST).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge(most)) => {
+            let limit = format!("{} MiB", most / (1024 * 1024));
+            let reason = Reason::BodyTooLarge { size: format!("over {limit}"), limit };
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, &reason));
+        }
+        Err(broken) => return Err(broken.into()),
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let call = Call {
+        hook: &hook,
+        event: header("x-github-event").unwrap_or_default(),
+        delivery: header("x-github-delivery"),
+        signature: header("x-hub-signature-256"),
+        body: &body,
+    };
+    Ok(match receive(&ctx, &call).await? {
+        Received::UnknownHook => return Err(Problem::not_found("There is no such webhook.")),
+        Received::Unverified(reason) => return Err(refused(StatusCode::UNAUTHORIZED, &reason)),
+        Received::Unreadable { pointer, fault } => return Err(Problem::unreadable(pointer, &fault)),
+        Received::Pong => axum::Json(json!({ "status": "pong" })).into_response(),
+        Received::Decided(answer) => {
+            let status = match answer.reason {
+                Reason::Queued { .. } => StatusCode::ACCEPTED,
+                _ => StatusCode::OK,
+            };
+            let decision = Decision::new(answer.delivery, &answer.reason, answer.job);
+            (status, axum::Json(decision)).into_response()
+        }
+    })
+}
+
+fn refused(status: StatusCode, reason: &Reason) -> Problem {
+    Problem::new(status, reason.code(), reason.sentence()).help(reason.help())
+}

@@ -1,0 +1,414 @@
+//! Webhooks from outside: signed bodies through the gateway, hooks at the demo forge, secrets that rotate, and
+//! what is found that nobody told.
+
+use crate::story::{REPOSITORY, Setup, Story, Task, until};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
+use pullyard_domain::job::Kind;
+use pullyard_domain::project::Settings;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_local::{AccountKind, DeliveryFault, Role, User};
+use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
+use pullyard_protocol::job::Job;
+use pullyard_protocol::secret::{RotateSecret, SetSecret};
+use pullyard_protocol::ticket::CreateTicket;
+use pullyard_store::Write;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::time::Duration;
+
+const ANN: u64 = 9_007_199_254_740_997;
+const ANNS_TOKEN: &str = "ghp_ann";
+const SECRET: &str = "a secret of the hook";
+const BRANCH: &str = "pullyard/acme/app-1-1";
+
+fn name(name: &str) -> HookName {
+    HookName::new(name).unwrap()
+}
+
+fn signed(secret: &str, body: &[u8]) -> String {
+    let mut code = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    code.update(body);
+    let hex: String = code.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={hex}")
+}
+
+/// A story with a ticket whose pull request is open, and Ann, who may review it.
+struct World {
+    story: Story,
+    number: u64,
+    repository: u64,
+}
+
+impl World {
+    async fn make() -> Self {
+        let setup = Setup::default();
+        let settings = Settings { revise_on_review: true, ..setup.settings };
+        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let forge = story.local.forge();
+        let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
+        forge.add_user(ann, AccountKind::User).await.unwrap();
+        forge.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
+        forge.commit(REPOSITORY, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
+        let body = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
+        let made = story.forge(Method::POST, "/pulls", body).await;
+        let number = made["number"].as_u64().unwrap();
+        let repository = made["base"]["repo"]["id"].as_u64().unwrap();
+        let ticket: CreateTicket =
+            serde_json::from_value(json!({ "project": "acme", "key": "APP-1", "title": "t" })).unwrap();
+        story.api.create_ticket(&ticket).await.unwrap();
+        let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository, number };
+        let mut linked = PullRequest::linked(id, story.project.clone(), Some(ticket.key.clone()), None);
+        linked.branch = BRANCH.into();
+        linked.head = made["head"]["sha"].as_str().unwrap().to_owned();
+        linked.repository_name = Some(RepositoryName::new(REPOSITORY).unwrap());
+        assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        Self { story, number, repository }
+    }
+
+    fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {
+        InstallHook {
+            name: name(hook),
+            integration: IntegrationId::new("gh1").unwrap(),
+            project: self.story.project.clone(),
+            others: Vec::new(),
+            repository: Some(RepositoryName::new(REPOSITORY).unwrap()),
+            organisation: None,
+            app: false,
+            base_url: self.story.local.api_url().into(),
+            by_hand,
+        }
+    }
+
+    /// A hook that the test itself calls.
+    async fn by_hand(&self, hook: &str) -> Hook {
+        let made = self.story.api.install_hook(&self.wanted(hook, true)).await.unwrap();
+        self.story.api.set_secret(&made.secret, &SetSecret { value: SECRET.into() }).await.unwrap();
+        made
+    }
+
+    /// What GitHub would send for a review of Ann's.
+    fn review(&self, id: u64, action: &str, state: &str) -> Value {
+        json!({
+            "action": action,
+            "review": {
+                "id": id, "state": state, "body": "Not yet.", "commit_id": "a".repeat(40),
+                "submitted_at": "2026-11-20T12:00:00Z", "html_url": "https://forge.example/r",
+                "author_association": "MEMBER", "user": { "id": ANN, "login": "ann", "type": "User" },
+            },
+            "pull_request": self.pull(),
+            "repository": { "id": self.repository, "full_name": REPOSITORY },
+            "sender": { "id": ANN, "login": "ann", "type": "User" },
+        })
+    }
+
+    fn pull(&self) -> Value {
+        json!({
+            "number": self.number, "html_url": "https://forge.example/p", "state": "open", "draft": false,
+            "title": "APP-1", "merged_at": null, "updated_at": "2026-11-20T12:00:00Z",
+            "head": { "ref": BRANCH, "sha": "a".repeat(40), "repo": { "id": self.repository } },
+            "base": { "ref": "main" }, "user": { "id": 1, "login": "pullyard-bot", "type": "User" },
+        })
+    }
+
+    async fn send(&self, hook: &str, event: &str, body: &Value) -> (u16, Value) {
+        self.send_as(hook, event, "guid-1", &signed(SECRET, body.to_string().as_bytes()), body.to_string().into()).await
+    }
+
+    async fn send_as(&self, hook: &str, event: &str, guid: &str, signature: &str, body: Vec<u8>) -> (u16, Value) {
+        let mut headers =
+            vec![("x-github-event", event), ("x-github-delivery", guid), ("content-type", "application/json")];
+        if !signature.is_empty() {
+            headers.push(("x-hub-signature-256", signature));
+        }
+        let (status, _, said) =
+            self.story.call(Method::POST, &format!("/webhooks/github/{hook}"), &headers, body).await;
+        (status, said)
+    }
+
+    /// Ann asks for changes at the forge itself.
+    async fn asks(&self) {
+        let url = format!("{}/repos/{REPOSITORY}/pulls/{}/reviews", self.story.local.forge().api_url(), self.number);
+        let body = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
+        let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body.to_string());
+        let answer = call.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    async fn revisions(&self) -> Vec<Job> {
+        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
+    }
+
+    /// Waits until there is one revise job.
+    async fn revised(&self) -> Job {
+        until("a revise job is made", async || {
+            let mut jobs = self.revisions().await;
+            if jobs.len() == 1 { Ok(jobs.remove(0)) } else { Err(format!("{} jobs", jobs.len())) }
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_let_in_in_the_published_order() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let review = world.review(80, "submitted", "changes_requested");
+    let bytes = || review.to_string().into_bytes();
+    let good = signed(SECRET, &bytes());
+    let check = async |what: &str, (status, said): (u16, Value), expected: u16, code: &str| {
+        let seen = said["code"].as_str().unwrap_or_default();
+        assert_eq!((status, seen), (expected, code), "{what}: {said}");
+    };
+    let event = "pull_request_review";
+    // 413 comes before everything, also before it is known whose it is.
+    let large = vec![b' '; 5 * 1024 * 1024 + 1];
+    check("too large", world.send_as("nobody", event, "g", "", large).await, 413, "body_too_large").await;
+    check("unknown", world.send_as("nobody", event, "g", &good, bytes()).await, 404, "not_found").await;
+    check("no signature", world.send_as("acme", event, "g", "", b"{".to_vec()).await, 401, "signature_missing").await;
+    check("malformed", world.send_as("acme", event, "g", "sha256=12", bytes()).await, 401, "signature_missing").await;
+    check("wrong", world.send_as("acme", event, "g", &signed("x", &bytes()), bytes()).await, 401, "signature_wrong")
+        .await;
+    let garbage = [0xff, 0xfe, 0x00, 0x81];
+    let sent = world.send_as("acme", event, "g", &signed(SECRET, &garbage), garbage.to_vec()).await;
+    check("bytes that are no text", sent, 400, "body_unreadable").await;
+    check(
+        "another event's shape",
+        world.send_as("acme", "issue_comment", "g", &good, bytes()).await,
+        400,
+        "body_unreadable",
+    )
+    .await;
+    let ping = json!({ "zen": "Speak like a human.", "hook_id": 7, "hook": {} });
+    let (status, said) = world.send("acme", "ping", &ping).await;
+    assert_eq!((status, said), (200, json!({ "status": "pong" })));
+    let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
+    check("not ours", world.send("acme", "star", &star).await, 200, "event_ignored").await;
+    check(
+        "approved",
+        world.send("acme", event, &world.review(79, "submitted", "approved")).await,
+        200,
+        "event_ignored",
+    )
+    .await;
+    check(
+        "edited",
+        world.send("acme", event, &world.review(80, "edited", "changes_requested")).await,
+        200,
+        "edited_review",
+    )
+    .await;
+    assert!(world.revisions().await.is_empty(), "nothing of this makes a job");
+    let mut foreign = review.clone();
+    foreign["repository"]["id"] = json!(world.repository + 1);
+    let sent = world.send("acme", event, &foreign).await;
+    check("another repository by this one's secret", sent, 200, "repository_not_integrated").await;
+    check("the review", world.send("acme", event, &review).await, 200, "accepted").await;
+    // What was not let in is counted, in one entry for each reason.
+    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let refused: Vec<_> = ledger.iter().filter(|entry| entry.code.starts_with("signature_")).collect();
+    assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
+    let hook = world.story.api.hook(&name("acme")).await.unwrap();
+    assert!(hook.verified_at.is_some() && hook.refused_at.is_some() && hook.forge_id == Some(7));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_two_hooks_tell_and_somebody_replays_makes_one_job() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    world.by_hand("second").await;
+    let body = world.review(80, "submitted", "changes_requested");
+    let (first, second) = tokio::join!(
+        world.send("acme", "pull_request_review", &body),
+        world.send("second", "pull_request_review", &body),
+    );
+    let mut codes = [first, second].map(|(status, said)| {
+        assert_eq!(status, 200, "{said}");
+        said["code"].as_str().unwrap().to_owned()
+    });
+    codes.sort();
+    assert_eq!(codes, ["accepted", "repeat"]);
+    let bytes = body.to_string().into_bytes();
+    let again = world.send_as("acme", "pull_request_review", "guid-2", &signed(SECRET, &bytes), bytes).await;
+    assert_eq!((again.0, again.1["code"].as_str()), (200, Some("repeat")));
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_one_review_makes_one_job_and_names_every_decision() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let body = world.review(80, "submitted", "changes_requested");
+    let sent = futures::future::join_all((0..60).map(|_| world.send("acme", "pull_request_review", &body))).await;
+    let count = |code: &str| sent.iter().filter(|(_, said)| said["code"] == code).count();
+    assert_eq!((count("accepted"), count("repeat") + count("queued")), (1, 59), "{sent:?}");
+    world.story.quiet().await;
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_or_a_label_of_somebody_who_may_push_asks_for_a_revision() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let who = json!({ "id": ANN, "login": "ann", "type": "User" });
+    let comment = |id: u64, words: &str| {
+        json!({
+            "action": "created", "issue": { "number": world.number, "pull_request": {} },
+            "comment": {
+                "id": id, "body": words, "user": who, "created_at": "2026-11-20T12:00:00Z",
+                "updated_at": "2026-11-20T12:00:00Z", "html_url": "https://forge.example/c",
+            },
+            "repository": { "id": world.repository, "full_name": REPOSITORY }, "sender": who,
+        })
+    };
+    let said = world.send("acme", "issue_comment", &comment(1, "Looks good.")).await.1;
+    assert_eq!(said["code"], "event_ignored");
+    let asked = comment(2, "/pullyard revise use tabs\nplease");
+    let (status, said) = world.send("acme", "issue_comment", &asked).await;
+    assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
+    let label = json!({
+        "action": "labeled", "number": world.number, "label": { "name": "pullyard:revise" },
+        "pull_request": world.pull(), "repository": { "id": world.repository, "full_name": REPOSITORY }, "sender": who,
+    });
+    // The first one's job is active: this one waits for it, once.
+    assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
+    assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_secret_rotates_both_values_count_and_then_the_new_one_alone() {
+    let world = World::make().await;
+    let secret = world.by_hand("acme").await.secret;
+    let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
+    let with = async |value: &str| {
+        let body = star.to_string().into_bytes();
+        world.send_as("acme", "star", "g", &signed(value, &body), body).await.0
+    };
+    assert_eq!(with(SECRET).await, 200);
+    let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 3_600 };
+    let rotated = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+    assert!(rotated.old_until.is_some());
+    // The function has the old value in its memory: what does not fit has it look again.
+    assert_eq!(with("the next secret").await, 200);
+    assert_eq!(with(SECRET).await, 200);
+    let again = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+    assert_eq!(again.old_until, rotated.old_until, "the same value again changes nothing");
+    world.story.clock.advance(Duration::from_secs(3_599));
+    assert_eq!(with(SECRET).await, 200);
+    world.story.clock.advance(Duration::from_secs(1));
+    assert_eq!(with(SECRET).await, 401);
+    assert_eq!(with("the next secret").await, 200);
+    let never = world.story.api.rotate_secret(&SecretName::new("never-set").unwrap(), &rotate).await;
+    assert_eq!(never.unwrap_err().code(), Some("secret_missing"));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_installed_once_told_of_reviews_checked_mended_and_removed() {
+    let world = World::make().await;
+    let api = &world.story.api;
+    let made = api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    let again = api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    assert_eq!((made.forge_id.is_some(), made.forge_id), (true, again.forge_id));
+    world.story.local.forge().deliveries_settled().await;
+    assert_eq!(api.verify_hook(&name("acme")).await.unwrap().drifts, []);
+    world.asks().await;
+    world.revised().await;
+
+    let path = format!("/hooks/{}", made.forge_id.unwrap());
+    world.story.forge(Method::PATCH, &path, json!({ "active": false, "events": ["pull_request", "push"] })).await;
+    let drifts = api.verify_hook(&name("acme")).await.unwrap().drifts;
+    let codes: Vec<_> = drifts.iter().map(|drift| drift.code.as_str()).collect();
+    assert_eq!(codes, ["disabled", "events"], "{drifts:?}");
+    assert_eq!(api.repair_hook(&name("acme")).await.unwrap().drifts, []);
+    api.remove_hook(&name("acme"), false).await.unwrap();
+    assert_eq!(world.story.forge(Method::GET, "/hooks", Value::Null).await, json!([]));
+    assert_eq!(api.hook(&name("acme")).await.unwrap_err().code(), Some("not_found"));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_never_came_is_asked_for_again_by_the_sweeper() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
+    world.asks().await;
+    world.story.local.forge().deliveries_settled().await;
+    assert!(world.revisions().await.is_empty(), "nobody told us");
+    world.story.pass(Duration::from_secs(301)).await;
+    world.revised().await;
+    world.story.quiet().await;
+    world.story.local.forge().deliveries_settled().await;
+    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.asked, found.missing, found.problems), (0, 0, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_the_forge_forgot_to_tell_is_found_at_the_forge() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
+    world.asks().await;
+    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!(again.reviews, 0, "what was answered is not decided again");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_without_a_hook_is_looked_at_every_minute() {
+    let world = World::make().await;
+    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
+    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
+    world.asks().await;
+    world.story.pass(Duration::from_secs(61)).await;
+    let job = world.revised().await;
+    world.story.quiet().await;
+    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let told = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
+    assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
+    let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
+    assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_review_is_decided_again_when_somebody_replays_it() {
+    let world = World::make().await;
+    world.story.settings(|settings| settings.revise_on_review = false).await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.asks().await;
+    world.story.local.forge().deliveries_settled().await;
+    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let refused = ledger.iter().find(|entry| entry.code == "retrigger_disabled").unwrap();
+    world.story.settings(|settings| settings.revise_on_review = true).await;
+    let decision = world.story.api.replay_delivery(&refused.id).await.unwrap();
+    assert_eq!(decision.code, "accepted", "{}", decision.sentence);
+    assert_eq!(world.story.api.replay_delivery(&refused.id).await.unwrap().code, "repeat");
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_known_by_its_new_name() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
+    assert_eq!((known.len(), known[0].name.as_str(), known[0].id), (1, "acme/renamed", world.repository));
+    world.story.end().await;
+}
