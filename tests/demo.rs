@@ -109,7 +109,7 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
     assert_eq!(said.lines().next(), Some(FIRST_LINE));
     let last = said.lines().last().unwrap();
     assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
-    assert!(last.contains("3 tickets, 4 jobs, 3 pull requests"), "{last}");
+    assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
     assert!(!said.contains('\u{1b}'), "colours into a pipe");
     for words in ["DEMO-1", "DEMO-2", "DEMO-3", "marked \"AI Failed\"", "Bonjour, and welcome to the shop."] {
         assert!(said.contains(words), "{words}: {said}");

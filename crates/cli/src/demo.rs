@@ -1,10 +1,11 @@
-//! `pullyard demo`: three tickets become pull requests, with everything embedded.
+//! `pullyard demo`: three tickets become pull requests, and a review a revised commit, with everything embedded.
 //!
 //! The demo is a client like any other: it speaks to the public API, and believes nothing that `git`
 //! does not show it.
 
 mod agent;
 mod evidence;
+mod review;
 mod screen;
 mod story;
 
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Watch three tickets become pull requests, on this machine only.
+/// Watch three tickets become pull requests and a review a revision, on this machine only.
 ///
 /// Starts DynamoDB, SQS, ECS, Secrets Manager, a git forge and Pullyard's own functions in this process,
 /// on 127.0.0.1; needs git and sh, no account, no Docker, no network. The agent is a script: no AI is
@@ -74,7 +75,7 @@ impl Demo {
 
     async fn tell(&self, screen: &mut Screen, local: &Local, folder: &Path) -> anyhow::Result<ExitCode> {
         let told = match story::tell(local, screen).await {
-            Ok(pull_requests) => evidence::check(local, screen, &pull_requests).await,
+            Ok(pull_requests) => finish(local, screen, &pull_requests).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &told {
@@ -85,6 +86,13 @@ impl Demo {
         screen.end(&record, told.is_ok());
         Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Looks at what was claimed with `git`, then merges the first pull request.
+async fn finish(local: &Local, screen: &mut Screen, claims: &[evidence::Expected]) -> anyhow::Result<()> {
+    evidence::check(local, screen, claims).await?;
+    let first = claims.first().context("the story has no pull request")?;
+    story::Teller::new(local, screen)?.it_is_merged(local, first).await
 }
 
 /// The local system, with this very program as its runner.

@@ -151,18 +151,19 @@ pub(crate) async fn trigger(
         retry_of: None,
         now: facts.now,
     };
-    let (job, ticket) = prepare(ctx, new).await?;
-    let charge = project.settings.budget.charge(&job);
+    let made = prepare(ctx, new).await?;
+    let charge = project.settings.budget.charge(&made.job);
     let trigger = Trigger {
-        job: &job,
-        ticket: ticket.as_ref(),
+        job: &made.job,
+        ticket: made.ticket.as_ref(),
+        pull_request: made.pull_request.as_ref(),
         delivery: Some(delivery),
         charge: charge.as_ref(),
         request: None,
     };
     let written = ctx.store.trigger(&trigger).await?;
     if written == Write::Applied {
-        announce(ctx, &job, ticket.as_ref()).await;
+        announce(ctx, &made).await;
     }
     Ok(written)
 }

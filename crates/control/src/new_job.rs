@@ -1,11 +1,14 @@
 //! What a new job is made of, before it is written, and the bells that ring once it is.
 
-use crate::{Context, Error};
+use crate::{Context, Error, review};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Kind, Place, Plan, as_retry, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::job::{
+    Job, Kind, Place, Plan, Revision, Status, as_retry, plan_for_ticket, plan_revision, plan_without_ticket,
+};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -30,54 +33,113 @@ pub(crate) struct NewJob<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// A new job and what it changes.
+pub(crate) struct Prepared {
+    /// The job.
+    pub(crate) job: Job,
+    /// The ticket that has it.
+    pub(crate) ticket: Option<Ticket>,
+    /// The pull request that it revises.
+    pub(crate) pull_request: Option<PullRequest>,
+}
+
 /// Freezes the context of a new job, and makes the job and the ticket that has it.
 ///
 /// Writes: the context, which stays behind unread if the job is then not made.
-pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<(Job, Option<Ticket>), Error> {
-    let context = prompt::Context {
-        v: 1,
-        kind: Kind::Implement,
-        ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
-        instructions: new.instructions,
-        repository: new.repository.clone(),
-        base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
-        review: None,
-    };
+pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
-    let plan = Plan {
+    let mut plan = Plan {
         id: new.id.clone(),
         project: &new.project.id,
         settings: &new.project.settings,
         repository: new.repository,
-        context: ctx.store.freeze_context(&new.id, &context).await?,
+        context: String::new(),
         labels: &labels,
         now: new.now,
     };
-    let (job, ticket) = match new.ticket {
-        Some((ticket, _)) => {
-            let (job, ticket) = plan_for_ticket(&plan, ticket);
-            (job, Some(ticket))
+    let again = match (new.retry_of, new.ticket) {
+        (Some(of), Some((ticket, _))) => revised_again(ctx, of, &plan, ticket).await?,
+        _ => None,
+    };
+    let prepared = match again {
+        Some(again) => again,
+        None => {
+            let context = prompt::Context {
+                v: 1,
+                kind: Kind::Implement,
+                ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
+                instructions: new.instructions,
+                repository: new.repository.clone(),
+                base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
+                review: None,
+            };
+            plan.context = ctx.store.freeze_context(&new.id, &context).await?;
+            let (mut job, ticket) = match new.ticket {
+                Some((ticket, _)) => {
+                    let (job, ticket) = plan_for_ticket(&plan, ticket);
+                    (job, Some(ticket))
+                }
+                None => (plan_without_ticket(&plan), None),
+            };
+            if review::has_unanswered(ctx, &job).await? {
+                job = job.with_reviews(new.now);
+            }
+            Prepared { job, ticket, pull_request: None }
         }
-        None => (plan_without_ticket(&plan), None),
     };
-    let (job, ticket) = match new.retry_of {
-        Some(of) => as_retry(of, &new.project.settings, job, ticket),
-        None => (job, ticket),
+    let prepared = match new.retry_of {
+        Some(of) => {
+            let (job, ticket) = as_retry(of, &new.project.settings, prepared.job, prepared.ticket);
+            Prepared { job, ticket, ..prepared }
+        }
+        None => prepared,
     };
-    if job.place == Place::Runners {
+    if prepared.job.place == Place::Runners {
         let needs = Needs { capability: new.repository.agent.capability.clone(), labels };
-        ctx.store.note_class(&job.project, &job.class, &needs).await?;
+        ctx.store.note_class(&prepared.job.project, &prepared.job.class, &needs).await?;
     }
-    Ok((job, ticket))
+    Ok(prepared)
+}
+
+/// The retry of a revision is one, while its pull request can change: with the very words that were frozen
+/// for the first, or, if those were never read, waiting for them again.
+async fn revised_again(
+    ctx: &Context,
+    of: &Job,
+    plan: &Plan<'_>,
+    ticket: &Ticket,
+) -> Result<Option<Prepared>, Error> {
+    let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
+    let Some(review) = &revises.review else { return Ok(None) };
+    let linked = ctx.store.pull_request(&id).await?;
+    let open = |linked: &PullRequest| {
+        linked.state == PullRequestState::Open
+            && linked.project == ticket.project
+            && linked.ticket.as_ref() == Some(&ticket.key)
+    };
+    let Some(linked) = linked.filter(open) else { return Ok(None) };
+    let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
+    if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
+        let frozen = ctx.store.freeze_context(&job.id, &context).await?;
+        job = job.admitted(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
+    }
+    ticket.want(None, None, None);
+    Ok(Some(Prepared { job, ticket: Some(ticket), pull_request: Some(pull_request) }))
 }
 
 /// Rings the bells of a new job. Losing them costs a minute.
-pub(crate) async fn announce(ctx: &Context, job: &Job, ticket: Option<&Ticket>) {
+pub(crate) async fn announce(ctx: &Context, made: &Prepared) {
+    let job = &made.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a job was made");
-    if job.place == Place::Fargate {
+    if job.status == Status::Pending {
+        ctx.admit_job(&job.id).await;
+    } else if job.place == Place::Fargate {
         ctx.wake_job(&job.id).await;
     }
-    if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
+    if let Some(pull_request) = made.pull_request.as_ref().filter(|told| told.is_untold()) {
+        ctx.wake_pull_request(&pull_request.id).await;
+    }
+    if let Some(ticket) = made.ticket.as_ref().filter(|ticket| ticket.is_unsynced()) {
         ctx.wake_ticket(&ticket.project, &ticket.key).await;
     }
 }

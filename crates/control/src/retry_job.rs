@@ -19,15 +19,29 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     if may_be_retried(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }
-    let context = ctx.store.context(&job.id, &job.context).await?;
-    let context = context.ok_or_else(|| Error::Inconsistent(format!("{of} has no context")))?;
-    let request = JobRequest {
-        project: job.project.clone(),
-        ticket: job.ticket.clone(),
-        instructions: context.instructions,
-        repository: Some(context.repository.name),
-        base: Some(context.base),
-        retry_of: Some(job),
+    let request = match ctx.store.context(&job.id, &job.context).await? {
+        Some(context) => JobRequest {
+            project: job.project.clone(),
+            ticket: job.ticket.clone(),
+            instructions: context.instructions,
+            repository: Some(context.repository.name),
+            base: Some(context.base),
+            retry_of: Some(job),
+        },
+        // Its review was never read; its retry waits for that again.
+        None => {
+            let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+            let repository =
+                repository.ok_or_else(|| Error::NotFound { what: "repository", name: job.repository.to_string() })?;
+            JobRequest {
+                project: job.project.clone(),
+                ticket: job.ticket.clone(),
+                instructions: None,
+                repository: Some(repository.name),
+                base: None,
+                retry_of: Some(job),
+            }
+        }
     };
     create_job(ctx, &request, caller, key).await
 }

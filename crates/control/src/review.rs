@@ -18,6 +18,7 @@ mod tell;
 pub(crate) mod translate;
 mod why;
 
+pub(crate) use admit::has_unanswered;
 pub use admit::{Admitted, admit_job};
 pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};

@@ -93,6 +93,14 @@ pub enum Error {
         /// The name.
         login: String,
     },
+    /// The forge won't.
+    #[error("{what}: {reason}")]
+    NotDone {
+        /// What was to be done.
+        what: &'static str,
+        /// In the forge's words.
+        reason: String,
+    },
     /// There is no repository of this name.
     #[error("find {full_name}")]
     RepositoryMissing {

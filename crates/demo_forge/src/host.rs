@@ -111,13 +111,13 @@ impl DemoForge {
         self.shared.deliveries.settled().await;
     }
 
-    async fn entry(&self, full_name: &str) -> Result<Arc<Entry>, Error> {
+    pub(crate) async fn entry(&self, full_name: &str) -> Result<Arc<Entry>, Error> {
         let FullName { owner, name } = FullName::parse(full_name)?;
         let entry = self.shared.repositories.find(&owner, &name).await;
         entry.ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })
     }
 
-    fn member(&self, login: &str) -> Result<Member, Error> {
+    pub(crate) fn member(&self, login: &str) -> Result<Member, Error> {
         self.shared.users.by_login(login).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
     }
 

@@ -373,8 +373,16 @@ pub struct Replies {
 impl Job {
     /// The pull request that it revises.
     pub fn pull_request(&self) -> Option<PullRequestId> {
-        let number = self.revises.as_ref()?.number;
-        Some(PullRequestId { integration: self.integration.clone(), repository: self.repository, number })
+        self.revises.as_ref().map(|revises| self.numbered(revises.number))
+    }
+
+    /// The pull request whose reviews it may be told of: the one that it revises or goes on with.
+    pub fn reviewed(&self) -> Option<PullRequestId> {
+        self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.numbered(continues.number)))
+    }
+
+    fn numbered(&self, number: u64) -> PullRequestId {
+        PullRequestId { integration: self.integration.clone(), repository: self.repository, number }
     }
 }
 

@@ -202,6 +202,16 @@ impl Review {
     }
 }
 
+/// The reviews that waited for a job which then failed: the ticket's next job is told of them.
+pub fn unanswered<'a>(all: &'a [Review], project: &ProjectId, ticket: &TicketKey) -> Vec<&'a Review> {
+    let waited = |review: &&Review| {
+        matches!(&review.state, ReviewState::Refused { reason: Reason::PreviousJobNotCompleted { .. }, .. })
+            && review.project == *project
+            && review.ticket == *ticket
+    };
+    all.iter().filter(waited).collect()
+}
+
 /// What became of a review that was absorbed, of all reviews of its pull request: the state of the one at
 /// the end of its way.
 pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {

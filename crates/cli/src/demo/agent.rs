@@ -17,7 +17,7 @@ pub(super) const FILES: [(&str, &str, bool); 4] = [
 /// not find, on a ticket it does not understand. POSIX `sh` and `awk` only.
 const SCRIPT: &str = r#"#!/bin/sh
 # The agent of Pullyard's demo: a script, no AI. It reads the prompt from its standard input and
-# understands one kind of line:
+# understands one kind of line, of which the last counts: what a reviewer says comes after the ticket.
 #   In `FILE` replace `OLD` with `NEW`
 set -eu
 escaped() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g'; }
@@ -27,7 +27,7 @@ fail() { event text text "$1"; echo "$1" >&2; exit 3; }
 prompt=$(cat)
 event text text "Reading the ticket $PULLYARD_TICKET."
 sleep 1
-line=$(printf '%s\n' "$prompt" | grep '^In `[^`]*` replace `[^`]*` with `[^`]*`' | head -n 1) || true
+line=$(printf '%s\n' "$prompt" | grep '^In `[^`]*` replace `[^`]*` with `[^`]*`' | tail -n 1) || true
 [ -n "$line" ] || fail "The ticket asks for nothing I understand."
 file=$(printf '%s' "$line" | cut -d '`' -f 2)
 old=$(printf '%s' "$line" | cut -d '`' -f 4)

@@ -16,6 +16,7 @@ pub(super) struct Expected {
     pub(super) result: JobResult,
     pub(super) file: &'static str,
     pub(super) line: &'static str,
+    pub(super) commits: u32,
 }
 
 /// Clones the repository and holds every claim against it.
@@ -36,7 +37,7 @@ pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected
         let message = git(&clone, &["log", "-1", "--format=%B", &branch]).await?;
         ensure!(message.contains(claim.job.as_str()), "the commit does not name its job:\n{message}");
         let commits = git(&clone, &["rev-list", "--count", &format!("origin/main..{branch}")]).await?;
-        ensure!(commits.trim() == "1", "{branch} has {} commits", commits.trim());
+        ensure!(commits.trim() == claim.commits.to_string(), "{branch} has {} commits", commits.trim());
         let content = git(&clone, &["show", &format!("{branch}:{}", claim.file)]).await?;
         ensure!(content.lines().any(|line| line.contains(claim.line)), "{} says: {content}", claim.file);
         let diff = git(&clone, &["diff", "--no-color", &format!("origin/main...{branch}")]).await?;

@@ -86,6 +86,14 @@ impl Screen {
         self.ticket = None;
     }
 
+    /// A ticket's pull request has another head, by this job.
+    pub(super) fn revised(&mut self, key: &str, job: &str, head: &str) {
+        for ticket in self.tickets.iter_mut().filter(|ticket| ticket["key"] == key) {
+            ticket["job"] = job.into();
+            ticket["head"] = head.into();
+        }
+    }
+
     pub(super) fn failed(&mut self, why: &str) {
         self.step("Failed", why);
     }
@@ -113,7 +121,7 @@ impl Screen {
         self.line("");
         let seconds = self.since.elapsed().as_secs_f64();
         if ok {
-            self.line(&format!("Done in {seconds:.1} s: 3 tickets, 4 jobs, 3 pull requests, all seen through the public API and by git. No AI was called."));
+            self.line(&format!("Done in {seconds:.1} s: 3 tickets, 5 jobs, 3 pull requests, 1 revised, all seen through the public API and by git. No AI was called."));
         } else {
             self.line(&format!("The demo failed after {seconds:.1} s. No AI was called."));
         }

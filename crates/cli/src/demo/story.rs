@@ -26,28 +26,33 @@ const REVIEW: &str = "In Review";
 const BADGE: &str = "AI Failed";
 
 /// How long anything may take before the demo calls it lost.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often the API is asked.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 /// The demo's hand on the API.
-struct Teller<'a> {
-    api: Operator,
-    project: ProjectId,
-    screen: &'a mut Screen,
+pub(super) struct Teller<'a> {
+    pub(super) api: Operator,
+    pub(super) project: ProjectId,
+    pub(super) screen: &'a mut Screen,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(local: &Local, screen: &'a mut Screen) -> anyhow::Result<Self> {
+        let api = Operator::new(local.api_url(), local.admin_token())?;
+        Ok(Self { api, project: ProjectId::new("demo")?, screen })
+    }
 }
 
 /// Tells the story; what it claims about pull requests is for `git` to confirm.
 pub(super) async fn tell(local: &Local, screen: &mut Screen) -> anyhow::Result<Vec<Expected>> {
-    let api = Operator::new(local.api_url(), local.admin_token())?;
-    let project = ProjectId::new("demo")?;
-    let mut teller = Teller { api, project, screen };
+    let mut teller = Teller::new(local, screen)?;
     teller.set_up(local).await?;
-    Ok(vec![
-        teller.a_ticket_becomes_a_pull_request().await?,
-        teller.a_failure_is_mended().await?,
-        teller.an_edit_starts_nothing().await?,
-    ])
+    let mut first = teller.a_ticket_becomes_a_pull_request().await?;
+    let second = teller.a_failure_is_mended().await?;
+    let third = teller.an_edit_starts_nothing().await?;
+    teller.a_review_becomes_a_commit(local, &mut first).await?;
+    Ok(vec![first, second, third])
 }
 
 impl Teller<'_> {
@@ -65,6 +70,7 @@ impl Teller<'_> {
             .await?;
         let settings = Settings {
             auto_create: true,
+            revise_on_review: true,
             default_repository: Some(RepositoryName::new(REPOSITORY)?),
             ..Settings::default()
         };
@@ -75,7 +81,7 @@ impl Teller<'_> {
         let repository = self.api.add_repository(&self.project, &add).await?;
         self.screen
             .step("Connected", &format!("{} as {}, the agent is ./agent.sh", repository.name, connected.account.login));
-        Ok(())
+        self.set_up_reviews(local, &connected.id).await
     }
 
     /// The first ticket: in, and out as a pull request.
@@ -236,11 +242,11 @@ impl Teller<'_> {
             "branch": result.branch,
             "head": result.head,
         }));
-        Ok(Expected { ticket: key.clone(), job: job.id, result, file, line })
+        Ok(Expected { ticket: key.clone(), job: job.id, result, file, line, commits: 1 })
     }
 
     /// Shows everything a job does until it has ended. What it waits for is said after two seconds.
-    async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
+    pub(super) async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
         let (mut cursor, mut attempt, mut said) = (None, 0, None);
         let started = Instant::now();
         loop {

@@ -15,12 +15,18 @@ use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Author, Permission, Review, ReviewState, covered};
+use pullyard_domain::review::{Author, Permission, Review, ReviewState, covered, unanswered};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Forge;
 use pullyard_store::{Conclusion, Proof, Write};
 use std::time::Duration;
+
+/// How often a job that can do without them asks for reviews.
+const MOST_TRIES: u32 = 5;
+
+/// How many retries of one revision are followed back.
+const MOST_RETRIES: usize = 50;
 
 /// What became of a job whose review was to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +54,15 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
         if job.status != Status::Pending || again {
             return Ok(Admitted::Nothing);
         }
-        let next = match read(ctx, &job).await? {
+        let read = match read(ctx, &job).await? {
+            // It can do its work without them, and must not wait for ever.
+            Read::Closed(_) | Read::Unavailable if job.kind == Kind::Implement => frozen_alone(ctx, &job).await?,
+            Read::Fault(_) if job.kind == Kind::Implement && tries_of(&job) >= MOST_TRIES => {
+                frozen_alone(ctx, &job).await?
+            }
+            read => read,
+        };
+        let next = match read {
             Read::Context(context) => {
                 let head = context.review.as_ref().map_or("", |review| review.pull_request.head.as_str()).to_owned();
                 let frozen = ctx.store.freeze_context(&job.id, &context).await?;
@@ -56,8 +70,7 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
             }
             Read::Closed(state) => job.cancelled(closed(&job, state, now), now),
             Read::Unavailable => {
-                let tries = job.waits.as_ref().map_or(1, |waits| waits.tries.saturating_add(1));
-                job.given_up(job.context_unavailable(tries), now)
+                job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now)
             }
             Read::Fault(fault) => job.context_failed(fault, now),
         };
@@ -75,6 +88,16 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
         }
         rounds.again().await?;
     }
+}
+
+fn tries_of(job: &Job) -> u32 {
+    job.waits.as_ref().map_or(0, |waits| waits.tries)
+}
+
+async fn frozen_alone(ctx: &Context, job: &Job) -> Result<Read, Error> {
+    let context = frozen(ctx, job).await?;
+    let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
+    Ok(Read::Context(Box::new(context)))
 }
 
 async fn announce(ctx: &Context, job: &Job) -> Admitted {
@@ -112,8 +135,8 @@ enum Read {
 }
 
 async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
-    let (Some(id), Some(key)) = (job.pull_request(), &job.ticket) else {
-        return Err(Error::Inconsistent(format!("{} waits for a review and revises nothing", job.id)));
+    let (Some(id), Some(key)) = (job.reviewed(), &job.ticket) else {
+        return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
     let (integration, repository, linked, all, text) = tokio::try_join!(
         ctx.store.integration(&job.integration),
@@ -129,7 +152,16 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     if let Some(linked) = linked.as_ref().filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
-    let mut covered: Vec<Review> = covered(&job.id, &all).into_iter().cloned().collect();
+    let mut covered: Vec<Review> = covered(&first_of(ctx, job).await?, &all).into_iter().cloned().collect();
+    if job.kind == Kind::Implement {
+        for review in unanswered(&all, &job.project, key) {
+            let taken = Review { state: ReviewState::Started { job: job.id.clone() }, ..review.clone() };
+            // Stale: somebody sent it again meanwhile, and it has its own way.
+            if ctx.store.remember_review(&taken).await? == Write::Applied {
+                covered.push(taken);
+            }
+        }
+    }
     let asked = match forge_of(ctx, &integration, &repository).await {
         Ok(forge) => {
             let source = Source { ctx, job, integration: &integration, forge: &forge, repository: &repository };
@@ -145,16 +177,46 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Stopped::Ours(error)) => return Err(error),
     };
     conclude(ctx, job, &id, &covered).await?;
-    let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
-    Ok(Read::Context(Box::new(prompt::Context {
-        v: 2,
-        kind: Kind::Revise,
-        ticket: Some((key.clone(), text.map_or_else(TicketText::default, |stored| stored.text))),
-        instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
-        base: review.pull_request.base.clone(),
-        review: Some(review),
-        repository,
-    })))
+    let messages: Vec<String> =
+        covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
+    let context = match frozen(ctx, job).await? {
+        Some(frozen) => prompt::Context { review: Some(review), ..frozen },
+        None => prompt::Context {
+            v: 2,
+            kind: Kind::Revise,
+            ticket: Some((key.clone(), text.map_or_else(TicketText::default, |stored| stored.text))),
+            instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
+            base: review.pull_request.base.clone(),
+            review: Some(review),
+            repository,
+        },
+    };
+    Ok(Read::Context(Box::new(context)))
+}
+
+/// What was frozen when the job was made, if anything was.
+async fn frozen(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
+    if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.context(&job.id, &job.context).await?) }
+}
+
+/// The job that the reviews were given to: of retries the first.
+async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
+    let mut first = job.clone();
+    for _ in 0..MOST_RETRIES {
+        let Some(of) = first.retry_of.clone() else { break };
+        match ctx.store.job(&of).await?.filter(|of| of.kind == Kind::Revise) {
+            Some(of) => first = of,
+            None => break,
+        }
+    }
+    Ok(first.id)
+}
+
+/// Whether reviews that waited for a failed job are to be read for this one, which goes on with their pull
+/// request.
+pub(crate) async fn has_unanswered(ctx: &Context, job: &Job) -> Result<bool, Error> {
+    let (Some(id), Some(key)) = (job.reviewed(), &job.ticket) else { return Ok(false) };
+    Ok(!unanswered(&ctx.store.reviews(&id).await?, &job.project, key).is_empty())
 }
 
 /// Where a job's reviews are read.
@@ -187,7 +249,8 @@ impl Source<'_> {
     ) -> Result<ReviewContext, Stopped> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
-        if covered.iter().all(|review| review.request.is_some()) {
+        // A person's request without a review is for those that nobody answered.
+        if self.job.kind == Kind::Revise && covered.iter().all(|review| review.request.is_some()) {
             for review in read_unanswered(self.forge, name, id.number, all).await? {
                 covered.extend(self.take(id, review).await.map_err(Stopped::Ours)?);
             }

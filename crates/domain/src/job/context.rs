@@ -75,6 +75,11 @@ impl Job {
         Ok(job)
     }
 
+    /// Nobody answered reviews of the pull request that it goes on with: they are read first.
+    pub fn with_reviews(self, now: Timestamp) -> Self {
+        Self { status: Status::Pending, waits: Some(ContextWait::fresh(now)), ..self }
+    }
+
     /// Its context could not be read this time: it is tried again later, or given up after a day.
     pub fn context_failed(&self, fault: ContextFault, now: Timestamp) -> Result<Self, NotNow> {
         let Some(waits) = self.waits.as_ref().filter(|_| self.status == Status::Pending) else {

@@ -11,6 +11,7 @@ use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::Job;
+use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Trigger<'a> {
     pub job: &'a Job,
     /// The ticket that has it now, over the revision that was read.
     pub ticket: Option<&'a Ticket>,
+    /// The pull request that it revises, over the revision that was read.
+    pub pull_request: Option<&'a PullRequest>,
     /// The decision, if it is not on record yet.
     pub delivery: Option<&'a Delivery>,
     /// What it takes from its project's budget, if there is one.
@@ -49,13 +52,16 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 impl Store {
     /// Makes a job.
     ///
-    /// Writes: JOB if absent; TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or
+    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if none was); DELIVERY if absent or
     /// not final; BUDGET if the day has as much left; IDEMPOTENCY if absent or expired. The rev proves that the facts of the decision still stand.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("make a job").revise(trigger.job)?;
         if let Some(ticket) = trigger.ticket {
             transaction = transaction.revise(ticket)?;
+        }
+        if let Some(pull_request) = trigger.pull_request {
+            transaction = transaction.revise(pull_request)?;
         }
         if let Some(delivery) = trigger.delivery {
             transaction = transaction.put(delivery, unless_final())?;

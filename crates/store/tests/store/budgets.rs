@@ -29,7 +29,7 @@ fn job(name: &str, budget: Budget) -> (Job, Charge) {
 
 async fn make(world: &World, name: &str, budget: Budget) -> Write {
     let (job, charge) = job(name, budget);
-    world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await.unwrap()
+    world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await.unwrap()
 }
 
 async fn made(world: &World, name: &str, budget: Budget) -> Job {
@@ -56,7 +56,7 @@ async fn a_day_gives_what_it_has_and_then_nothing() {
         made(&world, name, jobs(2)).await;
     }
     let (third, charge) = job("three", jobs(2));
-    world.refuses(world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&third) })).await;
+    world.refuses(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&third) })).await;
     check(&world, 2, 10, 0).await;
     // Another limit is another bound on the same sums.
     made(&world, "four", jobs(3)).await;
@@ -70,7 +70,7 @@ async fn dollars_are_reserved_to_the_last_that_covers_a_job() {
         made(&world, name, dollars(11)).await;
     }
     let (third, charge) = job("three", dollars(11));
-    world.refuses(world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&third) })).await;
+    world.refuses(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&third) })).await;
     made(&world, "four", dollars(12)).await;
     check(&world, 3, 12, 0).await;
 }
@@ -90,7 +90,7 @@ async fn each_project_and_day_has_its_own() {
     let (later, mut charge) = job("two", jobs(1));
     let later = Job { reserved: jobs(1).reserve(tomorrow), ..later };
     charge.day = Day::of(tomorrow);
-    world.applies(world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&later) })).await;
+    world.applies(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&later) })).await;
     check(&world, 1, 5, 0).await;
     let item = world.item("BUDGET#acme", &Day::of(at(0)).to_string()).await;
     let kept = Day::of(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
@@ -103,7 +103,7 @@ async fn one_of_many_gets_the_last_job_of_a_day() {
     made(&world, "first", jobs(2)).await;
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), jobs(2));
-        world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await
+        world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
     })
     .await;
     winner(&answers);
@@ -117,7 +117,7 @@ async fn one_of_many_gets_the_only_dollars_of_a_day() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), dollars(7));
-        world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await
+        world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
     })
     .await;
     winner(&answers);
@@ -132,7 +132,7 @@ async fn many_at_once_all_get_in_where_there_is_room() {
     // The embedded DynamoDB never refuses a transaction for another's sake; AWS may, and it is tried again.
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), jobs(many));
-        world.store.trigger(&Trigger { charge: Some(&charge), ..alone(&job) }).await
+        world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
     })
     .await;
     assert!(answers.iter().all(|answer| *answer == Write::Applied));

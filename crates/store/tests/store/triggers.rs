@@ -28,7 +28,7 @@ impl Whole {
             job: &self.job,
             ticket: Some(&self.ticket),
             delivery: Some(&self.delivery),
-            charge: None,
+            pull_request: None, charge: None,
             request: Some(&self.request),
         }
     }

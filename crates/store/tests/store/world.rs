@@ -280,7 +280,7 @@ pub(crate) fn failed_by(failure: Failure) -> End {
 }
 
 pub(crate) fn alone(job: &Job) -> Trigger<'_> {
-    Trigger { job, ticket: None, delivery: None, charge: None, request: None }
+    Trigger { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None }
 }
 
 pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {

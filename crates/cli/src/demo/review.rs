@@ -1,0 +1,155 @@
+//! The demo's second half: a reviewer requests changes, the branch gets another commit, a second review
+//! waits for its hour, and the pull request is merged.
+
+use super::agent::REPOSITORY;
+use super::evidence::Expected;
+use super::story::{LOOK_EVERY, PATIENCE, Teller};
+use anyhow::{Context as _, ensure};
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_local::{AccountKind, Local, Remark, Role, User};
+use pullyard_protocol::hook::InstallHook;
+use pullyard_protocol::job::Job;
+use pullyard_protocol::pull::{PullRequest, PullRequestQuery};
+use std::time::Instant;
+
+/// Who reviews.
+const REVIEWER: &str = "rita";
+
+impl Teller<'_> {
+    /// A person who may review, and a webhook that tells of it.
+    pub(super) async fn set_up_reviews(&mut self, local: &Local, integration: &IntegrationId) -> anyhow::Result<()> {
+        let token = format!("demo-{:032x}", rand::random::<u128>());
+        let reviewer = User { login: REVIEWER.into(), id: 7_001, token };
+        local.forge().add_user(reviewer, AccountKind::User).await?;
+        local.forge().set_role(REPOSITORY, REVIEWER, Role::Write).await?;
+        let hook = InstallHook {
+            name: HookName::new("demo")?,
+            integration: integration.clone(),
+            project: self.project.clone(),
+            others: Vec::new(),
+            repository: Some(RepositoryName::new(REPOSITORY)?),
+            organisation: None,
+            app: false,
+            base_url: local.api_url().into(),
+            by_hand: false,
+        };
+        let hook = self.api.install_hook(&hook).await?;
+        self.screen.step("Hooked", &format!("the forge tells {}", hook.url.unwrap_or_default()));
+        Ok(())
+    }
+
+    /// The reviewer requests changes on the first pull request; a revise job answers.
+    pub(super) async fn a_review_becomes_a_commit(
+        &mut self,
+        local: &Local,
+        first: &mut Expected,
+    ) -> anyhow::Result<()> {
+        let number = first.result.number;
+        let wanted = "In `greeting.txt` replace `Bonjour` with `Bonsoir`";
+        self.screen.ticket(first.ticket.as_str(), "A reviewer requests changes");
+        let remark = Remark { path: "greeting.txt", line: 1, words: wanted };
+        local.forge().request_changes(REPOSITORY, number, REVIEWER, "We open in the evening.", &[remark]).await?;
+        self.screen.step("Review", &format!("{REVIEWER} requests changes on #{number}: {wanted}"));
+        let job = self.revision(first).await?;
+        self.screen.step("Accepted", &format!("by the webhook: job {} revises #{number}", job.id.short()));
+        let job = self.follow(&job.id).await?;
+        let failure = job.failure.as_ref().map(|failure| failure.sentence.clone()).unwrap_or_default();
+        ensure!(job.status == Status::Completed, "the revision ended {}: {failure}", job.status.words());
+        let result = job.result.context("a completed job has no result")?;
+        ensure!(result.number == number, "the revision went to #{}", result.number);
+
+        let seen = local.forge().look(REPOSITORY, number).await?.context("the pull request is gone")?;
+        ensure!(seen.head == result.head && seen.head != first.result.head, "the branch is at {}", seen.head);
+        let head = seen.head.get(..7).unwrap_or_default().to_owned();
+        self.screen.step("Completed", &format!("one commit more on {}: {head}", result.branch));
+        let answers: Vec<_> = seen.comments.iter().filter(|(author, _)| author != REVIEWER).collect();
+        let [(who, words)] = answers.as_slice() else {
+            anyhow::bail!("the comment has {} answers", answers.len());
+        };
+        let words = words.lines().next().unwrap_or_default();
+        ensure!(words.contains(&head), "the answer does not name the commit: {words}");
+        self.screen.step("Answered", &format!("in the comment's thread, by {who}: {words}"));
+        ensure!(seen.requested == [REVIEWER], "{:?} are asked for a review", seen.requested);
+        self.screen.step("Asked", &format!("{REVIEWER} to review again"));
+        self.screen.revised(first.ticket.as_str(), job.id.as_str(), &result.head);
+        first.line = "Bonsoir, and welcome to the shop.";
+        first.commits = 2;
+        first.job = job.id;
+        first.result = result;
+        self.a_second_review_waits(local, first).await
+    }
+
+    /// Within the hour nothing starts, nothing is lost, and everybody can read why.
+    async fn a_second_review_waits(&mut self, local: &Local, first: &Expected) -> anyhow::Result<()> {
+        let number = first.result.number;
+        let words = "One more thing: please say it twice.";
+        local.forge().request_changes(REPOSITORY, number, REVIEWER, words, &[]).await?;
+        self.screen.step("Review", &format!("{REVIEWER} requests changes again, within the hour: {words}"));
+        let held = self.pull_when(first, "holds the review", |pull| pull.held_until.is_some()).await?;
+        self.screen.step("Held", &held.sentence);
+        let started = Instant::now();
+        loop {
+            let seen = local.forge().look(REPOSITORY, number).await?.context("the pull request is gone")?;
+            if let Some((name, state, sentence)) = seen.statuses.iter().find(|(_, state, _)| state == "pending") {
+                self.screen.step("Told", &format!("beside the commit, {name} ({state}): {sentence}"));
+                return Ok(());
+            }
+            ensure!(started.elapsed() < PATIENCE, "nothing is said on the pull request: {:?}", seen.statuses);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Merged, the pull request asks for nothing any more.
+    pub(super) async fn it_is_merged(&mut self, local: &Local, first: &Expected) -> anyhow::Result<()> {
+        let number = first.result.number;
+        self.screen.ticket(first.ticket.as_str(), "The pull request is merged");
+        local.forge().merge(REPOSITORY, number, REVIEWER).await?;
+        self.screen.step("Merged", &format!("#{number}, by {REVIEWER}"));
+        let over = |pull: &PullRequest| pull.state == PullRequestState::Merged && pull.held_until.is_none();
+        let pull = self.pull_when(first, "ends with its pull request", over).await?;
+        self.screen.step("Refused", &format!("what waited: {}", pull.sentence));
+        let jobs = self.api.jobs(&self.project, None).await?.jobs;
+        let revisions = jobs.iter().filter(|job| job.kind == Kind::Revise).count();
+        ensure!(revisions == 1, "there are {revisions} revisions");
+        Ok(())
+    }
+
+    /// The revise job of a ticket, once it is there.
+    async fn revision(&mut self, of: &Expected) -> anyhow::Result<Job> {
+        let started = Instant::now();
+        loop {
+            let jobs = self.api.jobs(&self.project, None).await?.jobs;
+            let ours = |job: &Job| job.kind == Kind::Revise && job.ticket.as_ref() == Some(&of.ticket);
+            if let Some(job) = jobs.into_iter().find(ours) {
+                return Ok(job);
+            }
+            ensure!(started.elapsed() < PATIENCE, "the review never started a job");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn pull_when(
+        &mut self,
+        of: &Expected,
+        what: &str,
+        good: impl Fn(&PullRequest) -> bool,
+    ) -> anyhow::Result<PullRequest> {
+        let which = PullRequestQuery {
+            project: self.project.clone(),
+            repository: RepositoryName::new(REPOSITORY)?,
+            number: of.result.number,
+            integration: None,
+        };
+        let started = Instant::now();
+        loop {
+            let pull = self.api.why_pull(&which).await?;
+            if good(&pull) {
+                return Ok(pull);
+            }
+            ensure!(started.elapsed() < PATIENCE, "{} never {what}: {}", pull.label, pull.sentence);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
