@@ -149,7 +149,7 @@ async fn every_event_leads_to_what_is_kept_beside_it() {
         .iter()
         .map(|file| file.file_name().unwrap().to_string_lossy().split('.').next().unwrap().to_owned())
         .collect::<BTreeSet<_>>();
-    assert_eq!(functions.len(), 7, "{functions:?}");
+    assert_eq!(functions.len(), 8, "{functions:?}");
     story.end().await;
 }
 

@@ -1,5 +1,7 @@
 //! `pullyard deliveries`: what came in, and what was decided about it.
 
+mod simulate;
+
 use super::fault::Fault;
 use super::jobs::NOTHING;
 use super::session::Session;
@@ -60,6 +62,18 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         hook: Option<HookName>,
     },
+    /// Say which reviews would have been decided otherwise under other settings; changes nothing.
+    #[command(after_help = "Examples:
+  pullyard deliveries simulate --set coalesce=false
+  pullyard deliveries simulate --set revise_on_review=true --since 30d")]
+    Simulate {
+        /// A setting and its other value: revise_on_review, coalesce, held_by.
+        #[arg(long, required = true, value_name = "KEY=VALUE", value_parser = simulate::change)]
+        set: Vec<simulate::Change>,
+        /// How far back: 7d, 30d; at most 30d, which is how long the ledger keeps them.
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = days)]
+        since: u64,
+    },
     /// Show a delivery and what it was decided from.
     #[command(after_help = "Examples:
   pullyard deliveries show dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa
@@ -74,10 +88,13 @@ impl Deliveries {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let Page { day, after } = self.page;
         match self.command {
-            Some(Command::Show { .. } | Command::Replay { .. } | Command::Recover { .. })
-                if day.is_some() || after.is_some() =>
-            {
+            Some(
+                Command::Show { .. } | Command::Replay { .. } | Command::Recover { .. } | Command::Simulate { .. },
+            ) if day.is_some() || after.is_some() => {
                 return Err(Fault::usage("--day and --after go with the list only"));
+            }
+            Some(Command::Simulate { set, since }) => {
+                simulate::run(session, &set, std::time::Duration::from_secs(since * 86_400)).await?;
             }
             Some(Command::Replay { id }) => replay(session, &id).await?,
             Some(Command::Recover { since, hook }) => recover(session, since, hook).await?,
@@ -95,6 +112,11 @@ impl Deliveries {
 fn a_day(text: &str) -> Result<String, String> {
     let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
     if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
+}
+
+fn days(text: &str) -> Result<u64, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+    days.filter(|days| (1..=30).contains(days)).ok_or_else(|| "write it as 7d, at most 30d".into())
 }
 
 fn an_instant(text: &str) -> Result<Timestamp, String> {

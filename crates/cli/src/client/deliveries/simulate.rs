@@ -1,0 +1,114 @@
+//! `pullyard deliveries simulate`: what would have been decided under other settings.
+//!
+//! The ledger keeps what each review was decided from; the very guards of the server decide it again here.
+//! Nothing is changed. Each is decided by itself: what an earlier one would have done instead is not followed.
+
+use super::super::fault::Fault;
+use super::super::session::Session;
+use super::super::table::{Cell, Column, Table};
+use super::super::words;
+use pullyard_domain::id::JobId;
+use pullyard_domain::review::guard::{ReviewFacts, ReviewSettings, Verdict, decide};
+use pullyard_protocol::delivery::Delivery;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A setting and its other value.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    key: String,
+    value: Value,
+}
+
+/// `KEY=VALUE` of a setting that reviews are decided by.
+pub(crate) fn change(text: &str) -> Result<Change, String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let fits = match key {
+        "revise_on_review" | "coalesce" => value.is_boolean(),
+        "held_by" => value.is_string() || value.is_null(),
+        _ => return Err("reviews are decided by revise_on_review, coalesce and held_by".into()),
+    };
+    if fits { Ok(Change { key: key.to_owned(), value }) } else { Err(format!("{value} is no value of {key}")) }
+}
+
+/// What would differ.
+#[derive(Serialize)]
+struct Difference<'a> {
+    delivery: &'a Delivery,
+    /// The code now.
+    was: String,
+    /// The code under the other settings.
+    would_be: String,
+}
+
+pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) -> Result<(), Fault> {
+    let project = session.project().await?;
+    let now = words::now();
+    let (mut all, mut at) = (Vec::new(), now);
+    let oldest = now.minus(since);
+    loop {
+        let (day, mut after) = (at.day(), None);
+        loop {
+            let page = session.api.deliveries(&project, Some(&day), after.as_deref()).await?;
+            all.extend(page.deliveries);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if day == oldest.day() {
+            break;
+        }
+        at = at.minus(Duration::from_secs(86_400));
+    }
+    let reviews: Vec<(&Delivery, ReviewFacts)> = all
+        .iter()
+        .filter(|delivery| delivery.at >= oldest)
+        .filter_map(|delivery| Some((delivery, serde_json::from_value(delivery.facts.clone()).ok()?)))
+        .collect();
+    let mut differences = Vec::new();
+    for (delivery, facts) in &reviews {
+        let other = ReviewFacts { settings: facts.settings.clone().map(|old| with(old, changes)), ..facts.clone() };
+        let (was, would_be) = (code(facts), code(&other));
+        if was != would_be {
+            differences.push(Difference { delivery, was, would_be });
+        }
+    }
+    if session.screen.is_json() {
+        return session.screen.json(&json!({ "decided": reviews.len(), "different": differences }));
+    }
+    let columns = [Column::Whole("WHEN"), Column::Text("WAS"), Column::Text("WOULD BE"), Column::Whole("DELIVERY")];
+    let mut table = Table::new(columns);
+    for difference in &differences {
+        table.row([
+            words::when(difference.delivery.at, now),
+            Cell::same(&difference.was),
+            Cell::same(&difference.would_be),
+            Cell::same(difference.delivery.id.as_str()),
+        ]);
+    }
+    table.show(&session.screen, &format!("None of {} reviews would have been decided otherwise.", reviews.len()))
+}
+
+fn with(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {
+    let mut settings = settings;
+    for Change { key, value } in changes {
+        match key.as_str() {
+            "revise_on_review" => settings.revise_on_review = value == &Value::Bool(true),
+            "coalesce" => settings.coalesce = value == &Value::Bool(true),
+            _ => settings.held_by = value.as_str().map(str::to_owned),
+        }
+    }
+    settings
+}
+
+fn code(facts: &ReviewFacts) -> String {
+    let Ok(job) = JobId::new(format!("job_{}", "a".repeat(26))) else { return String::new() };
+    match decide(facts, job) {
+        Verdict::Decided(decision) => decision.reason.code().to_owned(),
+        // It was refused before its author was asked about, and would not be now.
+        Verdict::AskPermission => "depends on the author's permission".to_owned(),
+    }
+}
