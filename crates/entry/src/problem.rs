@@ -162,7 +162,6 @@ impl From<Error> for Problem {
                     .retry_after(2)
             }
             error => {
-                eprintln!("DEBUG {error:?}");
                 tracing::error!(error = %error, "a request failed");
                 Self::new(S::INTERNAL_SERVER_ERROR, "internal", "Pullyard failed to do this; its log says why.")
             }

@@ -14,6 +14,7 @@ mod cancels;
 mod events;
 mod faults;
 mod fleet;
+mod hooks;
 mod jobs;
 mod ledger;
 mod lists;

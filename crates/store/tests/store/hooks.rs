@@ -1,0 +1,105 @@
+//! Webhooks, what is heard of them, secrets that rotate, repositories that are renamed, and reviews that wait.
+
+use crate::sample::{at, repository};
+use crate::world::World;
+use pullyard_domain::due;
+use pullyard_domain::hook::recovery::Recovery;
+use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::project::Repository;
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_store::{Rotation, WorkKey, Write};
+use std::time::Duration;
+
+fn hook(name: &str) -> Hook {
+    Hook {
+        name: HookName::new(name).unwrap(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        home: ProjectId::new("acme").unwrap(),
+        others: Vec::new(),
+        kind: HookKind::Organisation { login: "acme".into() },
+        secret: SecretName::new("hook-acme").unwrap(),
+        base_url: None,
+        forge_id: None,
+        created: at(1),
+        recovery: Recovery { next: at(5), ..Recovery::default() },
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_written_over_the_revision_that_was_read_and_stands_among_what_is_due() {
+    let world = World::new().await;
+    let new = hook("acme");
+    assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Stale);
+    let stored = world.store.hook(&new.name).await.unwrap().unwrap();
+    assert_eq!(stored, Hook { rev: 1, ..new.clone() });
+    let (one, other) = tokio::join!(world.store.put_hook(&stored), world.store.put_hook(&stored));
+    let applied = [one.unwrap(), other.unwrap()].into_iter().filter(|write| *write == Write::Applied).count();
+    assert_eq!(applied, 1);
+    let shard = due::shard("HOOK#acme");
+    let due = world.store.due(shard, at(5), 10).await.unwrap();
+    assert_eq!(due, [WorkKey::Hook(new.name.clone())]);
+    assert_eq!(world.store.hook_names(None, 10).await.unwrap().0, std::slice::from_ref(&new.name));
+    assert_eq!(world.store.delete_hook(&stored).await.unwrap(), Write::Stale);
+    let newest = world.store.hook(&new.name).await.unwrap().unwrap();
+    assert_eq!(world.store.delete_hook(&newest).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.hook(&new.name).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn that_deliveries_come_is_noted_once_a_minute_and_what_is_refused_is_counted() {
+    let world = World::new().await;
+    let name = HookName::new("acme").unwrap();
+    assert_eq!(world.store.note_hook_verified(&name, at(1)).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.note_hook_verified(&name, at(1)).await.unwrap(), Write::Stale);
+    let later = at(1).plus(Duration::from_secs(60));
+    assert_eq!(world.store.note_hook_verified(&name, later).await.unwrap(), Write::Applied);
+    world.store.note_hook_refused(&name, 3, later).await.unwrap();
+    world.store.note_hook_refused(&name, 2, later).await.unwrap();
+    let heard = world.store.hook_heard(&name).await.unwrap();
+    assert_eq!((heard.verified_at, heard.refused, heard.refused_at), (Some(later), 5, Some(later)));
+}
+
+#[tokio::test]
+async fn a_rotation_is_written_over_the_revision_that_was_read() {
+    let world = World::new().await;
+    let secret = "pullyard/user/hook-acme";
+    let rotation = Rotation { secret: secret.into(), previous: "v1".into(), until: at(9), rev: 0 };
+    assert_eq!(world.store.put_rotation(&rotation).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.put_rotation(&rotation).await.unwrap(), Write::Stale);
+    assert_eq!(world.store.rotation(secret).await.unwrap(), Some(Rotation { rev: 1, ..rotation }));
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_found_by_its_new_name_alone() {
+    let world = World::new().await;
+    let before = repository(9_901, "acme/app");
+    assert_eq!(world.store.put_repository(&before).await.unwrap(), Write::Applied);
+    let after = Repository { name: RepositoryName::new("acme/web").unwrap(), ..before.clone() };
+    assert_eq!(world.store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.rename_repository(&before, &after).await.unwrap(), Write::Stale, "it has that name");
+    let named = async |name: &RepositoryName| world.store.repository_named(&before.project, name).await.unwrap();
+    assert_eq!((named(&before.name).await, named(&after.name).await), (None, Some(after.clone())));
+    let cased = Repository { name: RepositoryName::new("Acme/Web").unwrap(), ..after.clone() };
+    assert_eq!(world.store.rename_repository(&after, &cased).await.unwrap(), Write::Applied);
+    assert_eq!(named(&after.name).await, Some(cased));
+}
+
+#[tokio::test]
+async fn many_reviews_at_once_are_noted_on_a_busy_ticket_and_none_cancels_another() {
+    let world = World::new().await;
+    world.triggered("APP-1").await;
+    let ticket = world.ticket("APP-1").await;
+    let job = ticket.active_job.clone().unwrap();
+    let id = |number| PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number };
+    let note = async |number| world.store.defer_for_job(&ticket, &id(number), &job, at(9)).await.unwrap();
+    let (a, b, c, d, e) = tokio::join!(note(1), note(2), note(3), note(4), note(5));
+    let written = [a, b, c, d, e];
+    assert!(written.iter().all(|write| *write == Write::Applied), "{written:?}");
+    let noted = world.ticket("APP-1").await;
+    assert_eq!((noted.deferred.len(), noted.rev), (5, ticket.rev + 5));
+}
