@@ -7,6 +7,7 @@ mod access;
 mod attempt;
 mod fleet;
 mod operator;
+mod pull;
 mod runner;
 mod sign_in;
 
