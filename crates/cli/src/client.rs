@@ -14,6 +14,7 @@ mod integrations;
 mod jobs;
 mod open;
 mod projects;
+mod pulls;
 mod repositories;
 mod runners;
 mod screen;
@@ -133,6 +134,10 @@ pub(crate) enum Command {
     Runners(runners::Runners),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
+    Revise(pulls::Revise),
+    Link(pulls::Link),
+    Unlink(pulls::Unlink),
+    Pulls(pulls::Pulls),
     Why(why::Why),
     Deliveries(deliveries::Deliveries),
     Tokens(tokens::Tokens),
@@ -173,6 +178,10 @@ impl Command {
             Self::Runners(runners) => runners.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
+            Self::Revise(revise) => revise.run(&session).await,
+            Self::Link(link) => link.run(&session).await,
+            Self::Unlink(unlink) => unlink.run(&session).await,
+            Self::Pulls(pulls) => pulls.run(&session).await,
             Self::Why(why) => why.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
