@@ -103,12 +103,7 @@ pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, 
 
 /// The retry of a revision is one, while its pull request can change: with the very words that were frozen
 /// for the first, or, if those were never read, waiting for them again.
-async fn revised_again(
-    ctx: &Context,
-    of: &Job,
-    plan: &Plan<'_>,
-    ticket: &Ticket,
-) -> Result<Option<Prepared>, Error> {
+async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket) -> Result<Option<Prepared>, Error> {
     let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
     let linked = ctx.store.pull_request(&id).await?;

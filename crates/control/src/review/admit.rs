@@ -69,9 +69,7 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
                 job.admitted(frozen, &head, ctx.clock.now())
             }
             Read::Closed(state) => job.cancelled(closed(&job, state, now), now),
-            Read::Unavailable => {
-                job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now)
-            }
+            Read::Unavailable => job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now),
             Read::Fault(fault) => job.context_failed(fault, now),
         };
         let next = match next {
@@ -177,8 +175,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Stopped::Ours(error)) => return Err(error),
     };
     conclude(ctx, job, &id, &covered).await?;
-    let messages: Vec<String> =
-        covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
+    let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
     let context = match frozen(ctx, job).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen },
         None => prompt::Context {

@@ -143,7 +143,8 @@ async fn everything() -> World {
     let job = Job { reserved: budget.reserve(at(0)), ..job };
     let charge = budget.charge(&job);
     let trigger = Trigger {
-        pull_request: None, charge: charge.as_ref(),
+        pull_request: None,
+        charge: charge.as_ref(),
         delivery: Some(&sample::accepted(&job)),
         request: Some(&sample::request("key", at(0))),
         ..of_ticket(&job, &ticket)

@@ -28,7 +28,8 @@ impl Whole {
             job: &self.job,
             ticket: Some(&self.ticket),
             delivery: Some(&self.delivery),
-            pull_request: None, charge: None,
+            pull_request: None,
+            charge: None,
             request: Some(&self.request),
         }
     }
