@@ -62,6 +62,8 @@ pub(crate) struct World {
     other: Objects,
     /// The id of a token that nobody shows.
     token: String,
+    /// An open pull request.
+    number: u64,
 }
 
 impl Objects {
@@ -108,7 +110,8 @@ impl World {
         let other = Objects::of(&story, "other", "OTH-1").await;
         let new = json!({ "name": "nobody's", "kind": "api", "scopes": ["read"] });
         let token = story.api.create_token(&serde_json::from_value(new).unwrap()).await.unwrap().about.id.to_string();
-        Self { story, acme, other, token }
+        let number = crate::pulls::open(&story, "feature").await;
+        Self { story, acme, other, token, number }
     }
 
     /// A token that the table has, whatever no route would make of it.
@@ -140,6 +143,8 @@ impl World {
         event["project"] = json!(of.project);
         let ticket = json!({ "project": of.project, "key": "B-1", "title": "t" });
         let job = json!({ "project": of.project, "prompt": "Do it." });
+        let revise = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number });
+        let link = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number, "ticket": of.key });
         let start = json!({ "claim_id": "c1", "instance": "instance-c1" });
         let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
         let register = json!({
@@ -166,9 +171,13 @@ impl World {
                 ("{secret}", "github"),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
-            let lists = ["/v1/deliveries", "/v1/jobs", "/v1/tickets"].contains(&route) && *method == Method::GET;
+            let lists =
+                ["/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route) && *method == Method::GET;
             let asks = route.starts_with("/v1/tickets/{key}") || lists;
             let path = if asks { format!("{path}?project={}", of.project) } else { path };
+            let which = format!("?project={}&repository={REPOSITORY}&number={}", of.project, self.number);
+            let is_one = route == "/v1/pulls/why" || (route == "/v1/pulls/link" && *method == Method::DELETE);
+            let path = if is_one { format!("{path}{which}") } else { path };
             Route { method: method.clone(), route, needs, path, body }
         };
         vec![
@@ -218,6 +227,11 @@ impl World {
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/status", Lease, json!({ "status": "preparing" })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/events", Lease, json!({ "first_seq": 1, "events": [] })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/credentials", Lease, json!({})),
+            route(&get, "/v1/pulls", Project(Scope::Read), none()),
+            route(&get, "/v1/pulls/why", Project(Scope::Read), none()),
+            route(&post, "/v1/pulls/revise", Project(Scope::Jobs), revise),
+            route(&Method::PUT, "/v1/pulls/link", Project(Scope::Jobs), link),
+            route(&Method::DELETE, "/v1/pulls/link", Project(Scope::Jobs), none()),
             route(&get, "/v1/runners", Own(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),
             route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),

@@ -3,6 +3,7 @@
 mod access;
 mod look;
 mod orders;
+mod reviews;
 mod shown;
 mod sign_in;
 

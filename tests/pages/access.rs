@@ -59,6 +59,14 @@ fn routes(job: &JobId) -> Vec<Route> {
         route(&get, "/jobs/{job}", Object, "", &[]),
         route(&post, "/jobs/{job}/retry", WorkOn, "", &[("once", "two")]),
         route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
+        route(
+            &post,
+            "/pulls/revise",
+            Work,
+            "",
+            &[("project", "acme"), ("ticket", "APP-1"), ("repository", "acme/app"), ("number", "1")],
+        ),
+        route(&get, "/deliveries", Project, acme, &[]),
         route(&get, "/sign-in", Nothing, "", &[]),
         route(&post, "/sign-in", Nothing, "", &[("token", "x")]),
         route(&post, "/sign-out", Nothing, "", &[("x", "y")]),
@@ -171,7 +179,8 @@ async fn a_form_that_another_site_sends_does_nothing() {
         &[("origin", "")],
         &[("origin", "http://127.0.0.1:1")],
     ] {
-        for path in ["/tickets/APP-1/move?project=acme", "/sign-out", "/sign-in", "/jobs", "/tickets"] {
+        for path in ["/tickets/APP-1/move?project=acme", "/sign-out", "/sign-in", "/jobs", "/tickets", "/pulls/revise"]
+        {
             let answer = browser.ask(Method::POST, path, headers, &form).await;
             assert_eq!(answer.status, 403, "{path} {headers:?}");
             assert!(answer.headers.get("set-cookie").is_none());

@@ -8,10 +8,10 @@ use pullyard_protocol::client::AttemptClient;
 use serde_json::{Value, json};
 
 /// Everything that has ever run where it should have been read.
-const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
+pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
 
 /// What of it must never stand in a page as it is.
-fn is_harmless(answer: &Answer) {
+pub(super) fn is_harmless(answer: &Answer) {
     for markup in ["<script>", "<img", "onerror=alert(2)>", "<style", " style=", "javascript:", "</template>"] {
         assert!(!answer.says(markup), "{markup} in {}", answer.body);
     }

@@ -18,6 +18,7 @@ mod integrations;
 mod jobs;
 mod open;
 mod projects;
+mod pulls;
 mod repositories;
 mod runners;
 mod screen;
@@ -139,6 +140,10 @@ pub(crate) enum Command {
     Runners(runners::Runners),
     Tickets(tickets::Tickets),
     Jobs(jobs::Jobs),
+    Revise(pulls::Revise),
+    Link(pulls::Link),
+    Unlink(pulls::Unlink),
+    Pulls(pulls::Pulls),
     Why(why::Why),
     Hold(hold::Hold),
     Release(hold::Release),
@@ -184,6 +189,10 @@ impl Command {
             Self::Runners(runners) => runners.run(&session).await,
             Self::Tickets(tickets) => tickets.run(&session).await,
             Self::Jobs(jobs) => jobs.run(&session).await,
+            Self::Revise(revise) => revise.run(&session).await,
+            Self::Link(link) => link.run(&session).await,
+            Self::Unlink(unlink) => unlink.run(&session).await,
+            Self::Pulls(pulls) => pulls.run(&session).await,
             Self::Why(why) => why.run(&session).await,
             Self::Hold(hold) => hold.run(&session).await,
             Self::Release(release) => release.run(&session).await,

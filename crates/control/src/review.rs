@@ -28,4 +28,4 @@ pub(crate) use repository::repository_changed;
 pub use request::{Named, link, repository_of, request_revision, unlink};
 pub(crate) use settle::settle_reviews;
 pub use tell::tell_pull_request;
-pub use why::{PullRequestView, pull_request_view, pull_request_views};
+pub use why::{PullRequestView, pull_request_of, pull_request_view, pull_request_views};

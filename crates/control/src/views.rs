@@ -5,6 +5,7 @@ use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
+use pullyard_domain::pull_request::label;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -19,10 +20,23 @@ pub struct JobView {
     pub title: String,
     /// Where the work goes.
     pub repository: Option<RepositoryName>,
+    /// The pull request that it revises, if it does.
+    pub revises: Option<RevisedPullRequest>,
     /// What it waits for, if it does.
     pub waits: Option<Wait>,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// The pull request that a job revises, as people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisedPullRequest {
+    /// Its number.
+    pub number: u64,
+    /// `acme/app#7`.
+    pub label: String,
+    /// Its page.
+    pub url: String,
 }
 
 /// A ticket with its text.
@@ -58,13 +72,39 @@ pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
 pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<JobView, Error> {
     let now = ctx.clock.now();
     let context = ctx.store.context(&job.id, &job.context).await?;
+    let (title, repository) = match &context {
+        Some(context) => (context.title(), Some(context.repository_name().clone())),
+        None => unread(ctx, &job).await?,
+    };
     Ok(JobView {
-        title: context.as_ref().map(|context| context.title()).unwrap_or_default(),
-        repository: context.map(|context| context.repository_name().clone()),
+        title,
+        revises: revised(ctx, &job, repository.as_ref()).await?,
+        repository,
         waits: waits.of(ctx, &job, now).await?,
         now,
         job,
     })
+}
+
+/// What a job is about whose context is still being read from its forge.
+async fn unread(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
+    let text = match &job.ticket {
+        Some(key) => ctx.store.ticket_text(&job.project, key).await?,
+        None => None,
+    };
+    let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+    Ok((text.map(|stored| stored.text.title).unwrap_or_default(), repository.map(|repository| repository.name)))
+}
+
+async fn revised(
+    ctx: &Context,
+    job: &Job,
+    repository: Option<&RepositoryName>,
+) -> Result<Option<RevisedPullRequest>, Error> {
+    let Some(id) = job.pull_request() else { return Ok(None) };
+    let linked = ctx.store.pull_request(&id).await?;
+    let url = linked.map(|linked| linked.url).unwrap_or_default();
+    Ok(Some(RevisedPullRequest { number: id.number, label: label(repository, id.number), url }))
 }
 
 /// One ticket.

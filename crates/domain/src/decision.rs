@@ -26,6 +26,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every one.
+    pub const ALL: [Self; 6] =
+        [Self::Accepted, Self::Held, Self::Refused, Self::Ignored, Self::Duplicate, Self::Invalid];
+
     /// As the wire and the table write it.
     pub fn as_str(self) -> &'static str {
         match self {

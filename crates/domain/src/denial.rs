@@ -1,4 +1,4 @@
-//! Why what a person asks of a job can't be done to it.
+//! Why what a person asks of a job or of a pull request can't be done to it.
 
 use crate::code::vocabulary;
 use crate::failure::Failure;
@@ -7,11 +7,12 @@ use crate::job::{Job, Status};
 use crate::wait::Ends;
 
 vocabulary! {
-    /// Why a job can't be cancelled or retried.
+    /// Why a job can't be cancelled or retried, or a pull request not be linked.
     pub enum Denial: Ends {
         TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a job that failed or was cancelled is retried.", "Ask for another job.";
+        LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is linked to {to} already.", "Take that link away first: `pullyard unlink {pr}`.";
     }
 }
 

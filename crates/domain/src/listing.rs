@@ -1,7 +1,10 @@
-//! Which jobs of a project a reader wants to see.
+//! Which jobs and which entries of the ledger of a project a reader wants to see.
 
-use crate::id::TicketKey;
+use crate::decision::Verdict;
+use crate::delivery::{Delivery, ReviewSubject};
+use crate::id::{RepositoryName, TicketKey};
 use crate::job::{Job, Status};
+use crate::pull_request::label;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -33,10 +36,67 @@ impl JobFilter {
     }
 }
 
+/// What is asked of each entry of the ledger. What is none, or empty, asks nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// With one of these answers.
+    pub verdicts: BTreeSet<Verdict>,
+    /// For one of these reasons.
+    pub codes: BTreeSet<String>,
+    /// About this ticket.
+    pub ticket: Option<TicketKey>,
+    /// About this pull request.
+    pub pull_request: Option<PullRequestMeant>,
+    /// Came at this time or later.
+    pub since: Option<Timestamp>,
+    /// Came before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// A pull request as somebody who looks for it names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullRequestMeant {
+    /// Of this repository; of any if none is named.
+    pub repository: Option<RepositoryName>,
+    /// Its number.
+    pub number: u64,
+}
+
+impl DeliveryFilter {
+    /// It lets through whatever came in its time.
+    pub fn asks_only_when(&self) -> bool {
+        self.verdicts.is_empty() && self.codes.is_empty() && self.ticket.is_none() && self.pull_request.is_none()
+    }
+
+    /// The entry is wanted.
+    pub fn takes(&self, delivery: &Delivery) -> bool {
+        (self.verdicts.is_empty() || self.verdicts.contains(&delivery.reason.verdict()))
+            && (self.codes.is_empty() || self.codes.contains(delivery.reason.code()))
+            && self.ticket.as_ref().is_none_or(|ticket| delivery.ticket.as_ref() == Some(ticket))
+            && self.pull_request.as_ref().is_none_or(|meant| delivery.review.as_ref().is_some_and(|of| meant.is(of)))
+            && self.since.is_none_or(|since| since <= delivery.at)
+            && self.until.is_none_or(|until| delivery.at < until)
+    }
+}
+
+impl PullRequestMeant {
+    /// Forges don't tell names apart by their case.
+    fn is(&self, of: &ReviewSubject) -> bool {
+        match &self.repository {
+            Some(name) => label(Some(name), self.number).eq_ignore_ascii_case(&of.label),
+            None => self.number == of.pull_request.number,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{active, at, key, ready};
+    use crate::decision::Reason;
+    use crate::delivery::Source;
+    use crate::id::{DeliveryId, IntegrationId, ReviewId};
+    use crate::pull_request::PullRequestId;
+    use crate::story::{active, at, event_id, key, project_id, ready};
 
     #[test]
     fn each_question_is_asked_alone_and_all_together() {
@@ -53,5 +113,58 @@ mod tests {
         assert!(between(0, 1).takes(&ready()) && !between(1, 2).takes(&ready()) && !between(0, 0).takes(&ready()));
         let both = JobFilter { ticket: Some(key()), ..of(&[Status::Failed]) };
         assert!(!both.takes(&job));
+    }
+
+    #[test]
+    fn a_ledger_entry_is_found_by_each_of_its_facts() {
+        let entry = held_review();
+        let all = DeliveryFilter::default();
+        assert!(all.takes(&entry) && all.asks_only_when());
+        let verdict = |verdict| DeliveryFilter { verdicts: [verdict].into(), ..all.clone() };
+        assert!(verdict(Verdict::Held).takes(&entry) && !verdict(Verdict::Refused).takes(&entry));
+        let code = |code: &str| DeliveryFilter { codes: [code.to_owned()].into(), ..all.clone() };
+        assert!(code("held_with_others").takes(&entry) && !code("held_for_job").takes(&entry));
+        let ticket = |ticket: &str| DeliveryFilter { ticket: TicketKey::new(ticket).ok(), ..all.clone() };
+        assert!(ticket("APP-17").takes(&entry) && !ticket("APP-18").takes(&entry));
+        let meant = |repository: Option<&str>, number| {
+            let repository = repository.map(|name| RepositoryName::new(name).unwrap());
+            DeliveryFilter { pull_request: Some(PullRequestMeant { repository, number }), ..all.clone() }
+        };
+        for (repository, number) in [(None, 7), (Some("acme/app"), 7), (Some("Acme/App"), 7)] {
+            assert!(meant(repository, number).takes(&entry), "{repository:?} {number}");
+        }
+        for (repository, number) in [(None, 8), (Some("acme/app"), 8), (Some("acme/ap"), 7)] {
+            assert!(!meant(repository, number).takes(&entry), "{repository:?} {number}");
+        }
+        // What is about no pull request is about none that is meant.
+        assert!(!meant(None, 7).takes(&Delivery { review: None, ..entry.clone() }));
+        let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
+        assert!(between(0, 1).takes(&entry) && !between(1, 2).takes(&entry) && !between(0, 0).takes(&entry));
+        assert!(!DeliveryFilter { verdicts: [Verdict::Refused].into(), ..ticket("APP-17") }.takes(&entry));
+    }
+
+    fn held_review() -> Delivery {
+        let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
+        let review = ReviewId::new("12").unwrap();
+        Delivery {
+            id: DeliveryId::of_review(&pull_request, &review),
+            project: project_id(),
+            source: Source::Webhook,
+            event: event_id("d1"),
+            ticket: Some(key()),
+            at: at(0),
+            reason: Reason::HeldWithOthers { pr: "acme/app#7".into() },
+            job: None,
+            facts: None,
+            review: Some(ReviewSubject {
+                label: label(RepositoryName::new("acme/app").ok().as_ref(), 7),
+                url: "https://forge.test/acme/app/pull/7".into(),
+                pull_request,
+                review: Some(review),
+                author: "bo".into(),
+                facts: None,
+            }),
+            seen: Vec::new(),
+        }
     }
 }

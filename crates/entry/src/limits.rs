@@ -7,11 +7,13 @@
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
 use pullyard_domain::project::LONGEST_HOLD;
+use pullyard_domain::review::LONGEST_MESSAGE;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::job::{CancelJob, CreateJob};
-use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, STATUS, TITLE, URL};
+use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL};
 use pullyard_protocol::project::{CreateProject, HoldProject};
+use pullyard_protocol::pull::{LinkPullRequest, RevisePullRequest};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
 use std::collections::BTreeSet;
@@ -64,6 +66,25 @@ pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
 /// A request for a job.
 pub fn job(new: &CreateJob) -> Result<(), Fault> {
     new.prompt.as_ref().map_or(Ok(()), |prompt| body("/prompt", prompt, PROMPT))
+}
+
+/// A request for a revision.
+pub fn revise(request: &RevisePullRequest) -> Result<(), Fault> {
+    pull_request(request.number)?;
+    let Some(message) = &request.message else { return Ok(()) };
+    let says = !message.trim().is_empty() && message.chars().count() <= LONGEST_MESSAGE && !message.contains('\0');
+    if says { Ok(()) } else { fault("/message", format!("use 1 to {LONGEST_MESSAGE} characters that say something")) }
+}
+
+/// Linking a pull request.
+pub fn link(request: &LinkPullRequest) -> Result<(), Fault> {
+    pull_request(request.number)
+}
+
+/// Forges count from one.
+fn pull_request(number: u64) -> Result<(), Fault> {
+    let known = (1..=PULL_REQUEST).contains(&number);
+    if known { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
 }
 
 /// A new project.

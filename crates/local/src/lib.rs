@@ -12,6 +12,8 @@ mod system;
 
 pub use error::Error;
 pub use folder::Addresses;
-pub use pullyard_demo_forge::{AccountKind, DeliveryFault, Error as ForgeError, Role, User, link};
+pub use pullyard_demo_forge::{
+    AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
+};
 pub use pullyard_entry::Clock;
 pub use system::{Hints, Invocations, Local, Options};

@@ -9,6 +9,7 @@ mod fleet;
 mod hold;
 mod hook;
 mod operator;
+mod pull;
 mod runner;
 mod sign_in;
 

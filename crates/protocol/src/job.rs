@@ -99,6 +99,9 @@ pub struct Job {
     pub ticket: Option<TicketKey>,
     /// Where the work goes.
     pub repository: Option<RepositoryName>,
+    /// The pull request that it revises; absent for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<RevisedPullRequest>,
     /// Where it runs.
     pub place: Place,
     /// How many attempts were claimed.
@@ -129,6 +132,18 @@ pub struct Job {
     pub retry_of: Option<JobId>,
     /// What it made.
     pub result: Option<JobResult>,
+}
+
+/// The pull request that a job revises.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisedPullRequest {
+    /// Its number.
+    pub number: u64,
+    /// As people name it: `acme/app#7`.
+    pub label: String,
+    /// Its page.
+    pub url: String,
 }
 
 /// A code with its sentence.

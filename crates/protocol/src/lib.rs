@@ -16,6 +16,7 @@ pub mod job;
 pub mod limits;
 pub mod problem;
 pub mod project;
+pub mod pull;
 pub mod runner;
 pub mod secret;
 pub mod sign_in;

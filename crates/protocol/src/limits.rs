@@ -19,7 +19,12 @@ pub const PROMPT: usize = 100 * 1024;
 pub const NAME: usize = 200;
 /// Jobs that a runner may say it runs: those that it has, and a few whose end it has not heard of.
 pub const ACTIVE: usize = 24;
+/// A pull request's number: programs that read JSON know no larger one.
+pub const PULL_REQUEST: u64 = (1 << 53) - 1;
 
+/// Text that says something.
+#[cfg(feature = "schema")]
+pub(crate) const SAYS: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// One line for people that says something.
 #[cfg(feature = "schema")]
 pub(crate) const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";

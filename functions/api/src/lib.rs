@@ -13,6 +13,7 @@ mod routes {
     pub(crate) mod meta;
     pub(crate) mod page;
     pub(crate) mod projects;
+    pub(crate) mod pulls;
     pub(crate) mod repository_test;
     pub(crate) mod runners;
     pub(crate) mod secrets;
@@ -32,7 +33,7 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, projects,
+    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, projects, pulls,
     repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
@@ -82,6 +83,10 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))
         .api_route("/v1/jobs/{job}/attempts/{attempt}/credentials", post(attempts::credentials))
         .api_route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
+        .api_route("/v1/pulls", get(pulls::list))
+        .api_route("/v1/pulls/why", get(pulls::why))
+        .api_route("/v1/pulls/link", put(pulls::link).delete(pulls::unlink))
+        .api_route("/v1/pulls/revise", post(pulls::revise))
         .api_route("/v1/runners", get(runners::list).post(runners::register))
         .api_route("/v1/runners/{runner}", get(runners::show).delete(runners::remove))
         .api_route("/v1/runners/{runner}/commands", post(runners::command))

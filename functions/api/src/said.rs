@@ -7,6 +7,10 @@ use pullyard_entry::openapi::Said;
 const GUARDS: (u16, &str) =
     (409, "job_active, project_held, budget_exhausted, ticket_without_repository, repository_not_integrated");
 
+/// Why a person's request for a revision may be refused.
+const REVIEW_GUARDS: (u16, &str) =
+    (409, "pull_request_closed, no_linked_ticket, ticket_inactive, job_active, project_held, budget_exhausted");
+
 macro_rules! said {
     ($($tag:ident { $($method:ident $route:literal $id:ident = $summary:literal $([$($refusal:expr),*])?;)* })*) => {
         /// Every route.
@@ -93,6 +97,17 @@ said! {
         get "/v1/jobs/{job}/why" why = "One plain sentence on why a job is where it is.";
         get "/v1/jobs/{job}/events" list_events = "What the agent did, oldest first.";
     }
+    pulls {
+        get "/v1/pulls" list_pulls = "The open pull requests that a project's tickets are linked to.";
+        get "/v1/pulls/why" why_pull = "One plain sentence on what is so with a pull request's reviews."
+            [(404, "not_found")];
+        put "/v1/pulls/link" link_pull = "Links a pull request to a ticket, so that its reviews start jobs."
+            [(404, "not_found"), (409, "linked_elsewhere"), (422, "invalid, forge_refused, secret_missing")];
+        delete "/v1/pulls/link" unlink_pull = "Takes the link of a pull request away: its reviews start nothing any more."
+            [(404, "not_found")];
+        post "/v1/pulls/revise" revise_pull = "Makes a job that revises a pull request as a person asks."
+            [(404, "not_found"), REVIEW_GUARDS, (422, "invalid, forge_refused, secret_missing")];
+    }
     attempts {
         post "/v1/jobs/{job}/attempts/{attempt}/start" start_attempt = "Claims the attempt and tells what to do."
             [(404, "not_found"), (409, "lease_lost, wrong_status, unwanted")];
@@ -118,7 +133,7 @@ said! {
         post "/v1/runners/{runner}/claim" claim_job = "The runner asks for a job." [(409, "runner_replaced, runner_deleting")];
     }
     ledger {
-        get "/v1/deliveries" list_deliveries = "One day of a project's ledger, newest first; today when none is named.";
+        get "/v1/deliveries" list_deliveries = "A project's ledger, newest first: all of it, or what is asked for.";
         get "/v1/deliveries/{delivery}" show_delivery = "One entry of the ledger.";
         post "/v1/deliveries/{delivery}/replay" replay_delivery = "Decides a delivery again, from what its forge says now."
             [(422, "invalid, forge_refused, secret_missing")];

@@ -1,12 +1,14 @@
 //! From the domain's values to what the API shows.
 
-use pullyard_control::{Answer, JobView, TicketView};
+use pullyard_control::review::PullRequestView;
+use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::delivery::Delivery;
-use pullyard_protocol::job::{Cancel, Explained, Job, JobResult};
+use pullyard_protocol::delivery::{Delivery, ReviewSubject};
+use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult};
+use pullyard_protocol::pull::PullRequest;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 
@@ -23,7 +25,7 @@ fn failure(failure: &Failure) -> Explained {
 }
 
 pub(crate) fn job(view: JobView) -> Job {
-    let JobView { job, title, repository, waits, .. } = view;
+    let JobView { job, title, repository, waits, revises, .. } = view;
     let waits = waits.map(explained);
     let until = job.stops_by();
     Job {
@@ -49,6 +51,11 @@ pub(crate) fn job(view: JobView) -> Job {
         title,
         ticket: job.ticket,
         repository,
+        pull_request: revises.map(|RevisedPullRequest { number, label, url }| job::RevisedPullRequest {
+            number,
+            label,
+            url,
+        }),
         place: job.place,
         attempt: job.attempt,
         branch: job.branch,
@@ -77,6 +84,26 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
     }
 }
 
+pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
+    let PullRequestView { pull_request, job, deferred_until, sentence, help } = view;
+    PullRequest {
+        label: pull_request.label(),
+        project: pull_request.project,
+        integration: pull_request.id.integration,
+        repository: pull_request.repository_name,
+        number: pull_request.id.number,
+        url: pull_request.url,
+        branch: pull_request.branch,
+        state: pull_request.state,
+        ticket: pull_request.ticket,
+        job,
+        revised: pull_request.revised.map(|revised| revised.at),
+        held_until: deferred_until,
+        sentence,
+        help,
+    }
+}
+
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
     let told = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
         Some(review) => facts(review),
@@ -96,6 +123,12 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
         repeats: delivery.seen.len(),
         job: delivery.job,
         facts: told,
+        review: delivery.review.map(|review| ReviewSubject {
+            pull_request: review.label,
+            url: review.url,
+            review: review.review,
+            author: review.author,
+        }),
     }
 }
 

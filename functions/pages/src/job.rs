@@ -2,6 +2,7 @@
 
 pub(crate) mod orders;
 
+use crate::asked;
 use crate::board::{Link, address_of};
 use crate::fault::Fault;
 use crate::frame::{Frame, page};
@@ -41,6 +42,8 @@ pub(crate) struct Asked {
 struct JobPage {
     frame: Frame,
     head: Head,
+    /// What its reviewers asked for.
+    asked: Option<asked::Asked>,
     entries: Vec<Entry>,
     /// This page does not begin at the first event.
     later: bool,
@@ -66,6 +69,8 @@ struct Head {
     sentence: Text,
     help: Option<Text>,
     failed: bool,
+    /// The pull request that it revises: where it is, and how people name it.
+    revises: Option<(Option<String>, Text)>,
     ticket: Option<(String, Text)>,
     repository: Option<Text>,
     branch: Text,
@@ -94,7 +99,7 @@ struct Live {
 
 impl Head {
     fn new(view: &JobView, visit: &Visit) -> Self {
-        let JobView { job, title, repository, waits, now } = view;
+        let JobView { job, title, repository, waits, revises, now } = view;
         let (sentence, help) = why::why(job, waits.as_ref(), *now);
         let made = job.result.as_ref();
         Self {
@@ -106,6 +111,7 @@ impl Head {
             sentence: line(&sentence),
             help: (help != "Nothing to do.").then(|| line(&help)),
             failed: job.failure.is_some(),
+            revises: revises.as_ref().map(|of| (web(&of.url), line(&of.label))),
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(made.map_or(&job.branch, |made| &made.branch)),
@@ -171,6 +177,7 @@ pub(crate) async fn show(
             break Live { next: if fresh && !end && events.len() >= FIRST { 1 } else { live.next }, ..live };
         }
     };
+    let asked = asked::of(&visit.ctx, &view).await?;
     let head = Head::new(&view, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
     let shown = JobPage {
@@ -179,6 +186,7 @@ pub(crate) async fn show(
         later: after.is_some_and(|after| after != "1.0"),
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
         head,
+        asked,
         live,
     };
     Ok(page(StatusCode::OK, &shown))

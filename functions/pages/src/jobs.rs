@@ -49,6 +49,8 @@ pub(crate) struct Row {
     pub(crate) pill: Pill,
     pub(crate) short: String,
     pub(crate) address: String,
+    /// What it revises, in front of its title.
+    pub(crate) revises: Option<u64>,
     pub(crate) title: Text,
     pub(crate) ticket: Option<(String, Text)>,
     pub(crate) took: String,
@@ -58,11 +60,12 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(view: &JobView) -> Self {
-        let JobView { job, title, now, .. } = view;
+        let JobView { job, title, revises, now, .. } = view;
         Self {
             pill: words::pill(job.status),
             short: job.id.short(),
             address: format!("/jobs/{}", job.id),
+            revises: revises.as_ref().map(|of| of.number),
             title: line(title),
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
             took: words::took(job, *now),

@@ -4,8 +4,10 @@
 //! anything: what is shown comes from the same use cases and views as the API's answers, and what is
 //! asked goes to them. Text from outside reaches a template as [`text::Text`] only.
 
+mod asked;
 mod assets;
 mod board;
+mod deliveries;
 mod fault;
 mod form;
 mod frame;
@@ -14,6 +16,7 @@ mod hold;
 mod job;
 mod jobs;
 mod log;
+mod pulls;
 mod sign_in;
 pub mod text;
 mod tickets;
@@ -43,6 +46,8 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs/{job}", get(job::show))
         .route("/jobs/{job}/cancel", post(job::orders::cancel))
         .route("/jobs/{job}/retry", post(job::orders::retry))
+        .route("/pulls/revise", post(pulls::revise))
+        .route("/deliveries", get(deliveries::list))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/assets/{name}", get(assets::serve))

@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::form::{Form, given};
 use crate::frame::{Frame, go, own_path, page};
 use crate::jobs::Row;
+use crate::pulls::{self, Reviews};
 use crate::text::{Text, block, line, web};
 use crate::verdict::{self, Line};
 use crate::visit::Visit;
@@ -48,6 +49,8 @@ struct TicketPage {
     status: Text,
     badge: Option<Pill>,
     pull_request: Option<Link>,
+    /// What is so with its reviews.
+    reviews: Option<Reviews>,
     repository: Option<Text>,
     source: Option<String>,
     labels: Vec<Text>,
@@ -90,6 +93,7 @@ pub(crate) async fn show(
         status: line(&ticket.status),
         badge: ticket.shown.badge.map(words::badge),
         pull_request: pull_request(ticket),
+        reviews: pulls::reviews(&visit, ticket).await?,
         repository: text
             .repository
             .as_ref()

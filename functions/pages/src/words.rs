@@ -2,6 +2,8 @@
 
 use crate::text::{Text, line};
 use pullyard_control::JobView;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::delivery::Source;
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
@@ -21,6 +23,9 @@ pub(crate) struct Pill {
 
 const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
 const CROSS: &str = "M3 3l6 6M9 3l-6 6";
+const TICK: &str = "M2 6.5 5 9.5 10 3";
+const BARRED: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
+const DASH: &str = "M2.5 6h7";
 
 /// A job's state.
 pub(crate) fn pill(status: Status) -> Pill {
@@ -35,11 +40,35 @@ pub(crate) fn pill(status: Status) -> Pill {
             ("Needs an answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask")
         }
         Status::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
-        Status::Completed => ("Completed", "tick", "M2 6.5 5 9.5 10 3", "ok"),
+        Status::Completed => ("Completed", "tick", TICK, "ok"),
         Status::Failed => ("Failed", "cross", CROSS, "bad"),
-        Status::Cancelled => ("Cancelled", "barred", "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3", "wait"),
+        Status::Cancelled => ("Cancelled", "barred", BARRED, "wait"),
     };
     Pill { word, shape, path, tone }
+}
+
+/// The answer to a delivery.
+pub(crate) fn verdict(verdict: Verdict) -> Pill {
+    let (word, shape, path, tone) = match verdict {
+        Verdict::Accepted => ("Accepted", "tick", TICK, "ok"),
+        Verdict::Held => ("Held", "arrows", "M2 3l3 3-3 3M6.5 3l3 3-3 3", "accent"),
+        Verdict::Refused => ("Refused", "barred", BARRED, "warn"),
+        Verdict::Ignored => ("Ignored", "dash", DASH, "wait"),
+        Verdict::Duplicate => ("Duplicate", "dash", DASH, "wait"),
+        Verdict::Invalid => ("Invalid", "cross", CROSS, "bad"),
+    };
+    Pill { word, shape, path, tone }
+}
+
+/// Where a delivery came from.
+pub(crate) fn source(source: Source) -> &'static str {
+    match source {
+        Source::TicketTool => "Ticket tool",
+        Source::Board => "Board",
+        Source::Person => "Person",
+        Source::Webhook => "Webhook",
+        Source::Poll => "Poll",
+    }
 }
 
 /// A ticket's mark.

@@ -1,11 +1,12 @@
 //! `pullyard deliveries`: what came in, and what was decided about it.
 
+mod list;
 mod simulate;
 
 use super::fault::Fault;
 use super::jobs::NOTHING;
 use super::session::Session;
-use super::table::{Cell, Column, Table, facts};
+use super::table::{Cell, facts};
 use super::{hooks, words};
 use clap::Subcommand;
 use pullyard_domain::id::{DeliveryId, HookName};
@@ -18,29 +19,18 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard deliveries
-  pullyard deliveries --day 2026-11-20 --json")]
+  pullyard deliveries --verdict refused --since 2d
+  pullyard deliveries --pull-request acme/app#7 --json")]
 pub(crate) struct Deliveries {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    page: Page,
-}
-
-#[derive(Default, clap::Args)]
-struct Page {
-    /// The day in UTC; today when not given.
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = a_day)]
-    day: Option<String>,
-    /// Go on after the page that gave this cursor.
-    #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
-    after: Option<String>,
+    list: list::List,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// List one day of a project's deliveries, newest first.
-    #[command(after_help = "Examples:\n  pullyard deliveries list\n  pullyard deliveries list --day 2026-11-20")]
-    List(Page),
+    List(Box<list::List>),
     /// Decide a delivery again, from what its forge says now.
     #[command(after_help = "Examples:\n  pullyard deliveries replay dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa")]
     Replay {
@@ -86,32 +76,22 @@ enum Command {
 
 impl Deliveries {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let Page { day, after } = self.page;
+        if self.command.is_some() && self.list.asks_anything() {
+            return Err(Fault::usage("a flag of `deliveries list` stands before another command")
+                .help("write it after the command: `pullyard deliveries list --verdict refused`"));
+        }
         match self.command {
-            Some(
-                Command::Show { .. } | Command::Replay { .. } | Command::Recover { .. } | Command::Simulate { .. },
-            ) if day.is_some() || after.is_some() => {
-                return Err(Fault::usage("--day and --after go with the list only"));
-            }
             Some(Command::Simulate { set, since }) => {
                 simulate::run(session, &set, std::time::Duration::from_secs(since * 86_400)).await?;
             }
             Some(Command::Replay { id }) => replay(session, &id).await?,
             Some(Command::Recover { since, hook }) => recover(session, since, hook).await?,
             Some(Command::Show { id }) => show(session, &session.api.delivery(&id).await?)?,
-            Some(Command::List(page)) => {
-                list(session, &Page { day: page.day.or(day), after: page.after.or(after) }).await?;
-            }
-            None => list(session, &Page { day, after }).await?,
+            Some(Command::List(list)) => list.run(session).await?,
+            None => self.list.run(session).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// As the ledger has it.
-fn a_day(text: &str) -> Result<String, String> {
-    let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
-    if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
 }
 
 fn days(text: &str) -> Result<u64, String> {
@@ -158,42 +138,6 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     hooks::failed(&problems)
 }
 
-async fn list(session: &Session, wanted: &Page) -> Result<(), Fault> {
-    let Page { day, after } = wanted;
-    let project = session.project().await?;
-    let page = session.api.deliveries(&project, day.as_deref(), after.as_deref()).await?;
-    session.known_if(page.deliveries.is_empty(), &project).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&page);
-    }
-    let columns = [
-        Column::Whole("VERDICT"),
-        Column::Whole("WHEN"),
-        Column::Text("TICKET"),
-        Column::Whole("JOB"),
-        Column::Whole("DELIVERY"),
-    ];
-    let (mut table, now) = (Table::new(columns), words::now());
-    for delivery in &page.deliveries {
-        let job = delivery.job.as_ref();
-        let cells = [
-            words::verdict(&session.screen, delivery.verdict),
-            words::when(delivery.at, now),
-            Cell::maybe(delivery.ticket.as_ref().map(|key| key.as_str())),
-            job.map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
-            Cell::same(delivery.id.as_str()),
-        ];
-        table.row_with(cells, &delivery.sentence);
-    }
-    let empty = day.as_ref().map_or("Nothing came in today.".to_owned(), |day| format!("Nothing came in on {day}."));
-    table.show(&session.screen, &empty)?;
-    if let Some(next) = page.next {
-        let day = day.as_ref().map(|day| format!(" --day {day}")).unwrap_or_default();
-        session.screen.hint(&format!("there are older ones: `pullyard deliveries{day} --after {next}`"));
-    }
-    Ok(())
-}
-
 fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
     let screen = &session.screen;
     if screen.is_json() {
@@ -206,6 +150,8 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
         ("Why", Cell::same(&delivery.sentence)),
         ("Source", Cell::same(words::wire(&delivery.source))),
         ("Event", Cell::same(delivery.event.as_str())),
+        ("Pull request", Cell::maybe(delivery.review.as_ref().map(|review| &review.pull_request))),
+        ("By", Cell::maybe(delivery.review.as_ref().map(|review| &review.author))),
         ("Ticket", Cell::maybe(delivery.ticket.as_ref().map(|key| key.as_str()))),
         ("Job", Cell::maybe(delivery.job.as_ref().map(|job| job.as_str()))),
         ("When", words::when(delivery.at, words::now())),

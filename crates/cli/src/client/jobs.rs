@@ -8,6 +8,9 @@ mod logs;
 mod retry;
 mod show;
 
+pub(super) use create::decided;
+pub(super) use list::moment;
+
 use super::fault::Fault;
 use super::session::Session;
 use super::watch;

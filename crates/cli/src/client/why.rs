@@ -1,28 +1,31 @@
-//! `pullyard why`: one plain sentence on a job, a ticket or a delivery.
+//! `pullyard why`: one plain sentence on a job, a ticket, a pull request or a delivery.
 
 use super::fault::Fault;
 use super::jobs::NOTHING;
+use super::pulls;
 use super::screen::tame;
 use super::session::Session;
 use super::words;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
-use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::delivery::{Delivery, DeliveryQuery};
+use pullyard_protocol::pull::PullRequestName;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// Among how many of today's deliveries a ticket's is looked for. Units: pages of 50.
+/// Among how many deliveries a ticket's is looked for. Units: pages, of 500 deliveries that are looked at.
 const PAGES: usize = 4;
 
-/// Say in one sentence why a job, a ticket or a delivery is as it is.
+/// Say in one sentence why a job, a ticket, a pull request or a delivery is as it is.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard why DEMO-2
+  pullyard why https://github.com/acme/app/pull/7
   pullyard why @last")]
 pub(crate) struct Why {
-    /// A ticket's key, or the id of a job or of a delivery.
-    #[arg(value_name = "JOB|TICKET|DELIVERY")]
+    /// A ticket's key, the id of a job or of a delivery, or a pull request: its address, OWNER/NAME#7 or #7.
+    #[arg(value_name = "JOB|TICKET|PR|DELIVERY")]
     what: String,
 }
 
@@ -31,6 +34,8 @@ impl Why {
         let what = self.what.as_str();
         if let Ok(delivery) = what.parse::<DeliveryId>() {
             delivery_said(session, "", &session.api.delivery(&delivery).await?)?;
+        } else if PullRequestName::parse(what).is_some_and(|name| name.host.is_some()) {
+            pulls::why(session, what).await?;
         } else if what == "@last" || what.to_lowercase().starts_with("job_") {
             job(session, "", &session.job(what).await?).await?;
         } else {
@@ -50,12 +55,15 @@ async fn ticket_or_job(session: &Session, what: &str) -> Result<(), Fault> {
             Err(fault) => return Err(fault),
         }
     }
+    if PullRequestName::is_plain(what) {
+        return pulls::why(session, what).await;
+    }
     match session.job(what).await {
         Ok(id) => job(session, "", &id).await,
-        Err(fault) if fault.is_not_found() => {
-            Err(Fault::not_found(format!("there is no ticket, job or delivery {what} in project {project}"))
-                .help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them"))
-        }
+        Err(fault) if fault.is_not_found() => Err(Fault::not_found(format!(
+            "there is no ticket, job, pull request or delivery {what} in project {project}"
+        ))
+        .help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them")),
         Err(fault) => Err(fault),
     }
 }
@@ -77,7 +85,9 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     let Some(last) = &ticket.last_job else {
         return match newest {
             Some(delivery) => delivery_said(session, &format!("No job was started for {}: ", ticket.key), &delivery),
-            None => say(session, &format!("Nothing asked for a job of {} today.", ticket.key), NOTHING, ticket),
+            None => {
+                say(session, &format!("Nothing asked for a job of {} within 30 days.", ticket.key), NOTHING, ticket)
+            }
         };
     };
     let refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);
@@ -91,14 +101,14 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
 }
 
 async fn newest_about(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<Delivery>, Fault> {
-    let mut after = None;
+    let mut query = DeliveryQuery { ticket: Some(key.clone()), limit: Some(1), ..DeliveryQuery::default() };
     for _ in 0..PAGES {
-        let page = session.api.deliveries(project, None, after.as_deref()).await?;
-        if let Some(found) = page.deliveries.into_iter().find(|delivery| delivery.ticket.as_ref() == Some(key)) {
+        let page = session.api.deliveries_asked(project, &query).await?;
+        if let Some(found) = page.deliveries.into_iter().next() {
             return Ok(Some(found));
         }
-        after = page.next;
-        if after.is_none() {
+        query.after = page.next;
+        if query.after.is_none() {
             break;
         }
     }

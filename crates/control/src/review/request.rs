@@ -7,6 +7,7 @@ use crate::forge::forge_of;
 use crate::move_ticket::Answer;
 use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
+use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
@@ -73,7 +74,7 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
 /// Links a pull request to a ticket, so that its reviews start jobs.
 ///
 /// Idempotent: what is linked so already stays.
-/// Errors: `NotFound` (project, repository, ticket, pull request), `Taken` when it is linked to another
+/// Errors: `NotFound` (project, repository, ticket, pull request), `Denied` when it is linked to another
 /// ticket, `Invalid` for one that can't change any more or comes from a fork, `Forge`, `Contended`.
 pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
     let (repository, seen) = look_at(ctx, named).await?;
@@ -92,7 +93,13 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
             if stored.project == named.project && other == key {
                 return Ok(stored.clone());
             }
-            return Err(Error::Taken { what: "ticket", name: other.to_string() });
+            // The tickets of other projects are theirs.
+            let to = match stored.project == named.project {
+                true => other.to_string(),
+                false => "a ticket of another project".into(),
+            };
+            let pr = format!("{}#{}", repository.name, named.number);
+            return Err(Error::Denied(Denial::LinkedElsewhere { pr, to }));
         }
         let mut linked = stored
             .unwrap_or_else(|| PullRequest::linked(seen.id.clone(), named.project.clone(), Some(key.clone()), None));

@@ -9,6 +9,7 @@ use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullReques
 use pullyard_domain::review::guard::{Verdict, decide};
 use pullyard_domain::review::{Asks, Author, Permission, ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::Span;
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why::why;
 
@@ -37,6 +38,23 @@ pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullReque
     let mut linked = linked.unwrap_or_else(|| PullRequest::linked(id, named.project.clone(), None, None));
     linked.repository_name = Some(repository.name);
     view(ctx, linked).await
+}
+
+/// The pull request that a ticket is linked to; none if it is linked to none.
+pub async fn pull_request_of(ctx: &Context, ticket: &Ticket) -> Result<Option<PullRequestView>, Error> {
+    let Some(link) = &ticket.pull_request else { return Ok(None) };
+    let linked = ctx.store.pull_request(&link.id).await?;
+    let ours = linked.filter(|linked| linked.project == ticket.project && linked.ticket.as_ref() == Some(&ticket.key));
+    let Some(mut linked) = ours else { return Ok(None) };
+    if linked.repository_name.is_none() {
+        let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
+        linked.repository_name = repository.map(|repository| repository.name);
+    }
+    // Disconnected before anybody told its name: there is nothing to say of it.
+    if linked.repository_name.is_none() {
+        return Ok(None);
+    }
+    view(ctx, linked).await.map(Some)
 }
 
 /// A page of a project's open linked pull requests, and where the next begins.

@@ -65,6 +65,17 @@ pub enum Accepted<T> {
     Soon(T),
 }
 
+/// `201` with what was made, `200` with what the same request made before, `202` when it waits its turn.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<T> {
+    /// It was made.
+    Now(T),
+    /// It was there.
+    Before(T),
+    /// It waits, and will be part of a later one.
+    Later(T),
+}
+
 /// A kind of answer: its statuses with what they mean, and how it becomes one.
 macro_rules! answers {
     ($($Kind:ident: $(($status:literal, $said:literal)),+; $made:expr;)*) => {$(
@@ -98,6 +109,12 @@ answers! {
     Made: (201, "It is there now."), (200, "The same request made it before."); |made| match made {
         Self::Now(it) => with(StatusCode::CREATED, it),
         Self::Before(it) => with(StatusCode::OK, it),
+    };
+    Asked: (201, "It is there now."), (200, "The same request made it before."),
+        (202, "It waits, and will be part of a later one."); |asked| match asked {
+        Self::Now(it) => with(StatusCode::CREATED, it),
+        Self::Before(it) => with(StatusCode::OK, it),
+        Self::Later(it) => with(StatusCode::ACCEPTED, it),
     };
     Accepted: (200, "It is done."), (202, "It is going to be done."); |accepted| match accepted {
         Self::Done(it) => with(StatusCode::OK, it),

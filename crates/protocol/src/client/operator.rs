@@ -221,7 +221,7 @@ impl Operator {
         self.http.get(&format!("/v1/deliveries/{delivery}")).await
     }
 
-    /// One day of the ledger, newest first; today when none is given.
+    /// The ledger, or one day of it, newest first.
     pub async fn deliveries(
         &self,
         project: &ProjectId,
@@ -245,7 +245,7 @@ fn ticket_path(key: &TicketKey) -> String {
 }
 
 /// Free text as a part of an address.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let mut said = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

@@ -12,7 +12,7 @@ use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 
 /// The most items that one read of many takes.
-const TOGETHER: usize = 100;
+pub(crate) const TOGETHER: usize = 100;
 
 /// How often what such a read left out is asked for again.
 const TRIES: usize = 5;
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// What stands under these keys, in any order.
-    async fn items(&self, keys: Vec<key::Key>) -> Result<Vec<item::Attributes>, Error> {
+    pub(crate) async fn items(&self, keys: Vec<key::Key>) -> Result<Vec<item::Attributes>, Error> {
         let whole = |key: key::Key| {
             HashMap::from([("pk".to_owned(), AttributeValue::S(key.pk)), ("sk".to_owned(), AttributeValue::S(key.sk))])
         };

@@ -1,9 +1,13 @@
 //! The ledger.
 
-use crate::read::list::Order;
+use crate::item::{self, Stored};
+use crate::read::job::TOGETHER;
+use crate::read::list::{Order, cursor_of};
+use crate::transaction::text;
 use crate::{Error, Store, key};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
+use std::collections::HashMap;
 
 impl Store {
     /// A ledger entry, read strongly.
@@ -23,5 +27,26 @@ impl Store {
         let (keys, next) = self.list(&key::delivery_list(project, day), Order::NewestFirst, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| DeliveryId::new(pk.strip_prefix("DELIVERY#")?).ok()).collect();
         Ok((ids, next))
+    }
+
+    /// Many entries, read strongly, in the order of their ids; one that is gone is left out.
+    pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
+        let mut found = HashMap::with_capacity(ids.len());
+        for some in ids.chunks(TOGETHER) {
+            for item in self.items(some.iter().map(key::delivery).collect()).await? {
+                let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default();
+                let delivery: Delivery = item::decode(item, &key::Key { pk, sk: "DELIVERY".into() })?;
+                found.insert(delivery.id.clone(), delivery);
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// The cursor of a page of one day that ends with this entry.
+    pub fn cursor_after_delivery(&self, delivery: &Delivery) -> String {
+        let key = delivery.key();
+        let order = delivery.listed().map(|(_, order)| order).unwrap_or_default();
+        let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
+        cursor_of(&row.map(|(name, value)| (name.to_owned(), text(value))).into())
     }
 }

@@ -1,50 +1,122 @@
 //! The ledger.
 
-use super::page::PAGE;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{Context, Error};
-use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_control::{self as control, Context, DeliveryList, Error};
+use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::listing::{DeliveryFilter, PullRequestMeant};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
+use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::time::Duration;
 
-/// A page of one day.
+/// How many entries a page shows.
+const PAGE: usize = 50;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// A page of the ledger. Verdicts and codes are separated by commas, times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Page {
     /// Whose.
     project: ProjectId,
-    /// Which day, as 2026-11-20; today when left out.
+    /// Of this day in UTC, as 2026-11-20; not together with `since` and `until`.
     #[schemars(regex(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
     day: Option<String>,
+    /// With one of these answers.
+    verdict: Option<String>,
+    /// For one of these reasons.
+    code: Option<String>,
+    /// About this ticket.
+    ticket: Option<TicketKey>,
+    /// About this pull request: `acme/app#7`, its address, or `#7` of any repository.
+    pull_request: Option<String>,
+    /// Came at this time or later; the ledger keeps 30 days.
+    #[schemars(with = "Option<Timestamp>")]
+    since: Option<String>,
+    /// Came before this time.
+    #[schemars(with = "Option<Timestamp>")]
+    until: Option<String>,
+    /// At most so many.
+    #[schemars(range(min = 1, max = 50))]
+    limit: Option<usize>,
     /// The cursor of an earlier page.
     after: Option<String>,
 }
 
-/// One day of a project's ledger, newest first; today when none is named.
+impl Page {
+    fn filter(&self) -> Result<DeliveryFilter, Problem> {
+        let time = |name, said: &Option<String>| {
+            let read = said.as_deref().map(Timestamp::parse).transpose();
+            read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
+        };
+        let (mut since, mut until) = (time("since", &self.since)?, time("until", &self.until)?);
+        if let Some(day) = &self.day {
+            if since.is_some() || until.is_some() {
+                return Err(Problem::bad_parameter("day", "leave it out beside since and until"));
+            }
+            let start = Timestamp::parse(&format!("{day}T00:00:00Z")).ok().filter(|at| at.day() == *day);
+            let start = start.ok_or_else(|| Problem::bad_parameter("day", "write it as 2026-11-20"))?;
+            (since, until) = (Some(start), Some(start.plus(DAY)));
+        }
+        let verdict = |word: &str| {
+            let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
+            known.ok_or_else(|| {
+                Problem::bad_parameter("verdict", "use verdicts as deliveries have them, with commas between")
+            })
+        };
+        let code = |word: &str| {
+            let known = Reason::rows().iter().any(|row| row.code == word);
+            known
+                .then(|| word.to_owned())
+                .ok_or_else(|| Problem::bad_parameter("code", "use codes as deliveries have them, with commas between"))
+        };
+        let meant = self.pull_request.as_deref().map(|text| {
+            let name = PullRequestName::parse(text);
+            name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAMES))
+        });
+        let words = |said: &'_ Option<String>| {
+            said.iter().flat_map(|said| said.split(',')).map(str::to_owned).collect::<Vec<_>>()
+        };
+        Ok(DeliveryFilter {
+            verdicts: words(&self.verdict).iter().map(|word| verdict(word)).collect::<Result<_, _>>()?,
+            codes: words(&self.code).iter().map(|word| code(word)).collect::<Result<_, _>>()?,
+            ticket: self.ticket.clone(),
+            pull_request: meant
+                .transpose()?
+                .map(|PullRequestName { repository, number, .. }| PullRequestMeant { repository, number }),
+            since,
+            until,
+        })
+    }
+
+    fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(PAGE) {
+            limit @ 1..=PAGE => Ok(limit),
+            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE}"))),
+        }
+    }
+}
+
+/// A project's ledger, newest first: all of it, or what is asked for.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(page): Query<Page>,
 ) -> Result<Json<DeliveryPage>, Problem> {
     caller.may_touch(&page.project)?;
-    let day = page.day.unwrap_or_else(|| ctx.clock.now().day());
-    if !Timestamp::parse(&format!("{day}T00:00:00Z")).is_ok_and(|at| at.day() == day) {
-        return Err(Problem::bad_parameter("day", "write it as 2026-11-20"));
-    }
-    let found = ctx.store.delivery_ids(&page.project, &day, page.after.as_deref(), PAGE).await;
-    let (ids, next) = found.map_err(Error::from)?;
-    let mut deliveries = Vec::with_capacity(ids.len());
-    for id in ids {
-        deliveries.extend(ctx.store.delivery(&id).await.map_err(Error::from)?.map(wire::delivery));
-    }
-    Ok(Json(DeliveryPage { deliveries, next }))
+    let (filter, limit) = (page.filter()?, page.limit()?);
+    let list = control::list_deliveries(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
+    let DeliveryList { deliveries, next, looked_back_to } = list;
+    Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, looked_back_to }))
 }
 
 /// One entry; one of another project is as if it were not there.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use pullyard_control::{self as control, Answer, Context, JobList, JobRequest, JobView};
-use pullyard_domain::decision::Verdict;
+use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::job::Status;
 use pullyard_domain::listing::JobFilter;
@@ -101,9 +101,13 @@ pub(crate) fn answered(answer: Answer) -> Result<Made<Decision>, Problem> {
     match answer.reason.verdict() {
         Verdict::Accepted => Ok(Made::Now(wire::decision(answer))),
         Verdict::Duplicate => Ok(Made::Before(wire::decision(answer))),
-        _ => Err(Problem::new(StatusCode::CONFLICT, answer.reason.code(), answer.reason.sentence())
-            .help(answer.reason.help())),
+        _ => Err(refused(&answer.reason)),
     }
+}
+
+/// A guard's refusal.
+pub(super) fn refused(reason: &Reason) -> Problem {
+    Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).help(reason.help())
 }
 
 /// A project's jobs that are asked for, newest first.

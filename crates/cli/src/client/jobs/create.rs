@@ -47,7 +47,7 @@ impl Create {
 
 /// Says what was decided, and follows the job if that is wanted. With `--json` only the last word is
 /// printed: the decision, or the job as it ended.
-pub(super) async fn decided(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
+pub(in crate::client) async fn decided(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     let followed = decision.job.as_ref().filter(|_| wait);
     if screen.is_json() && followed.is_none() {

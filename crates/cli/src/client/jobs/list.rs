@@ -135,7 +135,7 @@ impl List {
             let cells = [
                 words::status(&session.screen, job.status),
                 Cell::new(job.id.short(), job.id.as_str()),
-                Cell::same(&job.title),
+                title(job),
                 Cell::maybe(job.ticket.as_ref().map(|key| key.as_str())),
                 place(session, job.place),
                 words::took(took(job, now)),
@@ -158,6 +158,14 @@ impl List {
     }
 }
 
+/// What it is about; what it changes, before it.
+fn title(job: &Job) -> Cell {
+    match &job.pull_request {
+        Some(pull) => Cell::new(format!("Revise #{}: {}", pull.number, job.title), &job.title),
+        None => Cell::same(&job.title),
+    }
+}
+
 /// Why it waits or failed.
 fn sentence(job: &Job) -> &str {
     let said = if job.status == Status::Failed { &job.failure } else { &job.waits };
@@ -173,7 +181,7 @@ fn status(word: &str) -> Result<Status, String> {
 }
 
 /// A length before now, a day, or a time.
-fn moment(said: &str) -> Result<Timestamp, String> {
+pub(in crate::client) fn moment(said: &str) -> Result<Timestamp, String> {
     let bad = || "use 30m, 12h, 7d, a day as 2026-11-20, or a time as 2026-11-20T12:00:00Z".to_owned();
     if let Ok(at) = Timestamp::parse(said).or_else(|_| Timestamp::parse(&format!("{said}T00:00:00Z"))) {
         return Ok(at);

@@ -24,6 +24,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ("Title", Cell::same(&job.title)),
         ("Status", words::status(screen, job.status)),
     ];
+    lines.extend(job.pull_request.as_ref().map(|pull| ("Revises", Cell::new(&pull.label, &pull.url))));
     let explained = if job.status == Status::Failed { &job.failure } else { &job.waits };
     if let Some(explained) = explained {
         lines.push(("Why", Cell::same(&explained.sentence)));

@@ -1,0 +1,174 @@
+//! `pullyard deliveries list`: the ledger, or what is asked for of it.
+
+use crate::client::fault::Fault;
+use crate::client::jobs::moment;
+use crate::client::session::Session;
+use crate::client::table::{Cell, Column, Table};
+use crate::client::words;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::TicketKey;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
+use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
+
+/// The most that the server gives at once.
+const PAGE: usize = 50;
+
+/// List a project's deliveries, newest first; 30 days are kept.
+#[derive(Clone, Default, clap::Args)]
+#[command(after_help = "Examples:
+  pullyard deliveries list --verdict refused,held --since 2d
+  pullyard deliveries list --pull-request acme/app#7 --json")]
+pub(super) struct List {
+    /// Only with one of these answers: accepted, held, refused, ignored, duplicate, invalid.
+    #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_parser = verdict)]
+    verdict: Vec<Verdict>,
+    /// Only for one of these reasons: `rate_limited`, `job_active`, ….
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = code)]
+    code: Vec<String>,
+    /// Only about this ticket.
+    #[arg(long, value_name = "KEY")]
+    ticket: Option<TicketKey>,
+    /// Only about this pull request: its address, OWNER/NAME#7, or #7.
+    #[arg(long, value_name = "PR", value_parser = pull_request)]
+    pull_request: Option<String>,
+    /// Only of this day in UTC.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = a_day, conflicts_with_all = ["since", "until"])]
+    day: Option<String>,
+    /// Only what came since then: 30m, 12h, 7d, 2026-11-20, or a time as 2026-11-20T12:00:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Only what came before then.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// At most so many; 50 when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: Option<u16>,
+    /// Go on after the page that gave this cursor.
+    #[arg(long, value_name = "CURSOR", value_parser = crate::client::cursor)]
+    after: Option<String>,
+}
+
+impl List {
+    /// It is not just the plain list.
+    pub(super) fn asks_anything(&self) -> bool {
+        self.is_filtered() || self.limit.is_some() || self.after.is_some()
+    }
+
+    fn is_filtered(&self) -> bool {
+        let about = self.ticket.is_some() || self.pull_request.is_some();
+        let when = self.day.is_some() || self.since.is_some() || self.until.is_some();
+        about || when || !self.verdict.is_empty() || !self.code.is_empty()
+    }
+
+    pub(super) async fn run(&self, session: &Session) -> Result<(), Fault> {
+        let page = self.page(session).await?;
+        if session.screen.is_json() {
+            return session.screen.json(&page);
+        }
+        self.show(session, page)
+    }
+
+    /// As many of the server's pages as it takes.
+    async fn page(&self, session: &Session) -> Result<DeliveryPage, Fault> {
+        let project = session.project().await?;
+        let wanted = self.limit.map_or(PAGE, usize::from);
+        let mut query = DeliveryQuery {
+            day: self.day.clone(),
+            verdicts: self.verdict.clone(),
+            codes: self.code.clone(),
+            ticket: self.ticket.clone(),
+            pull_request: self.pull_request.clone(),
+            since: self.since,
+            until: self.until,
+            limit: None,
+            after: self.after.clone(),
+        };
+        let mut all = DeliveryPage { deliveries: Vec::new(), next: None, looked_back_to: None };
+        loop {
+            let left = wanted - all.deliveries.len();
+            query.limit = (left < PAGE).then_some(left);
+            let page = session.api.deliveries_asked(&project, &query).await?;
+            let found = page.deliveries.len();
+            all.deliveries.extend(page.deliveries);
+            all.next.clone_from(&page.next);
+            all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
+            query.after = page.next;
+            // A page that is not full looked as far back as one call does; how far, is said.
+            if query.after.is_none() || all.deliveries.len() >= wanted || found < left.min(PAGE) {
+                break;
+            }
+        }
+        session.known_if(all.deliveries.is_empty(), &project).await?;
+        Ok(all)
+    }
+
+    fn show(&self, session: &Session, page: DeliveryPage) -> Result<(), Fault> {
+        let columns = [
+            Column::Whole("VERDICT"),
+            Column::Whole("WHEN"),
+            Column::Whole("SOURCE"),
+            Column::Text("ABOUT"),
+            Column::Whole("JOB"),
+            Column::Whole("DELIVERY"),
+        ];
+        let (mut table, now) = (Table::new(columns), words::now());
+        for delivery in &page.deliveries {
+            let job = delivery.job.as_ref();
+            let cells = [
+                words::verdict(&session.screen, delivery.verdict),
+                words::when(delivery.at, now),
+                Cell::new(words::wire(&delivery.source).replace('_', " "), words::wire(&delivery.source)),
+                about(delivery),
+                job.map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+                Cell::same(delivery.id.as_str()),
+            ];
+            table.row_with(cells, &delivery.sentence);
+        }
+        let empty = match (self.is_filtered(), page.looked_back_to) {
+            (true, Some(to)) if page.next.is_some() => format!("No such delivery back to {}.", to.day()),
+            (true, _) => "No such delivery.".to_owned(),
+            (false, _) => "Nothing has come in yet.".to_owned(),
+        };
+        table.show(&session.screen, &empty)?;
+        if let Some(next) = page.next {
+            let to = page.looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
+            session.screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
+        }
+        Ok(())
+    }
+}
+
+/// The pull request and who wrote of it, else the ticket.
+fn about(delivery: &Delivery) -> Cell {
+    match &delivery.review {
+        Some(review) if review.author.is_empty() => Cell::same(&review.pull_request),
+        Some(review) => Cell::new(format!("{} by {}", review.pull_request, review.author), &review.pull_request),
+        None => Cell::maybe(delivery.ticket.as_ref().map(|key| key.as_str())),
+    }
+}
+
+/// As the ledger has it.
+fn a_day(text: &str) -> Result<String, String> {
+    let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
+    if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
+}
+
+fn verdict(word: &str) -> Result<Verdict, String> {
+    let meant = word.trim().to_lowercase();
+    Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == meant).ok_or_else(|| {
+        let all = Verdict::ALL.map(Verdict::as_str).join(", ");
+        format!("use one of {all}")
+    })
+}
+
+/// Which ones there are, the server knows: it may be a newer one.
+fn code(word: &str) -> Result<String, String> {
+    let code = word.trim().to_lowercase().replace('-', "_");
+    let good = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if good { Ok(code) } else { Err("use codes as deliveries have them".into()) }
+}
+
+fn pull_request(text: &str) -> Result<String, String> {
+    PullRequestName::parse(text).map(|_| text.trim().to_owned()).ok_or_else(|| PULL_REQUEST_NAMES.to_owned())
+}

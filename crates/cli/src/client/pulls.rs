@@ -1,0 +1,219 @@
+//! Pull requests on the command line: `pulls`, `link` and `unlink`, and how one is named.
+
+mod revise;
+
+pub(crate) use revise::Revise;
+
+use super::fault::{Exit, Fault};
+use super::jobs::NOTHING;
+use super::screen::tame;
+use super::session::Session;
+use super::table::{Cell, Column, Table};
+use super::words;
+use clap::Subcommand;
+use pullyard_domain::id::{IntegrationId, TicketKey};
+use pullyard_protocol::pull::{
+    LinkPullRequest, PULL_REQUEST_NAMES, PullRequest, PullRequestName, PullRequestPage, PullRequestQuery,
+};
+use std::process::ExitCode;
+
+/// List the open pull requests that a project's tickets are linked to, and what is so with their reviews.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard pulls
+  pullyard pulls list --project acme --json")]
+pub(crate) struct Pulls {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(List),
+}
+
+/// List the open pull requests that a project's tickets are linked to.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard pulls list
+  pullyard pulls list --json")]
+struct List {
+    /// Go on after the page that gave this cursor.
+    #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+    after: Option<String>,
+}
+
+/// Link a pull request to a ticket, so that its reviews start jobs.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard link https://github.com/acme/app/pull/7 DEMO-1
+  pullyard link acme/app#7 DEMO-1")]
+pub(crate) struct Link {
+    #[command(flatten)]
+    which: Which,
+    /// The ticket's key.
+    #[arg(value_name = "KEY")]
+    ticket: TicketKey,
+}
+
+/// Take the link of a pull request away: its reviews start nothing any more.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard unlink https://github.com/acme/app/pull/7
+  pullyard unlink acme/app#7")]
+pub(crate) struct Unlink {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// A pull request as it is named on a command line.
+#[derive(clap::Args)]
+pub(super) struct Which {
+    /// Its address, OWNER/NAME#7, or #7 of the project's default repository.
+    #[arg(value_name = "PR")]
+    pull_request: String,
+    /// The forge, where several have a repository of that name.
+    #[arg(long, value_name = "ID")]
+    integration: Option<IntegrationId>,
+}
+
+impl Which {
+    pub(super) async fn find(&self, session: &Session) -> Result<PullRequestQuery, Fault> {
+        find(session, &self.pull_request, self.integration.clone()).await
+    }
+}
+
+impl Pulls {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let List { after } = match self.command {
+            Some(Command::List(list)) => List { after: list.after.or(self.list.after) },
+            None => self.list,
+        };
+        let project = session.project().await?;
+        let page = session.api.pulls(&project, after.as_deref()).await?;
+        session.known_if(page.pulls.is_empty(), &project).await?;
+        if session.screen.is_json() {
+            session.screen.json(&page)?;
+        } else {
+            show(session, page)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show(session: &Session, page: PullRequestPage) -> Result<(), Fault> {
+    let columns = [
+        Column::Text("PULL REQUEST"),
+        Column::Text("TICKET"),
+        Column::Whole("JOB"),
+        Column::Whole("LAST REVISION"),
+        Column::Text("BRANCH"),
+    ];
+    let (mut table, now) = (Table::new(columns), words::now());
+    for pull in &page.pulls {
+        let cells = [
+            Cell::new(&pull.label, &pull.url),
+            Cell::maybe(pull.ticket.as_ref().map(|key| key.as_str())),
+            pull.job.as_ref().map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+            pull.revised.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now)),
+            Cell::same(&pull.branch),
+        ];
+        table.row_with(cells, &pull.sentence);
+    }
+    let empty = "No open pull request is linked to a ticket. A job that completes links its own; link others with \
+                 `pullyard link PR KEY`.";
+    table.show(&session.screen, empty)?;
+    if let Some(next) = page.next {
+        session.screen.hint(&format!("there are more: `pullyard pulls --after {next}`"));
+    }
+    Ok(())
+}
+
+impl Link {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let PullRequestQuery { project, repository, number, integration } = self.which.find(session).await?;
+        let request = LinkPullRequest { project, repository, number, integration, ticket: self.ticket };
+        let linked = session.api.link(&request).await?;
+        if session.screen.is_json() {
+            session.screen.json(&linked)?;
+        } else {
+            session.screen.note(&format!("{} is linked to {}.", linked.label, request.ticket));
+            said(session, &linked)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Unlink {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let which = self.which.find(session).await?;
+        let done = session.api.unlink(&which).await?;
+        if session.screen.is_json() {
+            session.screen.json(&done)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let label = format!("{}#{}", which.repository, which.number);
+        session.screen.note(&match done.ticket {
+            Some(ticket) => format!("{label} is not linked to {ticket} any more."),
+            None => format!("{label} was linked to no ticket."),
+        });
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What is so with a pull request: the sentence, or the API's own body that it is from.
+pub(super) async fn why(session: &Session, said_as: &str) -> Result<(), Fault> {
+    let pull = session.api.why_pull(&find(session, said_as, None).await?).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&pull);
+    }
+    said(session, &pull)
+}
+
+fn said(session: &Session, pull: &PullRequest) -> Result<(), Fault> {
+    session.screen.out(&tame(&pull.sentence))?;
+    if pull.help != NOTHING {
+        session.screen.hint(&pull.help);
+    }
+    Ok(())
+}
+
+/// The pull request that is meant. An address must be one of the forge that its repository is connected on:
+/// another forge may have a repository of the same name.
+async fn find(session: &Session, text: &str, integration: Option<IntegrationId>) -> Result<PullRequestQuery, Fault> {
+    let unknown = || Fault::usage(format!("{text} names no pull request")).help(PULL_REQUEST_NAMES);
+    let name = PullRequestName::parse(text).ok_or_else(unknown)?;
+    let project = session.project().await?;
+    let number = name.number;
+    let repository = match &name.repository {
+        Some(repository) => repository.clone(),
+        None => {
+            let settings = session.api.project(&project).await?.settings;
+            settings.default_repository.ok_or_else(|| {
+                Fault::usage(format!("{text} names no repository, and project {project} has no default one"))
+                    .help("write OWNER/NAME#7")
+            })?
+        }
+    };
+    let Some(host) = &name.host else { return Ok(PullRequestQuery { project, repository, number, integration }) };
+    let connected = match session.api.repositories(&project).await.map_err(Fault::from) {
+        Ok(found) => found.repositories,
+        // Whoever may ask for jobs and not read takes the server's word for it.
+        Err(fault) if fault.exit() == Exit::NotAllowed => {
+            return Ok(PullRequestQuery { project, repository, number, integration });
+        }
+        Err(fault) => return Err(fault),
+    };
+    let is_meant = |name_of: &str| name_of.eq_ignore_ascii_case(repository.as_str());
+    let meant = connected.into_iter().find(|found| {
+        let ours = integration.as_ref().is_none_or(|wanted| *wanted == found.integration);
+        ours && is_meant(found.name.as_str()) && name.is_of(&found.clone_url)
+    });
+    let meant = meant.ok_or_else(|| {
+        Fault::not_found(format!("{repository} on {host} is not connected to project {project}"))
+            .help("`pullyard repos list` lists what is, `pullyard repos add` connects it")
+    })?;
+    Ok(PullRequestQuery { project, repository: meant.name, number, integration: Some(meant.integration) })
+}

@@ -1,0 +1,125 @@
+//! `pullyard revise`.
+
+use super::Which;
+use crate::client::fault::{Exit, Fault};
+use crate::client::jobs::decided;
+use crate::client::session::Session;
+use crate::client::{watch, words};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{DeliveryId, JobId};
+use pullyard_domain::review::LONGEST_MESSAGE;
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::pull::{PullRequestQuery, RevisePullRequest};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often it is looked whether a request that waits has its job.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Ask for a revision of an open pull request, as a reviewer does who requests changes; prints the job's id.
+///
+/// A forge lets nobody request changes on a pull request of their own: this asks all the same, and it does
+/// not wait for the hour between two revisions. While a job works on the ticket, the request waits for its end.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard revise https://github.com/acme/app/pull/7 -m 'Say it in French, too.'
+  pullyard revise acme/app#7 --message-file notes.md --wait
+  echo 'Add a test.' | pullyard revise '#7' --message-file -")]
+pub(crate) struct Revise {
+    #[command(flatten)]
+    which: Which,
+    /// What is wanted, beside what reviewers wrote.
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "message_file")]
+    message: Option<String>,
+    /// The same from a file; - is stdin.
+    #[arg(long, value_name = "FILE")]
+    message_file: Option<PathBuf>,
+    /// Follow the job until it ends; exits with 6 when it failed or was cancelled.
+    #[arg(long, visible_alias = "watch")]
+    wait: bool,
+    /// The same key again is the same request, and gets the same job.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+impl Revise {
+    pub(in crate::client) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let message = match (self.message, &self.message_file) {
+            (Some(message), _) => Some(message),
+            (None, Some(file)) => Some(read(file)?),
+            (None, None) => None,
+        };
+        let PullRequestQuery { project, repository, number, integration } = self.which.find(session).await?;
+        let request = RevisePullRequest { project, repository, number, integration, message };
+        // One of our own makes it safe to repeat the call when only its answer was lost.
+        let own = || format!("cli-{}-{}", std::process::id(), words::now().millis());
+        let key = self.idempotency_key.unwrap_or_else(own);
+        let decision = session.api.revise(&request, Some(&key)).await?;
+        if decision.verdict == Verdict::Held {
+            return held(session, &decision, self.wait).await;
+        }
+        decided(session, &decision, self.wait).await
+    }
+}
+
+/// Nothing is printed but by --json: there is no job of it yet, and the one it waits for is another.
+async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
+    let screen = &session.screen;
+    screen.note(&decision.sentence);
+    if !wait {
+        if screen.is_json() {
+            screen.json(decision)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let job = tokio::select! {
+        covered = covered(session, &decision.delivery) => covered?,
+        _ = tokio::signal::ctrl_c() => {
+            screen.note("interrupted: the request waits without you");
+            return Ok(Exit::Interrupted.into());
+        }
+    };
+    if !screen.is_json() {
+        screen.out(job.as_str())?;
+    }
+    watch::watch(session, &job).await
+}
+
+/// The job that covers a request, once there is one.
+async fn covered(session: &Session, request: &DeliveryId) -> Result<JobId, Fault> {
+    loop {
+        let entry = session.api.delivery(request).await?;
+        match (entry.job, entry.verdict) {
+            (Some(job), _) => return Ok(job),
+            (None, Verdict::Held | Verdict::Accepted) => tokio::time::sleep(LOOK_EVERY).await,
+            (None, _) => {
+                let said = entry.sentence.trim_end_matches('.').to_owned();
+                return Err(Fault::new(Exit::Refused, format!("{said} ({})", entry.code)).help(entry.help));
+            }
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Fault> {
+    let what = file.display();
+    let failed = |error: std::io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let mut bytes = Vec::new();
+    // A character has four bytes at most; one more to see that there is too much.
+    let most = LONGEST_MESSAGE as u64 * 4 + 1;
+    if file == Path::new("-") {
+        std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        std::fs::File::open(file).map_err(failed)?.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
+    let text = text.trim_end();
+    if text.trim().is_empty() {
+        return Err(Fault::usage(format!("{what} says nothing")));
+    }
+    if text.chars().count() > LONGEST_MESSAGE {
+        return Err(Fault::usage(format!("{what} has more than {LONGEST_MESSAGE} characters")));
+    }
+    Ok(text.to_owned())
+}

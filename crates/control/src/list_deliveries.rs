@@ -1,0 +1,170 @@
+//! A page of a project's ledger that a reader wants to see.
+
+use crate::{Context, Error};
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::listing::DeliveryFilter;
+use pullyard_domain::time::Timestamp;
+use std::time::Duration;
+
+/// How long the ledger keeps its entries.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// How many entries one page looks at, whatever it asks of them: the rest is for the next page.
+const MOST_LOOKED_AT: usize = 500;
+
+/// How many entries are looked at together.
+const TOGETHER: usize = 100;
+
+/// A page of the ledger.
+#[derive(Clone, Debug)]
+pub struct DeliveryList {
+    /// Those that are wanted, newest first.
+    pub deliveries: Vec<Delivery>,
+    /// Where the next page begins; none when nothing older is left.
+    pub next: Option<String>,
+    /// When the oldest entry that was looked at came: between it and the last one shown nothing is missing.
+    pub looked_back_to: Option<Timestamp>,
+}
+
+/// A place in the ledger, which is one list for each day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    /// The day's beginning.
+    day: Timestamp,
+    /// The cursor within the day; none is its newest entry.
+    after: Option<String>,
+}
+
+/// A project's entries that the filter takes, newest first, at most `limit`.
+///
+/// Never reads the whole ledger: after 500 entries it says how far back it looked, and where to go on.
+/// Errors: `BadCursor` for a cursor that no page of this time gave.
+pub async fn list_deliveries(
+    ctx: &Context,
+    project: &ProjectId,
+    filter: &DeliveryFilter,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<DeliveryList, Error> {
+    let now = ctx.clock.now();
+    let kept = now.minus(KEPT);
+    let oldest = start_of(filter.since.map_or(kept, |since| since.max(kept)));
+    // Another process's clock may be a little ahead.
+    let newest = now.plus(Duration::from_secs(60));
+    let newest = start_of(filter.until.map_or(newest, |until| until.min(newest)));
+    let mut place = match after {
+        None => Place { day: newest, after: None },
+        Some(cursor) => {
+            let place = Place::read(cursor).filter(|place| place.day <= newest);
+            place.ok_or(pullyard_store::Error::BadCursor)?
+        }
+    };
+    let together = if filter.asks_only_when() { limit } else { TOGETHER };
+    let mut list = DeliveryList { deliveries: Vec::new(), next: None, looked_back_to: None };
+    let mut looked_at = 0;
+    while place.day >= oldest {
+        if list.deliveries.len() == limit || looked_at >= MOST_LOOKED_AT {
+            list.next = next_of(ctx, project, place, oldest).await?;
+            return Ok(list);
+        }
+        let page = together.min(MOST_LOOKED_AT - looked_at);
+        let (found, older) = day(ctx, project, &place, page).await?;
+        looked_at += found.len();
+        let last = found.len();
+        let mut cut = None;
+        for (number, delivery) in found.into_iter().enumerate() {
+            list.looked_back_to = Some(delivery.at);
+            if !filter.takes(&delivery) {
+                continue;
+            }
+            let is_last = number + 1 == last;
+            let cursor = ctx.store.cursor_after_delivery(&delivery);
+            list.deliveries.push(delivery);
+            if list.deliveries.len() == limit && !is_last {
+                cut = Some(cursor);
+                break;
+            }
+        }
+        place = match cut.or(older) {
+            Some(after) => Place { after: Some(after), ..place },
+            None => place.day_before(),
+        };
+    }
+    Ok(list)
+}
+
+/// Entries of one day.
+async fn day(
+    ctx: &Context,
+    project: &ProjectId,
+    place: &Place,
+    limit: usize,
+) -> Result<(Vec<Delivery>, Option<String>), Error> {
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let (ids, older) = ctx.store.delivery_ids(project, &place.day.day(), place.after.as_deref(), limit).await?;
+    Ok((ctx.store.deliveries(&ids).await?, older))
+}
+
+/// The cursor of this place, or of the first older one that has an entry: nobody shall turn to an empty page.
+async fn next_of(
+    ctx: &Context,
+    project: &ProjectId,
+    mut place: Place,
+    oldest: Timestamp,
+) -> Result<Option<String>, Error> {
+    while place.day >= oldest {
+        let (ids, _) = ctx.store.delivery_ids(project, &place.day.day(), place.after.as_deref(), 1).await?;
+        if !ids.is_empty() {
+            return Ok(Some(place.cursor()));
+        }
+        place = place.day_before();
+    }
+    Ok(None)
+}
+
+fn start_of(at: Timestamp) -> Timestamp {
+    let day = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(at.millis() - at.millis().rem_euclid(day))
+}
+
+impl Place {
+    fn day_before(&self) -> Self {
+        Self { day: self.day.minus(DAY), after: None }
+    }
+
+    /// `20261120` and the cursor within the day.
+    fn cursor(&self) -> String {
+        format!("{}{}", self.day.day().replace('-', ""), self.after.as_deref().unwrap_or_default())
+    }
+
+    fn read(cursor: &str) -> Option<Self> {
+        let (day, after) = cursor.split_at_checked(8)?;
+        let (year, rest) = day.split_at_checked(4)?;
+        let (month, date) = rest.split_at_checked(2)?;
+        let start = Timestamp::parse(&format!("{year}-{month}-{date}T00:00:00Z")).ok()?;
+        let place = Self { day: start, after: (!after.is_empty()).then(|| after.to_owned()) };
+        // What is read otherwise than it is written was not written by us.
+        (place.cursor() == cursor).then_some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_and_nothing_else_is_one() {
+        let day = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
+        for after in [None, Some("MDAx-_".to_owned())] {
+            let place = Place { day, after };
+            assert_eq!(Place::read(&place.cursor()), Some(place));
+        }
+        assert_eq!(start_of(Timestamp::parse("2026-11-20T23:59:59.999Z").unwrap()), day);
+        for bad in ["", "x", "2026112", "20261320", "20260230", "2026-11-", "２０261120", "+0261120"] {
+            assert_eq!(Place::read(bad), None, "{bad}");
+        }
+    }
+}

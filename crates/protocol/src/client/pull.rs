@@ -1,0 +1,71 @@
+//! The calls of people about pull requests and the ledger.
+
+use super::operator::encoded;
+use super::{Error, Operator, Repeat};
+use crate::decision::Decision;
+use crate::delivery::{DeliveryPage, DeliveryQuery};
+use crate::pull::{
+    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
+};
+use pullyard_domain::id::ProjectId;
+use reqwest::Method;
+
+impl Operator {
+    /// Asks for a revision of a pull request. `idempotency_key` makes repeating it safe.
+    pub async fn revise(&self, request: &RevisePullRequest, idempotency_key: Option<&str>) -> Result<Decision, Error> {
+        let mut call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+    }
+
+    /// Links a pull request to a ticket. Safe to repeat: what is linked so stays.
+    pub async fn link(&self, request: &LinkPullRequest) -> Result<PullRequest, Error> {
+        self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), Repeat::Safe).await
+    }
+
+    /// Takes the link of a pull request away.
+    pub async fn unlink(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
+        let path = format!("/v1/pulls/link?{}", query(which));
+        self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
+    }
+
+    /// What is so with a pull request's reviews.
+    pub async fn why_pull(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
+        self.http.get(&format!("/v1/pulls/why?{}", query(which))).await
+    }
+
+    /// A project's open linked pull requests.
+    pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.http.get(&format!("/v1/pulls?project={project}{after}")).await
+    }
+
+    /// The entries of a project's ledger that are asked for, newest first.
+    pub async fn deliveries_asked(&self, project: &ProjectId, query: &DeliveryQuery) -> Result<DeliveryPage, Error> {
+        let mut path = format!("/v1/deliveries?project={project}");
+        let verdicts = query.verdicts.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>().join(",");
+        let words = [
+            ("day", query.day.clone()),
+            ("verdict", (!verdicts.is_empty()).then_some(verdicts)),
+            ("code", (!query.codes.is_empty()).then(|| query.codes.join(","))),
+            ("ticket", query.ticket.as_ref().map(ToString::to_string)),
+            ("pull_request", query.pull_request.clone()),
+            ("since", query.since.map(|at| at.to_string())),
+            ("until", query.until.map(|at| at.to_string())),
+            ("limit", query.limit.map(|limit| limit.to_string())),
+            ("after", query.after.clone()),
+        ];
+        for (name, word) in words {
+            path.extend(word.map(|word| format!("&{name}={}", encoded(&word))));
+        }
+        self.http.get(&path).await
+    }
+}
+
+fn query(which: &PullRequestQuery) -> String {
+    let PullRequestQuery { project, repository, number, integration } = which;
+    let integration = integration.as_ref().map(|id| format!("&integration={id}")).unwrap_or_default();
+    format!("project={project}&repository={}&number={number}{integration}", encoded(repository.as_str()))
+}

@@ -1,0 +1,101 @@
+//! What a revise job was asked for: the reviews as they were frozen, and a person's own words. Text only.
+
+use crate::fault::Fault;
+use crate::text::{Text, block, line, web};
+use crate::words::{self, When};
+use pullyard_control::{Context, Error, JobView};
+use pullyard_domain::prompt::review::{Cut, FrozenComment, FrozenReview, Side};
+use pullyard_domain::time::Timestamp;
+
+/// What a revise job was asked for.
+pub(crate) struct Asked {
+    /// How much of it there is.
+    pub(crate) count: String,
+    /// What persons asked of us, not of the forge.
+    pub(crate) message: Option<Text>,
+    pub(crate) reviews: Vec<Review>,
+    /// What had no room.
+    pub(crate) cut: Option<String>,
+}
+
+/// One review.
+pub(crate) struct Review {
+    pub(crate) author: Text,
+    pub(crate) when: When,
+    pub(crate) address: Option<String>,
+    pub(crate) edited: bool,
+    pub(crate) summary: Text,
+    pub(crate) comments: Vec<Comment>,
+}
+
+/// One inline comment.
+pub(crate) struct Comment {
+    /// `src/app.rs:12–14`.
+    pub(crate) place: Text,
+    pub(crate) address: Option<String>,
+    pub(crate) author: Text,
+    /// The line is one of the commit that was commented on.
+    pub(crate) original: bool,
+    /// The line is of the file before the change.
+    pub(crate) before: bool,
+    pub(crate) edited: bool,
+    pub(crate) text: Text,
+}
+
+/// None for a job of another kind, and until its reviews were read from the forge.
+pub(crate) async fn of(ctx: &Context, view: &JobView) -> Result<Option<Asked>, Fault> {
+    let job = &view.job;
+    if job.revises.is_none() {
+        return Ok(None);
+    }
+    let context = ctx.store.context(&job.id, &job.context).await.map_err(Error::from)?;
+    let Some(context) = context else { return Ok(None) };
+    let message = context.instructions.as_deref().map(block).filter(|message| !message.is_empty());
+    let (reviews, cut) = context.review.map(|asked| (asked.reviews, asked.cut)).unwrap_or_default();
+    if message.is_none() && reviews.is_empty() {
+        return Ok(None);
+    }
+    let comments: usize = reviews.iter().map(|review| review.comments.len()).sum();
+    let said = |count: usize, one| words::count(count.try_into().unwrap_or(u64::MAX), one);
+    Ok(Some(Asked {
+        count: match (reviews.len(), comments) {
+            (0, _) => String::new(),
+            (reviews, 0) => said(reviews, "review"),
+            (reviews, comments) => format!("{}, {}", said(reviews, "review"), said(comments, "inline comment")),
+        },
+        message,
+        reviews: reviews.iter().map(|review| shown(review, view.now)).collect(),
+        cut: cut.filter(|cut| *cut != Cut::default()).map(|cut| {
+            let left = said(cut.comments as usize, "comment");
+            format!("Too long to be kept: {left} and {} characters were left out.", cut.characters)
+        }),
+    }))
+}
+
+fn shown(review: &FrozenReview, now: Timestamp) -> Review {
+    Review {
+        author: line(&review.author),
+        when: words::when(review.submitted_at, now),
+        address: web(&review.url),
+        edited: review.edited,
+        summary: block(&review.summary),
+        comments: review.comments.iter().map(comment).collect(),
+    }
+}
+
+fn comment(comment: &FrozenComment) -> Comment {
+    let lines = match (comment.start_line, comment.line) {
+        (Some(start), Some(end)) if start != end => format!(":{start}\u{2013}{end}"),
+        (_, Some(at)) => format!(":{at}"),
+        _ => String::new(),
+    };
+    Comment {
+        place: line(&format!("{}{lines}", comment.path)),
+        address: web(&comment.url),
+        author: line(&comment.author),
+        original: comment.original && comment.line.is_some(),
+        before: comment.side == Side::Left,
+        edited: comment.edited,
+        text: block(&comment.text),
+    }
+}

@@ -1,0 +1,129 @@
+//! Pull requests and the ledger on the command line.
+
+use crate::cli::{User, body, short};
+use crate::pulls::{linked, reviewed, with_pull_request};
+use crate::story::{REPOSITORY, Story, TODO};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::id::JobId;
+use pullyard_store::{Scope, Write};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_linked_revised_explained_and_unlinked() {
+    let (story, number) = with_pull_request().await;
+    let user = User::of(&story);
+    let label = format!("{REPOSITORY}#{number}");
+    let hash = format!("#{number}");
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let unlinked = format!("{label} is not linked to an active ticket");
+    assert_eq!(user.run(&["why", &label]).await.done().trim_end(), format!("{unlinked}."));
+    let refused = user.run(&["revise", &label]).await.ended(3, &format!("{unlinked} (no_linked_ticket)"));
+    assert!(refused.out.is_empty() && refused.err.contains("pullyard link"), "{refused:?}");
+
+    let ran = user.run(&["link", &hash, "APP-1"]).await;
+    assert!(ran.err.contains(&format!("{label} is linked to APP-1.")), "{ran:?}");
+    assert!(ran.done().starts_with("Nothing waits"));
+    user.run(&["link", &label, "NO-1"]).await.ended(5, "there is no ticket NO-1");
+    story.tell("e2", "APP-2", TODO, 1).await;
+    user.run(&["link", &label, "APP-2"]).await.ended(3, "(linked_elsewhere)");
+    let url = user.json(&["pulls"]).await["pulls"][0]["url"].as_str().unwrap().to_owned();
+    assert_eq!(user.json(&["pulls", "list"]).await, body(&story, "/v1/pulls?project=acme").await);
+    let listed = user.run(&["pulls"]).await.done();
+    assert!(listed.starts_with(&format!("{url}\tAPP-1\t")), "{listed}");
+
+    // A browser's address of it; one of another forge is not it, whatever its path.
+    let ran = user.run_with(&["revise", &format!("{url}/files"), "--message-file", "-"], "Say it in French.\n").await;
+    assert!(ran.err.contains("Created job "), "{ran:?}");
+    let job: JobId = ran.done().trim_end().parse().unwrap();
+    let elsewhere = format!("https://forge.example/{REPOSITORY}/pull/{number}");
+    user.run(&["revise", &elsewhere]).await.ended(5, "on forge.example is not connected to project acme");
+    let jobs = user.run(&["jobs", "show", job.as_str()]).await.done();
+    assert!(jobs.contains(&format!("revises\t{url}\n")), "{jobs}");
+    for name in [url.as_str(), &label, &hash] {
+        let why = user.run(&["why", name]).await.done();
+        assert!(why.starts_with(&format!("Job {} works on {label}: ", short(&job))), "{name}: {why}");
+    }
+    // The next one waits: it has no job of its own yet.
+    let held = user.run(&["revise", &label, "-m", "And in German."]).await;
+    assert!(held.err.contains(&format!("Job {} is running", short(&job))), "{held:?}");
+    assert_eq!(held.done(), "");
+    let held = user.json(&["revise", &label]).await;
+    assert_eq!((&held["verdict"], &held["code"]), (&json!("held"), &json!("held_for_job")));
+
+    assert!(user.run(&["unlink", &label]).await.err.contains("is not linked to APP-1 any more."));
+    assert!(user.run(&["unlink", &label]).await.err.contains("was linked to no ticket."));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_names_no_pull_request_or_says_nothing_is_wrong_usage() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "APP-1").await;
+    let user = User::of(&story);
+    let label = format!("{REPOSITORY}#{number}");
+    for name in ["acme/app", "https://github.com/acme/app/issues/7", "acme#7", "x"] {
+        user.run(&["revise", name]).await.ended(2, "names no pull request");
+    }
+    user.run(&["revise", &label, "-m", ""]).await.ended(2, "/message");
+    user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.ended(2, "says nothing");
+    user.run_with(&["revise", &label, "--message-file", "-"], &"x".repeat(4_001)).await.ended(2, "4000 characters");
+    user.run(&["revise", &label, "--message-file", "/nope"]).await.ended(1, "can't read /nope");
+    user.run(&["revise", &label, "-m", "x", "--message-file", "-"]).await.ended(2, "cannot be used with");
+    user.run(&["revise", &format!("{REPOSITORY}#99")]).await.ended(5, "there is no pull request");
+    let read = User::with(&story, &story.token(&[Scope::Read], None).await);
+    read.run(&["revise", &label]).await.ended(4, "may not");
+    assert!(story.jobs().await.is_empty());
+    story.settings(|settings| settings.default_repository = None).await;
+    user.run(&["revise", "#1"]).await.ended(2, "has no default one");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_listed_by_what_is_asked_of_it() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    assert!(user.run(&["deliveries"]).await.err.contains("Nothing has come in yet."));
+    let store = story.store().await;
+    let hour = Duration::from_secs(3_600);
+    let told = [
+        ("r1", 1, Reason::HeldWithOthers { pr: format!("{REPOSITORY}#7") }),
+        ("r2", 50, Reason::NoLinkedTicket { pr: format!("{REPOSITORY}#7") }),
+    ];
+    for (review, hours, reason) in told {
+        let entry = reviewed(&story, review, story.clock.now().minus(hour * hours), reason, "bo");
+        assert_eq!(store.record(&entry).await.unwrap(), Write::Applied);
+    }
+    let quiet = story.tell("e1", "APP-1", TODO, 1).await;
+    let listed = user.run(&["deliveries", "--pull-request", "acme/app#7"]).await.done();
+    let lines = listed.lines().map(|line| line.split('\t').collect::<Vec<_>>()).collect::<Vec<_>>();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert_eq!((lines[0][0], lines[0][2], lines[0][3]), ("held", "webhook", "acme/app#7"));
+    let held = "Earlier reviews of acme/app#7 wait; this one will be part of the same revision.";
+    assert_eq!(lines[0][6], held);
+    for (arguments, count) in [
+        (&["--verdict", "held,ignored"][..], 2),
+        (&["--code", "no-linked-ticket"], 1),
+        (&["--ticket", "APP-1"], 1),
+        (&["--since", "2d"], 2),
+        (&["--until", "2d"], 1),
+        (&["--limit", "1"], 1),
+    ] {
+        let out = user.run(&[&["deliveries", "list"], arguments].concat()).await.done();
+        assert_eq!(out.lines().count(), count, "{arguments:?}: {out}");
+    }
+    // From page to page, also over an empty day.
+    let page = user.json(&["deliveries", "--limit", "2"]).await;
+    let next = page["next"].as_str().unwrap().to_owned();
+    let rest = user.json(&["deliveries", "--limit", "2", "--after", &next]).await;
+    assert_eq!((&rest["deliveries"][0]["code"], &rest["next"]), (&json!("no_linked_ticket"), &json!(null)));
+    user.run(&["deliveries", "--code", "no_such"]).await.ended(2, "bad_parameter");
+    user.run(&["deliveries", "--verdict", "good"]).await.ended(2, "use one of accepted");
+    user.run(&["deliveries", "--pull-request", "x"]).await.ended(2, "OWNER/NAME#7");
+    user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])
+        .await
+        .ended(2, "before another command");
+    let shown = user.run(&["deliveries", "show", quiet.delivery.as_str()]).await.done();
+    assert!(shown.contains(&quiet.sentence), "{shown}");
+    story.end().await;
+}

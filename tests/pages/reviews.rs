@@ -1,0 +1,190 @@
+//! Reviews on the pages: the ledger, a ticket's pull request, and what a revise job was asked for.
+
+use super::Browser;
+use super::shown::{HOSTILE, is_harmless};
+use crate::pulls::{linked, reviewed, with_pull_request};
+use crate::story::{REPOSITORY, Story, TODO};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::job::Kind;
+use pullyard_domain::project::{Agent, Repository};
+use pullyard_domain::prompt::Context;
+use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
+use pullyard_store::Write;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_shows_what_came_in_and_what_was_decided() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let empty = browser.get("/deliveries?project=acme").await;
+    assert!(empty.status == 200 && empty.says("Nothing has come in yet") && empty.says("a review"), "{}", empty.body);
+    assert!(empty.says(r#"href="/deliveries?project=acme" aria-current="page""#), "{}", empty.body);
+
+    let held = Reason::HeldWithOthers { pr: format!("{REPOSITORY}#7") };
+    let entry = reviewed(&story, "r1", story.clock.now().minus(Duration::from_secs(3_600)), held.clone(), "bo");
+    assert_eq!(story.store().await.record(&entry).await.unwrap(), Write::Applied);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let page = browser.get("/deliveries?project=acme").await;
+    for words in ["Accepted", "Held", "Review by bo of", "acme/app#7", "Webhook", "Ticket tool", &held.sentence()] {
+        assert!(page.says(words), "{words}: {}", page.body);
+    }
+    assert!(page.says(&format!("/jobs/{job}")) && page.says("/tickets/APP-1?project=acme"), "{}", page.body);
+    let only = browser.get("/deliveries?project=acme&verdict=held&ticket=&code=&pull_request=acme%2Fapp%237").await;
+    assert!(only.says(&held.sentence()) && !only.says(&format!("/jobs/{job}")), "{}", only.body);
+    assert!(only.says(r#"<option value="held" selected>"#) && only.says("Show all"), "{}", only.body);
+    let none = browser.get("/deliveries?project=acme&verdict=invalid").await;
+    assert!(none.says("Nothing like that") && none.says("30 days"), "{}", none.body);
+    for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
+        let page = browser.get(&format!("/deliveries?project=acme&{bad}")).await;
+        if bad.starts_with("ticket") {
+            assert_eq!(page.status, 200, "what says nothing asks nothing");
+        } else {
+            assert_eq!(page.status, 422, "{bad}");
+            assert!(page.says("role=\"alert\""), "{bad}: {}", page.body);
+        }
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_says_what_is_so_with_its_reviews_and_takes_a_request() {
+    let (story, number) = with_pull_request().await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let browser = Browser::admin(&story).await;
+    assert!(!browser.get("/tickets/APP-1?project=acme").await.says("Reviews of"));
+    linked(&story, number, "APP-1").await;
+    let page = browser.get("/tickets/APP-1?project=acme").await;
+    assert!(page.says("Reviews of") && page.says("Nothing waits: a review that requests changes"), "{}", page.body);
+    let watcher = Browser::with(&story, &[pullyard_store::Scope::Read], None).await;
+    assert!(!watcher.get("/tickets/APP-1?project=acme").await.says("/pulls/revise"));
+
+    let field = |name: &str| {
+        let part = page.body.split(&format!("name=\"{name}\" value=\"")).last().unwrap();
+        part.split('"').next().unwrap().to_owned()
+    };
+    let form: Vec<(&str, String)> = ["project", "ticket", "integration", "repository", "number"]
+        .into_iter()
+        .map(|name| (name, field(name)))
+        .chain([("message", "Say it\r\nin French.".to_owned()), ("once", "once-1".to_owned())])
+        .collect();
+    let send = |form: &[(&'static str, String)]| form.to_vec();
+    let sent = send(&form.iter().map(|(name, value)| (*name, value.clone())).collect::<Vec<_>>());
+    let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let asked = browser.post("/pulls/revise", &sent).await;
+    assert_eq!(asked.status, 303, "{}", asked.body);
+    let job: JobId = asked.to().1.strip_prefix("/jobs/").unwrap().parse().unwrap();
+    assert_eq!(browser.post("/pulls/revise", &sent).await.to(), (303, asked.to().1), "pressed twice");
+    let shown = browser.get(asked.to().1).await;
+    assert!(shown.says(&format!("Revise {REPOSITORY}#{number}")), "{}", shown.body);
+    assert!(browser.get("/jobs?project=acme").await.says(&format!("Revise #{number}")));
+
+    // Another one waits, and the page one comes back to says so in the words of the ledger.
+    let mut other = sent.clone();
+    other.retain(|(name, _)| *name != "once");
+    let held = browser.post("/pulls/revise", &other).await;
+    assert!(held.to().1.starts_with("/tickets/APP-1?project=acme&said=dlv_"), "{}", held.to().1);
+    let said = held.to().1.split("said=").nth(1).unwrap().parse().unwrap();
+    let entry = story.api.delivery(&said).await.unwrap();
+    assert_eq!(entry.code, "held_for_job");
+    let page = browser.get(held.to().1).await;
+    assert!(page.says(&entry.sentence) && page.says(&format!("Job {} works on", job.short())), "{}", page.body);
+
+    let long = "x".repeat(4_001);
+    let mut long_one = other.clone();
+    long_one.retain(|(name, _)| *name != "message");
+    long_one.push(("message", &long));
+    assert_eq!(browser.post("/pulls/revise", &long_one).await.status, 422);
+    story.end().await;
+}
+
+/// A review with two comments, every word of it hostile.
+fn frozen(number: u64) -> Context {
+    let comment = |id, line, original, edited| FrozenComment {
+        id,
+        thread: id,
+        path: format!("src/{HOSTILE}.rs"),
+        line,
+        original,
+        start_line: line.map(|line: u64| line - 2),
+        side: Side::Right,
+        author: "bo".into(),
+        text: format!("Inline {id} {HOSTILE}\u{202e}"),
+        edited,
+        url: "javascript:alert(1)".into(),
+    };
+    let pull_request = ReviewedPullRequest {
+        number,
+        url: "https://forge.test/acme/app/pull/1".into(),
+        title: "t".into(),
+        branch: "feature".into(),
+        base: "main".into(),
+        head: "0".repeat(40),
+    };
+    let review = FrozenReview {
+        id: 12,
+        author: format!("bo {HOSTILE}"),
+        submitted_at: pullyard_domain::time::Timestamp::from_millis(1_795_154_400_000),
+        url: "https://forge.test/acme/app/pull/1#r12".into(),
+        summary: format!("Please rename it. {HOSTILE}"),
+        edited: true,
+        comments: vec![comment(1, Some(14), true, false), comment(2, None, false, true)],
+    };
+    Context {
+        v: 2,
+        kind: Kind::Revise,
+        ticket: None,
+        instructions: Some(format!("In French. {HOSTILE}")),
+        base: "main".into(),
+        review: Some(ReviewContext { pull_request, reviews: vec![review], cut: None }),
+        repository: Repository {
+            project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
+            integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),
+            id: 1,
+            name: RepositoryName::new(REPOSITORY).unwrap(),
+            default_branch: "main".into(),
+            clone_url: "https://forge.test/acme/app.git".into(),
+            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()] },
+            workflows: false,
+        },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revise_job_shows_what_was_asked_as_text_with_its_marks() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "APP-1").await;
+    let job = story.api.revise(&crate::pulls::revise(&story, number, None), None).await.unwrap().job.unwrap();
+    story.quiet().await;
+    let store = story.store().await;
+    let hash = store.freeze_context(&job, &frozen(number)).await.unwrap();
+    // Whoever reads its reviews meanwhile: what the job names is what it was asked.
+    crate::story::until("the job has its context", async || {
+        let mut stored = store.job(&job).await.unwrap().unwrap();
+        stored.context.clone_from(&hash);
+        match store.update_job(&stored).await.unwrap() {
+            Write::Applied => Ok(()),
+            Write::Stale => Err("stale".to_owned()),
+        }
+    })
+    .await;
+    let browser = Browser::admin(&story).await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    for words in [
+        "What was asked",
+        "1 review, 2 inline comments",
+        "Please rename it.",
+        "In French.",
+        "Inline 1",
+        ":12\u{2013}14",
+        "line of the original commit",
+        "edited after it was submitted",
+        "⟨U+202E⟩",
+    ] {
+        assert!(page.says(words), "{words}: {}", page.body);
+    }
+    assert_eq!(page.body.matches("edited after it was submitted").count(), 2, "of the review and of one comment");
+    assert_eq!(page.body.matches("line of the original commit").count(), 1);
+    is_harmless(&page);
+    story.end().await;
+}

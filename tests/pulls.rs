@@ -1,0 +1,305 @@
+//! Pull requests and their reviews through the public API, and the ledger that is asked about them.
+
+use crate::story::{REPOSITORY, Setup, Story, TODO, Task};
+use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
+use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, RepositoryName, ReviewId, TicketKey};
+use pullyard_domain::job::Kind;
+use pullyard_domain::project::Settings;
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::client::Error;
+use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
+use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
+use pullyard_store::Write;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A system whose tasks wait, with an open pull request of one commit. Its number.
+pub(crate) async fn with_pull_request() -> (Story, u64) {
+    let story = Story::waiting().await;
+    let number = open(&story, "feature").await;
+    (story, number)
+}
+
+/// One more pull request of a branch with one commit.
+pub(crate) async fn open(story: &Story, branch: &str) -> u64 {
+    let who = ["-c", "user.name=ana", "-c", "user.email=ana@example.test"];
+    let commit = [&who[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", branch]].concat();
+    let commit = story.git(&commit).await;
+    story.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]).await;
+    let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
+    story.forge(Method::POST, "/pulls", asked).await["number"].as_u64().unwrap()
+}
+
+fn repository() -> RepositoryName {
+    RepositoryName::new(REPOSITORY).unwrap()
+}
+
+/// Links a pull request to a ticket that is told for it.
+pub(crate) async fn linked(story: &Story, number: u64, key: &str) {
+    story.tell(&format!("told-{key}"), key, TODO, 1).await;
+    story.api.link(&link(story, number, key)).await.unwrap();
+}
+
+fn link(story: &Story, number: u64, key: &str) -> LinkPullRequest {
+    let ticket = TicketKey::new(key).unwrap();
+    LinkPullRequest { project: story.project.clone(), repository: repository(), number, integration: None, ticket }
+}
+
+fn which(story: &Story, number: u64) -> PullRequestQuery {
+    PullRequestQuery { project: story.project.clone(), repository: repository(), number, integration: None }
+}
+
+pub(crate) fn revise(story: &Story, number: u64, message: Option<&str>) -> RevisePullRequest {
+    let message = message.map(str::to_owned);
+    RevisePullRequest { project: story.project.clone(), repository: repository(), number, integration: None, message }
+}
+
+fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
+    match answer.unwrap_err() {
+        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_asks_for_a_revision_and_the_job_says_what_it_revises() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "APP-1").await;
+    let label = format!("{REPOSITORY}#{number}");
+    let open = story.api.why_pull(&which(&story, number)).await.unwrap();
+    assert_eq!((open.label.as_str(), open.ticket.as_ref().unwrap().as_str()), (label.as_str(), "APP-1"));
+    assert!(open.sentence.starts_with("Nothing waits"), "{}", open.sentence);
+
+    let asked = revise(&story, number, Some("Say it in French, too."));
+    let decision = story.api.revise(&asked, Some("k1")).await.unwrap();
+    assert_eq!(decision.verdict, Verdict::Accepted, "{decision:?}");
+    let id = decision.job.clone().unwrap();
+    let job = story.api.job(&id).await.unwrap();
+    let revised = job.pull_request.unwrap();
+    assert_eq!((job.kind, revised.number, revised.label.as_str()), (Kind::Revise, number, label.as_str()));
+    assert_eq!((revised.url.as_str(), job.title.as_str()), (open.url.as_str(), "About APP-1"));
+    assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&id));
+    // The same request again, also with another message: its key is what it is known by.
+    let again = story.api.revise(&revise(&story, number, None), Some("k1")).await.unwrap();
+    assert_eq!(
+        (again.verdict, again.job.as_ref(), again.delivery.clone()),
+        (Verdict::Duplicate, Some(&id), decision.delivery.clone())
+    );
+    assert_eq!(story.jobs().await.len(), 1);
+
+    // One sentence in the answer and in the ledger.
+    let entry = story.api.delivery(&decision.delivery).await.unwrap();
+    assert_eq!((entry.sentence, entry.source), (decision.sentence, Source::Person));
+    let subject = entry.review.unwrap();
+    assert_eq!((subject.pull_request, subject.url, subject.author.as_str()), (label.clone(), open.url, "admin"));
+    assert_eq!(entry.facts["number"], number, "what was decided from");
+
+    // Another request waits for this job; nobody is told that it was refused.
+    let body = serde_json::to_vec(&revise(&story, number, Some("And in German."))).unwrap();
+    let admin = story.local.admin_token();
+    let (status, _, held) = story.raw(Method::POST, "/v1/pulls/revise", Some(admin), body).await;
+    assert_eq!((status, &held["verdict"], &held["code"]), (202, &json!("held"), &json!("held_for_job")), "{held}");
+    let why = story.api.why_pull(&which(&story, number)).await.unwrap();
+    assert_eq!((why.job.as_ref(), why.held_until.is_some()), (Some(&id), true));
+    assert!(why.sentence.starts_with(&format!("Job {} works on {label}: ", id.short())), "{}", why.sentence);
+    let pulls = story.api.pulls(&story.project, None).await.unwrap();
+    assert_eq!((pulls.pulls.len(), pulls.next), (1, None));
+    assert_eq!(pulls.pulls[0].revised, why.revised);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_that_a_guard_refuses_is_a_problem_with_its_sentence() {
+    let (story, number) = with_pull_request().await;
+    let label = format!("{REPOSITORY}#{number}");
+    let (status, code, said) = refusal(story.api.revise(&revise(&story, number, None), None).await);
+    let unlinked = format!("{label} is not linked to an active ticket.");
+    assert_eq!((status, code.as_str(), said.as_str()), (409, "no_linked_ticket", unlinked.as_str()));
+    assert_eq!(story.api.why_pull(&which(&story, number)).await.unwrap().sentence, unlinked);
+    let query = DeliveryQuery { pull_request: Some(label), ..DeliveryQuery::default() };
+    let ledger = story.api.deliveries_asked(&story.project, &query).await.unwrap().deliveries;
+    assert_eq!((ledger.len(), ledger[0].sentence.as_str()), (1, unlinked.as_str()));
+
+    linked(&story, number, "APP-1").await;
+    story.settings(|settings| settings.held_by = Some("ann".into())).await;
+    assert_eq!(refusal(story.api.revise(&revise(&story, number, None), None).await).1, "project_held");
+    story.settings(|settings| settings.held_by = None).await;
+    story.forge(Method::PATCH, &format!("/pulls/{number}"), json!({ "state": "closed" })).await;
+    assert_eq!(refusal(story.api.revise(&revise(&story, number, None), None).await).1, "pull_request_closed");
+    let missing = refusal(story.api.revise(&revise(&story, 99, None), None).await);
+    assert_eq!((missing.0, missing.2), (404, format!("There is no pull request {REPOSITORY}#99.")));
+    assert!(story.jobs().await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_to_one_ticket_until_it_is_taken_away() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "APP-1").await;
+    story.tell("e2", "APP-2", TODO, 1).await;
+    let again = story.api.link(&link(&story, number, "APP-1")).await.unwrap();
+    assert_eq!(again.ticket.unwrap().as_str(), "APP-1");
+    let (status, code, said) = refusal(story.api.link(&link(&story, number, "APP-2")).await);
+    assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
+    assert_eq!(said, format!("{REPOSITORY}#{number} is linked to APP-1 already."));
+    assert_eq!(refusal(story.api.link(&link(&story, number, "NO-1")).await).0, 404);
+    assert_eq!(story.ticket("APP-1").await.pull_request, Some(again.url));
+
+    let gone = story.api.unlink(&which(&story, number)).await.unwrap();
+    assert_eq!(gone.ticket.unwrap().as_str(), "APP-1");
+    assert_eq!(story.api.unlink(&which(&story, number)).await.unwrap().ticket, None);
+    assert!(story.api.pulls(&story.project, None).await.unwrap().pulls.is_empty());
+    story.api.link(&link(&story, number, "APP-2")).await.unwrap();
+    assert_eq!(story.settled("APP-1").await.pull_request, None);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ticket_of_another_project_is_not_told() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "SECRET-1").await;
+    let other = pullyard_domain::id::ProjectId::new("other").unwrap();
+    let create = CreateProject { id: other.clone(), name: "Other".into(), settings: Settings::default() };
+    story.api.create_project(&create).await.unwrap();
+    let mut asked = link(&story, number, "OTH-1");
+    asked.project = other;
+    assert_eq!(refusal(story.api.link(&asked).await).0, 404, "the repository is not connected to it");
+    let add =
+        json!({ "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["a"] } });
+    story.api.add_repository(&asked.project, &serde_json::from_value(add).unwrap()).await.unwrap();
+    let mut event = story.event("o1", "OTH-1", TODO, 1);
+    event.project = asked.project.clone();
+    story.api.ticket_event(&event).await.unwrap();
+    let (status, code, said) = refusal(story.api.link(&asked).await);
+    assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
+    assert!(said.contains("a ticket of another project") && !said.contains("SECRET"), "{said}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_no_pull_request_or_message_is_refused_with_its_place() {
+    let story = Story::waiting().await;
+    let admin = story.local.admin_token();
+    let body = |number: Value, message: Value| {
+        json!({ "project": "acme", "repository": REPOSITORY, "number": number, "message": message }).to_string()
+    };
+    for (body, status, pointer) in [
+        (body(json!(0), json!("x")), 422, "/number"),
+        (body(json!(u64::MAX), json!("x")), 422, "/number"),
+        (body(json!(-1), json!("x")), 400, "/number"),
+        (body(json!(1), json!("")), 422, "/message"),
+        (body(json!(1), json!(" \n")), 422, "/message"),
+        (body(json!(1), json!("x".repeat(4_001))), 422, "/message"),
+    ] {
+        let (got, _, said) = story.raw(Method::POST, "/v1/pulls/revise", Some(admin), body.into_bytes()).await;
+        assert_eq!((got, &said["pointer"]), (status, &json!(pointer)), "{said}");
+    }
+    let which = format!("project=acme&repository={REPOSITORY}");
+    for path in [
+        format!("/v1/pulls/why?{which}&number=0"),
+        format!("/v1/pulls/why?{which}&number=x"),
+        format!("/v1/pulls/why?{which}"),
+        format!("/v1/pulls/why?{which}&number=1&colour=red"),
+        "/v1/pulls?project=acme&after=x".into(),
+        "/v1/deliveries?project=acme&verdict=good".into(),
+        "/v1/deliveries?project=acme&code=no_such".into(),
+        "/v1/deliveries?project=acme&pull_request=x".into(),
+        "/v1/deliveries?project=acme&limit=0".into(),
+        "/v1/deliveries?project=acme&limit=51".into(),
+        "/v1/deliveries?project=acme&since=today".into(),
+        "/v1/deliveries?project=acme&day=2026-11-20&since=2026-11-20T00:00:00Z".into(),
+    ] {
+        let (status, _, said) = story.raw(Method::GET, &path, Some(admin), Vec::new()).await;
+        assert_eq!((status, &said["code"]), (400, &json!("bad_parameter")), "{path}: {said}");
+    }
+    story.end().await;
+}
+
+/// An entry of the ledger about a review, as a webhook leaves one.
+pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
+    let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
+    let review = ReviewId::new(review).unwrap();
+    Delivery {
+        id: DeliveryId::of_review(&pull_request, &review),
+        project: story.project.clone(),
+        source: Source::Webhook,
+        event: EventId::new("d1").unwrap(),
+        ticket: TicketKey::new("APP-9").ok(),
+        at,
+        reason,
+        job: None,
+        facts: None,
+        review: Some(ReviewSubject {
+            pull_request,
+            label: format!("{REPOSITORY}#7"),
+            url: "https://forge.test/acme/app/pull/7".into(),
+            review: Some(review),
+            author: author.into(),
+            facts: None,
+        }),
+        seen: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_read_back_over_days_by_what_is_asked_of_it() {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let (store, now) = (story.store().await, story.clock.now());
+    let pr = || format!("{REPOSITORY}#7");
+    let told = [
+        ("r1", 1, Reason::HeldWithOthers { pr: pr() }),
+        ("r2", 30, Reason::PullRequestClosed { pr: pr(), state: "closed".into() }),
+        ("r3", 31, Reason::OwnReview {}),
+        ("r4", 200, Reason::NoLinkedTicket { pr: pr() }),
+    ];
+    for (review, hours, reason) in told {
+        let entry = reviewed(&story, review, now.minus(HOUR * hours), reason, "bo");
+        assert_eq!(store.record(&entry).await.unwrap(), Write::Applied);
+    }
+    let quiet = story.tell("e1", "APP-1", TODO, 1).await;
+    let ask = async |query: &DeliveryQuery| story.api.deliveries_asked(&story.project, query).await.unwrap();
+    let codes = |page: &DeliveryPage| page.deliveries.iter().map(|entry| entry.code.clone()).collect::<Vec<_>>();
+    let all = DeliveryQuery::default();
+    let whole = ask(&all).await;
+    let in_order = ["not_trigger_status", "held_with_others", "pull_request_closed", "own_review", "no_linked_ticket"];
+    assert_eq!((codes(&whole), &whole.next), (in_order.map(str::to_owned).to_vec(), &None));
+    assert_eq!(whole.deliveries[0].sentence, quiet.sentence);
+
+    // Turned one by one: every entry once, across the days, and no page too many.
+    let (mut turned, mut query) = (Vec::new(), DeliveryQuery { limit: Some(1), ..all.clone() });
+    loop {
+        let page = ask(&query).await;
+        assert_eq!(page.deliveries.len(), 1);
+        turned.extend(codes(&page));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(turned, in_order);
+
+    for (query, found) in [
+        (DeliveryQuery { verdicts: vec![Verdict::Refused, Verdict::Held], ..all.clone() }, &[1, 2, 4][..]),
+        (DeliveryQuery { codes: vec!["own_review".into()], ..all.clone() }, &[3]),
+        (DeliveryQuery { ticket: TicketKey::new("APP-1").ok(), ..all.clone() }, &[0]),
+        (DeliveryQuery { pull_request: Some("ACME/app#7".into()), ..all.clone() }, &[1, 2, 3, 4]),
+        (DeliveryQuery { pull_request: Some("https://x.test/acme/app/pull/8".into()), ..all.clone() }, &[]),
+        (DeliveryQuery { since: Some(now.minus(HOUR * 30)), ..all.clone() }, &[0, 1, 2]),
+        (DeliveryQuery { until: Some(now.minus(HOUR * 30)), ..all.clone() }, &[3, 4]),
+        (DeliveryQuery { day: Some(now.minus(HOUR * 200).day()), ..all.clone() }, &[4]),
+        (DeliveryQuery { verdicts: vec![Verdict::Refused], limit: Some(1), ..all.clone() }, &[2]),
+    ] {
+        let expected = found.iter().map(|at: &usize| in_order[*at].to_owned()).collect::<Vec<_>>();
+        assert_eq!(codes(&ask(&query).await), expected, "{query:?}");
+    }
+    let entry = &ask(&DeliveryQuery { codes: vec!["held_with_others".into()], ..all }).await.deliveries[0];
+    let subject = entry.review.as_ref().unwrap();
+    assert_eq!((subject.author.as_str(), subject.review.as_ref().unwrap().as_str()), ("bo", "r1"));
+    story.end().await;
+}
