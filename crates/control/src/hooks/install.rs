@@ -78,11 +78,9 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
             kind: kind.clone(),
             ..known.clone().map_or_else(|| made(ctx, new, kind.clone()), Ok)?
         };
-        if known.as_ref() != Some(&hook) {
-            if ctx.store.put_hook(&hook).await? == Write::Stale {
-                rounds.again().await?;
-                continue;
-            }
+        if known.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
+            rounds.again().await?;
+            continue;
         }
         let hook = Hook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
         have_secret(ctx, &hook).await?;
