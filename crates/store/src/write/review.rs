@@ -70,12 +70,14 @@ impl Store {
         job: &JobId,
         opens_at: Timestamp,
     ) -> Result<Write, Error> {
-        let condition = Condition::of("active_job = :job AND attribute_exists(deferred)")
+        let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
+            // A word of DynamoDB's own.
+            .name("#deferred", "deferred")
             .name("#pr", &pull_request.to_string())
             .value(":job", text(job.as_str()))
             .value(":at", number(opens_at.millis()))
             .value(":one", number(1));
-        let sets = "deferred.#pr = if_not_exists(deferred.#pr, :at), rev = rev + :one";
+        let sets = "#deferred.#pr = if_not_exists(#deferred.#pr, :at), rev = rev + :one";
         Transaction::new("have a ticket know that a review waits")
             .update(key::ticket(&ticket.project, &ticket.key), sets, "", condition)
             .commit(self)
