@@ -8,6 +8,7 @@ use pullyard_domain::job::Kind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
+use pullyard_local::Hints;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
 use pullyard_protocol::project::CreateProject;
@@ -19,9 +20,11 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A system whose tasks wait, with an open pull request of one commit. Its number.
+/// A system with an open pull request of one commit, and its number. No hint arrives, so that a revise job
+/// stays where it was made until it is swept.
 pub(crate) async fn with_pull_request() -> (Story, u64) {
-    let story = Story::waiting().await;
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    story.settings(|settings| settings.revise_on_review = true).await;
     let number = open(&story, "feature").await;
     (story, number)
 }
@@ -149,13 +152,15 @@ async fn a_link_is_to_one_ticket_until_it_is_taken_away() {
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
     assert_eq!(said, format!("{REPOSITORY}#{number} is linked to APP-1 already."));
     assert_eq!(refusal(story.api.link(&link(&story, number, "NO-1")).await).0, 404);
-    assert_eq!(story.ticket("APP-1").await.pull_request, Some(again.url));
+    story.pass(Duration::from_secs(60)).await;
+    assert_eq!(story.settled("APP-1").await.pull_request, Some(again.url));
 
     let gone = story.api.unlink(&which(&story, number)).await.unwrap();
     assert_eq!(gone.ticket.unwrap().as_str(), "APP-1");
     assert_eq!(story.api.unlink(&which(&story, number)).await.unwrap().ticket, None);
     assert!(story.api.pulls(&story.project, None).await.unwrap().pulls.is_empty());
     story.api.link(&link(&story, number, "APP-2")).await.unwrap();
+    story.pass(Duration::from_secs(60)).await;
     assert_eq!(story.settled("APP-1").await.pull_request, None);
     story.end().await;
 }
@@ -190,12 +195,12 @@ async fn what_can_be_no_pull_request_or_message_is_refused_with_its_place() {
         json!({ "project": "acme", "repository": REPOSITORY, "number": number, "message": message }).to_string()
     };
     for (body, status, pointer) in [
-        (body(json!(0), json!("x")), 422, "/number"),
-        (body(json!(u64::MAX), json!("x")), 422, "/number"),
+        (body(json!(0), json!("x")), 400, "/number"),
+        (body(json!(u64::MAX), json!("x")), 400, "/number"),
         (body(json!(-1), json!("x")), 400, "/number"),
-        (body(json!(1), json!("")), 422, "/message"),
-        (body(json!(1), json!(" \n")), 422, "/message"),
-        (body(json!(1), json!("x".repeat(4_001))), 422, "/message"),
+        (body(json!(1), json!("")), 400, "/message"),
+        (body(json!(1), json!(" \n")), 400, "/message"),
+        (body(json!(1), json!("x".repeat(4_001))), 400, "/message"),
     ] {
         let (got, _, said) = story.raw(Method::POST, "/v1/pulls/revise", Some(admin), body.into_bytes()).await;
         assert_eq!((got, &said["pointer"]), (status, &json!(pointer)), "{said}");

@@ -78,6 +78,7 @@ fn routes(job: &JobId) -> Vec<Route> {
 async fn every_page_lets_in_whom_it_should_and_nobody_else() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(crate::pulls::open(&story, "feature").await, 1);
     let nobody = Browser::new(&story);
     let mut visitors = Vec::new();
     for scopes in

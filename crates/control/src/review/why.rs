@@ -68,7 +68,9 @@ pub async fn pull_request_views(
     let mut views = Vec::with_capacity(ids.len());
     for id in ids {
         // The index may name what was closed since.
-        if let Some(linked) = ctx.store.pull_request(&id).await? {
+        let linked = ctx.store.pull_request(&id).await?;
+        // The index names every open one: also what a person took from its ticket, or a job made for none.
+        if let Some(linked) = linked.filter(|linked| linked.ticket.is_some()) {
             views.push(view(ctx, linked).await?);
         }
     }

@@ -78,7 +78,7 @@ impl Store {
         opens_at: Timestamp,
     ) -> Result<Write, Error> {
         let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
-            // A reserved word.
+            // A word of DynamoDB's own.
             .name("#deferred", "deferred")
             .name("#pr", &pull_request.to_string())
             .value(":job", text(job.as_str()))
