@@ -117,6 +117,9 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         ctx.store.reviews(&id),
         ctx.store.ticket_text(&job.project, key),
     )?;
+    let covered: Vec<Review> = covered(&job.id, &all).into_iter().cloned().collect();
+    // Before anything that may end the job: what it was made for names it, however it ends.
+    conclude(ctx, job, &id, &covered).await?;
     let (Some(integration), Some(repository)) = (integration, repository) else {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
@@ -124,7 +127,6 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     if let Some(linked) = linked.as_ref().filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
-    let covered: Vec<Review> = covered(&job.id, &all).into_iter().cloned().collect();
     let asked = match forge_of(ctx, &integration).await {
         Ok(forge) => read_reviews(&forge, repository.name.as_str(), id.number, &covered, &all).await,
         Err(Error::Forge(error)) => Err(Unread::Forge(error)),
@@ -135,7 +137,6 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Unread::Closed(state)) => return Ok(Read::Closed(state)),
         Err(Unread::Forge(error)) => return Ok(unread(&job.id, &error, ctx.clock.now())),
     };
-    conclude(ctx, job, &id, &covered).await?;
     let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
     Ok(Read::Context(Box::new(prompt::Context {
         v: 2,

@@ -45,6 +45,8 @@ pub(super) struct Loaded {
     pub(super) integration: Integration,
     pub(super) pull_request: Option<PullRequest>,
     pub(super) ticket: Option<Ticket>,
+    /// The review as it is stored.
+    pub(super) review: Option<Review>,
 }
 
 /// The facts of a review.
@@ -80,7 +82,9 @@ pub(super) async fn load(
         Some(review) => known(ctx, review).await?,
         None => None,
     };
-    let lasting = first.as_ref().filter(|first| first.reason.is_final());
+    // Whatever it says, the answer of a review that waits stands while it does.
+    let waits = stored_as == Some(Known::Deferred {});
+    let lasting = first.as_ref().filter(|first| first.reason.is_final() || waits);
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
     let facts = ReviewFacts {
         v: FACTS,
@@ -104,7 +108,16 @@ pub(super) async fn load(
         budget: None,
         budget_opens_at: None,
     };
-    Ok(Loaded { facts, first, project: place.project, repository: place.repository, integration, pull_request, ticket })
+    Ok(Loaded {
+        facts,
+        first,
+        project: place.project,
+        repository: place.repository,
+        integration,
+        pull_request,
+        ticket,
+        review: stored,
+    })
 }
 
 /// What of a ticket decides about reviews of this pull request.

@@ -86,7 +86,7 @@ fn the_published_decisions_exist_with_their_verdicts() {
     check_codes(
         &Reason::rows(),
         "accepted: accepted
-        held: held_for_job held_until queued
+        held: held_for_job held_until held_with_others queued
         refused: unknown_project stale_event status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated retrigger_disabled no_linked_ticket ticket_inactive previous_job_not_completed rate_limited author_not_permitted permission_unknown pull_request_closed contended
         ignored: echo not_trigger_status own_review edited_review event_ignored ping
         duplicate: repeat duplicate_review

@@ -33,7 +33,7 @@ pub struct ReviewFacts {
     pub author: String,
     /// It is our own: by account, and by our mark where people share that account.
     pub own: bool,
-    /// The code of the lasting answer it got before, and its job.
+    /// The code of the answer it got before and its job, if that answer lasts: for good, or while it waits.
     pub first: Option<(String, Option<JobId>)>,
     /// What became of it, if the table knows it.
     pub stored: Option<Known>,
@@ -200,10 +200,10 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
         false => record(reason),
     };
     match reason {
-        // It was remembered, but its ticket does not know: the process that did so died between.
-        Reason::Repeat { .. } | Reason::HeldWithOthers { .. }
-            if waits(facts) && facts.ticket.as_ref().is_some_and(|ticket| !ticket.defers) =>
-        {
+        // Its ledger entry says that it waits, and so does the review; whether its ticket knows is not sure: the
+        // process that remembered it may have died between. Written even if the ticket says so already, or a
+        // settling that did not see this review takes the mark off right after.
+        Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => {
             Decision { reason, follow: Follow::Remember { opens_at: opens_at(facts) } }
         }
         Reason::JobActive { job, .. } if coalesce && room => {
@@ -220,9 +220,13 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     }
 }
 
-/// When the hour since the last revision is over; now, if it is.
+/// When the hour since the last revision is over; now, if it is, or if a person asks, whom no hour stops.
 pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
-    facts.revised.as_ref().map_or(facts.now, |revised| revised.at.plus(REVISE_WINDOW).max(facts.now))
+    facts
+        .revised
+        .as_ref()
+        .filter(|_| !is_request(facts))
+        .map_or(facts.now, |revised| revised.at.plus(REVISE_WINDOW).max(facts.now))
 }
 
 pub(super) fn pr(facts: &ReviewFacts) -> String {
@@ -363,4 +367,4 @@ impl ReviewFacts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -50,12 +50,18 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Remembers that a review waits; its ticket is told next. Two plain writes instead of a transaction:
-    /// plain writes of many reviews at once queue up instead of cancelling one another (T-B2).
+    /// Remembers that a review waits, with its ledger entry: whoever settles it finds both, and its last answer
+    /// is never followed by the first. Its ticket is told next, by a write of its own: those of many reviews at
+    /// once queue up instead of cancelling one another (T-B2).
     ///
-    /// Writes: REVIEW if absent or refused before. `Stale`: it waits or has its job.
-    pub async fn remember_review(&self, review: &Review) -> Result<Write, Error> {
-        Transaction::new("remember a review").put(review, fresh())?.commit(self).await
+    /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final.
+    /// `Stale`: it waits or has its job.
+    pub async fn remember_review(&self, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
+        let over = match review.version.checked_sub(1) {
+            None => Condition::absent(),
+            Some(before) => in_version("#state.#is = :refused", before).value(":refused", text("refused")),
+        };
+        Transaction::new("remember a review").put(review, over)?.put(delivery, unless_final())?.commit(self).await
     }
 
     /// Has a ticket know that a review waits for its job to end.
@@ -70,12 +76,13 @@ impl Store {
         job: &JobId,
         opens_at: Timestamp,
     ) -> Result<Write, Error> {
-        let condition = Condition::of("active_job = :job AND attribute_exists(deferred)")
+        let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
+            .name("#deferred", "deferred")
             .name("#pr", &pull_request.to_string())
             .value(":job", text(job.as_str()))
             .value(":at", number(opens_at.millis()))
             .value(":one", number(1));
-        let sets = "deferred.#pr = if_not_exists(deferred.#pr, :at), rev = rev + :one";
+        let sets = "#deferred.#pr = if_not_exists(#deferred.#pr, :at), rev = rev + :one";
         Transaction::new("have a ticket know that a review waits")
             .update(key::ticket(&ticket.project, &ticket.key), sets, "", condition)
             .commit(self)
@@ -84,8 +91,8 @@ impl Store {
 
     /// Lets the newest review stand for older ones.
     ///
-    /// Writes: each older REVIEW from `deferred` to `absorbed`, and checks that the newest still waits: had
-    /// it got its job in between, what it absorbs now would be in no job (T-B7).
+    /// Writes: each older REVIEW from `deferred` to `absorbed`, and the newest, `version`, if it still waits:
+    /// had it got its job in between, what it absorbs now would be in no job (T-B7).
     pub async fn absorb_reviews(
         &self,
         pull_request: &PullRequestId,
@@ -93,9 +100,13 @@ impl Store {
         older: &[ReviewId],
     ) -> Result<Write, Error> {
         let state = ReviewState::Absorbed { into: into.clone() };
-        // An update of nothing but the mark: what a condition check is, and recognised when its answer is lost.
-        let mut transaction =
-            Transaction::new("absorb reviews").update(key::review(pull_request, into), "", "", deferred());
+        let newest = deferred().name("#version", "version").value(":one", number(1));
+        let mut transaction = Transaction::new("absorb reviews").update(
+            key::review(pull_request, into),
+            "#version = #version + :one",
+            "",
+            newest,
+        );
         for review in older {
             let condition = deferred().value(":state", stored(&state)?);
             transaction = transaction.update(key::review(pull_request, review), "#state = :state", "", condition);
@@ -103,19 +114,38 @@ impl Store {
         transaction.commit(self).await
     }
 
+    /// Gives what shares the fate of a review that waits its last answer.
+    ///
+    /// Writes: each of the others from `deferred` or `absorbed` to `refused`, and checks that the newest still
+    /// waits: had it got its job in between, that would cover them. All of them as they were read.
+    pub async fn refuse_with(&self, newest: &Review, others: &[&Review], state: &ReviewState) -> Result<Write, Error> {
+        // An update of nothing but the mark: what a condition check is, and recognised when its answer is lost.
+        let mut transaction = Transaction::new("refuse reviews that were absorbed").update(
+            key::review(&newest.pull_request, &newest.id),
+            "",
+            "",
+            as_it_was(newest),
+        );
+        for review in others {
+            let condition = in_version("#state.#is IN (:deferred, :absorbed)", review.version)
+                .value(":deferred", text("deferred"))
+                .value(":absorbed", text("absorbed"))
+                .value(":state", stored(state)?);
+            let key = key::review(&newest.pull_request, &review.id);
+            transaction = transaction.update(key, "#state = :state", "", condition);
+        }
+        transaction.commit(self).await
+    }
+
     /// Gives a review that waited its last answer.
     ///
-    /// Writes: REVIEW from `deferred` to `refused`.
+    /// Writes: REVIEW from `deferred` to `refused`, as it was read: what it absorbed since would be left with the
+    /// first answer, and what it was told anew as well.
     /// Idempotent: a repeat is `Stale`: it waits no more.
-    pub async fn refuse_review(
-        &self,
-        pull_request: &PullRequestId,
-        review: &ReviewId,
-        state: &ReviewState,
-    ) -> Result<Write, Error> {
-        let condition = deferred().value(":state", stored(state)?);
+    pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
+        let condition = as_it_was(review).value(":state", stored(state)?);
         Transaction::new("refuse a review that waited")
-            .update(key::review(pull_request, review), "#state = :state", "", condition)
+            .update(key::review(&review.pull_request, &review.id), "#state = :state", "", condition)
             .commit(self)
             .await
     }
@@ -149,6 +179,20 @@ fn deferred() -> Condition {
         .name("#state", "state")
         .name("#is", "is")
         .value(":deferred", text("deferred"))
+}
+
+/// The review still waits as it was read: it stands for no more than it did, and was not refused and
+/// remembered anew since.
+fn as_it_was(review: &Review) -> Condition {
+    in_version("#state.#is = :deferred", review.version).value(":deferred", text("deferred"))
+}
+
+fn in_version(state: &str, version: u32) -> Condition {
+    Condition::of(&format!("{state} AND #version = :version"))
+        .name("#state", "state")
+        .name("#is", "is")
+        .name("#version", "version")
+        .value(":version", number(version))
 }
 
 fn stored(state: &ReviewState) -> Result<AttributeValue, Error> {
