@@ -60,8 +60,8 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let follow = match &refused {
         None => Follow::Trigger,
         Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => Follow::Nothing,
-        // An entry that is stored already was there before the job, or waits for its end as it is.
-        Some(Reason::JobActive { .. }) if is_stored(event, facts) => Follow::Nothing,
+        // An entry that was there before the job is what that works on; one that waits for its end waits already.
+        Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => Follow::Nothing,
         Some(Reason::JobActive { .. }) => Follow::EnterAgain,
         Some(reason) if is_brake(reason) => waiting(event, facts),
         Some(_) => Follow::Snapshot,
@@ -162,9 +162,15 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     }
 }
 
-/// The ticket's stored status comes from this very event.
-fn is_stored(event: &TicketEvent, facts: &Facts) -> bool {
-    facts.ticket.as_ref().is_some_and(|ticket| ticket.seen_event.as_ref() == Some(&event.event))
+/// The ticket's stored status comes from this very event, which either waits for the end of the job or was
+/// there when the job was made. One that came during the job, and was refused then for what has been mended
+/// since, is neither: sent again, it waits.
+fn is_known_entry(event: &TicketEvent, facts: &Facts) -> bool {
+    facts.ticket.as_ref().is_some_and(|ticket| {
+        let waits = ticket.again.as_ref().is_some_and(|entry| entry.event == event.event);
+        let was_there = ticket.found_in.as_ref() == Some(&event.status);
+        ticket.seen_event.as_ref() == Some(&event.event) && (waits || was_there)
+    })
 }
 
 fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

@@ -28,6 +28,12 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     };
     let by_itself = ended.status == Status::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
     let never_began = ended.kind == Kind::Revise && !ended.worked && outcome == LastOutcome::Failed;
+    if let Some(pull_request) = ended.pull_request().filter(|_| ended.kind == Kind::Revise && !ended.worked) {
+        // Its hour is given back: what waits for that to pass need not.
+        if let (Some(opens_at), Some(now)) = (ticket.deferred.get_mut(&pull_request.to_string()), ended.ended_at) {
+            *opens_at = now.min(*opens_at);
+        }
+    }
     if by_itself || never_began {
         // Nothing of the ticket's own was tried. A second entry that waits is settled as ever.
         return ticket;
@@ -58,8 +64,8 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
 /// people read how it ended.
 pub fn pull_request_after(ended: &Job, pull_request: &PullRequest) -> PullRequest {
     let mut pull_request = pull_request.clone();
-    if !ended.worked && pull_request.revised.as_ref().is_some_and(|revised| revised.job == ended.id) {
-        pull_request.revised = None;
+    if let Some(given_back) = pull_request.revised.take_if(|revised| !ended.worked && revised.job == ended.id) {
+        pull_request.revised = given_back.earlier.map(|earlier| *earlier);
     }
     pull_request.tell(Note::Job { job: ended.id.clone() });
     pull_request

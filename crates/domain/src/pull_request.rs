@@ -146,6 +146,18 @@ pub struct LastRevision {
     pub at: Timestamp,
     /// Which.
     pub job: JobId,
+    /// The one before, whose hour runs on should this one end before an agent worked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Box<LastRevision>>,
+}
+
+impl LastRevision {
+    /// The last revision is now this job, after the one that was.
+    pub fn begun(job: &JobId, at: Timestamp, before: Option<Self>) -> Self {
+        // Whatever was before that one had its agent, or that one would not be the last.
+        let earlier = before.map(|before| Box::new(Self { earlier: None, ..before }));
+        Self { at, job: job.clone(), earlier }
+    }
 }
 
 /// What people shall read on a pull request.
@@ -232,6 +244,64 @@ pub fn label(repository: Option<&RepositoryName>, number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::story::{at, job_id, linked};
+
+    #[test]
+    fn news_count_in_the_order_of_the_forges_own_time() {
+        use PullRequestState::{Closed, Merged, Open};
+        let heard = |of: &PullRequest, state, secs| of.heard(state, "abc", at(secs));
+        let closed = heard(&linked(), Closed, 10).unwrap();
+        assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(at(10))));
+        assert_eq!(heard(&closed, Open, 9), None, "older news are no news");
+        assert_eq!(heard(&closed, Closed, 10), None, "nor is what is known");
+        assert_eq!(heard(&closed, Open, 10).unwrap().state, Open, "within a second the later told counts");
+        let merged = heard(&closed, Merged, 11).unwrap();
+        for state in [Open, Closed, Merged] {
+            assert_eq!(heard(&merged, state, 12), None, "nothing follows a merge");
+        }
+    }
+
+    #[test]
+    fn news_leave_what_is_ours_as_it_is() {
+        let mut ours = linked();
+        ours.revised = Some(LastRevision::begun(&job_id("j"), at(1), None));
+        ours.tell(Note::Job { job: job_id("j") });
+        let heard = ours.heard(PullRequestState::Closed, "abc", at(10)).unwrap();
+        let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..heard };
+        assert_eq!(back, ours);
+    }
+
+    #[test]
+    fn the_window_opens_an_hour_after_the_last_revision_was_made() {
+        assert_eq!(linked().opens_at(), None);
+        let before = Some(LastRevision::begun(&job_id("j1"), at(5), None));
+        let last = LastRevision::begun(&job_id("j2"), at(100), before);
+        let revised = PullRequest { revised: Some(last), ..linked() };
+        assert_eq!(revised.opens_at(), Some(at(3_700)));
+    }
+
+    #[test]
+    fn no_more_than_one_earlier_revision_is_kept() {
+        let begun = |job: &str, secs, before| Some(LastRevision::begun(&job_id(job), at(secs), before));
+        let last = begun("j3", 3, begun("j2", 2, begun("j1", 1, None))).unwrap();
+        let earlier = last.earlier.unwrap();
+        assert_eq!((earlier.job, earlier.earlier), (job_id("j2"), None));
+    }
+
+    #[test]
+    fn people_are_told_again_of_a_job_and_only_once_of_a_decision() {
+        let mut told = linked();
+        let decision = || Note::Decision { reason: Reason::EditedReview {} };
+        told.tell(decision());
+        told.tell(decision());
+        assert_eq!((told.note_version, told.is_untold()), (1, true));
+        (told.noted_version, told.tries, told.not_before) = (1, 3, Some(at(9)));
+        assert!(!told.is_untold());
+        for version in [2, 3] {
+            told.tell(Note::Job { job: job_id("j") });
+            assert_eq!((told.note_version, told.tries, told.not_before), (version, 0, None));
+        }
+    }
 
     #[test]
     fn an_id_reads_back() {

@@ -130,6 +130,9 @@ pub struct Review {
     pub at: Timestamp,
     /// What became of it.
     pub state: ReviewState,
+    /// Raised whenever it absorbs others, and whenever it waits anew: who refuses it must have seen that.
+    #[serde(default)]
+    pub version: u32,
 }
 
 /// A person's request for a revision.
@@ -193,6 +196,7 @@ impl Review {
             },
             at,
             state,
+            version: 0,
         }
     }
 
@@ -237,5 +241,7 @@ pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
     covered
 }
 
+#[cfg(test)]
+mod corner;
 #[cfg(test)]
 mod tests;

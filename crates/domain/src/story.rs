@@ -8,10 +8,12 @@ use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
 use crate::failure::Failure;
 use crate::id::{
-    ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId, TicketKey,
+    ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
+    TicketKey,
 };
-use crate::job::{Claim, End, Fence, Job, JobResult, Plan, Status, plan_for_ticket};
+use crate::job::{Claim, End, Fence, Job, JobResult, Plan, Revision, Status, plan_for_ticket, plan_revision};
 use crate::project::{Agent, Project, Repository, Settings};
+use crate::pull_request::{PullRequest, PullRequestId};
 use crate::runner::{Introduction, Runner, Slot};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;
@@ -128,6 +130,46 @@ pub(crate) fn job_and_ticket() -> (Job, Ticket) {
 
 pub(crate) fn ready() -> Job {
     job_and_ticket().0
+}
+
+pub(crate) fn pull_request_id(number: u64) -> PullRequestId {
+    PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number }
+}
+
+/// The open pull request of the ticket.
+pub(crate) fn linked() -> PullRequest {
+    let mut linked = PullRequest::linked(pull_request_id(231), project_id(), Some(key()), None);
+    linked.branch = "pullyard/acme/app-17-1".into();
+    linked.head = "9f3".into();
+    linked
+}
+
+pub(crate) fn review_id(name: &str) -> ReviewId {
+    ReviewId::new(name).unwrap()
+}
+
+/// A revise job for this review, with what it is made from.
+pub(crate) fn revision(
+    review: &str,
+    ticket: &Ticket,
+    linked: &PullRequest,
+    now: Timestamp,
+) -> (Job, Ticket, PullRequest) {
+    let plan = Plan {
+        id: JobId::of_review(&linked.id, &review_id(review)),
+        project: &ticket.project,
+        settings: &settings(),
+        repository: &repository(),
+        context: String::new(),
+        labels: &BTreeSet::new(),
+        now,
+    };
+    plan_revision(&plan, ticket, linked, Revision { review: &review_id(review), head: None })
+}
+
+/// A revise job made at 0 s, whose review is not read yet.
+pub(crate) fn pending() -> Job {
+    revision("r1", &ticket_in(REVIEW), &linked(), at(0)).0
 }
 
 pub(crate) fn claim(attempt: u32, name: &str) -> Claim {

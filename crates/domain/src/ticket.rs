@@ -256,6 +256,18 @@ impl Ticket {
         Some(ticket)
     }
 
+    /// A review of a pull request was remembered, and may be settled from `opens_at` on: what waits there may
+    /// then go on at the earliest of these times.
+    ///
+    /// Not counted: whoever decides does that first, and what is stored must not be forgotten because others
+    /// were faster.
+    pub fn remembering(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
+        let mut ticket = self.clone();
+        let earliest = ticket.deferred.entry(pull_request.to_string()).or_insert(opens_at);
+        *earliest = opens_at.min(*earliest);
+        ticket
+    }
+
     /// Nothing of this pull request waits any more.
     pub fn without_deferred(&self, pull_request: &PullRequestId) -> Self {
         let mut ticket = self.clone();

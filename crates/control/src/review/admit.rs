@@ -143,6 +143,9 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         ctx.store.reviews(&id),
         ctx.store.ticket_text(&job.project, key),
     )?;
+    let mut covered: Vec<Review> = covered(&first_of(ctx, job).await?, &all).into_iter().cloned().collect();
+    // Before anything that may end the job: what it was made for names it, however it ends.
+    conclude(ctx, job, &id, &covered).await?;
     let (Some(integration), Some(repository)) = (integration, repository) else {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
@@ -150,12 +153,12 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     if let Some(linked) = linked.as_ref().filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
-    let mut covered: Vec<Review> = covered(&first_of(ctx, job).await?, &all).into_iter().cloned().collect();
     if job.kind == Kind::Implement {
         for review in unanswered(&all, &job.project, key) {
-            let taken = Review { state: ReviewState::Started { job: job.id.clone() }, ..review.clone() };
+            let state = ReviewState::Started { job: job.id.clone() };
+            let taken = Review { state, version: review.version.saturating_add(1), ..review.clone() };
             // Stale: somebody sent it again meanwhile, and it has its own way.
-            if ctx.store.remember_review(&taken).await? == Write::Applied {
+            if ctx.store.take_review(&taken).await? == Write::Applied {
                 covered.push(taken);
             }
         }
@@ -249,33 +252,40 @@ impl Source<'_> {
         // A person's request without a review is for those that nobody answered.
         if self.job.kind == Kind::Revise && covered.iter().all(|review| review.request.is_some()) {
             for review in read_unanswered(self.forge, name, id.number, all).await? {
-                covered.extend(self.take(id, review).await.map_err(Stopped::Ours)?);
+                covered.extend(self.take(id, review, all).await.map_err(Stopped::Ours)?);
             }
         }
         Ok(read_reviews(self.forge, name, pull, covered).await?)
     }
 
     /// Makes a review one of this job's, if its author may start jobs and nobody else has it.
-    async fn take(&self, id: &PullRequestId, review: pullyard_forge::Review) -> Result<Option<Review>, Error> {
+    async fn take(
+        &self,
+        id: &PullRequestId,
+        review: pullyard_forge::Review,
+        all: &[Review],
+    ) -> Result<Option<Review>, Error> {
         let (Some(author), Some(key)) = (review.author, &self.job.ticket) else { return Ok(None) };
         let author = Author { id: author.id, login: author.login, bot: author.is_bot };
         let ours = author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body));
         if ours || ask(self.ctx, self.integration, self.repository, &author).await? != Permission::Write {
             return Ok(None);
         }
+        let name = ReviewId::new(review.id.to_string())
+            .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
         let taken = Review {
             pull_request: id.clone(),
-            id: ReviewId::new(review.id.to_string())
-                .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?,
+            id: name.clone(),
             project: self.job.project.clone(),
             ticket: key.clone(),
             author,
             submitted_at: review.submitted_at.map_or(self.job.created, time_of),
             request: None,
             at: self.ctx.clock.now(),
+            version: all.iter().find(|known| known.id == name).map_or(0, |refused| refused.version.saturating_add(1)),
             state: ReviewState::Started { job: self.job.id.clone() },
         };
-        let written = self.ctx.store.remember_review(&taken).await?;
+        let written = self.ctx.store.take_review(&taken).await?;
         Ok((written == Write::Applied).then_some(taken))
     }
 }

@@ -8,9 +8,10 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
-use pullyard_domain::pull_request::{Note, PullRequest};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
 use pullyard_domain::review::guard::{Decision, Follow, Known, Verdict, decide};
 use pullyard_domain::review::{Asks, Permission, Review, ReviewEvent, ReviewState};
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::{TriggerReview, Write};
@@ -83,20 +84,22 @@ async fn apply(
     let delivery = delivery_of(event, loaded, &decision.reason);
     let written = match decision.follow {
         Follow::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
-        Follow::Remember { opens_at, held } => remember(ctx, event, loaded, &decision.reason, opens_at, held).await?,
+        Follow::Remember { opens_at, held } => remember(ctx, event, loaded, &delivery, Wait { opens_at, held }).await?,
         Follow::Record => Write::Applied,
     };
     if written == Write::Stale {
         return Ok(None);
     }
+    let remembered = matches!(decision.follow, Follow::Remember { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
         if loaded.first.is_some() {
             ctx.store.note_repeat(&delivery.id, now).await?;
         }
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: job_of(loaded) }));
     }
-    // Stale: somebody else told the same review and has its lasting answer.
-    if ctx.store.record(&delivery).await? == Write::Stale {
+    // Stale: somebody else told the same review and has its lasting answer. What waits has its entry since it
+    // was remembered, and perhaps its last answer by now.
+    if !remembered && ctx.store.record(&delivery).await? == Write::Stale {
         return Ok(None);
     }
     said(event, loaded, &decision.reason);
@@ -167,45 +170,81 @@ pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
     }
 }
 
+/// How long a review waits.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// Not before.
+    opens_at: Timestamp,
+    /// Nor before its project may start jobs again.
+    held: bool,
+}
+
 /// Remembers that a review waits, then has its ticket know it. Killed in between, a redelivery finds the
 /// one without the other and does the rest.
 async fn remember(
     ctx: &Context,
     event: &ReviewEvent,
     loaded: &Loaded,
-    reason: &Reason,
-    opens_at: Timestamp,
-    held: bool,
+    delivery: &Delivery,
+    wait: Wait,
 ) -> Result<Write, Error> {
     let (Some(project), Some(ticket), Some(pull_request)) = (&loaded.project, &loaded.ticket, &loaded.pull_request)
     else {
         return Err(Error::Inconsistent("a review waits without its ticket".into()));
     };
     if !matches!(loaded.facts.stored, Some(Known::Deferred {})) {
-        let review = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
-        if ctx.store.remember_review(&review).await? == Write::Stale {
+        let waits = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
+        // Whoever is about to refuse it for the last time must see that it waits anew.
+        let version = loaded.review.as_ref().map_or(0, |refused| refused.version.saturating_add(1));
+        let review = Review { version, ..waits };
+        if ctx.store.remember_review(&review, delivery).await? == Write::Stale {
             return Ok(Write::Stale);
         }
     }
-    let written = match (reason, &ticket.active_job) {
-        (Reason::HeldForJob { .. }, Some(job)) => {
-            ctx.store.defer_for_job(ticket, &pull_request.id, job, opens_at).await?
+    mark(ctx, event, ticket, &pull_request.id, wait).await?;
+    Ok(Write::Applied)
+}
+
+/// Has a ticket know that a review of this pull request waits. It is not decided again when others changed the
+/// ticket meanwhile: whoever settles what waits does that.
+async fn mark(
+    ctx: &Context,
+    event: &ReviewEvent,
+    ticket: &Ticket,
+    id: &PullRequestId,
+    wait: Wait,
+) -> Result<(), Error> {
+    let is_request = matches!(event.asks, Asks::Revision { .. });
+    let (mut ticket, mut opens_at) = (ticket.clone(), wait.opens_at);
+    let mut rounds = ctx.rounds(&ticket.key);
+    loop {
+        let told = match ticket.active_job.as_ref().filter(|_| !is_request) {
+            Some(job) => ctx.store.defer_for_job(&ticket, id, job, opens_at).await?,
+            // A request may bring forward when others go on, which is known only over what was read.
+            None => Write::Stale,
+        };
+        // Written even if it says so already: a settling that did not see this review must not end.
+        let told = match told {
+            Write::Applied => told,
+            Write::Stale => {
+                let remembering = ticket.remembering(id, opens_at);
+                let held = remembering.held || wait.held;
+                ctx.store.update_ticket(&Ticket { held, ..remembering }).await?
+            }
+        };
+        if told == Write::Applied {
+            break;
         }
-        _ => Write::Stale,
-    };
-    let written = match written {
-        Write::Applied => Write::Applied,
-        Write::Stale => {
-            // Written even if it says so already: a settling that did not see this review must not end.
-            let mut told = ticket.deferring(&pull_request.id, opens_at).unwrap_or_else(|| ticket.clone());
-            told.held |= held;
-            ctx.store.update_ticket(&told).await?
-        }
-    };
-    if written == Write::Applied && ticket.active_job.is_none() && !held && opens_at <= loaded.facts.now {
-        ctx.wake_ticket(&project.id, &ticket.key).await;
+        rounds.again().await?;
+        let Some(read) = ctx.store.ticket(&ticket.project, &ticket.key).await? else {
+            return Err(Error::Inconsistent(format!("the ticket {} is gone", ticket.key)));
+        };
+        (ticket, opens_at) = (read, ctx.clock.now());
     }
-    Ok(written)
+    if ticket.active_job.is_none() && !wait.held && opens_at <= ctx.clock.now() {
+        ctx.wake_ticket(&ticket.project, &ticket.key).await;
+    }
+    Ok(())
 }
 
 /// Whether people should read an answer on the pull request. What strangers and ourselves write there is

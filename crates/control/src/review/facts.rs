@@ -46,6 +46,8 @@ pub(super) struct Loaded {
     pub(super) integration: Integration,
     pub(super) pull_request: Option<PullRequest>,
     pub(super) ticket: Option<Ticket>,
+    /// The review as it is stored.
+    pub(super) review: Option<Review>,
 }
 
 /// The facts of a review.
@@ -81,7 +83,9 @@ pub(super) async fn load(
         Some(review) => known(ctx, review).await?,
         None => None,
     };
-    let lasting = first.as_ref().filter(|first| first.reason.is_final());
+    // Whatever it says, the answer of a review that waits stands while it does.
+    let waits = stored_as == Some(Known::Deferred {});
+    let lasting = first.as_ref().filter(|first| first.reason.is_final() || waits);
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
     let now = ctx.clock.now();
     let today = today(ctx, place.project.as_ref(), now).await?;
@@ -106,7 +110,16 @@ pub(super) async fn load(
         revised: pull_request.as_ref().and_then(|linked| linked.revised.clone()),
         today,
     };
-    Ok(Loaded { facts, first, project: place.project, repository: place.repository, integration, pull_request, ticket })
+    Ok(Loaded {
+        facts,
+        first,
+        project: place.project,
+        repository: place.repository,
+        integration,
+        pull_request,
+        ticket,
+        review: stored,
+    })
 }
 
 /// What of a ticket decides about reviews of this pull request.

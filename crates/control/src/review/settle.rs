@@ -10,9 +10,10 @@ use pullyard_domain::id::DeliveryId;
 use pullyard_domain::project::Project;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
 use pullyard_domain::review::guard::{FACTS, ReviewFacts};
-use pullyard_domain::review::settle::{Settlement, newest, settle};
-use pullyard_domain::review::{Asks, Permission, Review, ReviewState};
+use pullyard_domain::review::settle::{MOST_ABSORBED, Settlement, asks, at_stake, newest, settle};
+use pullyard_domain::review::{Permission, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, TriggerReview, Write};
 
 /// Settles the reviews of one pull request that waited for this ticket.
@@ -26,15 +27,12 @@ pub(crate) async fn settle_reviews(
     id: &PullRequestId,
 ) -> Result<Done, Error> {
     let (reviews, linked) = tokio::try_join!(ctx.store.reviews(id), ctx.store.pull_request(id))?;
-    let waiting: Vec<Review> = reviews
-        .into_iter()
-        .filter(|review| review.state == ReviewState::Deferred {})
-        .filter(|review| review.project == ticket.project && review.ticket == ticket.key)
-        .collect();
-    let Some(facts) = facts_of(ctx, project, ticket, linked.as_ref(), id, &waiting).await? else {
+    let is_ours = |review: &Review| review.project == ticket.project && review.ticket == ticket.key;
+    let at_stake = at_stake(&reviews, is_ours);
+    let Some(facts) = facts_of(ctx, project, ticket, linked.as_ref(), id, &at_stake).await? else {
         return Ok(Done::of(ctx.store.update_ticket(&ticket.without_deferred(id)).await?));
     };
-    let written = match settle(&facts, &waiting) {
+    let written = match settle(&facts, &at_stake) {
         Settlement::Nothing => ctx.store.update_ticket(&ticket.without_deferred(id)).await?,
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
@@ -51,14 +49,14 @@ pub(crate) async fn settle_reviews(
                 },
             });
         }
-        Settlement::Refuse { reviews, reason } => {
-            let state = ReviewState::Refused { reason: reason.clone().clipped(), at: facts.now };
-            for review in &reviews {
-                // The ledger first: once the review says so, nobody comes back to it.
-                ctx.store.conclude(&DeliveryId::of_review(id, review), &Conclusion::Refused(reason.clone())).await?;
-                ctx.store.refuse_review(id, review, &state).await?;
+        Settlement::Refuse { newest, others, reason } => {
+            let Some(newest) = at_stake.iter().find(|review| review.id == newest) else {
+                return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
+            };
+            let others: Vec<&Review> = at_stake.iter().copied().filter(|review| others.contains(&review.id)).collect();
+            if refuse(ctx, newest, &others, &reason, facts.now).await? == Write::Stale {
+                return Ok(Done::Stale);
             }
-            tracing::info!(pull_request = %id, reviews = reviews.len(), decision.reason = reason.code(), "reviews that waited were refused");
             let written = ctx.store.update_ticket(&ticket.without_deferred(id)).await?;
             if let Some(linked) = linked.filter(|_| written == Write::Applied) {
                 tell(ctx, linked, reason).await?;
@@ -73,10 +71,10 @@ pub(crate) async fn settle_reviews(
             let free = ticket.without_deferred(id);
             let (job, taken, linked) =
                 plan(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
-            let Some(waited) = waiting.into_iter().find(|waited| waited.id == review) else {
+            let Some(waited) = at_stake.into_iter().find(|waited| waited.id == review) else {
                 return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
             };
-            let review = Review { state: ReviewState::Started { job: job.id.clone() }, ..waited };
+            let review = Review { state: ReviewState::Started { job: job.id.clone() }, ..waited.clone() };
             let charge = project.settings.budget.charge(&job);
             let trigger = TriggerReview {
                 job: &job,
@@ -96,6 +94,35 @@ pub(crate) async fn settle_reviews(
     Ok(Done::of(written))
 }
 
+/// Gives reviews that waited their last answer. Killed on the way, what was not reached still waits, and the
+/// ticket still says so.
+async fn refuse(
+    ctx: &Context,
+    newest: &Review,
+    others: &[&Review],
+    reason: &Reason,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    let id = &newest.pull_request;
+    let state = ReviewState::Refused { reason: reason.clone().clipped(), at: now };
+    // The ledger first: once the reviews say so, nobody comes back to it.
+    for review in others.iter().chain([&newest]) {
+        ctx.store
+            .conclude(&DeliveryId::of_review(id, &review.id), &Conclusion::Refused(reason.clone().clipped()))
+            .await?;
+    }
+    for some in others.chunks(MOST_ABSORBED) {
+        if ctx.store.refuse_with(newest, some, &state).await? == Write::Stale {
+            return Ok(Write::Stale);
+        }
+    }
+    let written = ctx.store.refuse_review(newest, &state).await?;
+    if written == Write::Applied {
+        tracing::info!(pull_request = %id, reviews = others.len() + 1, decision.reason = reason.code(), "reviews that waited were refused");
+    }
+    Ok(written)
+}
+
 /// The facts of the newest review that waits; none if none does. Its author was asked about when it was
 /// remembered.
 async fn facts_of(
@@ -104,16 +131,13 @@ async fn facts_of(
     ticket: &Ticket,
     linked: Option<&PullRequest>,
     id: &PullRequestId,
-    waiting: &[Review],
+    at_stake: &[&Review],
 ) -> Result<Option<ReviewFacts>, Error> {
-    let Some(newest) = newest(waiting) else { return Ok(None) };
+    let waiting: Vec<&Review> =
+        at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
+    let Some(newest) = newest(&waiting) else { return Ok(None) };
     let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
     let ours = linked.filter(|linked| linked.project == project.id && linked.ticket.as_ref() == Some(&ticket.key));
-    // A person's request among them goes before the guards for all.
-    let asks = match waiting.iter().any(|review| review.request.is_some()) {
-        true => Asks::Revision { message: None },
-        false => Asks::Changes {},
-    };
     let name = repository.as_ref().map(|repository| repository.name.clone());
     let name = name.or_else(|| linked.and_then(|linked| linked.repository_name.clone()));
     let Some(name) = name else {
@@ -124,7 +148,7 @@ async fn facts_of(
     Ok(Some(ReviewFacts {
         v: FACTS,
         now,
-        asks,
+        asks: asks(at_stake),
         author: newest.author.login.clone(),
         own: false,
         first: None,

@@ -1,7 +1,10 @@
 use super::*;
 use crate::failure::Failure;
-use crate::job::{DispatchFault, End, START_WITHIN, WAKE_WITHIN};
-use crate::story::{TRIGGER, active, at, crashed, entry, finished, job_id, no_changes, ready, result, ticket_in};
+use crate::job::{ContextFault, DispatchFault, End, START_WITHIN, WAKE_WITHIN};
+use crate::story::{
+    TRIGGER, active, at, crashed, entry, finished, job_id, no_changes, pending, pull_request_id, ready, result,
+    ticket_in,
+};
 use crate::ticket::Badge;
 
 #[track_caller]
@@ -72,9 +75,30 @@ fn an_ended_job_is_never_due() {
 
 #[test]
 fn nothing_is_due_where_nothing_leads_yet() {
-    for status in [Status::Pending, Status::AwaitingInput, Status::Paused] {
+    for status in [Status::AwaitingInput, Status::Paused] {
         check(&Job { status, ..ready() }, None);
     }
+}
+
+#[test]
+fn a_pending_job_is_due_when_its_review_is_read_next() {
+    check(&pending(), Some(at(30)));
+    check(&Job { waits: None, ..pending() }, Some(at(0)));
+    let away = ContextFault::Away { reason: "502".into() };
+    check(&pending().context_failed(away, at(40)).unwrap(), Some(at(50)));
+}
+
+#[test]
+fn reviews_that_wait_are_due_when_the_first_may_go_on_and_no_job_is_in_the_way() {
+    let mut waits = ticket_in(TRIGGER);
+    for (number, secs) in [(231, 90), (232, 60)] {
+        waits = waits.deferring(&pull_request_id(number), at(secs)).unwrap();
+    }
+    assert_eq!(ticket(&waits), Some(Due::At(at(60))));
+    waits.not_before = Some(at(75));
+    assert_eq!(ticket(&waits), Some(Due::At(at(75))), "it was put off");
+    waits.active_job = Some(job_id("j"));
+    assert_eq!(ticket(&waits), None, "the job's end sees to them");
 }
 
 #[test]

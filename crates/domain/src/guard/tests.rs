@@ -581,6 +581,12 @@ fn an_entry_that_was_stored_before_the_job_is_no_second_entry() {
     ticket.status = TRIGGER.into();
     ticket.seen_event = Some(case.event.event.clone());
     ticket.seen_at = case.event.occurred_at;
+    ticket.found_in = Some(TRIGGER.into());
     case.facts.first = first(auto_create_was_off(), Some(TODO));
+    check(&case, "job_active", Follow::Nothing);
+
+    case.facts.ticket.as_mut().unwrap().found_in = Some(TODO.into());
+    check(&case, "job_active", Follow::EnterAgain);
+    case.facts.ticket.as_mut().unwrap().again = Some(case.event.entry());
     check(&case, "job_active", Follow::Nothing);
 }

@@ -3,7 +3,7 @@ use crate::budget::Budget;
 use crate::due::{self, Due};
 use crate::job::Place;
 use crate::project::OfflinePolicy;
-use crate::story::{DOING, REVIEW, TODO, TRIGGER, just_before};
+use crate::story::{DOING, REVIEW, TODO, TRIGGER, event_id, just_before};
 use crate::ticket::Badge;
 use proptest::prelude::*;
 
@@ -308,4 +308,23 @@ fn a_job_on_runners_is_offered_to_them_until_it_ends() {
     let held = job.claimed(&story::claim(1, "c1"), story::at(10)).unwrap();
     check_job(&held);
     assert!(matches!(due::job(&held.requeued(story::at(20)).unwrap()), Some(Due::Ready { .. })));
+}
+
+/// Found by the property above once in a hundred runs.
+#[test]
+fn an_entry_that_was_refused_during_a_job_and_is_sent_again_waits_for_its_end() {
+    let (automatic, enter) = (7, 0);
+    let mut world = World::new();
+    // A job in Todo, by request; then an entry while automatic creation is off; then the entry again.
+    world.happens((enter, 0, 2, false));
+    world.happens((6, 0, 0, false));
+    world.happens((automatic, 0, 0, false));
+    world.happens((enter, 0, 0, false));
+    world.happens((automatic, 0, 2, false));
+    world.happens((5, 0, 1, false));
+    world.check();
+    let ticket = &world.tickets[&keys()[0]];
+    assert_eq!(ticket.again.as_ref().map(|entry| &entry.event), Some(&event_id("e4")));
+    world.settle_down();
+    world.check_settled();
 }

@@ -84,7 +84,7 @@ pub fn plan_revision(
         head: pull_request.head.clone(),
         review: Some(revision.review.clone()),
     });
-    pull_request.revised = Some(LastRevision { at: plan.now, job: job.id.clone() });
+    pull_request.revised = Some(LastRevision::begun(&job.id, plan.now, pull_request.revised.take()));
     pull_request.tell(Note::Job { job: job.id.clone() });
     let mut ticket = ticket.clone();
     ticket.active_job = Some(job.id.clone());

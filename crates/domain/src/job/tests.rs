@@ -1,7 +1,7 @@
 use super::*;
 use crate::story::{
     REVIEW, TODO, TRIGGER, active, at, claim, crashed, event_id, fence, finish_id, finished, job_and_ticket, job_id,
-    just_before, no_changes, planned, ready, result, settings, ticket_in, worked_to,
+    just_before, no_changes, pending, planned, ready, result, settings, ticket_in, worked_to,
 };
 use crate::sweep::{Step, step};
 use crate::ticket::{Badge, Entry, Move, Target};
@@ -13,7 +13,7 @@ type Outcome = Result<Job, NotNow>;
 type Way = fn(&Job, Timestamp) -> Outcome;
 
 /// Every way on there is, as attempt 1 with claim `c1` (or, for a claim, as somebody new) would try it.
-const WAYS: [(&str, Way); 16] = [
+const WAYS: [(&str, Way); 18] = [
     ("dispatched", |job, now| job.dispatched(now)),
     ("start_named", |job, _| job.start_named(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
@@ -32,6 +32,8 @@ const WAYS: [(&str, Way); 16] = [
     ("requeued", |job, now| job.requeued(now)),
     ("died", |job, now| job.container_died("task-c1", crashed(), now)),
     ("paused", |job, now| to(job, Status::Paused, now)),
+    ("admitted", |job, now| job.admitted("c0ffee".into(), "9f3", now)),
+    ("unread", |job, now| job.context_failed(ContextFault::Away { reason: "502".into() }, now)),
 ];
 
 fn to(job: &Job, status: Status, now: Timestamp) -> Outcome {
@@ -55,7 +57,7 @@ fn starting() -> Job {
 fn places() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(Status::Syncing);
     vec![
-        ("Pending", stuck_in(Status::Pending), at(900)),
+        ("Pending", pending(), at(900)),
         ("Ready", ready(), at(900)),
         ("Ready, starting", starting(), at(900)),
         ("Claimed", active(Status::Claimed), at(900)),
@@ -101,20 +103,20 @@ fn check_matrix(expected: &str) {
 #[test]
 fn exactly_the_published_ways_lead_on() {
     check_matrix(
-        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued died paused
-        Pending: - - - - lost lost lost lost lost lost lost lost - - lost lost
-        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - lost lost
-        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - lost lost
-        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays -
-        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays -
-        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays -
-        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays -
-        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays -
-        AwaitingInput: - - - - lost lost lost lost lost lost lost lost - - lost lost
-        Paused: - - - - lost lost lost lost lost lost lost lost - - lost lost
-        Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost
-        Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost
-        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost",
+        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued died paused admitted unread
+        Pending: - - - - lost lost lost lost lost lost lost lost Failed - lost lost Ready stays
+        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - lost lost - -
+        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - lost lost - -
+        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays - - -
+        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays - - -
+        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays - - -
+        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays - - -
+        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays - - -
+        AwaitingInput: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
+        Paused: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
+        Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
+        Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
+        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - -",
     );
 }
 

@@ -1,8 +1,9 @@
 use super::*;
-use crate::job::End;
-use crate::pull_request::PullRequestLink;
+use crate::job::{Cancel, End};
+use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, crashed, entry, finished, job_and_ticket, job_id, no_changes, ready, result,
+    REVIEW, TODO, TRIGGER, active, at, crashed, entry, finished, job_and_ticket, job_id, linked, no_changes,
+    pull_request_id, ready, result, revision, ticket_in, worked_to,
 };
 use crate::ticket::Wanted;
 
@@ -217,4 +218,109 @@ fn what_could_not_be_settled_for_one_job_is_not_put_off_for_the_next() {
     let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked() };
     let after = ticket_after(&completed(), &put_off);
     assert_eq!((after.tries, after.not_before), (0, None));
+}
+
+// Revisions.
+
+/// A ticket, its pull request and the job that revises it, made at 0 s, which ended so at 300 s.
+fn revised(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
+    let before =
+        Ticket { last_job: Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed }), ..ticket_in(REVIEW) };
+    let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(0));
+    let ended = end(&job);
+    (ended.clone(), ticket_after(&ended, &ticket), pull_request_after(&ended, &pull_request))
+}
+
+fn runs(job: &Job, status: Status) -> Job {
+    worked_to(&job.admitted("c0ffee".into(), "9f3", at(50)).unwrap(), status)
+}
+
+fn unreadable(job: &Job) -> Job {
+    job.given_up(job.context_unavailable(3), at(300)).unwrap()
+}
+
+fn pull_request_closed(job: &Job) -> Job {
+    job.cancelled(Cancel::by_itself("#231 was closed", at(300)), at(300)).unwrap()
+}
+
+#[test]
+fn a_revision_that_never_worked_gives_the_hour_back_and_leaves_the_ticket() {
+    let (_, ticket, pull_request) = revised(unreadable);
+    assert_eq!(pull_request.revised, None);
+    assert_eq!((ticket.status.as_str(), &ticket.active_job, ticket.is_unsynced()), (REVIEW, &None, false));
+    assert_eq!(ticket.last_job.unwrap().id, job_id("j0"), "the earlier one is still the last");
+}
+
+#[test]
+fn a_revision_that_worked_keeps_its_hour_however_it_ends() {
+    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
+        let (job, ticket, pull_request) = revised(|job| finished(&runs(job, Status::Syncing), end));
+        assert_eq!(pull_request.opens_at(), Some(at(3_600)));
+        assert_eq!(ticket.last_job.unwrap().id, job.id);
+    }
+}
+
+#[test]
+fn a_revision_that_never_worked_gives_back_its_own_hour_and_not_the_earlier() {
+    let mut before = linked();
+    before.revised = Some(LastRevision { at: at(0), job: job_id("j0"), earlier: None });
+    // A person's request goes before that hour.
+    let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, at(100));
+    assert_eq!(pull_request.opens_at(), Some(at(3_700)));
+    let after = pull_request_after(&unreadable(&job), &pull_request);
+    assert_eq!(after.revised, before.revised);
+    let worked = finished(&runs(&job, Status::Executing), End::Cancelled);
+    assert_eq!(pull_request_after(&worked, &pull_request).opens_at(), Some(at(3_700)));
+}
+
+#[test]
+fn the_hour_of_another_job_is_not_given_back() {
+    let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
+    let newer = LastRevision { at: at(200), job: job_id("j2"), earlier: None };
+    let newer = PullRequest { revised: Some(newer.clone()), ..pull_request };
+    assert_eq!(pull_request_after(&unreadable(&job), &newer).revised, newer.revised);
+}
+
+#[test]
+fn what_waits_for_an_hour_that_is_given_back_is_looked_at_at_once() {
+    let waiting = |job: &Job, ticket: Ticket| {
+        let others = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
+        let deferred = ticket_after(job, &others).deferred;
+        (deferred[&linked().id.to_string()], deferred[&pull_request_id(9).to_string()])
+    };
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
+    assert_eq!(waiting(&unreadable(&job), ticket.clone()), (at(300), at(9_000)));
+    assert_eq!(waiting(&pull_request_closed(&job), ticket.clone()), (at(300), at(9_000)));
+    let worked = finished(&runs(&job, Status::Executing), End::Failed(no_changes(), None));
+    assert_eq!(waiting(&worked, ticket), (at(3_600), at(9_000)));
+}
+
+#[test]
+fn a_revision_cancelled_with_its_pull_request_leaves_the_ticket() {
+    let (_, ticket, pull_request) = revised(pull_request_closed);
+    assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
+    assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
+    assert_eq!(pull_request.revised, None);
+    // The same while an agent works, once its runner has stopped.
+    let (_, ticket, pull_request) = revised(|job| {
+        let stops = pull_request_closed(&runs(job, Status::Executing));
+        finished(&stops, End::Cancelled)
+    });
+    assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
+    assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
+    assert_eq!(pull_request.opens_at(), Some(at(3_600)), "an agent worked");
+}
+
+#[test]
+fn a_revision_cancelled_by_a_person_puts_the_ticket_back() {
+    let (_, ticket, _) = revised(|job| job.cancelled(Cancel::new("ann", None, at(300)), at(300)).unwrap());
+    let todo = Move { to: Target::Todo, expected: REVIEW.into() };
+    assert_eq!((ticket.wanted.status, ticket.wanted.badge), (Some(todo), None));
+}
+
+#[test]
+fn people_read_on_the_pull_request_how_its_revision_ended() {
+    let (job, _, pull_request) = revised(unreadable);
+    assert_eq!(pull_request.note, Some(Note::Job { job: job.id }));
+    assert_eq!(pull_request.note_version, 2, "once for its beginning, once for its end");
 }

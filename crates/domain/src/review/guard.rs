@@ -31,7 +31,7 @@ pub struct ReviewFacts {
     pub author: String,
     /// It is our own: by account, and by our mark where people share that account.
     pub own: bool,
-    /// The code of the lasting answer it got before, and its job.
+    /// The code of the answer it got before and its job, if that answer lasts: for good, or while it waits.
     pub first: Option<(String, Option<JobId>)>,
     /// What became of it, if the table knows it.
     pub stored: Option<Known>,
@@ -199,8 +199,10 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     let may_wait = coalesce && room;
     let until = |opens_at| Follow::Remember { opens_at, held: false };
     let (reason, follow) = match reason {
-        // It was remembered, but its ticket does not know: the process that did so died between.
-        Reason::Repeat { .. } if waits(facts) && !others_wait(facts) => (reason, until(opens_at(facts))),
+        // Its ledger entry says that it waits, and so does the review; whether its ticket knows is not sure: the
+        // process that remembered it may have died between. Written even if the ticket says so already, or a
+        // settling that did not see this review takes the mark off right after.
+        Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
         reason if is_brake(&reason) && may_wait => (reason, Follow::Remember { opens_at: opens_at(facts), held: true }),
@@ -209,9 +211,13 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     Decision { reason, follow }
 }
 
-/// When the hour since the last revision is over; now, if it is.
+/// When the hour since the last revision is over; now, if it is, or if a person asks, whom no hour stops.
 pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
-    facts.revised.as_ref().map_or(facts.now, |revised| revised.at.plus(REVISE_WINDOW).max(facts.now))
+    facts
+        .revised
+        .as_ref()
+        .filter(|_| !is_request(facts))
+        .map_or(facts.now, |revised| revised.at.plus(REVISE_WINDOW).max(facts.now))
 }
 
 pub(super) fn pr(facts: &ReviewFacts) -> String {
@@ -352,4 +358,4 @@ impl ReviewFacts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,8 +3,8 @@
 //! The guards are asked again of the newest of them. One job covers them all, at the newest head; or they
 //! go on waiting; or they get their last answer, and nobody wonders where they went.
 
-use super::Review;
 use super::guard::{self, ReviewFacts, opens_at};
+use super::{Asks, Review, ReviewState, resolved};
 use crate::decision::Reason;
 use crate::id::{JobId, ReviewId};
 use crate::time::Timestamp;
@@ -35,10 +35,12 @@ pub enum Settlement {
     },
     /// They wait until their project may start jobs again.
     Hold,
-    /// Each of them gets its last answer.
+    /// Each of them gets its last answer, and so does each that was absorbed by one of them.
     Refuse {
-        /// Which.
-        reviews: Vec<ReviewId>,
+        /// The newest, the last to get it: while it waits, the others are still looked at.
+        newest: ReviewId,
+        /// The others, oldest first.
+        others: Vec<ReviewId>,
         /// The answer.
         reason: Reason,
     },
@@ -48,17 +50,42 @@ pub enum Settlement {
 pub const MOST_ABSORBED: usize = 25;
 
 /// The newest of the reviews that wait: it stands for the others.
-pub fn newest(waiting: &[Review]) -> Option<&Review> {
-    waiting.iter().max_by_key(|review| (review.submitted_at, review.at, review.id.clone()))
+pub fn newest<'a>(waiting: &[&'a Review]) -> Option<&'a Review> {
+    waiting.iter().copied().max_by_key(|review| (review.submitted_at, review.at, review.id.clone()))
 }
 
-/// Decides what becomes of `waiting`: all reviews of the pull request that are deferred. `facts` are of the
-/// newest of them, with its permission granted: that was asked before it was remembered. If any of them is
-/// a person's request, `facts.asks` is that.
-pub fn settle(facts: &ReviewFacts, waiting: &[Review]) -> Settlement {
-    let Some(newest) = newest(waiting) else { return Settlement::Nothing };
-    let refuse =
-        |reason| Settlement::Refuse { reviews: waiting.iter().map(|review| review.id.clone()).collect(), reason };
+/// The reviews that wait and are ours to settle, and all that were absorbed by one of them: they share its
+/// fate. `all` are the pull request's.
+pub fn at_stake(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Review> {
+    all.iter()
+        .filter(|review| {
+            let stands_for_it = resolved(review, all);
+            stands_for_it.state == ReviewState::Deferred {} && is_ours(stands_for_it)
+        })
+        .collect()
+}
+
+/// What those at stake ask for together: a person's request among them goes before the guards for all, also
+/// once a newer review has absorbed it.
+pub fn asks(at_stake: &[&Review]) -> Asks {
+    match at_stake.iter().any(|review| review.request.is_some()) {
+        true => Asks::Revision { message: None },
+        false => Asks::Changes {},
+    }
+}
+
+/// Decides what becomes of the reviews that wait. `facts` are of the newest of them, with its permission
+/// granted: that was asked before it was remembered; they ask what [`asks`] says.
+pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
+    let waiting: Vec<&Review> =
+        at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
+    let Some(newest) = newest(&waiting) else { return Settlement::Nothing };
+    let others = |reviews: &[&Review]| {
+        let mut others: Vec<&Review> = reviews.iter().copied().filter(|review| review.id != newest.id).collect();
+        others.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
+        others.into_iter().map(|review| review.id.clone()).collect::<Vec<_>>()
+    };
+    let refuse = |reason| Settlement::Refuse { newest: newest.id.clone(), others: others(at_stake), reason };
     let lasting = [
         guard::repository_not_integrated,
         guard::pull_request_closed,
@@ -79,13 +106,12 @@ pub fn settle(facts: &ReviewFacts, waiting: &[Review]) -> Settlement {
     if guard::project_held(facts).or_else(|| guard::budget_exhausted(facts)).is_some() {
         return Settlement::Hold;
     }
-    let mut older: Vec<&Review> = waiting.iter().filter(|review| review.id != newest.id).collect();
-    older.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
+    let mut older = others(&waiting);
     if older.is_empty() {
         let job = JobId::of_review(&newest.pull_request, &newest.id);
         return Settlement::Start { review: newest.id.clone(), job };
     }
-    let older = older.into_iter().take(MOST_ABSORBED).map(|review| review.id.clone()).collect();
+    older.truncate(MOST_ABSORBED);
     Settlement::Absorb { into: newest.id.clone(), older }
 }
 

@@ -1,1 +1,129 @@
+use super::*;
+use crate::id::IntegrationId;
+use crate::story::{at, job_id, key, linked, project_id, review_id};
 
+fn author() -> Author {
+    Author { id: 7, login: "ann".into(), bot: false }
+}
+
+fn event(asks: Asks) -> ReviewEvent {
+    ReviewEvent {
+        source: Source::Webhook,
+        delivery: None,
+        review: review_id("80"),
+        asks,
+        author: author(),
+        submitted_at: at(10),
+        marked: false,
+        pull_request: SeenPullRequest {
+            id: linked().id,
+            repository: RepositoryName::new("acme/app").unwrap(),
+            state: PullRequestState::Open,
+            head: "9f3".into(),
+            branch: "b".into(),
+            url: "https://forge.test/acme/app/pull/231".into(),
+            updated_at: at(10),
+        },
+    }
+}
+
+fn review(name: &str, secs: u64, state: ReviewState) -> Review {
+    Review {
+        id: review_id(name),
+        submitted_at: at(secs),
+        ..Review::of(&event(Asks::Changes {}), &project_id(), &key(), state, at(20))
+    }
+}
+
+fn absorbed(name: &str, secs: u64, into: &str) -> Review {
+    review(name, secs, ReviewState::Absorbed { into: review_id(into) })
+}
+
+fn started(name: &str, secs: u64, job: &str) -> Review {
+    review(name, secs, ReviewState::Started { job: job_id(job) })
+}
+
+fn names(reviews: &[&Review]) -> Vec<String> {
+    reviews.iter().map(|review| review.id.to_string()).collect()
+}
+
+#[test]
+fn a_chain_of_version_leads_to_its_end() {
+    let all = [absorbed("a", 1, "b"), absorbed("b", 2, "c"), started("c", 3, "j"), absorbed("d", 0, "b")];
+    for one in &all {
+        assert_eq!(resolved(one, &all).id, review_id("c"), "{}", one.id);
+    }
+    assert_eq!(names(&covered(&job_id("j"), &all)), ["d", "a", "b", "c"], "oldest first");
+}
+
+#[test]
+fn a_job_covers_nothing_of_another_and_nothing_that_waits() {
+    let all = [
+        started("a", 1, "j1"),
+        absorbed("b", 2, "c"),
+        started("c", 3, "j2"),
+        review("d", 4, ReviewState::Deferred {}),
+        absorbed("e", 3, "d"),
+    ];
+    assert_eq!(names(&covered(&job_id("j1"), &all)), ["a"]);
+    assert_eq!(names(&covered(&job_id("j2"), &all)), ["b", "c"]);
+    assert!(covered(&job_id("j3"), &all).is_empty());
+}
+
+#[test]
+fn a_way_that_leads_nowhere_ends_where_it_is() {
+    let gone = [absorbed("a", 1, "gone")];
+    assert_eq!(resolved(&gone[0], &gone).id, review_id("a"));
+    let ring = [absorbed("a", 1, "b"), absorbed("b", 2, "a")];
+    resolved(&ring[0], &ring);
+    assert!(covered(&job_id("j"), &ring).is_empty());
+}
+
+#[test]
+fn the_forges_clock_says_which_is_older_then_ours_then_the_name() {
+    let later = |review: Review, secs| Review { at: at(secs), ..review };
+    let waits = |name, secs| review(name, secs, ReviewState::Deferred {});
+    for (older, newer) in [
+        (waits("b", 1), later(waits("a", 2), 0)),
+        (waits("b", 1), later(waits("a", 1), 21)),
+        (waits("a", 1), waits("b", 1)),
+    ] {
+        assert!(older.is_older_than(&newer) && !newer.is_older_than(&older), "{older:?} {newer:?}");
+    }
+}
+
+#[test]
+fn what_a_person_asks_for_is_remembered_with_their_words() {
+    let of = |asks| Review::of(&event(asks), &project_id(), &key(), ReviewState::Deferred {}, at(20)).request;
+    assert_eq!(of(Asks::Changes {}), None);
+    assert_eq!(of(Asks::Revision { message: None }), Some(Request { message: None }));
+    let message = Some("use a map".to_owned());
+    assert_eq!(of(Asks::Revision { message: message.clone() }), Some(Request { message }));
+}
+
+#[test]
+fn a_review_reads_back_as_it_was_stored_and_names_its_state() {
+    let reason = Reason::PullRequestClosed { pr: "#231".into(), state: "closed".into() };
+    for (state, name) in [
+        (ReviewState::Deferred {}, "deferred"),
+        (ReviewState::Absorbed { into: review_id("c") }, "absorbed"),
+        (ReviewState::Started { job: job_id("j") }, "started"),
+        (ReviewState::Refused { reason, at: at(3) }, "refused"),
+    ] {
+        let stored = review("a", 1, state);
+        let text = serde_json::to_value(&stored).unwrap();
+        assert_eq!((text["state"]["is"].as_str(), stored.state.as_str()), (Some(name), name));
+        assert_eq!(serde_json::from_value::<Review>(text).unwrap(), stored);
+    }
+}
+
+#[test]
+fn the_same_review_has_one_ledger_entry_however_it_is_told() {
+    let told = event(Asks::Changes {});
+    let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };
+    assert_eq!(told.ledger_id(), again.ledger_id());
+    let mut elsewhere = told.clone();
+    elsewhere.pull_request.id.integration = IntegrationId::new("gh2").unwrap();
+    assert_ne!(told.ledger_id(), elsewhere.ledger_id());
+    assert_ne!(told.ledger_id(), ReviewEvent { review: review_id("81"), ..told.clone() }.ledger_id());
+}

@@ -1,6 +1,6 @@
 use super::*;
 use crate::job::{End, Policy, START_WITHIN};
-use crate::story::{active, at, claim, crashed, finished, just_before, no_changes, ready, result};
+use crate::story::{active, at, claim, crashed, finished, just_before, no_changes, pending, ready, result};
 
 /// What the job needs at `due`, and nothing a moment earlier.
 #[track_caller]
@@ -119,13 +119,19 @@ fn a_job_that_may_be_pushing_is_left_alone() {
 }
 
 #[test]
+fn a_job_whose_review_is_not_read_yet_is_admitted() {
+    check(&pending(), at(30), Step::Admit);
+    check(&Job { place: Place::Runners, ..pending() }, at(30), Step::Admit);
+}
+
+#[test]
 fn nothing_is_needed_where_others_see_to_it() {
     let far = at(1_000_000);
     let syncing = active(Status::Syncing);
     let mut idle: Vec<_> = [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled]
         .map(|end| finished(&syncing, end))
         .into();
-    idle.extend([Status::Pending, Status::AwaitingInput, Status::Paused].map(|status| Job { status, ..ready() }));
+    idle.extend([Status::AwaitingInput, Status::Paused].map(|status| Job { status, ..ready() }));
     idle.push(Job { place: Place::Runners, ..ready() });
     for job in idle {
         assert_eq!(step(&job, far), Step::Nothing, "{:?} {:?}", job.status, job.place);

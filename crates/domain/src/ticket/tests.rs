@@ -1,7 +1,10 @@
 use super::*;
 use crate::id::IntegrationId;
 use crate::pull_request::PullRequestId;
-use crate::story::{DOING, REVIEW, TODO, TRIGGER, at, entry, event_id, job_id, key, project_id, settings, ticket_in};
+use crate::story::{
+    DOING, REVIEW, TODO, TRIGGER, at, entry, event_id, job_id, key, linked, project_id, pull_request_id, settings,
+    ticket_in,
+};
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -150,4 +153,63 @@ fn an_entry_says_what_it_waits_for_while_the_ticket_stands_in_the_trigger_status
     assert_eq!(code(&waiting, &project), Some("project_held"));
     assert_eq!(code(&Ticket { status: "Doing".into(), ..waiting.clone() }, &project), None);
     assert_eq!(code(&ticket_in(TRIGGER), &project), None);
+}
+
+// Reviews that wait.
+
+#[test]
+fn reviews_of_ten_pull_requests_wait_and_no_more() {
+    let mut ticket = ticket_in(REVIEW);
+    for number in 0..MOST_DEFERRED as u64 {
+        ticket = ticket.deferring(&pull_request_id(number), at(number)).unwrap();
+    }
+    assert_eq!(ticket.deferring(&pull_request_id(99), at(1)), None);
+    assert_eq!(ticket.deferring(&pull_request_id(3), at(3)), None, "that is known");
+    let later = ticket.deferring(&pull_request_id(3), at(90)).unwrap();
+    assert_eq!((later.deferred.len(), later.deferred[&pull_request_id(3).to_string()]), (MOST_DEFERRED, at(90)));
+    let stored = ticket.remembering(&pull_request_id(99), at(1));
+    assert!(stored.defers(&pull_request_id(99)), "what is stored already is not forgotten");
+}
+
+#[test]
+fn what_is_remembered_goes_on_at_the_earliest_time() {
+    let id = linked().id;
+    let opens = |first, second| {
+        let ticket = ticket_in(REVIEW).remembering(&id, at(first)).remembering(&id, at(second));
+        ticket.deferred[&id.to_string()]
+    };
+    assert_eq!((opens(5, 9), opens(9, 5)), (at(5), at(5)));
+}
+
+#[test]
+fn a_mark_that_is_taken_off_leaves_the_others_and_forgets_failed_tries() {
+    let mut ticket = ticket_in(REVIEW).remembering(&pull_request_id(1), at(1)).remembering(&pull_request_id(2), at(2));
+    (ticket.tries, ticket.not_before) = (3, Some(at(70)));
+    let ticket = ticket.without_deferred(&pull_request_id(1));
+    assert_eq!((ticket.defers(&pull_request_id(1)), ticket.defers(&pull_request_id(2))), (false, true));
+    assert_eq!((ticket.tries, ticket.not_before), (0, None));
+}
+
+#[test]
+fn what_waited_longest_is_settled_first_once_nothing_else_is_left() {
+    let waits = ticket_in(REVIEW).remembering(&pull_request_id(1), at(20)).remembering(&pull_request_id(2), at(10));
+    let step = |ticket: &Ticket, secs| ticket.settling(&settings(), at(secs));
+    assert_eq!(step(&waits, 9), Settling::Nothing, "too early");
+    assert_eq!(step(&waits, 10), Settling::Revise(pull_request_id(2)));
+    assert_eq!(step(&waits.without_deferred(&pull_request_id(2)), 20), Settling::Revise(pull_request_id(1)));
+    let busy = Ticket { active_job: Some(job_id("j")), ..waits.clone() };
+    assert_eq!(step(&busy, 30), Settling::Nothing, "the job's end sees to them");
+    let entered = Ticket { again: Some(entry("e2", 3)), status: TRIGGER.into(), ..waits.clone() };
+    assert_eq!(step(&entered, 30), Settling::Enter(entry("e2", 3)));
+    let mut behind = waits;
+    behind.want(None, Some(Badge::AiFailed), None);
+    assert!(matches!(step(&behind, 30), Settling::WriteBack(_)));
+}
+
+#[test]
+fn a_mark_that_names_no_pull_request_is_taken_off() {
+    let mut ticket = ticket_in(REVIEW);
+    ticket.deferred.insert("what".into(), at(1));
+    let Settling::Mend(mended) = ticket.settling(&settings(), at(5)) else { panic!("it is mended") };
+    assert!(mended.deferred.is_empty());
 }

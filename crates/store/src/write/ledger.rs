@@ -34,23 +34,37 @@ impl Store {
 
     /// Notes what became of a review that was held: the job that covers it, or its last answer.
     ///
-    /// Writes: DELIVERY, if it is there and names no job: `job`; or else `reason`, no longer final.
+    /// Writes: DELIVERY, if it is there and names no job. A last answer: `reason`, no longer final. A job: `job`,
+    /// and where the answer was not that it is held, what it says as well.
     /// Idempotent: the same again is the same.
     pub async fn conclude(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
-        let held = Condition::of("attribute_exists(pk) AND attribute_not_exists(job)");
         let key = crate::key::delivery(delivery);
         let transaction = Transaction::new("note what became of a held review");
         match end {
             Conclusion::Covered(job) => {
-                let condition = held.value(":job", text(job.as_str()));
-                transaction.update(key, "job = :job", "", condition).commit(self).await
+                let named = |is: bool| {
+                    Condition::of("attribute_exists(pk) AND attribute_not_exists(job) AND #final = :is")
+                        .name("#final", "final")
+                        .value(":is", AttributeValue::Bool(is))
+                        .value(":job", text(job.as_str()))
+                };
+                let written = transaction.update(key.clone(), "job = :job", "", named(true)).commit(self).await?;
+                if written == Write::Applied {
+                    return Ok(written);
+                }
+                // Its project was held, or somebody was about to refuse it when its job was made.
+                let reason = stored(&key, &Reason::Accepted { job: job.clone() })?;
+                let condition = named(false).value(":reason", reason).value(":true", AttributeValue::Bool(true));
+                Transaction::new("note the job of a review")
+                    .update(key, "job = :job, reason = :reason, #final = :true", "", condition)
+                    .commit(self)
+                    .await
             }
             Conclusion::Refused(reason) => {
-                let reason = serde_dynamo::to_item(reason)
-                    .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
-                let condition = held
+                let reason = stored(&key, reason)?;
+                let condition = Condition::of("attribute_exists(pk) AND attribute_not_exists(job)")
                     .name("#final", "final")
-                    .value(":reason", AttributeValue::M(reason))
+                    .value(":reason", reason)
                     .value(":false", AttributeValue::Bool(false));
                 transaction.update(key, "reason = :reason, #final = :false", "", condition).commit(self).await
             }
@@ -71,4 +85,10 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+fn stored(key: &crate::key::Key, reason: &Reason) -> Result<AttributeValue, Error> {
+    let item = serde_dynamo::to_item(reason)
+        .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
+    Ok(AttributeValue::M(item))
 }

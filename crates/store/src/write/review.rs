@@ -57,12 +57,25 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Remembers that a review waits; its ticket is told next. Two plain writes instead of a transaction:
-    /// plain writes of many reviews at once queue up instead of cancelling one another (T-B2).
+    /// Remembers that a review waits, with its ledger entry: whoever settles it finds both, and its last answer
+    /// is never followed by the first. Its ticket is told next, by a write of its own: those of many reviews at
+    /// once queue up instead of cancelling one another (T-B2).
     ///
-    /// Writes: REVIEW if absent or refused before. `Stale`: it waits or has its job.
-    pub async fn remember_review(&self, review: &Review) -> Result<Write, Error> {
-        Transaction::new("remember a review").put(review, fresh())?.commit(self).await
+    /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final.
+    /// `Stale`: it waits or has its job.
+    pub async fn remember_review(&self, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
+        Transaction::new("remember a review")
+            .put(review, over_refused(review))?
+            .put(delivery, unless_final())?
+            .commit(self)
+            .await
+    }
+
+    /// Gives a review that nobody waits for to a job that is there already.
+    ///
+    /// Writes: REVIEW if absent, or refused in the version before. `Stale`: it waits or has its job.
+    pub async fn take_review(&self, review: &Review) -> Result<Write, Error> {
+        Transaction::new("give a review to a job").put(review, over_refused(review))?.commit(self).await
     }
 
     /// Has a ticket know that a review waits for its job to end.
@@ -93,8 +106,8 @@ impl Store {
 
     /// Lets the newest review stand for older ones.
     ///
-    /// Writes: each older REVIEW from `deferred` to `absorbed`, and checks that the newest still waits: had
-    /// it got its job in between, what it absorbs now would be in no job (T-B7).
+    /// Writes: each older REVIEW from `deferred` to `absorbed`, and the newest, `version`, if it still waits:
+    /// had it got its job in between, what it absorbs now would be in no job (T-B7).
     pub async fn absorb_reviews(
         &self,
         pull_request: &PullRequestId,
@@ -102,9 +115,13 @@ impl Store {
         older: &[ReviewId],
     ) -> Result<Write, Error> {
         let state = ReviewState::Absorbed { into: into.clone() };
-        // An update of nothing but the mark: what a condition check is, and recognised when its answer is lost.
-        let mut transaction =
-            Transaction::new("absorb reviews").update(key::review(pull_request, into), "", "", deferred());
+        let newest = deferred().name("#version", "version").value(":one", number(1));
+        let mut transaction = Transaction::new("absorb reviews").update(
+            key::review(pull_request, into),
+            "#version = #version + :one",
+            "",
+            newest,
+        );
         for review in older {
             let condition = deferred().value(":state", stored(&state)?);
             transaction = transaction.update(key::review(pull_request, review), "#state = :state", "", condition);
@@ -112,19 +129,38 @@ impl Store {
         transaction.commit(self).await
     }
 
+    /// Gives what shares the fate of a review that waits its last answer.
+    ///
+    /// Writes: each of the others from `deferred` or `absorbed` to `refused`, and checks that the newest still
+    /// waits: had it got its job in between, that would cover them. All of them as they were read.
+    pub async fn refuse_with(&self, newest: &Review, others: &[&Review], state: &ReviewState) -> Result<Write, Error> {
+        // An update of nothing but the mark: what a condition check is, and recognised when its answer is lost.
+        let mut transaction = Transaction::new("refuse reviews that were absorbed").update(
+            key::review(&newest.pull_request, &newest.id),
+            "",
+            "",
+            as_it_was(newest),
+        );
+        for review in others {
+            let condition = in_version("#state.#is IN (:deferred, :absorbed)", review.version)
+                .value(":deferred", text("deferred"))
+                .value(":absorbed", text("absorbed"))
+                .value(":state", stored(state)?);
+            let key = key::review(&newest.pull_request, &review.id);
+            transaction = transaction.update(key, "#state = :state", "", condition);
+        }
+        transaction.commit(self).await
+    }
+
     /// Gives a review that waited its last answer.
     ///
-    /// Writes: REVIEW from `deferred` to `refused`.
+    /// Writes: REVIEW from `deferred` to `refused`, as it was read: what it absorbed since would be left with the
+    /// first answer, and what it was told anew as well.
     /// Idempotent: a repeat is `Stale`: it waits no more.
-    pub async fn refuse_review(
-        &self,
-        pull_request: &PullRequestId,
-        review: &ReviewId,
-        state: &ReviewState,
-    ) -> Result<Write, Error> {
-        let condition = deferred().value(":state", stored(state)?);
+    pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
+        let condition = as_it_was(review).value(":state", stored(state)?);
         Transaction::new("refuse a review that waited")
-            .update(key::review(pull_request, review), "#state = :state", "", condition)
+            .update(key::review(&review.pull_request, &review.id), "#state = :state", "", condition)
             .commit(self)
             .await
     }
@@ -152,12 +188,34 @@ fn fresh() -> Condition {
         .value(":refused", text("refused"))
 }
 
+/// Nobody knows the review, or it was refused in the version before this one.
+fn over_refused(review: &Review) -> Condition {
+    match review.version.checked_sub(1) {
+        None => Condition::absent(),
+        Some(before) => in_version("#state.#is = :refused", before).value(":refused", text("refused")),
+    }
+}
+
 /// The review still waits.
 fn deferred() -> Condition {
     Condition::of("#state.#is = :deferred")
         .name("#state", "state")
         .name("#is", "is")
         .value(":deferred", text("deferred"))
+}
+
+/// The review still waits as it was read: it stands for no more than it did, and was not refused and
+/// remembered anew since.
+fn as_it_was(review: &Review) -> Condition {
+    in_version("#state.#is = :deferred", review.version).value(":deferred", text("deferred"))
+}
+
+fn in_version(state: &str, version: u32) -> Condition {
+    Condition::of(&format!("{state} AND #version = :version"))
+        .name("#state", "state")
+        .name("#is", "is")
+        .name("#version", "version")
+        .value(":version", number(version))
 }
 
 fn stored(state: &ReviewState) -> Result<AttributeValue, Error> {

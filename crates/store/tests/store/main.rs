@@ -20,6 +20,8 @@ mod ledger;
 mod lists;
 mod model;
 mod races;
+mod review_races;
+mod reviews;
 mod runners;
 mod sample;
 mod settings;

@@ -184,6 +184,8 @@ async fn everything() -> World {
     let ending = world.ending(&job, crate::world::failed(), at(300)).await;
     world.applies(world.store.end(&ending.ended())).await;
     world.running_on(&runner, "APP-3", Status::Syncing).await;
+    let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
+    world.applies(world.store.remember_review(&waits, &held)).await;
     world
 }
 
@@ -234,6 +236,7 @@ async fn every_kind_of_item_is_known_here() {
         "PROFILE",
         "REPO",
         "REPONAME",
+        "REVIEW",
         "RUNNERS",
         "SETTINGS",
         "SIGNIN",
@@ -323,7 +326,10 @@ async fn indexes_hold_only_what_they_are_for() {
     let work = kinds(&items, |item| item.contains_key("wk"));
     assert_eq!(work, ["JOB", "TICKET"].map(str::to_owned).into());
     let lists = kinds(&items, |item| item.contains_key("lk"));
-    assert_eq!(lists, ["DELIVERY", "INTEGRATION", "JOB", "SETTINGS", "TICKET", "TOKEN"].map(str::to_owned).into());
+    assert_eq!(
+        lists,
+        ["DELIVERY", "INTEGRATION", "JOB", "PR", "SETTINGS", "TICKET", "TOKEN"].map(str::to_owned).into()
+    );
     for ((pk, sk), item) in &items {
         assert_eq!(item.contains_key("wk"), item.contains_key("ws"), "{pk} / {sk}");
         assert_eq!(item.contains_key("lk"), item.contains_key("ls"), "{pk} / {sk}");
@@ -334,7 +340,7 @@ async fn indexes_hold_only_what_they_are_for() {
 
 /// DynamoDB's own arithmetic: names and values; about half a byte per digit; a map or a list costs 3
 /// bytes and 1 more per element.
-fn size(item: &Item) -> usize {
+pub(crate) fn size(item: &Item) -> usize {
     fn value(of: &AttributeValue) -> usize {
         match of {
             AttributeValue::S(text) => text.len(),
@@ -410,7 +416,7 @@ async fn usual_jobs_and_tickets_cost_one_write_unit() {
 }
 
 /// The widest text of so many characters.
-fn wide(characters: usize) -> String {
+pub(crate) fn wide(characters: usize) -> String {
     "\u{1f980}".repeat(characters)
 }
 

@@ -1,1 +1,98 @@
+use super::*;
+use crate::job::{Cancel, End};
+use crate::story::{active, at, finished, no_changes, pending, ready};
 
+fn away() -> ContextFault {
+    ContextFault::Away { reason: "502 Bad Gateway".into() }
+}
+
+/// How long it pauses after each of so many failures, in seconds.
+fn pauses(times: usize) -> Vec<u64> {
+    let mut job = pending();
+    let mut now = at(0);
+    let mut pauses = Vec::new();
+    for _ in 0..times {
+        job = job.context_failed(away(), now).unwrap();
+        let next = job.waits.as_ref().unwrap().next;
+        pauses.push(next.since(now).as_secs());
+        now = next;
+    }
+    pauses
+}
+
+#[test]
+fn a_forge_that_is_away_is_asked_after_ten_seconds_doubling_to_half_an_hour() {
+    assert_eq!(pauses(10), [10, 20, 40, 80, 160, 320, 640, 1_280, 1_800, 1_800]);
+}
+
+#[test]
+fn a_lost_wake_up_costs_half_a_minute() {
+    assert_eq!(pending().waits, Some(ContextWait { tries: 0, next: at(30), fault: None }));
+}
+
+#[test]
+fn every_failed_try_is_counted_and_says_why() {
+    let job = pending().context_failed(away(), at(5)).unwrap();
+    let job = job.context_failed(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
+    let until = ContextFault::RateLimited { until: at(900) };
+    assert_eq!(job.waits, Some(ContextWait { tries: 2, next: at(900), fault: Some(until) }));
+    assert_eq!(job.status, Status::Pending);
+}
+
+#[test]
+fn a_forge_that_asks_for_time_gets_it_and_never_less_than_ten_seconds() {
+    let next = |until| {
+        let job = pending().context_failed(ContextFault::RateLimited { until }, at(100)).unwrap();
+        job.waits.unwrap().next
+    };
+    assert_eq!(next(at(4_000)), at(4_000));
+    assert_eq!(next(at(50)), at(110), "its clock is behind");
+}
+
+#[test]
+fn after_a_day_without_an_answer_it_fails() {
+    let day = READ_CONTEXT_FOR.as_secs();
+    let late = pending().context_failed(away(), at(day - 1)).unwrap();
+    assert_eq!(late.status, Status::Pending);
+    let failed = late.context_failed(away(), at(day)).unwrap();
+    assert_eq!(failed.status, Status::Failed);
+    let expected = Failure::ContextUnavailable { forge: failed.integration.clone(), n: 2 };
+    assert_eq!((failed.failure.as_ref(), failed.worked, &failed.waits), (Some(&expected), false, &None));
+}
+
+#[test]
+fn a_day_of_being_asked_to_wait_ends_it_too() {
+    let day = at(READ_CONTEXT_FOR.as_secs());
+    let failed = pending().context_failed(ContextFault::RateLimited { until: day }, day).unwrap();
+    assert_eq!(failed.status, Status::Failed);
+}
+
+#[test]
+fn what_is_said_of_a_fault_is_cut() {
+    let job = pending().context_failed(ContextFault::Away { reason: "x".repeat(10_000) }, at(5)).unwrap();
+    let Some(ContextFault::Away { reason }) = job.waits.unwrap().fault else { panic!("it is away") };
+    assert!(reason.chars().count() <= 120, "{}", reason.len());
+}
+
+#[test]
+fn an_admitted_job_can_be_taken_from_now_on_with_its_frozen_context() {
+    let mut job = pending().context_failed(away(), at(5)).unwrap();
+    (job.tries, job.not_before) = (3, Some(at(9_000)));
+    let ready = job.admitted("c0ffee".into(), "abc", at(40)).unwrap();
+    assert_eq!((ready.status, ready.context.as_str(), &ready.waits), (Status::Ready, "c0ffee", &None));
+    assert_eq!((ready.ready_since, ready.dispatch.due), (at(40), at(40).plus(WAKE_WITHIN)));
+    assert_eq!((ready.tries, ready.not_before), (0, None));
+    assert_eq!(ready.revises.unwrap().head, "abc", "the head that was read with the review");
+    assert_eq!(ready.created, at(0), "the hour counts from its making");
+}
+
+#[test]
+fn only_a_pending_job_is_admitted_or_waits() {
+    let ended = finished(&active(Status::Executing), End::Failed(no_changes(), None));
+    let cancelled = pending().cancelled(Cancel::new("ann", None, at(5)), at(5)).unwrap();
+    for job in [ready(), active(Status::Claimed), active(Status::Syncing), ended, cancelled] {
+        let refusal = Err(NotNow::Status(job.status));
+        assert_eq!(job.admitted("c0ffee".into(), "abc", at(40)), refusal);
+        assert_eq!(job.context_failed(away(), at(40)), refusal);
+    }
+}

@@ -1,1 +1,156 @@
+use super::*;
+use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
+use crate::review::guard::tests::accepted;
+use crate::review::{Author, Request};
+use crate::story::{at, job_id, key, linked, project_id, review_id};
+use crate::ticket::LastOutcome;
+use std::time::Duration;
 
+fn review(name: &str, secs: u64, state: ReviewState) -> Review {
+    Review {
+        pull_request: linked().id,
+        id: review_id(name),
+        project: project_id(),
+        ticket: key(),
+        author: Author { id: 7, login: "ann".into(), bot: false },
+        submitted_at: at(secs),
+        request: None,
+        at: at(secs),
+        state,
+        version: 0,
+    }
+}
+
+fn waits(name: &str, secs: u64) -> Review {
+    review(name, secs, ReviewState::Deferred {})
+}
+
+fn absorbed(name: &str, secs: u64, into: &str) -> Review {
+    review(name, secs, ReviewState::Absorbed { into: review_id(into) })
+}
+
+fn request(review: Review) -> Review {
+    Review { request: Some(Request { message: None }), ..review }
+}
+
+fn decided(change: impl Fn(&mut ReviewFacts), all: &[Review]) -> Settlement {
+    let at_stake = at_stake(all, |_| true);
+    let mut facts = ReviewFacts { asks: asks(&at_stake), ..accepted() };
+    change(&mut facts);
+    settle(&facts, &at_stake)
+}
+
+fn ids(names: &[&str]) -> Vec<ReviewId> {
+    names.iter().map(|name| review_id(name)).collect()
+}
+
+#[track_caller]
+fn check_refused(change: impl Fn(&mut ReviewFacts), code: &str) {
+    let all = [absorbed("a", 1, "b"), waits("b", 2), waits("c", 3)];
+    match decided(change, &all) {
+        Settlement::Refuse { newest, others, reason } => {
+            assert_eq!((newest, others, reason.code()), (review_id("c"), ids(&["a", "b"]), code));
+        }
+        other => panic!("{code}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check_waits(change: impl Fn(&mut ReviewFacts), opens_at: Timestamp) {
+    assert_eq!(decided(change, &[waits("a", 1), waits("b", 2)]), Settlement::Wait { opens_at });
+}
+
+fn revised(facts: &mut ReviewFacts, ago: Duration) {
+    facts.revised = Some(LastRevision { at: facts.now.minus(ago), job: job_id("j0"), earlier: None });
+}
+
+#[test]
+fn one_review_gets_its_job() {
+    let job = JobId::of_review(&linked().id, &review_id("a"));
+    let start = Settlement::Start { review: review_id("a"), job };
+    assert_eq!(decided(|_| {}, &[waits("a", 1)]), start);
+    assert_eq!(decided(|_| {}, &[waits("a", 1), absorbed("b", 0, "a")]), start, "what it absorbed comes along");
+}
+
+#[test]
+fn older_ones_are_absorbed_by_the_newest_first() {
+    let all = [waits("c", 3), waits("a", 1), waits("b", 2)];
+    assert_eq!(decided(|_| {}, &all), Settlement::Absorb { into: review_id("c"), older: ids(&["a", "b"]) });
+}
+
+#[test]
+fn no_transaction_absorbs_more_than_it_may_and_the_oldest_go_first() {
+    let all: Vec<Review> = (0..40).map(|n| waits(&format!("r{n:02}"), n)).collect();
+    let Settlement::Absorb { into, older } = decided(|_| {}, &all) else { panic!("they are absorbed") };
+    assert_eq!((into, older.len()), (review_id("r39"), MOST_ABSORBED));
+    assert_eq!(older.first(), Some(&review_id("r00")));
+}
+
+#[test]
+fn nothing_waits_once_all_have_their_answer() {
+    let started = review("a", 1, ReviewState::Started { job: job_id("j") });
+    assert_eq!(decided(|_| {}, &[]), Settlement::Nothing);
+    assert_eq!(decided(|_| {}, &[absorbed("b", 0, "a"), started]), Settlement::Nothing);
+}
+
+#[test]
+fn reviews_of_another_ticket_are_not_settled_here() {
+    let all = [waits("a", 1), absorbed("b", 0, "a"), waits("c", 3)];
+    let ours = at_stake(&all, |review| review.id != review_id("a"));
+    assert_eq!(ours.iter().map(|review| &review.id).collect::<Vec<_>>(), [&review_id("c")]);
+}
+
+#[test]
+fn each_lasting_answer_goes_to_all_of_them_the_newest_last() {
+    let ticket = |facts: &mut ReviewFacts, closed, last_outcome| {
+        let ticket = facts.ticket.as_mut().unwrap();
+        (ticket.closed, ticket.last_outcome) = (closed, last_outcome);
+    };
+    check_refused(|facts| facts.connected = false, "repository_not_integrated");
+    check_refused(|facts| facts.state = PullRequestState::Merged, "pull_request_closed");
+    check_refused(|facts| facts.settings.as_mut().unwrap().revise_on_review = false, "retrigger_disabled");
+    check_refused(|facts| facts.ticket = None, "no_linked_ticket");
+    check_refused(|facts| ticket(facts, true, None), "ticket_inactive");
+    check_refused(|facts| ticket(facts, false, Some(LastOutcome::Failed)), "previous_job_not_completed");
+    check_refused(|facts| ticket(facts, false, Some(LastOutcome::Cancelled)), "previous_job_not_completed");
+}
+
+#[test]
+fn they_wait_for_the_hour_to_its_very_end() {
+    let now = accepted().now;
+    let ago = |millis: u64| move |facts: &mut ReviewFacts| revised(facts, Duration::from_millis(millis));
+    check_waits(ago(0), now.plus(REVISE_WINDOW));
+    check_waits(ago(3_599_999), now.plus(Duration::from_millis(1)));
+    assert!(matches!(decided(ago(3_600_000), &[waits("a", 1)]), Settlement::Start { .. }));
+}
+
+#[test]
+fn they_wait_for_a_held_project_and_an_empty_budget() {
+    let hold = |facts: &mut ReviewFacts| facts.settings.as_mut().unwrap().held_by = Some("ann".into());
+    assert_eq!(decided(hold, &[waits("a", 1)]), Settlement::Hold);
+    assert_eq!(decided(crate::review::guard::tests::spend, &[waits("a", 1)]), Settlement::Hold);
+}
+
+#[test]
+fn a_job_that_took_the_ticket_meanwhile_comes_first() {
+    check_waits(|facts| facts.ticket.as_mut().unwrap().active_job = Some(job_id("j")), accepted().now);
+}
+
+#[test]
+fn a_persons_request_among_them_goes_before_the_three_guards_for_all() {
+    let hinder = |facts: &mut ReviewFacts| {
+        facts.settings.as_mut().unwrap().revise_on_review = false;
+        facts.ticket.as_mut().unwrap().last_outcome = Some(LastOutcome::Failed);
+        revised(facts, Duration::from_secs(1));
+    };
+    let absorb = Settlement::Absorb { into: review_id("b"), older: ids(&["a"]) };
+    assert_eq!(decided(hinder, &[request(waits("a", 1)), waits("b", 2)]), absorb);
+    assert_eq!(decided(hinder, &[waits("a", 1), request(waits("b", 2))]), absorb);
+    // Absorbed, it still is one.
+    let after = [request(absorbed("a", 1, "b")), waits("b", 2)];
+    assert!(matches!(decided(hinder, &after), Settlement::Start { .. }));
+    // What another job covered is no request of these.
+    let done = review("j", 3, ReviewState::Started { job: job_id("j") });
+    let all = [request(absorbed("a", 1, "j")), done, waits("b", 2)];
+    assert!(matches!(decided(hinder, &all), Settlement::Refuse { .. }));
+}

@@ -1,0 +1,373 @@
+//! The domain's rules, asked about the cells of a state. Every answer is the real function's, remembered.
+
+use super::state::{Entry, FIRST_JOB, Hour, Known, Last, MOST, Revised, Stored, TicketCells, Work};
+use super::{Fast, Rule, Setting};
+use crate::budget::{Budget, Day, Today};
+use crate::due::{self, Due};
+use crate::id::JobId;
+use crate::job::{Cancel, Job, Status};
+use crate::outcome::{pull_request_after, ticket_after};
+use crate::pull_request::{LastRevision, PullRequest, PullRequestState};
+use crate::review::guard::{self, FACTS, Follow, ReviewFacts, ReviewSettings, TicketFacts, Verdict, decide};
+use crate::review::settle::{Settlement, asks, at_stake, newest, settle};
+use crate::review::{Asks, Author, Permission, Request, Review, ReviewState, covered, resolved};
+use crate::story::{self, at, linked, review_id, revision, ticket_in};
+use crate::ticket::{LastJob, LastOutcome, Settling, Ticket};
+use crate::time::Timestamp;
+
+pub(super) type Reviews = [Stored; MOST];
+
+/// What a decision about one review looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) request: bool,
+    pub(super) first: bool,
+    pub(super) known: Option<Known>,
+    pub(super) ticket: TicketCells,
+    pub(super) revised: Revised,
+    pub(super) now: Hour,
+    pub(super) held: bool,
+    pub(super) closed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decided {
+    Answer,
+    Record,
+    Trigger,
+    Remember { held: bool, opens: Hour },
+}
+
+/// What settling looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Waiting {
+    pub(super) reviews: Reviews,
+    pub(super) last: Option<Last>,
+    pub(super) revised: Revised,
+    pub(super) now: Hour,
+    pub(super) held: bool,
+    pub(super) closed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Settled {
+    Clear,
+    Wait(Hour),
+    /// It stays as it is until the project may start jobs again; that it is held changes only in which row it
+    /// stands, and whoever reads that row asks the project first.
+    Hold,
+    Absorb {
+        into: u8,
+        older: u8,
+    },
+    Start {
+        review: u8,
+        request: bool,
+    },
+    Refuse {
+        newest: u8,
+        others: u8,
+    },
+}
+
+/// A change of the ticket, and what it means for the pull request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Change {
+    Remember(Hour),
+    Wait(Hour),
+    Clear,
+    Direct(u8, Hour),
+    Settled(u8, Hour),
+    End(u8, Work, Hour),
+}
+
+type Changed = (TicketCells, Revised);
+
+#[derive(Default)]
+pub(super) struct Rules {
+    decided: Fast<Question, Decided>,
+    settled: Fast<Waiting, Settled>,
+    changed: Fast<(Change, TicketCells, Revised), Changed>,
+    covered: Fast<(u8, Reviews), u8>,
+    known: Fast<(u8, Reviews), Option<Known>>,
+    needs: Fast<(TicketCells, Hour), bool>,
+}
+
+pub(super) fn is_lasting(entry: Entry, known: Option<Known>) -> bool {
+    use super::state::Answer;
+    match entry.answer {
+        Answer::None => false,
+        Answer::Held | Answer::Accepted => true,
+        Answer::Paused | Answer::Refused => known == Some(Known::Deferred),
+    }
+}
+
+impl Rules {
+    pub(super) fn decide(&mut self, question: Question) -> Decided {
+        *self.decided.entry(question).or_insert_with(|| {
+            let facts = facts(&question);
+            let Verdict::Decided(decision) = decide(&facts, job_id(0)) else { panic!("nobody asks for permission") };
+            match decision.follow {
+                Follow::Trigger => Decided::Trigger,
+                Follow::Remember { opens_at, .. } => {
+                    Decided::Remember { held: decision.reason.is_final(), opens: hour(opens_at) }
+                }
+                Follow::Record
+                    if facts.first.is_some() || matches!(facts.stored, Some(guard::Known::Started { .. })) =>
+                {
+                    Decided::Answer
+                }
+                Follow::Record => Decided::Record,
+            }
+        })
+    }
+
+    pub(super) fn settle(&mut self, waiting: Waiting, setting: &Setting) -> Settled {
+        *self.settled.entry(waiting).or_insert_with(|| {
+            let all = reviews(&waiting.reviews, setting.requests);
+            let without = |rule| setting.without == Some(rule);
+            let mut at_stake = at_stake(&all, |_| true);
+            let in_line: Vec<&Review> = all.iter().filter(|review| review.state == ReviewState::Deferred {}).collect();
+            let Some(newest) = newest(&in_line) else { return Settled::Clear };
+            let asks = asks(if without(Rule::RequestsStayRequests) { &in_line } else { &at_stake });
+            if without(Rule::RefuseTheAbsorbed) {
+                at_stake.retain(|review| review.state == ReviewState::Deferred {});
+            }
+            let request = matches!(asks, Asks::Revision { .. });
+            let cells = TicketCells { active: None, last: waiting.last, deferred: Some(0), row: Some(0) };
+            let question = Question {
+                request,
+                first: false,
+                known: None,
+                ticket: cells,
+                revised: waiting.revised,
+                now: waiting.now,
+                held: waiting.held,
+                closed: waiting.closed,
+            };
+            match settle(&facts(&question), &at_stake) {
+                Settlement::Nothing => Settled::Clear,
+                Settlement::Wait { opens_at } => Settled::Wait(hour(opens_at)),
+                Settlement::Hold => Settled::Hold,
+                Settlement::Start { .. } | Settlement::Absorb { .. } if without(Rule::Absorb) => {
+                    Settled::Start { review: index(&newest.id), request }
+                }
+                Settlement::Start { review, .. } => Settled::Start { review: index(&review), request },
+                Settlement::Absorb { into, older } => Settled::Absorb { into: index(&into), older: set(&older) },
+                Settlement::Refuse { newest, others, .. } => {
+                    Settled::Refuse { newest: index(&newest), others: set(&others) }
+                }
+            }
+        })
+    }
+
+    pub(super) fn change(&mut self, change: Change, cells: TicketCells, revised: Revised) -> (TicketCells, Revised) {
+        *self.changed.entry((change, cells, revised)).or_insert_with(|| {
+            let before = ticket(&cells);
+            let pull = pull_request(revised, false);
+            let (after, pull) = match change {
+                Change::Remember(opens) => (before.remembering(&pull.id, time(opens)), pull),
+                Change::Wait(opens) => (before.deferring(&pull.id, time(opens)).unwrap_or(before), pull),
+                Change::Clear => (before.without_deferred(&pull.id), pull),
+                Change::Direct(review, now) => planned(review, &before, &pull, now),
+                Change::Settled(review, now) => planned(review, &before.without_deferred(&pull.id), &pull, now),
+                Change::End(job, work, now) => {
+                    let ended = ended(job, work, now);
+                    let pull = if job == FIRST_JOB { pull } else { pull_request_after(&ended, &pull) };
+                    (ticket_after(&ended, &before), pull)
+                }
+            };
+            let cells = |revised: &LastRevision| (hour(revised.at), job_index(&revised.job));
+            let revised = pull.revised.map(|last| (cells(&last), last.earlier.as_deref().map(cells)));
+            (read(after), revised)
+        })
+    }
+
+    pub(super) fn covered(&mut self, job: u8, stored: &Reviews) -> u8 {
+        *self.covered.entry((job, *stored)).or_insert_with(|| {
+            let all = reviews(stored, 0);
+            covered(&job_id(job), &all).iter().fold(0, |set, review| set | 1 << index(&review.id))
+        })
+    }
+
+    /// What the table knows of a review, as `control::review::facts` reads it.
+    pub(super) fn known(&mut self, review: u8, stored: &Reviews) -> Option<Known> {
+        *self.known.entry((review, *stored)).or_insert_with(|| {
+            let all = reviews(stored, 0);
+            let one = all.iter().find(|one| index(&one.id) == review)?;
+            match &resolved(one, &all).state {
+                ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(Known::Deferred),
+                ReviewState::Started { job } => Some(Known::Started(job_index(job))),
+                ReviewState::Refused { .. } => None,
+            }
+        })
+    }
+
+    /// The ticket needs its reviews to be settled.
+    pub(super) fn needs_settling(&mut self, cells: TicketCells, now: Hour) -> bool {
+        *self
+            .needs
+            .entry((cells, now))
+            .or_insert_with(|| matches!(ticket(&cells).settling(&story::settings(), time(now)), Settling::Revise(_)))
+    }
+
+    /// The row that the ticket should have.
+    pub(super) fn row(&self, cells: TicketCells) -> Option<Hour> {
+        read(ticket(&cells)).row
+    }
+}
+
+fn planned(review: u8, ticket: &Ticket, pull: &PullRequest, now: Hour) -> (Ticket, PullRequest) {
+    let (_, ticket, pull) = revision(&name(review), ticket, pull, time(now));
+    (ticket, pull)
+}
+
+fn ended(job: u8, work: Work, now: Hour) -> Job {
+    let made = if job == FIRST_JOB {
+        Job { id: job_id(FIRST_JOB), ..story::ready() }
+    } else {
+        revision(&name(job), &ticket_in(story::REVIEW), &linked(), time(now)).0
+    };
+    let (status, worked) = match work {
+        Work::Completed => (Status::Completed, true),
+        Work::Failed => (Status::Failed, true),
+        Work::Cancelled => (Status::Cancelled, true),
+        Work::NeverBegan => (Status::Failed, false),
+        Work::None | Work::Pending | Work::Running => panic!("no end"),
+    };
+    let cancel = (work == Work::Cancelled).then(|| Cancel::by_itself("#231 was closed", time(now)));
+    Job { status, worked, cancel, ended_at: Some(time(now)), ..made }
+}
+
+fn facts(question: &Question) -> ReviewFacts {
+    let pull = pull_request(question.revised, question.closed);
+    let ticket = ticket(&question.ticket);
+    ReviewFacts {
+        v: FACTS,
+        now: time(question.now),
+        asks: if question.request { Asks::Revision { message: None } } else { Asks::Changes {} },
+        author: "ann".into(),
+        own: false,
+        first: question.first.then(|| ("earlier".into(), None)),
+        stored: question.known.map(|known| match known {
+            Known::Deferred => guard::Known::Deferred {},
+            Known::Started(job) => guard::Known::Started { job: job_id(job) },
+        }),
+        project: story::project_id(),
+        settings: Some(ReviewSettings {
+            revise_on_review: true,
+            coalesce: true,
+            held_by: question.held.then(|| "ann".into()),
+            budget: Budget::default(),
+        }),
+        integration: pull.id.integration.clone(),
+        repository: story::repository().name,
+        connected: true,
+        number: pull.id.number,
+        state: pull.state,
+        permission: Some(Permission::Write),
+        ticket: Some(TicketFacts {
+            key: ticket.key.clone(),
+            closed: false,
+            active_job: ticket.active_job.clone(),
+            last_outcome: ticket.last_job.as_ref().map(|last| last.outcome),
+            defers: ticket.defers(&pull.id),
+            deferred: ticket.deferred.len(),
+        }),
+        revised: pull.revised,
+        today: Today::unused(Day::of(time(question.now))),
+    }
+}
+
+fn pull_request(revised: Revised, closed: bool) -> PullRequest {
+    let last = |(hour, job)| LastRevision { at: time(hour), job: job_id(job), earlier: None };
+    let revised = revised.map(|(cells, earlier)| {
+        let earlier = earlier.map(|cells| Box::new(last(cells)));
+        LastRevision { earlier, ..last(cells) }
+    });
+    let state = if closed { PullRequestState::Closed } else { PullRequestState::Open };
+    PullRequest { revised, state, ..linked() }
+}
+
+fn ticket(cells: &TicketCells) -> Ticket {
+    let mut ticket = ticket_in(story::REVIEW);
+    ticket.active_job = cells.active.map(job_id);
+    let outcome = cells.last.map(|last| match last {
+        Last::Completed => LastOutcome::Completed,
+        Last::Failed => LastOutcome::Failed,
+    });
+    ticket.last_job = outcome.map(|outcome| LastJob { id: story::job_id("earlier"), outcome });
+    if let Some(opens) = cells.deferred {
+        ticket.deferred.insert(linked().id.to_string(), time(opens));
+    }
+    ticket
+}
+
+/// The cells of a ticket, with the row that its write stores. Its tool shows at once what it should.
+fn read(ticket: Ticket) -> TicketCells {
+    let ticket = Ticket { synced_version: ticket.wanted.version, ..ticket };
+    let row = due::ticket(&ticket).map(|due| match due {
+        Due::At(at) => hour(at),
+        Due::Held { .. } | Due::Ready { .. } => panic!("it is neither held nor claimed"),
+    });
+    TicketCells {
+        active: ticket.active_job.as_ref().map(job_index),
+        last: ticket.last_job.map(|last| match last.outcome {
+            LastOutcome::Completed => Last::Completed,
+            LastOutcome::Failed | LastOutcome::Cancelled => Last::Failed,
+        }),
+        deferred: ticket.deferred.values().next().map(|opens| hour(*opens)),
+        row,
+    }
+}
+
+fn reviews(stored: &Reviews, requests: u8) -> Vec<Review> {
+    let known = (0u8..).zip(stored).filter(|(_, stored)| **stored != Stored::Absent);
+    known
+        .map(|(index, stored)| Review {
+            pull_request: linked().id,
+            id: review_id(&name(index)),
+            project: story::project_id(),
+            ticket: story::key(),
+            author: Author { id: 7, login: "ann".into(), bot: false },
+            submitted_at: at(u64::from(index)),
+            request: (requests & 1 << index != 0).then_some(Request { message: None }),
+            at: at(0),
+            state: match stored {
+                Stored::Absent | Stored::Deferred => ReviewState::Deferred {},
+                Stored::Absorbed(into) => ReviewState::Absorbed { into: review_id(&name(*into)) },
+                Stored::Started => ReviewState::Started { job: job_id(index) },
+                Stored::Refused => ReviewState::Refused { reason: crate::decision::Reason::OwnReview {}, at: at(0) },
+            },
+            version: 0,
+        })
+        .collect()
+}
+
+fn name(review: u8) -> String {
+    format!("r{review}")
+}
+
+fn index(review: &crate::id::ReviewId) -> u8 {
+    review.as_str()[1..].parse().unwrap()
+}
+
+fn set(reviews: &[crate::id::ReviewId]) -> u8 {
+    reviews.iter().fold(0, |set, review| set | 1 << index(review))
+}
+
+fn job_id(job: u8) -> JobId {
+    if job == FIRST_JOB { story::job_id("first") } else { JobId::of_review(&linked().id, &review_id(&name(job))) }
+}
+
+fn job_index(job: &JobId) -> u8 {
+    (0..3).find(|index| job_id(*index) == *job).unwrap_or(FIRST_JOB)
+}
+
+fn time(hour: Hour) -> Timestamp {
+    at(3_600 * u64::from(hour))
+}
+
+fn hour(at: Timestamp) -> Hour {
+    u8::try_from(at.since(time(0)).as_secs() / 3_600).unwrap()
+}

@@ -1,0 +1,409 @@
+//! What may happen next in a state, and what must never be so.
+
+use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
+use super::state::{Answer, FIRST_JOB, Hook, Known, MOST, Settler, State, Step, Stored, Work, slot};
+use super::table::{self, New, members};
+use super::{Rule, Setting};
+
+type Next = Vec<(Step, State)>;
+
+/// The rules and the setting, over which states are taken.
+pub(super) struct World {
+    setting: Setting,
+    rules: Rules,
+}
+
+impl World {
+    pub(super) fn new(setting: Setting) -> Self {
+        Self { setting, rules: Rules::default() }
+    }
+
+    fn without(&self, rule: Rule) -> bool {
+        self.setting.without == Some(rule)
+    }
+
+    /// Everything that may happen next.
+    pub(super) fn next(&mut self, state: &State) -> Result<Next, String> {
+        let mut next = Vec::new();
+        for hook in 0..=MOST {
+            let review = if hook == MOST { 0 } else { hook };
+            if review < self.setting.reviews && (hook != MOST || self.setting.twice_at_once) {
+                self.hook(state, hook, review, &mut next)?;
+            }
+        }
+        for settler in 0..self.setting.settlers {
+            self.settler(state, settler, &mut next)?;
+        }
+        self.jobs(state, &mut next);
+        self.surroundings(state, &mut next);
+        Ok(next)
+    }
+
+    /// A write and its three outcomes: the process goes on, it dies, or it hears that its facts were stale.
+    fn write(
+        &self,
+        name: Step,
+        state: &State,
+        written: Option<State>,
+        next: &mut Next,
+        [on, dies, again]: [&dyn Fn(&mut State); 3],
+    ) {
+        let Some(written) = written else {
+            let mut stale = *state;
+            again(&mut stale);
+            next.push((name.but(": stale"), stale));
+            return;
+        };
+        let mut applied = written;
+        on(&mut applied);
+        next.push((name, applied));
+        if written.left.faults > 0 {
+            for (fault, then) in [(": dies", dies), (": answer lost", again)] {
+                let mut faulty = written;
+                faulty.left.faults -= 1;
+                then(&mut faulty);
+                next.push((name.but(fault), faulty));
+            }
+        }
+    }
+
+    fn read_for(&mut self, state: &State, review: usize) -> Hook {
+        let table = &state.table;
+        let known = self.rules.known(u8::try_from(review).unwrap_or(0), &table.reviews);
+        let first = is_lasting(table.ledger[review], known);
+        Hook::Read { known, first, closed: table.closed, revised: table.revised, pr: true }
+    }
+
+    fn hook(&mut self, state: &State, hook: usize, review: usize, next: &mut Next) -> Result<(), String> {
+        let table = &state.table;
+        let id = u8::try_from(review).unwrap_or(0);
+        let request = self.setting.requests & 1 << review != 0;
+        let does = |what| Step::of(what, hook);
+        let answered = move |state: &mut State| {
+            state.hooks[hook] = Hook::Idle;
+            state.left.told |= 1 << review;
+        };
+        let dies = move |state: &mut State| state.hooks[hook] = Hook::Idle;
+        match state.hooks[hook] {
+            Hook::Idle => {
+                let left = state.left.deliveries[review];
+                if left > 0 || state.left.told & 1 << review == 0 {
+                    let mut told = *state;
+                    told.left.deliveries[review] = left.saturating_sub(1);
+                    told.hooks[hook] = self.read_for(state, review);
+                    next.push((does("delivery reads,"), told));
+                }
+            }
+            Hook::Read { known, first, closed, revised, pr } => {
+                let mut question = Question {
+                    request,
+                    first,
+                    known,
+                    ticket: table.ticket,
+                    revised,
+                    now: table.now,
+                    held: table.held,
+                    closed,
+                };
+                if self.without(Rule::WaitingStartsNothing) && known == Some(Known::Deferred) {
+                    (question.known, question.first, question.ticket.deferred) = (None, false, None);
+                }
+                let decided = self.rules.decide(question);
+                let mut told = *state;
+                match decided {
+                    Decided::Answer => answered(&mut told),
+                    Decided::Record => told.hooks[hook] = Hook::Record,
+                    Decided::Trigger => told.hooks[hook] = Hook::Trigger { then: table.now, ticket: true, pr },
+                    Decided::Remember { held, opens } => {
+                        let answer = if held { Answer::Held } else { Answer::Paused };
+                        let job = table.ticket.active;
+                        told.hooks[hook] = match known {
+                            Some(_) if self.without(Rule::RepeatMarksAgain) && table.ticket.deferred.is_some() => {
+                                answered(&mut told);
+                                Hook::Idle
+                            }
+                            Some(_) => {
+                                let old = self.without(Rule::EntryWithReview) && !first;
+                                Hook::Mark { job, opens, ticket: true, then: old.then_some(answer) }
+                            }
+                            None => Hook::Put { answer, job, opens, ticket: true },
+                        };
+                    }
+                }
+                next.push((
+                    does(match decided {
+                        Decided::Answer => "delivery decides: answered before,",
+                        Decided::Record => "delivery decides: refused,",
+                        Decided::Trigger => "delivery decides: a job,",
+                        Decided::Remember { .. } => "delivery decides: it waits,",
+                    }),
+                    told,
+                ));
+            }
+            Hook::Record => {
+                let written = table::record(state, id, Answer::Refused);
+                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = move |state: &mut State| state.hooks[hook] = again;
+                self.write(does("delivery records,"), state, written, next, [&answered, &dies, &again]);
+            }
+            Hook::Trigger { then, ticket, pr } => {
+                let new = New { review: id, then, request, fresh: ticket && pr };
+                let written = table::trigger(state, &new, &mut self.rules, &self.setting)?;
+                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = move |state: &mut State| state.hooks[hook] = again;
+                self.write(does("delivery starts its job,"), state, written, next, [&answered, &dies, &again]);
+            }
+            Hook::Put { answer, job, opens, .. } => {
+                let written = table::remember(state, id, answer, &self.setting);
+                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = move |state: &mut State| state.hooks[hook] = again;
+                let then = self.without(Rule::EntryWithReview).then_some(answer);
+                let on = move |state: &mut State| {
+                    let Hook::Put { ticket, .. } = state.hooks[hook] else { return };
+                    state.hooks[hook] = Hook::Mark { job, opens, ticket, then };
+                };
+                self.write(does("delivery remembers,"), state, written, next, [&on, &dies, &again]);
+            }
+            Hook::Mark { job: Some(job), opens, then, .. } if !request => {
+                let written = table::mark_for_job(state, job, opens, &self.setting);
+                let again = move |state: &mut State| {
+                    if let Hook::Mark { job, .. } = &mut state.hooks[hook] {
+                        *job = None;
+                    }
+                };
+                let on = marked(hook, then, &answered);
+                self.write(does("delivery marks the ticket for its job,"), state, written, next, [&on, &dies, &again]);
+            }
+            Hook::Mark { opens, ticket, then, .. } => {
+                let written = table::mark(state, opens, ticket, &mut self.rules, &self.setting);
+                let again = move |state: &mut State| {
+                    let (job, opens) = (state.table.ticket.active, state.table.now);
+                    state.hooks[hook] = Hook::Mark { job, opens, ticket: true, then };
+                };
+                let on = marked(hook, then, &answered);
+                self.write(does("delivery marks the ticket,"), state, written, next, [&on, &dies, &again]);
+            }
+            Hook::Enter { answer } => {
+                let written = table::record(state, id, answer);
+                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = move |state: &mut State| state.hooks[hook] = again;
+                self.write(does("delivery records that it waits,"), state, written, next, [&answered, &dies, &again]);
+            }
+        }
+        Ok(())
+    }
+
+    fn settler(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
+        let table = &state.table;
+        let does = |what| Step::of(what, at);
+        let idle = move |state: &mut State| state.settlers[at] = Settler::Idle;
+        let keeps = self.without(Rule::ClearOverRev);
+        let mut goes = |what: &'static str, settler: Settler| {
+            let mut moved = *state;
+            moved.settlers[at] = settler;
+            next.push((does(what), moved));
+        };
+        match state.settlers[at] {
+            Settler::Idle => {
+                if table.ticket.row.is_some_and(|row| row <= table.now) {
+                    if !self.rules.needs_settling(table.ticket, table.now) {
+                        return Err("a ticket is due and needs nothing".into());
+                    }
+                    goes("settling reads the ticket,", Settler::Read { last: table.ticket.last, ticket: true });
+                }
+            }
+            Settler::Read { last, ticket } => {
+                let waiting = Waiting {
+                    reviews: table.reviews,
+                    last,
+                    revised: table.revised,
+                    now: table.now,
+                    held: table.held,
+                    closed: table.closed,
+                };
+                let settled = self.rules.settle(waiting, &self.setting);
+                goes(
+                    "settling decides,",
+                    match settled {
+                        Settled::Clear => Settler::Clear { ticket },
+                        Settled::Hold => Settler::Idle,
+                        Settled::Wait(opens) => Settler::Wait { opens, ticket },
+                        Settled::Absorb { into, older } => Settler::Absorb { into, older },
+                        Settled::Start { review, request } => {
+                            Settler::Start { review, then: table.now, ticket, pr: true, request }
+                        }
+                        Settled::Refuse { newest, others } => {
+                            Settler::Conclude { newest, others, ticket, as_read: true }
+                        }
+                    },
+                );
+            }
+            Settler::Clear { ticket } => {
+                let written = table::change_ticket(state, Change::Clear, ticket || keeps, &mut self.rules);
+                self.write(does("settling takes the mark off,"), state, written, next, [&idle, &idle, &idle]);
+            }
+            Settler::Wait { opens, ticket } => {
+                let written = table::change_ticket(state, Change::Wait(opens), ticket || keeps, &mut self.rules);
+                self.write(does("settling lets them wait,"), state, written, next, [&idle, &idle, &idle]);
+            }
+            Settler::Absorb { into, older } => {
+                let written = table::absorb(state, into, older, &self.setting);
+                self.write(does("settling absorbs,"), state, written, next, [&idle, &idle, &idle]);
+            }
+            Settler::Start { review, then, ticket, pr, request } => {
+                let new = New { review, then, request, fresh: ticket && pr };
+                let written = table::start(state, &new, &mut self.rules)?;
+                self.write(
+                    Step::of("settling starts job", usize::from(review)),
+                    state,
+                    written,
+                    next,
+                    [&idle, &idle, &idle],
+                );
+            }
+            Settler::Conclude { newest, others, .. } => {
+                let written = Some(table::conclude_refused(state, others | 1 << newest));
+                let on = move |state: &mut State| {
+                    let Settler::Conclude { ticket, as_read, .. } = state.settlers[at] else { return };
+                    state.settlers[at] = match others {
+                        0 => Settler::RefuseNewest { newest, ticket, as_read },
+                        others => Settler::RefuseOthers { newest, others, ticket, as_read },
+                    };
+                };
+                self.write(does("settling tells the ledger,"), state, written, next, [&on, &idle, &on]);
+            }
+            Settler::RefuseOthers { newest, others, as_read, .. } => {
+                let written = table::refuse_others(state, newest, others, as_read);
+                let on = move |state: &mut State| {
+                    let Settler::RefuseOthers { ticket, as_read, .. } = state.settlers[at] else { return };
+                    state.settlers[at] = Settler::RefuseNewest { newest, ticket, as_read };
+                };
+                self.write(does("settling refuses the older,"), state, written, next, [&on, &idle, &idle]);
+            }
+            Settler::RefuseNewest { newest, as_read, .. } => {
+                let written = table::refuse_newest(state, newest, as_read);
+                let on = move |state: &mut State| {
+                    let Settler::RefuseNewest { ticket, .. } = state.settlers[at] else { return };
+                    state.settlers[at] = Settler::Clear { ticket };
+                };
+                self.write(does("settling refuses the newest,"), state, written, next, [&on, &idle, &idle]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Jobs go on and end. Whoever writes that reads it all again until it is written.
+    fn jobs(&mut self, state: &State, next: &mut Next) {
+        for job in (0..3).chain([FIRST_JOB]) {
+            let work = state.table.jobs[slot(job)];
+            let mut ends = |name, work: Work| {
+                let ended = table::end(state, job, work, &mut self.rules, &self.setting);
+                next.push((Step::of(name, usize::from(job)), ended));
+            };
+            match work {
+                Work::Pending => {
+                    ends("ends before it began: job", Work::NeverBegan);
+                    let covers = self.rules.covered(job, &state.table.reviews);
+                    let mut admitted = table::conclude_covered(state, covers, job);
+                    admitted.table.jobs[slot(job)] = Work::Running;
+                    admitted.table.covers[usize::from(job)] = covers;
+                    next.push((Step::of("is told what it covers: job", usize::from(job)), admitted));
+                }
+                Work::Running => {
+                    ends("completes: job", Work::Completed);
+                    ends("fails: job", Work::Failed);
+                    if state.table.closed && job != FIRST_JOB {
+                        ends("is called off: job", Work::Cancelled);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The hour passes, the pull request is closed and reopened, the project is held and released.
+    fn surroundings(&mut self, state: &State, next: &mut Next) {
+        if state.table.now < self.setting.hours {
+            let mut later = *state;
+            later.table.now += 1;
+            next.push((Step::of("an hour passes", 0), later));
+        }
+        if state.left.closes > 0 {
+            let mut news = *state;
+            news.left.closes -= 1;
+            news.table.closed = !news.table.closed;
+            news.pull_request_written();
+            next.push((Step::of("closed", usize::from(news.table.closed)), news));
+        }
+        if state.table.closed && state.table.ticket.deferred.is_some_and(|opens| opens > state.table.now) {
+            let sooner = table::change_ticket(state, Change::Wait(state.table.now), true, &mut self.rules);
+            next.extend(sooner.map(|sooner| (Step::of("what waits is looked at sooner", 0), sooner)));
+        }
+        if state.left.holds > 0 {
+            let mut held = *state;
+            held.left.holds -= 1;
+            held.table.held = !held.table.held;
+            next.push((Step::of("held", usize::from(held.table.held)), held));
+        }
+    }
+
+    /// What must never be so, in any state.
+    pub(super) fn wrong(&mut self, state: &State) -> Result<(), String> {
+        let table = &state.table;
+        let active: Vec<u8> = (0..3)
+            .chain([FIRST_JOB])
+            .filter(|job| matches!(table.jobs[slot(*job)], Work::Pending | Work::Running))
+            .collect();
+        if active.len() > 1 || active.first() != table.ticket.active.as_ref() {
+            return Err(format!("jobs {active:?} are active, and the ticket names {:?}", table.ticket.active));
+        }
+        if table.covers.iter().enumerate().any(|(at, one)| table.covers[..at].iter().any(|other| one & other != 0)) {
+            return Err("a review is in two jobs".into());
+        }
+        if !self.without(Rule::EndSettles) && self.rules.row(table.ticket) != table.ticket.row {
+            return Err("the ticket's row is not what it should be".into());
+        }
+        let busy = state.hooks.iter().any(|hook| *hook != Hook::Idle)
+            || state.settlers.iter().any(|settler| *settler != Settler::Idle)
+            || !active.is_empty()
+            || table.ticket.row.is_some_and(|row| row <= table.now)
+            || table.now < self.setting.hours;
+        let told = (0..self.setting.reviews).all(|review| state.left.told & 1 << review != 0);
+        if busy || !told {
+            return Ok(());
+        }
+        (0..self.setting.reviews).try_for_each(|review| self.wrong_at_rest(state, review))
+    }
+
+    /// What must be so once nothing is left to do, of one review.
+    fn wrong_at_rest(&mut self, state: &State, review: usize) -> Result<(), String> {
+        let table = &state.table;
+        let entry = table.ledger[review];
+        let id = u8::try_from(review).unwrap_or(0);
+        let fine = match (table.reviews[review], self.rules.known(id, &table.reviews)) {
+            (Stored::Absent | Stored::Refused, _) => {
+                // What a person asked for is refused for nothing but a closed pull request.
+                let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
+                may_be && entry.answer == Answer::Refused && entry.job.is_none()
+            }
+            (Stored::Started | Stored::Absorbed(_), Some(Known::Started(job))) => {
+                let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
+                let named = entry.job == Some(job) && entry.answer != Answer::Refused;
+                cut_short || named && members(table.covers[usize::from(job)]).any(|covered| covered == review)
+            }
+            (Stored::Deferred | Stored::Absorbed(_), Some(Known::Deferred)) => {
+                table.ticket.deferred.is_some() && table.ticket.row.is_some() && entry.job.is_none()
+            }
+            _ => false,
+        };
+        if fine { Ok(()) } else { Err(format!("r{review} is lost")) }
+    }
+}
+
+/// What follows once the ticket knows.
+fn marked<'a>(hook: usize, then: Option<Answer>, answered: &'a dyn Fn(&mut State)) -> impl Fn(&mut State) + 'a {
+    move |state| match then {
+        None => answered(state),
+        Some(answer) => state.hooks[hook] = Hook::Enter { answer },
+    }
+}

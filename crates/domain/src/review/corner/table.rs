@@ -1,0 +1,221 @@
+//! The writes: one function each, with the conditions of `crates/store/src/write`. `Ok(None)`: refused, the
+//! facts were stale. `Err`: it would break what must always hold.
+
+use super::facts::{Change, Rules};
+use super::state::{Answer, Entry, Hour, State, Stored, Work, slot};
+use super::{Rule, Setting};
+
+type Write = Result<Option<State>, String>;
+
+/// What a new job is made for.
+pub(super) struct New {
+    pub(super) review: u8,
+    pub(super) then: Hour,
+    pub(super) request: bool,
+    /// The ticket and the pull request are as they were read.
+    pub(super) fresh: bool,
+}
+
+/// `trigger_review` with a ledger entry.
+pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules, setting: &Setting) -> Write {
+    let at = usize::from(new.review);
+    let waiting_too = setting.without == Some(Rule::WaitingStartsNothing);
+    let over = match state.table.reviews[at] {
+        Stored::Absent | Stored::Refused => true,
+        Stored::Deferred | Stored::Absorbed(_) => waiting_too,
+        Stored::Started => false,
+    };
+    let entry = state.table.ledger[at];
+    let unless_final = !matches!(entry.answer, Answer::Held | Answer::Accepted) || waiting_too;
+    if !(new.fresh && over && unless_final && state.table.jobs[at] == Work::None) {
+        return Ok(None);
+    }
+    if state.table.ticket.deferred.is_some() {
+        return Err(format!("the job of r{at} passes reviews that wait"));
+    }
+    let mut next = begin(state, new, Change::Direct(new.review, new.then), rules)?;
+    next.table.ledger[at] = Entry { answer: Answer::Accepted, job: Some(new.review) };
+    Ok(Some(next))
+}
+
+/// `trigger_review` of a review that waited.
+pub(super) fn start(state: &State, new: &New, rules: &mut Rules) -> Write {
+    let at = usize::from(new.review);
+    if !(new.fresh && state.table.reviews[at] == Stored::Deferred && state.table.jobs[at] == Work::None) {
+        return Ok(None);
+    }
+    begin(state, new, Change::Settled(new.review, new.then), rules).map(Some)
+}
+
+fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<State, String> {
+    let mut next = *state;
+    let table = &mut next.table;
+    let at = usize::from(new.review);
+    let active = |work: &Work| matches!(work, Work::Pending | Work::Running);
+    if table.jobs.iter().any(active) {
+        return Err(format!("job {at} begins while another is active"));
+    }
+    for (other, work) in table.jobs.iter().take(table.begun.len()).enumerate() {
+        let counts = !matches!(work, Work::None | Work::NeverBegan);
+        if counts && !new.request && new.then < table.begun[other] + 1 {
+            return Err(format!("jobs {other} and {at} begin within an hour"));
+        }
+    }
+    let (ticket, revised) = rules.change(change, table.ticket, table.revised);
+    (table.ticket, table.revised) = (ticket, revised);
+    table.reviews[at] = Stored::Started;
+    table.jobs[at] = Work::Pending;
+    table.begun[at] = new.then;
+    next.ticket_written();
+    next.pull_request_written();
+    Ok(next)
+}
+
+/// `remember_review`: with its ledger entry, in one write.
+pub(super) fn remember(state: &State, review: u8, answer: Answer, setting: &Setting) -> Option<State> {
+    let at = usize::from(review);
+    let fresh = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
+    let with_entry = setting.without != Some(Rule::EntryWithReview);
+    let is_final = matches!(state.table.ledger[at].answer, Answer::Held | Answer::Accepted);
+    if !fresh || with_entry && is_final {
+        return None;
+    }
+    let mut next = *state;
+    next.table.reviews[at] = Stored::Deferred;
+    if setting.without != Some(Rule::RefuseAsRead) {
+        next.has_a_new_version(review);
+    }
+    if with_entry {
+        next.table.ledger[at] = Entry { answer, job: None };
+    }
+    Some(next)
+}
+
+/// `defer_for_job`: not over the revision, and its row stays.
+pub(super) fn mark_for_job(state: &State, job: u8, opens: Hour, setting: &Setting) -> Option<State> {
+    let mut next = *state;
+    if next.table.ticket.active != Some(job) {
+        return None;
+    }
+    next.table.ticket.deferred.get_or_insert(opens);
+    if setting.without != Some(Rule::RememberRaisesRev) {
+        next.ticket_written();
+    }
+    Some(next)
+}
+
+/// `update_ticket` with the mark.
+pub(super) fn mark(state: &State, opens: Hour, fresh: bool, rules: &mut Rules, setting: &Setting) -> Option<State> {
+    let mut next = change_ticket(state, Change::Remember(opens), fresh, rules)?;
+    if setting.without == Some(Rule::RememberRaisesRev) {
+        (next.hooks, next.settlers) = (state.hooks, state.settlers);
+    }
+    Some(next)
+}
+
+/// `update_ticket`.
+pub(super) fn change_ticket(state: &State, change: Change, fresh: bool, rules: &mut Rules) -> Option<State> {
+    if !fresh {
+        return None;
+    }
+    let mut next = *state;
+    next.table.ticket = rules.change(change, next.table.ticket, next.table.revised).0;
+    next.ticket_written();
+    Some(next)
+}
+
+/// `record`.
+pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State> {
+    let at = usize::from(review);
+    if matches!(state.table.ledger[at].answer, Answer::Held | Answer::Accepted) {
+        return None;
+    }
+    let mut next = *state;
+    next.table.ledger[at] = Entry { answer, job: None };
+    Some(next)
+}
+
+/// `conclude` with a last answer, for each.
+pub(super) fn conclude_refused(state: &State, reviews: u8) -> State {
+    let mut next = *state;
+    for (at, entry) in next.table.ledger.iter_mut().enumerate() {
+        if reviews & 1 << at != 0 && entry.answer != Answer::None && entry.job.is_none() {
+            entry.answer = Answer::Refused;
+        }
+    }
+    next
+}
+
+/// `conclude` with the job, for each.
+pub(super) fn conclude_covered(state: &State, reviews: u8, job: u8) -> State {
+    let mut next = *state;
+    for (at, entry) in next.table.ledger.iter_mut().enumerate() {
+        if reviews & 1 << at != 0 && entry.answer != Answer::None && entry.job.is_none() {
+            entry.job = Some(job);
+            if entry.answer != Answer::Held {
+                entry.answer = Answer::Accepted;
+            }
+        }
+    }
+    next
+}
+
+/// `absorb_reviews`.
+pub(super) fn absorb(state: &State, into: u8, older: u8, setting: &Setting) -> Option<State> {
+    let waits = |at: usize| state.table.reviews[at] == Stored::Deferred;
+    let newest = waits(usize::from(into)) || setting.without == Some(Rule::AbsorbChecksNewest);
+    if !newest || !members(older).all(waits) {
+        return None;
+    }
+    let mut next = *state;
+    for at in members(older) {
+        next.table.reviews[at] = Stored::Absorbed(into);
+    }
+    if setting.without != Some(Rule::RefuseAsRead) {
+        next.has_a_new_version(into);
+    }
+    Some(next)
+}
+
+/// `refuse_with`: while the newest waits and has absorbed nothing more.
+pub(super) fn refuse_others(state: &State, newest: u8, others: u8, as_read: bool) -> Option<State> {
+    let may = |at: usize| matches!(state.table.reviews[at], Stored::Deferred | Stored::Absorbed(_));
+    if !as_read || state.table.reviews[usize::from(newest)] != Stored::Deferred || !members(others).all(may) {
+        return None;
+    }
+    let mut next = *state;
+    for at in members(others) {
+        next.table.reviews[at] = Stored::Refused;
+    }
+    Some(next)
+}
+
+/// `refuse_review`.
+pub(super) fn refuse_newest(state: &State, newest: u8, as_read: bool) -> Option<State> {
+    let mut next = *state;
+    let review = &mut next.table.reviews[usize::from(newest)];
+    if !as_read || *review != Stored::Deferred {
+        return None;
+    }
+    *review = Stored::Refused;
+    Some(next)
+}
+
+/// `end`: it has read everything just before, or would do so again.
+pub(super) fn end(state: &State, job: u8, work: Work, rules: &mut Rules, setting: &Setting) -> State {
+    let mut next = *state;
+    let change = Change::End(job, work, next.table.now);
+    let (ticket, revised) = rules.change(change, next.table.ticket, next.table.revised);
+    (next.table.ticket, next.table.revised) = (ticket, revised);
+    if setting.without == Some(Rule::EndSettles) {
+        next.table.ticket.row = None;
+    }
+    next.table.jobs[slot(job)] = work;
+    next.ticket_written();
+    next.pull_request_written();
+    next
+}
+
+pub(super) fn members(set: u8) -> impl Iterator<Item = usize> {
+    (0..8).filter(move |at| set & 1 << at != 0)
+}

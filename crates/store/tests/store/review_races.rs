@@ -1,0 +1,180 @@
+//! Sixty-four callers at once about reviews, and two kinds of callers against each other.
+
+use crate::races::{RACERS, race, winner};
+use crate::reviews::{Revising, absorbed, held, id, refused, review_id, waits};
+use crate::sample::at;
+use crate::world::{Ending, World};
+use pullyard_domain::job::Job;
+use pullyard_domain::outcome::{pull_request_after, ticket_after};
+use pullyard_domain::review::{ReviewState, covered};
+use pullyard_store::Write;
+use std::sync::Arc;
+
+async fn linked() -> Arc<World> {
+    Arc::new(World::with_linked().await)
+}
+
+/// Everything that is written when a revise job that was never read ends.
+async fn giving_up(world: &World, job: &Job) -> Ending {
+    let before = world.job(job).await;
+    let ended = before.given_up(before.context_unavailable(1), at(300)).unwrap();
+    Ending {
+        attempt: None,
+        ticket: Some(ticket_after(&ended, &world.ticket("APP-1").await)),
+        pull_request: Some(pull_request_after(&ended, &world.pull_request().await)),
+        returned: ended.returned(),
+        before,
+        job: ended,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_review_told_by_many_at_once_makes_one_job() {
+    let world = linked().await;
+    let revising = Arc::new(Revising::of(&world, "r1").await);
+    let answers = race(&world, |world, _| {
+        let revising = Arc::clone(&revising);
+        async move { revising.direct(&world.store).await }
+    })
+    .await;
+    winner(&answers);
+    assert_eq!(world.ticket("APP-1").await.active_job.as_ref(), Some(&revising.job.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_reviews_makes_the_job_of_a_free_ticket() {
+    let world = linked().await;
+    let mut each = Vec::new();
+    for number in 0..RACERS {
+        each.push(Arc::new(Revising::of(&world, &format!("r{number}")).await));
+    }
+    let answers = race(&world, |world, number| {
+        let revising = Arc::clone(&each[number]);
+        async move { revising.direct(&world.store).await }
+    })
+    .await;
+    let won = &each[winner(&answers)];
+    assert_eq!(world.ticket("APP-1").await.active_job.as_ref(), Some(&won.job.id));
+    assert_eq!(world.store.reviews(&id()).await.unwrap(), vec![won.review.clone()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_reviews_during_a_job_are_all_remembered() {
+    let (world, job) = World::with_busy().await;
+    let world = Arc::new(world);
+    let before = world.ticket("APP-1").await;
+    let answers = race(&world, |world, number| {
+        let (ticket, job) = (before.clone(), job.clone());
+        async move {
+            let name = format!("n{number}");
+            assert_eq!(world.store.remember_review(&waits(&name), &held(&name)).await?, Write::Applied);
+            world.store.defer_for_job(&ticket, &id(), &job, at(500)).await
+        }
+    })
+    .await;
+    assert!(answers.iter().all(|answer| *answer == Write::Applied));
+    let reviews = world.store.reviews(&id()).await.unwrap();
+    let waiting = reviews.iter().filter(|review| review.state == ReviewState::Deferred {}).count();
+    assert_eq!((reviews.len(), waiting), (RACERS + 1, RACERS));
+    let after = world.ticket("APP-1").await;
+    assert_eq!((after.rev, after.deferred.len()), (before.rev + RACERS as u64, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_review_remembered_by_many_at_once_is_remembered_once() {
+    let world = linked().await;
+    let answers =
+        race(&world, |world, _| async move { world.store.remember_review(&waits("r1"), &held("r1")).await }).await;
+    winner(&answers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other() {
+    let (world, job) = World::with_busy().await;
+    let job = world.store.job(&job).await.unwrap().unwrap();
+    let ending = Arc::new(giving_up(&world, &job).await);
+    let world = Arc::new(world);
+    let ticket = world.ticket("APP-1").await;
+    let answers = race(&world, |world, number| {
+        let (ending, ticket, job) = (Arc::clone(&ending), ticket.clone(), job.id.clone());
+        async move {
+            match number {
+                0 => world.store.end(&ending.ended()).await,
+                _ => world.store.defer_for_job(&ticket, &id(), &job, at(500)).await,
+            }
+        }
+    })
+    .await;
+    let (ended, marks) = (answers[0], answers[1..].iter().filter(|answer| **answer == Write::Applied).count());
+    let after = world.ticket("APP-1").await;
+    match ended {
+        // Nobody marked a ticket whose job had ended, and the end saw no mark.
+        Write::Applied => assert_eq!((marks, after.active_job, after.deferred.len()), (0, None, 0)),
+        Write::Stale => assert_eq!((marks, after.active_job, after.deferred.len()), (RACERS - 1, Some(job.id), 1)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_absorbed_while_its_newest_gets_its_job_is_covered_by_that() {
+    for _ in 0..3 {
+        let world = linked().await;
+        world.remembers(&["r1", "r2"]).await;
+        let revising = Arc::new(Revising::of(&world, "r2").await);
+        let answers = race(&world, |world, number| {
+            let revising = Arc::clone(&revising);
+            async move {
+                match number % 2 {
+                    0 => revising.settled(&world.store).await,
+                    _ => world.store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")]).await,
+                }
+            }
+        })
+        .await;
+        let won = |odd: usize| {
+            answers.iter().enumerate().filter(|(at, answer)| at % 2 == odd && **answer == Write::Applied).count()
+        };
+        let all = world.store.reviews(&id()).await.unwrap();
+        let covers = covered(&revising.job.id, &all).len();
+        assert_eq!((won(0), covers), (1, 1 + won(1)), "{all:?}");
+        let state = if won(1) == 1 { absorbed("r2") } else { ReviewState::Deferred {} };
+        assert_eq!(world.state("r1").await, state);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_absorbed_while_its_newest_is_refused_waits_or_is_refused_too() {
+    let world = linked().await;
+    world.remembers(&["r1", "r2"]).await;
+    let answers = race(&world, |world, number| async move {
+        match number % 2 {
+            0 => world.store.refuse_review(&waits("r2"), &refused()).await,
+            _ => world.store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")]).await,
+        }
+    })
+    .await;
+    let states = (world.state("r1").await, world.state("r2").await);
+    let first = answers.iter().filter(|answer| **answer == Write::Applied).count();
+    assert_eq!(first, 1, "the one makes the other stale");
+    let waits = ReviewState::Deferred {};
+    assert!(states == (waits.clone(), refused()) || states == (absorbed("r2"), waits), "{states:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_settling_that_has_not_seen_a_review_never_takes_its_mark_off() {
+    let world = linked().await;
+    let seen = world.ticket("APP-1").await.remembering(&id(), at(0));
+    world.applies(world.store.update_ticket(&seen)).await;
+    let seen = world.ticket("APP-1").await;
+    let answers = race(&world, |world, number| {
+        let seen = seen.clone();
+        async move {
+            match number % 2 {
+                0 => world.store.update_ticket(&seen.without_deferred(&id())).await,
+                _ => world.store.update_ticket(&seen.remembering(&id(), at(0))).await,
+            }
+        }
+    })
+    .await;
+    let marked = winner(&answers) % 2 == 1;
+    assert_eq!(world.ticket("APP-1").await.defers(&id()), marked, "whoever was stale reads again");
+}
