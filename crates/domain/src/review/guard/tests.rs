@@ -42,7 +42,7 @@ pub(in crate::review) fn accepted() -> ReviewFacts {
 
 /// Spends the day's budget.
 pub(in crate::review) fn spend(facts: &mut ReviewFacts) {
-    facts.settings.as_mut().unwrap().budget.jobs_per_day = Some(5);
+    settings(facts, |settings| settings.budget.jobs_per_day = Some(5));
     facts.today.jobs = 5;
 }
 
