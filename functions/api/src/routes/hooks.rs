@@ -113,7 +113,10 @@ pub(crate) async fn install(
         (Some(repository), None, false) => Target::Repository(repository),
         (None, Some(login), false) => Target::Organisation(login),
         (None, None, true) => Target::App,
-        _ => return Err(Problem::unreadable("", "name exactly one of repository, organisation and app")),
+        _ => {
+            let fault = "name exactly one of repository, organisation and app".into();
+            return Err(Error::Invalid { pointer: "/repository", fault }.into());
+        }
     };
     let new = NewHook {
         name: new.name,
