@@ -153,6 +153,10 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
     let mut pull_request =
         stored.unwrap_or_else(|| PullRequest::linked(id, job.project.clone(), job.ticket.clone(), None));
     pull_request.job = Some(job.id.clone());
+    if pull_request.repository_name.is_none() {
+        let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+        pull_request.repository_name = repository.map(|repository| repository.name);
+    }
     pull_request.url.clone_from(&result.url);
     pull_request.branch.clone_from(&result.branch);
     pull_request.head.clone_from(&result.head);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error,
-    access::{self, Need},
+    access::{self, May, Need, Role},
     answers,
     forge::Shared,
     merging::{self, Deleting},
@@ -42,8 +42,24 @@ pub(crate) async fn repository(
     caller: Caller,
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::METADATA).await?;
-    Ok(Json(answers::full_repository(&shared, &entry)))
+    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::METADATA).await?;
+    let mut shown = answers::full_repository(&shared, &entry);
+    // What the caller's account may, whatever the token may; an App's token has no account.
+    let role = match actor.may {
+        May::Everything => Some(Role::Admin),
+        May::ByRole => Some(entry.record.lock().await.role_of(actor.account.id)),
+        May::Granted(_) => None,
+    };
+    if let Some(role) = role {
+        shown["permissions"] = json!({
+            "admin": role >= Role::Admin,
+            "maintain": role >= Role::Maintain,
+            "push": role >= Role::Write,
+            "triage": role >= Role::Triage,
+            "pull": role >= Role::Read,
+        });
+    }
+    Ok(Json(shown))
 }
 
 fn name_taken(error: Error) -> Refusal {
