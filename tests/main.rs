@@ -32,6 +32,7 @@ mod rooms;
 mod runners;
 mod soak;
 mod starts;
+mod storms;
 mod story;
 mod sweeps;
 mod tickets;
