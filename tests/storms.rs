@@ -135,15 +135,17 @@ async fn while_a_job_ends(end: End) {
     let told_twice = reviews.iter().flat_map(|id| [*id, *id]);
     let bodies = told_twice.map(|id| world.review(id, "submitted", "changes_requested").to_string()).collect();
     let answers = AtomicUsize::new(0);
-    let (told, ()) =
-        tokio::join!(storm(&world, bodies, |_| SECRET, || drop(answers.fetch_add(1, Ordering::Relaxed))), async {
-            until("half of the storm is over", async || match answers.load(Ordering::Relaxed) {
-                few if few < count => Err(format!("{few} answers")),
-                _ => Ok(()),
-            })
-            .await;
-            finish(&world, &client, end).await;
-        },);
+    let count_one = || {
+        answers.fetch_add(1, Ordering::Relaxed);
+    };
+    let (told, ()) = tokio::join!(storm(&world, bodies, |_| SECRET, count_one), async {
+        until("half of the storm is over", async || match answers.load(Ordering::Relaxed) {
+            few if few < count => Err(format!("{few} answers")),
+            _ => Ok(()),
+        })
+        .await;
+        finish(&world, &client, end).await;
+    },);
     counted(&told);
     story.quiet().await;
     match end {
@@ -199,21 +201,21 @@ async fn a_secret_that_is_rotated_in_the_middle_of_a_storm_loses_no_delivery() {
     let secret = world.by_hand("acme").await.secret;
     let body = world.review(asked_for(&world, 0).await, "submitted", "changes_requested").to_string();
     let (answers, rotated) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let count_one = || {
+        answers.fetch_add(1, Ordering::Relaxed);
+    };
     // Whoever signs learns the new value with us, and some only later.
     let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && n % 3 != 0 { NEXT } else { SECRET };
-    let (told, ()) = tokio::join!(
-        storm(&world, vec![body; large().unwrap_or(150)], signs_with, || drop(answers.fetch_add(1, Ordering::Relaxed))),
-        async {
-            until("the storm is on", async || match answers.load(Ordering::Relaxed) {
-                0 => Err("no answer".to_owned()),
-                _ => Ok(()),
-            })
-            .await;
-            let rotate = RotateSecret { value: NEXT.into(), overlap_secs: 3_600 };
-            world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
-            rotated.store(true, Ordering::SeqCst);
-        },
-    );
+    let (told, ()) = tokio::join!(storm(&world, vec![body; large().unwrap_or(150)], signs_with, count_one), async {
+        until("the storm is on", async || match answers.load(Ordering::Relaxed) {
+            0 => Err("no answer".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+        let rotate = RotateSecret { value: NEXT.into(), overlap_secs: 3_600 };
+        world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+        rotated.store(true, Ordering::SeqCst);
+    },);
     assert_eq!(counted(&told).get("accepted"), Some(&1));
     world.story.quiet().await;
     assert_eq!(world.revisions().await.len(), 1);

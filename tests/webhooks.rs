@@ -44,9 +44,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn make() -> Self {
-        let setup = Setup::default();
+        Self::of(Setup::default()).await
+    }
+
+    pub(crate) async fn of(setup: Setup) -> Self {
         let settings = Settings { revise_on_review: true, ..setup.settings };
-        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let story = Story::with(Setup { task: Task::Waiting, settings, ..setup }).await;
         let forge = story.local.forge();
         let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();
