@@ -13,7 +13,7 @@
 //! that failed keeps its folder, with all logs, and says where it is.
 
 mod chaos;
-mod dice;
+pub(crate) mod dice;
 mod hands;
 mod verdict;
 

@@ -11,7 +11,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
-use pullyard_local::{Clock, Hints, Local, Options};
+use pullyard_local::{Between, Clock, Hints, Local, Options};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error, Operator};
 use pullyard_protocol::decision::Decision;
@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) sweep_every: Duration,
     /// The project's settings.
     pub(crate) settings: Settings,
+    /// What stands between the functions and DynamoDB.
+    pub(crate) before_dynamodb: Option<Between>,
 }
 
 /// What the task of a job runs.
@@ -73,6 +75,7 @@ impl Default for Setup {
                 default_repository: Some(RepositoryName::new(REPOSITORY).unwrap()),
                 ..Settings::default()
             },
+            before_dynamodb: None,
         }
     }
 }
@@ -109,6 +112,7 @@ impl Story {
         let mut options = Options::new(folder.path().to_path_buf(), runner);
         options.sweep_every = setup.sweep_every;
         options.hints = setup.hints;
+        options.before_dynamodb = setup.before_dynamodb;
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();

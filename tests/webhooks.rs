@@ -19,16 +19,16 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::Duration;
 
-const ANN: u64 = 9_007_199_254_740_997;
-const ANNS_TOKEN: &str = "ghp_ann";
-const SECRET: &str = "a secret of the hook";
-const BRANCH: &str = "pullyard/acme/app-1-1";
+pub(crate) const ANN: u64 = 9_007_199_254_740_997;
+pub(crate) const ANNS_TOKEN: &str = "ghp_ann";
+pub(crate) const SECRET: &str = "a secret of the hook";
+pub(crate) const BRANCH: &str = "pullyard/acme/app-1-1";
 
 fn name(name: &str) -> HookName {
     HookName::new(name).unwrap()
 }
 
-fn signed(secret: &str, body: &[u8]) -> String {
+pub(crate) fn signed(secret: &str, body: &[u8]) -> String {
     let mut code = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     code.update(body);
     let hex: String = code.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -36,17 +36,20 @@ fn signed(secret: &str, body: &[u8]) -> String {
 }
 
 /// A story with a ticket whose pull request is open, and Ann, who may review it.
-struct World {
-    story: Story,
-    number: u64,
-    repository: u64,
+pub(crate) struct World {
+    pub(crate) story: Story,
+    pub(crate) number: u64,
+    pub(crate) repository: u64,
 }
 
 impl World {
-    async fn make() -> Self {
-        let setup = Setup::default();
+    pub(crate) async fn make() -> Self {
+        Self::of(Setup::default()).await
+    }
+
+    pub(crate) async fn of(setup: Setup) -> Self {
         let settings = Settings { revise_on_review: true, ..setup.settings };
-        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let story = Story::with(Setup { task: Task::Waiting, settings, ..setup }).await;
         let forge = story.local.forge();
         let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();
@@ -83,14 +86,14 @@ impl World {
     }
 
     /// A hook that the test itself calls.
-    async fn by_hand(&self, hook: &str) -> Hook {
+    pub(crate) async fn by_hand(&self, hook: &str) -> Hook {
         let made = self.story.api.install_hook(&self.wanted(hook, true)).await.unwrap();
         self.story.api.set_secret(&made.secret, &SetSecret { value: SECRET.into() }).await.unwrap();
         made
     }
 
     /// What GitHub would send for a review of Ann's.
-    fn review(&self, id: u64, action: &str, state: &str) -> Value {
+    pub(crate) fn review(&self, id: u64, action: &str, state: &str) -> Value {
         json!({
             "action": action,
             "review": {
@@ -113,11 +116,18 @@ impl World {
         })
     }
 
-    async fn send(&self, hook: &str, event: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn send(&self, hook: &str, event: &str, body: &Value) -> (u16, Value) {
         self.send_as(hook, event, "guid-1", &signed(SECRET, body.to_string().as_bytes()), body.to_string().into()).await
     }
 
-    async fn send_as(&self, hook: &str, event: &str, guid: &str, signature: &str, body: Vec<u8>) -> (u16, Value) {
+    pub(crate) async fn send_as(
+        &self,
+        hook: &str,
+        event: &str,
+        guid: &str,
+        signature: &str,
+        body: Vec<u8>,
+    ) -> (u16, Value) {
         let mut headers =
             vec![("x-github-event", event), ("x-github-delivery", guid), ("content-type", "application/json")];
         if !signature.is_empty() {
@@ -137,7 +147,7 @@ impl World {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    async fn revisions(&self) -> Vec<Job> {
+    pub(crate) async fn revisions(&self) -> Vec<Job> {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 

@@ -33,6 +33,8 @@ pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
+    /// Whose turn it is to fetch versions anew.
+    refetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A value and when it was fetched.
@@ -53,7 +55,7 @@ impl Secrets {
         let mut builder = aws_sdk_secretsmanager::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
         let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
-        Self { client, cache: Arc::default(), versions: Arc::default() }
+        Self { client, cache: Arc::default(), versions: Arc::default(), refetching: Arc::default() }
     }
 
     /// The value of a secret.

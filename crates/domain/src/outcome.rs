@@ -28,11 +28,10 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     };
     let by_itself = ended.status == Status::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
     let never_began = ended.kind == Kind::Revise && !ended.worked && outcome == LastOutcome::Failed;
-    if let Some(pull_request) = ended.pull_request().filter(|_| ended.kind == Kind::Revise && !ended.worked) {
-        // Its hour is given back: what waits for that to pass need not.
-        if let (Some(opens_at), Some(now)) = (ticket.deferred.get_mut(&pull_request.to_string()), ended.ended_at) {
-            *opens_at = now.min(*opens_at);
-        }
+    if let Some(now) = ended.ended_at.filter(|_| outcome != LastOutcome::Completed) {
+        // What waited for this job gets its last answer now, and not when an hour is over that nothing waits for;
+        // where that hour was given back, it gets its job. What has to wait on is told so when it is settled.
+        ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
     if by_itself || never_began {
         // Nothing of the ticket's own was tried. A second entry that waits is settled as ever.

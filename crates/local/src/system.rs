@@ -13,6 +13,7 @@ use pullyard_entry::auth::stored_token;
 use pullyard_entry::config::{self, Config, Endpoints};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -47,6 +48,25 @@ pub struct Options {
     pub hints: Hints,
     /// The admin token is made anew, and the old one taken back.
     pub new_admin_token: bool,
+    /// What stands between the functions and DynamoDB.
+    pub before_dynamodb: Option<Between>,
+}
+
+/// Something that stands before a service and counts its calls, or breaks them.
+#[derive(Clone)]
+pub struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
+
+impl Between {
+    /// Told where the service is, it says where it is called instead.
+    pub fn new(before: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(before))
+    }
+}
+
+impl std::fmt::Debug for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Between { .. }")
+    }
 }
 
 /// What becomes of the hints that functions send.
@@ -71,6 +91,7 @@ impl Options {
             clock: Clock::default(),
             hints: Hints::Arrive,
             new_admin_token: false,
+            before_dynamodb: None,
         }
     }
 }
@@ -111,7 +132,7 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token } = options;
+        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token, before_dynamodb } = options;
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -181,7 +202,7 @@ impl Local {
             // A task is a plain child process here; it says so on the job and on the pull request.
             task_isolation: "none".into(),
             endpoints: Endpoints {
-                dynamodb: Some(at.dynamodb),
+                dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),
                 sqs: Some(at.sqs),
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),

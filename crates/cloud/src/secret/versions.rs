@@ -63,15 +63,22 @@ impl Secrets {
         self.fetch_versions(name, None).await
     }
 
-    /// The same, fetched anew, for who was shown something that fits none of them. None: they were fetched so
-    /// within the last ten seconds.
-    pub async fn refetched_versions(&self, name: &str) -> Result<Option<Versions>, Error> {
+    /// Newer ones than `unfit`, which something that was shown fits none of. None: there are none that are newer,
+    /// and they were fetched so within the last ten seconds.
+    ///
+    /// One caller at a time fetches, and the others wait for what it finds: a storm that is signed with a value
+    /// of a moment ago must not be turned away but for its first.
+    pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
+        let _turn = self.refetching.lock().await;
         let now = Instant::now();
         if let Some(kept) = self.lock_versions().get_mut(name) {
+            if kept.versions != *unfit {
+                return Ok(Some(kept.versions.clone()));
+            }
             if kept.refetched.is_some_and(|at| now.duration_since(at) < REFETCHED_EVERY) {
                 return Ok(None);
             }
-            // Before the call: whoever comes meanwhile must not make another one.
+            // Before the call: a service that does not answer is not asked more often either.
             kept.refetched = Some(now);
         }
         self.fetch_versions(name, Some(now)).await.map(Some)

@@ -294,7 +294,11 @@ impl Source<'_> {
 async fn conclude(ctx: &Context, job: &Job, id: &PullRequestId, covered: &[Review]) -> Result<(), Error> {
     for review in covered {
         let entry = DeliveryId::of_review(id, &review.id);
-        // Stale: it names its job already.
+        // Looked at first: most reviews made their job themselves, and a write that is refused is charged, too.
+        if ctx.store.delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
+            continue;
+        }
+        // Stale: it names its job by now.
         ctx.store.conclude(&entry, &Conclusion::Covered(job.id.clone())).await?;
     }
     Ok(())

@@ -25,16 +25,19 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     let mut rounds = ctx.rounds(&event.pull_request.id);
     let mut permission = vouched(event);
     loop {
-        let loaded = load(ctx, reach, event, permission).await?;
+        let mut loaded = load(ctx, reach, event, permission).await?;
         let job = JobId::of_review(&event.pull_request.id, &event.review);
-        let decision = match decide(&loaded.facts, job) {
-            Verdict::Decided(decision) => decision,
-            Verdict::AskPermission => {
-                let Some(repository) = &loaded.repository else {
-                    return Err(Error::Inconsistent("an author was asked about without a repository".into()));
-                };
-                permission = Some(ask(ctx, &loaded.integration, repository, &event.author).await?);
-                continue;
+        let decision = loop {
+            match decide(&loaded.facts, job.clone()) {
+                Verdict::Decided(decision) => break decision,
+                Verdict::AskPermission => {
+                    let Some(repository) = &loaded.repository else {
+                        return Err(Error::Inconsistent("an author was asked about without a repository".into()));
+                    };
+                    // The rest is not read again for it: what changed meanwhile is refused when it is written.
+                    permission = Some(ask(ctx, &loaded.integration, repository, &event.author).await?);
+                    loaded.facts.permission = permission;
+                }
             }
         };
         if let Some(answer) = apply(ctx, event, &loaded, decision).await? {

@@ -22,7 +22,7 @@ pub(super) async fn verified(ctx: &Context, hook: &Hook, call: &Call<'_>) -> Res
         return Ok(Err(Reason::SignatureMissing {}));
     }
     let mut accepted = fault.accepted;
-    if let Some(versions) = ctx.secrets.refetched_versions(&name).await? {
+    if let Some(versions) = ctx.secrets.refetched_versions(&name, &versions).await? {
         match fits(ctx, &name, &versions, call).await? {
             Ok(()) => return Ok(Ok(())),
             Err(fault) => accepted = fault.accepted,

@@ -282,17 +282,19 @@ fn the_hour_of_another_job_is_not_given_back() {
 }
 
 #[test]
-fn what_waits_for_an_hour_that_is_given_back_is_looked_at_at_once() {
+fn what_waits_for_a_job_that_did_not_complete_is_looked_at_at_once() {
     let waiting = |job: &Job, ticket: Ticket| {
         let others = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
         let deferred = ticket_after(job, &others).deferred;
         (deferred[&linked().id.to_string()], deferred[&pull_request_id(9).to_string()])
     };
     let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
-    assert_eq!(waiting(&unreadable(&job), ticket.clone()), (at(300), at(9_000)));
-    assert_eq!(waiting(&pull_request_closed(&job), ticket.clone()), (at(300), at(9_000)));
-    let worked = finished(&runs(&job, Status::Executing), End::Failed(no_changes(), None));
-    assert_eq!(waiting(&worked, ticket), (at(3_600), at(9_000)));
+    let worked = |end| finished(&runs(&job, Status::Syncing), end);
+    let failed = worked(End::Failed(no_changes(), None));
+    for ended in [unreadable(&job), pull_request_closed(&job), failed, worked(End::Cancelled)] {
+        assert_eq!(waiting(&ended, ticket.clone()), (at(300), at(300)), "{:?}", ended.status);
+    }
+    assert_eq!(waiting(&worked(End::Completed(result())), ticket), (at(3_600), at(9_000)), "its hour goes on");
 }
 
 #[test]

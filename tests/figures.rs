@@ -1,0 +1,135 @@
+//! What a delivery and a revision cost: time, and DynamoDB's request units. Measured for docs/benchmarks.md.
+//!
+//! Times are printed and nothing depends on them; units are what the embedded DynamoDB says it would charge.
+
+mod meter;
+
+use crate::story::{REPOSITORY, Setup, Story, Task, is};
+use crate::webhooks::{ANNS_TOKEN, World};
+use meter::{Meter, Units};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::project::Settings;
+use pullyard_local::{AccountKind, Hints, Role, User};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const EVENT: &str = "pull_request_review";
+
+/// The most that a whole revise job may write, with nothing to spare for one more item. Units: write request units.
+const MOST_WRITTEN: f64 = 51.0;
+
+fn part(times: &[Duration], share: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures times, for docs/benchmarks.md"]
+async fn how_long_a_signed_delivery_waits_for_its_answer() {
+    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    let timed = async |body: &Value, expected: &str| {
+        let since = Instant::now();
+        let (status, said) = world.send("acme", EVENT, body).await;
+        let took = since.elapsed();
+        assert_eq!((status, said["code"].as_str()), (200, Some(expected)), "{said}");
+        took
+    };
+    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
+    let first = timed(&asks(1), "accepted").await;
+    println!("first: accepted {:.1} ms, the first call of the process", first.as_secs_f64() * 1e3);
+    for (name, code) in [("refused", "event_ignored"), ("duplicate", "repeat"), ("held", "held_for_job")] {
+        let mut times = Vec::new();
+        for n in 0..500 {
+            let body = match code {
+                "event_ignored" => world.review(10_000 + n, "submitted", "approved"),
+                "repeat" => asks(1),
+                _ => asks(20_000 + n),
+            };
+            times.push(timed(&body, code).await);
+        }
+        println!("{name}: p50 {:.1} ms, p99 {:.1} ms of 500, one at a time", part(&times, 50), part(&times, 99));
+    }
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_delivery_costs_is_known() {
+    let meter = Meter::start().await;
+    let setup = Setup { hints: Hints::AreLost, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let world = World::of(setup).await;
+    world.by_hand("acme").await;
+    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
+    // The first of a minute also notes that the hook is heard of.
+    let approved = world.review(1, "submitted", "approved");
+    world.send("acme", EVENT, &approved).await;
+    let cost = async |body: &Value, expected: &str| {
+        meter.reset();
+        let (_, said) = world.send("acme", EVENT, body).await;
+        assert_eq!(said["code"], expected, "{said}");
+        let units = meter.units();
+        println!("{expected}: {units}\n{}", meter.calls());
+        units
+    };
+    let most = |units: Units, written: f64, read: f64| {
+        let is_within = units.written <= written && units.read <= read && units.refused == 0;
+        assert!(is_within, "{units}, not {written} and {read}\n{}", meter.calls());
+    };
+    most(cost(&world.review(2, "submitted", "approved"), "event_ignored").await, 2.0, 2.0);
+    most(cost(&asks(10), "accepted").await, 14.0, 9.0);
+    most(cost(&asks(10), "repeat").await, 1.0, 8.0);
+    most(cost(&asks(11), "held_for_job").await, 7.0, 9.0);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_revise_job_writes_no_more_than_was_promised() {
+    let meter = Meter::start().await;
+    let setup = Setup { task: Task::Runner, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let settings = Settings { revise_on_review: true, ..setup.settings };
+    let story = Story::with(Setup { settings, ..setup }).await;
+    let forge = story.local.forge();
+    let ann = User { login: "ann".into(), id: crate::webhooks::ANN, token: ANNS_TOKEN.into() };
+    forge.add_user(ann, AccountKind::User).await.unwrap();
+    forge.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.job_until(&job, is(Status::Completed)).await;
+    story.settled("APP-1").await;
+    let pull = story.pulls().await.remove(0);
+    let number = pull["number"].as_u64().unwrap();
+    let url = format!("{}/repos/{REPOSITORY}/pulls/{number}/reviews", story.local.forge().api_url());
+    let asked = json!({
+        "event": "REQUEST_CHANGES", "body": "Not yet.",
+        "comments": [{ "path": "work.txt", "line": 1, "side": "RIGHT", "body": "Say more." }],
+    });
+    let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(asked.to_string());
+    let made: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    let world = World { number, repository: pull["base"]["repo"]["id"].as_u64().unwrap(), story };
+    world.by_hand("acme").await;
+    world.story.quiet().await;
+    let mut body = world.review(made["id"].as_u64().unwrap(), "submitted", "changes_requested");
+    body["pull_request"]["head"] = pull["head"].clone();
+    meter.reset();
+    let (_, said) = world.send("acme", EVENT, &body).await;
+    assert_eq!(said["code"], "accepted", "{said}");
+    let revision = JobId::new(said["job"].as_str().unwrap()).unwrap();
+    // Looking costs as well, so it is looked at past the meter.
+    crate::story::until("the revision is done", async || {
+        let job = world.story.stored(&revision).await;
+        if job["status"] == "completed" { Ok(()) } else { Err(job.to_string()) }
+    })
+    .await;
+    world.story.quiet().await;
+    crate::story::until("its ticket shows it", async || {
+        let ticket = world.story.item("TICKET#acme#APP-1", "TICKET").await;
+        if ticket.get("wk").is_none() && ticket["active_job"].is_null() { Ok(()) } else { Err(ticket.to_string()) }
+    })
+    .await;
+    world.story.quiet().await;
+    let units = meter.units();
+    println!("a whole revise job, from its delivery to the settled ticket: {units}\n{}", meter.calls());
+    assert!(units.written <= MOST_WRITTEN && units.refused == 0, "{units}\n{}", meter.calls());
+    world.story.end().await;
+}

@@ -1,0 +1,151 @@
+//! What stands before DynamoDB and adds up what it would charge.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use pullyard_local::Between;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::net::TcpListener;
+
+/// Request units.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Units {
+    pub(super) read: f64,
+    pub(super) written: f64,
+    /// Writes whose condition did not hold: charged as well, and DynamoDB does not say how much.
+    pub(super) refused: u64,
+}
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} write units, {} read units, {} writes refused", self.written, self.read, self.refused)
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    units: Units,
+    calls: BTreeMap<String, (u64, f64)>,
+}
+
+/// Every call passes it and is asked what it consumed.
+#[derive(Clone)]
+pub(super) struct Meter {
+    url: String,
+    seen: Arc<Mutex<Seen>>,
+    /// Where DynamoDB is, known before anybody calls.
+    behind: Arc<OnceLock<String>>,
+    http: reqwest::Client,
+}
+
+impl Meter {
+    /// Listens until the test ends.
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let http = reqwest::Client::new();
+        let meter = Self { url, seen: Arc::default(), behind: Arc::default(), http };
+        let router = Router::new().fallback(passed_on).with_state(meter.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        meter
+    }
+
+    /// How a system is told of it.
+    pub(super) fn between(&self) -> Between {
+        let meter = self.clone();
+        Between::new(move |behind| {
+            meter.behind.set(behind.to_owned()).unwrap();
+            meter.url.clone()
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts from here.
+    pub(super) fn reset(&self) {
+        *self.lock() = Seen::default();
+    }
+
+    /// What was consumed since.
+    pub(super) fn units(&self) -> Units {
+        self.lock().units
+    }
+
+    /// The same, by operation.
+    pub(super) fn calls(&self) -> String {
+        let seen = self.lock();
+        let line = |(name, (count, units)): (&String, &(u64, f64))| format!("  {name}: {count} calls, {units} units");
+        seen.calls.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn count(&self, operation: &str, is_ok: bool, answer: &Value) {
+        let each = match &answer["ConsumedCapacity"] {
+            Value::Array(each) => each.clone(),
+            one => vec![one.clone()],
+        };
+        let units: f64 = each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum();
+        let reads =
+            ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| operation.starts_with(read));
+        let mut seen = self.lock();
+        match (is_ok, reads) {
+            (false, _) => seen.units.refused += 1,
+            (true, true) => seen.units.read += units,
+            (true, false) => seen.units.written += units,
+        }
+        let refused = if is_ok { "" } else { ", refused" };
+        let call = seen.calls.entry(format!("{operation}{refused}")).or_default();
+        *call = (call.0 + 1, call.1 + units);
+    }
+}
+
+/// The kinds of items that a call is about: the first word of each key, and of the sort key.
+fn about(asked: &Value) -> String {
+    let kind = |key: &Value| {
+        let word = |name: &str| key[name]["S"].as_str().unwrap_or("?").split('#').next().unwrap_or_default().to_owned();
+        match (word("pk"), word("sk")) {
+            (pk, sk) if pk == sk || sk.parse::<u64>().is_ok() => pk,
+            (pk, sk) => format!("{pk}/{sk}"),
+        }
+    };
+    let of = |call: &Value| if call["Item"].is_object() { kind(&call["Item"]) } else { kind(&call["Key"]) };
+    match asked["TransactItems"].as_array() {
+        Some(each) => {
+            let all = each.iter().filter_map(|one| one.as_object()?.values().next().map(of));
+            all.collect::<Vec<_>>().join(" + ")
+        }
+        None => of(asked),
+    }
+}
+
+async fn passed_on(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut asked: Value = serde_json::from_slice(&body).unwrap();
+    asked["ReturnConsumedCapacity"] = json!("TOTAL");
+    let operation = format!("{operation} {}", about(&asked));
+    let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
+    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+        if let Some(value) = headers.get(name) {
+            call = call.header(name, value);
+        }
+    }
+    let answer = call.send().await.unwrap();
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let bytes = answer.bytes().await.unwrap();
+    let said = serde_json::from_slice(&bytes).unwrap_or_default();
+    meter.count(&operation, status.is_success(), &said);
+    let kept = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
+    let kept = kept.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
+    let mut passed = (status, bytes).into_response();
+    for (name, value) in kept {
+        passed.headers_mut().insert(name, value);
+    }
+    passed
+}

@@ -1,0 +1,266 @@
+//! Storms: many deliveries at once, while jobs are made, run and end, and while a secret is rotated. Every one of
+//! them gets a true answer, and no review is lost or in two jobs.
+//!
+//! `PULLYARD_STORM=1000` sends a thousand of one review; what is printed is for docs/benchmarks.md, and nothing
+//! depends on it.
+
+use crate::story::{REPOSITORY, is, until};
+use crate::webhooks::{ANNS_TOKEN, BRANCH, SECRET, World, signed};
+use futures::StreamExt as _;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{DeliveryId, FinishId, IntegrationId, JobId, ReviewId};
+use pullyard_domain::job::Status;
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::secret::RotateSecret;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const EVENT: &str = "pull_request_review";
+const AT_ONCE: usize = 100;
+
+/// How many: fewer by default, so that debug builds are done soon.
+fn large() -> Option<usize> {
+    std::env::var("PULLYARD_STORM").ok().map(|count| count.parse().unwrap())
+}
+
+/// How often each code was answered; every answer must be a decision with a name.
+fn counted(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
+    let mut codes = BTreeMap::new();
+    for (status, said) in answers {
+        assert!((200..300).contains(status), "{status} {said}");
+        let code = said["code"].as_str().unwrap_or_else(|| panic!("no code: {said}"));
+        *codes.entry(code.to_owned()).or_default() += 1;
+    }
+    codes
+}
+
+/// All of these bodies at once, each as a delivery of its own; `secret` says what one is signed with when its
+/// turn has come, and `answered` is called after each.
+async fn storm(
+    world: &World,
+    bodies: Vec<String>,
+    secret: impl Fn(usize) -> &'static str,
+    answered: impl Fn(),
+) -> Vec<(u16, Value)> {
+    let since = Instant::now();
+    let count = bodies.len();
+    let (secret, answered) = (&secret, &answered);
+    let sent = futures::stream::iter(bodies.into_iter().enumerate()).map(|(n, body)| async move {
+        let signature = signed(secret(n), body.as_bytes());
+        let began = Instant::now();
+        let answer = world.send_as("acme", EVENT, &format!("guid-{n}"), &signature, body.into_bytes()).await;
+        answered();
+        (answer, began.elapsed())
+    });
+    let (answers, mut took): (Vec<_>, Vec<_>) =
+        sent.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().unzip();
+    took.sort();
+    let part = |share: usize| took.get(count * share / 100).unwrap_or(&Duration::ZERO).as_millis();
+    let (last, slowest) = (since.elapsed().as_millis(), took.last().unwrap_or(&Duration::ZERO).as_millis());
+    println!(
+        "{count} deliveries, {AT_ONCE} at once: the last answer after {last} ms; one took p50 {} ms, p99 {} ms, at most {slowest} ms; {:?}",
+        part(50),
+        part(99),
+        counted(&answers)
+    );
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_deliveries_of_one_review_make_one_job_and_all_the_others_a_named_decision() {
+    let count = large().unwrap_or(120);
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let id = asked_for(&world, 0).await;
+    let body = world.review(id, "submitted", "changes_requested").to_string();
+    let answers = storm(&world, vec![body; count], |_| SECRET, || {}).await;
+    let codes = counted(&answers);
+    let again: usize = ["repeat", "duplicate_review", "queued"].iter().filter_map(|code| codes.get(*code)).sum();
+    assert_eq!((codes.get("accepted"), again), (Some(&1), count - 1), "{codes:?}");
+    world.story.quiet().await;
+    let jobs = world.revisions().await;
+    assert_eq!(jobs.len(), 1);
+    let entry = entry(&world, id).await;
+    assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&jobs[0].id)));
+    world.story.end().await;
+}
+
+/// How the job ends that the storm comes upon.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Completes,
+    Fails,
+    IsCancelled,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_that_storm_in_while_a_job_completes_are_all_in_one_later_job() {
+    while_a_job_ends(End::Completes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_that_storm_in_while_a_job_fails_are_all_refused_with_its_end() {
+    while_a_job_ends(End::Fails).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_that_storm_in_while_a_job_is_cancelled_are_all_refused_with_its_end() {
+    while_a_job_ends(End::IsCancelled).await;
+}
+
+/// Sixty reviews, or half of that, each told twice; the job ends when half of the answers are given.
+async fn while_a_job_ends(end: End) {
+    let count = if large().is_some() { 60 } else { 30 };
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let story = &world.story;
+    let first = asked_for(&world, 0).await;
+    let body = world.review(first, "submitted", "changes_requested");
+    let (_, said) = world.send("acme", EVENT, &body).await;
+    assert_eq!(said["code"], "accepted", "{said}");
+    let running = JobId::new(said["job"].as_str().unwrap()).unwrap();
+    let (_, client) = story.claim(&running, "c1").await.unwrap();
+    for status in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
+        client.status(&StatusRequest { status }).await.unwrap();
+    }
+
+    let reviews: Vec<u64> =
+        futures::stream::iter(1..=count).map(|n| asked_for(&world, n)).buffer_unordered(4).collect().await;
+    let told_twice = reviews.iter().flat_map(|id| [*id, *id]);
+    let bodies = told_twice.map(|id| world.review(id, "submitted", "changes_requested").to_string()).collect();
+    let answers = AtomicUsize::new(0);
+    let count_one = || {
+        answers.fetch_add(1, Ordering::Relaxed);
+    };
+    let (told, ()) = tokio::join!(storm(&world, bodies, |_| SECRET, count_one), async {
+        until("half of the storm is over", async || match answers.load(Ordering::Relaxed) {
+            few if few < count => Err(format!("{few} answers")),
+            _ => Ok(()),
+        })
+        .await;
+        finish(&world, &client, end).await;
+    },);
+    counted(&told);
+    story.quiet().await;
+    match end {
+        End::Completes => {
+            story.job_until(&running, is(Status::Completed)).await;
+            assert_eq!(world.revisions().await.len(), 1, "the hour is not over");
+            story.pass(Duration::from_secs(3_600)).await;
+            let next = until("they get their job", async || {
+                let jobs = world.revisions().await;
+                jobs.iter()
+                    .find(|job| job.id != running)
+                    .map(|job| job.id.clone())
+                    .ok_or(format!("{} jobs", jobs.len()))
+            })
+            .await;
+            story.quiet().await;
+            for review in &reviews {
+                let entry = entry(&world, *review).await;
+                assert_eq!((entry.job.as_ref(), entry.verdict), (Some(&next), Verdict::Held), "{entry:?}");
+            }
+            let (assignment, _) = story.claim(&next, "c2").await.unwrap();
+            for n in 1..=count {
+                assert!(assignment.prompt.contains(&words(n)), "the agent is told of {n}");
+            }
+        }
+        End::Fails | End::IsCancelled => {
+            for review in &reviews {
+                let entry = until("it has its last answer", async || {
+                    let entry = entry(&world, *review).await;
+                    if entry.verdict == Verdict::Refused { Ok(entry) } else { Err(format!("{entry:?}")) }
+                })
+                .await;
+                assert_eq!(
+                    (entry.code.as_str(), entry.job),
+                    ("previous_job_not_completed", None),
+                    "{}",
+                    entry.sentence
+                );
+            }
+            story.pass(Duration::from_secs(3_600)).await;
+            story.quiet().await;
+        }
+    }
+    assert_eq!(entry(&world, first).await.job, Some(running));
+    assert_eq!(world.revisions().await.len(), if end == End::Completes { 2 } else { 1 });
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_rotated_in_the_middle_of_a_storm_loses_no_delivery() {
+    const NEXT: &str = "the next secret";
+    let world = World::make().await;
+    let secret = world.by_hand("acme").await.secret;
+    let body = world.review(asked_for(&world, 0).await, "submitted", "changes_requested").to_string();
+    let (answers, rotated) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let count_one = || {
+        answers.fetch_add(1, Ordering::Relaxed);
+    };
+    // Whoever signs learns the new value with us, and some only later.
+    let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && n % 3 != 0 { NEXT } else { SECRET };
+    let (told, ()) = tokio::join!(storm(&world, vec![body; large().unwrap_or(150)], signs_with, count_one), async {
+        until("the storm is on", async || match answers.load(Ordering::Relaxed) {
+            0 => Err("no answer".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+        let rotate = RotateSecret { value: NEXT.into(), overlap_secs: 3_600 };
+        world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+        rotated.store(true, Ordering::SeqCst);
+    },);
+    assert_eq!(counted(&told).get("accepted"), Some(&1));
+    world.story.quiet().await;
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+fn words(n: usize) -> String {
+    format!("Not yet, for reason {n}.")
+}
+
+/// Ann asks for changes at the forge, which tells nobody.
+async fn asked_for(world: &World, n: usize) -> u64 {
+    let forge = world.story.local.forge().api_url();
+    let url = format!("{forge}/repos/{REPOSITORY}/pulls/{}/reviews", world.number);
+    let body = json!({ "event": "REQUEST_CHANGES", "body": words(n) }).to_string();
+    let answer = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body).send().await.unwrap();
+    let made: Value = answer.error_for_status().unwrap().json().await.unwrap();
+    made["id"].as_u64().unwrap()
+}
+
+async fn entry(world: &World, review: u64) -> Delivery {
+    let integration = IntegrationId::new("gh1").unwrap();
+    let id = PullRequestId { integration, repository: world.repository, number: world.number };
+    let review = ReviewId::new(review.to_string()).unwrap();
+    world.story.api.delivery(&DeliveryId::of_review(&id, &review)).await.unwrap()
+}
+
+async fn finish(world: &World, client: &AttemptClient, end: End) {
+    let (outcome, failure, result) = match end {
+        End::Fails => (FinishOutcome::Failed, Some(Failure::NoChanges {}), None),
+        End::IsCancelled => (FinishOutcome::Cancelled, None, None),
+        End::Completes => {
+            let url = format!("https://forge.test/{REPOSITORY}/pull/{}", world.number);
+            let result = FinishResult {
+                branch: BRANCH.into(),
+                head: "a".repeat(40),
+                pull_request: FinishPullRequest { number: world.number, url },
+                files: 1,
+                insertions: 1,
+                deletions: 1,
+                replies: None,
+            };
+            (FinishOutcome::Completed, None, Some(result))
+        }
+    };
+    let finish_id = FinishId::new("f1").unwrap();
+    client.finish(&FinishRequest { finish_id, outcome, failure, result, spent_usd_micros: None }).await.unwrap();
+}
