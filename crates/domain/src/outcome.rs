@@ -7,7 +7,7 @@
 //! | failed before any agent worked | todo | AI Failed | no |
 //! | a revision failed before any agent worked | stays, and gives the pull request's hour back | stays | no |
 //! | cancelled by a person | todo | none | if an agent worked |
-//! | cancelled because its pull request was closed or merged | stays | stays | no |
+//! | cancelled because its pull request was closed or merged, or its reviews dismissed | stays | stays | no |
 //! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
 
 use crate::job::{Job, Kind, Status};
@@ -40,6 +40,11 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     }
     if ended.worked || outcome == LastOutcome::Completed {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
+        if let (true, Some(now)) = (outcome != LastOutcome::Completed, ended.ended_at) {
+            // No hour changes what reviews get after this: they are told so now, and not when it is over, and
+            // the ticket's next job is told of them.
+            ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
+        }
     }
     if outcome == LastOutcome::Completed {
         // The work that the second entry asked for is done; the ticket goes on from where that put it.

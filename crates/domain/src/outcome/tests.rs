@@ -291,8 +291,20 @@ fn what_waits_for_an_hour_that_is_given_back_is_looked_at_at_once() {
     let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
     assert_eq!(waiting(&unreadable(&job), ticket.clone()), (at(300), at(9_000)));
     assert_eq!(waiting(&pull_request_closed(&job), ticket.clone()), (at(300), at(9_000)));
-    let worked = finished(&runs(&job, Status::Executing), End::Failed(no_changes(), None));
+    let worked = finished(&runs(&job, Status::Syncing), End::Completed(result()));
     assert_eq!(waiting(&worked, ticket), (at(3_600), at(9_000)));
+}
+
+#[test]
+fn what_waits_for_a_job_that_did_not_do_its_work_is_answered_at_once() {
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
+    for end in [End::Failed(no_changes(), None), End::Cancelled] {
+        let ended = finished(&runs(&job, Status::Executing), end);
+        let waits = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
+        let after = ticket_after(&ended, &waits);
+        let ended_at = ended.ended_at.unwrap();
+        assert!(after.deferred.values().all(|opens_at| *opens_at == ended_at), "{:?}", after.deferred);
+    }
 }
 
 #[test]
