@@ -30,6 +30,7 @@ mod manual;
 mod pages;
 mod pulls;
 mod retry;
+mod reviews;
 mod rooms;
 mod runners;
 mod soak;

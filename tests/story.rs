@@ -52,6 +52,15 @@ pub(crate) struct Setup {
     pub(crate) before_dynamodb: Option<Between>,
 }
 
+/// What becomes of the tasks when the system is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tasks {
+    /// They go with it.
+    Die,
+    /// They stay, and are taken up again.
+    GoOn,
+}
+
 /// What the task of a job runs.
 pub(crate) enum Task {
     /// The real runner.
@@ -88,6 +97,7 @@ pub(crate) struct Story {
     pub(crate) clock: Clock,
     http: reqwest::Client,
     folder: TempDir,
+    runner: Vec<String>,
 }
 
 impl Story {
@@ -109,15 +119,15 @@ impl Story {
             Task::Waiting => words(&["sleep", "3600"]),
             Task::Program(program) => program,
         };
-        let mut options = Options::new(folder.path().to_path_buf(), runner);
+        let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.sweep_every = setup.sweep_every;
         options.hints = setup.hints;
         options.before_dynamodb = setup.before_dynamodb;
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
-        let story =
-            Self { local, api, project: ProjectId::new("acme").unwrap(), clock, http: reqwest::Client::new(), folder };
+        let project = ProjectId::new("acme").unwrap();
+        let story = Self { local, api, project, clock, http: reqwest::Client::new(), folder, runner };
         story.set_up(setup.agent, setup.command, setup.settings).await;
         story
     }
@@ -495,6 +505,26 @@ impl Story {
 
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// The system is gone without a word, and its tasks with it unless they are left; then it begins again on
+    /// its folder and addresses. Nobody sweeps by himself.
+    pub(crate) async fn begun_again(self, tasks: Tasks) -> Self {
+        let Self { local, api, project, clock, http, folder, runner } = self;
+        let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
+        options.api = local.api_url().trim_start_matches("http://").to_owned();
+        options.forge = local.forge().url().trim_start_matches("http://").to_owned();
+        options.sweep_every = Duration::from_secs(3_600);
+        options.clock = clock.clone();
+        match tasks {
+            Tasks::Die => drop(local),
+            Tasks::GoOn => local.leave().await,
+        }
+        let local = until("the folder and the addresses are free", async || {
+            Local::start(options.clone()).await.map_err(|error| format!("{error:?}"))
+        })
+        .await;
+        Self { local, api, project, clock, http, folder, runner }
     }
 
     /// Every request went through a function, none around it; then everything stops.

@@ -7,7 +7,7 @@ use crate::{
     access::Actor,
     installations::{self, Objection},
     names::FullName,
-    pushes,
+    pulls, pushes,
     repositories::{self, Entry},
     users::{Member, Reach},
 };
@@ -65,6 +65,21 @@ impl DemoForge {
         let entry = self.entry(full_name).await?;
         let actor = Actor::of(&self.member(login)?);
         self.shared.rename(&entry, &actor, new).await
+    }
+
+    /// Lets a pull request be told as one of a fork with this id; its branch stays where it is.
+    pub async fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let shown = pulls::touch(&self.shared, &entry, number, |pull| {
+            pull.fork = Some(fork);
+            Ok::<_, Error>(())
+        });
+        match shown.await? {
+            pulls::Touched::Done(..) => Ok(()),
+            pulls::Touched::Missing => {
+                Err(Error::NotDone { what: "show as a fork's", reason: "there is no such pull request".to_owned() })
+            }
+        }
     }
 
     /// Takes a repository away.

@@ -132,6 +132,7 @@ pub(crate) async fn open(
         comments: Vec::new(),
         notes: Vec::new(),
         resolved: BTreeMap::new(),
+        fork: None,
     };
     let mut changed = record.clone();
     changed.next_number += 1;

@@ -64,6 +64,9 @@ pub(crate) struct PullRecord {
     /// Who resolved which thread; a thread is known by its first comment.
     #[serde(default)]
     pub(crate) resolved: BTreeMap<u64, Account>,
+    /// Its branch is in this other repository, as far as the API tells.
+    #[serde(default)]
+    pub(crate) fork: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

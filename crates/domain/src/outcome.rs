@@ -7,7 +7,7 @@
 //! | failed before any agent worked | todo | AI Failed | no |
 //! | a revision failed before any agent worked | stays, and gives the pull request's hour back | stays | no |
 //! | cancelled by a person | todo | none | if an agent worked |
-//! | cancelled because its pull request was closed or merged | stays | stays | no |
+//! | cancelled because its pull request was closed or merged, or its reviews dismissed | stays | stays | no |
 //! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
 
 use crate::job::{Job, Kind, Status};

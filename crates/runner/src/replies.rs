@@ -65,7 +65,7 @@ impl Answers<'_> {
             let reason = if reason.is_empty() { "there was no time" } else { reason };
             say(this, format!("The thread of comment {thread} was not answered: {reason}."));
         }
-        self.ask_again(this).await;
+        self.ask_again(this, until).await;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
     }
@@ -135,14 +135,32 @@ impl Answers<'_> {
     }
 
     /// Puts the pull request back on the reviewers' lists.
-    async fn ask_again(&self, this: &Attempt<'_>) {
+    async fn ask_again(&self, this: &Attempt<'_>, until: Instant) {
         let name = this.assignment.repository.name.as_str();
         let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
         for reviewer in reviewers {
             // One at a time: GitHub refuses all of them for one that may not be asked.
-            if let Err(error) = self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await {
+            if let Err(error) = self.ask(name, reviewer, until).await {
                 say(this, format!("{reviewer} was not asked to review again: failed to {error}."));
             }
+        }
+    }
+
+    /// Asks one reviewer, and again where that may help: who asked before changes nothing.
+    async fn ask(&self, name: &str, reviewer: &str, until: Instant) -> Result<(), Error> {
+        let mut back_off = BackOff::new();
+        let mut tried = 1;
+        loop {
+            let Err(error) = self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await else {
+                return Ok(());
+            };
+            let Some(rest) = rest(&error) else { return Err(error) };
+            let pause = back_off.next().max(rest);
+            if tried == TRIES || Instant::now() + pause >= until {
+                return Err(error);
+            }
+            tried += 1;
+            sleep(pause).await;
         }
     }
 }

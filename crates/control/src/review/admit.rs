@@ -56,7 +56,9 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
         }
         let read = match read(ctx, &job).await? {
             // It can do its work without them, and must not wait for ever.
-            Read::Closed(_) | Read::Unavailable if job.kind == Kind::Implement => frozen_alone(ctx, &job).await?,
+            Read::Closed(_) | Read::Dismissed | Read::Unavailable if job.kind == Kind::Implement => {
+                frozen_alone(ctx, &job).await?
+            }
             Read::Fault(_) if job.kind == Kind::Implement && tries_of(&job) >= MOST_TRIES => {
                 frozen_alone(ctx, &job).await?
             }
@@ -69,6 +71,7 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
                 job.admitted(frozen, &head, ctx.clock.now())
             }
             Read::Closed(state) => job.cancelled(closed(&job, state, now), now),
+            Read::Dismissed => job.cancelled(Cancel::by_itself("its reviews were dismissed", now), now),
             Read::Unavailable => job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now),
             Read::Fault(fault) => job.context_failed(fault, now),
         };
@@ -126,6 +129,8 @@ enum Read {
     Context(Box<prompt::Context>),
     /// The pull request can't change any more.
     Closed(PullRequestState),
+    /// All that it was made for was dismissed.
+    Dismissed,
     /// The forge will not give it, today or tomorrow.
     Unavailable,
     /// Not this time.
@@ -169,11 +174,14 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             source.read(&id, &mut covered, &all).await
         }
         Err(Error::Forge(error)) => Err(Stopped::Unread(Unread::Forge(error))),
+        // Somebody took our credentials away; the day that they have to bring them back runs.
+        Err(Error::Cloud(error)) => return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) })),
         Err(error) => return Err(error),
     };
     let review = match asked {
         Ok(review) => review,
         Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
+        Err(Stopped::Unread(Unread::Dismissed)) => return Ok(Read::Dismissed),
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
         Err(Stopped::Ours(error)) => return Err(error),
     };

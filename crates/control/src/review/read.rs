@@ -18,6 +18,8 @@ const SAME: Duration = Duration::from_secs(2);
 pub(super) enum Unread {
     /// The pull request can't change any more.
     Closed(PullRequestState),
+    /// Somebody took the force of each of them away: nothing is asked for any more.
+    Dismissed,
     /// The forge did not give them.
     Forge(forge::Error),
 }
@@ -54,7 +56,8 @@ pub(super) async fn read_unanswered(
     Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known)).collect())
 }
 
-/// Reads the `covered` reviews of a pull request with all their comments.
+/// Reads the `covered` reviews of a pull request with all their comments. One that was dismissed meanwhile is
+/// left out: its author, or who may overrule them, wants nothing of it any more.
 pub(super) async fn read_reviews(
     forge: &Forge,
     repository: &str,
@@ -62,14 +65,21 @@ pub(super) async fn read_reviews(
     covered: &[Review],
 ) -> Result<ReviewContext, Unread> {
     let number = pull.number;
-    let ids = covered.iter().filter(|review| review.request.is_none()).filter_map(forge_id);
+    let ids: Vec<u64> = covered.iter().filter(|review| review.request.is_none()).filter_map(forge_id).collect();
     let mut reviews = Vec::new();
     let mut cut = Cut::default();
-    for id in ids {
-        let review = forge.review(repository, number, id).await?;
-        let comments = forge.review_comments(repository, number, id).await?;
+    for id in &ids {
+        let review = forge.review(repository, number, *id).await?;
+        if review.state == forge::ReviewState::Dismissed {
+            continue;
+        }
+        let comments = forge.review_comments(repository, number, *id).await?;
         cut.comments += u32::from(comments.more);
         reviews.push(frozen(review, comments.found));
+    }
+    // A person's request asks for something by itself.
+    if reviews.is_empty() && !ids.is_empty() && covered.iter().all(|review| review.request.is_none()) {
+        return Err(Unread::Dismissed);
     }
     thread(&mut reviews);
     Ok(ReviewContext {

@@ -40,7 +40,7 @@ pub async fn request_revision(
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
-    let (_, seen) = look_at(ctx, named).await?;
+    let Looked { seen, .. } = look_at(ctx, named).await?;
     let review = request_id(caller, key);
     let event = ReviewEvent {
         source: Source::Person,
@@ -77,10 +77,15 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
 /// Errors: `NotFound` (project, repository, ticket, pull request), `Denied` when it is linked to another
 /// ticket, `Invalid` for one that can't change any more or comes from a fork, `Forge`, `Contended`.
 pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
-    let (repository, seen) = look_at(ctx, named).await?;
+    let Looked { repository, seen, from_fork } = look_at(ctx, named).await?;
+    if from_fork {
+        // Nothing that we may push to, and its words are those of whoever made the fork.
+        let fault = format!("{}#{} comes from a fork, where nothing can be pushed to", seen.repository, seen.id.number);
+        return Err(Error::Invalid { pointer: "/number", fault });
+    }
     if seen.state != PullRequestState::Open {
         let fault = format!("{}#{} is {}", seen.repository, seen.id.number, seen.state.words());
-        return Err(Error::Invalid { pointer: "/pull_request", fault });
+        return Err(Error::Invalid { pointer: "/number", fault });
     }
     let mut rounds = ctx.rounds(&seen.id);
     loop {
@@ -167,8 +172,16 @@ pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, E
         .ok_or_else(|| Error::NotFound { what: "repository", name: named.repository.to_string() })
 }
 
+/// A pull request that somebody named, as the forge has it.
+struct Looked {
+    repository: Repository,
+    seen: SeenPullRequest,
+    /// Its branch is in another repository, or in one that was deleted.
+    from_fork: bool,
+}
+
 /// Asks the forge for a pull request.
-pub(super) async fn look_at(ctx: &Context, named: &Named) -> Result<(Repository, SeenPullRequest), Error> {
+async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
     let repository = repository_of(ctx, named).await?;
     let Some(integration) = ctx.store.integration(&repository.integration).await? else {
         return Err(Error::NotFound { what: "integration", name: repository.integration.to_string() });
@@ -184,6 +197,7 @@ pub(super) async fn look_at(ctx: &Context, named: &Named) -> Result<(Repository,
         }
         Err(error) => return Err(error.into()),
     };
+    let from_fork = pull.head_repository != Some(repository.id);
     let id =
         PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: named.number };
     let seen = SeenPullRequest {
@@ -195,5 +209,5 @@ pub(super) async fn look_at(ctx: &Context, named: &Named) -> Result<(Repository,
         url: pull.url,
         updated_at: time_of(pull.updated_at),
     };
-    Ok((repository, seen))
+    Ok(Looked { repository, seen, from_fork })
 }

@@ -54,14 +54,10 @@ pub(crate) async fn settle_reviews(
                 return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
             };
             let others: Vec<&Review> = at_stake.iter().copied().filter(|review| others.contains(&review.id)).collect();
-            if refuse(ctx, newest, &others, &reason, facts.now).await? == Write::Stale {
+            if refuse(ctx, linked, newest, &others, &reason, facts.now).await? == Write::Stale {
                 return Ok(Done::Stale);
             }
-            let written = ctx.store.update_ticket(&ticket.without_deferred(id)).await?;
-            if let Some(linked) = linked.filter(|_| written == Write::Applied) {
-                tell(ctx, linked, reason).await?;
-            }
-            written
+            ctx.store.update_ticket(&ticket.without_deferred(id)).await?
         }
         Settlement::Start { review, job } => {
             let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
@@ -98,6 +94,7 @@ pub(crate) async fn settle_reviews(
 /// ticket still says so.
 async fn refuse(
     ctx: &Context,
+    linked: Option<PullRequest>,
     newest: &Review,
     others: &[&Review],
     reason: &Reason,
@@ -105,11 +102,14 @@ async fn refuse(
 ) -> Result<Write, Error> {
     let id = &newest.pull_request;
     let state = ReviewState::Refused { reason: reason.clone().clipped(), at: now };
-    // The ledger first: once the reviews say so, nobody comes back to it.
+    // The ledger first, and then the pull request: once the reviews say so, nobody comes back to them.
     for review in others.iter().chain([&newest]) {
         ctx.store
             .conclude(&DeliveryId::of_review(id, &review.id), &Conclusion::Refused(reason.clone().clipped()))
             .await?;
+    }
+    if let Some(linked) = linked {
+        tell(ctx, linked, reason).await?;
     }
     for some in others.chunks(MOST_ABSORBED) {
         if ctx.store.refuse_with(newest, some, &state).await? == Write::Stale {
@@ -167,13 +167,22 @@ async fn facts_of(
     }))
 }
 
-/// Shows the last answer on the pull request.
-async fn tell(ctx: &Context, linked: PullRequest, reason: Reason) -> Result<(), Error> {
-    let mut linked = linked;
-    linked.tell(Note::Decision { reason: reason.clipped() });
-    // Stale: somebody has something newer to say there.
-    if ctx.store.update_pull_request(&linked).await? == Write::Applied {
-        ctx.wake_pull_request(&linked.id).await;
+/// Shows the last answer on the pull request, unless it has something newer to say than `seen` had.
+async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(&seen.id);
+    let version = seen.note_version;
+    let mut linked = seen;
+    loop {
+        linked.tell(Note::Decision { reason: reason.clone().clipped() });
+        if ctx.store.update_pull_request(&linked).await? == Write::Applied {
+            ctx.wake_pull_request(&linked.id).await;
+            return Ok(());
+        }
+        // Mostly by whoever noted that the end of the job, which was to be said before, is said.
+        rounds.again().await?;
+        match ctx.store.pull_request(&linked.id).await? {
+            Some(again) if again.note_version == version => linked = again,
+            _ => return Ok(()),
+        }
     }
-    Ok(())
 }

@@ -70,6 +70,11 @@ pub(crate) async fn reduced_pull(shared: &Shared, entry: &Entry, pull: &Pull) ->
             "repo": repository(shared, entry),
         })
     };
+    let mut head = end(&record.head, &pull.head_sha);
+    if let Some(fork) = record.fork {
+        head["repo"]["id"] = json!(fork);
+        head["repo"]["fork"] = json!(true);
+    }
     json!({
         "id": record.id,
         "node_id": format!("PR_{}", record.id),
@@ -114,7 +119,7 @@ pub(crate) async fn reduced_pull(shared: &Shared, entry: &Entry, pull: &Pull) ->
         "closed_at": record.closed_at,
         "merged_at": record.merged.as_ref().map(|merge| &merge.at),
         "merge_commit_sha": record.merged.as_ref().map(|merge| &merge.sha),
-        "head": end(&record.head, &pull.head_sha),
+        "head": head,
         "base": end(&record.base, &pull.base_sha),
     })
 }

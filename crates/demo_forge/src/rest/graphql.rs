@@ -12,6 +12,7 @@ use crate::{
     answers,
     forge::Shared,
     graphql::{self, Field},
+    names,
     pulls::{self, Touched},
     record::{LineCommentRecord, PullRecord, ReviewState},
     repositories::Entry,
@@ -244,7 +245,16 @@ async fn repository(shared: &Shared, actor: &Actor, field: &Field) -> Result<Val
         kind: "NOT_FOUND",
         message: format!("Could not resolve to a Repository with the name '{owner}/{name}'."),
     };
-    let entry = shared.repositories.find(owner, name).await.ok_or_else(hidden)?;
+    // GitHub follows renames here unless it is asked not to.
+    let entry = match shared.repositories.find(owner, name).await {
+        Some(entry) => Some(entry),
+        None => {
+            let key = names::lookup_key(owner, name);
+            let moved = shared.state.read(|state| state.moved.get(&key).copied()).await;
+            shared.repositories.by_id(moved.unwrap_or(0)).await
+        }
+    };
+    let entry = entry.ok_or_else(hidden)?;
     match actor.may(&entry, Need::PULLS_READ).await {
         Allowed::Yes => {}
         Allowed::No => return Err(Failure::forbidden(actor, "repository")),

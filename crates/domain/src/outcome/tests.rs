@@ -298,6 +298,18 @@ fn what_waits_for_a_job_that_did_not_complete_is_looked_at_at_once() {
 }
 
 #[test]
+fn what_waits_for_a_job_that_did_not_do_its_work_is_answered_at_once() {
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
+    for end in [End::Failed(no_changes(), None), End::Cancelled] {
+        let ended = finished(&runs(&job, Status::Executing), end);
+        let waits = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
+        let after = ticket_after(&ended, &waits);
+        let ended_at = ended.ended_at.unwrap();
+        assert!(after.deferred.values().all(|opens_at| *opens_at == ended_at), "{:?}", after.deferred);
+    }
+}
+
+#[test]
 fn a_revision_cancelled_with_its_pull_request_leaves_the_ticket() {
     let (_, ticket, pull_request) = revised(pull_request_closed);
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));

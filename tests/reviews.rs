@@ -1,0 +1,11 @@
+//! The loop of a review, with real parts: the demo forge's signed webhooks, the functions, the runner as a task.
+
+mod answered;
+mod desk;
+mod dismissed;
+mod failed;
+mod faults;
+mod killed;
+mod life;
+mod requested;
+mod told;

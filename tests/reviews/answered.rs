@@ -1,0 +1,88 @@
+//! A requested change becomes a commit, and everybody reads so where they look.
+
+use super::desk::{ANN, Desk};
+use crate::story::{REPOSITORY, REVIEW};
+use pullyard_domain::job::Status;
+use pullyard_local::{Calls, Fault};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks_again() {
+    let desk = Desk::made().await;
+    desk.wait();
+    let review = desk.ask("Say it twice.", &[("work.txt", 1, "This line, please.")]).await;
+    let job = desk.revision().await;
+    let prompt = desk.prompt(&job.id).await;
+    desk.told("pending", &format!("Job {} works on the requested changes.", job.id.short())).await;
+    desk.why_says("works on").await;
+
+    // What the agent was told, and what is frozen, are one.
+    let url = format!("{}/{REPOSITORY}/pull/{}", desk.story.local.forge().url(), desk.number);
+    let branch = desk.why().await.branch;
+    for words in ["Say it twice.", "This line, please.", "work.txt", "line 1", ANN, &url, &branch, "About APP-1"] {
+        assert!(prompt.contains(words), "{words:?} is not in:\n{prompt}");
+    }
+    let store = desk.story.store().await;
+    let stored = store.job(&job.id).await.unwrap().unwrap();
+    let frozen = store.context(&job.id, &stored.context).await.unwrap().unwrap();
+    assert_eq!(frozen.prompt(), prompt);
+    let told = frozen.review.unwrap();
+    assert_eq!((told.pull_request.url.as_str(), told.pull_request.branch.as_str()), (url.as_str(), branch.as_str()));
+    assert_eq!((told.reviews.len(), told.reviews[0].id, told.reviews[0].comments[0].line), (1, review, Some(1)));
+
+    // What is written after does not reach this job.
+    desk.go();
+    let job = desk.completed(&job.id).await;
+    desk.is_answered_once(&[&job.id], 1).await;
+    let head = job.result.unwrap().head;
+    desk.told("success", &format!("Job {} revised 1 file in {}", job.id.short(), &head[..7])).await;
+    assert_eq!(desk.shown().await.status, REVIEW);
+    let entry = desk.entry(review).await;
+    assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job.id)));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_stumbles_after_the_push_hears_each_answer_and_the_request_once() {
+    let desk = Desk::linked().await;
+    for (path, fault) in [
+        ("/graphql", Fault::status(502)),
+        ("/graphql", Fault::HangUpAfter),
+        ("/requested_reviewers", Fault::status(502)),
+        ("/requested_reviewers", Fault::HangUpAfter),
+    ] {
+        let calls = Calls { method: Some("POST".into()), path: path.into() };
+        desk.story.local.forge().order_fault(calls, 1, fault);
+    }
+    desk.ask("Not yet.", &[("change.txt", 1, "This."), ("change.txt", 2, "And this.")]).await;
+    let job = desk.revision().await;
+    desk.completed(&job.id).await;
+    desk.is_answered_once(&[&job.id], 2).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_of_one_hour_are_one_revision_of_the_newest_head() {
+    let desk = Desk::linked().await;
+    desk.ask("First.", &[("change.txt", 1, "One.")]).await;
+    let first = desk.revision().await;
+    desk.completed(&first.id).await;
+    let second = desk.ask("Second.", &[("change.txt", 2, "Two.")]).await;
+    let third = desk.ask("Third.", &[("change.txt", 3, "Three.")]).await;
+    desk.told("pending", "this review will be part of one at").await;
+    for review in [second, third] {
+        let entry = desk.entry(review).await;
+        assert_eq!((entry.code.as_str(), entry.job), ("held_until", None), "{}", entry.sentence);
+    }
+    assert_eq!(desk.revisions().await.len(), 1);
+    desk.story.pass(super::desk::HOUR).await;
+    let next = desk.nth_revision(2).await;
+    let prompt = desk.prompt(&next.id).await;
+    assert!(prompt.contains("Two.") && prompt.contains("Three.") && !prompt.contains("First."), "{prompt}");
+    let next = desk.completed(&next.id).await;
+    assert_eq!(next.status, Status::Completed);
+    assert_eq!(desk.commits_of(&[&next.id]).await, 1);
+    for review in [second, third] {
+        assert_eq!(desk.entry(review).await.job.as_ref(), Some(&next.id));
+    }
+    desk.end().await;
+}

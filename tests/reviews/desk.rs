@@ -1,0 +1,333 @@
+//! A pull request of ours on a desk: who reviews it, the agent that answers, and what stands at the forge after.
+
+use crate::story::{REPOSITORY, Setup, Story, TODO, Tasks, until};
+use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
+use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::project::Settings;
+use pullyard_local::{AccountKind, Hints, Remark, Role, User};
+use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::hook::InstallHook;
+use pullyard_protocol::job::Job;
+use pullyard_protocol::pull::{LinkPullRequest, PullRequest, PullRequestQuery, RevisePullRequest};
+use pullyard_protocol::ticket::Ticket;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub(super) const ANN: &str = "ann";
+pub(super) const KEY: &str = "APP-1";
+const ANNS_TOKEN: &str = "ghp_ann";
+const BRANCH: &str = "feature";
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A story with an open pull request that belongs to a ticket, a hook, and Ann, who may review.
+pub(super) struct Desk {
+    pub(super) story: Story,
+    pub(super) number: u64,
+    /// What the agent reads and leaves behind.
+    dir: TempDir,
+}
+
+/// How a desk begins.
+pub(super) struct Begin {
+    pub(super) hints: Hints,
+    pub(super) hook: bool,
+    pub(super) settings: fn(&mut Settings),
+}
+
+impl Default for Begin {
+    fn default() -> Self {
+        Self { hints: Hints::Arrive, hook: true, settings: |_| {} }
+    }
+}
+
+impl Desk {
+    /// A person opened the pull request and linked it: no job of ours was ever there.
+    pub(super) async fn linked() -> Self {
+        Self::begin(Begin::default()).await
+    }
+
+    pub(super) async fn begin(begin: Begin) -> Self {
+        let mut desk = Self::bare(&begin).await;
+        desk.story.tell("told", KEY, TODO, 0).await;
+        desk.number = desk.open(BRANCH).await;
+        desk.link(desk.number, KEY).await;
+        desk.hooked(&begin).await;
+        desk
+    }
+
+    /// A job of ours opened the pull request.
+    pub(super) async fn made() -> Self {
+        let mut desk = Self::bare(&Begin::default()).await;
+        let job = desk.story.job_for("e1", KEY, 0).await;
+        let job = desk.story.ended(&job).await;
+        assert_eq!(job.status, Status::Completed, "{job:?}");
+        desk.story.settled(KEY).await;
+        desk.number = job.result.unwrap().number;
+        desk.hooked(&Begin::default()).await;
+        desk
+    }
+
+    async fn bare(begin: &Begin) -> Self {
+        let mut settings = Settings { revise_on_review: true, ..Setup::default().settings };
+        (begin.settings)(&mut settings);
+        let story = Story::with(Setup { settings, hints: begin.hints, ..Setup::default() }).await;
+        let forge = story.local.forge();
+        let ann = User { login: ANN.into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
+        forge.add_user(ann, AccountKind::User).await.unwrap();
+        forge.set_role(REPOSITORY, ANN, Role::Write).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        // Says what it was told, waits while it is to wait, and fails while it is to fail.
+        let at = dir.path().display();
+        let script = format!(
+            "cat > {at}/draft-$PULLYARD_JOB; mv {at}/draft-$PULLYARD_JOB {at}/told-$PULLYARD_JOB
+             while [ -e {at}/wait ]; do sleep 0.05; done
+             [ ! -e {at}/fail ] || exit 3
+             echo \"$PULLYARD_JOB\" >> work.txt"
+        );
+        story.agent(&["sh", "-c", &script]).await;
+        Self { story, number: 0, dir }
+    }
+
+    async fn hooked(&self, begin: &Begin) {
+        if begin.hook {
+            self.hook("acme").await;
+        }
+    }
+
+    /// A hook at the forge.
+    pub(super) async fn hook(&self, name: &str) {
+        let hook = InstallHook {
+            name: HookName::new(name).unwrap(),
+            integration: IntegrationId::new("gh1").unwrap(),
+            project: self.story.project.clone(),
+            others: Vec::new(),
+            repository: Some(repository()),
+            organisation: None,
+            app: false,
+            base_url: self.story.local.api_url().into(),
+            by_hand: false,
+        };
+        self.story.api.install_hook(&hook).await.unwrap();
+        self.story.local.forge().deliveries_settled().await;
+    }
+
+    /// One more pull request, of a branch with one commit of Ann's.
+    pub(super) async fn open(&self, branch: &str) -> u64 {
+        self.commit(branch, "change.txt", "one\ntwo\nthree\n").await;
+        let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
+        self.story.forge(Method::POST, "/pulls", asked).await["number"].as_u64().unwrap()
+    }
+
+    pub(super) async fn link(&self, number: u64, key: &str) {
+        self.story.api.link(&self.wanted_link(number, key)).await.unwrap();
+    }
+
+    pub(super) fn wanted_link(&self, number: u64, key: &str) -> LinkPullRequest {
+        let (project, ticket) = (self.story.project.clone(), TicketKey::new(key).unwrap());
+        LinkPullRequest { project, repository: repository(), number, integration: None, ticket }
+    }
+
+    pub(super) fn which(&self) -> PullRequestQuery {
+        let project = self.story.project.clone();
+        PullRequestQuery { project, repository: repository(), number: self.number, integration: None }
+    }
+
+    pub(super) fn revise(&self, message: &str) -> RevisePullRequest {
+        RevisePullRequest {
+            project: self.story.project.clone(),
+            repository: repository(),
+            number: self.number,
+            integration: None,
+            message: Some(message.into()),
+        }
+    }
+
+    /// Ann pushes a commit.
+    pub(super) async fn commit(&self, branch: &str, file: &str, text: &str) -> String {
+        self.story.local.forge().commit(REPOSITORY, branch, ANN, &[(file, text, false)]).await.unwrap()
+    }
+
+    /// Ann requests changes; who listens has heard it. The review's id at the forge.
+    pub(super) async fn ask(&self, words: &str, remarks: &[(&str, u64, &str)]) -> u64 {
+        self.ask_as(ANN, words, remarks).await
+    }
+
+    pub(super) async fn ask_as(&self, who: &str, words: &str, remarks: &[(&str, u64, &str)]) -> u64 {
+        let remarks: Vec<_> = remarks.iter().map(|(path, line, words)| Remark { path, line: *line, words }).collect();
+        let forge = self.story.local.forge();
+        let review = forge.request_changes(REPOSITORY, self.number, who, words, &remarks).await.unwrap();
+        forge.deliveries_settled().await;
+        review
+    }
+
+    /// A call of the forge's own API about the pull request, with our token.
+    pub(super) async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
+        let said = self.story.forge(method, &format!("/pulls/{}{path}", self.number), body).await;
+        self.story.local.forge().deliveries_settled().await;
+        said
+    }
+
+    /// The pull request is closed or opened.
+    pub(super) async fn set(&self, state: &str) {
+        self.forge(Method::PATCH, "", json!({ "state": state })).await;
+    }
+
+    pub(super) async fn revisions(&self) -> Vec<Job> {
+        let mut jobs: Vec<Job> = self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect();
+        jobs.sort_by_key(|job| job.created);
+        jobs
+    }
+
+    /// The only revision there is, once it is there.
+    pub(super) async fn revision(&self) -> Job {
+        self.nth_revision(1).await
+    }
+
+    /// The newest revision, once there are so many.
+    pub(super) async fn nth_revision(&self, count: usize) -> Job {
+        until("a revision is made", async || {
+            let mut jobs = self.revisions().await;
+            if jobs.len() == count { Ok(jobs.remove(count - 1)) } else { Err(format!("{jobs:?}")) }
+        })
+        .await
+    }
+
+    /// The ticket once it has no job and its tool shows what it should; reviews may still wait.
+    pub(super) async fn shown(&self) -> Ticket {
+        let store = self.story.store().await;
+        until("the ticket is shown", async || {
+            let ticket = store.ticket(&self.story.project, &TicketKey::new(KEY).unwrap()).await.unwrap().unwrap();
+            if ticket.active_job.is_none() && !ticket.is_unsynced() { Ok(()) } else { Err(format!("{ticket:?}")) }
+        })
+        .await;
+        self.story.ticket(KEY).await
+    }
+
+    pub(super) async fn completed(&self, job: &JobId) -> Job {
+        let job = self.story.ended(job).await;
+        assert_eq!(job.status, Status::Completed, "{job:?}");
+        self.shown().await;
+        job
+    }
+
+    /// Agents wait from now on, before they change anything.
+    pub(super) fn wait(&self) {
+        std::fs::write(self.waiting(), "").unwrap();
+    }
+
+    /// Agents fail from now on.
+    pub(super) fn fail(&self) {
+        std::fs::write(self.dir.path().join("fail"), "").unwrap();
+    }
+
+    /// Agents neither wait nor fail any more.
+    pub(super) fn go(&self) {
+        for name in ["fail", "wait"] {
+            let _ = std::fs::remove_file(self.dir.path().join(name));
+        }
+    }
+
+    pub(super) fn waiting(&self) -> PathBuf {
+        self.dir.path().join("wait")
+    }
+
+    fn prompt_file(&self, job: &JobId) -> PathBuf {
+        self.dir.path().join(format!("told-{job}"))
+    }
+
+    /// What the agent of a job was told, once it was.
+    pub(super) async fn prompt(&self, job: &JobId) -> String {
+        until("the agent is told", async || {
+            std::fs::read_to_string(self.prompt_file(job)).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    pub(super) async fn why(&self) -> PullRequest {
+        self.story.api.why_pull(&self.which()).await.unwrap()
+    }
+
+    /// Waits until `pullyard why` of the pull request says so.
+    pub(super) async fn why_says(&self, words: &str) {
+        until("the sentence is there", async || {
+            let said = self.why().await.sentence;
+            if said.contains(words) { Ok(()) } else { Err(said) }
+        })
+        .await
+    }
+
+    /// Waits until this is what stands beside the head, as `(state, sentence)`.
+    pub(super) async fn told(&self, state: &str, words: &str) {
+        until("the status is there", async || {
+            let seen = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap();
+            let ours = seen.statuses.iter().find(|(name, ..)| name == "pullyard");
+            match ours {
+                Some((_, is, said)) if is == state && said.contains(words) => Ok(()),
+                _ => Err(format!("{ours:?} at {}", seen.head)),
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn ledger(&self) -> Vec<Delivery> {
+        self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries
+    }
+
+    /// The ledger's answer to a review.
+    pub(super) async fn entry(&self, review: u64) -> Delivery {
+        let of = |entry: &Delivery| {
+            let subject = entry.review.as_ref().and_then(|subject| subject.review.as_ref());
+            subject.is_some_and(|told| told.as_str() == review.to_string())
+        };
+        let mut found: Vec<_> = self.ledger().await.into_iter().filter(of).collect();
+        assert_eq!(found.len(), 1, "one entry for one review: {found:?}");
+        found.remove(0)
+    }
+
+    /// How many commits of these jobs are on the branch of the pull request.
+    pub(super) async fn commits_of(&self, jobs: &[&JobId]) -> usize {
+        let head = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap().head;
+        let said = self.story.git(&["log", &head, "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
+        let of = |line: &&str| jobs.iter().any(|job| line.split('/').next() == Some(job.as_str()));
+        said.lines().filter(of).count()
+    }
+
+    /// Exactly one commit, one answer in each thread, and the reviewer asked once.
+    pub(super) async fn is_answered_once(&self, jobs: &[&JobId], threads: usize) {
+        assert_eq!(self.commits_of(jobs).await, 1, "one commit");
+        let seen = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap();
+        let answers: Vec<_> = seen.comments.iter().filter(|(author, _)| author == "pullyard-bot").collect();
+        assert_eq!(answers.len(), threads, "one answer in each thread: {answers:?}");
+        let head = seen.head.get(..10).unwrap();
+        assert!(answers.iter().all(|(_, words)| words.contains(head)), "{head}: {answers:?}");
+        assert_eq!(seen.requested, [ANN], "asked to look again");
+    }
+
+    /// The system is gone and begins again.
+    pub(super) async fn begun_again(self, tasks: Tasks) -> Self {
+        let Self { story, number, dir } = self;
+        Self { story: story.begun_again(tasks).await, number, dir }
+    }
+
+    /// Time passes until the job has ended; the sweeper goes round meanwhile.
+    pub(super) async fn swept_until_ended(&self, job: &JobId) -> Job {
+        until("the job ends", async || {
+            self.story.pass(Duration::from_secs(20)).await;
+            let job = self.story.api.job(job).await.unwrap();
+            if job.status.is_terminal() { Ok(job) } else { Err(format!("{job:?}")) }
+        })
+        .await
+    }
+
+    pub(super) async fn end(self) {
+        self.go();
+        self.story.end().await;
+    }
+}
+
+pub(super) fn repository() -> RepositoryName {
+    RepositoryName::new(REPOSITORY).unwrap()
+}

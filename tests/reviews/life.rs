@@ -1,0 +1,199 @@
+//! The life of a pull request under a revision: closed, merged, opened again, moved, without its branch, renamed.
+
+use super::desk::{ANN, Begin, Desk, HOUR};
+use crate::story::{REPOSITORY, TODO, is};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_local::{Calls, Fault, Hints};
+use reqwest::Method;
+use serde_json::Value;
+use std::time::Duration;
+
+impl Desk {
+    /// The job was called off because the pull request was closed; its ticket is as it was.
+    async fn is_called_off(&self, job: &JobId, what: &str) {
+        let job = self.story.ended(job).await;
+        let sentence = format!("Cancelled because #{} was {what}.", self.number);
+        assert_eq!(job.status, Status::Cancelled, "{job:?}");
+        let why = self.story.api.why(&job.id).await.unwrap();
+        assert_eq!(why.sentence, sentence);
+        self.story.pass(Duration::from_secs(1)).await;
+        let ticket = self.shown().await;
+        assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TODO, 0), "{ticket:?}");
+        assert_eq!(self.commits_of(&[&job.id]).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_closed_while_its_review_is_not_read_yet_calls_the_job_off() {
+    let desk = Desk::linked().await;
+    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
+    desk.story.local.forge().order_fault(calls, 100, Fault::status(500));
+    desk.ask("Not yet.", &[]).await;
+    let job = desk.revision().await;
+    assert_eq!(job.status, Status::Pending);
+    desk.set("closed").await;
+    desk.is_called_off(&job.id, "closed").await;
+    desk.told("error", "Cancelled because").await;
+    // Opened again, the next review works, and no hour is in its way.
+    desk.story.local.forge().forget_faults();
+    desk.set("open").await;
+    desk.ask("And now?", &[]).await;
+    let next = desk.nth_revision(2).await;
+    desk.completed(&next.id).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_nobody_told_was_closed_is_seen_to_be_when_its_review_is_read() {
+    let desk = Desk::begin(Begin { hook: false, ..Begin::default() }).await;
+    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews", desk.number) };
+    desk.story.local.forge().order_fault(calls, 1, Fault::status(500));
+    desk.ask("Not yet.", &[]).await;
+    desk.story.api.revise(&desk.revise("Do it."), None).await.unwrap();
+    let job = desk.revision().await;
+    desk.story.quiet().await;
+    desk.set("closed").await;
+    desk.story.pass(Duration::from_secs(60)).await;
+    desk.is_called_off(&job.id, "closed").await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_closed_while_its_job_waits_for_a_runner_calls_the_job_off() {
+    let desk = Desk::begin(Begin {
+        settings: |settings| settings.compute = pullyard_domain::project::Compute::Runners,
+        ..Begin::default()
+    })
+    .await;
+    desk.ask("Not yet.", &[]).await;
+    let job = desk.revision().await;
+    desk.story.job_until(&job.id, is(Status::Ready)).await;
+    desk.set("closed").await;
+    desk.is_called_off(&job.id, "closed").await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_closed_while_the_agent_works_stops_it_and_refuses_what_waits() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("First.", &[]).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    let waits = desk.ask("Second.", &[]).await;
+    assert_eq!(desk.entry(waits).await.code, "held_for_job");
+    desk.set("closed").await;
+    desk.is_called_off(&job.id, "closed").await;
+    desk.told("success", "is closed").await;
+    let entry = desk.entry(waits).await;
+    assert_eq!(entry.code, "pull_request_closed", "{}", entry.sentence);
+    assert_eq!(desk.why().await.held_until, None);
+    let late = desk.ask("Third.", &[]).await;
+    assert_eq!(desk.entry(late).await.code, "pull_request_closed");
+    // The agent worked: its hour runs on.
+    desk.go();
+    desk.set("open").await;
+    let next = desk.ask("Fourth.", &[]).await;
+    assert_eq!(desk.entry(next).await.code, "held_until");
+    desk.story.pass(HOUR).await;
+    let next = desk.nth_revision(2).await;
+    let prompt = desk.prompt(&next.id).await;
+    assert!(prompt.contains("Fourth."), "{prompt}");
+    desk.completed(&next.id).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_refuses_what_waits_and_what_comes_after() {
+    let desk = Desk::linked().await;
+    desk.ask("First.", &[]).await;
+    let job = desk.revision().await;
+    desk.completed(&job.id).await;
+    let waits = desk.ask("Second.", &[]).await;
+    assert_eq!(desk.entry(waits).await.code, "held_until");
+    desk.story.local.forge().merge(REPOSITORY, desk.number, ANN).await.unwrap();
+    desk.story.local.forge().deliveries_settled().await;
+    desk.story.quiet().await;
+    assert_eq!(desk.entry(waits).await.code, "pull_request_closed");
+    assert_eq!(desk.why().await.state, PullRequestState::Merged);
+    desk.story.pass(HOUR).await;
+    desk.story.quiet().await;
+    assert_eq!(desk.revisions().await.len(), 1);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_commit_while_the_agent_works_stays_below_ours() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    let theirs = desk.commit("feature", "theirs.txt", "mine\n").await;
+    desk.story.local.forge().deliveries_settled().await;
+    desk.go();
+    let job = desk.completed(&job.id).await;
+    desk.is_answered_once(&[&job.id], 1).await;
+    let head = job.result.unwrap().head;
+    assert_eq!(desk.story.git(&["rev-parse", &format!("{head}^")]).await, theirs, "theirs is the parent of ours");
+    desk.told("success", "revised").await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_was_deleted_meanwhile_is_not_made_again() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("Not yet.", &[]).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    // GitHub closes the pull request with its branch.
+    desk.story.git(&["update-ref", "-d", "refs/heads/feature"]).await;
+    desk.go();
+    let job = desk.story.ended(&job.id).await;
+    assert_ne!(job.status, Status::Completed, "{job:?}");
+    let failure = job.failure.unwrap();
+    assert_eq!(failure.code, "branch_deleted", "{}", failure.sentence);
+    let branches = desk.story.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/feature"]).await;
+    assert_eq!(branches, "");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_renamed_meanwhile_is_revised_under_its_new_name() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("First.", &[("change.txt", 1, "This.")]).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    let waits = desk.ask("Second.", &[]).await;
+    let forge = desk.story.local.forge();
+    forge.rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
+    forge.deliveries_settled().await;
+    desk.go();
+    desk.completed(&job.id).await;
+    let seen = forge.look("acme/renamed", desk.number).await.unwrap().unwrap();
+    assert_eq!(seen.comments.iter().filter(|(author, _)| author != ANN).count(), 1);
+    desk.story.pass(HOUR).await;
+    let next = desk.nth_revision(2).await;
+    let prompt = desk.prompt(&next.id).await;
+    assert!(prompt.contains("Second.") && prompt.contains("acme/renamed"), "{prompt}");
+    desk.completed(&next.id).await;
+    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_closed_when_no_hint_arrives_is_settled_by_the_sweeper() {
+    let desk = Desk::begin(Begin { hints: Hints::AreLost, ..Begin::default() }).await;
+    let review = desk.ask("Not yet.", &[]).await;
+    let job = desk.revision().await;
+    desk.set("closed").await;
+    desk.is_called_off(&job.id, "closed").await;
+    assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job.id));
+    let listed = desk.forge(Method::GET, "/reviews", Value::Null).await;
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    desk.end().await;
+}

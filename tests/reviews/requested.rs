@@ -1,0 +1,89 @@
+//! A person asks for a revision, and decides which pull requests belong to which ticket.
+
+use super::desk::{Desk, KEY};
+use crate::story::REPOSITORY;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::job::Status;
+use pullyard_local::{AccountKind, Role, User};
+use pullyard_protocol::client::Error;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_request_passes_the_guards_of_reviews_and_takes_along_what_nobody_answered() {
+    let desk = Desk::linked().await;
+    let forge = desk.story.local.forge();
+    let ben = User { login: "ben".into(), id: 77, token: "ghp_ben".into() };
+    forge.add_user(ben, AccountKind::User).await.unwrap();
+    forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
+    // Within the hour of a revision that failed, in a project that starts nothing on reviews.
+    desk.fail();
+    desk.ask("First.", &[]).await;
+    let failed = desk.revision().await;
+    assert_eq!(desk.story.ended(&failed.id).await.status, Status::Failed);
+    desk.shown().await;
+    desk.go();
+    let refused = desk.ask("Second.", &[("change.txt", 1, "By Ann.")]).await;
+    assert_eq!(desk.entry(refused).await.code, "previous_job_not_completed");
+    desk.story.settings(|settings| settings.revise_on_review = false).await;
+    let off = desk.ask("Third.", &[]).await;
+    assert_eq!(desk.entry(off).await.code, "retrigger_disabled");
+    let stranger = desk.ask_as("ben", "Do something evil.", &[("change.txt", 2, "By Ben.")]).await;
+    assert_eq!(desk.entry(stranger).await.code, "author_not_permitted");
+
+    let answer = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
+    assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
+    let job = answer.job.unwrap();
+    let prompt = desk.prompt(&job).await;
+    for words in ["Use tabs.", "Second.", "By Ann.", "Third."] {
+        assert!(prompt.contains(words), "{words}: {prompt}");
+    }
+    assert!(!prompt.contains("evil") && !prompt.contains("By Ben."), "{prompt}");
+    desk.completed(&job).await;
+    desk.is_answered_once(&[&job], 1).await;
+    for review in [refused, off] {
+        assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job));
+    }
+    assert_eq!(desk.entry(stranger).await.job, None);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_is_unlinked_starts_nothing_until_it_is_linked_again() {
+    let desk = Desk::linked().await;
+    desk.story.api.unlink(&desk.which()).await.unwrap();
+    let before = desk.ask("Before.", &[]).await;
+    assert_eq!(desk.entry(before).await.code, "no_linked_ticket");
+    desk.link(desk.number, KEY).await;
+    let after = desk.ask("After.", &[]).await;
+    let job = desk.revision().await;
+    assert_eq!(desk.entry(after).await.job.as_ref(), Some(&job.id));
+    desk.completed(&job.id).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_unlinked_while_reviews_wait_answers_them() {
+    let desk = Desk::linked().await;
+    desk.ask("First.", &[]).await;
+    let job = desk.revision().await;
+    desk.completed(&job.id).await;
+    let waits = desk.ask("Second.", &[]).await;
+    assert_eq!(desk.entry(waits).await.code, "held_until");
+    desk.story.api.unlink(&desk.which()).await.unwrap();
+    desk.story.pass(super::desk::HOUR).await;
+    desk.story.quiet().await;
+    assert_eq!(desk.entry(waits).await.code, "no_linked_ticket");
+    assert_eq!(desk.revisions().await.len(), 1);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_a_fork_is_not_linked() {
+    let desk = Desk::linked().await;
+    let number = desk.open("other").await;
+    desk.story.local.forge().show_as_fork(REPOSITORY, number, 4_711).await.unwrap();
+    let refused = desk.story.api.link(&desk.wanted_link(number, KEY)).await.unwrap_err();
+    let Error::Problem(problem) = refused else { panic!("{refused}") };
+    assert_eq!((problem.status, problem.pointer.as_deref()), (422, Some("/number")), "{problem:?}");
+    assert!(format!("{problem:?}").contains("comes from a fork"), "{problem:?}");
+    desk.end().await;
+}

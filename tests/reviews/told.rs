@@ -1,0 +1,78 @@
+//! A review is told by two hooks, found by looking, sent again, and lost: one job, none lost.
+
+use super::desk::{Desk, HOUR, repository};
+use crate::story::Tasks;
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::id::HookName;
+use pullyard_local::DeliveryFault;
+use pullyard_protocol::hook::{RecoverHook, SetIngress};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_told_by_two_hooks_and_found_by_looking_makes_one_job() {
+    let desk = Desk::linked().await;
+    desk.hook("second").await;
+    let set = SetIngress { repository: repository(), ingress: Ingress::Poll };
+    desk.story.api.set_ingress(&desk.story.project, &set).await.unwrap();
+    desk.wait();
+    let review = desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    for _ in 0..6 {
+        desk.story.pass(Duration::from_secs(61)).await;
+        desk.story.quiet().await;
+    }
+    for hook in ["acme", "second"] {
+        desk.story.api.recover_hook(&HookName::new(hook).unwrap(), &RecoverHook::default()).await.unwrap();
+    }
+    let entry = desk.entry(review).await;
+    assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job.id)));
+    let again = desk.story.api.replay_delivery(&entry.id).await.unwrap();
+    assert_eq!((again.code.as_str(), again.job.as_ref()), ("repeat", Some(&job.id)));
+    desk.go();
+    desk.completed(&job.id).await;
+    desk.story.pass(HOUR).await;
+    desk.story.quiet().await;
+    assert_eq!(desk.revisions().await.len(), 1);
+    desk.is_answered_once(&[&job.id], 1).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_that_never_came_before_the_system_was_gone_are_found_after() {
+    let desk = Desk::linked().await;
+    let forge = desk.story.local.forge();
+    forge.order_delivery_fault(1, DeliveryFault::NotSent);
+    forge.order_delivery_fault(1, DeliveryFault::Forgotten);
+    forge.order_delivery_fault(1, DeliveryFault::AnswerLost);
+    let mut reviews = Vec::new();
+    for words in ["Never sent.", "Forgotten.", "Lost its answer."] {
+        reviews.push(desk.ask(words, &[]).await);
+    }
+    let desk = desk.begun_again(Tasks::Die).await;
+    for _ in 0..3 {
+        desk.story.pass(Duration::from_secs(301)).await;
+        desk.story.quiet().await;
+        desk.story.local.forge().deliveries_settled().await;
+    }
+    let first = &desk.revisions().await[0];
+    desk.swept_until_ended(&first.id).await;
+    desk.story.pass(HOUR).await;
+    desk.story.quiet().await;
+    let jobs = desk.revisions().await;
+    for job in &jobs {
+        desk.swept_until_ended(&job.id).await;
+    }
+    let mut prompts = String::new();
+    for job in &jobs {
+        prompts += &desk.prompt(&job.id).await;
+    }
+    for words in ["Never sent.", "Forgotten.", "Lost its answer."] {
+        assert_eq!(prompts.matches(words).count(), 1, "{words}: {prompts}");
+    }
+    for review in reviews {
+        let entry = desk.entry(review).await;
+        assert!(entry.job.is_some(), "{}", entry.sentence);
+    }
+    desk.end().await;
+}
