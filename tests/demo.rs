@@ -111,7 +111,16 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
     assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
     assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
     assert!(!said.contains('\u{1b}'), "colours into a pipe");
-    for words in ["DEMO-1", "DEMO-2", "DEMO-3", "marked \"AI Failed\"", "Bonjour, and welcome to the shop."] {
+    for words in [
+        "DEMO-1",
+        "DEMO-2",
+        "DEMO-3",
+        "marked \"AI Failed\"",
+        "Bonsoir, and welcome to the shop.",
+        "Done in ",
+        "wait; one job for all of them",
+        "is merged",
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
 
@@ -132,7 +141,7 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
         assert_eq!(ticket["head"].as_str(), Some(head.as_str()));
     }
     let tasks = std::fs::read_dir(kept.join("ecs/tasks")).unwrap().flatten().collect::<Vec<_>>();
-    assert_eq!(tasks.len(), 4, "one task for each job");
+    assert_eq!(tasks.len(), 5, "one task for each job");
     for task in tasks {
         assert!(task.path().join("stderr.log").metadata().unwrap().len() > 0, "{}", task.path().display());
     }

@@ -138,10 +138,15 @@ impl Init {
             session.screen.hint(&format!("install it on your repositories: {}", site.install(slug)));
         }
         session.screen.hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", made.id));
-        if !public {
+        if public {
+            session.screen.hint(&format!(
+                "then let its deliveries in: pullyard hooks install --app --integration {0} --name {0} --base-url URL",
+                made.id
+            ));
+        } else {
             session.screen.hint(
-                "GitHub can't reach this system, so the App's webhook is off; reviews are polled where a project \
-                 has `ingress: poll`",
+                "GitHub can't reach this system, so the App's webhook is off; have reviews looked for instead: \
+                 pullyard repos ingress OWNER/NAME poll",
             );
         }
         Ok(())

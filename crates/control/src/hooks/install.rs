@@ -4,6 +4,7 @@ use super::compare::settings_of;
 use crate::forge::{forge_for_new, forge_of_hook};
 use crate::recover::scope_of;
 use crate::{Context, Error};
+use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
@@ -76,7 +77,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
             others: new.others.clone(),
             base_url: Some(base_url.clone()),
             kind: kind.clone(),
-            ..known.clone().map_or_else(|| made(ctx, new, kind.clone()), Ok)?
+            ..known.clone().map_or_else(|| made(ctx, new, kind.clone(), &integration.auth), Ok)?
         };
         if known.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
             rounds.again().await?;
@@ -84,7 +85,8 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         }
         let hook = Hook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
         have_secret(ctx, &hook).await?;
-        if new.by_hand {
+        // An App's hook is a setting of the App, made with it.
+        if new.by_hand || hook.kind == (HookKind::App {}) {
             return Ok(hook);
         }
         let forge = forge_of_hook(ctx, &integration, &hook).await?;
@@ -144,8 +146,19 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-fn made(ctx: &Context, new: &NewHook, kind: HookKind) -> Result<Hook, Error> {
-    let secret = SecretName::new(format!("hook-{}", new.name)).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+fn made(ctx: &Context, new: &NewHook, kind: HookKind, auth: &Auth) -> Result<Hook, Error> {
+    let secret = match (&kind, auth) {
+        (HookKind::App {}, Auth::App { webhook_secret, .. }) => {
+            // The forge made it with the App, and keeps signing with it.
+            webhook_secret.strip_prefix(&ctx.secret_prefix).unwrap_or(webhook_secret).to_owned()
+        }
+        (HookKind::App {}, Auth::Token { .. }) => {
+            let fault = format!("{} is connected by a token, not as an App", new.integration);
+            return Err(Error::Invalid { pointer: "/app", fault });
+        }
+        _ => format!("hook-{}", new.name),
+    };
+    let secret = SecretName::new(secret).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
     Ok(Hook {
         name: new.name.clone(),
         integration: new.integration.clone(),

@@ -18,12 +18,16 @@ const BELIEVED: Duration = Duration::from_secs(600);
 /// How many answers are kept.
 const MOST: usize = 10_000;
 
+/// Of which forge, which repository, who.
 type Question = (IntegrationId, u64, u64);
+
+/// The answer and when it was given; locked while the forge is asked.
+type Slot = Arc<Mutex<Option<(Permission, Timestamp)>>>;
 
 /// What forges said lately, kept by the process. A storm of one person's reviews asks once.
 #[derive(Debug, Default)]
 pub struct Permissions {
-    known: Mutex<HashMap<Question, Arc<Mutex<Option<(Permission, Timestamp)>>>>>,
+    known: Mutex<HashMap<Question, Slot>>,
 }
 
 /// Whether the author may write to the repository. One call of at most a few seconds.

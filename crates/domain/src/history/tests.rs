@@ -320,7 +320,7 @@ fn an_entry_that_was_refused_during_a_job_and_is_sent_again_waits_for_its_end() 
     world.happens((6, 0, 0, false));
     world.happens((automatic, 0, 0, false));
     world.happens((enter, 0, 0, false));
-    world.happens((automatic, 0, 2, false));
+    world.happens((automatic, 0, 5, false));
     world.happens((5, 0, 1, false));
     world.check();
     let ticket = &world.tickets[&keys()[0]];

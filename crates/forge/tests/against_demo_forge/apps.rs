@@ -44,11 +44,16 @@ fn keys() -> (KeyPair, String, String) {
     (pair, pkcs8, pkcs1)
 }
 
+/// Method and address, the credential, the body.
+type Seen = (String, Option<String>, Value);
+
+type Answers = dyn Fn(&Method, &str) -> (u16, Value) + Send + Sync;
+
 #[derive(Clone)]
 struct Stage {
     url: String,
-    seen: Arc<Mutex<Vec<(String, Option<String>, Value)>>>,
-    answers: Arc<dyn Fn(&Method, &str) -> (u16, Value) + Send + Sync>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    answers: Arc<Answers>,
 }
 
 impl Stage {

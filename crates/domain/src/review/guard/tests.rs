@@ -42,7 +42,7 @@ pub(in crate::review) fn accepted() -> ReviewFacts {
 
 /// Spends the day's budget.
 pub(in crate::review) fn spend(facts: &mut ReviewFacts) {
-    facts.settings.as_mut().unwrap().budget.jobs_per_day = Some(5);
+    settings(facts, |settings| settings.budget.jobs_per_day = Some(5));
     facts.today.jobs = 5;
 }
 
@@ -422,4 +422,13 @@ fn facts_read_back_as_they_were_kept() {
     let waits = ReviewFacts { stored: Some(Known::Deferred {}), permission: None, ..accepted() };
     let text = serde_json::to_string(&waits).unwrap();
     assert_eq!(serde_json::from_str::<ReviewFacts>(&text).unwrap(), waits);
+}
+
+/// docs/reviews.md has the guards in this order.
+#[test]
+fn the_published_table_has_the_guards_in_their_order() {
+    let page = include_str!("../../../../../docs/reviews.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let published: Vec<&str> = rows.collect();
+    assert_eq!(published, REVIEW_GUARDS.map(|(name, _)| name).to_vec());
 }
