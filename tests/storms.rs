@@ -205,7 +205,7 @@ async fn a_secret_that_is_rotated_in_the_middle_of_a_storm_loses_no_delivery() {
         answers.fetch_add(1, Ordering::Relaxed);
     };
     // Whoever signs learns the new value with us, and some only later.
-    let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && n % 3 != 0 { NEXT } else { SECRET };
+    let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && !n.is_multiple_of(3) { NEXT } else { SECRET };
     let (told, ()) = tokio::join!(storm(&world, vec![body; large().unwrap_or(90)], signs_with, count_one), async {
         until("the storm is on", async || match answers.load(Ordering::Relaxed) {
             0 => Err("no answer".to_owned()),
