@@ -74,7 +74,7 @@ async fn storm(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_deliveries_of_one_review_make_one_job_and_all_the_others_a_named_decision() {
-    let count = large().unwrap_or(120);
+    let count = large().unwrap_or(100);
     let world = World::make().await;
     world.by_hand("acme").await;
     let id = asked_for(&world, 0).await;
@@ -116,7 +116,7 @@ async fn reviews_that_storm_in_while_a_job_is_cancelled_are_all_refused_with_its
 
 /// Sixty reviews, or half of that, each told twice; the job ends when half of the answers are given.
 async fn while_a_job_ends(end: End) {
-    let count = if large().is_some() { 60 } else { 30 };
+    let count = if large().is_some() { 60 } else { 24 };
     let world = World::make().await;
     world.by_hand("acme").await;
     let story = &world.story;
@@ -205,8 +205,8 @@ async fn a_secret_that_is_rotated_in_the_middle_of_a_storm_loses_no_delivery() {
         answers.fetch_add(1, Ordering::Relaxed);
     };
     // Whoever signs learns the new value with us, and some only later.
-    let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && n % 3 != 0 { NEXT } else { SECRET };
-    let (told, ()) = tokio::join!(storm(&world, vec![body; large().unwrap_or(150)], signs_with, count_one), async {
+    let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && !n.is_multiple_of(3) { NEXT } else { SECRET };
+    let (told, ()) = tokio::join!(storm(&world, vec![body; large().unwrap_or(90)], signs_with, count_one), async {
         until("the storm is on", async || match answers.load(Ordering::Relaxed) {
             0 => Err("no answer".to_owned()),
             _ => Ok(()),
