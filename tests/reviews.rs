@@ -3,6 +3,7 @@
 mod answered;
 mod desk;
 mod dismissed;
+mod edited;
 mod failed;
 mod faults;
 mod killed;

@@ -130,7 +130,11 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             let reason = repository_changed(ctx, &reach, &hook.integration, &event).await?;
             note(ctx, hook, call, reason, None).await?
         }
-        Told::Edited => note(ctx, hook, call, Reason::EditedReview {}, None).await?,
+        Told::Edited { pull_request, review } => {
+            // Stale: it is none that anything was made of.
+            ctx.store.note_review_edited(&pull_request, &review).await?;
+            note(ctx, hook, call, Reason::EditedReview {}, None).await?
+        }
         Told::Nothing { event } => {
             note(ctx, hook, call, Reason::EventIgnored { event: clipped(&event, 80) }, None).await?
         }

@@ -71,6 +71,23 @@ impl DemoForge {
         }
     }
 
+    /// Somebody changes the summary of their own review.
+    ///
+    /// Errors: `NotDone` with the forge's own words when it won't.
+    pub async fn reword_review(
+        &self,
+        full_name: &str,
+        number: u64,
+        review: u64,
+        login: &str,
+        words: &str,
+    ) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let actor = Actor::of(&self.member(login)?);
+        let edited = reviews::edit(&self.shared, &entry, &actor, (number, review), words.to_owned()).await;
+        edited.map(drop).map_err(|objection| not_done("edit a review", objection))
+    }
+
     /// Somebody merges a pull request.
     ///
     /// Errors: `NotDone` with the forge's own words when it won't.

@@ -133,6 +133,9 @@ pub struct Review {
     /// Raised whenever it absorbs others, and whenever it waits anew: who refuses it must have seen that.
     #[serde(default)]
     pub version: u32,
+    /// Its words were changed after it was submitted, as the forge told us: asked for a review, it does not say.
+    #[serde(default)]
+    pub edited: bool,
 }
 
 /// A person's request for a revision.
@@ -197,6 +200,7 @@ impl Review {
             at,
             state,
             version: 0,
+            edited: false,
         }
     }
 

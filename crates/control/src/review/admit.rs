@@ -292,6 +292,7 @@ impl Source<'_> {
             at: self.ctx.clock.now(),
             version: all.iter().find(|known| known.id == name).map_or(0, |refused| refused.version.saturating_add(1)),
             state: ReviewState::Started { job: self.job.id.clone() },
+            edited: false,
         };
         let written = self.ctx.store.take_review(&taken).await?;
         Ok((written == Write::Applied).then_some(taken))

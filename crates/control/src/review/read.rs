@@ -65,20 +65,22 @@ pub(super) async fn read_reviews(
     covered: &[Review],
 ) -> Result<ReviewContext, Unread> {
     let number = pull.number;
-    let ids: Vec<u64> = covered.iter().filter(|review| review.request.is_none()).filter_map(forge_id).collect();
+    let told = covered.iter().filter(|review| review.request.is_none());
+    let told: Vec<(u64, bool)> = told.filter_map(|review| Some((forge_id(review)?, review.edited))).collect();
     let mut reviews = Vec::new();
     let mut cut = Cut::default();
-    for id in &ids {
+    for (id, edited) in &told {
         let review = forge.review(repository, number, *id).await?;
         if review.state == forge::ReviewState::Dismissed {
             continue;
         }
         let comments = forge.review_comments(repository, number, *id).await?;
         cut.comments += u32::from(comments.more);
-        reviews.push(frozen(review, comments.found));
+        let frozen = frozen(review, comments.found);
+        reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
     // A person's request asks for something by itself.
-    if reviews.is_empty() && !ids.is_empty() && covered.iter().all(|review| review.request.is_none()) {
+    if reviews.is_empty() && !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
         return Err(Unread::Dismissed);
     }
     thread(&mut reviews);

@@ -37,7 +37,9 @@ pub(crate) async fn settle_reviews(
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
             let told = ticket.deferring(id, opens_at).unwrap_or_else(|| ticket.clone());
-            ctx.store.update_ticket(&told).await?
+            // For the hour now, and no more for its project.
+            let held = told.held && told.again.is_some();
+            ctx.store.update_ticket(&Ticket { held, ..told }).await?
         }
         Settlement::Hold => {
             let held = Ticket { held: true, ..ticket.clone() };

@@ -31,7 +31,12 @@ pub(crate) enum Told {
     Comment(Box<Command>),
     /// A review that asked for changes has other words now. It has a ledger entry of its own: it must not take the
     /// place of the review's.
-    Edited,
+    Edited {
+        /// Of which pull request.
+        pull_request: PullRequestId,
+        /// Which.
+        review: ReviewId,
+    },
     /// News of a pull request.
     PullRequest {
         /// What it is now.
@@ -108,7 +113,9 @@ pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, no
                     let asks = Asks::Changes {};
                     Told::Review(Box::new(review_event(Source::Webhook, delivery, asks, &event.review, seen, now)))
                 }
-                (ReviewAction::Edited, ReviewState::ChangesRequested) => Told::Edited,
+                (ReviewAction::Edited, ReviewState::ChangesRequested) => {
+                    Told::Edited { pull_request: seen.id, review: ReviewId::new(event.review.id.to_string())? }
+                }
                 (action, state) => Told::Nothing { event: review_words(action, state) },
             }
         }

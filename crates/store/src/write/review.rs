@@ -165,6 +165,18 @@ impl Store {
             .await
     }
 
+    /// Notes that the words of a review were changed after it was submitted.
+    ///
+    /// Writes: REVIEW if it is there: `edited`.
+    /// Idempotent: the same again is the same.
+    pub async fn note_review_edited(&self, pull_request: &PullRequestId, review: &ReviewId) -> Result<Write, Error> {
+        let condition = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+        Transaction::new("note that a review was edited")
+            .update(key::review(pull_request, review), "edited = :yes", "", condition)
+            .commit(self)
+            .await
+    }
+
     /// Replaces what is known of a pull request by what the domain made of it.
     ///
     /// Writes: PR if `rev` is the one seen (absent if none was).

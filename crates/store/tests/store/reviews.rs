@@ -38,6 +38,7 @@ pub(crate) fn review(name: &str, state: ReviewState) -> Review {
         at: at(20),
         state,
         version: 0,
+        edited: false,
     }
 }
 

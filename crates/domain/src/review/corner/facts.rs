@@ -340,6 +340,7 @@ fn reviews(stored: &Reviews, requests: u8) -> Vec<Review> {
                 Stored::Refused => ReviewState::Refused { reason: crate::decision::Reason::OwnReview {}, at: at(0) },
             },
             version: 0,
+            edited: false,
         })
         .collect()
 }

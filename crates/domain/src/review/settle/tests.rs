@@ -18,6 +18,7 @@ fn review(name: &str, secs: u64, state: ReviewState) -> Review {
         at: at(secs),
         state,
         version: 0,
+        edited: false,
     }
 }
 
