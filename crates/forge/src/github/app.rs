@@ -148,7 +148,7 @@ impl GitHubApp {
         Ok(InstallationToken { expires_in: life(&answer.expires_at, asked_at)?, token: Token::new(answer.token) })
     }
 
-    /// The account that the App acts as. Source: `GET /users/{slug}[bot]`.
+    /// The account that the App acts as, called `SLUG[bot]`. Source: `GET /users/{username}`.
     pub async fn bot(&self, slug: &str) -> Result<Account, Error> {
         let login = format!("{slug}[bot]");
         let ask = async |client: Client| -> Result<Account, Error> {
@@ -178,7 +178,7 @@ impl GitHubApp {
 pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<ConvertedApp, Error> {
     let client = Client::anonymous(endpoint)?;
     let address = client.address(&["app-manifests", code, "conversions"]);
-    let answer: ConversionAnswer = client.post(address, "the new App by its code", &json!({})).await?;
+    let answer: ConversionAnswer = client.order_one(Method::POST, address, "the new App by its code").await?;
     let ConversionAnswer { id, html_url, pem, webhook_secret } = answer;
     Ok(ConvertedApp { id, html_url, pem, webhook_secret: webhook_secret.filter(|secret| !secret.is_empty()) })
 }

@@ -171,6 +171,16 @@ impl Client {
         self.read(&self.call(method, &address, Some(written(body)?), what, tries).await?)
     }
 
+    /// Sends nothing but the order, once, and reads the answer.
+    pub(super) async fn order_one<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        address: Url,
+        what: &str,
+    ) -> Result<T, Error> {
+        self.read(&self.call(method, &address, None, what, Tries::One).await?)
+    }
+
     /// Sends nothing but the order, and no more than success is expected back.
     pub(super) async fn order(&self, method: Method, address: Url, what: &str, tries: Tries) -> Result<(), Error> {
         match self.call(method, &address, None, what, tries).await {

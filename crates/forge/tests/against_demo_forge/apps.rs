@@ -24,6 +24,8 @@ use pullyard_forge::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::exchanges::{self, By};
+
 /// As GitHub makes them now: the App's id, then a JWT with dots and dashes.
 fn long_token() -> String {
     let part = "eyJ0-AbC_".repeat(28);
@@ -77,11 +79,12 @@ impl Stage {
 
 async fn answer(State(stage): State<Stage>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-    let body = serde_json::from_slice(&body).unwrap_or_default();
-    stage.seen.lock().unwrap().push((format!("{method} {uri}"), bearer, body));
-    let (status, body) = (stage.answers)(&method, uri.path());
+    let asked = serde_json::from_slice(&body).unwrap_or_default();
+    stage.seen.lock().unwrap().push((format!("{method} {uri}"), bearer, asked));
+    let (status, answer) = (stage.answers)(&method, uri.path());
+    exchanges::note(By::Script, &method, &uri, &body, status, answer.to_string().as_bytes());
     let status = StatusCode::from_u16(status).unwrap();
-    if body.is_null() { status.into_response() } else { (status, Json(body)).into_response() }
+    if answer.is_null() { status.into_response() } else { (status, Json(answer)).into_response() }
 }
 
 fn granted() -> Value {
