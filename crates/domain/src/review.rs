@@ -204,6 +204,12 @@ impl Review {
         }
     }
 
+    /// The same review once more, after it was refused, if it was: a version later, and still known as edited.
+    pub fn after(self, refused: Option<&Self>) -> Self {
+        let Some(refused) = refused else { return self };
+        Self { version: refused.version.saturating_add(1), edited: self.edited || refused.edited, ..self }
+    }
+
     /// The older comes first; the forge's clock decides, then ours, then the name.
     pub fn is_older_than(&self, other: &Self) -> bool {
         (self.submitted_at, self.at, &self.id) < (other.submitted_at, other.at, &other.id)

@@ -290,10 +290,11 @@ impl Source<'_> {
             submitted_at: review.submitted_at.map_or(self.job.created, time_of),
             request: None,
             at: self.ctx.clock.now(),
-            version: all.iter().find(|known| known.id == name).map_or(0, |refused| refused.version.saturating_add(1)),
+            version: 0,
             state: ReviewState::Started { job: self.job.id.clone() },
             edited: false,
         };
+        let taken = taken.after(all.iter().find(|known| known.id == name));
         let written = self.ctx.store.take_review(&taken).await?;
         Ok((written == Write::Applied).then_some(taken))
     }

@@ -142,7 +142,7 @@ async fn trigger(
     let planned = plan(ctx, id, project, repository, ticket, &linked, &event.review, loaded.facts.now).await?;
     let (job, ticket, pull_request) = planned;
     let state = ReviewState::Started { job: id.clone() };
-    let review = Review::of(event, &project.id, &ticket.key, state, loaded.facts.now);
+    let review = Review::of(event, &project.id, &ticket.key, state, loaded.facts.now).after(loaded.review.as_ref());
     let written = ctx
         .store
         .trigger_review(&TriggerReview {
@@ -198,8 +198,7 @@ async fn remember(
     if !matches!(loaded.facts.stored, Some(Known::Deferred {})) {
         let waits = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
         // Whoever is about to refuse it for the last time must see that it waits anew.
-        let version = loaded.review.as_ref().map_or(0, |refused| refused.version.saturating_add(1));
-        let review = Review { version, ..waits };
+        let review = waits.after(loaded.review.as_ref());
         if ctx.store.remember_review(&review, delivery).await? == Write::Stale {
             return Ok(Write::Stale);
         }

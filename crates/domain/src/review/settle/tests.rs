@@ -155,3 +155,12 @@ fn a_persons_request_among_them_goes_before_the_three_guards_for_all() {
     let all = [request(absorbed("a", 1, "j")), done, waits("b", 2)];
     assert!(matches!(decided(hinder, &all), Settlement::Refuse { .. }));
 }
+
+#[test]
+fn a_review_that_comes_again_is_a_version_later_and_still_known_as_edited() {
+    let refused = Review { version: 2, edited: true, ..review("a", 1, ReviewState::Deferred {}) };
+    let again = waits("a", 1).after(Some(&refused));
+    assert_eq!((again.version, again.edited), (3, true));
+    let first = waits("a", 1).after(None);
+    assert_eq!((first.version, first.edited), (0, false));
+}
