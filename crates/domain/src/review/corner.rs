@@ -15,10 +15,6 @@ mod steps;
 mod table;
 mod tests;
 
-use state::{State, Step};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 /// What happens in one exploration, and which rule is left out of it.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
@@ -73,76 +69,7 @@ enum Rule {
     RequestsStayRequests,
 }
 
-/// FNV: the default hasher is most of the time of a debug build.
-#[derive(Default)]
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(u64::from(byte));
-    }
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
-    }
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word.unsigned_abs() as u64);
-    }
-}
-
-type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
-
-/// Walks through every state that can be reached, breadth first. The number of states, or the shortest way
-/// to one that must not be.
+/// The number of states, or the shortest way to one that must not be.
 fn explore(setting: Setting) -> Result<usize, String> {
-    let mut known: Fast<State, ()> = Fast::default();
-    let mut found: Vec<(State, usize, Step)> = Vec::new();
-    let mut world = steps::World::new(setting);
-    let start = State::new(&setting);
-    known.insert(start, ());
-    found.push((start, 0, Step::of("start", 0)));
-    let mut at = 0;
-    while at < found.len() {
-        let state = found[at].0;
-        let wrong = world.wrong(&state).err();
-        let next = match wrong {
-            Some(wrong) => Err(wrong),
-            None => world.next(&state),
-        };
-        match next {
-            Ok(next) => {
-                for (name, next) in next {
-                    if known.insert(next, ()).is_none() {
-                        found.push((next, at, name));
-                    }
-                }
-            }
-            Err(wrong) => return Err(format!("{wrong}\n{}", way(&found, at))),
-        }
-        at += 1;
-    }
-    Ok(found.len())
-}
-
-/// How a state was reached.
-fn way(found: &[(State, usize, Step)], mut at: usize) -> String {
-    let mut names = vec![format!("{:#?}", found[at].0)];
-    while at != 0 {
-        names.push(found[at].2.to_string());
-        at = found[at].1;
-    }
-    names.reverse();
-    names.join("\n")
+    crate::explore::explore(&mut steps::World::new(setting))
 }

@@ -1,9 +1,10 @@
 //! The domain's rules, asked about the cells of a state. Every answer is the real function's, remembered.
 
 use super::state::{Entry, FIRST_JOB, Hour, Known, Last, MOST, Revised, Stored, TicketCells, Work};
-use super::{Fast, Rule, Setting};
+use super::{Rule, Setting};
 use crate::budget::{Budget, Day, Today};
 use crate::due::{self, Due};
+use crate::explore::Fast;
 use crate::id::JobId;
 use crate::job::{Cancel, Job, Status};
 use crate::outcome::{pull_request_after, ticket_after};

@@ -284,27 +284,3 @@ impl State {
 pub(super) fn slot(job: u8) -> usize {
     if job == FIRST_JOB { MOST } else { usize::from(job) }
 }
-
-/// What happened, for whoever reads how a state was reached.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    what: &'static str,
-    who: usize,
-    how: &'static str,
-}
-
-impl Step {
-    pub(super) fn of(what: &'static str, who: usize) -> Self {
-        Self { what, who, how: "" }
-    }
-
-    pub(super) fn but(self, how: &'static str) -> Self {
-        Self { how, ..self }
-    }
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}{}", self.what, self.who, self.how)
-    }
-}

@@ -1,9 +1,10 @@
 //! What may happen next in a state, and what must never be so.
 
 use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
-use super::state::{Answer, FIRST_JOB, Hook, Known, MOST, Settler, State, Step, Stored, Work, slot};
+use super::state::{Answer, FIRST_JOB, Hook, Known, MOST, Settler, State, Stored, Work, slot};
 use super::table::{self, New, members};
 use super::{Rule, Setting};
+use crate::explore::{self, Step};
 
 type Next = Vec<(Step, State)>;
 
@@ -20,23 +21,6 @@ impl World {
 
     fn without(&self, rule: Rule) -> bool {
         self.setting.without == Some(rule)
-    }
-
-    /// Everything that may happen next.
-    pub(super) fn next(&mut self, state: &State) -> Result<Next, String> {
-        let mut next = Vec::new();
-        for hook in 0..=MOST {
-            let review = if hook == MOST { 0 } else { hook };
-            if review < self.setting.reviews && (hook != MOST || self.setting.twice_at_once) {
-                self.hook(state, hook, review, &mut next)?;
-            }
-        }
-        for settler in 0..self.setting.settlers {
-            self.settler(state, settler, &mut next)?;
-        }
-        self.jobs(state, &mut next);
-        self.surroundings(state, &mut next);
-        Ok(next)
     }
 
     /// A write and its three outcomes: the process goes on, it dies, or it hears that its facts were stale.
@@ -347,8 +331,40 @@ impl World {
         }
     }
 
+    /// What must be so once nothing is left to do, of one review.
+    fn wrong_at_rest(&mut self, state: &State, review: usize) -> Result<(), String> {
+        let table = &state.table;
+        let entry = table.ledger[review];
+        let id = u8::try_from(review).unwrap_or(0);
+        let fine = match (table.reviews[review], self.rules.known(id, &table.reviews)) {
+            (Stored::Absent | Stored::Refused, _) => {
+                // What a person asked for is refused for nothing but a closed pull request.
+                let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
+                may_be && entry.answer == Answer::Refused && entry.job.is_none()
+            }
+            (Stored::Started | Stored::Absorbed(_), Some(Known::Started(job))) => {
+                let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
+                let named = entry.job == Some(job) && entry.answer != Answer::Refused;
+                cut_short || named && members(table.covers[usize::from(job)]).any(|covered| covered == review)
+            }
+            (Stored::Deferred | Stored::Absorbed(_), Some(Known::Deferred)) => {
+                table.ticket.deferred.is_some() && table.ticket.row.is_some() && entry.job.is_none()
+            }
+            _ => false,
+        };
+        if fine { Ok(()) } else { Err(format!("r{review} is lost")) }
+    }
+}
+
+impl explore::World for World {
+    type State = State;
+
+    fn start(&mut self) -> State {
+        State::new(&self.setting)
+    }
+
     /// What must never be so, in any state.
-    pub(super) fn wrong(&mut self, state: &State) -> Result<(), String> {
+    fn wrong(&mut self, state: &State) -> Result<(), String> {
         let table = &state.table;
         let active: Vec<u8> = (0..3)
             .chain([FIRST_JOB])
@@ -375,28 +391,21 @@ impl World {
         (0..self.setting.reviews).try_for_each(|review| self.wrong_at_rest(state, review))
     }
 
-    /// What must be so once nothing is left to do, of one review.
-    fn wrong_at_rest(&mut self, state: &State, review: usize) -> Result<(), String> {
-        let table = &state.table;
-        let entry = table.ledger[review];
-        let id = u8::try_from(review).unwrap_or(0);
-        let fine = match (table.reviews[review], self.rules.known(id, &table.reviews)) {
-            (Stored::Absent | Stored::Refused, _) => {
-                // What a person asked for is refused for nothing but a closed pull request.
-                let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
-                may_be && entry.answer == Answer::Refused && entry.job.is_none()
+    /// Everything that may happen next.
+    fn next(&mut self, state: &State) -> Result<Next, String> {
+        let mut next = Vec::new();
+        for hook in 0..=MOST {
+            let review = if hook == MOST { 0 } else { hook };
+            if review < self.setting.reviews && (hook != MOST || self.setting.twice_at_once) {
+                self.hook(state, hook, review, &mut next)?;
             }
-            (Stored::Started | Stored::Absorbed(_), Some(Known::Started(job))) => {
-                let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
-                let named = entry.job == Some(job) && entry.answer != Answer::Refused;
-                cut_short || named && members(table.covers[usize::from(job)]).any(|covered| covered == review)
-            }
-            (Stored::Deferred | Stored::Absorbed(_), Some(Known::Deferred)) => {
-                table.ticket.deferred.is_some() && table.ticket.row.is_some() && entry.job.is_none()
-            }
-            _ => false,
-        };
-        if fine { Ok(()) } else { Err(format!("r{review} is lost")) }
+        }
+        for settler in 0..self.setting.settlers {
+            self.settler(state, settler, &mut next)?;
+        }
+        self.jobs(state, &mut next);
+        self.surroundings(state, &mut next);
+        Ok(next)
     }
 }
 

@@ -1,0 +1,121 @@
+//! Walks through every state that a small world can get into, for the exhaustive checks of this crate.
+//!
+//! Breadth first, so that what is found wrong comes with the shortest way to it.
+
+use std::collections::HashMap;
+use std::fmt::{Debug, Display};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+/// A world that is explored.
+pub(crate) trait World {
+    /// One state of it: the table, who is at work on what, and what may still happen.
+    type State: Copy + Eq + Hash + Debug;
+
+    /// Where it begins.
+    fn start(&mut self) -> Self::State;
+
+    /// What is so and must not be.
+    fn wrong(&mut self, state: &Self::State) -> Result<(), String>;
+
+    /// Everything that may happen next. `Err`: something would happen that must not.
+    fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
+}
+
+/// What happened, for whoever reads how a state was reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    what: &'static str,
+    who: usize,
+    how: &'static str,
+}
+
+impl Step {
+    pub(crate) fn of(what: &'static str, who: usize) -> Self {
+        Self { what, who, how: "" }
+    }
+
+    pub(crate) fn but(self, how: &'static str) -> Self {
+        Self { how, ..self }
+    }
+}
+
+impl Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}{}", self.what, self.who, self.how)
+    }
+}
+
+/// FNV: the default hasher is most of the time of a debug build.
+#[derive(Default)]
+pub(crate) struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(u64::from(word));
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    }
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word.unsigned_abs() as u64);
+    }
+}
+
+pub(crate) type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
+
+/// The number of states, or the shortest way to one that must not be.
+pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
+    let mut known: Fast<W::State, ()> = Fast::default();
+    let mut found: Vec<(W::State, usize, Step)> = Vec::new();
+    let start = world.start();
+    known.insert(start, ());
+    found.push((start, 0, Step::of("start", 0)));
+    let mut at = 0;
+    while at < found.len() {
+        let state = found[at].0;
+        let wrong = world.wrong(&state).err();
+        let next = match wrong {
+            Some(wrong) => Err(wrong),
+            None => world.next(&state),
+        };
+        match next {
+            Ok(next) => {
+                for (name, next) in next {
+                    if known.insert(next, ()).is_none() {
+                        found.push((next, at, name));
+                    }
+                }
+            }
+            Err(wrong) => return Err(format!("{wrong}\n{}", way(&found, at))),
+        }
+        at += 1;
+    }
+    Ok(found.len())
+}
+
+/// How a state was reached.
+fn way<S: Debug>(found: &[(S, usize, Step)], mut at: usize) -> String {
+    let mut names = vec![format!("{:#?}", found[at].0)];
+    while at != 0 {
+        names.push(found[at].2.to_string());
+        at = found[at].1;
+    }
+    names.reverse();
+    names.join("\n")
+}

@@ -1,0 +1,69 @@
+//! The exhaustive check of what jobs of two tickets can go through on two self-hosted runners: every
+//! interleaving of their claims, phases, pushes, finishes and heartbeats with two sweepers, a person who
+//! cancels, and time, where any process may be slow for ever and any answer may be lost after its write.
+//!
+//! The rules are the domain's own; this owns a small table whose writes have the conditions of
+//! `crates/store/src/write`, and the steps of `crates/control/src/{runner,attempt,sweep}` over it: what is read
+//! in one step is written in another. Revisions are not counted: whoever read an item knows whether anybody
+//! wrote it since. Time has six moments; in the first ones jobs are claimed.
+//!
+//! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not
+//! ended; a runner has exactly the slots of the jobs that it holds; whoever pushes holds its job at that moment;
+//! only what was pushed is completed; nobody who was heard loses a job for its silence; one claim gets one
+//! attempt; everything that has not ended has its row, and at the end everything has ended and is shown.
+//!
+//! Left out: Fargate, whose starts `job/tests.rs` checks; a second entry of a ticket, in `history`; reviews, in
+//! `review::corner`.
+
+mod rules;
+mod state;
+mod steps;
+mod table;
+mod tests;
+
+/// What happens in one exploration, and which rule is left out of it.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    /// How many tickets have a job, at most two.
+    jobs: usize,
+    /// How many runners there are, at most two.
+    runners: usize,
+    /// How many sweepers go round at once, at most two.
+    sweepers: usize,
+    /// How many answers are lost.
+    faults: u8,
+    /// How often a person cancels.
+    cancels: u8,
+    /// How many moments there are in which jobs are claimed, at most three.
+    moments: u8,
+    /// What becomes of a job whose runner was lost while the agent worked: it goes back, or it fails.
+    goes_back: bool,
+    /// The rule left out, if one is.
+    without: Option<Rule>,
+}
+
+/// The rules that make it hold. Each exploration without one of them fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// A job is written over the revision that was read.
+    JobOverRev,
+    /// A runner's call counts only with the attempt and the claim that hold the job.
+    Fence,
+    /// A runner is taken Offline over the heartbeat that was read.
+    OfflineOverHeartbeat,
+    /// What a silent runner loses, it loses over the epoch of its silence.
+    EndOverEpoch,
+    /// What a runner does not say that it runs, it loses over the heartbeat that did not say so.
+    GhostOverHeartbeat,
+    /// Nobody but its runner touches a job that may be pushing.
+    PushUntil,
+    /// The time to push counts from when it was asked for, not from when the answer came.
+    PushFromAsking,
+    /// A claim that got a job gets no second one.
+    LastClaim,
+}
+
+/// The number of states, or the shortest way to one that must not be.
+fn explore(setting: Setting) -> Result<usize, String> {
+    crate::explore::explore(&mut steps::World::new(setting))
+}

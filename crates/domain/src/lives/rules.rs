@@ -1,0 +1,400 @@
+//! The domain's rules, asked about the items of a state. Every answer is the real function's, remembered.
+//!
+//! An item is kept once and named by a number, without its revision, so that states are small.
+
+use crate::due;
+use crate::explore::Fast;
+use crate::id::{ClaimId, InstanceId, JobId, RunnerId};
+use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Status};
+use crate::outcome::ticket_after;
+use crate::project::{Compute, Limits, OfflinePolicy, Settings};
+use crate::runner::sweep::{self, Loss, Token, holds};
+use crate::runner::{Heartbeat, Presence, Runner, Slot};
+use crate::select::is_claimable;
+use crate::story::{TRIGGER, at, finish_id, job_id, planned, result, runner, settings, ticket_in};
+use crate::sweep::{Step, Waiting, lost, step, waiting};
+use crate::ticket::{Settling, Ticket};
+use crate::time::Timestamp;
+use std::collections::HashMap;
+
+/// The number of an item as it was at some time.
+pub(super) type Value = u16;
+
+/// What somebody wants to do to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Change {
+    Claim {
+        runner: u8,
+        claim: u8,
+    },
+    Progress {
+        runner: u8,
+        claim: u8,
+        attempt: u8,
+        to: To,
+    },
+    Finish {
+        runner: u8,
+        claim: u8,
+        attempt: u8,
+        completed: bool,
+    },
+    /// The sweeper, because of its runner.
+    Lose {
+        runner: u8,
+        seen: Value,
+        loss: Lost,
+    },
+    /// The sweeper, because it is due.
+    Due,
+    Cancel,
+}
+
+/// Where a runner's progress leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum To {
+    Preparing,
+    Executing,
+    Syncing,
+}
+
+/// [`Loss`], as far as it happens here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lost {
+    Silent,
+    NoProcess,
+}
+
+/// What a change leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The job is to be this.
+    Becomes(Value),
+    /// It is so already.
+    Already,
+    /// The runner does not hold it.
+    LeaseLost,
+    /// The runner shall stop.
+    Unwanted,
+    /// Nothing is to be done.
+    Nothing,
+}
+
+/// What a sweeper wants of a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    Nothing,
+    TakeOffline(Value),
+    Lose(Lost, [bool; 2]),
+}
+
+struct Items<T> {
+    all: Vec<T>,
+    numbers: HashMap<String, Value>,
+}
+
+impl<T: serde::Serialize> Items<T> {
+    fn new() -> Self {
+        Self { all: Vec::new(), numbers: HashMap::new() }
+    }
+
+    fn number(&mut self, item: T) -> Value {
+        let words = serde_json::to_string(&item).unwrap();
+        *self.numbers.entry(words).or_insert_with(|| {
+            self.all.push(item);
+            Value::try_from(self.all.len() - 1).unwrap()
+        })
+    }
+
+    fn get(&self, value: Value) -> &T {
+        &self.all[usize::from(value)]
+    }
+}
+
+pub(super) struct Rules {
+    settings: Settings,
+    /// Whether a call is held against the attempt and the claim that made it.
+    fenced: bool,
+    /// Whether others keep their hands off a job that may be pushing.
+    push_until: bool,
+    jobs: Items<Job>,
+    tickets: Items<Ticket>,
+    runners: Items<Runner>,
+    changes: Fast<(Change, Value, u8), Outcome>,
+    ends: Fast<(Value, Value), Value>,
+    judged: Fast<(Value, u8), Judged>,
+    settled: Fast<Value, Option<Value>>,
+}
+
+pub(super) fn time(moment: u8) -> Timestamp {
+    // Every limit of seconds and minutes has passed by the second, none of them by the third; the rest are for
+    // what takes hours.
+    at([0, 125, 145, 7_200, 30 * 3_600, 60 * 3_600][usize::from(moment)])
+}
+
+fn id(job: u8) -> JobId {
+    job_id(["j0", "j1"][usize::from(job)])
+}
+
+fn runner_name(at: u8) -> &'static str {
+    ["kite", "gull"][usize::from(at)]
+}
+
+fn claim_id(runner: u8, claim: u8) -> ClaimId {
+    ClaimId::new(format!("{}-{claim}", runner_name(runner))).unwrap()
+}
+
+fn instance() -> InstanceId {
+    InstanceId::new("i1").unwrap()
+}
+
+impl Rules {
+    pub(super) fn new(goes_back: bool, fenced: bool, push_until: bool) -> Self {
+        let offline = if goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
+        let limits = Limits { requeues: 1, ..Limits::default() };
+        Self {
+            settings: Settings { compute: Compute::Runners, offline, limits, ..settings() },
+            fenced,
+            push_until,
+            jobs: Items::new(),
+            tickets: Items::new(),
+            runners: Items::new(),
+            changes: Fast::default(),
+            ends: Fast::default(),
+            judged: Fast::default(),
+            settled: Fast::default(),
+        }
+    }
+
+    /// A ticket's new job.
+    pub(super) fn made(&mut self, job: u8) -> (Value, Value) {
+        let (job, ticket) = planned(&self.settings, id(job), &ticket_in(TRIGGER), time(0));
+        (self.jobs.number(job), self.tickets.number(ticket))
+    }
+
+    pub(super) fn registered(&mut self, at: u8) -> Value {
+        let mut runner = runner(runner_name(at));
+        runner.max = 1;
+        runner.heard = true;
+        self.runners.number(runner)
+    }
+
+    pub(super) fn job(&self, value: Value) -> &Job {
+        self.jobs.get(value)
+    }
+
+    pub(super) fn ticket(&self, value: Value) -> &Ticket {
+        self.tickets.get(value)
+    }
+
+    pub(super) fn runner(&self, value: Value) -> &Runner {
+        self.runners.get(value)
+    }
+
+    /// The job after this change, as `then` is now for whoever decides it.
+    pub(super) fn change(&mut self, change: Change, job: Value, then: u8) -> Outcome {
+        let key = (change, job, then);
+        if let Some(known) = self.changes.get(&key) {
+            return *known;
+        }
+        let changed = self.ask(change, self.jobs.get(job), time(then));
+        let outcome = match changed {
+            Ok(Some(mut job)) => {
+                (job.rev, job.tries, job.not_before) = (0, 0, None);
+                Outcome::Becomes(self.jobs.number(job))
+            }
+            Ok(None) | Err(NotNow::Status(_) | NotNow::NotBefore(_)) => Outcome::Nothing,
+            Err(NotNow::Already) => Outcome::Already,
+            Err(NotNow::LeaseLost) => Outcome::LeaseLost,
+            Err(NotNow::Unwanted) => Outcome::Unwanted,
+        };
+        self.changes.insert(key, outcome);
+        outcome
+    }
+
+    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
+        match change {
+            Change::Claim { runner, claim } => {
+                if !is_claimable(job, &job.class) {
+                    return Ok(None);
+                }
+                let claim = Claim {
+                    attempt: job.attempt + 1,
+                    claim: claim_id(runner, claim),
+                    instance: instance(),
+                    runner: Some(RunnerId::of("t1", runner_name(runner))),
+                    task: None,
+                };
+                job.claimed(&claim, now).map(Some)
+            }
+            Change::Progress { runner, claim, attempt, to } => {
+                let to = match to {
+                    To::Preparing => Status::Preparing,
+                    To::Executing => Status::Executing,
+                    To::Syncing => Status::Syncing,
+                };
+                job.progressed(&self.fence(job, runner, claim, attempt), to, now).map(Some)
+            }
+            Change::Finish { runner, claim, attempt, completed } => {
+                let fence = self.fence(job, runner, claim, attempt);
+                let end = if completed { End::Completed(result()) } else { End::Cancelled };
+                job.finished(&fence, &finish_id(&format!("{runner}-{claim}")), end, now).map(Some)
+            }
+            Change::Lose { runner: _, seen, loss } => {
+                let runner = self.runners.get(seen);
+                let loss = match loss {
+                    Lost::Silent => Loss::Silent,
+                    Lost::NoProcess => Loss::NoProcess,
+                };
+                self.take(job, now, |job| lost(job, loss.failure(runner, now), now))
+            }
+            Change::Due => {
+                let why = "no runner is online";
+                match waiting(job, self.settings.compute, why, now) {
+                    Waiting::GiveUp(failure) => job.given_up(failure, now).map(Some),
+                    Waiting::Place(place) => job.placed(place, now).map(Some),
+                    Waiting::Nothing => self.take(job, now, |job| step(job, now)),
+                }
+            }
+            Change::Cancel => job.cancelled(Cancel::new("ann", None, now), now).map(Some),
+        }
+    }
+
+    /// What the sweeper does to a job that somebody holds.
+    fn take(&self, job: &Job, now: Timestamp, judge: impl Fn(&Job) -> Step) -> Result<Option<Job>, NotNow> {
+        let blind = Job { push_until: None, ..job.clone() };
+        let job = if self.push_until { job } else { &blind };
+        match judge(job) {
+            Step::Requeue(_) => job.requeued(now).map(Some),
+            Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
+            Step::CallOff => job.called_off(now).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn fence(&self, job: &Job, runner: u8, claim: u8, attempt: u8) -> Fence {
+        match job.run.as_ref().filter(|_| !self.fenced) {
+            Some(run) => Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() },
+            None => Fence { job: job.id.clone(), attempt: u32::from(attempt), claim: claim_id(runner, claim) },
+        }
+    }
+
+    /// The ticket once this job has ended.
+    pub(super) fn ticket_after(&mut self, ended: Value, ticket: Value) -> Value {
+        if let Some(known) = self.ends.get(&(ended, ticket)) {
+            return *known;
+        }
+        let mut after = ticket_after(self.jobs.get(ended), self.tickets.get(ticket));
+        after.rev = 0;
+        let after = self.tickets.number(after);
+        self.ends.insert((ended, ticket), after);
+        after
+    }
+
+    /// The ticket once its tool shows what it should, if it does not.
+    pub(super) fn settled(&mut self, ticket: Value) -> Option<Value> {
+        if let Some(known) = self.settled.get(&ticket) {
+            return *known;
+        }
+        let settled = match self.tickets.get(ticket).settling(&self.settings, time(0)) {
+            Settling::WriteBack(next) => Some(self.tickets.number(Ticket { rev: 0, ..*next })),
+            _ => None,
+        };
+        self.settled.insert(ticket, settled);
+        settled
+    }
+
+    /// What the sweeper wants of a runner.
+    pub(super) fn judge(&mut self, runner: Value, then: u8) -> Judged {
+        if let Some(known) = self.judged.get(&(runner, then)) {
+            return *known;
+        }
+        let judged = match sweep::step(self.runners.get(runner), Token::Good, false, time(then)) {
+            sweep::Step::TakeOffline(offline) => Judged::TakeOffline(self.runners.number(*offline)),
+            sweep::Step::Lose(loss, jobs) => {
+                let loss = if loss == Loss::Silent { Lost::Silent } else { Lost::NoProcess };
+                Judged::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == id(job))))
+            }
+            _ => Judged::Nothing,
+        };
+        self.judged.insert((runner, then), judged);
+        judged
+    }
+
+    /// The runner has a slot of this very claim of the job.
+    pub(super) fn holds(&self, job: Value, runner: Value) -> bool {
+        let (job, runner) = (self.jobs.get(job), self.runners.get(runner));
+        runner.slots.get(&job.id).is_some_and(|slot| holds(job, runner, slot))
+    }
+
+    /// The runner, heard.
+    pub(super) fn heard(&mut self, seen: Value, stored: Value, runs: Option<u8>, then: u8) -> Value {
+        let said = Heartbeat {
+            instance: instance(),
+            active: runs.into_iter().map(id).collect(),
+            draining: false,
+            last: false,
+        };
+        let heard = self.runners.get(seen).heard(said, time(then)).unwrap();
+        // Its slots, and the claim that got the last one, are not the heartbeat's to write.
+        let stored = self.runners.get(stored);
+        let next = Runner { slots: stored.slots.clone(), last_claim: stored.last_claim.clone(), ..heard };
+        self.runners.number(next)
+    }
+
+    /// The runner with a slot for this job, which it has claimed.
+    pub(super) fn with_slot(&mut self, runner: Value, job: Value) -> Value {
+        let job = self.jobs.get(job);
+        let run = job.run.clone().unwrap();
+        let slot =
+            Slot { attempt: job.attempt, claim: run.claim.clone(), project: job.project.clone(), since: run.started };
+        let mut next = self.runners.get(runner).clone();
+        next.slots.insert(job.id.clone(), slot);
+        next.last_claim = Some(run.claim);
+        self.runners.number(next)
+    }
+
+    pub(super) fn without_slot(&mut self, runner: Value, job: u8) -> Value {
+        let mut next = self.runners.get(runner).clone();
+        next.slots.remove(&id(job));
+        self.runners.number(next)
+    }
+
+    /// Offline, as whoever read `seen` wrote it, over `stored`.
+    pub(super) fn offline(&mut self, stored: Value, offline: Value) -> Value {
+        let stored = self.runners.get(stored).clone();
+        let epoch = self.runners.get(offline).epoch;
+        self.runners.number(Runner { status: Presence::Offline, epoch, ..stored })
+    }
+
+    /// Which of a job's runners it is.
+    pub(super) fn runner_of(&self, job: Value) -> Option<usize> {
+        let runner = self.jobs.get(job).run.as_ref()?.runner.clone()?;
+        [0, 1].into_iter().find(|at| RunnerId::of("t1", runner_name(*at)) == runner).map(usize::from)
+    }
+
+    pub(super) fn claim_is(&self, job: Value, runner: u8, claim: u8) -> bool {
+        self.jobs.get(job).run.as_ref().is_some_and(|run| run.claim == claim_id(runner, claim))
+    }
+
+    pub(super) fn last_claim_is(&self, stored: Value, runner: u8, claim: u8) -> bool {
+        self.runners.get(stored).last_claim.as_ref() == Some(&claim_id(runner, claim))
+    }
+
+    /// The claim may look for a job.
+    pub(super) fn may_claim(&self, stored: Value, runner: u8, claim: u8, then: u8) -> bool {
+        let runner_now = self.runners.get(stored);
+        matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), time(then)), Ok(None))
+    }
+
+    pub(super) fn says_it_runs(&self, runner: Value, job: u8) -> bool {
+        self.runners.get(runner).active.contains(&id(job))
+    }
+
+    /// It can't be forgotten: what has not ended has its row.
+    pub(super) fn has_its_row(&self, job: Value, ticket: Value) -> bool {
+        let (job, ticket) = (self.jobs.get(job), self.tickets.get(ticket));
+        (job.status.is_terminal() || due::job(job).is_some())
+            && (!ticket.is_unsynced() || due::ticket(ticket).is_some())
+    }
+}

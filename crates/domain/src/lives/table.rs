@@ -1,0 +1,117 @@
+//! The writes: one function each, with the conditions of `crates/store/src/write`. `Ok(None)`: refused, the
+//! facts were stale. `Err`: it would break what must always hold.
+
+use super::rules::{Lost, Rules, Value, time};
+use super::state::State;
+use super::{Rule, Setting};
+use crate::runner::{OFFLINE_AFTER, Presence};
+
+pub(super) type Write = Result<Option<State>, String>;
+
+/// The end of a job, or its going back.
+#[derive(Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) job: u8,
+    /// As it was read.
+    pub(super) before: Value,
+    /// As it is to be.
+    pub(super) after: Value,
+    /// Its ticket, as it was read.
+    pub(super) ticket: Value,
+    pub(super) fresh: bool,
+    /// What must still be so of its runner: what was read of it, and why it loses the job.
+    pub(super) proof: Option<(Value, Lost)>,
+}
+
+/// `update_job`.
+pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
+    if !fresh && setting.without != Some(Rule::JobOverRev) {
+        return None;
+    }
+    let mut next = *state;
+    next.jobs[usize::from(job)] = after;
+    next.written(usize::from(job));
+    Some(next)
+}
+
+/// `claim`: the job, and a slot of its runner.
+pub(super) fn claim(
+    state: &State,
+    runner: usize,
+    job: u8,
+    after: Value,
+    fresh: bool,
+    rules: &mut Rules,
+    setting: &Setting,
+) -> Write {
+    let stored = rules.runner(state.runners[runner]);
+    let claim = rules.job(after).run.as_ref().map(|run| &run.claim);
+    let may = stored.status == Presence::Online
+        && !stored.draining
+        && !stored.slots.contains_key(&rules.job(after).id)
+        && stored.free() > 0
+        && (stored.last_claim.as_ref() != claim || setting.without == Some(Rule::LastClaim));
+    let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
+    let bit = 1 << state.claims[runner];
+    if state.got[runner] & bit != 0 {
+        return Err(format!("one claim of runner {runner} got two attempts"));
+    }
+    next.got[runner] |= bit;
+    next.runners[runner] = rules.with_slot(state.runners[runner], after);
+    Ok(Some(next))
+}
+
+/// `end`, or `requeue` where the job goes on.
+pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Setting) -> Write {
+    let runner = rules.runner_of(ending.before);
+    if let (Some(runner), Some((seen, lost))) = (runner, ending.proof) {
+        let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
+        let same = stored.epoch == seen.epoch;
+        let proven = match lost {
+            Lost::Silent => setting.without == Some(Rule::EndOverEpoch) || same && stored.status == Presence::Offline,
+            Lost::NoProcess => {
+                setting.without == Some(Rule::GhostOverHeartbeat)
+                    || same && stored.last_heartbeat == seen.last_heartbeat
+            }
+        };
+        if !proven {
+            return Ok(None);
+        }
+    }
+    let Some(mut next) = update_job(state, ending.job, ending.after, ending.fresh, setting) else { return Ok(None) };
+    if let Some(runner) = runner {
+        match ending.proof {
+            Some((_, Lost::Silent)) if time(state.now).since(time(state.heard[runner])) <= OFFLINE_AFTER => {
+                return Err(format!("runner {runner} was heard and loses job {} for its silence", ending.job));
+            }
+            Some((_, Lost::NoProcess)) if rules.says_it_runs(state.runners[runner], ending.job) => {
+                return Err(format!("runner {runner} says that it runs job {} and loses it", ending.job));
+            }
+            _ => {}
+        }
+        next.runners[runner] = rules.without_slot(state.runners[runner], ending.job);
+    }
+    if rules.job(ending.after).status.is_terminal() {
+        next.tickets[usize::from(ending.job)] = rules.ticket_after(ending.after, ending.ticket);
+    }
+    Ok(Some(next))
+}
+
+/// `take_offline`.
+pub(super) fn take_offline(
+    state: &State,
+    runner: usize,
+    seen: Value,
+    offline: Value,
+    rules: &mut Rules,
+    setting: &Setting,
+) -> Option<State> {
+    let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
+    let unheard = stored.last_heartbeat == seen.last_heartbeat || setting.without == Some(Rule::OfflineOverHeartbeat);
+    if stored.status != Presence::Online || stored.epoch != seen.epoch || !unheard {
+        return None;
+    }
+    let mut next = *state;
+    next.runners[runner] = rules.offline(state.runners[runner], offline);
+    Some(next)
+}

@@ -1,0 +1,107 @@
+use super::*;
+
+/// One job, one runner, one sweeper; nothing goes wrong but time.
+const ONE: Setting =
+    Setting { jobs: 1, runners: 1, sweepers: 1, faults: 0, cancels: 0, moments: 2, goes_back: true, without: None };
+
+/// Two runners want one job.
+const RACE: Setting = Setting { runners: 2, ..ONE };
+
+#[track_caller]
+fn check(name: &str, settings: &[Setting]) {
+    for setting in settings {
+        match explore(*setting) {
+            Ok(states) => println!("{name}: {states} states"),
+            Err(wrong) => panic!("{name}: {setting:?}: {wrong}"),
+        }
+    }
+}
+
+#[test]
+fn one_runner_that_may_be_silent_leaves_nothing_hanging() {
+    check("one", &[ONE, Setting { goes_back: false, ..ONE }, Setting { sweepers: 2, ..ONE }]);
+}
+
+#[test]
+fn an_answer_that_is_lost_starts_nothing_twice() {
+    check("faults", &[Setting { faults: 2, ..ONE }]);
+}
+
+#[test]
+fn a_cancel_at_any_moment_ends_the_job_once() {
+    check("cancel", &[Setting { cancels: 1, ..ONE }]);
+}
+
+#[test]
+fn two_runners_never_hold_one_job() {
+    check("two runners", &[Setting { moments: 1, ..RACE }]);
+}
+
+/// Everything at once: minutes. `cargo test --release -p pullyard-domain -- --ignored lives`
+#[test]
+#[ignore = "takes minutes"]
+fn two_tickets_and_two_runners() {
+    check(
+        "everything",
+        &[
+            Setting { jobs: 2, sweepers: 1, ..ONE },
+            Setting { moments: 3, sweepers: 2, faults: 1, ..ONE },
+            RACE,
+            Setting { moments: 1, faults: 1, ..RACE },
+            Setting { moments: 1, cancels: 1, ..RACE },
+            Setting { moments: 1, jobs: 2, ..RACE },
+        ],
+    );
+}
+
+/// Without this rule something happens that must not.
+#[track_caller]
+fn fails_without(rule: Rule, setting: Setting, expected: &str) {
+    match explore(Setting { without: Some(rule), ..setting }) {
+        Ok(states) => panic!("{rule:?} is not needed in {states} states"),
+        Err(wrong) => {
+            println!("without {rule:?}: {wrong}");
+            assert!(wrong.contains(expected), "without {rule:?}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn two_runners_that_write_over_any_revision_hold_one_job() {
+    fails_without(Rule::JobOverRev, RACE, "the slot of job 0");
+}
+
+#[test]
+fn a_runner_whose_calls_are_not_held_against_its_claim_goes_on_in_anothers_name() {
+    fails_without(Rule::Fence, RACE, "which it does not hold");
+}
+
+#[test]
+fn a_runner_taken_offline_over_any_heartbeat_loses_jobs_while_it_speaks() {
+    fails_without(Rule::OfflineOverHeartbeat, Setting { moments: 3, ..ONE }, "was heard and loses");
+}
+
+#[test]
+fn an_end_decided_for_an_earlier_silence_takes_the_job_of_a_runner_that_speaks() {
+    fails_without(Rule::EndOverEpoch, ONE, "was heard and loses");
+}
+
+#[test]
+fn a_ghost_decided_over_an_older_heartbeat_takes_a_job_that_runs() {
+    fails_without(Rule::GhostOverHeartbeat, Setting { moments: 3, ..ONE }, "says that it runs");
+}
+
+#[test]
+fn a_job_taken_away_while_it_may_push_is_pushed_by_nobody_who_holds_it() {
+    fails_without(Rule::PushUntil, ONE, "which it does not hold");
+}
+
+#[test]
+fn time_to_push_that_counts_from_the_answer_outlives_the_hold() {
+    fails_without(Rule::PushFromAsking, ONE, "which it does not hold");
+}
+
+#[test]
+fn a_claim_that_is_repeated_after_its_job_ended_gets_no_second_one() {
+    fails_without(Rule::LastClaim, Setting { faults: 1, ..ONE }, "one claim");
+}
