@@ -5,7 +5,7 @@
 mod meter;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, is};
-use crate::webhooks::{ANNS_TOKEN, World};
+use crate::webhooks::{ANNS_TOKEN, BRANCH, World};
 use meter::{Meter, Units};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
@@ -52,6 +52,17 @@ async fn how_long_a_signed_delivery_waits_for_its_answer() {
         }
         println!("{name}: p50 {:.1} ms, p99 {:.1} ms of 500, one at a time", part(&times, 50), part(&times, 99));
     }
+    // One pull request each: its second review inside the hour would wait.
+    let mut times = Vec::new();
+    for n in 1_000..1_500 {
+        let branch = format!("{BRANCH}-{n}");
+        world.link(n, &format!("APP-{n}"), &branch, &"a".repeat(40)).await;
+        let mut body = asks(40_000 + n);
+        body["pull_request"]["number"] = n.into();
+        body["pull_request"]["head"]["ref"] = branch.into();
+        times.push(timed(&body, "accepted").await);
+    }
+    println!("accepted: p50 {:.1} ms, p99 {:.1} ms of 500, one at a time", part(&times, 50), part(&times, 99));
     world.story.end().await;
 }
 

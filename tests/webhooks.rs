@@ -59,16 +59,23 @@ impl World {
         let made = story.forge(Method::POST, "/pulls", body).await;
         let number = made["number"].as_u64().unwrap();
         let repository = made["base"]["repo"]["id"].as_u64().unwrap();
+        let world = Self { story, number, repository };
+        world.link(number, "APP-1", BRANCH, made["head"]["sha"].as_str().unwrap()).await;
+        world
+    }
+
+    /// A ticket, and a pull request that is linked to it, whether the forge knows of it or not.
+    pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let ticket: CreateTicket =
-            serde_json::from_value(json!({ "project": "acme", "key": "APP-1", "title": "t" })).unwrap();
-        story.api.create_ticket(&ticket).await.unwrap();
-        let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository, number };
-        let mut linked = PullRequest::linked(id, story.project.clone(), Some(ticket.key.clone()), None);
-        linked.branch = BRANCH.into();
-        linked.head = made["head"]["sha"].as_str().unwrap().to_owned();
+            serde_json::from_value(json!({ "project": "acme", "key": ticket, "title": "t" })).unwrap();
+        self.story.api.create_ticket(&ticket).await.unwrap();
+        let integration = IntegrationId::new("gh1").unwrap();
+        let id = PullRequestId { integration, repository: self.repository, number };
+        let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);
+        linked.branch = branch.into();
+        linked.head = head.into();
         linked.repository_name = Some(RepositoryName::new(REPOSITORY).unwrap());
-        assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
-        Self { story, number, repository }
+        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
     }
 
     fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {
