@@ -483,7 +483,7 @@ async fn an_item_of_another_shape_is_told_by_its_key() {
     world.triggered("APP-1").await;
     let mut item = world.item("TICKET#", "TICKET").await;
     item.insert("seen_at".into(), AttributeValue::S("2026-11-20T12:00:00Z".into()));
-    let put = world.client.put_item().table_name(crate::world::TABLE).set_item(Some(item));
+    let put = world.client.put_item().table_name(&world.table).set_item(Some(item));
     put.send().await.unwrap();
     let error = world.store.ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap_err();
     assert!(!error.is_transient());

@@ -208,7 +208,7 @@ async fn every_runner_is_listed_with_its_profile_though_one_can_not_be_read() {
     assert_eq!(profiles.iter().map(|profile| &profile.id).collect::<BTreeSet<_>>(), ids.iter().collect());
     let mut item = world.items().await.into_iter().find(|((pk, _), _)| pk.starts_with("RUNNERS#")).unwrap().1;
     item.remove("epoch");
-    world.client.put_item().table_name(crate::world::TABLE).set_item(Some(item)).send().await.unwrap();
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     let all = world.store.runners().await.unwrap();
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 129);
     assert_eq!(all.len(), 130);

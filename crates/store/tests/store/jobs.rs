@@ -433,7 +433,7 @@ async fn an_end_does_not_miss_a_slot_that_is_gone() {
     let (runner, ending) = about_to_end(&world).await;
     let mut item = world.item("RUNNERS#", "rnr_").await;
     item.insert("slots".into(), aws_sdk_dynamodb::types::AttributeValue::M(Default::default()));
-    let put = world.client.put_item().table_name(crate::world::TABLE).set_item(Some(item));
+    let put = world.client.put_item().table_name(&world.table).set_item(Some(item));
     put.send().await.unwrap();
     world.applies(world.store.end(&ending.ended())).await;
     assert!(world.runner(&runner).await.slots.is_empty());

@@ -1,7 +1,7 @@
 //! What the items look like: keys from hostile text, sizes, types, the table itself, and its lists.
 
 use crate::sample::{self, at};
-use crate::world::{Item, Items, TABLE, World, alone, count, fence, of_ticket, word};
+use crate::world::{Item, Items, World, alone, count, fence, of_ticket, word};
 use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, ProjectionType};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
@@ -510,7 +510,7 @@ fn elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
 #[tokio::test]
 async fn the_table_is_as_the_design_says() {
     let world = World::new().await;
-    let answer = world.client.describe_table().table_name(TABLE).send().await.unwrap();
+    let answer = world.client.describe_table().table_name(&world.table).send().await.unwrap();
     let table = answer.table.unwrap();
     let hash_and_range =
         |hash: &str, range: &str| vec![(hash.to_owned(), "HASH".to_owned()), (range.to_owned(), "RANGE".to_owned())];
@@ -536,7 +536,7 @@ async fn the_table_is_as_the_design_says() {
     assert_eq!(billing.map(|mode| mode.to_string()), Some("PAY_PER_REQUEST".into()));
     assert!(table.local_secondary_indexes.unwrap_or_default().is_empty());
 
-    let answer = world.client.describe_time_to_live().table_name(TABLE).send().await.unwrap();
+    let answer = world.client.describe_time_to_live().table_name(&world.table).send().await.unwrap();
     let ttl = answer.time_to_live_description.unwrap();
     assert_eq!(ttl.attribute_name.as_deref(), Some("expires"));
     assert_eq!(ttl.time_to_live_status.map(|status| status.to_string()), Some("ENABLED".into()));

@@ -27,26 +27,36 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 /// Everything in the table, by partition and sort key.
 pub(crate) type Items = BTreeMap<(String, String), Item>;
 
-pub(crate) const TABLE: &str = "pullyard";
+/// Names another DynamoDB to ask instead of the embedded one: `.ci/second-opinion` does.
+const ANOTHER: &str = "PULLYARD_TEST_DYNAMODB";
 
 pub(crate) struct World {
     pub(crate) store: Store,
+    /// Its name: of this world alone, wherever it is.
+    pub(crate) table: String,
     pub(crate) faults: Faults,
     /// Without faults.
     pub(crate) client: Client,
-    _aws: Aws,
+    _aws: Option<Aws>,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
-        let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
-        let endpoint = aws.endpoints().dynamodb.clone();
+        let another = std::env::var(ANOTHER).ok();
+        let aws = match another {
+            Some(_) => None,
+            None => {
+                let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
+                Some(Aws::start(Options { data: None, tasks }).await.unwrap())
+            }
+        };
+        let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
         let faults = Faults::none();
-        let store = Store::new(&config(&faults), Some(&endpoint), TABLE);
+        let table = format!("pullyard-{:016x}", rand::random::<u64>());
+        let store = Store::new(&config(&faults), Some(&endpoint), &table);
         store.create_table().await.unwrap();
         let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Faults::none())).endpoint_url(endpoint);
-        Self { store, faults, client: Client::from_conf(raw.build()), _aws: aws }
+        Self { store, table, faults, client: Client::from_conf(raw.build()), _aws: aws }
     }
 
     /// Everything in the table.
@@ -57,7 +67,7 @@ impl World {
             let page = self
                 .client
                 .scan()
-                .table_name(TABLE)
+                .table_name(&self.table)
                 .consistent_read(true)
                 .set_exclusive_start_key(from)
                 .send()
@@ -87,7 +97,7 @@ impl World {
         let item = self.item(pk, sk).await;
         self.client
             .delete_item()
-            .table_name(TABLE)
+            .table_name(&self.table)
             .key("pk", item["pk"].clone())
             .key("sk", item["sk"].clone())
             .send()
