@@ -27,10 +27,11 @@ pub enum Dispatched {
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
-        let Some(job) = ctx.store.job(job).await? else {
+        let Some(job) = rounds.reads(ctx).job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
         let next = match begin(&job, ctx.clock.now()) {
+            Begin::Nothing | Begin::Repeat if rounds.look_again() => continue,
             Begin::Nothing => return Ok(Dispatched::Nothing),
             Begin::Repeat => break job,
             Begin::Write(next) => *next,
@@ -38,7 +39,8 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
         match ctx.store.update_job(&next).await? {
             // A silent start was given up: the next one is due a little later.
             Write::Applied if !next.dispatch.starting => return Ok(Dispatched::PutOff),
-            Write::Applied => break next,
+            // What is stored now, with its revision.
+            Write::Applied => break Job { rev: next.rev + 1, ..next },
             Write::Stale => rounds.again().await?,
         }
     };
@@ -105,7 +107,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "a task was asked for");
     let (fault, answer) = match started {
         Started::Task { arn } => {
-            name(ctx, &job.id, attempt, number, &arn).await;
+            name(ctx, job, attempt, number, &arn).await;
             return Ok(Dispatched::Started);
         }
         Started::NoCapacity => (DispatchFault::Capacity { since: now, times: 1 }, Dispatched::PutOff),
@@ -121,12 +123,18 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
 
 /// Notes the task's name. Best effort: it makes a death before the claim known at once; without it the
 /// start is given up when it is due.
-async fn name(ctx: &Context, job: &JobId, attempt: u32, number: u32, arn: &str) {
-    let noted = change(ctx, job, |job| job.start_named(attempt, number, arn)).await;
-    if let Err(error) = noted {
-        tracing::warn!(job.id = %job, error = %error, "the name of a task was not noted");
+async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
+    let to = |job: &Job| job.start_named(attempt, number, arn);
+    // Mostly nothing has happened since it was begun. Whoever cancels it from here on finds the name.
+    if let Ok(next) = to(begun)
+        && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
+    {
+        return;
     }
-    stop_if_cancelled(ctx, job, arn).await;
+    if let Err(error) = change(ctx, &begun.id, to).await {
+        tracing::warn!(job.id = %begun.id, error = %error, "the name of a task was not noted");
+    }
+    stop_if_cancelled(ctx, &begun.id, arn).await;
 }
 
 /// A job that was cancelled while its task was asked for: whoever cancelled it could not name the task.

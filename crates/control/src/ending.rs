@@ -1,10 +1,12 @@
 //! Writing the end of a job, whoever decided it, and putting one back.
 
 use crate::{Context, Error};
+use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Write};
 
@@ -24,7 +26,10 @@ pub(crate) async fn write_end(
         Some(key) => {
             let ticket = ctx.store.ticket(&ended.project, key).await?;
             let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&ended.id));
-            ticket.map(|ticket| ticket_after(ended, &ticket))
+            match ticket.map(|ticket| ticket_after(ended, &ticket)) {
+                Some(ticket) => Some(shown(ctx, ticket).await?),
+                None => None,
+            }
         }
     };
     let pull_request = match ended.pull_request() {
@@ -66,7 +71,7 @@ pub(crate) async fn write_end(
             failure = ended.failure.as_ref().map(Failure::code),
             "a job ended"
         );
-        if let Some(ticket) = &ticket {
+        if let Some(ticket) = ticket.as_ref().filter(|ticket| is_to_be_settled(ticket, now)) {
             ctx.wake_ticket(&ticket.project, &ticket.key).await;
         }
         if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_untold()) {
@@ -77,6 +82,28 @@ pub(crate) async fn write_end(
         }
     }
     Ok(written)
+}
+
+/// The ticket as its tool shows it: the built-in board is the table, so the write that ends the job writes back
+/// as well. Its guard is the one of settling, and nobody can come in between.
+async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
+    if !ticket.is_unsynced() {
+        return Ok(ticket);
+    }
+    // Without its project it stays due, and settling says what is wrong.
+    Ok(match ctx.store.project(&ticket.project).await? {
+        Some(project) => ticket.shown_at_once(&project.settings),
+        None => ticket,
+    })
+}
+
+/// Something is left to do for a ticket now. What only time can bring is the sweeper's.
+fn is_to_be_settled(ticket: &Ticket, now: Timestamp) -> bool {
+    match due::ticket(ticket) {
+        Some(Due::At(at)) => at <= now,
+        Some(Due::Held { .. } | Due::Ready { .. }) => true,
+        None => false,
+    }
 }
 
 /// Writes a job that goes back to Ready, and wakes it where somebody has to start it. One that its people
@@ -154,7 +181,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
         stored.unwrap_or_else(|| PullRequest::linked(id, job.project.clone(), job.ticket.clone(), None));
     pull_request.job = Some(job.id.clone());
     if pull_request.repository_name.is_none() {
-        let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+        let repository = ctx.store.eventually().repository(&job.project, &job.integration, job.repository).await?;
         pull_request.repository_name = repository.map(|repository| repository.name);
     }
     pull_request.url.clone_from(&result.url);

@@ -58,7 +58,7 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
 async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
     let mut rounds = ctx.rounds(key);
     loop {
-        let Some(ticket) = ctx.store.ticket(project, key).await? else {
+        let Some(ticket) = rounds.reads(ctx).ticket(project, key).await? else {
             return Ok(None);
         };
         let Some(stored) = ctx.store.project(project).await? else {
@@ -66,6 +66,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         let step = ticket.settling(&stored.settings, ctx.clock.now());
         let done = match &step {
+            Settling::Nothing if rounds.look_again() => continue,
             Settling::Nothing => return Ok(None),
             Settling::Revise(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
             Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {

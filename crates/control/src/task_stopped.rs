@@ -47,9 +47,13 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
     let mut rounds = ctx.rounds(&stopped.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&stopped.job).await? else {
+        let Some(job) = rounds.reads(ctx).job(&stopped.job).await? else {
             return Ok(());
         };
+        if job.status.is_terminal() {
+            // It stopped because its job had ended, and nothing follows an end: mostly it is this.
+            return Ok(());
+        }
         if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
             let fault = DispatchFault::Died { reason: stopped.failure().sentence(), times: 1 };
             tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
@@ -61,7 +65,8 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
                 return Ok(());
             }
             Ok(_) => rounds.again().await?,
-            // It stopped because its job had ended, or an older start of it did.
+            Err(_) if rounds.look_again() => {}
+            // An older start of it stopped.
             Err(NotNow::LeaseLost | NotNow::Already) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }

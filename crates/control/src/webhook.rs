@@ -71,7 +71,7 @@ pub enum Received {
 /// asked for again.
 pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
     let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
-    let Some(hook) = ctx.store.hook(&name).await? else { return Ok(Received::UnknownHook) };
+    let Some(hook) = ctx.store.eventually().hook(&name).await? else { return Ok(Received::UnknownHook) };
     if let Err(reason) = verify::verified(ctx, &hook, call).await? {
         strangers::note_refused(ctx, &hook, &reason).await?;
         return Ok(Received::Unverified(reason));

@@ -161,7 +161,13 @@ impl Place {
     }
 }
 
-/// A job as the table keeps it. At most about 1 KB: it is written at every step.
+/// A count that is still zero is not stored: it would be paid for at every step.
+fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
+}
+
+/// A job as the table keeps it. At most about 1 KB: it is written at every step, and what a write costs is
+/// counted in whole KB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Which.
@@ -206,6 +212,7 @@ pub struct Job {
     /// An agent has worked on it: only then its end counts as the ticket's last job.
     pub worked: bool,
     /// How many times a platform fault put it back.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
     pub requeues: u32,
     /// Starting a task for the next attempt.
     pub dispatch: Dispatch,
@@ -226,7 +233,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Reserved>,
     /// What its attempts cost. Units: millionths of a US dollar.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_none_yet")]
     pub spent_usd_micros: u64,
     /// The hash of its frozen context; empty while that is still being read.
     pub context: String,
@@ -243,7 +250,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Failed tries of the sweeper, since its last success.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_none_yet")]
     pub tries: u32,
     /// Not to be swept before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,6 +290,7 @@ pub struct Dispatch {
     /// When the sweeper looks: to start it if `starting` is off, to start it anew if it is on.
     pub due: Timestamp,
     /// A start was asked for and has not been claimed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub starting: bool,
     /// The task, once ECS named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -307,7 +315,7 @@ pub struct Run {
     pub claim: ClaimId,
     /// Since when.
     pub started: Timestamp,
-    /// The Fargate task.
+    /// The Fargate task; once the job has ended, only its ATTEMPT has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The container died, and why; the runner's own finish may still be on its way.

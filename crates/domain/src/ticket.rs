@@ -344,6 +344,12 @@ impl Ticket {
         ticket
     }
 
+    /// The ticket whose tool shows at once what it should: for whoever writes it anyway, so that nobody has to
+    /// come back for that. What waits beside is settled as ever.
+    pub fn shown_at_once(self, settings: &Settings) -> Self {
+        if self.is_unsynced() { self.written_back(settings) } else { self }
+    }
+
     /// The ticket once its tool shows what it should. A person's move in the meantime wins.
     fn written_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();

@@ -12,7 +12,7 @@ pub(crate) mod token;
 
 use crate::key::{self, Key};
 use crate::schema::EXPIRES;
-use crate::{Error, Store};
+use crate::{Error, Reads, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
@@ -116,20 +116,29 @@ pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result
 }
 
 impl Store {
-    /// Reads one item strongly.
+    /// Reads one item.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         self.get_attributes(key).await?.map(|item| decode(item, key)).transpose()
     }
 
-    /// Reads one item strongly, as attributes.
+    /// Reads one item, as attributes.
     pub(crate) async fn get_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {
+        if self.reads == Reads::Eventual
+            && let Some(found) = self.read(key, Reads::Eventual).await?
+        {
+            return Ok(Some(found));
+        }
+        self.read(key, Reads::Strong).await
+    }
+
+    async fn read(&self, key: &Key, reads: Reads) -> Result<Option<Attributes>, Error> {
         let answer = self
             .client
             .get_item()
             .table_name(&self.table)
             .key("pk", AttributeValue::S(key.pk.clone()))
             .key("sk", AttributeValue::S(key.sk.clone()))
-            .consistent_read(true)
+            .consistent_read(reads == Reads::Strong)
             .send()
             .await
             .map_err(|error| Error::unavailable("read", error))?;

@@ -86,6 +86,16 @@ pub enum Write {
 pub struct Store {
     client: Client,
     table: String,
+    reads: Reads,
+}
+
+/// How single items are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// As they are.
+    Strong,
+    /// As they are or were a moment ago.
+    Eventual,
 }
 
 impl Store {
@@ -93,6 +103,17 @@ impl Store {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, table: impl Into<String>) -> Self {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self { client: Client::from_conf(builder.build()), table: table.into() }
+        Self { client: Client::from_conf(builder.build()), table: table.into(), reads: Reads::Strong }
+    }
+
+    /// The same table, read for half the price: an item may be the one of a moment ago. One that is not found is
+    /// asked for again strongly, so what was stored is never missed.
+    ///
+    /// For what a write over the `rev` that was read proves, where any other answer is looked at again strongly;
+    /// for what never changes; and for what nobody can tell from having come a moment earlier. Not for what
+    /// somebody may have set just before they asked: settings, a repository, a ticket's text.
+    /// Lists and queries are read as ever.
+    pub fn eventually(&self) -> Self {
+        Self { reads: Reads::Eventual, ..self.clone() }
     }
 }

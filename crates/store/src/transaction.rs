@@ -135,6 +135,39 @@ impl Transaction {
         self
     }
 
+    /// Puts a value under a condition, but leaves one attribute of a stored one alone: others write it without
+    /// reading the rest, so no condition over what was read would see it.
+    ///
+    /// `kept` is the attribute; `gone` are those that a value may be without.
+    pub(crate) fn put_but<T: Stored>(
+        self,
+        value: &T,
+        kept: &str,
+        gone: &[&str],
+        condition: Condition,
+    ) -> Result<Self, Error> {
+        let mut item = encode(value)?;
+        let key = value.key();
+        item.retain(|name, _| name != "pk" && name != "sk");
+        let mut condition = condition;
+        let mut removes = Vec::new();
+        // All by placeholders: many a name is a word of DynamoDB's own.
+        for (at, name) in gone.iter().enumerate().filter(|(_, name)| !item.contains_key(**name)) {
+            removes.push(format!("#gone{at}"));
+            condition = condition.name(&format!("#gone{at}"), name);
+        }
+        let mut sets = Vec::with_capacity(item.len());
+        for (at, (name, value)) in item.into_iter().enumerate() {
+            let (named, valued) = (format!("#put{at}"), format!(":put{at}"));
+            sets.push(match name == kept {
+                true => format!("{named} = if_not_exists({named}, {valued})"),
+                false => format!("{named} = {valued}"),
+            });
+            condition = condition.name(&named, &name).value(&valued, value);
+        }
+        Ok(self.update(key, &sets.join(", "), &removes.join(", "), condition))
+    }
+
     /// Deletes an item under a condition. What is deleted carries no mark: the condition must hold where
     /// the item is gone, so that the repeat of a lost answer is a repeat.
     pub(crate) fn delete(mut self, key: Key, condition: Condition) -> Self {

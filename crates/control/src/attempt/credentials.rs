@@ -34,7 +34,7 @@ impl std::fmt::Debug for Credentials {
 /// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing; the forge's.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = held(ctx, fence).await?;
-    let integration = ctx.store.integration(&job.integration).await?;
+    let integration = ctx.store.eventually().integration(&job.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?;
     match &integration.auth {

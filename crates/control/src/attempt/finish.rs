@@ -28,11 +28,12 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&fence.job).await? else {
+        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
+            Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(job.status),
             Err(NotNow::LeaseLost) => {
                 return Err(Error::LeaseLost { recorded: keep_late_result(ctx, &job, fence, &finish.end).await? });

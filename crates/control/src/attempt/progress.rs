@@ -24,12 +24,13 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progre
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&fence.job).await? else {
+        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let answer = |job: &Job| Progressed { want: job.want, push_for: job.push_until.map(|until| until.since(now)) };
         let next = match job.progressed(fence, to, now) {
             Ok(next) => next,
+            Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };

@@ -39,7 +39,7 @@ pub async fn start(
     let mut rounds = ctx.rounds(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&bootstrap.job).await? else {
+        let Some(job) = rounds.reads(ctx).job(&bootstrap.job).await? else {
             return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
         if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
@@ -49,6 +49,7 @@ pub async fn start(
         match job.claimed(&claim, now) {
             Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
             Ok(_) => rounds.again().await?,
+            Err(_) if rounds.look_again() => {}
             Err(NotNow::Already) => break job,
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }
@@ -57,8 +58,10 @@ pub async fn start(
         trusted(ctx, run).await?;
     }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
+    // The one is named by its content, and the other is set up long before.
+    let reads = ctx.store.eventually();
     let (context, integration) =
-        tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
+        tokio::try_join!(reads.context(&job.id, &job.context), reads.integration(&job.integration))?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,

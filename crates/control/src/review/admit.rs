@@ -20,6 +20,7 @@ use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Forge;
 use pullyard_store::{Conclusion, Proof, Write};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often a job that can do without them asks for reviews.
@@ -49,9 +50,12 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(id).await? else { return Ok(Admitted::Nothing) };
+        let Some(job) = rounds.reads(ctx).job(id).await? else { return Ok(Admitted::Nothing) };
         let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
         if job.status != Status::Pending || again {
+            if rounds.look_again() {
+                continue;
+            }
             return Ok(Admitted::Nothing);
         }
         let read = match read(ctx, &job).await? {
@@ -141,8 +145,9 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     let (Some(id), Some(key)) = (job.reviewed(), &job.ticket) else {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
+    let reads = ctx.store.eventually();
     let (integration, repository, linked, all, text) = tokio::try_join!(
-        ctx.store.integration(&job.integration),
+        reads.integration(&job.integration),
         ctx.store.repository(&job.project, &job.integration, job.repository),
         ctx.store.pull_request(&id),
         ctx.store.reviews(&id),
@@ -150,7 +155,8 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     )?;
     let mut covered: Vec<Review> = covered(&first_of(ctx, job).await?, &all).into_iter().cloned().collect();
     // Before anything that may end the job: what it was made for names it, however it ends.
-    conclude(ctx, job, &id, &covered).await?;
+    let mut told = BTreeSet::new();
+    conclude(ctx, job, &id, &covered, &mut told).await?;
     let (Some(integration), Some(repository)) = (integration, repository) else {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
@@ -185,7 +191,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
         Err(Stopped::Ours(error)) => return Err(error),
     };
-    conclude(ctx, job, &id, &covered).await?;
+    conclude(ctx, job, &id, &covered, &mut told).await?;
     let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
     let context = match frozen(ctx, job).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen },
@@ -300,12 +306,21 @@ impl Source<'_> {
     }
 }
 
-/// Reviews that waited are in a job now: their ledger entries name it.
-async fn conclude(ctx: &Context, job: &Job, id: &PullRequestId, covered: &[Review]) -> Result<(), Error> {
+/// Reviews that waited are in a job now: their ledger entries name it. `told` are those that do.
+async fn conclude(
+    ctx: &Context,
+    job: &Job,
+    id: &PullRequestId,
+    covered: &[Review],
+    told: &mut BTreeSet<ReviewId>,
+) -> Result<(), Error> {
     for review in covered {
+        if !told.insert(review.id.clone()) {
+            continue;
+        }
         let entry = DeliveryId::of_review(id, &review.id);
         // Looked at first: most reviews made their job themselves, and a write that is refused is charged, too.
-        if ctx.store.delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
+        if ctx.store.eventually().delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
             continue;
         }
         // Stale: it names its job by now.

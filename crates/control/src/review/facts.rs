@@ -61,8 +61,10 @@ pub(super) async fn load(
 ) -> Result<Loaded, Error> {
     let id = &event.pull_request.id;
     let ledger = event.ledger_id();
+    // Who our account is there does not change.
+    let reads = ctx.store.eventually();
     let (integration, pull_request, stored, first) = tokio::try_join!(
-        ctx.store.integration(&id.integration),
+        reads.integration(&id.integration),
         ctx.store.pull_request(id),
         ctx.store.review(id, &event.review),
         ctx.store.delivery(&ledger),

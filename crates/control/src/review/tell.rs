@@ -32,14 +32,20 @@ pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), 
 async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     let mut rounds = ctx.rounds(id);
     loop {
-        let Some(linked) = ctx.store.pull_request(id).await?.filter(PullRequest::is_untold) else { return Ok(()) };
+        let reads = ctx.store.eventually();
+        let Some(linked) = rounds.reads(ctx).pull_request(id).await?.filter(PullRequest::is_untold) else {
+            if rounds.look_again() {
+                continue;
+            }
+            return Ok(());
+        };
         let mut told = linked.clone();
         told.noted_version = linked.note_version;
         told.tries = 0;
         told.not_before = None;
         let (integration, repository) = tokio::try_join!(
-            ctx.store.integration(&id.integration),
-            ctx.store.repository(&linked.project, &id.integration, id.repository),
+            reads.integration(&id.integration),
+            reads.repository(&linked.project, &id.integration, id.repository),
         )?;
         if let (Some(integration), Some(repository), Some(words)) =
             (integration, repository, words(ctx, &linked).await?)

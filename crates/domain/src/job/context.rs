@@ -17,6 +17,9 @@ pub const READ_CONTEXT_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// How long after its making a job is read by the sweeper, should its wake-up be lost.
 const FIRST_TRY: Duration = Duration::from_secs(30);
 
+/// The least that a wake-up of an admitted job is given to arrive, before the sweeper sends another.
+const WAKE_AT_LEAST: Duration = Duration::from_secs(10);
+
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
@@ -37,6 +40,13 @@ impl ContextWait {
     pub fn fresh(now: Timestamp) -> Self {
         Self { tries: 0, next: now.plus(FIRST_TRY), fault: None }
     }
+}
+
+/// By when a job that was just admitted is to be started. The row that it has while it is Pending serves for
+/// that as well, if it leaves the wake-up time enough: moving a row costs two write units.
+fn wake_by(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
+    let (soonest, latest) = (now.plus(WAKE_AT_LEAST), now.plus(WAKE_WITHIN));
+    waits.map(|waits| waits.next).filter(|next| (soonest..=latest).contains(next)).unwrap_or(latest)
 }
 
 /// Why a review could not be read this time.
@@ -69,7 +79,7 @@ impl Job {
             revises.head = head.to_owned();
         }
         job.ready_since = now;
-        job.dispatch.due = now.plus(WAKE_WITHIN);
+        job.dispatch.due = wake_by(self.waits.as_ref(), now);
         job.tries = 0;
         job.not_before = None;
         Ok(job)

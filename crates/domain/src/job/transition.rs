@@ -365,6 +365,11 @@ impl Job {
         if job.status != Status::Cancelled {
             job.cancel = None;
         }
+        if let Some(run) = &mut job.run {
+            // Of use while somebody may stop that task or hear of its death. Its attempt keeps both.
+            run.task = None;
+            run.died = None;
+        }
         job.went_on();
         job
     }

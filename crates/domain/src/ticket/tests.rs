@@ -31,7 +31,11 @@ fn unsynced(status: &str, wanted: Option<Move>) -> Ticket {
 #[track_caller]
 fn written(ticket: &Ticket) -> Ticket {
     match ticket.settling(&settings(), at(1_000)) {
-        Settling::WriteBack(next) => *next,
+        Settling::WriteBack(next) => {
+            assert_eq!(ticket.clone().shown_at_once(&settings()), *next, "whoever writes it, and whenever");
+            assert_eq!(next.clone().shown_at_once(&settings()), *next);
+            *next
+        }
         other => panic!("{other:?}"),
     }
 }

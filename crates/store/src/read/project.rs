@@ -91,7 +91,15 @@ impl Store {
             integration: IntegrationId,
             id: u64,
         }
-        match self.get::<Alias>(&key::repository_name(project, name)).await? {
+        let key = key::repository_name(project, name);
+        let Some(alias) = self.eventually().get::<Alias>(&key).await? else { return Ok(None) };
+        // A name hardly ever changes hands; if it leads nowhere, or to one of another name, it just did.
+        let found = self.repository(project, &alias.integration, alias.id).await?;
+        let is_its_own = |found: &Repository| found.name.as_str().eq_ignore_ascii_case(name.as_str());
+        if found.as_ref().is_some_and(is_its_own) {
+            return Ok(found);
+        }
+        match self.get::<Alias>(&key).await? {
             None => Ok(None),
             Some(alias) => self.repository(project, &alias.integration, alias.id).await,
         }

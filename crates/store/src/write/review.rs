@@ -39,7 +39,7 @@ impl Store {
     ///
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
     /// `deferred` where it waited; DELIVERY if absent or not final; BUDGET if the day has as much left. The two revs prove all facts of the decision but the
-    /// settings (T-A15), REVIEW that it has no job yet.
+    /// settings (T-A15), REVIEW that it has no job yet. What is noted of a stored REVIEW beside, `edited`, stays.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
         let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
@@ -47,7 +47,7 @@ impl Store {
             .revise(trigger.job)?
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
-            .put(trigger.review, over)?;
+            .put_review(trigger.review, over)?;
         if let Some(delivery) = trigger.delivery {
             transaction = transaction.put(delivery, unless_final())?;
         }
@@ -65,7 +65,7 @@ impl Store {
     /// `Stale`: it waits or has its job.
     pub async fn remember_review(&self, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
         Transaction::new("remember a review")
-            .put(review, over_refused(review))?
+            .put_review(review, over_refused(review))?
             .put(delivery, unless_final())?
             .commit(self)
             .await
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// Writes: REVIEW if absent, or refused in the version before. `Stale`: it waits or has its job.
     pub async fn take_review(&self, review: &Review) -> Result<Write, Error> {
-        Transaction::new("give a review to a job").put(review, over_refused(review))?.commit(self).await
+        Transaction::new("give a review to a job").put_review(review, over_refused(review))?.commit(self).await
     }
 
     /// Has a ticket know that a review waits for its job to end.
@@ -189,6 +189,14 @@ impl Store {
     /// Writes: PR and TICKET if `rev` is the one seen.
     pub async fn link_pull_request(&self, pull_request: &PullRequest, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("link a pull request").revise(pull_request)?.revise(ticket)?.commit(self).await
+    }
+}
+
+impl Transaction {
+    /// The part that writes a whole review, but for `edited`: the forge tells that at any time, and it is noted
+    /// without reading anything, so a write of what was read before would take the mark off.
+    fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
+        self.put_but(review, "edited", &["request"], condition)
     }
 }
 

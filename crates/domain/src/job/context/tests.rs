@@ -87,6 +87,22 @@ fn an_admitted_job_can_be_taken_from_now_on_with_its_frozen_context() {
 }
 
 #[test]
+fn a_job_that_is_admitted_in_time_keeps_its_row() {
+    let due = |job: &Job, secs| {
+        let admitted = job.admitted("c0ffee".into(), "abc", at(secs)).unwrap();
+        assert_eq!(crate::due::job(&admitted), Some(crate::due::Due::At(admitted.dispatch.due)));
+        admitted.dispatch.due
+    };
+    let pending = pending();
+    assert_eq!(crate::due::job(&pending), Some(crate::due::Due::At(at(30))));
+    assert_eq!((due(&pending, 1), due(&pending, 20)), (at(30), at(30)));
+    // No wake-up is given less than ten seconds, nor more than a minute.
+    assert_eq!((due(&pending, 21), due(&pending, 500)), (at(81), at(560)));
+    let late = pending.context_failed(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
+    assert_eq!(due(&late, 25), at(85));
+}
+
+#[test]
 fn only_a_pending_job_is_admitted_or_waits() {
     let ended = finished(&active(Status::Executing), End::Failed(no_changes(), None));
     let cancelled = pending().cancelled(Cancel::new("ann", None, at(5)), at(5)).unwrap();
