@@ -1,6 +1,7 @@
 //! GitHub connected as an App: made by the command line, known by its key, with tokens of one repository each.
 
 mod github;
+mod hook;
 
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, WORKING_AGENT};
@@ -71,6 +72,18 @@ async fn an_app_that_the_command_line_made_works_with_a_token_for_each_attempt()
         json!({ "url": "https://p.example/webhooks/github/github", "active": true })
     );
     assert!(said.contains("/github-apps/pullyard-acme/installations/new") && !said.contains("PRIVATE"), "{said}");
+    let hook = &user.json(&["hooks"]).await[0];
+    assert_eq!(
+        (&hook["name"], &hook["kind"]),
+        (&json!("github"), &json!({ "of": "app" })),
+        "its deliveries are let in"
+    );
+    assert_eq!(hook["url"], "https://p.example/webhooks/github/github");
+    let told = json!({
+        "url": "https://p.example/webhooks/github/github", "content_type": "json", "insecure_ssl": "0",
+        "secret": "wh-s3cret",
+    });
+    assert_eq!(github.hook(), told);
     let shown = user.json(&["integrations", "show", "github"]).await;
     assert_eq!(
         shown["auth"],

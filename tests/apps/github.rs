@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPub
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -42,6 +42,7 @@ struct Installed {
     installed: bool,
     codes: BTreeSet<&'static str>,
     webhook_secret: Option<&'static str>,
+    hook: Value,
     seen: BTreeSet<String>,
 }
 
@@ -56,6 +57,7 @@ impl GitHub {
             installed: true,
             codes: [CODE].into(),
             webhook_secret: Some("wh-s3cret"),
+            hook: Value::Null,
             seen: BTreeSet::new(),
         };
         let app = Arc::new(App {
@@ -68,6 +70,7 @@ impl GitHub {
         });
         let routes = Router::new()
             .route("/api/v3/app", get(own))
+            .route("/api/v3/app/hook/config", patch(configure))
             .route("/api/v3/app-manifests/{code}/conversions", post(convert))
             .route("/api/v3/repos/{owner}/{name}/installation", get(installation))
             .route("/api/v3/app/installations/{id}/access_tokens", post(mint))
@@ -102,6 +105,11 @@ impl GitHub {
 
     pub(crate) fn uninstall(&self) {
         self.app.state.lock().unwrap().installed = false;
+    }
+
+    /// What the App's hook was told to be last.
+    pub(crate) fn hook(&self) -> Value {
+        self.app.state.lock().unwrap().hook.clone()
     }
 
     pub(crate) fn forget_webhook_secret(&self) {
@@ -168,6 +176,16 @@ async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
         "permissions": permissions, "events": [],
     }))
     .into_response()
+}
+
+async fn configure(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if !app.knows(&headers) {
+        return unknown();
+    }
+    let mut shown = body.clone();
+    app.state.lock().unwrap().hook = body;
+    shown["secret"] = "********".into();
+    Json(shown).into_response()
 }
 
 async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Path<String>) -> Response {

@@ -17,6 +17,7 @@ mod init;
 mod integrations;
 mod jobs;
 mod open;
+mod pages;
 mod projects;
 mod pulls;
 mod repositories;

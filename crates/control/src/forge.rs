@@ -50,12 +50,19 @@ pub(crate) async fn forge_at(
     client(kind, api_url, read(ctx, token_secret).await?)
 }
 
-/// The client for a webhook of ours. An App's own hook is a setting of the App, which none of its installations'
-/// tokens may touch.
+/// The client for a webhook of ours. An App's own hook is a setting of the App: the App itself is asked, by its
+/// key, for no token of an installation may touch it.
 ///
-/// Errors: `Invalid` for that one.
+/// Errors: `Invalid` for an organisation's hook with an App, and an App's hook without one.
 pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Forge, Error> {
     match (&integration.auth, &hook.kind) {
+        (_, HookKind::App {}) => match app_of(ctx, integration).await? {
+            Some(app) => Ok(Forge::GitHub(GitHub::as_app(&app)?)),
+            None => Err(Error::Invalid {
+                pointer: "/integration",
+                fault: format!("{} is connected by a token, which can't touch an App's hook", integration.id),
+            }),
+        },
         (Auth::Token { secret }, _) => client(integration.kind, &integration.api_url, read(ctx, secret).await?),
         (Auth::App { .. }, HookKind::Repository { name, id }) => {
             match ctx.store.repository(&hook.home, &integration.id, *id).await? {
@@ -63,9 +70,9 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
                 None => forge_for_new(ctx, integration, name).await,
             }
         }
-        (Auth::App { .. }, HookKind::Organisation { .. } | HookKind::App {}) => Err(Error::Invalid {
+        (Auth::App { .. }, HookKind::Organisation { .. }) => Err(Error::Invalid {
             pointer: "/integration",
-            fault: "an App can't touch this hook; its own is on the App's page at the forge".into(),
+            fault: "an App can't touch an organisation's hook; it has its own for all installations".into(),
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! Our webhooks: made here and at the forge, compared, mended, removed.
 
+mod app;
 mod compare;
 mod install;
 

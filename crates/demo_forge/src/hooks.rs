@@ -289,10 +289,7 @@ pub(crate) async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
             json!({ "code": code, "status": status, "message": newest.status })
         }
     };
-    let mut config = json!({ "url": hook.url, "content_type": hook.content_type, "insecure_ssl": hook.insecure_ssl });
-    if hook.secret.is_some() {
-        config["secret"] = json!("********");
-    }
+    let config = config_shown(hook);
     let base = address(shared, hook).await;
     let mut answer = json!({
         "id": hook.id,
@@ -319,6 +316,15 @@ pub(crate) async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
         answer["app_id"] = json!(hook.target);
     }
     answer
+}
+
+/// Where a hook calls and how; stars stand for its secret.
+pub(crate) fn config_shown(hook: &HookRecord) -> Value {
+    let mut config = json!({ "url": hook.url, "content_type": hook.content_type, "insecure_ssl": hook.insecure_ssl });
+    if hook.secret.is_some() {
+        config["secret"] = json!("********");
+    }
+    config
 }
 
 async fn address(shared: &Shared, hook: &HookRecord) -> String {

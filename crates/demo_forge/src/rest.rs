@@ -112,6 +112,7 @@ fn about_hooks() -> Router<Arc<Shared>> {
     Router::new()
         .nest("/repos/{owner}/{name}/hooks", hooks.clone())
         .nest("/orgs/{org}/hooks", hooks)
+        .route("/app/hook/config", get(hooks::config).patch(hooks::change_config))
         .route("/app/hook/deliveries", get(hooks::deliveries))
         .route("/app/hook/deliveries/{delivery}", get(hooks::delivery))
         .route("/app/hook/deliveries/{delivery}/attempts", post(hooks::again))

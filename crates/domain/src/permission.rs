@@ -169,6 +169,14 @@ pub fn of_app(workflows: Workflows) -> Granted {
     }))
 }
 
+/// What an App must at least ask for: what no job is done without, and what its hook can't tell of comments
+/// without.
+pub fn least_of_app() -> Granted {
+    let mut least = collect(TABLE.iter().filter(|row| row.need == Need::Always));
+    least.insert("issues".into(), Level::Read.code().into());
+    least
+}
+
 /// What the token of an attempt may do: what its runner does, and nothing else.
 pub fn of_attempt(workflows: Workflows) -> Granted {
     collect(TABLE.iter().filter(|row| match row.feature {

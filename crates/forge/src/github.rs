@@ -7,6 +7,7 @@ mod app;
 mod app_key;
 mod client;
 mod comments;
+mod credential;
 mod deliveries;
 mod graphql;
 mod hooks;
@@ -33,7 +34,7 @@ pub use app::{
 use client::{Client, Tries};
 pub use token_access::{Right, TokenAccess};
 
-/// github.com or a GitHub Enterprise Server, and the token we have for it; cheap to clone.
+/// github.com or a GitHub Enterprise Server, and what we prove ourselves by there; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GitHub {
     client: Client,
@@ -45,6 +46,13 @@ impl GitHub {
     /// Errors: `Settings` when the address or the token can't be used.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
         Ok(Self { client: Client::new(&endpoint, token)? })
+    }
+
+    /// As the App itself, for its own hook: each request has a JWT of its own, and no token is made.
+    ///
+    /// Errors: `Settings` when the address can't be used.
+    pub fn as_app(app: &GitHubApp) -> Result<Self, Error> {
+        Ok(Self { client: app.client()? })
     }
 
     /// See [`Forge::account`](crate::Forge::account). Source: `GET /user`.

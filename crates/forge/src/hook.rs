@@ -9,8 +9,8 @@ pub enum HookScope {
     Repository(String),
     /// An organisation's: it gets the events of its repositories.
     Organisation(String),
-    /// The only hook of the App whose JWT is the token. It has no id: any will do. It can't be made, deleted or
-    /// pinged, and its events are settings of the App.
+    /// The only hook of the App that asks, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id: any will
+    /// do. It can't be made, deleted or pinged, and its events are settings of the App.
     App,
 }
 
@@ -19,7 +19,7 @@ pub enum HookScope {
 pub struct Hook {
     /// Unique on its forge; 0 for an App's.
     pub id: u64,
-    /// Where deliveries go.
+    /// Where deliveries go; empty for an App's that has no address yet.
     pub url: String,
     /// What is delivered, by name; `*` for everything. Empty for an App's, where they are not told.
     pub events: Vec<String>,

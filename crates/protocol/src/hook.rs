@@ -103,7 +103,7 @@ pub struct HookCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// For programs: `missing`, `url`, `disabled`, `events`, `no_secret`, `secret`, `content_type`, `insecure_ssl`,
-    /// `failing`, `deliveries`, `unreadable`.
+    /// `failing`, `deliveries`, `unreadable`; of an App's hook also `permissions` and `silent`.
     pub code: String,
     /// In words.
     pub sentence: String,

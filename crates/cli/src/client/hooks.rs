@@ -6,9 +6,12 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words;
 use clap::Subcommand;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
 use std::process::ExitCode;
+
+/// How many projects a hook serves beside its home.
+const MOST_OTHERS: usize = 50;
 
 /// What `verify` exits with when a hook is not what it should be.
 const DRIFT: u8 = 3;
@@ -36,10 +39,10 @@ enum Command {
         /// A repository; more than one may be given.
         #[arg(long, value_name = "OWNER/NAME", required_unless_present_any = ["org", "app"], conflicts_with_all = ["org", "app"])]
         repo: Vec<RepositoryName>,
-        /// All repositories of an organisation.
+        /// All repositories of an organisation, in every project there is now.
         #[arg(long, value_name = "LOGIN", conflicts_with = "app")]
         org: Option<String>,
-        /// All installations of the integration's App.
+        /// All installations of the integration's App, in every project there is now; has the App call this server.
         #[arg(long)]
         app: bool,
         /// The forge.
@@ -123,10 +126,13 @@ impl Hooks {
                     wanted.push(InstallHook { repository: Some(repository), ..whole(name) });
                 }
                 if let Some(login) = org {
-                    wanted.push(InstallHook { organisation: Some(login.clone()), ..whole(named(&login)?) });
+                    let others = others(session, &project).await?;
+                    wanted.push(InstallHook { organisation: Some(login.clone()), others, ..whole(named(&login)?) });
                 }
                 if app {
-                    wanted.push(InstallHook { app: true, ..whole(named(&format!("{integration}-app"))?) });
+                    let others = others(session, &project).await?;
+                    let name = named(&format!("{integration}-app"))?;
+                    wanted.push(InstallHook { app: true, others, ..whole(name) });
                 }
                 let mut made = Vec::new();
                 for request in &wanted {
@@ -140,6 +146,17 @@ impl Hooks {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The projects beside its home that a hook of many repositories is to serve: all that there are.
+pub(super) async fn others(session: &Session, home: &ProjectId) -> Result<Vec<ProjectId>, Fault> {
+    let all = session.projects().await?.into_iter().map(|project| project.id);
+    let others: Vec<ProjectId> = all.filter(|project| project != home).take(MOST_OTHERS + 1).collect();
+    if others.len() > MOST_OTHERS {
+        return Err(Fault::usage(format!("one hook can't serve more than {} projects", MOST_OTHERS + 1))
+            .help("make one for each repository, with --repo"));
+    }
+    Ok(others)
 }
 
 /// `acme/app` as `acme-app`.

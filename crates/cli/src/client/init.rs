@@ -6,14 +6,15 @@ mod loopback;
 mod manifest;
 
 use super::fault::{Exit, Fault};
-use super::integrations;
 use super::open::open;
 use super::session::Session;
+use super::{hooks, integrations};
 use loopback::{Loopback, Page};
 use manifest::{Manifest, Site};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::permission::Workflows;
+use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::integration::{Integration, MakeGitHubApp};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -65,6 +66,11 @@ impl Init {
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
         let public = public.map(manifest::public).transpose()?;
         self.must_be_free(session).await?;
+        // Asked for before GitHub makes anything: the App's hook needs a project that is told.
+        let hook = match &public {
+            Some(base_url) => self.hook(session, base_url).await?,
+            None => None,
+        };
 
         let loopback = Loopback::bind().await.map_err(|error| {
             Fault::new(Exit::Failed, format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
@@ -93,8 +99,49 @@ impl Init {
         };
         callback.answer(made.is_ok(), &words).await;
         let made = made.map_err(|error| self.failed(&site, error))?;
-        self.show(session, &site, &made, public.is_some())?;
+        self.show(session, &site, &made)?;
+        match (&public, hook) {
+            (Some(base_url), Some(hook)) => {
+                session.api.install_hook(&hook).await.map_err(|error| {
+                    Fault::from(error).help(format!(
+                        "the App is connected; let its deliveries in with `{}`",
+                        hooks_install(&self.id, base_url, Some(&hook.project))
+                    ))
+                })?;
+                session.screen.note(&format!("its deliveries are let in by the hook {}", hook.name));
+            }
+            (Some(base_url), None) => session.screen.hint(&format!(
+                "then make a project, and let the App's deliveries in: {}",
+                hooks_install(&self.id, base_url, None)
+            )),
+            (None, _) => session.screen.hint(
+                "GitHub can't reach this system, so the App's webhook is off; have reviews looked for instead: \
+                 pullyard repos ingress OWNER/NAME poll",
+            ),
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The hook that the App is told of; none as long as there is no project.
+    async fn hook(&self, session: &Session, base_url: &str) -> Result<Option<InstallHook>, Fault> {
+        let project = match session.project().await {
+            Ok(project) => project,
+            Err(fault) if fault.is_not_found() => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        // The manifest names it so.
+        let name = HookName::new(self.id.as_str()).map_err(|bad| Fault::usage(bad.to_string()))?;
+        Ok(Some(InstallHook {
+            name,
+            integration: self.id.clone(),
+            others: hooks::others(session, &project).await?,
+            project,
+            repository: None,
+            organisation: None,
+            app: true,
+            base_url: base_url.to_owned(),
+            by_hand: false,
+        }))
     }
 
     /// A name that is taken is told before GitHub makes an App in vain.
@@ -132,23 +179,18 @@ impl Init {
         ))
     }
 
-    fn show(&self, session: &Session, site: &Site, made: &Integration, public: bool) -> Result<(), Fault> {
+    fn show(&self, session: &Session, site: &Site, made: &Integration) -> Result<(), Fault> {
         integrations::show(session, made)?;
         if let Auth::App { slug, .. } = &made.auth {
             session.screen.hint(&format!("install it on your repositories: {}", site.install(slug)));
         }
         session.screen.hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", made.id));
-        if public {
-            session.screen.hint(&format!(
-                "then let its deliveries in: pullyard hooks install --app --integration {0} --name {0} --base-url URL",
-                made.id
-            ));
-        } else {
-            session.screen.hint(
-                "GitHub can't reach this system, so the App's webhook is off; have reviews looked for instead: \
-                 pullyard repos ingress OWNER/NAME poll",
-            );
-        }
         Ok(())
     }
+}
+
+/// The command that lets the App's deliveries in.
+fn hooks_install(id: &IntegrationId, base_url: &str, project: Option<&ProjectId>) -> String {
+    let project = project.map(|project| format!(" --project {project}")).unwrap_or_default();
+    format!("pullyard hooks install --app --integration {id} --name {id} --base-url {base_url}{project}")
 }

@@ -1,15 +1,16 @@
 //! A hook as it should be, and as its forge has it.
 
+use super::app;
 use super::install::{integration_of, tell};
 use crate::forge::forge_of_hook;
 use crate::recover::{said, scope_of};
 use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
-use pullyard_domain::hook::{EVENTS, Hook, HookKind};
+use pullyard_domain::hook::{EVENTS, Hook};
 use pullyard_domain::id::HookName;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::Secret;
-use pullyard_forge::{HookScope, HookSettings};
+use pullyard_forge::{Delivery, HookSettings};
 use pullyard_store::{HookHeard, Write};
 use std::collections::BTreeSet;
 
@@ -53,7 +54,7 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
     let hook = ctx.store.hook(name).await?;
     let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
     let view = view(ctx, hook).await?;
-    let mut drifts = match at_forge(ctx, &view.hook).await {
+    let mut drifts = match at_forge(ctx, &view).await {
         Ok(drifts) => drifts,
         Err(Error::Store(error)) => return Err(error.into()),
         Err(error) => vec![drift("unreadable", format!("Pullyard {} at the forge.", said(&error)), false)],
@@ -72,8 +73,8 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         let integration = integration_of(ctx, &hook.integration).await?;
-        let forge_id = tell(ctx, &forge_of_hook(ctx, &integration, &hook).await?, &hook).await?;
-        if ctx.store.put_hook(&Hook { forge_id: Some(forge_id), ..hook }).await? == Write::Applied {
+        let forge_id = tell(ctx, &integration, &hook).await?;
+        if ctx.store.put_hook(&Hook { forge_id, ..hook }).await? == Write::Applied {
             return verify_hook(ctx, name).await;
         }
         rounds.again().await?;
@@ -89,37 +90,41 @@ pub(super) async fn settings_of(ctx: &Context, hook: &Hook) -> Result<HookSettin
     Ok(HookSettings { url, secret, events: EVENTS.map(str::to_owned).into(), active: true })
 }
 
-fn drift(code: &'static str, sentence: impl Into<String>, repairable: bool) -> Drift {
+pub(super) fn drift(code: &'static str, sentence: impl Into<String>, repairable: bool) -> Drift {
     Drift { code, sentence: sentence.into(), repairable }
 }
 
-async fn at_forge(ctx: &Context, hook: &Hook) -> Result<Vec<Drift>, Error> {
+async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
+    let hook = &view.hook;
     let integration = integration_of(ctx, &hook.integration).await?;
     let forge = forge_of_hook(ctx, &integration, hook).await?;
     let scope = scope_of(ctx, hook).await?;
     let there = forge.hooks(&scope).await?.found;
     let url = hook.url();
-    let by_id = there.iter().find(|one| Some(one.id) == hook.forge_id);
-    let Some(one) = by_id.or_else(|| there.iter().find(|one| Some(&one.url) == url.as_ref())) else {
-        return Ok(vec![drift("missing", format!("{} has no such hook.", hook.kind.words()), true)]);
+    let settings = match app::of(ctx, &integration, hook).await? {
+        Some(app) => Some(app.app().await?),
+        None => None,
+    };
+    let one = match settings {
+        // It has no other one, whatever it calls.
+        Some(_) => there.first(),
+        None => {
+            let by_id = there.iter().find(|one| Some(one.id) == hook.forge_id);
+            by_id.or_else(|| there.iter().find(|one| Some(&one.url) == url.as_ref()))
+        }
+    };
+    let Some(one) = one else {
+        let none = || drift("missing", format!("{} has no such hook.", hook.kind.words()), true);
+        return Ok(vec![settings.as_ref().map_or_else(none, app::missing)]);
     };
     let mut drifts = Vec::new();
     if url.as_ref() != Some(&one.url) {
-        drifts.push(drift("url", format!("It calls {} instead of us.", one.url), true));
+        let calls = if one.url.is_empty() { "nobody" } else { &one.url };
+        drifts.push(drift("url", format!("It calls {calls} instead of us."), true));
     }
-    let is_app = hook.kind == HookKind::App {};
-    if !one.active && !is_app {
-        drifts.push(drift("disabled", "It is disabled.", true));
-    }
-    let (have, want): (BTreeSet<&str>, BTreeSet<&str>) =
-        (one.events.iter().map(String::as_str).collect(), EVENTS.into());
-    if !is_app && have != want && !have.contains("*") {
-        let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
-        let (less, more) = (list(want.difference(&have).collect()), list(have.difference(&want).collect()));
-        let less = (!less.is_empty()).then(|| format!("does not tell of {less}"));
-        let more = (!more.is_empty()).then(|| format!("tells of {more} for nothing"));
-        let both: Vec<String> = less.into_iter().chain(more).collect();
-        drifts.push(drift("events", format!("It {}.", both.join(" and ")), true));
+    match &settings {
+        Some(app) => drifts.extend(app::of_settings(app)),
+        None => drifts.extend(subscription(one)),
     }
     if !one.has_secret {
         drifts.push(drift("no_secret", "It has no secret, so nothing it sends is let in.", true));
@@ -130,18 +135,41 @@ async fn at_forge(ctx: &Context, hook: &Hook) -> Result<Vec<Drift>, Error> {
     if !one.verifies_tls {
         drifts.push(drift("insecure_ssl", "It does not check our certificate.", true));
     }
-    drifts.extend(failing(&forge, &scope, one.id).await);
+    match forge.deliveries(&scope, one.id, None).await {
+        Ok(page) => {
+            let never = page.found.is_empty() && view.heard.verified_at.is_none();
+            drifts.extend(settings.as_ref().filter(|_| never).map(app::silent));
+            drifts.extend(failing(&page.found));
+        }
+        // A forge that does not list them says nothing against the hook.
+        Err(error) => {
+            drifts.push(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
+        }
+    }
     Ok(drifts)
 }
 
-/// The newest deliveries; a forge that does not list them says nothing against the hook.
-async fn failing(forge: &pullyard_forge::Forge, scope: &HookScope, id: u64) -> Option<Drift> {
-    let newest = match forge.deliveries(scope, id, None).await {
-        Ok(page) => page.found,
-        Err(error) => {
-            return Some(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
-        }
-    };
+/// What a hook that a call makes is told of.
+fn subscription(one: &pullyard_forge::Hook) -> Vec<Drift> {
+    let mut drifts = Vec::new();
+    if !one.active {
+        drifts.push(drift("disabled", "It is disabled.", true));
+    }
+    let (have, want): (BTreeSet<&str>, BTreeSet<&str>) =
+        (one.events.iter().map(String::as_str).collect(), EVENTS.into());
+    if have != want && !have.contains("*") {
+        let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
+        let (less, more) = (list(want.difference(&have).collect()), list(have.difference(&want).collect()));
+        let less = (!less.is_empty()).then(|| format!("does not tell of {less}"));
+        let more = (!more.is_empty()).then(|| format!("tells of {more} for nothing"));
+        let both: Vec<String> = less.into_iter().chain(more).collect();
+        drifts.push(drift("events", format!("It {}.", both.join(" and ")), true));
+    }
+    drifts
+}
+
+/// The newest deliveries.
+fn failing(newest: &[Delivery]) -> Option<Drift> {
     let last = newest.first().filter(|last| !last.arrived())?;
     let failed = newest.iter().take_while(|delivery| !delivery.arrived()).count();
     let code = match last.status_code {

@@ -1,5 +1,6 @@
 //! Making a hook, here and at its forge, and removing it.
 
+use super::app;
 use super::compare::settings_of;
 use crate::forge::{forge_for_new, forge_of_hook};
 use crate::recover::scope_of;
@@ -9,7 +10,6 @@ use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Integration;
-use pullyard_forge::Forge;
 use pullyard_store::Write;
 
 /// What a new hook is to be of.
@@ -85,13 +85,11 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         }
         let hook = Hook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
         have_secret(ctx, &hook).await?;
-        // An App's hook is a setting of the App, made with it.
-        if new.by_hand || hook.kind == (HookKind::App {}) {
+        if new.by_hand {
             return Ok(hook);
         }
-        let forge = forge_of_hook(ctx, &integration, &hook).await?;
-        let forge_id = tell(ctx, &forge, &hook).await?;
-        let told = Hook { forge_id: Some(forge_id), ..hook };
+        let forge_id = tell(ctx, &integration, &hook).await?;
+        let told = Hook { forge_id, ..hook };
         // Written even if it says so already: two who install at once must not leave the forge with one's secret
         // and us with the other's.
         if ctx.store.put_hook(&told).await? == Write::Applied {
@@ -102,19 +100,29 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
 }
 
-/// Has the forge call us: by a new hook, or by the one that does so already, with all its settings.
-pub(super) async fn tell(ctx: &Context, forge: &Forge, hook: &Hook) -> Result<u64, Error> {
+/// Has the forge call us: by a new hook, or by the one that does so already, with all its settings. An App has
+/// one hook, made with it. Gives the forge's id of it, as far as it is known.
+///
+/// Errors: `Forge`; `Invalid` for an App that has no hook.
+pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
+    let forge = forge_of_hook(ctx, integration, hook).await?;
     let scope = scope_of(ctx, hook).await?;
     let settings = settings_of(ctx, hook).await?;
+    if let Some(app) = app::of(ctx, integration, hook).await? {
+        return match forge.edit_hook(&scope, 0, &settings).await {
+            Ok(_) => Ok(hook.forge_id),
+            Err(pullyard_forge::Error::NotFound { .. }) => Err(app::has_none(&app).await?),
+            Err(error) => Err(error.into()),
+        };
+    }
     let there = forge.hooks(&scope).await?.found;
     let ours = there.iter().find(|one| one.url == settings.url);
     let ours = ours.or_else(|| there.iter().find(|one| Some(one.id) == hook.forge_id));
-    let told = match (ours, &hook.kind) {
-        (Some(one), _) => forge.edit_hook(&scope, one.id, &settings).await?,
-        (None, HookKind::App {}) => forge.edit_hook(&scope, 0, &settings).await?,
-        (None, _) => forge.create_hook(&scope, &settings).await?,
+    let told = match ours {
+        Some(one) => forge.edit_hook(&scope, one.id, &settings).await?,
+        None => forge.create_hook(&scope, &settings).await?,
     };
-    Ok(told.id)
+    Ok(Some(told.id))
 }
 
 /// Forgets a hook, at its forge first: what is left there would be answered 404 for ever.

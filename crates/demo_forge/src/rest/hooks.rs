@@ -1,4 +1,4 @@
-//! Webhooks of repositories and organisations, and what was delivered to them.
+//! Webhooks of repositories, organisations and Apps, and what was delivered to them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -86,14 +86,18 @@ impl Place {
     }
 }
 
-fn settings(body: &[u8]) -> Result<Settings, Refusal> {
-    let fields = Fields::parse(body)?;
-    let config = fields.object("config")?;
-    let insecure_ssl = match config.get("insecure_ssl") {
+/// `insecure_ssl`, which may be a number or a text.
+fn insecure_ssl(config: &Fields) -> Option<String> {
+    match config.get("insecure_ssl") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone()),
         Some(other) => Some(other.to_string()),
-    };
+    }
+}
+
+fn settings(body: &[u8]) -> Result<Settings, Refusal> {
+    let fields = Fields::parse(body)?;
+    let config = fields.object("config")?;
     let active = match fields.get("active") {
         None | Some(Value::Null) => None,
         Some(_) => Some(fields.flag("active")?),
@@ -103,7 +107,7 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
         // A configuration that is sent without a secret takes the secret away, as on GitHub.
         secret: fields.get("config").map(|_| config.text("secret").map(Option::flatten)).transpose()?,
         content_type: config.text("content_type")?.flatten(),
-        insecure_ssl,
+        insecure_ssl: insecure_ssl(&config),
         events: fields.texts("events")?,
         add_events: fields.texts("add_events")?.unwrap_or_default(),
         remove_events: fields.texts("remove_events")?.unwrap_or_default(),
@@ -137,6 +141,29 @@ pub(crate) async fn change(
 ) -> Result<Json<Value>, Refusal> {
     let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings(&body)?).await?;
     Ok(Json(hooks::shown(&shared, &hook).await))
+}
+
+/// An App's hook is its configuration, and nothing else of it is told or changed by a call.
+pub(crate) async fn config(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+    Ok(Json(hooks::config_shown(&place.hook(&shared).await?)))
+}
+
+/// What is not sent stays as it is, the secret too.
+pub(crate) async fn change_config(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let fields = Fields::parse(&body)?;
+    let settings = Settings {
+        url: fields.text("url")?.flatten(),
+        secret: fields.text("secret")?,
+        content_type: fields.text("content_type")?.flatten(),
+        insecure_ssl: insecure_ssl(&fields),
+        ..Settings::default()
+    };
+    let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings).await?;
+    Ok(Json(hooks::config_shown(&hook)))
 }
 
 pub(crate) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
+    extract::{FromRequestParts, RawPathParams},
+    http::{Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ use super::{
     caller::Caller,
     fields::{self, Fields},
     paging::Paging,
-    pull_requests::{Numbered, parse},
+    pull_requests::parse,
     refusal::Refusal,
 };
 use crate::{
-    access::{Actor, Need},
+    access::{Actor, Need, Role},
     answers, events,
     forge::Shared,
     pulls::{self, Pull, Touched},
@@ -28,10 +28,69 @@ use crate::{
     reviews::{self, At, NewComment, NewReview, Verdict},
 };
 
-type Reviewed = Path<(String, String, String, String)>;
+/// Who asks about which pull request, once its caller may.
+pub(crate) struct About {
+    shared: Arc<Shared>,
+    actor: Actor,
+    entry: Arc<Entry>,
+    number: String,
+    id: String,
+}
 
-async fn pull(shared: &Shared, entry: &Entry, number: &str) -> Result<Pull, Refusal> {
-    pulls::find(shared, entry, parse(number)?).await?.ok_or_else(Refusal::not_found)
+impl FromRequestParts<Arc<Shared>> for About {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
+        let need =
+            if matches!(parts.method, Method::GET | Method::HEAD) { Need::PULLS_READ } else { Need::PULLS_WRITE };
+        Self::who_needs(need, parts, shared).await
+    }
+}
+
+impl About {
+    async fn who_needs(need: Need, parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, shared).await?;
+        let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| Refusal::not_found())?;
+        let param = |name: &str| {
+            params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
+        };
+        let (actor, entry) = caller.repository(shared, (&param("owner"), &param("name")), need).await?;
+        Ok(Self { shared: shared.clone(), actor, entry, number: param("number"), id: param("id") })
+    }
+
+    fn number(&self) -> Result<u64, Refusal> {
+        parse(&self.number)
+    }
+
+    /// Of the review or the comment that the path names.
+    fn id(&self) -> Result<u64, Refusal> {
+        parse(&self.id)
+    }
+
+    async fn pull(&self) -> Result<PullRecord, Refusal> {
+        let found = pulls::find(&self.shared, &self.entry, self.number()?).await?;
+        Ok(found.ok_or_else(Refusal::not_found)?.record)
+    }
+
+    fn review(&self, number: u64, review: &ReviewRecord) -> Json<Value> {
+        Json(answers::review(&self.shared, &self.entry, number, review))
+    }
+
+    fn comment(&self, number: u64, comment: &LineCommentRecord) -> Json<Value> {
+        Json(answers::line_comment(&self.shared, &self.entry, number, comment))
+    }
+}
+
+/// The same for a dismissal, for which one must be able to push.
+pub(crate) struct Dismissing(About);
+
+impl FromRequestParts<Arc<Shared>> for Dismissing {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
+        let need = Need { role: Role::Write, ..Need::PULLS_WRITE };
+        About::who_needs(need, parts, shared).await.map(Self)
+    }
 }
 
 /// Only its author sees a pending review.
@@ -44,17 +103,11 @@ fn sees_comment(actor: &Actor, pull: &PullRecord, comment: &LineCommentRecord) -
         || comment.author.id == actor.account.id
 }
 
-pub(crate) async fn list(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number)): Numbered,
-    paging: Paging,
-) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pull(&shared, &entry, &number).await?;
-    let seen = pull.record.reviews.iter().filter(|review| sees(&actor, review));
-    let shown = seen.map(|review| answers::review(&shared, &entry, pull.record.number, review)).collect();
-    Ok(paging.answer(&shared, shown))
+pub(crate) async fn list(about: About, paging: Paging) -> Result<Response, Refusal> {
+    let pull = about.pull().await?;
+    let seen = pull.reviews.iter().filter(|review| sees(&about.actor, review));
+    let shown = seen.map(|review| about.review(pull.number, review).0).collect();
+    Ok(paging.answer(&about.shared, shown))
 }
 
 fn verdict(fields: &Fields) -> Result<Option<Verdict>, Refusal> {
@@ -86,13 +139,7 @@ fn new_comment(fields: &Fields) -> Result<NewComment, Refusal> {
     Ok(NewComment { path: fields.required("path")?, body, at, start_line: fields.number("start_line")? })
 }
 
-pub(crate) async fn create(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number)): Numbered,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
+pub(crate) async fn create(about: About, body: Bytes) -> Result<Json<Value>, Refusal> {
     let fields = Fields::parse(&body)?;
     let body = fields.text("body")?.flatten().unwrap_or_default();
     fields::check_words(None, Some(&body))?;
@@ -102,206 +149,131 @@ pub(crate) async fn create(
         commit: fields.text("commit_id")?.flatten(),
         comments: fields.objects("comments")?.iter().map(new_comment).collect::<Result<_, _>>()?,
     };
-    let number = parse(&number)?;
-    let (review, _) = reviews::give(&shared, &entry, &actor, number, new).await?;
-    Ok(Json(answers::review(&shared, &entry, number, &review)))
+    let number = about.number()?;
+    let (review, _) = reviews::give(&about.shared, &about.entry, &about.actor, number, new).await?;
+    Ok(about.review(number, &review))
 }
 
-pub(crate) async fn show(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, id)): Reviewed,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pull(&shared, &entry, &number).await?;
-    let id = parse(&id)?;
-    let review = pull.record.reviews.iter().find(|review| review.id == id && sees(&actor, review));
-    let review = review.ok_or_else(Refusal::not_found)?;
-    Ok(Json(answers::review(&shared, &entry, pull.record.number, review)))
+pub(crate) async fn show(about: About) -> Result<Json<Value>, Refusal> {
+    let (pull, id) = (about.pull().await?, about.id()?);
+    let review = pull.reviews.iter().find(|review| review.id == id && sees(&about.actor, review));
+    Ok(about.review(pull.number, review.ok_or_else(Refusal::not_found)?))
 }
 
-pub(crate) async fn edit(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, id)): Reviewed,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
+pub(crate) async fn edit(about: About, body: Bytes) -> Result<Json<Value>, Refusal> {
     let body = Fields::parse(&body)?.required("body")?;
     fields::check_words(None, Some(&body))?;
-    let number = parse(&number)?;
-    let (review, _) = reviews::edit(&shared, &entry, &actor, (number, parse(&id)?), body).await?;
-    Ok(Json(answers::review(&shared, &entry, number, &review)))
+    let of = (about.number()?, about.id()?);
+    let (review, _) = reviews::edit(&about.shared, &about.entry, &about.actor, of, body).await?;
+    Ok(about.review(of.0, &review))
 }
 
-pub(crate) async fn discard(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, id)): Reviewed,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
-    let number = parse(&number)?;
-    let (review, _) = reviews::discard(&shared, &entry, &actor, (number, parse(&id)?)).await?;
-    Ok(Json(answers::review(&shared, &entry, number, &review)))
+pub(crate) async fn discard(about: About) -> Result<Json<Value>, Refusal> {
+    let of = (about.number()?, about.id()?);
+    let (review, _) = reviews::discard(&about.shared, &about.entry, &about.actor, of).await?;
+    Ok(about.review(of.0, &review))
 }
 
-pub(crate) async fn submit(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, id)): Reviewed,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
+pub(crate) async fn submit(about: About, body: Bytes) -> Result<Json<Value>, Refusal> {
     let fields = Fields::parse(&body)?;
     let verdict = verdict(&fields)?.ok_or_else(|| Refusal::unprocessable("event must be given"))?;
     let said = (verdict, fields.text("body")?.flatten());
-    let number = parse(&number)?;
-    let (review, _) = reviews::submit(&shared, &entry, &actor, (number, parse(&id)?), said).await?;
-    Ok(Json(answers::review(&shared, &entry, number, &review)))
+    let of = (about.number()?, about.id()?);
+    let (review, _) = reviews::submit(&about.shared, &about.entry, &about.actor, of, said).await?;
+    Ok(about.review(of.0, &review))
 }
 
-pub(crate) async fn dismiss(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, id)): Reviewed,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let need = Need { role: crate::access::Role::Write, ..Need::PULLS_WRITE };
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), need).await?;
+pub(crate) async fn dismiss(Dismissing(about): Dismissing, body: Bytes) -> Result<Json<Value>, Refusal> {
     Fields::parse(&body)?.required("message")?;
-    let number = parse(&number)?;
-    let (review, _) = reviews::dismiss(&shared, &entry, &actor, (number, parse(&id)?)).await?;
-    Ok(Json(answers::review(&shared, &entry, number, &review)))
+    let of = (about.number()?, about.id()?);
+    let (review, _) = reviews::dismiss(&about.shared, &about.entry, &about.actor, of).await?;
+    Ok(about.review(of.0, &review))
 }
 
 /// Of one review. What is outdated has no `line` here, while the pull request's own list says null.
-pub(crate) async fn comments_of(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, id)): Reviewed,
-    paging: Paging,
-) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pull(&shared, &entry, &number).await?.record;
-    let id = parse(&id)?;
-    let review = pull.reviews.iter().find(|review| review.id == id && sees(&actor, review));
+pub(crate) async fn comments_of(about: About, paging: Paging) -> Result<Response, Refusal> {
+    let (pull, id) = (about.pull().await?, about.id()?);
+    let review = pull.reviews.iter().find(|review| review.id == id && sees(&about.actor, review));
     review.ok_or_else(Refusal::not_found)?;
     let own = pull.comments.iter().filter(|comment| comment.review == id);
     let show = |comment: &LineCommentRecord| {
-        let mut shown = answers::line_comment(&shared, &entry, pull.number, comment);
+        let Json(mut shown) = about.comment(pull.number, comment);
         if let (None, Some(fields)) = (comment.line, shown.as_object_mut()) {
             fields.remove("line");
         }
         shown
     };
-    Ok(paging.answer(&shared, own.map(show).collect()))
+    Ok(paging.answer(&about.shared, own.map(show).collect()))
 }
 
-pub(crate) async fn comments(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number)): Numbered,
-    paging: Paging,
-) -> Result<Response, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pull(&shared, &entry, &number).await?.record;
+pub(crate) async fn comments(about: About, paging: Paging) -> Result<Response, Refusal> {
+    let pull = about.pull().await?;
     let pending = |comment: &LineCommentRecord| {
         pull.reviews.iter().any(|review| review.id == comment.review && review.state == ReviewState::Pending)
     };
     let public = pull.comments.iter().filter(|comment| !pending(comment));
-    let shown = public.map(|comment| answers::line_comment(&shared, &entry, pull.number, comment)).collect();
-    Ok(paging.answer(&shared, shown))
+    let shown = public.map(|comment| about.comment(pull.number, comment).0).collect();
+    Ok(paging.answer(&about.shared, shown))
 }
 
 /// One comment, or an answer to one.
-pub(crate) async fn comment(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number)): Numbered,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
+pub(crate) async fn comment(about: About, body: Bytes) -> Result<Response, Refusal> {
     let fields = Fields::parse(&body)?;
-    let number = parse(&number)?;
+    let number = about.number()?;
+    let About { shared, actor, entry, .. } = &about;
     let (comment, _) = match fields.number("in_reply_to")? {
-        Some(first) => {
-            let body = fields.required("body")?;
-            reviews::reply(&shared, &entry, &actor, (number, first), body).await?
-        }
+        Some(first) => reviews::reply(shared, entry, actor, (number, first), fields.required("body")?).await?,
         None => {
             let at = (number, fields.required("commit_id")?);
-            reviews::comment(&shared, &entry, &actor, at, new_comment(&fields)?).await?
+            reviews::comment(shared, entry, actor, at, new_comment(&fields)?).await?
         }
     };
-    let answer = answers::line_comment(&shared, &entry, number, &comment);
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, about.comment(number, &comment)).into_response())
 }
 
-pub(crate) async fn reply(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, number, first)): Reviewed,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
+pub(crate) async fn reply(about: About, body: Bytes) -> Result<Response, Refusal> {
     let body = Fields::parse(&body)?.required("body")?;
     fields::check_words(None, Some(&body))?;
     if body.trim().is_empty() {
         return Err(Refusal::unprocessable("Body can't be blank"));
     }
-    let number = parse(&number)?;
-    let (comment, _) = reviews::reply(&shared, &entry, &actor, (number, parse(&first)?), body).await?;
-    let answer = answers::line_comment(&shared, &entry, number, &comment);
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    let of = (about.number()?, about.id()?);
+    let (comment, _) = reviews::reply(&about.shared, &about.entry, &about.actor, of, body).await?;
+    Ok((StatusCode::CREATED, about.comment(of.0, &comment)).into_response())
 }
 
-async fn find_comment(
-    shared: &Shared,
-    entry: &Entry,
-    actor: &Actor,
-    id: u64,
-) -> Result<(Pull, LineCommentRecord), Refusal> {
-    for pull in pulls::list(shared, entry).await? {
+async fn find_comment(about: &About) -> Result<(Pull, LineCommentRecord), Refusal> {
+    let id = about.id()?;
+    for pull in pulls::list(&about.shared, &about.entry).await? {
         let found = pull.record.comments.iter().find(|comment| comment.id == id);
-        if let Some(comment) = found.filter(|comment| sees_comment(actor, &pull.record, comment)).cloned() {
+        if let Some(comment) = found.filter(|comment| sees_comment(&about.actor, &pull.record, comment)).cloned() {
             return Ok((pull, comment));
         }
     }
     Err(Refusal::not_found())
 }
 
-pub(crate) async fn show_comment(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, id)): Numbered,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let (pull, comment) = find_comment(&shared, &entry, &actor, parse(&id)?).await?;
-    Ok(Json(answers::line_comment(&shared, &entry, pull.record.number, &comment)))
+pub(crate) async fn show_comment(about: About) -> Result<Json<Value>, Refusal> {
+    let (pull, comment) = find_comment(&about).await?;
+    Ok(about.comment(pull.record.number, &comment))
 }
 
-pub(crate) async fn edit_comment(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, id)): Numbered,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_WRITE).await?;
+pub(crate) async fn edit_comment(about: About, body: Bytes) -> Result<Json<Value>, Refusal> {
     let body = Fields::parse(&body)?.required("body")?;
     fields::check_words(None, Some(&body))?;
-    let (pull, comment) = find_comment(&shared, &entry, &actor, parse(&id)?).await?;
-    if comment.author.id != actor.account.id {
+    let (pull, comment) = find_comment(&about).await?;
+    if comment.author.id != about.actor.account.id {
         return Err(Refusal::forbidden("You can only change your own comments"));
     }
     let before = comment.body.clone();
-    let changed = pulls::touch(&shared, &entry, pull.record.number, |pull| {
+    let changed = pulls::touch(&about.shared, &about.entry, pull.record.number, |pull| {
         let comment = pull.comments.iter_mut().find(|known| known.id == comment.id).ok_or_else(Refusal::not_found)?;
         comment.body = body;
-        comment.updated_at = shared.clock.now();
+        comment.updated_at = about.shared.clock.now();
         Ok::<_, Refusal>(comment.clone())
     });
     let Touched::Done(comment, pull) = changed.await? else { return Err(Refusal::not_found()) };
     let more = json!({ "changes": { "body": { "from": before } } });
-    events::line_comment(&shared, &entry, &actor, &pull, &comment, ("edited", more)).await;
-    Ok(Json(answers::line_comment(&shared, &entry, pull.record.number, &comment)))
+    events::line_comment(&about.shared, &about.entry, &about.actor, &pull, &comment, ("edited", more)).await;
+    Ok(about.comment(pull.record.number, &comment))
 }

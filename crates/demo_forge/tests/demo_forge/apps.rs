@@ -182,3 +182,35 @@ async fn an_apps_hook_hears_of_what_it_is_installed_for_and_tells_its_deliveries
     let (status, kept) = call(&world, &claim, Method::GET, "/app/hook/deliveries", None).await;
     assert_eq!((status, kept.as_array().unwrap().len()), (200, 2));
 }
+
+#[tokio::test]
+async fn an_apps_hook_is_changed_by_the_apps_own_claim_and_keeps_what_was_not_said() {
+    let (world, listener) = (World::new().await, Listener::start().await);
+    let app = App::new(&world, Some("http://127.0.0.1:1/none")).await;
+    let path = "/app/hook/config";
+    let (status, told) = call(&world, &app.claim("see", -30, 300), Method::GET, path, None).await;
+    let expected = json!({
+        "url": "http://127.0.0.1:1/none", "content_type": "json", "insecure_ssl": "0", "secret": "********",
+    });
+    assert_eq!((status, told), (200, expected));
+    let url = json!({ "url": listener.url });
+    let (status, told) = call(&world, &app.claim("a", -30, 300), Method::PATCH, path, Some(url)).await;
+    assert_eq!((status, told["url"].as_str()), (200, Some(listener.url.as_str())));
+    assert_eq!((&told["content_type"], &told["secret"]), (&json!("json"), &json!("********")));
+    let bad = json!({ "content_type": "xml" });
+    assert_eq!(call(&world, &app.claim("b", -30, 300), Method::PATCH, path, Some(bad)).await.0, 422);
+    let secret = json!({ "secret": "another" });
+    assert_eq!(call(&world, &app.claim("c", -30, 300), Method::PATCH, path, Some(secret)).await.0, 200);
+    world.forge.deliveries_settled().await;
+    listener.heard();
+    world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
+    world.forge.deliveries_settled().await;
+    let heard = listener.heard();
+    assert!(heard.len() == 1 && crate::hooks::signed_with(&heard[0], "another"), "with the secret that it has now");
+
+    let token = app.mint(&world, "t", json!({})).await.1["token"].as_str().unwrap().to_owned();
+    for nobody in [token.as_str(), "token-of-nobody"] {
+        assert_eq!(call(&world, nobody, Method::GET, path, None).await.0, 401, "the App alone may see it");
+    }
+    assert_eq!(call(&world, &app.claim("see", -30, 300), Method::GET, path, None).await.0, 401, "the same jti");
+}

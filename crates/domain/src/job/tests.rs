@@ -1,10 +1,10 @@
+mod plans;
+mod starts;
+
 use super::*;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, claim, crashed, event_id, fence, finish_id, finished, job_and_ticket, job_id,
-    just_before, no_changes, pending, planned, ready, result, settings, ticket_in, worked_to,
+    active, at, claim, crashed, fence, finish_id, finished, just_before, no_changes, pending, ready, result, worked_to,
 };
-use crate::sweep::{Step, step};
-use crate::ticket::{Badge, Entry, Move, Target};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -368,175 +368,8 @@ fn a_death_is_noted_for_the_container_that_holds_the_job() {
     assert_eq!(by_runner(&noted, End::Failed(no_changes(), None), at(211)).unwrap().failure, Some(no_changes()));
 }
 
-#[test]
-fn a_start_is_known_by_attempt_and_number() {
-    let job = starting();
-    let fail =
-        |job: &Job, attempt, number| job.start_failed(attempt, number, DispatchFault::Silent { times: 1 }, at(20));
-    for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
-        assert_eq!(fail(&job, attempt, number), Err(NotNow::LeaseLost), "{attempt} {number}");
-        assert_eq!(job.start_named(attempt, number, "t"), Err(NotNow::LeaseLost), "{attempt} {number}");
-    }
-    assert!(fail(&job, 1, 1).is_ok());
-    let named = job.start_named(1, 1, "t").unwrap();
-    assert_eq!(named.dispatch.task.as_deref(), Some("t"));
-    assert_eq!(named.dispatch.due, at(10).plus(START_WITHIN));
-    // The next start has no name until it gets its own.
-    let next = fail(&named, 1, 1).unwrap().dispatched(at(40)).unwrap();
-    assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
-}
-
-#[test]
-fn the_first_task_may_claim_late_while_the_second_starts_and_only_one_gets_it() {
-    let second = starting()
-        .start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(320))
-        .unwrap()
-        .dispatched(at(330))
-        .unwrap();
-    assert_eq!(second.dispatch.number, 2);
-    let won = second.claimed(&claim(1, "of-d1"), at(340)).unwrap();
-    assert_eq!(won.claimed(&claim(1, "of-d2"), at(341)), Err(NotNow::LeaseLost));
-    assert_eq!(won.claimed(&claim(1, "of-d1"), at(342)), Err(NotNow::Already));
-    // Nor does the loser get a later attempt.
-    let back = won.requeued(at(350)).unwrap();
-    assert_eq!(back.claimed(&claim(1, "of-d2"), at(351)), Err(NotNow::LeaseLost));
-}
-
-/// The job after these faults in a row, each of a start of its own; and how long it then waits.
-fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
-    let mut job = ready();
-    let mut wait = Duration::ZERO;
-    for (n, fault) in faults.iter().enumerate() {
-        let now = at(10 + n as u64 * 1_000);
-        job = job.dispatched(now).unwrap();
-        job = job.start_failed(1, job.dispatch.number, fault.clone(), now).unwrap();
-        assert_eq!(
-            (job.attempt, job.status, job.dispatch.starting),
-            (0, Status::Ready, false),
-            "no attempt is used up"
-        );
-        wait = job.dispatch.due.since(now);
-    }
-    (job, wait.as_secs())
-}
-
-fn capacity(secs: u64) -> DispatchFault {
-    DispatchFault::Capacity { since: at(secs), times: 1 }
-}
-
-fn refused() -> DispatchFault {
-    DispatchFault::Refused { reason: "no role".into(), times: 1 }
-}
-
-fn container_died() -> DispatchFault {
-    DispatchFault::Died { reason: "exit code 1".into(), times: 1 }
-}
-
 const SILENT: DispatchFault = DispatchFault::Silent { times: 1 };
 const THROTTLED: DispatchFault = DispatchFault::Throttled { times: 1 };
-
-#[test]
-fn starts_are_tried_again_after_5_seconds_doubling_to_5_minutes() {
-    for fault in [capacity(1), THROTTLED, refused(), container_died(), SILENT] {
-        let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
-        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
-    }
-}
-
-#[test]
-fn capacity_and_throttling_never_give_up_and_keep_their_beginning() {
-    for fault in [capacity(1), THROTTLED] {
-        assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
-    }
-    let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
-    let (job, _) = after_faults(&[capacity(1), THROTTLED, capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 3 }));
-}
-
-#[test]
-fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
-    for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it was never heard of")] {
-        assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
-        let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
-        let failure = Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: why.into() };
-        assert_eq!(job.never_started(), Some(failure.clone()));
-        assert_eq!(step(&job, job.dispatch.due), Step::GiveUp(failure));
-    }
-}
-
-#[test]
-fn faults_that_pass_by_themselves_and_others_are_counted_apart() {
-    let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.never_started().is_some();
-    assert!(gives_up(&[SILENT, refused(), SILENT]));
-    assert!(gives_up(&[refused(), container_died(), SILENT]));
-    assert!(!gives_up(&[SILENT, SILENT, THROTTLED, SILENT, SILENT]));
-    assert!(gives_up(&[SILENT, THROTTLED, SILENT, SILENT, SILENT]));
-    assert_eq!(after_faults(&[SILENT, SILENT, THROTTLED]).1, 5);
-    // What the caller says of the count does not matter.
-    assert!(!gives_up(&[DispatchFault::Silent { times: 40 }]));
-}
-
-#[test]
-fn a_claim_or_a_requeue_ends_the_count() {
-    let (twice, _) = after_faults(&[SILENT, SILENT]);
-    let claimed = twice.claimed(&claim(1, "c1"), at(5_000)).unwrap();
-    let back = claimed.requeued(at(5_100)).unwrap().dispatched(at(5_200)).unwrap();
-    let failed = back.start_failed(2, 1, SILENT, at(5_300)).unwrap();
-    assert_eq!(failed.dispatch.fault, Some(SILENT));
-    let claimed_at_last = after_faults(&[SILENT; 3]).0.claimed(&claim(1, "c1"), at(5_000)).unwrap();
-    assert_eq!(claimed_at_last.never_started(), None);
-}
-
-#[test]
-fn a_plan_locks_the_ticket_and_takes_the_old_marks_off() {
-    let mut before = ticket_in(TRIGGER);
-    before.again = Some(Entry { at: at(1), event: event_id("e9") });
-    before.wanted.badge = Some(Badge::AiFailed);
-    before.wanted.version = 4;
-    before.synced_version = 4;
-    before.branches = 2;
-    let (job, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
-    assert_eq!((job.status, job.attempt, job.created, job.ready_since), (Status::Ready, 0, at(50), at(50)));
-    assert_eq!(job.dispatch.due, at(50).plus(WAKE_WITHIN));
-    assert_eq!((job.branch.as_str(), ticket.branches), ("pullyard/acme/app-17-3", 3));
-    assert_eq!(ticket.active_job, Some(job_id("j9")));
-    assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
-    assert_eq!((ticket.wanted.badge, ticket.wanted.version), (None, 5));
-    // With nothing to take off, nothing is to be written back.
-    assert!(!job_and_ticket().1.is_unsynced());
-}
-
-#[test]
-fn a_new_job_keeps_an_older_move_from_overtaking_it() {
-    // The last job completed, its move was not written yet, and a person moved the ticket in again.
-    let mut before = ticket_in(TRIGGER);
-    let expected = TRIGGER.to_owned();
-    before.want(Some(Move { to: Target::Completion, expected }), None, None);
-    assert!(before.is_unsynced());
-    let (_, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
-    assert_eq!(ticket.wanted.status, None);
-    match ticket.settling(&settings(), at(1_000)) {
-        crate::ticket::Settling::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
-        other => panic!("the link and the badge are still to be written, not {other:?}"),
-    }
-}
-
-#[test]
-fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
-    let mut ticket = ticket_in(TRIGGER);
-    let done = finished(&active(Status::Syncing), End::Completed(result()));
-    ticket.pull_request = crate::outcome::link_of(&done);
-    let continued = |ticket: &crate::ticket::Ticket| planned(&settings(), job_id("j9"), ticket, at(50)).0.continues;
-    let expected = Continues { number: 231, branch: "pullyard/acme/app-17-1".into() };
-    assert_eq!(continued(&ticket), Some(expected));
-    let mut elsewhere = ticket.clone();
-    elsewhere.pull_request.as_mut().unwrap().id.repository = 98;
-    assert_eq!(continued(&elsewhere), None);
-    let mut other_host = ticket;
-    other_host.pull_request.as_mut().unwrap().id.integration = IntegrationId::new("gh2").unwrap();
-    assert_eq!(continued(&other_host), None);
-}
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
@@ -601,13 +434,4 @@ fn a_job_that_goes_on_is_swept_at_its_usual_time() {
     let usual = |job: Result<Job, NotNow>| job.map(|job| (job.tries, job.not_before));
     assert_eq!(usual(put_off(ready()).dispatched(at(10))), Ok((0, None)));
     assert_eq!(usual(put_off(ready()).claimed(&claim(1, "c"), at(10))), Ok((0, None)));
-}
-
-#[test]
-fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
-    let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:dead").unwrap();
-    let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();
-    let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
-    assert_eq!(died.claimed(&by("arn:dead"), at(3)), Err(NotNow::LeaseLost));
-    assert_eq!(died.claimed(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(None));
 }

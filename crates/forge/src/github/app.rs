@@ -1,10 +1,7 @@
 //! What GitHub is asked as an App: by a JWT that the App's key signs, for one call each.
 //! Which permissions a token is to have, and how long it is kept, is not known here.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -13,6 +10,7 @@ use serde_json::json;
 use super::{
     app_key::AppKey,
     client::{Client, Tries},
+    credential::seconds_now,
 };
 use crate::{Account, Endpoint, Error, Token, names::RepositoryName};
 
@@ -52,6 +50,10 @@ pub struct App {
     pub html_url: String,
     /// What it asks for; an installation may have accepted less.
     pub permissions: Permissions,
+    /// What its hook tells of, where it is installed; what comes unasked is not among it.
+    pub events: Vec<String>,
+    /// The page where its owner changes it. What no call changes is changed there.
+    pub settings_url: String,
 }
 
 /// An App on somebody's repositories.
@@ -135,7 +137,7 @@ impl GitHubApp {
     ) -> Result<InstallationToken, Error> {
         let client = self.client()?;
         let address = client.address(&["app", "installations", &installation.to_string(), "access_tokens"]);
-        let asked_at = now();
+        let asked_at = seconds_now();
         let body = match only {
             Only::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
             // Without its owner: an installation has only one.
@@ -165,9 +167,9 @@ impl GitHubApp {
         }
     }
 
-    /// A client for one call, or a few: its JWT is young.
-    fn client(&self) -> Result<Client, Error> {
-        Client::new(&self.endpoint, self.key.jwt(&self.issuer, now(), rand::random())?)
+    /// A client whose every request is signed anew.
+    pub(super) fn client(&self) -> Result<Client, Error> {
+        Client::of_app(&self.endpoint, &self.issuer, &self.key)
     }
 }
 
@@ -195,17 +197,44 @@ struct AppAnswer {
     client_id: Option<String>,
     slug: Option<String>,
     html_url: String,
+    owner: Option<OwnerAnswer>,
     #[serde(default)]
     permissions: Permissions,
+    #[serde(default)]
+    events: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct OwnerAnswer {
+    login: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// The page where an App is changed, from the page where it is shown; that one, where it can't be told.
+fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> String {
+    let shown = [format!("/apps/{slug}"), format!("/github-apps/{slug}")];
+    let Some(site) = shown.iter().find_map(|path| html_url.strip_suffix(path.as_str())) else {
+        return html_url.to_owned();
+    };
+    match owner {
+        Some(OwnerAnswer { login: Some(login), kind: Some(kind) }) if kind == "Organization" => {
+            format!("{site}/organizations/{login}/settings/apps/{slug}")
+        }
+        Some(OwnerAnswer { login: Some(_), .. }) => format!("{site}/settings/apps/{slug}"),
+        // An enterprise's, or nobody's that is told.
+        Some(OwnerAnswer { login: None, .. }) | None => html_url.to_owned(),
+    }
 }
 
 impl AppAnswer {
     fn app(self, client: &Client) -> Result<App, Error> {
-        let Self { id, client_id, slug, html_url, permissions } = self;
+        let Self { id, client_id, slug, html_url, owner, permissions, events } = self;
         // GitHub's description lets it be absent; nothing can be done with such an App.
         let slug = slug.filter(|slug| !slug.is_empty());
         let slug = slug.ok_or_else(|| client.not_understood("the App has no slug"))?;
-        Ok(App { id, client_id, slug, html_url, permissions })
+        let settings_url = settings_url(&html_url, &slug, owner);
+        Ok(App { id, client_id, slug, html_url, permissions, events, settings_url })
     }
 }
 
@@ -242,11 +271,6 @@ struct ConversionAnswer {
     webhook_secret: Option<String>,
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
 /// From GitHub's instant to a length. Our clocks may differ, so it is never more than GitHub ever gives.
 fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
     let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
@@ -259,6 +283,30 @@ fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_app_is_changed_where_its_owner_has_it() {
+        let check = |html_url: &str, owner: Option<(Option<&str>, Option<&str>)>, expected: &str| {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            let owner = owner.map(|(login, kind)| OwnerAnswer { login: text(login), kind: text(kind) });
+            assert_eq!(settings_url(html_url, "yard", owner), expected);
+        };
+        let organization = Some((Some("acme"), Some("Organization")));
+        check("https://github.com/apps/yard", organization, "https://github.com/organizations/acme/settings/apps/yard");
+        check(
+            "https://g.example/github-apps/yard",
+            organization,
+            "https://g.example/organizations/acme/settings/apps/yard",
+        );
+        check(
+            "https://github.com/apps/yard",
+            Some((Some("ann"), Some("User"))),
+            "https://github.com/settings/apps/yard",
+        );
+        check("https://github.com/apps/yard", Some((None, None)), "https://github.com/apps/yard");
+        check("https://github.com/apps/yard", None, "https://github.com/apps/yard");
+        check("https://github.com/elsewhere", organization, "https://github.com/elsewhere");
+    }
 
     #[test]
     fn a_token_never_lives_longer_than_github_ever_gives() {

@@ -14,7 +14,11 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
-use super::{graphql, pages, refusal, repeat};
+use super::{
+    app_key::AppKey,
+    credential::{Credential, bearer},
+    graphql, pages, refusal, repeat,
+};
 use crate::{Endpoint, Error, Token};
 
 /// For one try, with its redirects and its body.
@@ -51,7 +55,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     api_url: Url,
     host: String,
-    token: Token,
+    credential: Credential,
 }
 
 impl std::fmt::Debug for Client {
@@ -65,22 +69,33 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// What we had said of who asks, should the answer repeat it.
+    asked_as: Option<Token>,
+}
+
+impl Answer {
+    fn redact(&self, words: &str) -> String {
+        self.asked_as.as_ref().map_or_else(|| words.to_owned(), |token| token.redact(words))
+    }
 }
 
 impl Client {
     pub(super) fn new(endpoint: &Endpoint, token: Token) -> Result<Self, Error> {
-        let bearer = token.bearer();
-        let bearer =
-            bearer.ok_or_else(|| Error::Settings { reason: "the token has impossible characters".to_owned() })?;
-        Self::build(endpoint, token, Some(bearer))
+        bearer(&token)?;
+        Self::build(endpoint, Credential::Token(token))
+    }
+
+    /// As an App, by a JWT of its own for each request. `issuer` is the client id, or the App's id.
+    pub(super) fn of_app(endpoint: &Endpoint, issuer: &str, key: &AppKey) -> Result<Self, Error> {
+        Self::build(endpoint, Credential::App { issuer: issuer.to_owned(), key: key.clone() })
     }
 
     /// Without a word about who asks.
     pub(super) fn anonymous(endpoint: &Endpoint) -> Result<Self, Error> {
-        Self::build(endpoint, Token::new(""), None)
+        Self::build(endpoint, Credential::Nobody)
     }
 
-    fn build(endpoint: &Endpoint, token: Token, bearer: Option<HeaderValue>) -> Result<Self, Error> {
+    fn build(endpoint: &Endpoint, credential: Credential) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
         let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
         if !matches!(api_url.scheme(), "https" | "http") {
@@ -94,12 +109,11 @@ impl Client {
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err(refuse("the API's address has no host")),
         };
-        let mut headers = HeaderMap::from_iter([
+        let headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
             (USER_AGENT, HeaderValue::from_static("pullyard")),
             (API_VERSION, HeaderValue::from_static("2022-11-28")),
         ]);
-        headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         let mut http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(CONNECT_LIMIT)
@@ -110,7 +124,7 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| refuse(&innermost(&error)))?;
-        Ok(Self { http, api_url, host, token })
+        Ok(Self { http, api_url, host, credential })
     }
 
     /// The API's address with these path segments, each percent-encoded.
@@ -202,7 +216,7 @@ impl Client {
         let address = graphql::address(&self.api_url);
         let answer = self.call(Method::POST, &address, Some(body), what, tries).await?;
         let said: graphql::Said<T> = self.read(&answer)?;
-        said.data_or_fault(what, &self.host, || rest(&answer.headers), |words| self.token.redact(words))
+        said.data_or_fault(what, &self.host, || rest(&answer.headers), |words| answer.redact(words))
     }
 
     /// An answer that says something we can't work with.
@@ -257,14 +271,18 @@ impl Client {
     async fn exchange(&self, method: Method, mut address: Url, body: Option<Vec<u8>>) -> Result<Answer, Error> {
         let mut redirects = 0;
         loop {
+            let asked_as = self.credential.next()?;
             let mut request = self.http.request(method.clone(), address.clone());
+            if let Some(token) = &asked_as {
+                request = request.header(AUTHORIZATION, bearer(token)?);
+            }
             if let Some(body) = &body {
                 request = request.header("content-type", "application/json").body(body.clone());
             }
             let response = request.send().await.map_err(|error| self.unreachable(&error))?;
             let target = match response.headers().get(LOCATION) {
                 Some(target) if response.status().is_redirection() => target,
-                _ => return self.collect(response).await,
+                _ => return self.collect(response, asked_as).await,
             };
             let status = response.status();
             // A renamed repository answers 301 to reads and 307 to writes.
@@ -281,7 +299,7 @@ impl Client {
         }
     }
 
-    async fn collect(&self, mut response: Response) -> Result<Answer, Error> {
+    async fn collect(&self, mut response: Response, asked_as: Option<Token>) -> Result<Answer, Error> {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
@@ -290,7 +308,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, headers, body, asked_as })
     }
 
     /// The answer if it is one, else the error its status means.
@@ -298,7 +316,7 @@ impl Client {
         let host = || self.host.clone();
         let what = || what.to_owned();
         // Before anything is cut: the first part of a token is one, too.
-        let body = || self.token.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
+        let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
         let message = || refusal::message(&body());
         Err(match answer.status {
             StatusCode::ACCEPTED => unexpected(answer.status, "the answer is not ready yet"),
@@ -317,7 +335,7 @@ impl Client {
     fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
         serde_json::from_slice(&answer.body).map_err(|error| {
             let message = format!("it is not the JSON we know: {error}");
-            unexpected(answer.status, &self.token.redact(&message))
+            unexpected(answer.status, &answer.redact(&message))
         })
     }
 

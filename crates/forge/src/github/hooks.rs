@@ -105,8 +105,12 @@ impl GitHub {
         let place = Place::of(scope)?;
         if let Place::App = place {
             let address = self.hook_address(&place, None, &["config"]);
-            let config: ConfigAnswer = self.client.get(address, &place.what(), Tries::Three).await?;
-            let found = if config.url.is_empty() { Vec::new() } else { vec![config.into()] };
+            let found = match self.client.get::<ConfigAnswer>(address, &place.what(), Tries::Three).await {
+                Ok(config) => vec![config.into()],
+                // It was made without one.
+                Err(Error::NotFound { .. }) => Vec::new(),
+                Err(error) => return Err(error),
+            };
             return Ok(Listed { found, more: false });
         }
         let answers: Listed<HookAnswer> = self.client.list(self.hook_address(&place, None, &[]), &place.what()).await?;

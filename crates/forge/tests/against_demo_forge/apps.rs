@@ -1,6 +1,9 @@
 //! What GitHub is asked as an App: who asks, by which key, and for how little.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -19,7 +22,8 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use pullyard_forge::{
-    Endpoint, Error, GitHubApp, Only, Permissions, Token, convert_manifest, revoke_installation_token,
+    Endpoint, Error, Forge, GitHub, GitHubApp, HookScope, Only, Permissions, Token, convert_manifest,
+    revoke_installation_token,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -136,6 +140,49 @@ async fn a_jwt_is_signed_by_the_key_short_lived_and_never_the_same_twice() {
         ids.push(claims["jti"].as_str().unwrap().to_owned());
     }
     assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test]
+async fn what_is_asked_again_as_an_app_is_asked_with_another_jwt() {
+    let tried = Mutex::new(0);
+    let stage = Stage::start(move |_, path| {
+        let mut tried = tried.lock().unwrap();
+        *tried += 1;
+        match (path, *tried) {
+            ("/app/hook/config", 1) => (502, json!({ "message": "Bad gateway" })),
+            ("/app/hook/config", _) => {
+                (200, json!({ "url": "https://h", "content_type": "json", "insecure_ssl": "0", "secret": "********" }))
+            }
+            _ => (403, json!({ "message": "no" })),
+        }
+    })
+    .await;
+    let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
+    let forge = Forge::GitHub(GitHub::as_app(&app).unwrap());
+    assert_eq!(forge.hooks(&HookScope::App).await.unwrap().found[0].url, "https://h");
+    forge.redeliver(&HookScope::App, 0, 5).await.unwrap_err();
+    let asked = stage.seen();
+    let jwts: BTreeSet<_> = asked.iter().map(|(_, bearer, _)| bearer.clone().unwrap()).collect();
+    assert_eq!((asked.len(), jwts.len()), (3, 3), "one for each request, also for one that is repeated");
+}
+
+#[tokio::test]
+async fn a_jwt_that_a_server_repeats_is_not_repeated_by_us() {
+    let seen: Arc<Mutex<String>> = Arc::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let kept = seen.clone();
+    let repeat = async move |headers: HeaderMap| {
+        let bearer = headers["authorization"].to_str().unwrap().to_owned();
+        kept.lock().unwrap().clone_from(&bearer);
+        (StatusCode::FORBIDDEN, Json(json!({ "message": format!("{bearer} may not") })))
+    };
+    let routes = Router::new().fallback(repeat);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let app = GitHubApp::new(Endpoint { api_url: url }, "7", &keys().2).unwrap();
+    let refused = app.app().await.unwrap_err();
+    let jwt = seen.lock().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+    assert!(!format!("{refused} {refused:?}").contains(&jwt[..20]), "{refused:?}");
 }
 
 #[tokio::test]

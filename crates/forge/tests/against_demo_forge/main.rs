@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
 mod access;
+mod app_hook;
 mod apps;
 mod deliveries;
 mod exchanges;

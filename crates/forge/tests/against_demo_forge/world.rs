@@ -43,6 +43,10 @@ impl World {
         self.forge_with(TOKEN)
     }
 
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint { api_url: self.api_url.clone() }
+    }
+
     pub(crate) fn forge_with(&self, token: &str) -> Forge {
         forge_at(&self.api_url, token)
     }

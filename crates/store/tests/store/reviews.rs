@@ -493,7 +493,7 @@ async fn what_is_not_on_record_is_not_concluded() {
 
 #[tokio::test]
 async fn even_the_largest_pull_request_review_and_ticket_that_waits_stay_small() {
-    use crate::shape::{size, wide};
+    use crate::shape::sizes::{size, wide};
     use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, TicketKey};
     use pullyard_domain::pull_request::{LastRevision, Note};
     use pullyard_domain::review::{LONGEST_MESSAGE, Request};

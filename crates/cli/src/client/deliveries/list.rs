@@ -2,6 +2,7 @@
 
 use crate::client::fault::Fault;
 use crate::client::jobs::moment;
+use crate::client::pages::{self, Part};
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use crate::client::words;
@@ -10,9 +11,6 @@ use pullyard_domain::id::TicketKey;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
-
-/// The most that the server gives at once.
-const PAGE: usize = 50;
 
 /// List a project's deliveries, newest first; 30 days are kept.
 #[derive(Clone, Default, clap::Args)]
@@ -69,38 +67,27 @@ impl List {
         self.show(session, page)
     }
 
-    /// As many of the server's pages as it takes.
     async fn page(&self, session: &Session) -> Result<DeliveryPage, Fault> {
         let project = session.project().await?;
-        let wanted = self.limit.map_or(PAGE, usize::from);
-        let mut query = DeliveryQuery {
-            day: self.day.clone(),
-            verdicts: self.verdict.clone(),
-            codes: self.code.clone(),
-            ticket: self.ticket.clone(),
-            pull_request: self.pull_request.clone(),
-            since: self.since,
-            until: self.until,
-            limit: None,
-            after: self.after.clone(),
-        };
-        let mut all = DeliveryPage { deliveries: Vec::new(), next: None, looked_back_to: None };
-        loop {
-            let left = wanted - all.deliveries.len();
-            query.limit = (left < PAGE).then_some(left);
+        let all = pages::read(self.limit, self.after.clone(), async |limit, after| {
+            let query = DeliveryQuery {
+                day: self.day.clone(),
+                verdicts: self.verdict.clone(),
+                codes: self.code.clone(),
+                ticket: self.ticket.clone(),
+                pull_request: self.pull_request.clone(),
+                since: self.since,
+                until: self.until,
+                limit,
+                after,
+            };
             let page = session.api.deliveries_asked(&project, &query).await?;
-            let found = page.deliveries.len();
-            all.deliveries.extend(page.deliveries);
-            all.next.clone_from(&page.next);
-            all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
-            query.after = page.next;
-            // A page that is not full looked as far back as one call does; how far, is said.
-            if query.after.is_none() || all.deliveries.len() >= wanted || found < left.min(PAGE) {
-                break;
-            }
-        }
-        session.known_if(all.deliveries.is_empty(), &project).await?;
-        Ok(all)
+            let DeliveryPage { deliveries, next, looked_back_to } = page;
+            Ok(Part { found: deliveries, next, looked_back_to })
+        })
+        .await?;
+        session.known_if(all.found.is_empty(), &project).await?;
+        Ok(DeliveryPage { deliveries: all.found, next: all.next, looked_back_to: all.looked_back_to })
     }
 
     fn show(&self, session: &Session, page: DeliveryPage) -> Result<(), Fault> {
@@ -125,16 +112,13 @@ impl List {
             ];
             table.row_with(cells, &delivery.sentence);
         }
-        let empty = match (self.is_filtered(), page.looked_back_to) {
-            (true, Some(to)) if page.next.is_some() => format!("No such delivery back to {}.", to.day()),
-            (true, _) => "No such delivery.".to_owned(),
-            (false, _) => "Nothing has come in yet.".to_owned(),
+        let next = page.next.as_deref();
+        let empty = match self.is_filtered() {
+            true => pages::nothing("delivery", next, page.looked_back_to),
+            false => "Nothing has come in yet.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        if let Some(next) = page.next {
-            let to = page.looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
-            session.screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
-        }
+        pages::hint(&session.screen, next, page.looked_back_to);
         Ok(())
     }
 }

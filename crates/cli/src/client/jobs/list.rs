@@ -2,6 +2,7 @@
 
 use super::show::{place, took};
 use crate::client::fault::{Exit, Fault};
+use crate::client::pages::{self, Part};
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use crate::client::words;
@@ -14,9 +15,6 @@ use std::time::Duration;
 
 /// How often `--watch` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// The most that the server gives at once.
-const PAGE: usize = 50;
 
 /// List a project's jobs, newest first.
 #[derive(clap::Args, Default)]
@@ -50,8 +48,7 @@ pub(super) struct List {
 impl List {
     /// It is not just the plain list.
     pub(super) fn asks_anything(&self) -> bool {
-        let limited = self.limit.is_some() || self.after.is_some() || self.since.is_some() || self.until.is_some();
-        limited || self.watch || self.ticket.is_some() || !self.status.is_empty()
+        self.is_filtered() || self.limit.is_some() || self.after.is_some() || self.watch
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
@@ -87,37 +84,27 @@ impl List {
         self.show(session, page)
     }
 
-    /// As many of the server's pages as it takes.
+    fn is_filtered(&self) -> bool {
+        !self.status.is_empty() || self.ticket.is_some() || self.since.is_some() || self.until.is_some()
+    }
+
     async fn page(&self, session: &Session) -> Result<JobPage, Fault> {
         let project = session.project().await?;
-        let wanted = self.limit.map_or(PAGE, usize::from);
-        let mut query = JobQuery {
-            statuses: self.status.clone(),
-            ticket: self.ticket.clone(),
-            since: self.since,
-            until: self.until,
-            limit: None,
-            after: self.after.clone(),
-        };
-        let mut all = JobPage { jobs: Vec::new(), next: None, looked_back_to: None };
-        loop {
-            let left = wanted - all.jobs.len();
-            query.limit = (left < PAGE).then_some(left);
-            let page = session.api.jobs_asked(&project, &query).await?;
-            let found = page.jobs.len();
-            all.jobs.extend(page.jobs);
-            all.next.clone_from(&page.next);
-            all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
-            query.after = page.next;
-            // A page that is not full looked as far back as one call does; how far, is said.
-            if query.after.is_none() || all.jobs.len() >= wanted || found < left.min(PAGE) {
-                break;
-            }
-        }
-        let asks_nothing =
-            self.status.is_empty() && self.ticket.is_none() && self.since.is_none() && self.until.is_none();
-        session.known_if(all.jobs.is_empty() && asks_nothing, &project).await?;
-        Ok(all)
+        let all = pages::read(self.limit, self.after.clone(), async |limit, after| {
+            let query = JobQuery {
+                statuses: self.status.clone(),
+                ticket: self.ticket.clone(),
+                since: self.since,
+                until: self.until,
+                limit,
+                after,
+            };
+            let JobPage { jobs, next, looked_back_to } = session.api.jobs_asked(&project, &query).await?;
+            Ok(Part { found: jobs, next, looked_back_to })
+        })
+        .await?;
+        session.known_if(all.found.is_empty() && !self.is_filtered(), &project).await?;
+        Ok(JobPage { jobs: all.found, next: all.next, looked_back_to: all.looked_back_to })
     }
 
     fn show(&self, session: &Session, page: JobPage) -> Result<(), Fault> {
@@ -143,17 +130,13 @@ impl List {
             ];
             table.row_with(cells, sentence(job));
         }
-        let filtered = !self.status.is_empty() || self.ticket.is_some() || self.since.is_some() || self.until.is_some();
-        let empty = match (filtered, page.looked_back_to) {
-            (true, Some(to)) if page.next.is_some() => format!("No such job back to {}.", to.day()),
-            (true, _) => "No such job.".to_owned(),
-            (false, _) => "No job yet. Ask for one with `pullyard jobs create`.".to_owned(),
+        let next = page.next.as_deref();
+        let empty = match self.is_filtered() {
+            true => pages::nothing("job", next, page.looked_back_to),
+            false => "No job yet. Ask for one with `pullyard jobs create`.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        if let Some(next) = page.next {
-            let to = page.looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
-            session.screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
-        }
+        pages::hint(&session.screen, next, page.looked_back_to);
         Ok(())
     }
 }

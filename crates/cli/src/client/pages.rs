@@ -1,0 +1,57 @@
+//! Lists that the server gives page by page, newest first: read as far as was asked for, with where to go on.
+
+use super::fault::Fault;
+use super::screen::Screen;
+use pullyard_domain::time::Timestamp;
+
+/// The most that the server gives at once.
+const PAGE: usize = 50;
+
+/// A part of a list.
+pub(super) struct Part<T> {
+    /// What is on it.
+    pub(super) found: Vec<T>,
+    /// Where it goes on; none at the end.
+    pub(super) next: Option<String>,
+    /// How far back was looked for it, where that says anything.
+    pub(super) looked_back_to: Option<Timestamp>,
+}
+
+/// As many of the server's pages as it takes to have what is wanted. `ask` is told how many at most, if fewer
+/// than a page, and after which cursor.
+pub(super) async fn read<T>(
+    limit: Option<u16>,
+    after: Option<String>,
+    mut ask: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Part<T>, Fault>,
+) -> Result<Part<T>, Fault> {
+    let wanted = limit.map_or(PAGE, usize::from);
+    let mut all = Part { found: Vec::new(), next: after, looked_back_to: None };
+    loop {
+        let left = wanted.saturating_sub(all.found.len());
+        let page = ask((left < PAGE).then_some(left), all.next.take()).await?;
+        let found = page.found.len();
+        all.found.extend(page.found);
+        all.next = page.next;
+        all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
+        // A page that is not full looked as far back as one call does; how far, is said.
+        if all.next.is_none() || all.found.len() >= wanted || found < left.min(PAGE) {
+            return Ok(all);
+        }
+    }
+}
+
+/// That nothing was found, and how far back that is known.
+pub(super) fn nothing(what: &str, next: Option<&str>, looked_back_to: Option<Timestamp>) -> String {
+    match looked_back_to.filter(|_| next.is_some()) {
+        Some(to) => format!("No such {what} back to {}.", to.day()),
+        None => format!("No such {what}."),
+    }
+}
+
+/// How to go on, where there is more.
+pub(super) fn hint(screen: &Screen, next: Option<&str>, looked_back_to: Option<Timestamp>) {
+    if let Some(next) = next {
+        let to = looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
+        screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
+    }
+}

@@ -1,0 +1,56 @@
+//! What of an App's own hook is a setting of the App, which GitHub has no call for: said, with the page where a
+//! person mends it.
+
+use super::compare::{Drift, drift};
+use crate::forge::app_of;
+use crate::{Context, Error};
+use pullyard_domain::hook::{EVENTS, Hook, HookKind};
+use pullyard_domain::permission::{lacking, least_of_app};
+use pullyard_domain::project::Integration;
+use pullyard_forge::{App, GitHubApp};
+
+/// The App whose own hook this is; none when it is another kind's.
+pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<GitHubApp>, Error> {
+    match hook.kind {
+        HookKind::App {} => app_of(ctx, integration).await,
+        HookKind::Organisation { .. } | HookKind::Repository { .. } => Ok(None),
+    }
+}
+
+/// In which ways an App is not what its hook needs.
+pub(super) fn of_settings(app: &App) -> Vec<Drift> {
+    let page = format!("{}/permissions", app.settings_url);
+    let mut drifts = Vec::new();
+    let deaf: Vec<&str> = EVENTS.into_iter().filter(|event| !app.events.iter().any(|known| known == event)).collect();
+    if !deaf.is_empty() {
+        let sentence = format!("It does not tell of {}; tick that at {page}.", deaf.join(", "));
+        drifts.push(drift("events", sentence, false));
+    }
+    let lacks = lacking(&app.permissions, &least_of_app());
+    if !lacks.is_empty() {
+        let sentence = format!(
+            "The App does not ask for {}; grant it at {page}, and accept it where the App is installed.",
+            lacks.join(", ")
+        );
+        drifts.push(drift("permissions", sentence, false));
+    }
+    drifts
+}
+
+/// The App has no hook at all, and no call makes one.
+pub(super) fn missing(app: &App) -> Drift {
+    drift("missing", format!("The App has no webhook; switch it on at {}.", app.settings_url), false)
+}
+
+/// Whether it is switched on no call tells; that it never delivered anything may have that reason.
+pub(super) fn silent(app: &App) -> Drift {
+    let sentence = format!("Nothing was delivered yet; whether its webhook is active stands at {}.", app.settings_url);
+    drift("silent", sentence, false)
+}
+
+/// Why an App that has no hook can't be told where to call us.
+pub(super) async fn has_none(app: &GitHubApp) -> Result<Error, Error> {
+    let page = app.app().await?.settings_url;
+    let fault = format!("the App has no webhook; switch it on at {page}, then install it here again");
+    Ok(Error::Invalid { pointer: "/app", fault })
+}

@@ -1,0 +1,132 @@
+//! Starts of tasks: which one is meant, how often one is tried, and when it is given up.
+
+use super::*;
+use crate::story::{at, claim, ready};
+use crate::sweep::{Step, step};
+use std::time::Duration;
+
+#[test]
+fn a_start_is_known_by_attempt_and_number() {
+    let job = starting();
+    let fail =
+        |job: &Job, attempt, number| job.start_failed(attempt, number, DispatchFault::Silent { times: 1 }, at(20));
+    for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
+        assert_eq!(fail(&job, attempt, number), Err(NotNow::LeaseLost), "{attempt} {number}");
+        assert_eq!(job.start_named(attempt, number, "t"), Err(NotNow::LeaseLost), "{attempt} {number}");
+    }
+    assert!(fail(&job, 1, 1).is_ok());
+    let named = job.start_named(1, 1, "t").unwrap();
+    assert_eq!(named.dispatch.task.as_deref(), Some("t"));
+    assert_eq!(named.dispatch.due, at(10).plus(START_WITHIN));
+    // The next start has no name until it gets its own.
+    let next = fail(&named, 1, 1).unwrap().dispatched(at(40)).unwrap();
+    assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
+}
+
+#[test]
+fn the_first_task_may_claim_late_while_the_second_starts_and_only_one_gets_it() {
+    let second = starting()
+        .start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(320))
+        .unwrap()
+        .dispatched(at(330))
+        .unwrap();
+    assert_eq!(second.dispatch.number, 2);
+    let won = second.claimed(&claim(1, "of-d1"), at(340)).unwrap();
+    assert_eq!(won.claimed(&claim(1, "of-d2"), at(341)), Err(NotNow::LeaseLost));
+    assert_eq!(won.claimed(&claim(1, "of-d1"), at(342)), Err(NotNow::Already));
+    // Nor does the loser get a later attempt.
+    let back = won.requeued(at(350)).unwrap();
+    assert_eq!(back.claimed(&claim(1, "of-d2"), at(351)), Err(NotNow::LeaseLost));
+}
+
+/// The job after these faults in a row, each of a start of its own; and how long it then waits.
+fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
+    let mut job = ready();
+    let mut wait = Duration::ZERO;
+    for (n, fault) in faults.iter().enumerate() {
+        let now = at(10 + n as u64 * 1_000);
+        job = job.dispatched(now).unwrap();
+        job = job.start_failed(1, job.dispatch.number, fault.clone(), now).unwrap();
+        assert_eq!(
+            (job.attempt, job.status, job.dispatch.starting),
+            (0, Status::Ready, false),
+            "no attempt is used up"
+        );
+        wait = job.dispatch.due.since(now);
+    }
+    (job, wait.as_secs())
+}
+
+fn capacity(secs: u64) -> DispatchFault {
+    DispatchFault::Capacity { since: at(secs), times: 1 }
+}
+
+fn refused() -> DispatchFault {
+    DispatchFault::Refused { reason: "no role".into(), times: 1 }
+}
+
+fn container_died() -> DispatchFault {
+    DispatchFault::Died { reason: "exit code 1".into(), times: 1 }
+}
+
+#[test]
+fn starts_are_tried_again_after_5_seconds_doubling_to_5_minutes() {
+    for fault in [capacity(1), THROTTLED, refused(), container_died(), SILENT] {
+        let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
+    }
+}
+
+#[test]
+fn capacity_and_throttling_never_give_up_and_keep_their_beginning() {
+    for fault in [capacity(1), THROTTLED] {
+        assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
+    }
+    let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
+    let (job, _) = after_faults(&[capacity(1), THROTTLED, capacity(3)]);
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 3 }));
+}
+
+#[test]
+fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
+    for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it was never heard of")] {
+        assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
+        let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
+        let failure = Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: why.into() };
+        assert_eq!(job.never_started(), Some(failure.clone()));
+        assert_eq!(step(&job, job.dispatch.due), Step::GiveUp(failure));
+    }
+}
+
+#[test]
+fn faults_that_pass_by_themselves_and_others_are_counted_apart() {
+    let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.never_started().is_some();
+    assert!(gives_up(&[SILENT, refused(), SILENT]));
+    assert!(gives_up(&[refused(), container_died(), SILENT]));
+    assert!(!gives_up(&[SILENT, SILENT, THROTTLED, SILENT, SILENT]));
+    assert!(gives_up(&[SILENT, THROTTLED, SILENT, SILENT, SILENT]));
+    assert_eq!(after_faults(&[SILENT, SILENT, THROTTLED]).1, 5);
+    // What the caller says of the count does not matter.
+    assert!(!gives_up(&[DispatchFault::Silent { times: 40 }]));
+}
+
+#[test]
+fn a_claim_or_a_requeue_ends_the_count() {
+    let (twice, _) = after_faults(&[SILENT, SILENT]);
+    let claimed = twice.claimed(&claim(1, "c1"), at(5_000)).unwrap();
+    let back = claimed.requeued(at(5_100)).unwrap().dispatched(at(5_200)).unwrap();
+    let failed = back.start_failed(2, 1, SILENT, at(5_300)).unwrap();
+    assert_eq!(failed.dispatch.fault, Some(SILENT));
+    let claimed_at_last = after_faults(&[SILENT; 3]).0.claimed(&claim(1, "c1"), at(5_000)).unwrap();
+    assert_eq!(claimed_at_last.never_started(), None);
+}
+
+#[test]
+fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
+    let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:dead").unwrap();
+    let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();
+    let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
+    assert_eq!(died.claimed(&by("arn:dead"), at(3)), Err(NotNow::LeaseLost));
+    assert_eq!(died.claimed(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(None));
+}

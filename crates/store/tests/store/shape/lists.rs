@@ -1,0 +1,160 @@
+//! The table as it is made, and its lists page by page.
+
+use crate::sample::{self, at};
+use crate::world::{World, alone, word};
+use aws_sdk_dynamodb::types::{KeySchemaElement, ProjectionType};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::job::Job;
+use pullyard_store::{Error, WorkKey, Write};
+use std::collections::{BTreeMap, HashSet};
+
+fn elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
+    let element = |element: &KeySchemaElement| (element.attribute_name.clone(), element.key_type.to_string());
+    schema.iter().map(element).collect()
+}
+
+#[tokio::test]
+async fn the_table_is_as_the_design_says() {
+    let world = World::new().await;
+    let answer = world.client.describe_table().table_name(&world.table).send().await.unwrap();
+    let table = answer.table.unwrap();
+    let hash_and_range =
+        |hash: &str, range: &str| vec![(hash.to_owned(), "HASH".to_owned()), (range.to_owned(), "RANGE".to_owned())];
+    assert_eq!(elements(table.key_schema()), hash_and_range("pk", "sk"));
+    let types: BTreeMap<_, _> = table
+        .attribute_definitions()
+        .iter()
+        .map(|attribute| (attribute.attribute_name.as_str(), attribute.attribute_type.as_str()))
+        .collect();
+    assert_eq!(types, [("pk", "S"), ("sk", "S"), ("wk", "S"), ("ws", "N"), ("lk", "S"), ("ls", "S")].into());
+    let indexes: BTreeMap<_, _> = table
+        .global_secondary_indexes()
+        .iter()
+        .map(|index| {
+            let projection = index.projection.as_ref().and_then(|projection| projection.projection_type.clone());
+            assert_eq!(projection, Some(ProjectionType::KeysOnly));
+            (index.index_name.clone().unwrap(), elements(index.key_schema()))
+        })
+        .collect();
+    let expected = [("work", hash_and_range("wk", "ws")), ("list", hash_and_range("lk", "ls"))];
+    assert_eq!(indexes, expected.map(|(name, keys)| (name.to_owned(), keys)).into());
+    let billing = table.billing_mode_summary.and_then(|billing| billing.billing_mode);
+    assert_eq!(billing.map(|mode| mode.to_string()), Some("PAY_PER_REQUEST".into()));
+    assert!(table.local_secondary_indexes.unwrap_or_default().is_empty());
+
+    let answer = world.client.describe_time_to_live().table_name(&world.table).send().await.unwrap();
+    let ttl = answer.time_to_live_description.unwrap();
+    assert_eq!(ttl.attribute_name.as_deref(), Some("expires"));
+    assert_eq!(ttl.time_to_live_status.map(|status| status.to_string()), Some("ENABLED".into()));
+}
+
+#[tokio::test]
+async fn a_table_that_is_there_is_left_as_it_is() {
+    let world = World::new().await;
+    world.triggered("APP-1").await;
+    let before = world.items().await;
+    world.store.create_table().await.unwrap();
+    assert_eq!(world.items().await, before);
+}
+
+async fn create(world: &World, name: &str, second: u64) -> pullyard_domain::id::JobId {
+    let job = sample::job_at(name, pullyard_domain::project::Compute::Fargate, at(second));
+    assert_eq!(world.store.trigger(&alone(&job)).await.unwrap(), Write::Applied);
+    job.id
+}
+
+#[tokio::test]
+async fn a_page_goes_on_where_the_last_one_ended_though_jobs_arrive() {
+    let world = World::new().await;
+    let mut expected = Vec::new();
+    for second in 0..7 {
+        // Two jobs of one millisecond: the order among them is the index's, but none is lost or doubled.
+        for twin in ["a", "b"] {
+            expected.push(create(&world, &format!("{second}-{twin}"), second).await);
+        }
+    }
+    let (mut listed, mut cursor, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let (ids, next) = world.store.job_ids(&sample::project(), cursor.as_deref(), 3).await.unwrap();
+        assert!(ids.len() <= 3);
+        listed.extend(ids);
+        pages += 1;
+        create(&world, &format!("new-{pages}"), 100 + pages).await;
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, 5);
+    let seconds: Vec<_> = listed.iter().map(|id| expected.iter().position(|known| known == id).unwrap() / 2).collect();
+    assert!(seconds.is_sorted_by(|newer, older| newer >= older), "{seconds:?}");
+    assert_eq!(listed.iter().collect::<HashSet<_>>(), expected.iter().collect());
+    assert_eq!(listed.len(), expected.len());
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_page_gave_is_told_as_that() {
+    let world = World::new().await;
+    for cursor in ["", "x", "a|b|c"] {
+        let error = world.store.job_ids(&sample::project(), Some(cursor), 3).await.unwrap_err();
+        assert!(matches!(error, Error::BadCursor), "{cursor}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_holds_the_jobs_of_its_own_project() {
+    let world = World::new().await;
+    create(&world, "one", 0).await;
+    let mut foreign = sample::job("two");
+    foreign.project = ProjectId::new("acme-2").unwrap();
+    world.applies(world.store.trigger(&alone(&foreign))).await;
+    let (ids, next) = world.store.job_ids(&foreign.project, None, 10).await.unwrap();
+    assert_eq!((ids, next), (vec![foreign.id], None));
+}
+
+#[tokio::test]
+async fn a_days_ledger_is_read_page_by_page() {
+    let world = World::new().await;
+    let mut expected = Vec::new();
+    for n in 0..5u64 {
+        let mut delivery = sample::refused(&format!("evt-{n}"), at(n));
+        delivery.reason = Reason::Echo {};
+        world.applies(world.store.record(&delivery)).await;
+        expected.insert(0, delivery.id);
+    }
+    let (project, day) = (sample::project(), at(0).day());
+    let (first, next) = world.store.delivery_ids(&project, &day, None, 2).await.unwrap();
+    let (second, next) = world.store.delivery_ids(&project, &day, next.as_deref(), 2).await.unwrap();
+    let (last, next) = world.store.delivery_ids(&project, &day, next.as_deref(), 2).await.unwrap();
+    assert_eq!([first, second, last].concat(), expected);
+    assert_eq!(next, None);
+}
+
+#[tokio::test]
+async fn what_is_longest_due_is_found_first_and_a_limit_holds() {
+    let world = World::new().await;
+    let mut by_shard: BTreeMap<u8, Vec<WorkKey>> = BTreeMap::new();
+    for second in 0..40 {
+        let id = create(&world, &format!("job-{second}"), second).await;
+        let item = world.store.job(&id).await.unwrap().unwrap();
+        let shard = pullyard_domain::due::shard(&format!("JOB#{}", item.id));
+        by_shard.entry(shard).or_default().push(WorkKey::Job(id));
+    }
+    let late = at(1_000_000);
+    for (shard, expected) in by_shard {
+        assert_eq!(world.store.due(shard, late, 100).await.unwrap(), expected);
+        assert_eq!(world.store.due(shard, late, 1).await.unwrap(), expected[..1]);
+    }
+    assert_eq!(world.all_due(at(59)).await, [], "the first is due after a minute");
+    assert_eq!(world.all_due(at(60)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_says_which_partition_it_is_due_in() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    let item = world.item("JOB#", "JOB").await;
+    let shard = pullyard_domain::due::shard(&format!("JOB#{}", job.id));
+    assert_eq!(word(&item, "wk"), format!("DUE#{shard}"));
+}

@@ -1,0 +1,173 @@
+//! How large items are: what usual ones cost, and what the largest ones are.
+
+use super::everything;
+use crate::sample::{self, at};
+use crate::world::{Item, World, alone, fence, of_ticket};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{EventId, IntegrationId, ProjectId, TicketKey};
+use pullyard_domain::job::{DispatchFault, End, EndedBy, Job, Replies, Revises, Status};
+use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
+use std::collections::BTreeMap;
+
+/// DynamoDB's own arithmetic: names and values; about half a byte per digit; a map or a list costs 3
+/// bytes and 1 more per element.
+pub(crate) fn size(item: &Item) -> usize {
+    fn value(of: &AttributeValue) -> usize {
+        match of {
+            AttributeValue::S(text) => text.len(),
+            AttributeValue::N(digits) => digits.trim_end_matches('0').len().div_ceil(2) + 1,
+            AttributeValue::B(bytes) => bytes.as_ref().len(),
+            AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
+            AttributeValue::M(map) => 3 + map.iter().map(|(name, of)| name.len() + value(of) + 1).sum::<usize>(),
+            AttributeValue::L(list) => 3 + list.iter().map(|of| value(of) + 1).sum::<usize>(),
+            other => panic!("not stored here: {other:?}"),
+        }
+    }
+    item.iter().map(|(name, of)| name.len() + value(of)).sum()
+}
+
+/// The revisions of one usual job with everything that usually happens to one, by what they are called.
+async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
+    let mut sizes = BTreeMap::new();
+    let mut ticket = sample::ticket("APP-17");
+    ticket.pull_request = Some(pullyard_domain::pull_request::PullRequestLink {
+        id: sample::result(230).pull_request(&sample::integration(), 99),
+        url: sample::result(230).url,
+        branch: "pullyard/acme/app-17-1".into(),
+    });
+    ticket.shown.pull_request = ticket.pull_request.clone();
+    ticket.last_job = Some(LastJob { id: sample::job_id("earlier"), outcome: LastOutcome::Failed });
+    world.applies(world.store.update_ticket(&ticket)).await;
+    let (mut job, ticket) = sample::planned(&world.ticket("APP-17").await, "one");
+    job.retry_of = Some(sample::job_id("earlier"));
+    world.applies(world.store.trigger(&of_ticket(&job, &ticket))).await;
+    let mut job = world.job(&job).await;
+    let task = sample::claim_by_task(&job, "x").task.unwrap();
+    measure(world, &mut sizes, "made").await;
+    job = written(world, &mut sizes, "started", job.dispatched(at(1)).unwrap()).await;
+    let fault = DispatchFault::Capacity { since: at(2), times: 1 };
+    job = written(world, &mut sizes, "no capacity", job.start_failed(1, 1, fault, at(2)).unwrap()).await;
+    job = written(world, &mut sizes, "started again", job.dispatched(at(9)).unwrap()).await;
+    job = written(world, &mut sizes, "start named", job.start_named(1, 2, &task).unwrap()).await;
+    let claim = sample::claim_by_task(&job, "01k5zq0000000000000000000c");
+    job = written(world, &mut sizes, "claimed", job.claimed(&claim, at(60)).unwrap()).await;
+    let job = world.progressed(&job, Status::Syncing).await;
+    measure(world, &mut sizes, "syncing").await;
+    let cancel = pullyard_domain::job::Cancel::new("ana", Some("the wrong ticket"), at(100));
+    let job = written(world, &mut sizes, "to be cancelled", job.cancelled(cancel, at(100)).unwrap()).await;
+    let finish = sample::finish("01k5zq0000000000000000000f");
+    let done = job.finished(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
+    let ending = world.ending_as(&job, done, at(900)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    measure(world, &mut sizes, "completed").await;
+    sizes
+}
+
+async fn written(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str, job: Job) -> Job {
+    world.applies(world.store.update_job(&job)).await;
+    measure(world, sizes, name).await;
+    world.job(&job).await
+}
+
+/// Sizes of the JOB and its TICKET.
+async fn measure(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str) {
+    let (job, ticket) = (world.item("JOB#", "JOB").await, world.item("TICKET#", "TICKET").await);
+    sizes.insert(name.into(), (size(&job), size(&ticket)));
+}
+
+#[tokio::test]
+async fn usual_jobs_and_tickets_cost_one_write_unit() {
+    let world = World::new().await;
+    let sizes = usual_life(&world).await;
+    println!("JOB and TICKET: {sizes:?}");
+    for (state, (job, ticket)) in sizes {
+        assert!(job <= 1_024, "JOB {state}: {job} bytes");
+        assert!(ticket <= 1_024, "TICKET {state}: {ticket} bytes");
+    }
+}
+
+/// The widest text of so many characters.
+pub(crate) fn wide(characters: usize) -> String {
+    "\u{1f980}".repeat(characters)
+}
+
+/// Every field as large as whoever writes it may make it.
+fn largest_job() -> Job {
+    let slug = "p".repeat(40);
+    let failure = || {
+        let (agent, exit, last_words) = (wide(500), wide(500), wide(500));
+        Failure::AgentFailed { agent, exit, last_words }
+    };
+    let mut job = sample::job("one");
+    job.project = ProjectId::new(slug.clone()).unwrap();
+    job.integration = IntegrationId::new(slug).unwrap();
+    job.ticket = Some(TicketKey::new(wide(64)).unwrap());
+    job.branch = "b".repeat(120);
+    // Either or: a job that revises a pull request continues none.
+    let (number, branch) = (u64::MAX, "b".repeat(244));
+    let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
+    job.revises = Some(Revises { number, branch, head: "f".repeat(64), review });
+    job.repository = u64::MAX;
+    let refused = DispatchFault::Refused { reason: wide(500), times: 1 };
+    job.rev = 1;
+    let job = job.dispatched(at(0)).unwrap().start_failed(1, 1, refused, at(0)).unwrap();
+    let fault = job.dispatch.fault.clone();
+    let mut job = job.claimed(&sample::claim_by_task(&job, &"c".repeat(64)), at(0)).unwrap();
+    // A start that named its task keeps it; its fault is cleared by the claim and only kept here.
+    job.dispatch.task = job.run.as_ref().and_then(|run| run.task.clone());
+    let task = job.dispatch.task.clone().unwrap();
+    let job = job.container_died(&task, failure(), at(0)).unwrap();
+    let finish = sample::finish(&"f".repeat(64));
+    let result = pullyard_domain::job::JobResult {
+        branch: "b".repeat(244),
+        url: format!("https://{}", "u".repeat(200)),
+        replies: Some(Replies { answered: u32::MAX, failed: u32::MAX }),
+        ..sample::result(u64::MAX)
+    };
+    let mut job = job.finished(&fence(&job), &finish, End::Failed(failure(), Some(result)), at(0)).unwrap();
+    job.dispatch.fault = fault;
+    // Who cancelled is kept only where there is neither failure nor result, which are larger.
+    job.retry_of = Some(job.id.clone());
+    job.rev = 0;
+    job
+}
+
+#[tokio::test]
+async fn even_the_largest_job_and_ticket_stay_small() {
+    let world = World::new().await;
+    let job = largest_job();
+    assert!(matches!(&job.ended_by, Some(EndedBy { finish: Some(_), .. })));
+    world.applies(world.store.trigger(&alone(&job))).await;
+
+    let link = pullyard_domain::pull_request::PullRequestLink {
+        id: sample::result(u64::MAX).pull_request(&job.integration, u64::MAX),
+        url: format!("https://{}", "u".repeat(200)),
+        branch: "b".repeat(244),
+    };
+    let entry = pullyard_domain::ticket::Entry { at: at(0), event: EventId::new(wide(128)).unwrap() };
+    let mut ticket = Ticket {
+        project: job.project.clone(),
+        key: TicketKey::new(wide(64)).unwrap(),
+        status: wide(64),
+        seen_event: Some(entry.event.clone()),
+        written: Some(wide(64)),
+        last_entry: Some(entry.clone()),
+        again: Some(entry),
+        active_job: Some(job.id.clone()),
+        found_in: Some(wide(64)),
+        last_job: Some(LastJob { id: job.id.clone(), outcome: LastOutcome::Completed }),
+        not_before: Some(at(0)),
+        ..sample::ticket("APP-1")
+    };
+    let to = Move { to: Target::Completion, expected: wide(64) };
+    ticket.want(Some(to), Some(Badge::AiFailed), Some(link.clone()));
+    ticket.shown.badge = Some(Badge::AiFailed);
+    ticket.shown.pull_request = Some(link);
+    world.applies(world.store.update_ticket(&ticket)).await;
+
+    let (job, ticket) = (size(&world.item("JOB#", "JOB").await), size(&world.item("TICKET#", "TICKET").await));
+    println!("largest JOB {job} bytes, largest TICKET {ticket} bytes");
+    assert!(job <= 8 * 1_024, "{job}");
+    assert!(ticket <= 8 * 1_024, "{ticket}");
+}

@@ -1,0 +1,226 @@
+//! The hook of an App itself, at the demo forge: let in, looked after, mended as far as a call mends it.
+
+use crate::story::{Setup, Story, Task, WORKING_AGENT, until};
+use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
+use pullyard_domain::hook::HookKind;
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::job::Kind;
+use pullyard_domain::permission::{EVENTS, Workflows, of_app};
+use pullyard_domain::project::Settings;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_local::{AccountKind, DeliveryFault, Role, User};
+use pullyard_protocol::hook::{Drift, InstallHook, RecoverHook};
+use pullyard_protocol::integration::MakeGitHubApp;
+use pullyard_protocol::project::AddRepository;
+use pullyard_protocol::ticket::CreateTicket;
+use pullyard_store::Write;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SHOP: &str = "acme/shop";
+
+fn name() -> HookName {
+    HookName::new("github").unwrap()
+}
+
+struct World {
+    story: Story,
+    http: reqwest::Client,
+}
+
+impl World {
+    /// A system whose forge has an App of this manifest, installed for all of acme.
+    async fn with(change: impl FnOnce(&mut Value)) -> Self {
+        let settings = Settings { revise_on_review: true, ..Settings::default() };
+        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let world = Self { story, http };
+        let forge = world.story.local.forge();
+        let mut manifest = json!({
+            "name": "Yard", "url": "http://127.0.0.1:1/", "redirect_url": "http://127.0.0.1:1/back",
+            "hook_attributes": { "url": format!("{}/webhooks/github/github", world.story.local.api_url()) },
+            "default_events": EVENTS, "default_permissions": of_app(Workflows::Keep),
+        });
+        change(&mut manifest);
+        let api_url = forge.api_url();
+        let code = world.code(&manifest).await;
+        let make = MakeGitHubApp { id: IntegrationId::new("github").unwrap(), api_url, code };
+        world.story.api.make_github_app(&make).await.unwrap();
+        forge.install_app("yard", "acme", None).await.unwrap();
+        forge.deliveries_settled().await;
+        world
+    }
+
+    /// What a browser brings back from GitHub.
+    async fn code(&self, manifest: &Value) -> String {
+        let mut form = reqwest::Url::parse("http://x/").unwrap();
+        form.query_pairs_mut().extend_pairs([("manifest", manifest.to_string().as_str()), ("owner", "acme")]);
+        let confirm = self.http.post(format!("{}/settings/apps/confirm", self.story.local.forge().url()));
+        let confirm = confirm.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let sent = confirm.body(form.query().unwrap().to_owned()).send().await.unwrap();
+        let back = reqwest::Url::parse(sent.headers()[LOCATION].to_str().unwrap()).unwrap();
+        back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
+    }
+
+    fn wanted(&self, base_url: &str, by_hand: bool) -> InstallHook {
+        InstallHook {
+            name: name(),
+            integration: IntegrationId::new("github").unwrap(),
+            project: self.story.project.clone(),
+            others: Vec::new(),
+            repository: None,
+            organisation: None,
+            app: true,
+            base_url: base_url.to_owned(),
+            by_hand,
+        }
+    }
+
+    async fn install(&self) {
+        let made = self.story.api.install_hook(&self.wanted(self.story.local.api_url(), false)).await.unwrap();
+        assert_eq!((made.kind, made.secret.as_str().ends_with("-webhook")), (HookKind::App {}, true));
+    }
+
+    async fn drifts(&self) -> Vec<Drift> {
+        self.story.api.verify_hook(&name()).await.unwrap().drifts
+    }
+
+    /// Somebody's call of the forge, about the repository.
+    async fn forge(&self, token: &str, path: &str, body: Value) -> Value {
+        let url = format!("{}/repos/{SHOP}{path}", self.story.local.forge().api_url());
+        let answer = self.http.post(url).bearer_auth(token).body(body.to_string()).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// A repository that is connected by the App, with a ticket's open pull request. Gives its number.
+    async fn opened(&self) -> u64 {
+        let forge = self.story.local.forge();
+        let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
+        forge.create_repository(SHOP, "main", &files).await.unwrap();
+        let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
+        forge.add_user(ann, AccountKind::User).await.unwrap();
+        forge.set_role(SHOP, "ann", Role::Write).await.unwrap();
+        let add = json!({
+            "integration": "github", "name": SHOP, "agent": { "capability": "command", "command": ["./agent.sh"] },
+        });
+        let add: AddRepository = serde_json::from_value(add).unwrap();
+        let api = &self.story.api;
+        api.add_repository(&self.story.project, &add).await.unwrap();
+        forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
+        let keys: Value =
+            serde_json::from_slice(&std::fs::read(self.story.folder().join("keys.json")).unwrap()).unwrap();
+        let open = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
+        let made = self.forge(keys["forge_token"].as_str().unwrap(), "/pulls", open).await;
+        let number = made["number"].as_u64().unwrap();
+        let ticket: CreateTicket =
+            serde_json::from_value(json!({ "project": "acme", "key": "APP-1", "title": "t" })).unwrap();
+        api.create_ticket(&ticket).await.unwrap();
+        let repository = made["base"]["repo"]["id"].as_u64().unwrap();
+        let id = PullRequestId { integration: add.integration, repository, number };
+        let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);
+        linked.branch = BRANCH.into();
+        linked.head = made["head"]["sha"].as_str().unwrap().to_owned();
+        linked.repository_name = Some(RepositoryName::new(SHOP).unwrap());
+        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        forge.deliveries_settled().await;
+        number
+    }
+
+    async fn recovered(&self) -> pullyard_protocol::hook::Recovered {
+        let found = self.story.api.recover_hook(&name(), &RecoverHook::default()).await.unwrap();
+        assert_eq!(found.problems, [""; 0]);
+        self.story.local.forge().deliveries_settled().await;
+        found
+    }
+
+    async fn revisions(&self) -> usize {
+        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).count()
+    }
+}
+
+fn codes(drifts: &[Drift]) -> Vec<(&str, bool)> {
+    drifts.iter().map(|drift| (drift.code.as_str(), drift.repairable)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_came_while_the_function_was_down_is_delivered_again_by_the_app_and_makes_one_job() {
+    let world = World::with(|_| ()).await;
+    world.install().await;
+    let number = world.opened().await;
+    // What came before the hook was let in, the App's first ping among it, is asked for once more.
+    world.recovered().await;
+    assert_eq!(world.drifts().await, []);
+    assert_eq!(world.recovered().await.missing, 0);
+
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
+    let review = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
+    world.forge(ANNS_TOKEN, &format!("/pulls/{number}/reviews"), review).await;
+    world.story.local.forge().deliveries_settled().await;
+    assert_eq!(world.revisions().await, 0, "nobody told us");
+    assert_eq!(codes(&world.drifts().await), [("failing", false)]);
+
+    world.story.pass(Duration::from_secs(301)).await;
+    until("a revise job is made", async || match world.revisions().await {
+        1 => Ok(()),
+        jobs => Err(format!("{jobs} jobs")),
+    })
+    .await;
+    world.story.quiet().await;
+    world.story.local.forge().deliveries_settled().await;
+    assert_eq!(world.drifts().await, [], "the newest delivery arrived");
+    let found = world.recovered().await;
+    assert_eq!((found.asked, found.missing, found.given_up), (0, 0, 0));
+    assert_eq!(world.revisions().await, 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apps_hook_that_calls_elsewhere_is_pointed_back_with_its_secret() {
+    let world = World::with(|manifest| manifest["hook_attributes"]["url"] = json!("http://127.0.0.1:1/other")).await;
+    let here = world.story.local.api_url();
+    world.story.api.install_hook(&world.wanted(here, true)).await.unwrap();
+    let drifts = world.drifts().await;
+    assert_eq!(codes(&drifts), [("url", true), ("failing", false)]);
+    assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of us.");
+    let left = world.story.api.repair_hook(&name()).await.unwrap().drifts;
+    assert_eq!(codes(&left), [("failing", false)], "its ping went nowhere");
+    world.recovered().await;
+    assert_eq!(world.drifts().await, [], "the ping that came again was signed with the secret that we know");
+    // Forgotten here; what it is at GitHub is its owner's.
+    world.story.api.remove_hook(&name(), false).await.unwrap();
+    world.install().await;
+    assert_eq!(world.drifts().await, []);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_call_mends_is_said_with_the_page_where_it_is_mended() {
+    let world = World::with(|manifest| {
+        manifest["default_events"] = json!(["issue_comment", "pull_request"]);
+        manifest["default_permissions"]["contents"] = json!("read");
+    })
+    .await;
+    world.install().await;
+    world.recovered().await;
+    let page = format!("{}/organizations/acme/settings/apps/yard", world.story.local.forge().url());
+    for drifts in [world.drifts().await, world.story.api.repair_hook(&name()).await.unwrap().drifts] {
+        assert_eq!(codes(&drifts), [("events", false), ("permissions", false)]);
+        assert_eq!(
+            drifts[0].sentence,
+            format!("It does not tell of pull_request_review, repository; tick that at {page}/permissions.")
+        );
+        assert!(drifts[1].sentence.contains("contents: write; grant it at"), "{drifts:?}");
+    }
+    world.story.end().await;
+
+    let none = World::with(|manifest| manifest["hook_attributes"] = Value::Null).await;
+    let page = format!("{}/organizations/acme/settings/apps/yard", none.story.local.forge().url());
+    let wanted = none.wanted(none.story.local.api_url(), false);
+    let refused = none.story.api.install_hook(&wanted).await.unwrap_err();
+    assert!(refused.to_string().contains(&format!("switch it on at {page}")), "{refused}");
+    let drifts = none.drifts().await;
+    assert_eq!(codes(&drifts), [("missing", false)]);
+    assert!(drifts[0].sentence.contains(&page), "{drifts:?}");
+    none.story.end().await;
+}

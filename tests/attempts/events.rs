@@ -1,0 +1,158 @@
+//! The events of an attempt: batches, repeats, heartbeats, and how they are read.
+
+use super::{GRACE, claimed, dies, failed, lease_lost, refusal};
+use crate::story::Story;
+use futures::future::join_all;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Want;
+use pullyard_protocol::attempt::EventsRequest;
+use pullyard_protocol::client::Error;
+use pullyard_protocol::event::{Event, EventKind};
+
+fn events(first: u64, count: u64, text: &str) -> EventsRequest {
+    let event = |seq| Event {
+        seq,
+        age_ms: 0,
+        kind: EventKind::Text,
+        text: Some(format!("{text} {seq}")),
+        name: None,
+        path: None,
+        call: None,
+        data: None,
+    };
+    EventsRequest { first_seq: first, events: (first..first + count).map(event).collect() }
+}
+
+/// Everything a reader gets, page by page: attempt, number, words.
+async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u64, String)>, String, bool) {
+    let (mut seen, mut after) = (Vec::new(), after);
+    loop {
+        let page = story.api.events(job, after.as_deref()).await.unwrap();
+        let last = page.events.is_empty() || page.end;
+        seen.extend(page.events.into_iter().map(|it| (it.attempt, it.event.seq, it.event.text.unwrap_or_default())));
+        if last {
+            return (seen, page.cursor, page.end);
+        }
+        after = Some(page.cursor);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_a_gap_an_overlap_or_a_wrong_first_number_is_refused() {
+    let (story, job, client, _) = claimed().await;
+    let gap = EventsRequest { first_seq: 1, events: [events(1, 2, "a").events, events(4, 1, "a").events].concat() };
+    let overlap = EventsRequest { first_seq: 1, events: [events(1, 2, "a").events, events(2, 1, "a").events].concat() };
+    let shifted = EventsRequest { first_seq: 2, ..events(1, 2, "a") };
+    for (wrong, pointer) in [
+        (gap, "/events/2/seq"),
+        (overlap, "/events/2/seq"),
+        (shifted, "/events/0/seq"),
+        (events(0, 1, "a"), "/first_seq"),
+        (events(1, 1_001, "a"), "/events"),
+    ] {
+        match client.events(&wrong).await.unwrap_err() {
+            Error::Problem(problem) => {
+                assert_eq!((problem.status, problem.pointer.as_deref()), (400, Some(pointer)));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(read(&story, &job, None).await.0, []);
+    assert_eq!(client.events(&events(1, 1_000, "a")).await.unwrap().next_seq, 1_001);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_batch_keeps_what_came_first() {
+    let (story, job, client, _) = claimed().await;
+    assert_eq!(client.events(&events(1, 3, "first")).await.unwrap().next_seq, 4);
+    assert_eq!(client.events(&events(1, 3, "second")).await.unwrap().next_seq, 4);
+    join_all((0..8).map(|n| {
+        let (client, batch) = (&client, events(4, 2, &format!("racer {n}")));
+        async move { client.events(&batch).await.unwrap() }
+    }))
+    .await;
+    let (seen, _, _) = read(&story, &job, None).await;
+    assert_eq!(seen.iter().map(|it| it.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!(seen[..3].iter().all(|it| it.2.starts_with("first")));
+    // One racer's batch, whole.
+    assert_eq!(seen[3].2.strip_suffix(" 4"), seen[4].2.strip_suffix(" 5"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_gets_every_event_once_and_in_order_whatever_way_it_reads() {
+    let (story, job, client, task) = claimed().await;
+    let mut expected = Vec::new();
+    let mut first = 1;
+    // More batches than a page takes.
+    for count in (1..=3).cycle().take(45) {
+        client.events(&events(first, count, "one")).await.unwrap();
+        expected.extend((first..first + count).map(|seq| (1, seq, format!("one {seq}"))));
+        first += count;
+    }
+    let (seen, cursor, end) = read(&story, &job, None).await;
+    assert_eq!((seen, end), (expected.clone(), false));
+    assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor.clone(), false));
+
+    // A batch that overtakes another is held back until the other is there.
+    client.events(&events(first + 2, 2, "one")).await.unwrap();
+    assert_eq!(read(&story, &job, Some(cursor.clone())).await.0, []);
+    client.events(&events(first, 2, "one")).await.unwrap();
+    expected.extend((first..first + 4).map(|seq| (1, seq, format!("one {seq}"))));
+    assert_eq!(read(&story, &job, None).await.0, expected);
+
+    // What is missing when the attempt is over never comes.
+    client.events(&events(first + 10, 2, "one")).await.unwrap();
+    expected.extend((first + 10..first + 12).map(|seq| (1, seq, format!("one {seq}"))));
+    dies(&story, &job, &task).await;
+    story.pass(GRACE).await;
+    story.task_of(&job, 2).await;
+    let (_, client) = story.claim(&job, "c2").await.unwrap();
+    client.events(&events(1, 4, "two")).await.unwrap();
+    expected.extend((1..5).map(|seq| (2, seq, format!("two {seq}"))));
+    let (seen, _, end) = read(&story, &job, None).await;
+    assert_eq!((&seen, end), (&expected, false));
+    // Going on from a cursor of the first attempt.
+    let (rest, _, _) = read(&story, &job, Some(cursor)).await;
+    assert_eq!(rest, expected[expected.len() - rest.len()..]);
+    assert_eq!(rest.len(), 10);
+
+    client.finish(&failed("f1")).await.unwrap();
+    let (seen, cursor, end) = read(&story, &job, None).await;
+    assert_eq!((seen, end), (expected, true));
+    assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_overlap_are_never_shown_twice() {
+    let (story, job, client, _) = claimed().await;
+    client.events(&events(1, 3, "first")).await.unwrap();
+    // Against the protocol: numbers 2 and 3 again, in a batch of another first number.
+    let _ = client.events(&events(2, 4, "second")).await;
+    client.events(&events(6, 1, "third")).await.unwrap();
+    client.finish(&failed("f1")).await.unwrap();
+    let (seen, _, end) = read(&story, &job, None).await;
+    let numbers = seen.iter().map(|it| it.1).collect::<Vec<_>>();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert!(seen[..3].iter().all(|it| it.2.starts_with("first")), "{seen:?}");
+    assert_eq!((numbers.last(), end), (Some(&6), true));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_stores_nothing_and_tells_the_wish() {
+    let (story, job, client, _) = claimed().await;
+    client.events(&events(1, 2, "a")).await.unwrap();
+    let before = story.stored(&job).await;
+    let heard = client.events(&events(3, 0, "")).await.unwrap();
+    assert_eq!((heard.next_seq, heard.want), (3, Want::Run));
+    assert_eq!(story.stored(&job).await, before);
+    assert_eq!(read(&story, &job, None).await.0.len(), 2);
+    client.finish(&failed("f1")).await.unwrap();
+    assert_eq!(refusal(client.events(&events(3, 0, "")).await), lease_lost(false));
+    assert_eq!(refusal(client.events(&events(3, 1, "late")).await), lease_lost(false));
+    assert_eq!(read(&story, &job, None).await.0.len(), 2);
+    story.end().await;
+}

@@ -1,0 +1,284 @@
+//! The end of an attempt: repeated, refused, late, and in a race with its death.
+
+use super::{GRACE, begin, begin_all, claimed, claimed_under, completed, dies, failed, lease_lost, refusal};
+use crate::story::{Story, TODO, is, until};
+use futures::future::join_all;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::project::Limits;
+use pullyard_protocol::attempt::{FinishRequest, FinishResult, Phase, StatusRequest};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finish_is_repeatable_and_another_one_is_refused() {
+    let (story, job, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    for _ in 0..3 {
+        assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+    }
+    let before = story.stored(&job).await;
+    assert_eq!(refusal(client.finish(&failed("f2")).await), lease_lost(false));
+    assert_eq!(refusal(client.finish(&completed("f3", 8)).await), lease_lost(true));
+    // The id decides, not what is said with it.
+    assert_eq!(client.finish(&failed("f1")).await.unwrap().status, Status::Completed);
+    assert_eq!(story.stored(&job).await, before);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_can_complete_only_while_it_pushes_and_fail_at_any_time() {
+    let (story, job, client, _) = claimed().await;
+    let wrong = || (409, "wrong_status".to_owned(), None);
+    assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
+    begin(&client, Phase::Preparing).await;
+    assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
+    begin(&client, Phase::Executing).await;
+    assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    // The refused finish has not used its id up.
+    begin(&client, Phase::Syncing).await;
+    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+    let other = story.job_for("e2", "APP-2", 1).await;
+    let (_, client) = story.claim(&other, "c2").await.unwrap();
+    assert_eq!(client.finish(&failed("f1")).await.unwrap().status, Status::Failed);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_and_hostile_last_words_are_cut_before_they_are_kept() {
+    let (story, job, client, _) = claimed().await;
+    begin_all(&client, Phase::Executing).await;
+    let hostile = "\u{1b}[2J\u{7}</script><script>alert(1)</script>\r\nSet-Cookie: a=b\n\u{202e}🧨".repeat(400);
+    let failure = Failure::AgentFailed { agent: hostile.clone(), exit: hostile.clone(), last_words: hostile };
+    let request = FinishRequest { failure: Some(failure), ..failed("f1") };
+    assert_eq!(client.finish(&request).await.unwrap().status, Status::Failed);
+    let shown = story.api.job(&job).await.unwrap().failure.unwrap();
+    assert_eq!(shown.code, "agent_failed");
+    assert!(shown.sentence.chars().count() <= 160, "{}", shown.sentence);
+    for text in [shown.sentence.as_str(), &shown.help, shown.facts["last_words"].as_str().unwrap()] {
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(text.chars().count() <= 200, "{text:?}");
+    }
+    let stored = story.stored(&job).await;
+    assert!(stored["failure"].to_string().len() < 4_096, "{}", stored["failure"]);
+    assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_can_not_be_one_is_refused_and_the_attempt_goes_on() {
+    let (story, job, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    let with = |change: &dyn Fn(&mut FinishResult)| {
+        let mut request = completed("f1", 7);
+        change(request.result.as_mut().unwrap());
+        request
+    };
+    for (request, status) in [
+        (FinishRequest { result: None, ..completed("f1", 7) }, 400),
+        (FinishRequest { failure: Some(Failure::NoChanges {}), ..completed("f1", 7) }, 400),
+        (FinishRequest { failure: None, ..failed("f1") }, 400),
+        (with(&|result| result.head = "not hex".into()), 422),
+        (with(&|result| result.branch = "a\nb".into()), 422),
+        (with(&|result| result.branch = "b".repeat(256)), 422),
+        (with(&|result| result.pull_request.url = "javascript:alert(1)".into()), 422),
+        (with(&|result| result.pull_request.url = format!("https://x/{}", "y".repeat(500))), 422),
+    ] {
+        assert_eq!(refusal(client.finish(&request).await).0, status, "{request:?}");
+    }
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    client.finish(&completed("f1", 7)).await.unwrap();
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_32_finishes_with_different_ids_exactly_one_ends_the_job() {
+    let (story, job, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    let requests =
+        (0..32u64).map(|n| if n % 2 == 0 { completed(&format!("f{n}"), 7) } else { failed(&format!("f{n}")) });
+    let requests = requests.collect::<Vec<_>>();
+    let answers = join_all(requests.iter().map(|request| client.finish(request))).await;
+    let won = answers.iter().zip(&requests).filter(|(answer, _)| answer.is_ok()).collect::<Vec<_>>();
+    assert_eq!(won.len(), 1);
+    let (answer, request) = (won[0].0.as_ref().unwrap(), won[0].1);
+    let stored = story.stored(&job).await;
+    assert_eq!(stored["ended_by"], json!({ "attempt": 1, "finish": request.finish_id }));
+    let ended = story.api.job(&job).await.unwrap();
+    assert_eq!(ended.status, answer.status);
+    let expected = if request.result.is_some() { Status::Completed } else { Status::Failed };
+    assert_eq!(ended.status, expected);
+    for lost in answers.into_iter().filter(Result::is_err) {
+        let (status, code, _) = refusal(lost);
+        assert_eq!((status, code.as_str()), (409, "lease_lost"));
+    }
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(ticket.last_job, Some(job));
+    assert_eq!(ticket.badges.is_empty(), expected == Status::Completed);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_ends_a_pushing_attempt_before_its_time_and_anybody_may_after() {
+    let limits = Limits { wall_secs: 60, ..Limits::default() };
+    let (story, job, client, task) = claimed_under(limits).await;
+    begin_all(&client, Phase::Syncing).await;
+    dies(&story, &job, &task).await;
+    // Dead, overdue, and still nobody else's.
+    for _ in 0..2 {
+        story.pass(Duration::from_secs(59)).await;
+        story.quiet().await;
+        assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+        client.credentials().await.unwrap();
+    }
+    story.pass(Duration::from_secs(3)).await;
+    let ended = story.ended(&job).await;
+    assert_eq!(ended.status, Status::Failed);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_pushed_past_its_time_may_still_finish_if_nobody_took_its_job() {
+    let (story, job, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    story.pass(Duration::from_secs(600)).await;
+    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    story.end().await;
+}
+
+/// A finish with a pull request, after the sweeper ended the job.
+async fn late_finish() -> (Story, JobId) {
+    let (story, job, client, task) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    dies(&story, &job, &task).await;
+    story.pass(Duration::from_secs(121)).await;
+    story.ended(&job).await;
+    story.settled("APP-1").await;
+    let before = story.stored(&job).await;
+    for _ in 0..2 {
+        assert_eq!(refusal(client.finish(&completed("f1", 7)).await), lease_lost(true));
+    }
+    assert_eq!(story.stored(&job).await, before);
+    assert_eq!(story.api.job(&job).await.unwrap().failure.unwrap().code, "runner_crashed");
+    assert_eq!(story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await["late_result"]["number"], 7);
+    let pull = story.item(&format!("PR#gh1#{}#7", before["repository"]), "PR").await;
+    assert_eq!((&pull["job"], &pull["ticket"]), (&json!(job), &json!("APP-1")));
+    (story, job)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_comes_after_its_job_was_taken_is_kept_and_changes_no_job() {
+    let (story, _) = late_finish().await;
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_with() {
+    let (story, _) = late_finish().await;
+    let ticket = until("the link shows", async || {
+        let ticket = story.settled("APP-1").await;
+        if ticket.pull_request.is_some() { Ok(ticket) } else { Err(format!("{ticket:?}")) }
+    })
+    .await;
+    assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    let next = story.job_for("e2", "APP-1", 2).await;
+    let (assignment, _) = story.claim(&next, "c2").await.unwrap();
+    assert_eq!(assignment.continues.unwrap().number, 7);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_result_does_not_disturb_the_attempt_that_runs_now() {
+    let (story, job, client, task) = claimed().await;
+    begin(&client, Phase::Preparing).await;
+    dies(&story, &job, &task).await;
+    story.pass(GRACE).await;
+    story.task_of(&job, 2).await;
+    let (_, second) = story.claim(&job, "c2").await.unwrap();
+    begin_all(&second, Phase::Executing).await;
+    let before = story.stored(&job).await;
+    assert_eq!(refusal(client.finish(&completed("f1", 7)).await), lease_lost(true));
+    assert_eq!(refusal(client.finish(&failed("f2")).await), lease_lost(false));
+    assert_eq!(refusal(client.status(&StatusRequest { status: Phase::Executing }).await), lease_lost(false));
+    assert_eq!(story.stored(&job).await, before);
+    begin(&second, Phase::Syncing).await;
+    assert_eq!(second.finish(&completed("f3", 7)).await.unwrap().status, Status::Completed);
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
+    story.end().await;
+}
+
+/// Finishes, the death of the container and sweeps meet; `phase` is where the attempt stands then.
+async fn check_race(phase: Phase, wait: Duration, finish: impl Fn(&str) -> FinishRequest) {
+    let story = Story::waiting().await;
+    let mut all = Vec::new();
+    for n in 0..4 {
+        let (event, key) = (format!("e{n}"), format!("APP-{n}"));
+        let job = story.job_for(&event, &key, 1).await;
+        let task = story.task_of(&job, 1).await;
+        let (_, client) = story.claim(&job, &format!("c{n}")).await.unwrap();
+        begin_all(&client, phase).await;
+        dies(&story, &job, &task).await;
+        all.push((job, key, client));
+    }
+    story.clock.advance(wait);
+    let sweeps = join_all((0..4).map(|_| async { story.local.sweep().await.unwrap() }));
+    let finishes = join_all(all.iter().map(|(_, _, client)| {
+        let requests = [finish("f1"), finish("f2")];
+        async move { [client.finish(&requests[0]).await, client.finish(&requests[1]).await] }
+    }));
+    let (_, answers) = tokio::join!(sweeps, finishes);
+    for ((job, key, _), [first, second]) in all.iter().zip(answers) {
+        let ended = story.ended(job).await;
+        let stored = story.stored(job).await;
+        assert_eq!(refusal(second).0, 409);
+        match first {
+            Ok(answer) => {
+                assert_eq!(stored["ended_by"], json!({ "attempt": 1, "finish": "f1" }));
+                assert_eq!(answer.status, ended.status);
+            }
+            Err(error) => {
+                assert_eq!(error.code(), Some("lease_lost"));
+                assert_eq!(stored["ended_by"], json!({ "attempt": 1 }));
+                assert_eq!(ended.failure.as_ref().unwrap().code, "runner_crashed");
+            }
+        }
+        let ticket = story.settled(key).await;
+        assert_eq!(ticket.last_job.as_ref(), Some(job));
+        assert_eq!(ticket.badges.is_empty(), ended.status == Status::Completed);
+        assert_eq!(ticket.status == TODO, ended.status == Status::Failed);
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_finish_that_meets_a_death_and_sweeps_makes_one_end() {
+    check_race(Phase::Executing, GRACE, failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completed_finish_that_meets_a_death_and_sweeps_makes_one_end() {
+    let number = std::sync::atomic::AtomicU64::new(1);
+    let next = || number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    check_race(Phase::Syncing, Duration::from_secs(121), |id| completed(id, next())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finish_within_the_grace_after_a_death_counts() {
+    let (story, job, client, task) = claimed().await;
+    begin_all(&client, Phase::Executing).await;
+    dies(&story, &job, &task).await;
+    story.pass(Duration::from_secs(10)).await;
+    story.job_until(&job, is(Status::Executing)).await;
+    client.finish(&failed("f1")).await.unwrap();
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "no_changes");
+    story.end().await;
+}

@@ -1,0 +1,157 @@
+//! What projects and repositories can not have is refused with its place.
+
+use super::{check, quiet};
+use crate::story::{REPOSITORY, Setup, Story, TRIGGER, Task};
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{Agent, Settings};
+use pullyard_local::Hints;
+use pullyard_protocol::project::AddRepository;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_project_cannot_have_is_refused_with_its_reason_and_recorded() {
+    let story = quiet().await;
+    let mut stranger = story.event("e1", "APP-1", TRIGGER, 1);
+    stranger.project = ProjectId::new("nobody").unwrap();
+    let decision = story.api.ticket_event(&stranger).await.unwrap();
+    assert_eq!((decision.code.as_str(), decision.job), ("unknown_project", None));
+    assert_eq!(story.ledger("nobody").await[0]["code"], "unknown_project");
+
+    let mut elsewhere = story.event("e2", "APP-2", TRIGGER, 1);
+    elsewhere.ticket.repository = Some(RepositoryName::new("acme/other").unwrap());
+    let decision = story.api.ticket_event(&elsewhere).await.unwrap();
+    assert_eq!(decision.code, "repository_not_integrated");
+    assert_eq!(decision.sentence, "acme/other is not connected to acme.");
+
+    story.settings(|settings| settings.default_repository = None).await;
+    assert_eq!(story.tell("e3", "APP-3", TRIGGER, 1).await.code, "ticket_without_repository");
+    story.settings(|settings| settings.held_by = Some("ana".into())).await;
+    let held = story.tell("e4", "APP-4", TRIGGER, 1).await;
+    assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "acme is paused by ana."));
+
+    // The cause is repaired and the very same calls come again: each is decided anew.
+    story
+        .settings(|settings| {
+            settings.held_by = None;
+            settings.default_repository = Some(RepositoryName::new(REPOSITORY).unwrap());
+        })
+        .await;
+    for (event, key) in [("e3", "APP-3"), ("e4", "APP-4")] {
+        let again = story.tell(event, key, TRIGGER, 1).await;
+        assert_eq!(again.code, "accepted", "{key}: {}", again.sentence);
+        assert_eq!(story.api.delivery(&again.delivery).await.unwrap().code, "accepted");
+    }
+    assert_eq!(story.ledger("acme").await.len(), 3);
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switching_auto_create_on_decides_a_redelivered_event_again() {
+    let settings =
+        Settings { default_repository: Some(RepositoryName::new(REPOSITORY).unwrap()), ..Settings::default() };
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
+    assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "auto_create_off");
+    assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "auto_create_off");
+    let project = story.api.project(&story.project).await.unwrap();
+    let on = Settings { auto_create: true, ..project.settings };
+    story.api.set_settings(&story.project, &on, project.revision).await.unwrap();
+    let accepted = story.tell("e1", "APP-1", TRIGGER, 1).await;
+    assert_eq!(accepted.code, "accepted", "{}", accepted.sentence);
+    let repeat = story.tell("e1", "APP-1", TRIGGER, 1).await;
+    assert_eq!((repeat.code.as_str(), repeat.job), ("repeat", accepted.job));
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_could_not_work_are_refused_with_their_place() {
+    let story = quiet().await;
+    let path = "/v1/projects/acme/settings";
+    let bearer = format!("Bearer {}", story.local.admin_token());
+    let set = async |revision: Option<&str>, settings: Value| {
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(revision.map(|revision| ("if-match", revision)));
+        story.call(Method::PUT, path, &headers, settings.to_string().into_bytes()).await
+    };
+    for (settings, pointer) in [
+        (json!({ "statuses": { "todo": TRIGGER } }), "/statuses/todo"),
+        (json!({ "statuses": { "completion": TRIGGER } }), "/statuses/completion"),
+        (json!({ "statuses": { "trigger": "" } }), "/statuses/trigger"),
+        (json!({ "statuses": { "trigger": "Todo" } }), "/statuses/todo"),
+        (json!({ "limits": { "wall_secs": 59 } }), "/limits/wall_secs"),
+        (json!({ "limits": { "wall_secs": 86_401 } }), "/limits/wall_secs"),
+        (json!({ "limits": { "stall_secs": 9 } }), "/limits/stall_secs"),
+        (json!({ "limits": { "requeues": 11 } }), "/limits/requeues"),
+    ] {
+        let answer = set(Some("\"1\""), settings.clone()).await;
+        check(&settings.to_string(), &answer, 422, "invalid", Some(pointer));
+        let new = json!({ "id": "other", "name": "Other", "settings": settings }).to_string();
+        let answer = story.asked(Method::POST, "/v1/projects", new).await;
+        check("a new project", &answer, 422, "invalid", None);
+    }
+    let odd = set(Some("\"1\""), json!({ "limits": { "wall_sec": 60 } })).await;
+    check("an unknown setting", &odd, 400, "body_unreadable", Some("/limits/wall_sec"));
+    let negative = set(Some("\"1\""), json!({ "limits": { "requeues": -1 } })).await;
+    check("a negative number", &negative, 400, "body_unreadable", Some("/limits/requeues"));
+    for revision in [None, Some(""), Some("\"x\""), Some("*"), Some("\"-1\"")] {
+        check("no revision", &set(revision, json!({})).await, 428, "revision_missing", None);
+    }
+    for stale in ["\"0\"", "\"7\"", "7"] {
+        check("stale", &set(Some(stale), json!({})).await, 412, "changed_meanwhile", None);
+    }
+    let (status, _, project) = set(Some("\"1\""), json!({ "auto_create": true })).await;
+    assert_eq!((status, &project["revision"]), (200, &json!(2)), "{project}");
+    check("twice", &set(Some("\"1\""), json!({})).await, 412, "changed_meanwhile", None);
+
+    for name in ["".to_owned(), "x".repeat(201), "a\u{0}".into()] {
+        let new = json!({ "id": "other", "name": name }).to_string();
+        check("a name", &story.asked(Method::POST, "/v1/projects", new).await, 400, "body_unreadable", Some("/name"));
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_connected_is_refused_with_its_reason() {
+    let story = quiet().await;
+    let connect =
+        json!({ "id": "gh2", "kind": "github", "api_url": story.local.forge().api_url(), "token_secret": "none" });
+    let changed = |name: &str, value: &str| {
+        let mut connect = connect.clone();
+        connect[name] = value.into();
+        connect.to_string()
+    };
+    let ask = async |body: String| story.asked(Method::POST, "/v1/integrations", body).await;
+    check("no secret", &ask(connect.to_string()).await, 422, "secret_missing", None);
+    check("plain http", &ask(changed("api_url", "http://forge.example")).await, 422, "invalid", Some("/api_url"));
+    check("no address", &ask(changed("api_url", "ftp://x")).await, 422, "invalid", Some("/api_url"));
+    check("no forge", &ask(changed("kind", "gitlab")).await, 400, "body_unreadable", None);
+    let mut taken = connect.clone();
+    (taken["id"], taken["token_secret"]) = ("gh1".into(), story.local.forge_secret().into());
+    taken["api_url"] = format!("{}/", story.local.forge().api_url()).into();
+    let (status, _, again) = ask(taken.to_string()).await;
+    assert_eq!(status, 201, "the same again is a repeat: {again}");
+
+    let add = |integration: &str, name: &str, capability: &str, command: &[&str]| AddRepository {
+        integration: IntegrationId::new(integration).unwrap(),
+        name: RepositoryName::new(name).unwrap(),
+        agent: Agent { capability: capability.into(), command: command.iter().map(|word| word.to_string()).collect() },
+        workflows: false,
+    };
+    for (request, status, code, pointer) in [
+        (add("gh9", REPOSITORY, "command", &["x"]), 404, "not_found", None),
+        (add("gh1", "acme/none", "command", &["x"]), 422, "forge_refused", None),
+        (add("gh1", REPOSITORY, "magic", &["x"]), 422, "invalid", Some("/agent/capability")),
+        (add("gh1", REPOSITORY, "command", &[]), 422, "invalid", Some("/agent/command")),
+        (add("gh1", REPOSITORY, "command", &["", "x"]), 422, "invalid", Some("/agent/command")),
+    ] {
+        let body = serde_json::to_vec(&request).unwrap();
+        let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", body).await;
+        check(&format!("{request:?}"), &answer, status, code, pointer);
+    }
+    let body = serde_json::to_vec(&add("gh1", REPOSITORY, "command", &["x"])).unwrap();
+    let answer = story.asked(Method::POST, "/v1/projects/nobody/repositories", body).await;
+    check("no project", &answer, 404, "not_found", None);
+    story.end().await;
+}

@@ -1,0 +1,187 @@
+//! Moves at a bad time: a second entry during a job, and writing back late.
+
+use super::deaths::Holds;
+use super::{WAKE, assert_done_once, assert_failed, begin_all, failed, swept};
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, WORKING_AGENT, until};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_local::Hints;
+use pullyard_protocol::attempt::Phase;
+use pullyard_protocol::client::AttemptClient;
+use reqwest::Method;
+use serde_json::json;
+
+/// A job that works, and its ticket, moved out of the trigger status and in again meanwhile.
+async fn reentered() -> (Story, JobId, AttemptClient) {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    begin_all(&client, Phase::Executing).await;
+    assert_eq!(story.tell("e2", "APP-1", TODO, 2).await.code, "not_trigger_status");
+    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
+    (story, job, client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_entry_during_a_job_that_fails_gets_a_job_of_its_own() {
+    let (story, first, client) = reentered().await;
+    client.finish(&failed("f1")).await.unwrap();
+    let ticket = until("the next job is made", async || {
+        let ticket = story.ticket("APP-1").await;
+        let made = ticket.active_job.as_ref().is_some_and(|job| *job != first) && ticket.synced;
+        if made { Ok(ticket) } else { Err(format!("{ticket:?}")) }
+    })
+    .await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TRIGGER, 0));
+    assert_eq!(story.jobs().await.len(), 2);
+    let second = ticket.active_job.unwrap();
+    // Told again, it is known; and it is its entry's own job.
+    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.job, Some(second.clone()));
+    story.quiet().await;
+    story.pass(WAKE).await;
+    assert_eq!(story.jobs().await.len(), 2);
+    let (_, client) = story.claim(&second, "c2").await.unwrap();
+    client.finish(&failed("f2")).await.unwrap();
+    assert_failed(&story, "APP-1").await;
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_entry_during_a_job_that_completes_has_got_what_it_wanted() {
+    let holds = Holds::new();
+    holds.hold("agent");
+    let story = holds.story(Setup::default().settings).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    holds.reached("agent").await;
+    story.tell("e2", "APP-1", TODO, 2).await;
+    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
+    holds.let_go("agent");
+    let ended = story.ended(&job).await;
+    assert_done_once(&story, &ended).await;
+    story.quiet().await;
+    story.pass(WAKE).await;
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_entry_that_a_guard_refuses_leads_nowhere_and_the_failure_shows() {
+    let (story, _, client) = reentered().await;
+    story.settings(|settings| settings.auto_create = false).await;
+    client.finish(&failed("f1")).await.unwrap();
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(story.jobs().await.len(), 1);
+    assert_eq!((ticket.status.as_str(), ticket.badges), (TODO, vec!["AI Failed".to_owned()]));
+    let ledger = story.api.deliveries(&story.project, None, None).await.unwrap().deliveries;
+    let entry = ledger.iter().find(|entry| entry.event.as_str() == "e3").unwrap();
+    assert_eq!((entry.code.as_str(), entry.repeats), ("auto_create_off", 0));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_entry_that_was_left_again_leads_nowhere_and_the_failure_shows() {
+    let (story, _, client) = reentered().await;
+    story.tell("e4", "APP-1", "Blocked", 4).await;
+    client.finish(&failed("f1")).await.unwrap();
+    let ticket = story.settled("APP-1").await;
+    story.quiet().await;
+    assert_eq!(story.jobs().await.len(), 1);
+    assert_eq!(ticket.status, "Blocked");
+    assert_eq!(ticket.badges, ["AI Failed"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_entry_is_found_by_the_sweeper_when_its_hint_is_lost() {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.pass(WAKE).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    story.tell("e2", "APP-1", TODO, 2).await;
+    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
+    client.finish(&failed("f1")).await.unwrap();
+    story.local.sweep().await.unwrap();
+    until("the next job is made", async || {
+        let jobs = story.jobs().await;
+        if jobs.len() == 2 { Ok(()) } else { Err(format!("{jobs:?}")) }
+    })
+    .await;
+    let ticket = story.ticket("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TRIGGER, 0));
+    story.end().await;
+}
+
+/// A job that failed, and whose write-back has not happened yet.
+async fn unsettled() -> Story {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.pass(WAKE).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    begin_all(&client, Phase::Executing).await;
+    client.finish(&failed("f1")).await.unwrap();
+    let ticket = story.ticket("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.synced), (TRIGGER, false));
+    story
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_write_back_leaves_a_persons_move_alone() {
+    let story = unsettled().await;
+    story.tell("e2", "APP-1", "Blocked", 2).await;
+    story.local.sweep().await.unwrap();
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), ("Blocked", &["AI Failed".to_owned()][..]));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_write_back_does_not_overtake_the_next_job() {
+    let story = unsettled().await;
+    story.tell("e2", "APP-1", TODO, 2).await;
+    let next = story.job_for("e3", "APP-1", 3).await;
+    story.pass(WAKE).await;
+    story.quiet().await;
+    let ticket = swept(&story, "it is written back", async || {
+        let ticket = story.ticket("APP-1").await;
+        if ticket.synced { Ok(ticket) } else { Err(format!("{ticket:?}")) }
+    })
+    .await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TRIGGER, 0));
+    assert_eq!(ticket.active_job, Some(next.clone()));
+    let (_, client) = story.claim(&next, "c2").await.unwrap();
+    client.finish(&failed("f2")).await.unwrap();
+    story.local.sweep().await.unwrap();
+    assert_failed(&story, "APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_dragged_again_goes_on_with_its_open_pull_request_and_begins_anew_after_a_closed_one() {
+    let story = Story::with(Setup { agent: WORKING_AGENT, ..Setup::default() }).await;
+    let work = async |event: &str, minute| {
+        let job = story.job_for(event, "APP-1", minute).await;
+        let ended = story.ended(&job).await;
+        assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
+        assert_eq!(story.settled("APP-1").await.status, REVIEW);
+        ended.result.unwrap()
+    };
+    let first = work("e1", 1).await;
+    let second = work("e2", 2).await;
+    assert_eq!((second.number, &second.branch), (first.number, &first.branch));
+    assert_ne!(second.head, first.head);
+    assert_eq!(story.branches().await, std::slice::from_ref(&first.branch));
+    assert_eq!(story.git(&["rev-list", "--count", &format!("main..{}", first.branch)]).await, "2");
+    assert_eq!(story.git(&["rev-parse", &format!("{}^", second.head)]).await, first.head);
+    assert_eq!(story.pulls().await.len(), 1);
+
+    story.forge(Method::PATCH, &format!("/pulls/{}", first.number), json!({ "state": "closed" })).await;
+    let third = work("e3", 3).await;
+    assert_ne!(third.number, first.number);
+    assert_ne!(third.branch, first.branch);
+    assert_eq!(story.git(&["rev-parse", &first.branch]).await, second.head);
+    assert_eq!(story.git(&["rev-list", "--count", &format!("main..{}", third.branch)]).await, "1");
+    assert_eq!((story.branches().await.len(), story.pulls().await.len()), (2, 2));
+    assert_eq!(story.settled("APP-1").await.pull_request, Some(third.url));
+    story.end().await;
+}
