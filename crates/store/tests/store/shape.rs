@@ -10,7 +10,7 @@ use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::select::Needs;
-use pullyard_domain::ticket::{Badge, Ticket};
+use pullyard_domain::ticket::Badge;
 use pullyard_store::{Batch, Request, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 

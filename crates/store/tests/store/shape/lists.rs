@@ -5,7 +5,6 @@ use crate::world::{World, alone, word};
 use aws_sdk_dynamodb::types::{KeySchemaElement, ProjectionType};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::ProjectId;
-use pullyard_domain::job::Job;
 use pullyard_store::{Error, WorkKey, Write};
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,6 +1,5 @@
 //! How large items are: what usual ones cost, and what the largest ones are.
 
-use super::everything;
 use crate::sample::{self, at};
 use crate::world::{Item, World, alone, fence, of_ticket};
 use aws_sdk_dynamodb::types::AttributeValue;
