@@ -179,7 +179,7 @@ pub(super) const LIST: &[Row] = &[
     ("pages", "dynamodb:UpdateItem", Table, "single attributes: the last use of a token, the day's budget"),
     ("pages", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
     ("pages", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told"),
-    ("pages", "secretsmanager:GetSecretValue", SigningKey, "sessions"),
+    ("pages", "secretsmanager:GetSecretValue", SigningKey, "what sessions and sign-in links are sealed with"),
     ("pages", "secretsmanager:GetSecretValue", Peoples, "the forge's token, for a revision that a person asks for"),
     ("dispatcher", "dynamodb:GetItem", Table, "the job, read strongly"),
     ("dispatcher", "dynamodb:PutItem", Table, "the start of its task, over the revision that was read"),
