@@ -26,6 +26,7 @@ mod figures;
 mod functions;
 mod fuzz;
 mod hold;
+mod infra;
 mod inputs;
 mod manual;
 mod pages;

@@ -236,6 +236,8 @@ impl Local {
             under("/webhooks", functions::webhook(context("webhook").await)),
             under("/v1", api.clone()),
             exactly(None, "/healthz", api.clone()),
+            exactly(None, "/readyz", api.clone()),
+            exactly(None, "/metrics", api.clone()),
             exactly(None, "/openapi.json", api),
             under("/", functions::pages(context("pages").await)),
         ];
