@@ -182,7 +182,10 @@ mod tests {
         }
     }
 
-    fn check(document: Value, asked: &[(&str, &str, &[(&str, &str)], bool)]) {
+    /// Action, resource, context, and whether it is allowed.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+
+    fn check(document: Value, asked: &[Case<'_>]) {
         let policy = Policy::read(&document).unwrap();
         for (action, resource, context, allowed) in asked {
             let request = Request { action, resource, context };
