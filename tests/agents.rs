@@ -276,7 +276,8 @@ async fn a_base_branch_that_was_deleted_is_missing() {
 async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_codes() {
     let story = begin().await;
     let secrets = story.local.aws().endpoints().secretsmanager.clone();
-    let create = json!({ "Name": "wrong", "SecretString": "not-a-token", "ClientRequestToken": "0".repeat(32) });
+    let create =
+        json!({ "Name": "pullyard/user/wrong", "SecretString": "not-a-token", "ClientRequestToken": "0".repeat(32) });
     let made = reqwest::Client::new()
         .post(&secrets)
         .header("x-amz-target", "secretsmanager.CreateSecret")
@@ -294,7 +295,7 @@ async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_co
     let gh1 = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
     let gh2 = Integration {
         id: IntegrationId::new("gh2").unwrap(),
-        auth: Auth::Token { secret: "wrong".into() },
+        auth: Auth::Token { secret: "pullyard/user/wrong".into() },
         ..gh1.clone()
     };
     store.put_integration(&gh2).await.unwrap();

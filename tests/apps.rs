@@ -235,7 +235,7 @@ async fn a_code_that_is_none_and_a_key_of_another_app_are_refused() {
     let connect = |app_id: u64, key: &str, webhook: &str| json!({ "id": "app", "api_url": api, "app_id": app_id, "key_secret": key, "webhook_secret": webhook });
     let (key, junk) = ("pullyard/user/key", "pullyard/user/junk");
     assert_eq!(ask("/v1/github-apps", connect(github::APP, junk, junk)).await.1, "forge_refused");
-    assert_eq!(ask("/v1/github-apps", connect(github::APP, key, "none")).await.1, "secret_missing");
+    assert_eq!(ask("/v1/github-apps", connect(github::APP, key, "pullyard/user/none")).await.1, "secret_missing");
     assert_eq!(ask("/v1/github-apps", connect(8, key, junk)).await.1, "forge_refused", "GitHub knows its own");
     let signing = ask("/v1/github-apps", connect(github::APP, key, "pullyard/signing-key")).await;
     assert_eq!(signing, (422, "invalid".to_owned(), json!("/webhook_secret")));

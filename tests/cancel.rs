@@ -94,11 +94,7 @@ async fn a_waiting_job_ends_at_once_and_its_task_is_stopped_and_refused() {
     assert_eq!((ended.failure, ended.result, ended.attempt), (None, None, 0));
     assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin: \"the wrong ticket\".");
     assert_back(&story, "APP-1").await;
-    until("its task is stopped", async || {
-        let task = story.tasks_of(&job).await.remove(0);
-        if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
-    })
-    .await;
+    story.task_stopped(&task).await;
     // It had been on the way all the same.
     assert_eq!(refusal(story.claim_as(&task, &job, "c1").await.map(drop)).1, "unwanted");
     story.wake(&job).await;

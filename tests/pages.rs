@@ -16,15 +16,15 @@ use reqwest::{Client, Method};
 const FRAGMENT: (&str, &str) = ("accept", "text/html; fragment");
 
 /// A browser: it keeps one cookie, says where its requests come from, and follows nothing by itself.
-struct Browser {
+pub(crate) struct Browser {
     client: Client,
     url: String,
     cookie: Option<String>,
 }
 
 /// An answer.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: HeaderMap,
     body: String,
 }
@@ -60,7 +60,7 @@ impl Browser {
     }
 
     /// Signed in with every right.
-    async fn admin(story: &Story) -> Self {
+    pub(crate) async fn admin(story: &Story) -> Self {
         let mut browser = Self::new(story);
         browser.type_token(story.local.admin_token()).await;
         browser
@@ -85,7 +85,7 @@ impl Browser {
         Answer { status, headers, body: answer.text().await.unwrap() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[("sec-fetch-site", "same-origin")], &[]).await
     }
 
@@ -95,7 +95,7 @@ impl Browser {
     }
 
     /// A form of our own page.
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         self.ask(Method::POST, path, &[("sec-fetch-site", "same-origin")], form).await
     }
 

@@ -3,6 +3,7 @@
 //! Two kinds: with the real runner as the task, or with a task that only waits, so that the test itself
 //! speaks for the attempt.
 
+use crate::calls::Calls;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{ClaimId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Status;
@@ -50,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     /// What stands between the functions and DynamoDB.
     pub(crate) before_dynamodb: Option<Between>,
+    /// What its functions ask of AWS.
+    pub(crate) calls: Calls,
 }
 
 /// What becomes of the tasks when the system is gone.
@@ -85,6 +88,7 @@ impl Default for Setup {
                 ..Settings::default()
             },
             before_dynamodb: None,
+            calls: Calls::default(),
         }
     }
 }
@@ -98,6 +102,7 @@ pub(crate) struct Story {
     http: reqwest::Client,
     folder: TempDir,
     runner: Vec<String>,
+    calls: Calls,
 }
 
 impl Story {
@@ -123,11 +128,13 @@ impl Story {
         options.sweep_every = setup.sweep_every;
         options.hints = setup.hints;
         options.before_dynamodb = setup.before_dynamodb;
+        options.observer = Some(setup.calls.observer());
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
-        let story = Self { local, api, project, clock, http: reqwest::Client::new(), folder, runner };
+        let (http, calls) = (reqwest::Client::new(), setup.calls);
+        let story = Self { local, api, project, clock, http, folder, runner, calls };
         story.set_up(setup.agent, setup.command, setup.settings).await;
         story
     }
@@ -456,6 +463,16 @@ impl Story {
         signal(&format!("-{pid}")).await;
     }
 
+    /// Waits until ECS has stopped a task.
+    pub(crate) async fn task_stopped(&self, task: &Value) {
+        let asked = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
+        until("the task is stopped", async || {
+            let task = self.ecs("DescribeTasks", asked.clone()).await["tasks"][0].take();
+            if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
+        })
+        .await
+    }
+
     /// Waits until it is noted that a job's container died.
     pub(crate) async fn died(&self, job: &JobId) {
         until("the death is noted", async || {
@@ -510,12 +527,13 @@ impl Story {
     /// The system is gone without a word, and its tasks with it unless they are left; then it begins again on
     /// its folder and addresses. Nobody sweeps by himself.
     pub(crate) async fn begun_again(self, tasks: Tasks) -> Self {
-        let Self { local, api, project, clock, http, folder, runner } = self;
+        let Self { local, api, project, clock, http, folder, runner, calls } = self;
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.api = local.api_url().trim_start_matches("http://").to_owned();
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
         options.sweep_every = Duration::from_secs(3_600);
         options.clock = clock.clone();
+        options.observer = Some(calls.observer());
         match tasks {
             Tasks::Die => drop(local),
             Tasks::GoOn => local.leave().await,
@@ -524,7 +542,7 @@ impl Story {
             Local::start(options.clone()).await.map_err(|error| format!("{error:?}"))
         })
         .await;
-        Self { local, api, project, clock, http, folder, runner }
+        Self { local, api, project, clock, http, folder, runner, calls }
     }
 
     /// Every request went through a function, none around it; then everything stops.

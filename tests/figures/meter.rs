@@ -156,7 +156,7 @@ async fn passed_on(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) 
     asked["ReturnConsumedCapacity"] = json!("TOTAL");
     let operation = format!("{operation} {}", about(&asked));
     let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
-    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
         if let Some(value) = headers.get(name) {
             call = call.header(name, value);
         }

@@ -115,8 +115,7 @@ async fn settings_that_could_not_work_are_refused_with_their_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_connected_is_refused_with_its_reason() {
     let story = quiet().await;
-    let connect =
-        json!({ "id": "gh2", "kind": "github", "api_url": story.local.forge().api_url(), "token_secret": "none" });
+    let connect = json!({ "id": "gh2", "kind": "github", "api_url": story.local.forge().api_url(), "token_secret": "pullyard/user/none" });
     let changed = |name: &str, value: &str| {
         let mut connect = connect.clone();
         connect[name] = value.into();
@@ -124,6 +123,8 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
     };
     let ask = async |body: String| story.asked(Method::POST, "/v1/integrations", body).await;
     check("no secret", &ask(connect.to_string()).await, 422, "secret_missing", None);
+    let others = ask(changed("token_secret", "production/database")).await;
+    check("not people's", &others, 422, "invalid", Some("/token_secret"));
     check("plain http", &ask(changed("api_url", "http://forge.example")).await, 422, "invalid", Some("/api_url"));
     check("no address", &ask(changed("api_url", "ftp://x")).await, 422, "invalid", Some("/api_url"));
     check("no forge", &ask(changed("kind", "gitlab")).await, 400, "body_unreadable", None);

@@ -10,7 +10,7 @@ use pullyard_store::{Proof, Write};
 /// Cancels a job: one that nobody holds ends at once, one that is held is to be stopped by its runner, and
 /// by the sweeper if that does not happen in time.
 ///
-/// Its tasks are stopped afterwards, best effort: one that comes through is refused its claim and ends by
+/// Its tasks are stopped afterwards, by the dispatcher: one that comes through is refused its claim and ends by
 /// itself.
 /// Idempotent: a job that is cancelled, or shall be, stays as it is; the first who cancelled is named.
 /// Errors: `NotFound`; `Denied` when it has ended otherwise; `Contended`.

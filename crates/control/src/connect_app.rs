@@ -1,7 +1,7 @@
 //! Connecting a forge as its App: one that GitHub makes of a manifest, or one that is there.
 
 use crate::projects::usable;
-use crate::secrets::set_secret;
+use crate::secrets::{of_people, set_secret};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, SecretName};
@@ -70,9 +70,7 @@ pub async fn connect_app(
     let api_url = usable(api_url)?;
     let ExistingApp { app_id, key_secret, webhook_secret } = existing;
     for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
-        if *secret == ctx.key_secret {
-            return Err(Error::Invalid { pointer, fault: "this one signs the tokens of attempts".into() });
-        }
+        of_people(ctx, secret, pointer)?;
     }
     // Asked before the forge is: whose name it is does not depend on it.
     if let Some(there) = ctx.store.integration(&id).await?

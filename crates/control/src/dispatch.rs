@@ -1,4 +1,4 @@
-//! Starting a task for a Ready job.
+//! Starting a task for a Ready job, and stopping those of a cancelled one. Nothing else touches tasks.
 
 use crate::proof::Bootstrap;
 use crate::{Context, Error};
@@ -15,21 +15,27 @@ pub enum Dispatched {
     Started,
     /// AWS could not; it is tried again when due.
     PutOff,
+    /// It was cancelled; what it had left was stopped.
+    Stopped,
     /// There was nothing to start.
     Nothing,
 }
 
-/// Starts a task for a job, if it is Ready and none has been.
+/// Starts a task for a job, if it is Ready and none has been; stops the tasks of one that was cancelled.
 ///
 /// The start is written down before it is asked for, under a number that is part of ECS's client token:
 /// a crash between the two, a lost answer and a repeated wake-up all ask for the same task again.
-/// Idempotent: by that number.
+/// Idempotent: by that number; a task that stops is stopped.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
         let Some(job) = rounds.reads(ctx).job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
+        if job.may_leave_a_task() {
+            stop_left(ctx, &job).await?;
+            return Ok(Dispatched::Stopped);
+        }
         let next = match begin(&job, ctx.clock.now()) {
             Begin::Nothing | Begin::Repeat if rounds.look_again() => continue,
             Begin::Nothing => return Ok(Dispatched::Nothing),
@@ -143,6 +149,24 @@ async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
         tracing::warn!(job.id = %job, error = %error, "the task of a cancelled job was not stopped; it will be refused");
     }
+}
+
+/// Stops what a cancelled job left.
+///
+/// Errors: one that could not be stopped is tried again with the message. Unheard, it loses its claim or its
+/// lease at its next call and ends by itself.
+async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let mut tasks = job.last_tasks().map(str::to_owned).collect::<Vec<_>>();
+    if tasks.is_empty() {
+        // Asked for and not named yet: ECS knows for which job.
+        tasks = ctx.tasks.of(&job.id).await?;
+    }
+    let mut stopped = Ok(());
+    for task in &tasks {
+        stopped = stopped.and(ctx.tasks.stop(task, "its job was cancelled").await);
+    }
+    tracing::info!(job.id = %job.id, tasks = tasks.len(), ok = stopped.is_ok(), "the tasks of a cancelled job were stopped");
+    Ok(stopped?)
 }
 
 /// Puts a start off that came to nothing. No attempt is used up.

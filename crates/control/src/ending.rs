@@ -3,7 +3,7 @@
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -77,8 +77,9 @@ pub(crate) async fn write_end(
         if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_untold()) {
             ctx.wake_pull_request(&pull_request.id).await;
         }
-        if ended.status == Status::Cancelled && ended.ended_by.as_ref().is_some_and(|by| by.finish.is_none()) {
-            stop_tasks(ctx, before).await;
+        if ended.may_leave_a_task() {
+            // Only the dispatcher may touch tasks. Unheard, the task loses its claim or its lease at its next call.
+            ctx.wake_job(&ended.id).await;
         }
     }
     Ok(written)
@@ -130,35 +131,6 @@ pub(crate) async fn write_requeue(
         }
     }
     Ok(written)
-}
-
-/// Stops the tasks of a job that was cancelled, as far as they can be named. Best effort: one that goes on
-/// loses its claim or its lease at its next call, and ends by itself.
-pub(crate) async fn stop_tasks(ctx: &Context, job: &Job) {
-    if job.place != Place::Fargate {
-        return;
-    }
-    let held = job.run.as_ref().filter(|_| job.status.is_active()).and_then(|run| run.task.clone());
-    let named = [held, job.dispatch.task.clone()].into_iter().flatten().collect::<Vec<_>>();
-    let tasks = if named.is_empty() && job.dispatch.starting {
-        // Asked for and not named yet: ECS knows for which job.
-        ctx.tasks.of(&job.id).await
-    } else {
-        Ok(named)
-    };
-    let stopped = match tasks {
-        Ok(tasks) => {
-            let mut stopped = Ok(());
-            for task in tasks {
-                stopped = stopped.and(ctx.tasks.stop(&task, "its job was cancelled").await);
-            }
-            stopped
-        }
-        Err(error) => Err(error),
-    };
-    if let Err(error) = stopped {
-        tracing::warn!(job.id = %job.id, error = %error, "the task of a cancelled job was not stopped; it will be refused");
-    }
 }
 
 fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {

@@ -2,6 +2,7 @@
 
 use crate::forge::{forge_at, forge_for_new};
 use crate::hold::wake_held;
+use crate::secrets::of_people;
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -60,10 +61,8 @@ pub async fn connect_forge(
     token_secret: String,
 ) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
-    if token_secret == ctx.key_secret {
-        // It would be sent to that address as the token.
-        return Err(Error::Invalid { pointer: "/token_secret", fault: "this one signs the tokens of attempts".into() });
-    }
+    // Its value is sent to that address.
+    of_people(ctx, &token_secret, "/token_secret")?;
     let account = forge_at(ctx, kind, &api_url, &token_secret).await?.account().await?;
     let account = Account { id: account.id, login: account.login };
     let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };

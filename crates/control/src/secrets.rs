@@ -45,6 +45,16 @@ pub(crate) fn whole_name(ctx: &Context, name: &SecretName, value: &str) -> Resul
     Ok(secret)
 }
 
+/// Only secrets of people may be named: what is connected has the value sent to an address that its connector
+/// chooses, and functions may read no others.
+pub(crate) fn of_people(ctx: &Context, secret: &str, pointer: &'static str) -> Result<(), Error> {
+    if secret == ctx.key_secret || !secret.starts_with(&ctx.secret_prefix) {
+        let fault = format!("name a secret that was set here: {}NAME", ctx.secret_prefix);
+        return Err(Error::Invalid { pointer, fault });
+    }
+    Ok(())
+}
+
 /// A page of the secrets that people set, and where the next one begins. A page may be empty and not the last.
 pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
     // Secrets Manager's own cursors do not go into an address as they are.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::Error;
 use crate::dynamodb::DynamoDb;
 use crate::ecs::{self, Ecs};
+use crate::observe::Observer;
 use crate::secretsmanager::SecretsManager;
 use crate::sqs::{self, Sqs};
 
@@ -57,10 +58,18 @@ impl Aws {
     /// # Errors
     /// A port that can't be bound, a folder that can't be made, a database that can't be opened.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let dynamodb = DynamoDb::start(options.data.as_deref()).await?;
-        let sqs = sqs::Service::start().await?;
-        let secretsmanager = SecretsManager::start(options.data.as_deref()).await?;
-        let ecs = Ecs::start(options.tasks).await?;
+        Self::observed(options, None).await
+    }
+
+    /// The same, and the observer is told of every request.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn observed(options: Options, observer: Option<Observer>) -> Result<Self, Error> {
+        let dynamodb = DynamoDb::start(options.data.as_deref(), observer.clone()).await?;
+        let sqs = sqs::Service::start(observer.clone()).await?;
+        let secretsmanager = SecretsManager::start(options.data.as_deref(), observer.clone()).await?;
+        let ecs = Ecs::observed(options.tasks, observer).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
             sqs: sqs.url.clone(),
@@ -102,6 +111,6 @@ impl Aws {
     /// Kills running tasks, then ends every service; bounded by the tasks' stop timeout.
     pub async fn shutdown(mut self) {
         self.ecs.shutdown().await;
-        tokio::join!(self.sqs.shutdown(), self.secretsmanager.server.stop(), self.dynamodb.server.stop(),);
+        tokio::join!(self.sqs.shutdown(), self.secretsmanager.server.stop(), self.dynamodb.stop());
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use dynoxide::Database;
 
 use crate::Error;
+use crate::observe::{Observer, Service, tapped};
 use crate::server::{self, Server};
 
 /// The database file inside the data folder.
@@ -21,12 +22,13 @@ const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub(crate) struct DynamoDb {
     pub(crate) url: String,
-    pub(crate) server: Server,
+    server: Server,
+    tap: Option<Server>,
 }
 
 impl DynamoDb {
     /// Serves from a folder, or from memory when there is none.
-    pub(crate) async fn start(data: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) async fn start(data: Option<&Path>, observer: Option<Observer>) -> Result<Self, Error> {
         let database = open(data)?;
         // Before anybody is served: what is written from now on is not looked at for an hour.
         forget(&database).await;
@@ -41,7 +43,16 @@ impl DynamoDb {
                 never = forgetting => match never {},
             }
         });
-        Ok(Self { url: format!("http://{address}"), server })
+        let (address, tap) = tapped("DynamoDB", Service::DynamoDb, address, observer).await?;
+        Ok(Self { url: format!("http://{address}"), server, tap })
+    }
+
+    /// Whoever comes from now on finds nobody; what is under way is finished.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.stop().await;
+        }
+        self.server.stop().await;
     }
 }
 

@@ -11,8 +11,10 @@ mod aws;
 mod dynamodb;
 mod error;
 mod moment;
+mod observe;
 mod secretsmanager;
 mod server;
 
 pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
 pub use error::Error;
+pub use observe::{Call, Observer, Permission, Service};

@@ -2,7 +2,7 @@
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use pullyard_cloud::{Network, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
 use pullyard_store::Store;
@@ -134,8 +134,23 @@ pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
 /// An SDK configuration for services on this machine, whose credentials are not checked. Plain HTTP and no
 /// proxy: none could reach this machine from inside it.
 pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    on_this_machine(None, region, key, secret).await
+}
+
+/// The same for one function, with connections of its own: the User-Agent of its calls says `app/NAME`. On AWS
+/// the SDK is told by `AWS_SDK_UA_APP_ID`.
+pub async fn embedded_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    on_this_machine(AppName::new(function).ok(), region, key, secret).await
+}
+
+async fn on_this_machine(app: Option<AppName>, region: &'static str, key: &str, secret: &str) -> SdkConfig {
     let credentials = aws_sdk_credentials(key, secret);
-    bounded(aws_config::defaults(BehaviorVersion::latest()))
+    let loader = bounded(aws_config::defaults(BehaviorVersion::latest()));
+    let loader = match app {
+        None => loader,
+        Some(app) => loader.app_name(app),
+    };
+    loader
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(region))
         .credentials_provider(credentials)

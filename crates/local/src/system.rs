@@ -7,7 +7,7 @@ use pullyard_cloud::{Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Observer, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::stored_token;
 use pullyard_entry::config::{self, Config, Endpoints};
@@ -21,8 +21,8 @@ use tokio::net::TcpListener;
 const TABLE: &str = "pullyard";
 /// The secret that tokens of attempts are signed with.
 const KEY_SECRET: &str = "pullyard/signing-key";
-/// The secret that holds our token at the demo forge.
-const FORGE_SECRET: &str = "pullyard/demo-forge-token";
+/// The secret that holds our token at the demo forge; a person's, as every forge's is.
+const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
 const FORGE_FOLDER: &str = "forge";
 const TASK_FAMILY: &str = "pullyard-runner";
 const CONTAINER: &str = "runner";
@@ -50,6 +50,8 @@ pub struct Options {
     pub new_admin_token: bool,
     /// What stands between the functions and DynamoDB.
     pub before_dynamodb: Option<Between>,
+    /// Who is told of every call to the embedded AWS.
+    pub observer: Option<Observer>,
 }
 
 /// Something that stands before a service and counts its calls, or breaks them.
@@ -92,6 +94,7 @@ impl Options {
             hints: Hints::Arrive,
             new_admin_token: false,
             before_dynamodb: None,
+            observer: None,
         }
     }
 }
@@ -132,7 +135,8 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token, before_dynamodb } = options;
+        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token, before_dynamodb, observer } =
+            options;
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -156,11 +160,11 @@ impl Local {
             command: runner,
             environment: vec![("PULLYARD_WORK_DIR".into(), work)],
         };
-        let aws = Aws::start(pullyard_emulator::Options {
+        let services = pullyard_emulator::Options {
             data: Some(inner("dynamodb")?),
             tasks: ecs::Options::new(inner("ecs")?, vec![definition]),
-        })
-        .await?;
+        };
+        let aws = Aws::observed(services, observer).await?;
 
         let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
         let forge = DemoForge::start(pullyard_demo_forge::Options {
@@ -217,26 +221,35 @@ impl Local {
                 ..config
             },
         };
-        // Each function has a context of its own, as on AWS.
-        let context = || config.clone().context(&sdk, clock.clone());
-        let sweeper = functions::sweeper(heard.context(&sdk, clock.clone()));
+        // Each function has a context of its own, as on AWS: connections, and caches of secrets and tokens.
+        let of = async |function, config: &Config| {
+            let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+            config.clone().context(&sdk, clock.clone())
+        };
+        let context = async |function| of(function, &config).await;
+        let sweeper = functions::sweeper(of("sweeper", &heard).await);
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
-        let api = functions::api(context());
+        let api = functions::api(context("api").await);
         let routes = vec![
-            exactly(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
-            under("/webhooks", functions::webhook(context())),
+            exactly(Some(Method::POST), "/v1/tickets/events", functions::tickets(context("tickets").await)),
+            under("/webhooks", functions::webhook(context("webhook").await)),
             under("/v1", api.clone()),
             exactly(None, "/healthz", api.clone()),
+            exactly(None, "/readyz", api.clone()),
+            exactly(None, "/metrics", api.clone()),
             exactly(None, "/openapi.json", api),
-            under("/", functions::pages(context())),
+            under("/", functions::pages(context("pages").await)),
         ];
+        let dispatcher = functions::dispatcher(context("dispatcher").await);
+        let effects = functions::effects(context("effects").await);
+        let tasks = functions::tasks(context("tasks").await);
         let batches = event_source::Options::default();
         Ok(Self {
             gateway: gateway::serve(api_listener, routes),
-            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, functions::dispatcher(context())),
-            effects: event_source::poll(aws.sqs(), &effects_queue, batches, functions::effects(context())),
-            tasks: events::forward(aws.ecs().events(), functions::tasks(context())),
+            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, dispatcher),
+            effects: event_source::poll(aws.sqs(), &effects_queue, batches, effects),
+            tasks: events::forward(aws.ecs().events(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
             api_url,
             admin_token: keys.admin_token,

@@ -12,7 +12,7 @@
 //! answer to its runner, and whoever else ends the job meanwhile ends it as cancelled.
 
 use super::transition::End;
-use super::{Job, NotNow, Status, Want};
+use super::{Job, NotNow, Place, Status, Want};
 use crate::text::clipped;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,20 @@ impl Job {
     pub fn stops_by(&self) -> Option<Timestamp> {
         let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == Want::Cancel)?;
         Some(cancel.until())
+    }
+
+    /// It ended as cancelled without a word of its runner, and a task that was asked for may still be on its way
+    /// or at work.
+    pub fn may_leave_a_task(&self) -> bool {
+        let unheard = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
+        let asked = self.dispatch.starting || self.last_tasks().next().is_some();
+        self.status == Status::Cancelled && self.place == Place::Fargate && unheard && asked
+    }
+
+    /// The tasks that are known by name, as of its last start and its last claim.
+    pub fn last_tasks(&self) -> impl Iterator<Item = &str> {
+        let claimed = self.run.as_ref().and_then(|run| run.task.as_deref());
+        claimed.into_iter().chain(self.dispatch.task.as_deref())
     }
 
     /// The end that somebody else than its runner gives it: what its people wanted is what it is called.

@@ -32,6 +32,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use script::Outcome;
 
 use crate::Error;
+use crate::observe::{Observer, Service, observed};
 use crate::server::{self, Server};
 use tasks::Tasks;
 
@@ -91,6 +92,11 @@ impl Ecs {
     /// # Errors
     /// The folder of the tasks can't be made or read, or no port can be bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        Self::observed(options, None).await
+    }
+
+    /// The same, and the observer is told of every request.
+    pub(crate) async fn observed(options: Options, observer: Option<Observer>) -> Result<Self, Error> {
         let folder = options.dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
@@ -104,6 +110,7 @@ impl Ecs {
             .route("/v4/{task}", get(metadata::container))
             .route("/v4/{task}/task", get(metadata::task))
             .with_state(Arc::clone(&tasks));
+        let router = observed(router, Service::Ecs, observer);
         Ok(Self { url, tasks, server: Server::router(listener, router) })
     }
 

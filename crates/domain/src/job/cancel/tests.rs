@@ -21,6 +21,30 @@ fn cancelled(job: &Job) -> Job {
 }
 
 #[test]
+fn only_what_was_asked_for_and_not_heard_of_may_leave_a_task() {
+    let asked = ready().dispatched(at(10)).unwrap();
+    let named = asked.start_named(1, asked.dispatch.number, "task-1").unwrap();
+    let mut held = active(Status::Executing);
+    held.run.as_mut().unwrap().task = Some("task-2".into());
+    let heard = |job: &Job| job.ended(End::Cancelled, Some(finish_id("f")), at(250));
+    let unheard = |job: &Job| job.ended(End::Cancelled, None, at(250));
+    let runners = Job { place: Place::Runners, ..held.clone() };
+    for (job, may, tasks) in [
+        (cancelled(&ready()), false, vec![]),
+        (cancelled(&asked), true, vec![]),
+        (cancelled(&named), true, vec!["task-1"]),
+        (unheard(&held), true, vec!["task-2"]),
+        (heard(&held), false, vec!["task-2"]),
+        (cancelled(&held), false, vec!["task-2"]),
+        (unheard(&runners), false, vec!["task-2"]),
+        (held.ended(End::Failed(no_changes(), None), None, at(250)), false, vec!["task-2"]),
+    ] {
+        assert_eq!(job.may_leave_a_task(), may, "{:?} {:?}", job.status, job.ended_by);
+        assert_eq!(job.last_tasks().collect::<Vec<_>>(), tasks);
+    }
+}
+
+#[test]
 fn what_a_cancel_does_depends_on_the_status() {
     let stuck = |status| Job { status, run: None, ..active(Status::Executing) };
     let syncing = active(Status::Syncing);

@@ -1,0 +1,333 @@
+"""What .ci/template holds about infra/: see there."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import parliament
+import yaml
+from cfnlint.decode import decode
+from samtranslator.translator.transform import transform
+
+INFRA = pathlib.Path("infra")
+PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch"]
+
+# Findings of cfn-lint that are let stand: (file, rule, what the message has in it) -> why.
+LINT = {
+    ("template.yaml", "W3002", "package"): "`sam build` packages: that is how it is deployed",
+    ("api.yaml", "W1030", "CertificateArn"): "its default is nothing, and then there is no domain to have a certificate",
+    ("template.yaml", "I3011", "Set explicit values"): "what is in a part says itself what becomes of it",
+    ("network.yaml", "W1030", "VpcId"): "its default is nothing, and then the VPC of its own is taken",
+}
+
+# Findings of parliament that are let stand: (issue, what it is about) -> why.
+ROLES = {
+    ("RESOURCE_STAR", "ecs:ListTasks"): "its resource would be a container instance, which Fargate has none of; the "
+    "cluster limits it, as in AWS's own example",
+}
+
+# What may be allowed on every resource, because the service knows none to limit it to: action -> condition key
+# that limits it instead, or none.
+EVERYWHERE = {
+    "ecs:ListTasks": "ecs:cluster",
+    "secretsmanager:ListSecrets": None,
+    "ecr:GetAuthorizationToken": None,
+    "xray:PutTraceSegments": None,
+    "xray:PutTelemetryRecords": None,
+}
+
+
+def fail(*what):
+    print(*what)
+    raise SystemExit(1)
+
+
+def many(value):
+    return value if isinstance(value, list) else [value]
+
+
+class Policies:
+    """Stands for IAM, whom the translator asks for the policies that AWS manages. We use none."""
+
+    def load(self):
+        return {}
+
+
+def load(path):
+    template, errors = decode(str(path))
+    if errors:
+        fail(path, errors)
+    return json.loads(json.dumps(template))
+
+
+def expanded(path):
+    """The template as CloudFormation gets it, after SAM."""
+    template = load(path)
+    if template.get("Transform") != "AWS::Serverless-2016-10-31":
+        return template
+    # The translator fills in parameters that it is given; ours stay references.
+    for function in template["Resources"].values():
+        if function["Type"] == "AWS::Serverless::Function":
+            function["Properties"]["CodeUri"] = "s3://packaged/functions.zip"
+    return transform(template, {}, Policies())
+
+
+def linted(templates, out):
+    for name, template in templates.items():
+        (out / f"{name}.json").write_text(json.dumps(template, indent=1))
+    said = subprocess.run(
+        [str(pathlib.Path(sys.executable).parent / "cfn-lint"), "--format", "json", "--include-checks", "I", "--",
+         *(str(out / f"{name}.json") for name in templates)],
+        capture_output=True, text=True,
+    )
+    left, used = [], set()
+    for one in json.loads(said.stdout or fail(said.stderr)):
+        file = pathlib.Path(one["Filename"]).stem + ".yaml"
+        rule, message = one["Rule"]["Id"], one["Message"]
+        known = [key for key in LINT if key[0] == file and key[1] == rule and key[2] in message]
+        used.update(known)
+        if not known:
+            left.append(f"{file}: {rule} {message} at {'/'.join(map(str, one['Location']['Path'] or []))}")
+    return left, used
+
+
+# --- roles
+
+def plain(value, names):
+    """A policy as IAM would see it: references and the like become plausible text."""
+    if isinstance(value, list):
+        return [plain(one, names) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::Sub" in value:
+        text = value["Fn::Sub"]
+        for name, said in names.items():
+            text = text.replace("${" + name + "}", said)
+        return text
+    if "Ref" in value:
+        return names.get(value["Ref"], value["Ref"])
+    if "Fn::GetAtt" in value:
+        name = value["Fn::GetAtt"]
+        return names[name if isinstance(name, str) else ".".join(name)]
+    return {key: plain(one, names) for key, one in value.items()}
+
+
+ACCOUNT = "123456789012"
+AWS = "arn:aws:{}:us-east-1:" + ACCOUNT + ":{}"
+NAMES = {
+    "AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": ACCOUNT, "Deployment": "pullyard",
+    "TableName": "pullyard", "ClusterName": "pullyard",
+    "TableArn": AWS.format("dynamodb", "table/pullyard"),
+    "KeySecretArn": AWS.format("secretsmanager", "secret:pullyard/key-AbCdEf"),
+    "DispatchQueueArn": AWS.format("sqs", "pullyard-dispatch"),
+    "EffectsQueueArn": AWS.format("sqs", "pullyard-effects.fifo"),
+    "DispatchDeadLetterArn": AWS.format("sqs", "pullyard-dispatch-dead"),
+    "EffectsDeadLetterArn": AWS.format("sqs", "pullyard-effects-dead.fifo"),
+    "UndeliveredArn": AWS.format("sqs", "pullyard-undelivered"),
+    "ClusterArn": AWS.format("ecs", "cluster/pullyard"),
+    "TaskExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/pullyard-TaskExecutionRole",
+    "Repository.Arn": AWS.format("ecr", "repository/pullyard-runner"),
+    "TaskLogs.Arn": AWS.format("logs", "log-group:/pullyard/pullyard/task:*"),
+    "SweeperFunction.Arn": AWS.format("lambda", "function:pullyard-sweeper"),
+}
+FUNCTIONS = ["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"]
+for name in FUNCTIONS:
+    NAMES[f"{name.capitalize()}Logs.Arn"] = AWS.format("logs", f"log-group:/pullyard/pullyard/{name}:*")
+
+
+def judged(name, role):
+    left, statements = [], 0
+    properties = role["Properties"]
+    if properties.get("ManagedPolicyArns"):
+        left.append(f"{name} has policies that AWS manages")
+    if "PermissionsBoundary" not in properties:
+        left.append(f"{name} takes no boundary")
+    for policy in properties["Policies"]:
+        document = plain(policy["PolicyDocument"], NAMES)
+        for statement in document["Statement"]:
+            statements += 1
+            actions, resources = many(statement["Action"]), many(statement["Resource"])
+            if statement["Effect"] != "Allow" or any("*" in action for action in actions):
+                left.append(f"{name} allows {actions}")
+            if "*" in resources:
+                for action in actions:
+                    by = EVERYWHERE.get(action, "")
+                    keys = {key for test in statement.get("Condition", {}).values() for key in test}
+                    if by == "" or (by and by not in keys):
+                        left.append(f"{name} may {action} everywhere")
+        for found in parliament.analyze_policy_string(json.dumps(document)).findings:
+            about = found.detail if isinstance(found.detail, list) else [found.detail]
+            if not all((found.issue, str(one)) in ROLES for one in about):
+                left.append(f"{name}: {found.issue} {found.detail} {found.location}")
+    return left, statements
+
+
+# --- what is true of all of them
+
+def described(path, template):
+    left = []
+    for name, said in template.get("Parameters", {}).items():
+        if not said.get("Description"):
+            left.append(f"{path.name}: the parameter {name} has no description")
+        if not any(key in said for key in ("Default", "AllowedPattern", "AllowedValues")):
+            left.append(f"{path.name}: the parameter {name} has no default and no pattern")
+    for name, said in template.get("Outputs", {}).items():
+        if not said.get("Description"):
+            left.append(f"{path.name}: the output {name} has no description")
+    for name, resource in template["Resources"].items():
+        kept = {"DeletionPolicy", "UpdateReplacePolicy"} <= resource.keys()
+        if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret"):
+            if not kept or resource["DeletionPolicy"] != "RetainExceptOnCreate" or resource["UpdateReplacePolicy"] != "Retain":
+                left.append(f"{path.name}: {name} goes with its stack")
+        if resource["Type"] == "AWS::Logs::LogGroup" and "RetentionInDays" not in resource["Properties"]:
+            left.append(f"{path.name}: {name} is kept for ever")
+        if resource["Type"] == "AWS::SQS::Queue" and not resource["Properties"].get("SqsManagedSseEnabled"):
+            left.append(f"{path.name}: {name} is not encrypted")
+    return left
+
+
+def functions_hold(functions, queues):
+    left = []
+    resources = functions["Resources"]
+    found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::Lambda::Function"}
+    if sorted(found) != sorted(f"{name.capitalize()}Function" for name in FUNCTIONS):
+        left.append(f"the functions are {sorted(found)}")
+    for name, properties in found.items():
+        role = properties["Role"]["Fn::GetAtt"][0]
+        if role != name.replace("Function", "Role"):
+            left.append(f"{name} has the role {role}")
+        if properties["Handler"] != name.removesuffix("Function").lower():
+            left.append(f"{name} is the handler {properties['Handler']}")
+        if properties["TracingConfig"]["Mode"] != "Active" or properties["Runtime"] != "provided.al2023":
+            left.append(f"{name} is not traced, or runs on {properties['Runtime']}")
+        group = properties["LoggingConfig"]
+        if group.get("LogGroup") != {"Ref": name.replace("Function", "Logs")} or group.get("LogFormat") != "Text":
+            left.append(f"{name} logs into {group}")
+    for name, one in resources.items():
+        if one["Type"] != "AWS::Lambda::EventSourceMapping":
+            continue
+        properties = one["Properties"]
+        function = found[properties["FunctionName"]["Ref"]]
+        queue = queues["Resources"][properties["EventSourceArn"]["Ref"].removesuffix("Arn")]["Properties"]
+        if queue["VisibilityTimeout"] < 6 * function["Timeout"]:
+            left.append(f"{name}: a message comes again while it is worked on")
+        if properties["FunctionResponseTypes"] != ["ReportBatchItemFailures"]:
+            left.append(f"{name}: one bad message takes the others along")
+        if queue["RedrivePolicy"]["maxReceiveCount"] != 5:
+            left.append(f"{name}: it is not five times")
+        dead = queues["Resources"][queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]["Properties"]
+        if dead.get("FifoQueue") != queue.get("FifoQueue"):
+            left.append(f"{name}: its dead-letter queue is of another kind")
+    return left
+
+
+def tasks_hold(tasks):
+    left = []
+    for name, one in tasks["Resources"].items():
+        if one["Type"] != "AWS::ECS::TaskDefinition":
+            continue
+        properties, container = one["Properties"], one["Properties"]["ContainerDefinitions"][0]
+        if "TaskRoleArn" in properties:
+            left.append(f"{name} gives its container credentials")
+        if not container["ReadonlyRootFilesystem"] or container["User"].startswith("0"):
+            left.append(f"{name} may change its system")
+        if container["StopTimeout"] != 120 or container["LogConfiguration"]["LogDriver"] != "awslogs":
+            left.append(f"{name} is cut short, or logs elsewhere")
+    return left
+
+
+def parts_fit(templates):
+    """Every parameter of a part is given by the root, every output it takes is there, and nothing else is given."""
+    left, root = [], templates["template"]
+    for name, one in root["Resources"].items():
+        if one["Type"] != "AWS::CloudFormation::Stack":
+            continue
+        part = templates[one["Properties"]["TemplateURL"].removesuffix(".yaml")]
+        given, taken = set(one["Properties"]["Parameters"]), set(part["Parameters"])
+        if given != taken:
+            left.append(f"{name}: {sorted(given ^ taken)} is given or taken, but not both")
+        for value in json.dumps(one["Properties"]["Parameters"]).split('"Fn::GetAtt": [')[1:]:
+            source, output = json.loads("[" + value.split("]")[0] + "]")
+            stack = root["Resources"][source]
+            if stack["Type"] == "AWS::CloudFormation::Stack":
+                told = templates[stack["Properties"]["TemplateURL"].removesuffix(".yaml")]["Outputs"]
+                if output.removeprefix("Outputs.") not in told:
+                    left.append(f"{name} takes {source}.{output}, which is not told")
+        for parameter in given & set(root["Parameters"]):
+            mine, theirs = root["Parameters"][parameter], part["Parameters"][parameter]
+            if one["Properties"]["Parameters"][parameter] != {"Ref": parameter}:
+                continue
+            for key in ("Type", "Default", "AllowedValues", "AllowedPattern", "MinValue", "MaxValue"):
+                if mine.get(key) != theirs.get(key):
+                    left.append(f"{parameter} has another {key} in {name}")
+    return left
+
+
+def check(out):
+    templates, left, statements, roles = {}, [], 0, 0
+    for name in [*PARTS, "template"]:
+        path = INFRA / f"{name}.yaml"
+        templates[name] = expanded(path)
+        left += described(path, load(path))
+    found, used = linted(templates, out)
+    left += found
+    for name in templates:
+        for role, one in templates[name]["Resources"].items():
+            if one["Type"] == "AWS::IAM::Role":
+                found, counted = judged(role, one)
+                left, statements, roles = left + found, statements + counted, roles + 1
+            if one["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+                left.append(f"{name}: {role} is a policy outside of a role")
+    left += functions_hold(templates["functions"], templates["queues"])
+    left += tasks_hold(templates["tasks"])
+    left += parts_fit(templates)
+    left += [f"the exception {key} is needed no more" for key in LINT if key not in used]
+    for one in left:
+        print(one)
+    if left:
+        fail(f"{len(left)} findings")
+    count = sum(len(one["Resources"]) for one in templates.values())
+    print(f"{len(templates)} templates, {count} resources, {roles} roles with {statements} statements; "
+          f"{len(LINT)} findings let stand with a reason")
+
+
+def built(kept):
+    """What `sam build` left: the parts, and the very zip for each function."""
+    root = yaml.load((kept / ".aws-sam/build/template.yaml").read_text(), Loader=Plain)
+    parts = {name: one for name, one in root["Resources"].items() if one["Type"] == "AWS::CloudFormation::Stack"}
+    zips = 0
+    for name, one in parts.items():
+        path = kept / ".aws-sam/build" / one["Properties"]["TemplateURL"]
+        part = yaml.load(path.read_text(), Loader=Plain)
+        for function in part["Resources"].values():
+            if function["Type"] != "AWS::Serverless::Function":
+                continue
+            packaged = (path.parent / function["Properties"]["CodeUri"]).resolve()
+            if packaged.read_bytes() != (kept / "target/lambda/functions.zip").read_bytes():
+                fail(name, "is packaged with", packaged)
+            zips += 1
+    if len(parts) != len(PARTS) or zips != len(FUNCTIONS):
+        fail(f"sam build left {len(parts)} parts and {zips} functions")
+    print(f"sam build: {len(parts)} parts, {zips} functions of one zip, nothing compiled")
+
+
+class Plain(yaml.SafeLoader):
+    """Takes the short forms of functions for what they are given."""
+
+
+def short(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
+    return {suffix: loader.construct_mapping(node, deep=True)}
+
+
+Plain.add_multi_constructor("!", short)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--built":
+        built(pathlib.Path(sys.argv[2]))
+    else:
+        check(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,212 @@
+//! Which permissions a request needs, in the words of IAM.
+//!
+//! Source: the Service Authorization Reference of each service,
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
+
+use serde_json::Value;
+
+use super::{Call, Service};
+use crate::{ACCOUNT, REGION};
+
+/// What Secrets Manager hangs on a secret's name in its ARN: six characters of its own choice.
+const CHOSEN: &str = "AbCdEf";
+
+/// One thing that a policy must allow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Permission {
+    /// For example `dynamodb:PutItem`.
+    pub action: String,
+    /// The ARN, or `*` for an action that is about no resource.
+    pub resource: String,
+    /// The condition key `ecs:cluster`: the cluster's ARN.
+    pub cluster: Option<String>,
+}
+
+pub(super) fn asked(call: &Call) -> Vec<Permission> {
+    match call.service {
+        Service::DynamoDb => dynamodb(call),
+        Service::Sqs => vec![sqs(call)],
+        Service::SecretsManager => vec![secretsmanager(call)],
+        Service::Ecs => vec![ecs(call)],
+    }
+}
+
+fn permission(action: String, resource: String) -> Permission {
+    Permission { action, resource, cluster: None }
+}
+
+fn arn(service: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
+}
+
+fn word<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
+    body.get(field).and_then(Value::as_str).filter(|word| !word.is_empty())
+}
+
+/// Transactions have no action of their own: each of their items is asked for by its own.
+fn dynamodb(call: &Call) -> Vec<Permission> {
+    let table = |name: &str| match name.starts_with("arn:") {
+        true => name.to_owned(),
+        false => arn("dynamodb", &format!("table/{name}")),
+    };
+    let action = |name: &str| format!("dynamodb:{name}");
+    let own = || action(&call.operation);
+    let named = |of: &Value| word(of, "TableName").map(table);
+    let mut all = match call.operation.as_str() {
+        "TransactWriteItems" | "TransactGetItems" => {
+            let items = call.body.get("TransactItems").and_then(Value::as_array);
+            let each = items.into_iter().flatten().filter_map(Value::as_object).flatten();
+            each.filter_map(|(kind, item)| {
+                let kind = match kind.as_str() {
+                    "Put" => "PutItem",
+                    "Update" => "UpdateItem",
+                    "Delete" => "DeleteItem",
+                    "Get" => "GetItem",
+                    "ConditionCheck" => "ConditionCheckItem",
+                    other => other,
+                };
+                Some(permission(action(kind), named(item)?))
+            })
+            .collect()
+        }
+        "BatchGetItem" | "BatchWriteItem" => {
+            let tables = call.body.get("RequestItems").and_then(Value::as_object);
+            tables.into_iter().flatten().map(|(name, _)| permission(own(), table(name))).collect()
+        }
+        "Query" | "Scan" => {
+            let table = named(&call.body);
+            // The index alone is asked for, not its table.
+            let resource = table.map(|table| match word(&call.body, "IndexName") {
+                Some(index) => format!("{table}/index/{index}"),
+                None => table,
+            });
+            resource.into_iter().map(|resource| permission(own(), resource)).collect()
+        }
+        _ => named(&call.body).into_iter().map(|table| permission(own(), table)).collect::<Vec<_>>(),
+    };
+    if all.is_empty() {
+        all.push(permission(own(), "*".to_owned()));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn sqs(call: &Call) -> Permission {
+    let operation = call.operation.strip_suffix("Batch").unwrap_or(&call.operation);
+    let url = word(&call.body, "QueueUrl").and_then(|url| url.rsplit('/').next());
+    let queue = url.or_else(|| word(&call.body, "QueueName"));
+    permission(format!("sqs:{operation}"), queue.map_or("*".to_owned(), |queue| arn("sqs", queue)))
+}
+
+fn secretsmanager(call: &Call) -> Permission {
+    let name = word(&call.body, "SecretId").or_else(|| word(&call.body, "Name"));
+    let resource = match name {
+        Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
+        Some(name) => arn("secretsmanager", &format!("secret:{name}-{CHOSEN}")),
+        None => "*".to_owned(),
+    };
+    permission(format!("secretsmanager:{}", call.operation), resource)
+}
+
+fn ecs(call: &Call) -> Permission {
+    let last = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+    let cluster = last(word(&call.body, "cluster").unwrap_or("default"));
+    let resource = match call.operation.as_str() {
+        "RunTask" => {
+            let definition = last(word(&call.body, "taskDefinition").unwrap_or_default());
+            // A family alone is its newest revision, and the revision is asked for.
+            let revision = if definition.contains(':') { "" } else { ":1" };
+            arn("ecs", &format!("task-definition/{definition}{revision}"))
+        }
+        "StopTask" => arn("ecs", &format!("task/{cluster}/{}", last(word(&call.body, "task").unwrap_or_default()))),
+        // About several tasks or none: only the cluster narrows it.
+        _ => "*".to_owned(),
+    };
+    let action = format!("ecs:{}", call.operation);
+    Permission { action, resource, cluster: Some(arn("ecs", &format!("cluster/{cluster}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(service: Service, operation: &str, body: Value, expected: &[(&str, &str)]) {
+        let call = Call { app: None, service, operation: operation.into(), body };
+        let found = call.permissions();
+        let found: Vec<_> = found.iter().map(|one| (one.action.as_str(), one.resource.as_str())).collect();
+        assert_eq!(found, expected, "{operation}");
+    }
+
+    #[test]
+    fn a_transaction_is_asked_for_item_by_item() {
+        let of = |kind: &str| json!({ kind: { "TableName": "t" } });
+        let body = json!({ "TransactItems": [of("Update"), of("Put"), of("Put"), of("Delete"), of("ConditionCheck")] });
+        let table = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
+        check(
+            Service::DynamoDb,
+            "TransactWriteItems",
+            body,
+            &[
+                ("dynamodb:ConditionCheckItem", table),
+                ("dynamodb:DeleteItem", table),
+                ("dynamodb:PutItem", table),
+                ("dynamodb:UpdateItem", table),
+            ],
+        );
+        let body = json!({ "TransactItems": [of("Get")] });
+        check(Service::DynamoDb, "TransactGetItems", body, &[("dynamodb:GetItem", table)]);
+        let body = json!({ "RequestItems": { "t": {} } });
+        check(Service::DynamoDb, "BatchGetItem", body, &[("dynamodb:BatchGetItem", table)]);
+    }
+
+    #[test]
+    fn an_index_is_asked_for_instead_of_its_table() {
+        let table = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
+        let index = "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/i";
+        let body = json!({ "TableName": "t", "IndexName": "i" });
+        check(Service::DynamoDb, "Query", body, &[("dynamodb:Query", index)]);
+        check(Service::DynamoDb, "Query", json!({ "TableName": "t" }), &[("dynamodb:Query", table)]);
+        check(Service::DynamoDb, "ListTables", json!({}), &[("dynamodb:ListTables", "*")]);
+    }
+
+    #[test]
+    fn a_queue_is_known_by_its_address_and_a_batch_by_what_it_is_made_of() {
+        let queue = "arn:aws:sqs:us-east-1:000000000000:q.fifo";
+        let body = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/q.fifo" });
+        check(Service::Sqs, "SendMessageBatch", body, &[("sqs:SendMessage", queue)]);
+        check(Service::Sqs, "CreateQueue", json!({ "QueueName": "q.fifo" }), &[("sqs:CreateQueue", queue)]);
+    }
+
+    #[test]
+    fn a_secret_has_six_more_characters_than_its_name() {
+        let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:t/user/a-AbCdEf";
+        let get = [("secretsmanager:GetSecretValue", secret)];
+        check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": "t/user/a" }), &get);
+        check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": secret }), &get);
+        check(Service::SecretsManager, "ListSecrets", json!({}), &[("secretsmanager:ListSecrets", "*")]);
+    }
+
+    #[test]
+    fn a_task_is_asked_for_by_its_definition_and_on_its_cluster() {
+        let call = |operation: &str, body| {
+            let call = Call { app: None, service: Service::Ecs, operation: operation.into(), body };
+            call.permissions().remove(0)
+        };
+        let cluster = Some("arn:aws:ecs:us-east-1:000000000000:cluster/c".to_owned());
+        let of = |action: &str, resource: &str| Permission {
+            action: action.into(),
+            resource: resource.into(),
+            cluster: cluster.clone(),
+        };
+        let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/f:1";
+        for named in ["f", "f:1", definition] {
+            let found = call("RunTask", json!({ "cluster": "c", "taskDefinition": named }));
+            assert_eq!(found, of("ecs:RunTask", definition));
+        }
+        let task = "arn:aws:ecs:us-east-1:000000000000:task/c/1a";
+        assert_eq!(call("StopTask", json!({ "cluster": "c", "task": task })), of("ecs:StopTask", task));
+        assert_eq!(call("ListTasks", json!({ "cluster": "c" })), of("ecs:ListTasks", "*"));
+    }
+}

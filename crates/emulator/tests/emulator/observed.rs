@@ -1,0 +1,44 @@
+//! An observer hears of every request to every service, and by whom it was made.
+
+use crate::support::until;
+use pullyard_emulator::{Aws, Observer, Options, ecs};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+#[tokio::test]
+async fn every_request_is_told_before_it_is_answered() {
+    let folder = TempDir::new().unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = told.clone();
+    let observer = Observer::new(move |call| {
+        let app = call.app.clone().unwrap_or_default();
+        seen.lock().unwrap().extend(call.permissions().into_iter().map(|one| format!("{app} {}", one.action)));
+    });
+    let options = Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
+    let aws = Aws::observed(options, Some(observer)).await.unwrap();
+    let at = aws.endpoints().clone();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let long = json!({ "TableName": "t", "Item": { "pk": { "S": "x".repeat(200_000) } } });
+    for (url, target, body, action) in [
+        (&at.dynamodb, "DynamoDB_20120810.ListTables", json!({}), "dynamodb:ListTables"),
+        (&at.dynamodb, "DynamoDB_20120810.PutItem", long, "dynamodb:PutItem"),
+        (&at.dynamodb, "DynamoDB_20120810.GetItem", json!({ "TableName": "t" }), "dynamodb:GetItem"),
+        (&at.sqs, "AmazonSQS.CreateQueue", json!({ "QueueName": "q" }), "sqs:CreateQueue"),
+        (&at.secretsmanager, "secretsmanager.ListSecrets", json!({}), "secretsmanager:ListSecrets"),
+        (&at.ecs, "AmazonEC2ContainerServiceV20141113.ListTasks", json!({}), "ecs:ListTasks"),
+    ] {
+        let call = http.post(url).header("x-amz-target", target).header("user-agent", "sdk/1 app/one lang/rust");
+        let call = call.header("content-type", "application/x-amz-json-1.0");
+        let call = call.header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0");
+        let answer = call.header("x-amz-date", "20261120T000000Z").body(body.to_string()).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert!(answer.is_object(), "{target} is answered");
+        let found = told.lock().unwrap().last().cloned().unwrap_or_default();
+        assert_eq!(found, format!("one {action}"));
+    }
+    assert_eq!(told.lock().unwrap().len(), 6, "each of them once");
+    aws.shutdown().await;
+    let address = at.dynamodb.strip_prefix("http://").unwrap().to_owned();
+    until("nobody listens any more", async || tokio::net::TcpStream::connect(&address).await.err()).await;
+}

@@ -1,0 +1,201 @@
+//! What `infra` repeats of the code is what the code says: the table, the routes, the environment, the release.
+
+use crate::roles::template::read;
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_entry::config;
+use pullyard_store::Store;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const GATEWAY: &str = include_str!("../crates/local/src/system.rs");
+/// Named in the template before the code that reads them is in this tree: those that other parts of the same change bring.
+const BROUGHT: [&str; 4] =
+    ["PULLYARD_DEPLOYMENT", "PULLYARD_DISPATCH_DLQ_URL", "PULLYARD_EFFECTS_DLQ_URL", "PULLYARD_TASK_DEFINITIONS"];
+/// What the last of them replaces.
+const REPLACED: &str = "PULLYARD_TASK_DEFINITION";
+const CONFIG: &str = include_str!("../crates/entry/src/config.rs");
+
+fn resources(template: &str) -> BTreeMap<String, Value> {
+    serde_json::from_value(read(template)["Resources"].clone()).unwrap()
+}
+
+/// The embedded DynamoDB's own words about the table that the store makes.
+async fn described(endpoint: &str, operation: &str) -> Value {
+    let asked = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
+    let asked = asked.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));
+    // It must look signed; nobody checks by whom.
+    let signed =
+        "AWS4-HMAC-SHA256 Credential=x/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x";
+    let asked = asked.header("Content-Type", "application/x-amz-json-1.0").header("Authorization", signed);
+    let asked = asked.header("X-Amz-Date", "20261120T000000Z");
+    let answer = asked.body(json!({ "TableName": "table" }).to_string()).send().await.unwrap();
+    let (status, body) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// Lists in an order of their own, and of each only the given fields.
+fn only(list: &Value, fields: &[&str]) -> Vec<Value> {
+    let mut all: Vec<Value> = list.as_array().unwrap().clone();
+    for one in &mut all {
+        one.as_object_mut().unwrap().retain(|field, _| fields.contains(&field.as_str()));
+    }
+    all.sort_by_key(Value::to_string);
+    all
+}
+
+#[tokio::test]
+async fn the_table_of_the_template_is_the_one_that_the_store_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
+    let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
+    let endpoint = aws.endpoints().dynamodb.clone();
+    let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    Store::new(&sdk, Some(&endpoint), "table").create_table().await.unwrap();
+    let made = described(&endpoint, "DescribeTable").await["Table"].clone();
+    let expiry = described(&endpoint, "DescribeTimeToLive").await["TimeToLiveDescription"].clone();
+    aws.shutdown().await;
+
+    let written = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
+    let keys = ["AttributeName", "KeyType"];
+    assert_eq!(only(&written["KeySchema"], &keys), only(&made["KeySchema"], &keys));
+    let types = ["AttributeName", "AttributeType"];
+    assert_eq!(only(&written["AttributeDefinitions"], &types), only(&made["AttributeDefinitions"], &types));
+    let shape = ["IndexName", "KeySchema", "Projection"];
+    let (mine, theirs) =
+        (only(&written["GlobalSecondaryIndexes"], &shape), only(&made["GlobalSecondaryIndexes"], &shape));
+    assert_eq!(mine.len(), 2, "both indexes");
+    assert_eq!(mine, theirs);
+    assert_eq!(written["TimeToLiveSpecification"]["AttributeName"], expiry["AttributeName"]);
+    assert_eq!(written["TimeToLiveSpecification"]["Enabled"], true);
+    assert_eq!(written["BillingMode"], made["BillingModeSummary"]["BillingMode"]);
+}
+
+/// The routes of the local gateway as API Gateway names them, each with its function.
+fn local_routes() -> BTreeSet<(String, String)> {
+    let (_, after) = GATEWAY.split_once("let routes = vec![").unwrap();
+    let (list, _) = after.split_once("];").unwrap();
+    let route = |line: &str| {
+        let (how, rest) = line.split_once('(').unwrap();
+        let (before, rest) = rest.split_once('"').unwrap();
+        let (path, function) = rest.split_once('"').unwrap();
+        let method = before.split("Method::").nth(1).map_or("ANY", |after| after.split(')').next().unwrap());
+        let key = match (how, path) {
+            ("under", "/") => "$default".to_owned(),
+            ("under", path) => format!("{method} {path}/{{proxy+}}"),
+            ("exactly", path) => format!("{method} {path}"),
+            _ => panic!("{line} is no route"),
+        };
+        let named = ["webhook", "tickets", "pages", "api"].into_iter().find(|name| function.contains(name));
+        (key, named.unwrap_or_else(|| panic!("{line} leads nowhere")).to_owned())
+    };
+    list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).map(route).collect()
+}
+
+#[test]
+fn the_routes_on_aws_are_those_of_the_local_gateway() {
+    let resources = resources(include_str!("../infra/api.yaml"));
+    let routes = resources.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Route");
+    let there: BTreeSet<(String, String)> = routes
+        .map(|(name, route)| {
+            let properties = &route["Properties"];
+            let target = properties["Target"]["Fn::Sub"].as_str().unwrap();
+            let integration = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
+            // The integration's resource is named for its function, and calls it.
+            let uri = resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"].as_str().unwrap();
+            assert!(uri.contains(&format!("${{{integration}Arn}}")), "{name}: {uri}");
+            assert_eq!(properties["AuthorizationType"], "NONE", "{name}");
+            (properties["RouteKey"].as_str().unwrap().to_owned(), integration.to_lowercase())
+        })
+        .collect();
+    assert_eq!(there, local_routes());
+    // A limit for a route that is not there yet is refused.
+    let waits: BTreeSet<&str> =
+        resources["Stage"]["DependsOn"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let names = resources.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Route");
+    assert_eq!(waits, names.map(|(name, _)| name.as_str()).collect());
+    let limited = resources["Stage"]["Properties"]["RouteSettings"].as_object().unwrap();
+    assert!(limited.keys().all(|key| there.iter().any(|(route, _)| route == key)), "{limited:?}");
+}
+
+#[test]
+fn the_access_log_has_no_header_and_no_query() {
+    let api = resources(include_str!("../infra/api.yaml"));
+    let format = api["Stage"]["Properties"]["AccessLogSettings"]["Format"]["Fn::Sub"].as_str().unwrap();
+    let named = format
+        .split("$context.")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').next().unwrap_or_default());
+    let known = BTreeSet::from([
+        "requestTimeEpoch",
+        "requestId",
+        "routeKey",
+        "httpMethod",
+        "path",
+        "status",
+        "responseLength",
+        "responseLatency",
+        "integrationLatency",
+        "integrationStatus",
+        "error.responseType",
+        "identity.sourceIp",
+    ]);
+    assert_eq!(named.collect::<BTreeSet<_>>(), known);
+    // One object a line, as the metric filter reads it.
+    let line = format.replace("${Deployment}", "pullyard").replace("$context.status", "502");
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["status"], &line["deployment"]), (&json!(502), &json!("pullyard")));
+}
+
+#[test]
+fn every_variable_that_functions_need_is_given_to_them() {
+    let functions = read(include_str!("../infra/functions.yaml"));
+    let given = functions["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
+    let needed: Vec<&str> =
+        CONFIG.split("needed(\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect();
+    assert!(needed.len() >= 7, "{needed:?}");
+    for name in needed.into_iter().filter(|name| *name != REPLACED) {
+        assert!(given.contains_key(name), "{name} is not in infra/functions.yaml");
+    }
+    for name in given.keys().filter(|name| *name != "RUST_LOG") {
+        assert!(CONFIG.contains(name.as_str()) || BROUGHT.contains(&name.as_str()), "{name} is read by nobody");
+    }
+}
+
+#[test]
+fn the_release_of_the_stack_is_the_programs() {
+    let root = read(include_str!("../infra/template.yaml"));
+    assert_eq!(root["Mappings"]["Release"]["Pullyard"]["Version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn whoever_deploys_finds_the_outputs_that_init_doctor_and_push_read() {
+    let root = read(include_str!("../infra/template.yaml"));
+    let outputs = root["Outputs"].as_object().unwrap();
+    for name in [
+        "ApiUrl",
+        "TableName",
+        "KeySecretName",
+        "UserSecretPrefix",
+        "DispatchQueueUrl",
+        "DispatchDeadLetterUrl",
+        "EffectsQueueUrl",
+        "EffectsDeadLetterUrl",
+        "ClusterName",
+        "TaskDefinitions",
+        "RepositoryUri",
+        "Subnets",
+        "SecurityGroup",
+        "AlarmTopicArn",
+        "Version",
+        "BucketName",
+        "Architecture",
+    ] {
+        assert!(outputs.contains_key(name), "{name}");
+    }
+    let push = include_str!("../infra/image/push");
+    for (at, _) in push.match_indices("$(output ") {
+        let name = push[at + 9..].split(')').next().unwrap_or_default();
+        assert!(outputs.contains_key(name), "infra/image/push reads {name}");
+    }
+}

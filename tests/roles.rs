@@ -1,0 +1,164 @@
+//! Least privilege, proven: what the functions ask of AWS is the list, and the list is what their roles allow.
+//!
+//! The list (`roles/list.rs`) is the middle: a rich run here, and every story of all tests in `.ci/roles`, is held
+//! against it from one side, the roles of `infra/functions.yaml` from the other. `docs/roles.md` is written from it.
+
+mod attacked;
+mod deployed;
+mod list;
+mod paper;
+mod policy;
+pub(crate) mod template;
+
+use crate::calls::{self, Asked, Calls, FUNCTIONS};
+use crate::pages::Browser;
+use crate::story::{Setup, Story, Task, is};
+use crate::webhooks::World;
+use deployed::Deployed;
+use list::{BESIDES, EVERYBODY, LIST, What};
+use policy::{Effect, Request, like};
+use pullyard_domain::job::Status;
+use pullyard_protocol::job::CancelJob;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Names the file that `.ci/roles` had every test add its calls to.
+const RECORDED: &str = "PULLYARD_RECORDED_CALLS";
+
+type Line = (String, String, What);
+
+fn listed() -> BTreeSet<Line> {
+    LIST.iter().map(|(function, action, what, _)| (function.to_string(), action.to_string(), *what)).collect()
+}
+
+/// The calls as lines of the list. One that is about nothing the list knows is told whole.
+fn lines(asked: &BTreeSet<Asked>) -> Result<BTreeSet<Line>, String> {
+    let line = |asked: &Asked| {
+        let what = What::of(asked).ok_or_else(|| format!("{asked:?} is about nothing that is ours"))?;
+        Ok((asked.function.clone(), asked.action.clone(), what))
+    };
+    asked.iter().map(line).collect()
+}
+
+fn assert_none(what: &str, lines: &[&Line]) {
+    assert!(lines.is_empty(), "{what}:\n{}", lines.iter().map(|line| format!("{line:?}\n")).collect::<String>());
+}
+
+/// The flow of the demo, with a person who looks, cancels and asks on the pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_functions_ask_of_aws_is_in_the_list() {
+    let calls = Calls::default();
+    let world = World::of(Setup { calls: calls.clone(), ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    let story = &world.story;
+    let (status, said) =
+        world.send("acme", "pull_request_review", &world.review(1, "submitted", "changes_requested")).await;
+    assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
+    let (status, _) = world.send_as("acme", "pull_request_review", "g", "sha256=00", b"{}".to_vec()).await;
+    assert_eq!(status, 401);
+    let job = story.job_for("e2", "APP-2", 2).await;
+    let task = story.task_of(&job, 1).await;
+    story.quiet().await;
+    let browser = Browser::admin(story).await;
+    for path in ["/board", "/jobs", "/deliveries", "/tickets/APP-2"] {
+        assert_eq!(browser.get(path).await.status, 200, "{path}");
+    }
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    story.task_stopped(&task).await;
+    story.pass(Duration::from_secs(120)).await;
+    story.quiet().await;
+    world.story.end().await;
+
+    let story = Story::with(Setup { task: Task::Runner, calls: calls.clone(), ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.job_until(&job, is(Status::Completed)).await;
+    story.settled("APP-1").await;
+    story.quiet().await;
+    story.end().await;
+
+    let lines = lines(&calls.all()).unwrap();
+    let functions = lines.iter().map(|(function, ..)| function.as_str()).collect::<BTreeSet<_>>();
+    assert_eq!(functions, BTreeSet::from(FUNCTIONS), "each of them was at work");
+    let listed = listed();
+    assert_none("not in tests/roles/list.rs", &lines.difference(&listed).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "it is about what all other tests wrote down: .ci/roles"]
+fn everything_that_was_recorded_is_the_list() {
+    let file = PathBuf::from(std::env::var_os(RECORDED).expect("PULLYARD_RECORDED_CALLS names a file"));
+    let (recorded, listed) = (lines(&calls::read(&file)).unwrap(), listed());
+    assert_none("asked for and not in tests/roles/list.rs", &recorded.difference(&listed).collect::<Vec<_>>());
+    assert_none("in tests/roles/list.rs and never asked for", &listed.difference(&recorded).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_list_says_each_thing_once_and_why() {
+    assert_eq!(listed().len(), LIST.len(), "a line stands there twice");
+    for (function, action, _, why) in LIST {
+        assert!(FUNCTIONS.contains(function), "{function}");
+        assert!(action.split_once(':').is_some() && !action.contains('*'), "{action}");
+        assert!(why.len() > 10, "{function} {action}");
+    }
+}
+
+#[test]
+fn the_paper_is_the_list() {
+    paper::check();
+}
+
+#[test]
+fn each_role_allows_what_its_function_asks_for() {
+    let deployed = Deployed::read();
+    let mut refused = Vec::new();
+    for (function, action, what, _) in LIST {
+        let (resources, cluster) = what.deployed();
+        let context = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str())).collect::<Vec<_>>();
+        for resource in &resources {
+            if !deployed.role(function).allows(&Request { action, resource, context: &context }) {
+                refused.push(format!("{function} {action} {resource}"));
+            }
+        }
+    }
+    assert!(refused.is_empty(), "refused by infra/functions.yaml:\n{}", refused.join("\n"));
+}
+
+/// Whether something that a role names is in the list, or allowed besides it.
+fn is_wanted(function: &str, action: &str, resource: &str) -> bool {
+    let rows = LIST.iter().filter(|(of, does, ..)| *of == function && *does == action);
+    let mut named = rows.flat_map(|(_, _, what, _)| what.deployed().0);
+    let is_exact = |pattern: &str, resource: &str| {
+        // A star stands for what AWS or people choose, at the end only.
+        like(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
+    };
+    let everybody = EVERYBODY.iter().any(|(does, what, _)| {
+        let what = what.replace("FUNCTION", function);
+        *does == action && resource.ends_with(&what)
+    });
+    let besides = |(of, does, what, _): &list::Besides| *of == function && *does == action && resource.ends_with(what);
+    named.any(|wanted| is_exact(resource, &wanted)) || everybody || BESIDES.iter().any(besides)
+}
+
+#[test]
+fn no_role_allows_what_its_function_never_asks_for() {
+    let deployed = Deployed::read();
+    assert_eq!(deployed.functions.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(FUNCTIONS));
+    assert_eq!(deployed.managed, Vec::<String>::new(), "roles with policies of AWS's");
+    let mut too_much = Vec::new();
+    for function in FUNCTIONS {
+        for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {
+            for action in &statement.actions {
+                for resource in statement.resources.iter().filter(|resource| !is_wanted(function, action, resource)) {
+                    too_much.push(format!("{function} {action} {resource}"));
+                }
+            }
+        }
+    }
+    assert!(too_much.is_empty(), "allowed by infra/functions.yaml and never asked for:\n{}", too_much.join("\n"));
+    let mut unused = BESIDES.iter().filter(|(function, action, what, _)| {
+        let mut all = deployed.role(function).statements.iter();
+        !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(what)))
+    });
+    assert_eq!(unused.next(), None, "allowed by no role: take it off the list of what is allowed besides");
+}

@@ -1,0 +1,128 @@
+//! What somebody can't do who has taken over a function, or a task.
+
+use super::deployed::{DEPLOYMENT, Deployed, arn};
+use super::policy::Request;
+use crate::calls::FUNCTIONS;
+
+const CLUSTER: &str = "cluster/pullyard";
+
+/// Which functions may do this, on a cluster if it is about one.
+fn may(deployed: &Deployed, action: &str, resource: &str, cluster: &str) -> Vec<&'static str> {
+    let cluster = arn("ecs", cluster);
+    let service = ("iam:PassedToService", "ecs-tasks.amazonaws.com");
+    let context = [("ecs:cluster", cluster.as_str()), service];
+    let allows = |function: &&str| deployed.role(function).allows(&Request { action, resource, context: &context });
+    FUNCTIONS.into_iter().filter(allows).collect()
+}
+
+fn nobody(deployed: &Deployed, actions: &[&str], resources: &[String]) {
+    for action in actions {
+        for resource in resources {
+            let may = may(deployed, action, resource, CLUSTER);
+            assert_eq!(may, Vec::<&str>::new(), "{action} {resource}");
+        }
+    }
+}
+
+fn secret(name: &str) -> String {
+    arn("secretsmanager", &format!("secret:{name}-AbCdEf"))
+}
+
+#[test]
+fn only_the_dispatcher_touches_tasks_and_only_those_of_its_own_cluster() {
+    let deployed = Deployed::read();
+    let ours = arn("ecs", &format!("task-definition/{DEPLOYMENT}-medium:3"));
+    let task = arn("ecs", &format!("task/{DEPLOYMENT}/0123"));
+    for (action, resource) in [("ecs:RunTask", ours.as_str()), ("ecs:StopTask", &task), ("ecs:ListTasks", "*")] {
+        assert_eq!(may(&deployed, action, resource, CLUSTER), ["dispatcher"], "{action}");
+        assert!(may(&deployed, action, resource, "cluster/production").is_empty(), "{action} elsewhere");
+    }
+    let others = ["production:1", "pullyard:1", "pullyard-medium-admin:1"];
+    nobody(&deployed, &["ecs:RunTask"], &others.map(|other| arn("ecs", &format!("task-definition/{other}"))));
+    nobody(&deployed, &["ecs:StopTask"], &[arn("ecs", "task/production/0123")]);
+    let changes = ["ecs:RegisterTaskDefinition", "ecs:UpdateService", "ecs:ExecuteCommand", "ecs:CreateCluster"];
+    nobody(&deployed, &changes, &["*".into(), task, ours]);
+}
+
+#[test]
+fn only_ecs_is_handed_a_role_and_only_the_one_that_pulls_the_image() {
+    let deployed = Deployed::read();
+    let role = |name: &str| format!("arn:aws:iam::000000000000:role/{name}");
+    let ours = role("pullyard-TaskExecutionRole");
+    assert_eq!(may(&deployed, "iam:PassRole", &ours, CLUSTER), ["dispatcher"]);
+    nobody(&deployed, &["iam:PassRole"], &[role("admin"), role("pullyard-ApiRole")]);
+    let to_lambda = [("iam:PassedToService", "lambda.amazonaws.com")];
+    let request = Request { action: "iam:PassRole", resource: &ours, context: &to_lambda };
+    assert!(!deployed.role("dispatcher").allows(&request));
+}
+
+#[test]
+fn a_task_has_no_rights_at_all() {
+    let deployed = Deployed::read();
+    assert_eq!(deployed.task_roles, Vec::<String>::new(), "what runs in the container gets credentials");
+    let execution = &deployed.roles["TaskExecutionRole"];
+    for statement in &execution.statements {
+        for action in &statement.actions {
+            let pulls = action.starts_with("ecr:Get") || action.starts_with("ecr:Batch");
+            assert!(pulls || action.starts_with("logs:"), "{action} of the execution role");
+        }
+    }
+}
+
+#[test]
+fn who_reads_secrets_reads_only_those_it_needs() {
+    let deployed = Deployed::read();
+    let get = "secretsmanager:GetSecretValue";
+    let key = secret("pullyard/key");
+    // The others prove nobody's token: the webhook's callers sign, the ticket tool's tokens are in the table.
+    assert_eq!(may(&deployed, get, &key, CLUSTER), ["api", "pages", "dispatcher"]);
+    // These speak to forges. Hooks' secrets and forges' tokens have names of people's choice, so they can't be told
+    // apart here.
+    let peoples = secret("pullyard/user/github-token");
+    assert_eq!(may(&deployed, get, &peoples, CLUSTER), ["webhook", "api", "pages", "effects"]);
+    let others = ["production/database", "pullyard2/user/a", "pullyard/users", "pullyard/keys", "pullyard/other"];
+    nobody(&deployed, &[get, "secretsmanager:BatchGetSecretValue"], &others.map(secret));
+}
+
+#[test]
+fn only_the_api_sets_secrets_and_only_peoples() {
+    let deployed = Deployed::read();
+    let set = ["secretsmanager:PutSecretValue", "secretsmanager:CreateSecret"];
+    for action in set {
+        assert_eq!(may(&deployed, action, &secret("pullyard/user/hook-a"), CLUSTER), ["api"], "{action}");
+    }
+    nobody(&deployed, &set, &["pullyard/key", "production/database", "pullyard2/user/a"].map(secret));
+    let more = ["Delete", "Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
+    let more = more.map(|word| format!("secretsmanager:{word}{}", if word.len() < 8 { "Secret" } else { "" }));
+    let all = ["pullyard/user/a", "pullyard/key"].map(secret);
+    nobody(&deployed, &more.each_ref().map(String::as_str), &all);
+}
+
+#[test]
+fn nobody_makes_or_deletes_what_the_stack_made_or_reads_what_is_others() {
+    let deployed = Deployed::read();
+    let table = arn("dynamodb", &format!("table/{DEPLOYMENT}"));
+    let changes = [
+        "dynamodb:CreateTable",
+        "dynamodb:DeleteTable",
+        "dynamodb:UpdateTable",
+        "dynamodb:UpdateTimeToLive",
+        "dynamodb:ExportTableToPointInTime",
+        "dynamodb:Scan",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:PartiQLSelect",
+    ];
+    nobody(&deployed, &changes, &[table.clone(), format!("{table}/index/work"), "*".into()]);
+    let others = ["table/production", "table/pullyard2", "table/pullyard2/index/work"];
+    let reads = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:BatchGetItem"];
+    nobody(&deployed, &reads, &others.map(|other| arn("dynamodb", other)));
+    let queues =
+        ["pullyard-dispatch", "pullyard-effects.fifo", "pullyard-dispatch-dead"].map(|queue| arn("sqs", queue));
+    let changes =
+        ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:AddPermission"];
+    nobody(&deployed, &changes, &queues);
+    nobody(&deployed, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[arn("sqs", "production")]);
+    let far =
+        ["s3:GetObject", "sts:AssumeRole", "iam:CreateRole", "lambda:InvokeFunction", "lambda:UpdateFunctionCode"];
+    nobody(&deployed, &far, &["*".into(), "arn:aws:s3:::pullyard-bucket/x".into()]);
+}

@@ -1,0 +1,179 @@
+//! The templates of `infra` as they would be deployed under the name `pullyard`: which ARN each name stands for, and
+//! so what the policies of each role say.
+//!
+//! Only what policies name is known; a policy that names something else fails with its name.
+
+use super::policy::Policy;
+use super::template::{Known, read};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub(super) const DEPLOYMENT: &str = "pullyard";
+const PLACE: &str = "us-east-1:000000000000";
+
+/// An ARN of the deployment's account and region.
+pub(super) fn arn(service: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{PLACE}:{resource}")
+}
+
+/// Every role of every stack, by its logical name, with all its policies as one.
+pub(super) struct Deployed {
+    pub(super) roles: BTreeMap<String, Policy>,
+    /// Roles with a policy that is not written down here.
+    pub(super) managed: Vec<String>,
+    /// Task definitions that name a role of their own for what runs in the container.
+    pub(super) task_roles: Vec<String>,
+    /// The role of each function, by the function's handler.
+    pub(super) functions: BTreeMap<String, String>,
+}
+
+impl Deployed {
+    /// Reads the templates.
+    pub(super) fn read() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/template.yaml");
+        let (roles, managed, task_roles, functions) = Default::default();
+        let mut all = Self { roles, managed, task_roles, functions };
+        all.stack(&root, BTreeMap::new());
+        all
+    }
+
+    pub(super) fn role(&self, function: &str) -> &Policy {
+        let role = self.functions.get(function).unwrap_or_else(|| panic!("{function} has no role"));
+        self.roles.get(role).unwrap_or_else(|| panic!("there is no role {role}"))
+    }
+
+    /// Goes through a stack and those in it; its outputs.
+    fn stack(&mut self, file: &PathBuf, parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let template = read(&text);
+        let mut known = Known::default();
+        let own =
+            [("StackName", DEPLOYMENT), ("Partition", "aws"), ("Region", "us-east-1"), ("AccountId", "000000000000")];
+        known.0.extend(own.map(|(name, value)| (format!("AWS::{name}"), value.to_owned())));
+        for (name, about) in map(&template["Parameters"]) {
+            let default = &about["Default"];
+            let default = default
+                .as_str()
+                .map(str::to_owned)
+                .or_else(|| Some(default.to_string()).filter(|_| !default.is_null()));
+            if let Some(value) = parameters.get(name).cloned().or(default) {
+                known.0.insert(name.clone(), value);
+            }
+        }
+        let resources = map(&template["Resources"]);
+        for (name, resource) in resources.clone() {
+            for (attribute, value) in attributes(name, resource, &known) {
+                let path = if attribute.is_empty() { name.clone() } else { format!("{name}.{attribute}") };
+                known.0.insert(path, value);
+            }
+        }
+        self.nested(file, resources.clone(), &mut known);
+        for (name, resource) in resources {
+            self.take(name, resource, &known);
+        }
+        let outputs = map(&template["Outputs"]);
+        outputs.filter_map(|(name, output)| Some((name.clone(), word(&known, &output["Value"])?))).collect()
+    }
+
+    /// Each stack may use the outputs of those that need nothing of it: those are gone through first.
+    fn nested<'a>(&mut self, file: &Path, resources: impl Iterator<Item = (&'a String, &'a Value)>, known: &mut Known) {
+        let location = |resource: &Value| {
+            let properties = &resource["Properties"];
+            ["Location", "TemplateURL"].iter().find_map(|field| properties[*field].as_str()).map(str::to_owned)
+        };
+        let mut waiting: Vec<_> = resources.filter_map(|(name, it)| Some((name, it, location(it)?))).collect();
+        while !waiting.is_empty() {
+            let names: Vec<String> = waiting.iter().map(|(name, ..)| format!("\"{name}\",")).collect();
+            let free = waiting.iter().position(|(_, resource, _)| {
+                let said = resource["Properties"]["Parameters"].to_string();
+                !names.iter().any(|name| said.contains(&format!("[{name}")))
+            });
+            let (name, resource, location) = waiting.remove(free.expect("stacks that need one another"));
+            let given = map(&resource["Properties"]["Parameters"]);
+            let given = given.filter_map(|(name, value)| Some((name.clone(), word(known, value)?))).collect();
+            let outputs = self.stack(&file.with_file_name(location), given);
+            known.0.extend(outputs.into_iter().map(|(output, value)| (format!("{name}.Outputs.{output}"), value)));
+        }
+    }
+
+    fn take(&mut self, name: &str, resource: &Value, known: &Known) {
+        let properties = &resource["Properties"];
+        match resource["Type"].as_str().unwrap_or_default() {
+            "AWS::IAM::Role" => {
+                if !properties["ManagedPolicyArns"].is_null() {
+                    self.managed.push(name.to_owned());
+                }
+                let mut all = Policy::default();
+                for policy in properties["Policies"].as_array().into_iter().flatten() {
+                    let document = known.resolve(&policy["PolicyDocument"]);
+                    let read = document.and_then(|document| Policy::read(&document));
+                    all.statements.extend(read.unwrap_or_else(|fault| panic!("{name}: {fault}")).statements);
+                }
+                assert!(self.roles.insert(name.to_owned(), all).is_none(), "{name} stands there twice");
+            }
+            "AWS::Serverless::Function" => {
+                let (handler, role) = (properties["Handler"].as_str(), properties["Role"]["Fn::GetAtt"][0].as_str());
+                let (handler, role) = handler.zip(role).unwrap_or_else(|| panic!("{name} has no handler or role"));
+                assert!(properties["Policies"].is_null(), "{name} gets a role besides its own");
+                self.functions.insert(handler.to_owned(), role.to_owned());
+            }
+            "AWS::ECS::TaskDefinition" if !properties["TaskRoleArn"].is_null() => self.task_roles.push(name.to_owned()),
+            "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::IAM::RolePolicy" | "AWS::IAM::User" => {
+                panic!("{name}: a policy outside of its role is not looked at")
+            }
+            _ => {}
+        }
+    }
+}
+
+fn map(value: &Value) -> impl Iterator<Item = (&String, &Value)> + Clone {
+    value.as_object().into_iter().flatten()
+}
+
+fn word(known: &Known, value: &Value) -> Option<String> {
+    match known.resolve(value).ok()? {
+        Value::String(word) => Some(word),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// What `Ref` (the empty name) and the attributes of a resource are.
+fn attributes(name: &str, resource: &Value, known: &Known) -> Vec<(&'static str, String)> {
+    let named =
+        |field: &str| word(known, &resource["Properties"][field]).unwrap_or_else(|| format!("{DEPLOYMENT}-{name}"));
+    match resource["Type"].as_str().unwrap_or_default() {
+        "AWS::DynamoDB::Table" => {
+            let table = named("TableName");
+            vec![("Arn", arn("dynamodb", &format!("table/{table}"))), ("", table)]
+        }
+        "AWS::SQS::Queue" => {
+            let queue = named("QueueName");
+            let url = format!("https://sqs.us-east-1.amazonaws.com/000000000000/{queue}");
+            vec![("Arn", arn("sqs", &queue)), ("", url), ("QueueName", queue)]
+        }
+        "AWS::SecretsManager::Secret" => {
+            vec![("", arn("secretsmanager", &format!("secret:{}-AbCdEf", named("Name"))))]
+        }
+        "AWS::ECS::Cluster" => {
+            let cluster = named("ClusterName");
+            vec![("Arn", arn("ecs", &format!("cluster/{cluster}"))), ("", cluster)]
+        }
+        "AWS::ECS::TaskDefinition" => vec![("", arn("ecs", &format!("task-definition/{}:1", named("Family"))))],
+        "AWS::ECR::Repository" => vec![("Arn", arn("ecr", &format!("repository/{}", named("RepositoryName"))))],
+        "AWS::Logs::LogGroup" => {
+            let group = named("LogGroupName");
+            vec![("Arn", arn("logs", &format!("log-group:{group}:*"))), ("", group)]
+        }
+        "AWS::S3::Bucket" => {
+            vec![("Arn", format!("arn:aws:s3:::{DEPLOYMENT}-bucket")), ("", format!("{DEPLOYMENT}-bucket"))]
+        }
+        "AWS::IAM::Role" => vec![("Arn", format!("arn:aws:iam::000000000000:role/{DEPLOYMENT}-{name}"))],
+        "AWS::Serverless::Function" | "AWS::Lambda::Function" => {
+            let function = named("FunctionName");
+            vec![("Arn", arn("lambda", &format!("function:{function}"))), ("", function)]
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,242 @@
+//! What each function asks of AWS, and why. Whoever has a function make a new call adds its row here, and the
+//! statement in `infra/functions.yaml`.
+
+use super::deployed::{DEPLOYMENT, arn};
+use crate::calls::Asked;
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// The table itself.
+    Table,
+    /// Its index of what is due and what may be claimed.
+    Work,
+    /// Its index of what pages list.
+    List,
+    /// The queue that starts tasks.
+    Dispatch,
+    /// The FIFO queue that settles tickets.
+    Effects,
+    /// Where messages go that failed too often.
+    DeadLetters,
+    /// The secret that tokens of attempts are signed with.
+    SigningKey,
+    /// The secrets that people set.
+    Peoples,
+    /// The names of secrets: an action about no resource.
+    SecretNames,
+    /// The definitions of tasks, whatever their revision, on our cluster.
+    Definitions,
+    /// Tasks of our cluster.
+    Tasks,
+    /// The list of our cluster's tasks: an action about no resource, on our cluster.
+    TaskList,
+}
+use What::*;
+
+impl What {
+    /// As the paper says it: resource, index.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Table => ("the table", ""),
+            Work => ("the table", "`work`"),
+            List => ("the table", "`list`"),
+            Dispatch => ("the dispatch queue", ""),
+            Effects => ("the effects queue", ""),
+            DeadLetters => ("both dead-letter queues", ""),
+            SigningKey => ("the signing key", ""),
+            Peoples => ("people's secrets, `{table}/user/*`", ""),
+            SecretNames => ("`*`", ""),
+            Definitions => ("the task definitions of the deployment, on its cluster", ""),
+            Tasks => ("tasks of the cluster", ""),
+            TaskList => ("`*`, on the cluster", ""),
+        }
+    }
+
+    /// What a call of the local system was about.
+    pub(super) fn of(asked: &Asked) -> Option<Self> {
+        let word = asked.resource.split_once(":000000000000:").map_or(asked.resource.as_str(), |(_, word)| word);
+        let ours = asked.cluster.as_deref() == Some("arn:aws:ecs:us-east-1:000000000000:cluster/pullyard");
+        match (asked.action.as_str(), word) {
+            (_, "table/pullyard") => Some(Table),
+            (_, "table/pullyard/index/work") => Some(Work),
+            (_, "table/pullyard/index/list") => Some(List),
+            // The lost ones are those that a story has nobody read.
+            (_, "dispatch" | "lost") => Some(Dispatch),
+            (_, "effects.fifo" | "lost.fifo") => Some(Effects),
+            (_, "dispatch-dead" | "effects-dead.fifo") => Some(DeadLetters),
+            (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
+            (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(Peoples),
+            ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
+            ("ecs:ListTasks", "*") if ours => Some(TaskList),
+            (_, task) if ours && task.starts_with("task/pullyard/") => Some(Tasks),
+            (_, definition) if ours && definition.starts_with("task-definition/pullyard-") => Some(Definitions),
+            _ => None,
+        }
+    }
+
+    /// The ARNs it stands for in a deployment, with the cluster that is asked about; all of them must be allowed.
+    pub(super) fn deployed(self) -> (Vec<String>, Option<String>) {
+        let name = DEPLOYMENT;
+        let table = |rest: &str| vec![arn("dynamodb", &format!("table/{name}{rest}"))];
+        let queue = |queue: &str| vec![arn("sqs", &format!("{name}-{queue}"))];
+        let secret = |secret: &str| arn("secretsmanager", &format!("secret:{name}/{secret}-AbCdEf"));
+        let cluster = Some(arn("ecs", &format!("cluster/{name}")));
+        let definition =
+            |(size, revision): (&str, u32)| arn("ecs", &format!("task-definition/{name}-{size}:{revision}"));
+        match self {
+            Table => (table(""), None),
+            Work => (table("/index/work"), None),
+            List => (table("/index/list"), None),
+            Dispatch => (queue("dispatch"), None),
+            Effects => (queue("effects.fifo"), None),
+            DeadLetters => ([queue("dispatch-dead"), queue("effects-dead.fifo")].concat(), None),
+            SigningKey => (vec![secret("key")], None),
+            Peoples => (vec![secret("user/github-token"), secret("user/hook-acme")], None),
+            SecretNames => (vec!["*".into()], None),
+            Definitions => {
+                let all = [("small", 1), ("medium", 1), ("large", 1), ("medium", 12)];
+                (all.into_iter().map(definition).collect(), cluster)
+            }
+            Tasks => (vec![arn("ecs", &format!("task/{name}/0123456789abcdef"))], cluster),
+            TaskList => (vec!["*".into()], cluster),
+        }
+    }
+}
+
+/// One line of the list: function, action, what, why.
+pub(super) type Row = (&'static str, &'static str, What, &'static str);
+
+pub(super) const LIST: &[Row] = &[
+    ("webhook", "dynamodb:GetItem", Table, "the hook and the facts of a decision, read strongly"),
+    ("webhook", "dynamodb:Query", Table, "the reviews of a pull request"),
+    (
+        "webhook",
+        "dynamodb:PutItem",
+        Table,
+        "jobs, tickets, links, reviews and ledger entries, over the revision that was read",
+    ),
+    (
+        "webhook",
+        "dynamodb:UpdateItem",
+        Table,
+        "single attributes: when a hook was heard, marks of reviews, the day's budget",
+    ),
+    ("webhook", "dynamodb:DeleteItem", Table, "the alias of a repository that was renamed"),
+    (
+        "webhook",
+        "sqs:SendMessage",
+        Dispatch,
+        "a closed pull request ends its revision, and the dispatcher stops its task",
+    ),
+    ("webhook", "sqs:SendMessage", Effects, "reviews to be read, pull requests to be told, tickets to be settled"),
+    (
+        "webhook",
+        "secretsmanager:GetSecretValue",
+        Peoples,
+        "hooks' secrets; the forge's token, to ask what an author may do",
+    ),
+    ("tickets", "dynamodb:GetItem", Table, "the caller's token and the facts of a decision, read strongly"),
+    ("tickets", "dynamodb:Query", Table, "the reviews of a pull request that a new job goes on with"),
+    ("tickets", "dynamodb:PutItem", Table, "jobs, tickets and ledger entries, over the revision that was read"),
+    ("tickets", "dynamodb:UpdateItem", Table, "single attributes: the last use of a token, the day's budget"),
+    ("tickets", "sqs:SendMessage", Dispatch, "a new job wants a task"),
+    ("tickets", "sqs:SendMessage", Effects, "a ticket is to be settled, a pull request to be told"),
+    ("api", "dynamodb:GetItem", Table, "whatever is asked for, read strongly"),
+    ("api", "dynamodb:BatchGetItem", Table, "pages of jobs, deliveries and runners"),
+    ("api", "dynamodb:Query", Table, "events of a job, repositories, runners, reviews"),
+    ("api", "dynamodb:Query", Work, "what may be claimed, what waits for its project, and a sweep by hand"),
+    ("api", "dynamodb:Query", List, "pages of everything"),
+    ("api", "dynamodb:PutItem", Table, "everything that is made or changed, over the revision that was read"),
+    ("api", "dynamodb:UpdateItem", Table, "single attributes: heartbeats, claims, last uses, the day's budget"),
+    ("api", "dynamodb:DeleteItem", Table, "hooks and runners that are removed"),
+    ("api", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
+    ("api", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told, hooks to be looked after"),
+    ("api", "sqs:ReceiveMessage", DeadLetters, "`pullyard dlq` looks at what failed too often"),
+    ("api", "sqs:ChangeMessageVisibility", DeadLetters, "what was only looked at is there again"),
+    ("api", "sqs:DeleteMessage", DeadLetters, "what was sent back or dropped"),
+    ("api", "secretsmanager:GetSecretValue", SigningKey, "tokens of attempts and sign-in links"),
+    ("api", "secretsmanager:GetSecretValue", Peoples, "forges' tokens and Apps' keys; hooks' secrets, to compare them"),
+    ("api", "secretsmanager:PutSecretValue", Peoples, "people set and rotate secrets here, and nowhere else"),
+    ("api", "secretsmanager:CreateSecret", Peoples, "the first value of a secret"),
+    (
+        "api",
+        "secretsmanager:ListSecrets",
+        SecretNames,
+        "the names of people's secrets; it can't be limited to them, and shows no value",
+    ),
+    ("pages", "dynamodb:GetItem", Table, "the visitor's token and what is shown, read strongly"),
+    ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs and deliveries"),
+    ("pages", "dynamodb:Query", Table, "events of a job, repositories, runners"),
+    ("pages", "dynamodb:Query", Work, "what waits for a project that is released"),
+    ("pages", "dynamodb:Query", List, "the board and the other lists"),
+    (
+        "pages",
+        "dynamodb:PutItem",
+        Table,
+        "jobs, tickets, settings and ledger entries that people order, over the revision that was read",
+    ),
+    ("pages", "dynamodb:UpdateItem", Table, "single attributes: the last use of a token, the day's budget"),
+    ("pages", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
+    ("pages", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told"),
+    ("pages", "secretsmanager:GetSecretValue", SigningKey, "what sessions and sign-in links are sealed with"),
+    ("pages", "secretsmanager:GetSecretValue", Peoples, "the forge's token, for a revision that a person asks for"),
+    ("dispatcher", "dynamodb:GetItem", Table, "the job, read strongly"),
+    ("dispatcher", "dynamodb:PutItem", Table, "the start of its task, over the revision that was read"),
+    ("dispatcher", "secretsmanager:GetSecretValue", SigningKey, "the token that a task claims its job with"),
+    ("dispatcher", "ecs:RunTask", Definitions, "one task for each start"),
+    ("dispatcher", "ecs:StopTask", Tasks, "the task of a job that was cancelled"),
+    ("dispatcher", "ecs:ListTasks", TaskList, "the task of a job that was cancelled while it was asked for"),
+    ("tasks", "dynamodb:GetItem", Table, "the job of the task that stopped, read strongly"),
+    ("tasks", "dynamodb:PutItem", Table, "the death, over the revision that was read"),
+    ("effects", "dynamodb:GetItem", Table, "the ticket, job, pull request or hook of the message, read strongly"),
+    ("effects", "dynamodb:Query", Table, "the reviews of a pull request"),
+    ("effects", "dynamodb:Query", List, "open pull requests, to compare them with the forge"),
+    ("effects", "dynamodb:PutItem", Table, "what was settled, read or told, over the revision that was read"),
+    (
+        "effects",
+        "dynamodb:UpdateItem",
+        Table,
+        "single attributes: marks of reviews, when a hook was heard, the day's budget",
+    ),
+    ("effects", "sqs:SendMessage", Dispatch, "a job whose review was read wants a task"),
+    ("effects", "sqs:SendMessage", Effects, "pull requests to be told, further tickets to be settled"),
+    ("effects", "secretsmanager:GetSecretValue", Peoples, "forges' tokens and Apps' keys"),
+    ("sweeper", "dynamodb:GetItem", Table, "whatever is due, read strongly"),
+    ("sweeper", "dynamodb:BatchGetItem", Table, "profiles of runners, to say why nobody took a job that is given up"),
+    ("sweeper", "dynamodb:Query", Table, "runners and classes, read whole"),
+    ("sweeper", "dynamodb:Query", Work, "what is due, what waits to be claimed, what waits for its project"),
+    ("sweeper", "dynamodb:Query", List, "the projects, once a minute"),
+    ("sweeper", "dynamodb:PutItem", Table, "what is ended, put back or put off, over the revision that was read"),
+    ("sweeper", "dynamodb:UpdateItem", Table, "single attributes: slots of runners, the day's budget"),
+    ("sweeper", "dynamodb:DeleteItem", Table, "a runner whose removal was ordered, once it holds nothing"),
+    ("sweeper", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
+    ("sweeper", "sqs:SendMessage", Effects, "tickets, pull requests, reviews and hooks that are due"),
+];
+
+/// What roles allow besides: nobody calls it in our code. Function, action, part of the resource, why.
+pub(super) type Besides = (&'static str, &'static str, &'static str, &'static str);
+
+/// What every role allows besides.
+pub(super) const EVERYBODY: &[(&str, &str, &str)] = &[
+    ("logs:CreateLogStream", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
+    ("logs:PutLogEvents", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
+    ("xray:PutTraceSegments", "*", "Lambda sends traces; X-Ray has no resource to be limited to"),
+    ("xray:PutTelemetryRecords", "*", "Lambda sends traces; X-Ray has no resource to be limited to"),
+];
+
+pub(super) const BESIDES: &[Besides] = &[
+    ("dispatcher", "sqs:ReceiveMessage", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
+    ("dispatcher", "sqs:DeleteMessage", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
+    ("dispatcher", "sqs:GetQueueAttributes", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
+    (
+        "dispatcher",
+        "iam:PassRole",
+        ":role/pullyard-TaskExecutionRole",
+        "ECS asks for it at every RunTask, of no call of its own",
+    ),
+    ("effects", "sqs:ReceiveMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:DeleteMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:GetQueueAttributes", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("tasks", "sqs:SendMessage", ":pullyard-undelivered", "Lambda keeps an event there that failed three times"),
+];

@@ -1,0 +1,55 @@
+//! `docs/roles.md`, written from the list.
+
+use super::list::{BESIDES, EVERYBODY, LIST};
+use crate::calls::FUNCTIONS;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const HEAD: &str = "\
+# What each function may do on AWS
+
+Every function has a role of its own, and every role allows what is in these tables and nothing else.
+This page is written from `tests/roles/list.rs`; `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system roles::` writes it anew.
+
+- What functions ask for is recorded while the tests run, as IAM would be asked: an action for each item of a transaction, an ARN for each index.
+- `.ci/roles` compares everything that was recorded with this list, both ways.
+- `tests/roles.rs` compares this list with the roles of `infra/functions.yaml`, both ways, as they would be deployed.
+- `tests/roles/attacked.rs` says what nobody can do: no function but the dispatcher touches tasks, none reads a secret that was not set through Pullyard, none makes or deletes a table, a queue or a task definition.
+
+A task has no rights on AWS at all: it has no role, and asks the API.
+On AWS, the User-Agent of every call names its function (`AWS_SDK_UA_APP_ID`), so CloudTrail does, too.
+";
+
+fn written() -> String {
+    let mut page = HEAD.to_owned();
+    for function in FUNCTIONS {
+        let _ = write!(page, "\n## {function}\n\n| action | on | index | why |\n|---|---|---|---|\n");
+        for (_, action, what, why) in LIST.iter().filter(|(of, ..)| *of == function) {
+            let (on, index) = what.words();
+            let _ = writeln!(page, "| `{action}` | {on} | {index} | {why} |");
+        }
+    }
+    page.push_str(
+        "\n## What is allowed and never asked for by our code\n\n| function | action | on | why |\n|---|---|---|---|\n",
+    );
+    for (action, on, why) in EVERYBODY {
+        let on = if *on == "*" { "`*`" } else { "its own log" };
+        let _ = writeln!(page, "| every one | `{action}` | {on} | {why} |");
+    }
+    for (function, action, on, why) in BESIDES {
+        let on = on.trim_start_matches(':').replacen("pullyard", "{stack}", 1);
+        let _ = writeln!(page, "| {function} | `{action}` | `{on}` | {why} |");
+    }
+    page
+}
+
+/// The page is as it would be written; with `PULLYARD_WRITE_PAPERS=1` it is written.
+pub(super) fn check() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/roles.md");
+    let page = written();
+    if std::env::var("PULLYARD_WRITE_PAPERS").as_deref() == Ok("1") {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == page, "docs/roles.md is not what tests/roles/list.rs says: PULLYARD_WRITE_PAPERS=1 writes it");
+}

@@ -1,0 +1,256 @@
+//! Whether a role may do something, as IAM decides it for policies like ours: allowed by one statement, denied by
+//! none. What this does not understand it refuses to read, so that a test never passes for a rule it overlooked.
+//!
+//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>.
+
+use serde_json::Value;
+
+/// The statements of a role's policies, with every reference replaced by what it stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Policy {
+    pub(super) statements: Vec<Statement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub(super) effect: Effect,
+    pub(super) actions: Vec<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Allow,
+    Deny,
+}
+
+/// One key of one operator; one of the values is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    operator: Operator,
+    key: String,
+    values: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    /// `StringEquals`.
+    Equals,
+    /// `StringLike`, `ArnLike`, and `ArnEquals`, which is the same.
+    Like,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) action: &'a str,
+    /// An ARN, or `*` for an action about no resource.
+    pub(super) resource: &'a str,
+    /// Condition keys with their values.
+    pub(super) context: &'a [(&'a str, &'a str)],
+}
+
+impl Policy {
+    /// Reads a policy document.
+    pub(super) fn read(document: &Value) -> Result<Self, String> {
+        let statements = many(&document["Statement"]).iter().map(Statement::read).collect::<Result<Vec<_>, _>>()?;
+        if statements.is_empty() { Err("a policy without statements".into()) } else { Ok(Self { statements }) }
+    }
+
+    pub(super) fn allows(&self, request: &Request<'_>) -> bool {
+        let says = |effect| self.statements.iter().any(|one| one.effect == effect && one.fits(request));
+        says(Effect::Allow) && !says(Effect::Deny)
+    }
+}
+
+impl Statement {
+    fn read(statement: &Value) -> Result<Self, String> {
+        let fields = statement.as_object().ok_or("a statement is no map")?;
+        let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
+        if let Some(other) = fields.keys().find(|field| !known.contains(&field.as_str())) {
+            return Err(format!("{other} is not understood"));
+        }
+        let effect = match statement["Effect"].as_str() {
+            Some("Allow") => Effect::Allow,
+            Some("Deny") => Effect::Deny,
+            other => return Err(format!("the effect {other:?} is not understood")),
+        };
+        let (actions, resources) = (words(&statement["Action"])?, words(&statement["Resource"])?);
+        if actions.is_empty() || resources.is_empty() {
+            return Err("a statement without action or resource".into());
+        }
+        let mut conditions = Vec::new();
+        for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+            let operator = match operator.as_str() {
+                "StringEquals" => Operator::Equals,
+                "StringLike" | "ArnLike" | "ArnEquals" => Operator::Like,
+                other => return Err(format!("the condition {other} is not understood")),
+            };
+            for (key, values) in keys.as_object().ok_or("a condition is no map")? {
+                conditions.push(Condition { operator, key: key.clone(), values: words(values)? });
+            }
+        }
+        Ok(Self { effect, actions, resources, conditions })
+    }
+
+    pub(super) fn fits(&self, request: &Request<'_>) -> bool {
+        let action = request.action.to_ascii_lowercase();
+        self.actions.iter().any(|pattern| like(&pattern.to_ascii_lowercase(), &action))
+            && self.resources.iter().any(|pattern| like(pattern, request.resource))
+            && self.conditions.iter().all(|condition| condition.holds(request))
+    }
+}
+
+impl Condition {
+    /// A key that the request does not have fulfils nothing.
+    fn holds(&self, request: &Request<'_>) -> bool {
+        let found = request.context.iter().find(|(key, _)| key.eq_ignore_ascii_case(&self.key));
+        found.is_some_and(|(_, value)| {
+            self.values.iter().any(|wanted| match self.operator {
+                Operator::Equals => wanted == value,
+                Operator::Like => like(wanted, value),
+            })
+        })
+    }
+}
+
+fn many(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    }
+}
+
+fn words(value: &Value) -> Result<Vec<String>, String> {
+    let word = |one: &Value| one.as_str().map(str::to_owned).ok_or_else(|| format!("{one} is no word"));
+    many(value).iter().map(word).collect()
+}
+
+/// `*` stands for any characters, `?` for one.
+pub(super) fn like(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(b'?') => (p, t) = (p + 1, t + 1),
+            Some(byte) if *byte == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match &mut star {
+                // The last star takes one more.
+                Some((at, taken)) => {
+                    *taken += 1;
+                    (p, t) = (*at + 1, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn stars_and_question_marks_stand_for_what_iam_says() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("*", "anything:at/all", true),
+            ("a", "a", true),
+            ("a", "A", false),
+            ("a*", "a", true),
+            ("a*c", "abbbc", true),
+            ("a*c", "abbbcd", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("??????", "AbCdEf", true),
+            ("??????", "AbCdE", false),
+            ("t/user/*", "t/user/a/b", true),
+            ("t/user/*", "t/users", false),
+            ("", "a", false),
+            ("table/t", "table/t/index/i", false),
+        ] {
+            assert_eq!(like(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    /// Action, resource, context, and whether it is allowed.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+
+    fn check(document: Value, asked: &[Case<'_>]) {
+        let policy = Policy::read(&document).unwrap();
+        for (action, resource, context, allowed) in asked {
+            let request = Request { action, resource, context };
+            assert_eq!(policy.allows(&request), *allowed, "{action} {resource} {context:?}");
+        }
+    }
+
+    #[test]
+    fn action_resource_and_condition_must_fit_in_one_statement() {
+        let document = json!({ "Statement": [
+            { "Effect": "Allow", "Action": ["s:Get", "s:put*"], "Resource": "arn:t" },
+            { "Effect": "Allow", "Action": "s:Del", "Resource": ["arn:u", "arn:v/*"],
+              "Condition": { "ArnEquals": { "e:Cluster": "arn:c/?" }, "StringEquals": { "k": ["1", "2"] } } },
+        ] });
+        let both: &[(&str, &str)] = &[("e:cluster", "arn:c/1"), ("k", "2")];
+        check(
+            document,
+            &[
+                ("s:Get", "arn:t", &[], true),
+                ("S:GET", "arn:t", &[], true),
+                ("s:PutItem", "arn:t", &[], true),
+                ("s:Get", "arn:u", &[], false),
+                ("s:Get", "arn:T", &[], false),
+                ("s:Del", "arn:t", both, false),
+                ("s:Del", "arn:u", both, true),
+                ("s:Del", "arn:v/w", both, true),
+                ("s:Del", "arn:u", &[("e:cluster", "arn:c/1")], false),
+                ("s:Del", "arn:u", &[("e:cluster", "arn:d/1"), ("k", "1")], false),
+                ("s:Del", "arn:u", &[("e:cluster", "arn:c/1"), ("k", "?")], false),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_denial_beats_what_is_allowed() {
+        let document = json!({ "Statement": [
+            { "Effect": "Deny", "Action": "s:*", "Resource": "arn:t/secret" },
+            { "Effect": "Allow", "Action": "s:*", "Resource": "*" },
+        ] });
+        check(
+            document,
+            &[("s:Get", "arn:t", &[], true), ("s:Get", "arn:t/secret", &[], false), ("x:Get", "*", &[], false)],
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_read() {
+        let with = |field: &str, value: Value| {
+            let mut statement = json!({ "Effect": "Allow", "Action": "s:Get", "Resource": "*" });
+            statement[field] = value;
+            Policy::read(&json!({ "Statement": [statement] }))
+        };
+        assert!(with("Sid", json!("Name")).is_ok());
+        for (field, value) in [
+            ("NotAction", json!("s:Put")),
+            ("NotResource", json!("arn:t")),
+            ("Principal", json!("*")),
+            ("Effect", json!("allow")),
+            ("Action", json!([])),
+            ("Resource", json!({ "Ref": "Table" })),
+            ("Condition", json!({ "NumericLessThan": { "k": "1" } })),
+            ("Condition", json!({ "ForAnyValue:StringEquals": { "k": "1" } })),
+        ] {
+            assert!(with(field, value).is_err(), "{field}");
+        }
+        assert!(Policy::read(&json!({})).is_err());
+    }
+}

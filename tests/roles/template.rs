@@ -1,0 +1,176 @@
+//! A template of CloudFormation, read: YAML with its short tags, and references replaced by what they stand for.
+
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use yaml_rust2::Event;
+use yaml_rust2::parser::{EventReceiver, Parser, Tag};
+use yaml_rust2::scanner::TScalarStyle;
+
+/// Reads YAML as CloudFormation does: `!Ref A` is `{"Ref": "A"}`, `!GetAtt A.B` is `{"Fn::GetAtt": ["A", "B"]}`,
+/// and `!Name x` is `{"Fn::Name": x}`.
+pub(crate) fn read(text: &str) -> Value {
+    let mut reader = Reader::default();
+    Parser::new_from_str(text).load(&mut reader, false).unwrap();
+    reader.done.expect("a document")
+}
+
+#[derive(Default)]
+struct Reader {
+    open: Vec<(Open, Option<Tag>)>,
+    done: Option<Value>,
+}
+
+enum Open {
+    List(Vec<Value>),
+    Map(Map<String, Value>, Option<String>),
+}
+
+impl Reader {
+    fn put(&mut self, value: Value) {
+        match self.open.last_mut() {
+            None => self.done = Some(value),
+            Some((Open::List(all), _)) => all.push(value),
+            Some((Open::Map(all, key), _)) => match key.take() {
+                None => *key = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+                Some(name) => {
+                    assert!(all.insert(name.clone(), value).is_none(), "{name} stands there twice");
+                }
+            },
+        }
+    }
+
+    fn close(&mut self) {
+        let (open, tag) = self.open.pop().unwrap();
+        let value = match open {
+            Open::List(all) => Value::Array(all),
+            Open::Map(all, _) => Value::Object(all),
+        };
+        self.put(tagged(tag, value));
+    }
+}
+
+impl EventReceiver for Reader {
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Scalar(text, style, _, tag) => {
+                let plain = style == TScalarStyle::Plain && tag.is_none();
+                let value = if plain { scalar(&text) } else { Value::String(text) };
+                self.put(tagged(tag, value));
+            }
+            Event::SequenceStart(_, tag) => self.open.push((Open::List(Vec::new()), tag)),
+            Event::MappingStart(_, tag) => self.open.push((Open::Map(Map::new(), None), tag)),
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(_) => panic!("CloudFormation knows no aliases"),
+            _ => {}
+        }
+    }
+}
+
+fn scalar(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" => Value::Null,
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        _ => match text.parse::<i64>() {
+            // A number that would be written otherwise is a word, such as an account.
+            Ok(number) if number.to_string() == text => json!(number),
+            _ => Value::String(text.to_owned()),
+        },
+    }
+}
+
+fn tagged(tag: Option<Tag>, value: Value) -> Value {
+    match tag {
+        None => value,
+        Some(tag) => match (tag.suffix.as_str(), &value) {
+            (name @ ("Ref" | "Condition"), _) => json!({ name: value }),
+            ("GetAtt", Value::String(path)) => {
+                let (of, attribute) = path.split_once('.').unwrap();
+                json!({ "Fn::GetAtt": [of, attribute] })
+            }
+            (name, _) => json!({ format!("Fn::{name}"): value }),
+        },
+    }
+}
+
+/// What references stand for: `Name` for a parameter or a resource, `Name.Attribute` for an attribute.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known(pub(crate) BTreeMap<String, String>);
+
+impl Known {
+    fn get(&self, name: &str) -> Result<&str, String> {
+        self.0.get(name).map(String::as_str).ok_or_else(|| format!("{name} is not known"))
+    }
+
+    /// Replaces every reference; `Fn::If` is left as it is, for nothing here depends on one.
+    pub(crate) fn resolve(&self, value: &Value) -> Result<Value, String> {
+        match value {
+            Value::Array(all) => all.iter().map(|one| self.resolve(one)).collect::<Result<_, _>>().map(Value::Array),
+            Value::Object(fields) => match fields.iter().next().filter(|_| fields.len() == 1) {
+                Some((name, of)) if name == "Ref" => Ok(json!(self.get(of.as_str().unwrap_or_default())?)),
+                Some((name, Value::Array(path))) if name == "Fn::GetAtt" => {
+                    let words = path.iter().filter_map(Value::as_str).collect::<Vec<_>>();
+                    Ok(json!(self.get(&words.join("."))?))
+                }
+                Some((name, Value::String(text))) if name == "Fn::Sub" => Ok(json!(self.substitute(text)?)),
+                Some((name, _)) if name.starts_with("Fn::") => Err(format!("{name} is not understood here")),
+                _ => {
+                    let each = fields.iter().map(|(name, value)| Ok((name.clone(), self.resolve(value)?)));
+                    each.collect::<Result<_, String>>().map(Value::Object)
+                }
+            },
+            other => Ok(other.clone()),
+        }
+    }
+
+    fn substitute(&self, text: &str) -> Result<String, String> {
+        let (mut done, mut rest) = (String::new(), text);
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}').ok_or_else(|| format!("{text} is not closed"))?;
+            done.push_str(before);
+            match name.strip_prefix('!') {
+                Some(word) => done.push_str(&format!("${{{word}}}")),
+                None => done.push_str(self.get(name)?),
+            }
+            rest = after;
+        }
+        Ok(done + rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_mean_what_cloudformation_means_by_them() {
+        let text = "A: !Ref B\nC: !GetAtt D.E.F\nG: !Sub \"${H}-i\"\nJ: !If [K, !Ref L, !Ref AWS::NoValue]\n\
+                    M: {n: 1, o: 'true', p: true, q: 012}\nR:\n  - s # said\n  - !Not [!Equals [!Ref T, \"\"]]\nU: |\n  v\n";
+        assert_eq!(
+            read(text),
+            json!({
+                "A": { "Ref": "B" },
+                "C": { "Fn::GetAtt": ["D", "E.F"] },
+                "G": { "Fn::Sub": "${H}-i" },
+                "J": { "Fn::If": ["K", { "Ref": "L" }, { "Ref": "AWS::NoValue" }] },
+                "M": { "n": 1, "o": "true", "p": true, "q": "012" },
+                "R": ["s", { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "T" }, ""] }] }],
+                "U": "v\n",
+            })
+        );
+    }
+
+    #[test]
+    fn references_become_what_they_stand_for() {
+        let known = [("A", "a"), ("B.Arn", "b"), ("AWS::Region", "r")];
+        let known = Known(known.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let text = "x: [!Ref A, !GetAtt B.Arn, !Sub \"${A}/${B.Arn}/${AWS::Region}/${!A}/*\"]\ny: {Ref: A, z: 1}\n";
+        assert_eq!(
+            known.resolve(&read(text)).unwrap(),
+            json!({ "x": ["a", "b", "a/b/r/${A}/*"], "y": { "Ref": "A", "z": 1 } })
+        );
+        for unknown in ["!Ref C", "!GetAtt A.Arn", "!Sub \"${C}\"", "!Sub \"${A\"", "!Join [\"\", [a, b]]"] {
+            assert!(known.resolve(&read(unknown)).is_err(), "{unknown}");
+        }
+    }
+}
