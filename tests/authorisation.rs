@@ -131,8 +131,8 @@ impl World {
         });
         let new_app = json!({ "id": "gh1", "api_url": self.story.local.forge().api_url(), "code": "c0de" });
         let existing_app = json!({
-            "id": "gh1", "api_url": self.story.local.forge().api_url(), "app_id": 7, "key_secret": "key",
-            "webhook_secret": "webhook",
+            "id": "gh1", "api_url": self.story.local.forge().api_url(), "app_id": 7,
+            "key_secret": "pullyard/user/key", "webhook_secret": "pullyard/user/webhook",
         });
         let settings = json!({ "auto_create": true, "default_repository": REPOSITORY });
         let create = json!({ "id": of.project, "name": "Acme", "settings": settings });
