@@ -2,10 +2,12 @@
 
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
+use crate::processes::{Functions, Processes};
 use crate::{Error, functions};
 use pullyard_cloud::{Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
+use pullyard_emulator::lambda::runtime::{Runtime, Seen};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
@@ -50,6 +52,8 @@ pub struct Options {
     pub new_admin_token: bool,
     /// What stands between the functions and DynamoDB.
     pub before_dynamodb: Option<Between>,
+    /// How the functions run.
+    pub functions: Functions,
 }
 
 /// Something that stands before a service and counts its calls, or breaks them.
@@ -92,6 +96,7 @@ impl Options {
             hints: Hints::Arrive,
             new_admin_token: false,
             before_dynamodb: None,
+            functions: Functions::default(),
         }
     }
 }
@@ -107,6 +112,7 @@ pub struct Local {
     effects: event_source::EventSource,
     tasks: events::Rule,
     sweeper: schedule::Schedule,
+    processes: Processes,
     aws: Aws,
     /// The last to go: the folder is free once nothing of this writes into it any more.
     _lock: Lock,
@@ -132,7 +138,18 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token, before_dynamodb } = options;
+        let Options {
+            data,
+            api,
+            forge,
+            runner,
+            sweep_every,
+            clock,
+            hints,
+            new_admin_token,
+            before_dynamodb,
+            functions: how,
+        } = options;
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -219,25 +236,33 @@ impl Local {
         };
         // Each function has a context of its own, as on AWS.
         let context = || config.clone().context(&sdk, clock.clone());
-        let sweeper = functions::sweeper(heard.context(&sdk, clock.clone()));
+        let mut own = Processes::new(how, data.join("functions"))?;
+        let sweeper = own.or("sweeper", &heard, || functions::sweeper(heard.clone().context(&sdk, clock.clone())));
+        let dispatcher = own.or("dispatcher", &config, || functions::dispatcher(context()));
+        let effects = own.or("effects", &config, || functions::effects(context()));
+        let tasks = own.or("tasks", &config, || functions::tasks(context()));
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
-        let api = functions::api(context());
+        let api = own.or("api", &config, || functions::api(context()));
+        let tickets = own.or("tickets", &config, || functions::tickets(context()));
+        let webhook = own.or("webhook", &config, || functions::webhook(context()));
+        let pages = own.or("pages", &config, || functions::pages(context()));
         let routes = vec![
-            exactly(Some(Method::POST), "/v1/tickets/events", functions::tickets(context())),
-            under("/webhooks", functions::webhook(context())),
+            exactly(Some(Method::POST), "/v1/tickets/events", tickets),
+            under("/webhooks", webhook),
             under("/v1", api.clone()),
             exactly(None, "/healthz", api.clone()),
             exactly(None, "/openapi.json", api),
-            under("/", functions::pages(context())),
+            under("/", pages),
         ];
         let batches = event_source::Options::default();
         Ok(Self {
             gateway: gateway::serve(api_listener, routes),
-            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, functions::dispatcher(context())),
-            effects: event_source::poll(aws.sqs(), &effects_queue, batches, functions::effects(context())),
-            tasks: events::forward(aws.ecs().events(), functions::tasks(context())),
+            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, dispatcher),
+            effects: event_source::poll(aws.sqs(), &effects_queue, batches, effects),
+            tasks: events::forward(aws.ecs().events(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
+            processes: own,
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -293,6 +318,16 @@ impl Local {
         }
     }
 
+    /// The processes of a function, where functions have processes.
+    pub fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
+        self.processes.of(function)
+    }
+
+    /// A function that has processes, past everything that calls it.
+    pub fn deployed(&self, function: &str) -> Option<Runtime> {
+        self.processes.runtime(function)
+    }
+
     /// How many tasks run now.
     pub async fn running_tasks(&self) -> usize {
         self.aws.ecs().running().await
@@ -318,6 +353,7 @@ impl Local {
         self.forge.shutdown().await;
         // Deaths that nobody hears of now are told again at the next start.
         self.tasks.shutdown().await;
+        self.processes.shutdown().await;
         (self.aws, self._lock)
     }
 }
