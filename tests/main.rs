@@ -28,6 +28,7 @@ mod hold;
 mod inputs;
 mod manual;
 mod pages;
+mod processes;
 mod pulls;
 mod retry;
 mod reviews;

@@ -7,7 +7,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pullyard_entry::{Config, http, telemetry};
 use pullyard_function_tasks::TaskStateChange;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 
@@ -92,7 +92,7 @@ impl Function {
             Self::Sweeper => {
                 let handler = service_fn(async |_: LambdaEvent<Value>| {
                     let report = pullyard_function_sweeper::handle(ctx).await?;
-                    Ok::<_, Error>(format!("{report:?}"))
+                    Ok::<_, Error>(json!({ "failed": report.failed }))
                 });
                 lambda_runtime::run(handler).await
             }

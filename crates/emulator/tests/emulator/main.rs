@@ -6,6 +6,7 @@ mod ecs_restart;
 mod ecs_stop;
 mod event_source;
 mod gateway;
+mod runtime;
 mod services;
 mod support;
 mod triggers;
