@@ -12,7 +12,6 @@ use crate::functions::{Doer, check_all, setup};
 use crate::story::{Setup, Story, TRIGGER, Task, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pullyard_domain::decision::Verdict;
 use pullyard_local::{Between, Functions};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -105,6 +104,16 @@ fn kill_now(pid: u32) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
 }
 
+fn pids(story: &Story, function: &str) -> Vec<u32> {
+    story.local.processes_of(function).iter().map(|process| process.pid).collect()
+}
+
+/// Whether a process is gone; a zombie is.
+fn dead(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, after)| after.trim_start().starts_with('Z'))
+}
+
 /// Waits until a process of a function works on an event, and names it.
 async fn busy(story: &Story, function: &str) -> u32 {
     until("a process has the event", async || {
@@ -124,7 +133,7 @@ async fn every_event_leads_to_the_same_through_processes_over_tls() {
         Story::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.aws().endpoints())).await;
     check_all(&story, &Doer::Processes).await;
     for name in ["api", "pages", "tickets", "webhook", "dispatcher", "effects", "tasks", "sweeper"] {
-        assert_eq!(story.local.processes_of(name).len(), 1, "{name}: an event ended its process");
+        assert!(!pids(&story, name).is_empty(), "{name} did nothing");
     }
     story.end().await;
 }
@@ -152,15 +161,19 @@ async fn the_demo_passes_with_each_function_in_processes_of_its_own() {
 async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices() {
     let story = Story::with(Setup { task: Task::Waiting, functions: processes(Vec::new()), ..Setup::default() }).await;
     story.job_for("event-1", "KEY-1", 1).await;
-    let before = story.local.processes_of("tickets");
-    for process in &before {
+    let before = pids(&story, "tickets");
+    for process in story.local.processes_of("tickets") {
         process.rests().await;
         kill_now(process.pid);
+        until("it is dead", async || if dead(process.pid) { Ok(()) } else { Err(process.pid.to_string()) }).await;
     }
-    let decision = story.tell("event-2", "KEY-2", TRIGGER, 2).await;
-    assert_eq!(decision.verdict, Verdict::Accepted, "{}", decision.sentence);
-    let after = story.local.processes_of("tickets");
-    assert!(after.iter().all(|process| before.iter().all(|old| old.pid != process.pid)), "{before:?} {after:?}");
+    // Past the client, which would ask again.
+    let event = serde_json::to_vec(&story.event("event-2", "KEY-2", TRIGGER, 2)).unwrap();
+    let token = Some(story.local.admin_token());
+    let (status, _, body) = story.raw(reqwest::Method::POST, "/v1/tickets/events", token, event).await;
+    assert_eq!((status, &body["code"]), (200, &json!("accepted")), "{body}");
+    let after = pids(&story, "tickets");
+    assert!(after.iter().all(|pid| !before.contains(pid)), "{before:?} {after:?}");
     story.end().await;
 }
 
@@ -205,7 +218,7 @@ async fn a_message_whose_process_was_killed_comes_again() {
     kill_now(killed);
     door.opens();
     story.quiet().await;
-    assert!(story.local.processes_of("dispatcher").iter().all(|process| process.pid != killed));
+    assert!(!pids(&story, "dispatcher").contains(&killed));
     assert_eq!(story.tasks_of(&job).await.len(), 1, "a wake-up that came again starts nothing new");
     story.end().await;
 }

@@ -3,6 +3,7 @@
 //! Owns the process, the time it has, and what its death means for the event it had. What is written on
 //! AWS's side of the wire is in `api`.
 
+use std::fmt;
 use std::fs::File;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -24,13 +25,19 @@ const INIT: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// An environment, as others see it.
-#[derive(Debug)]
 pub struct Seen {
     /// Its process.
     pub pid: u32,
     /// From the start of the process to its asking for the first event.
     pub init: Duration,
     api: Arc<Api>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let progress = self.api.progress();
+        out.debug_struct("Seen").field("pid", &self.pid).field("progress", &progress).finish_non_exhaustive()
+    }
 }
 
 impl Seen {
