@@ -1,5 +1,5 @@
-//! Whole events, as AWS sends them, through the functions' libraries: every file of `events/` with the
-//! answer that is kept beside it.
+//! Whole events, as AWS sends them, through the functions: every file of `events/` with the answer that is
+//! kept beside it. Here through their libraries; `processes` sends the same through the deployed program.
 //!
 //! `events/FUNCTION.CASE.json` is the event and `events/FUNCTION.CASE.expected.json` what it leads to:
 //! `answer` is part of the function's answer (a JSON body is read), `error` part of its error's words,
@@ -22,7 +22,25 @@ async fn context(story: &Story) -> Context {
     story.instance("lost", "lost.fifo").await
 }
 
-/// One event through the function that its file names.
+/// Who does the events.
+pub(crate) enum Doer {
+    /// The functions' libraries.
+    Libraries(Box<Context>),
+    /// The functions' processes.
+    Processes,
+}
+
+impl Doer {
+    /// One event through the function that its file names.
+    async fn invoke(&self, story: &Story, function: &str, event: Value) -> Result<Value, String> {
+        match self {
+            Self::Libraries(ctx) => invoke(ctx, function, event).await,
+            Self::Processes => story.local.deployed(function).unwrap().invoke(&event).await.answer,
+        }
+    }
+}
+
+/// One event through the library of a function.
 async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
     fn read<E: serde::de::DeserializeOwned>(event: Value) -> Result<E, String> {
         serde_json::from_value(event).map_err(|error| error.to_string())
@@ -71,26 +89,26 @@ struct Made {
     task: String,
 }
 
-async fn made(story: &Story, ctx: &Context, name: &str, started: bool) -> Made {
+async fn made(story: &Story, doer: &Doer, name: &str, started: bool) -> Made {
     let ticket = format!("KEY-{name}");
     let job = story.job_for(&format!("event-{name}"), &ticket, 1).await;
     let mut task = String::new();
     if started {
         let event = json!({ "Records": [{ "messageId": "m", "body": json!({ "job": job }).to_string() }] });
-        invoke(ctx, "dispatcher", event).await.unwrap();
+        doer.invoke(story, "dispatcher", event).await.unwrap();
         task = story.task_of(&job, 1).await["taskArn"].as_str().unwrap().to_owned();
     }
     Made { job, ticket, task }
 }
 
-async fn check(story: &Story, ctx: &Context, file: &Path) -> Result<(), String> {
+async fn check(story: &Story, doer: &Doer, file: &Path) -> Result<(), String> {
     let name = file.file_name().unwrap().to_string_lossy().strip_suffix(".json").unwrap().to_owned();
     let function = name.split('.').next().unwrap();
     let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
     let (event, expected) = (read(file.to_owned())?, read(file.with_file_name(format!("{name}.expected.json")))?);
     let all = format!("{event}{expected}");
     let made = match all.contains("<job>") || all.contains("<ticket>") {
-        true => Some(made(story, ctx, &name, all.contains("<task>")).await),
+        true => Some(made(story, doer, &name, all.contains("<task>")).await),
         false => None,
     };
     let filled = |text: String| {
@@ -106,7 +124,7 @@ async fn check(story: &Story, ctx: &Context, file: &Path) -> Result<(), String> 
     if !expected.as_object().is_some_and(|map| map.keys().all(|key| known.contains(&key.as_str())) && !map.is_empty()) {
         return Err(format!("the expectation may only say {known:?}"));
     }
-    match (invoke(ctx, function, event).await, &expected["error"]) {
+    match (doer.invoke(story, function, event).await, &expected["error"]) {
         (Ok(mut answer), Value::Null) => {
             if let Some(Ok(body)) = answer["body"].as_str().map(serde_json::from_str::<Value>) {
                 answer["body"] = body;
@@ -129,17 +147,20 @@ async fn check(story: &Story, ctx: &Context, file: &Path) -> Result<(), String> 
     contains(&after, &expected["after"], "after")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_event_leads_to_what_is_kept_beside_it() {
-    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
-    let ctx = context(&story).await;
+/// How a story for the events begins.
+pub(crate) fn setup() -> Setup {
+    Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }
+}
+
+/// Does every event, and holds what comes of it against what is kept.
+pub(crate) async fn check_all(story: &Story, doer: &Doer) {
     let mut files = std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     files.sort();
     let (expectations, events): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|file| file.to_string_lossy().ends_with(".expected.json"));
     let mut failed = Vec::new();
     for file in &events {
-        if let Err(fault) = check(&story, &ctx, file).await {
+        if let Err(fault) = check(story, doer, file).await {
             failed.push(format!("{}: {fault}", file.file_name().unwrap().to_string_lossy()));
         }
     }
@@ -150,6 +171,13 @@ async fn every_event_leads_to_what_is_kept_beside_it() {
         .map(|file| file.file_name().unwrap().to_string_lossy().split('.').next().unwrap().to_owned())
         .collect::<BTreeSet<_>>();
     assert_eq!(functions.len(), 8, "{functions:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_leads_to_what_is_kept_beside_it() {
+    let story = Story::with(setup()).await;
+    let doer = Doer::Libraries(Box::new(context(&story).await));
+    check_all(&story, &doer).await;
     story.end().await;
 }
 

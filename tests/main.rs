@@ -30,6 +30,7 @@ mod infra;
 mod inputs;
 mod manual;
 mod pages;
+mod processes;
 mod pulls;
 mod retry;
 mod reviews;

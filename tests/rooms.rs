@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 20] = [
+const ROOMS: [(&str, &str); 21] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("store", "domain"),
@@ -20,6 +20,11 @@ const ROOMS: [(&str, &str); 20] = [
     ("function-effects", "control domain entry"),
     ("function-tasks", "control domain entry"),
     ("function-sweeper", "control entry"),
+    (
+        "functions",
+        "entry function-api function-dispatcher function-effects function-pages function-sweeper function-tasks \
+         function-tickets function-webhook",
+    ),
     ("runner", "domain forge protocol"),
     ("emulator", ""),
     ("demo-forge", ""),
@@ -28,7 +33,7 @@ const ROOMS: [(&str, &str); 20] = [
         "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
-    ("cli", "domain local protocol runner"),
+    ("cli", "domain functions local protocol runner"),
 ];
 
 /// Who alone may link what.
@@ -43,7 +48,7 @@ const RESERVED: [(&str, &str); 14] = [
     ("askama", "function-pages"),
     ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge"),
     ("lambda_http", "entry"),
-    ("lambda_runtime", "function-dispatcher function-effects function-tasks function-sweeper"),
+    ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
     ("reqwest", "protocol forge runner demo-forge"),
     ("clap", "cli runner"),

@@ -12,7 +12,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
-use pullyard_local::{Between, Clock, Hints, Local, Options};
+use pullyard_local::{Between, Clock, Functions, Hints, Local, Options};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error, Operator};
 use pullyard_protocol::decision::Decision;
@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) before_dynamodb: Option<Between>,
     /// What its functions ask of AWS.
     pub(crate) calls: Calls,
+    /// How the functions run.
+    pub(crate) functions: Functions,
 }
 
 /// What becomes of the tasks when the system is gone.
@@ -89,6 +91,7 @@ impl Default for Setup {
             },
             before_dynamodb: None,
             calls: Calls::default(),
+            functions: Functions::Libraries,
         }
     }
 }
@@ -117,6 +120,11 @@ impl Story {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
+        Self::prepared(setup, async |_| {}).await
+    }
+
+    /// With something that has to know the system before anything calls it.
+    pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
         let folder = TempDir::new().unwrap();
         let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
         let runner = match setup.task {
@@ -129,8 +137,10 @@ impl Story {
         options.hints = setup.hints;
         options.before_dynamodb = setup.before_dynamodb;
         options.observer = Some(setup.calls.observer());
+        options.functions = setup.functions;
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
+        prepare(&local).await;
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
         let (http, calls) = (reqwest::Client::new(), setup.calls);

@@ -9,7 +9,7 @@ mod review;
 mod screen;
 mod story;
 
-use crate::logs;
+use crate::{functions, logs};
 use anyhow::Context as _;
 use pullyard_local::{Local, Options};
 use screen::Screen;
@@ -26,7 +26,8 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   pullyard demo
   pullyard demo --json > demo.json
-  pullyard demo --keep ./demo --stay")]
+  pullyard demo --keep ./demo --stay
+  pullyard demo --functions          each function a process of its own, as on AWS")]
 pub(crate) struct Demo {
     /// Print the story as one JSON document at the end, and nothing else.
     #[arg(long)]
@@ -37,10 +38,13 @@ pub(crate) struct Demo {
     /// Keep running after the story, until Ctrl-C, so that its addresses can be opened.
     #[arg(long)]
     stay: bool,
+    #[command(flatten)]
+    functions: functions::Functions,
 }
 
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let functions = self.functions.how()?;
         let mut screen = Screen::new(self.json);
         screen.title(
             "Pullyard demo: tickets become pull requests, on this machine only. No AI is called: the agent is a script.",
@@ -55,7 +59,7 @@ impl Demo {
         };
         logs::to_file(&folder.join("pullyard.log"))?;
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
-        let local = start(&folder).await?;
+        let local = start(&folder, functions).await?;
         screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
         let ended = tokio::select! {
             ended = self.tell(&mut screen, &local, &folder) => ended,
@@ -96,11 +100,12 @@ async fn finish(local: &Local, screen: &mut Screen, claims: &[evidence::Expected
 }
 
 /// The local system, with this very program as its runner.
-async fn start(folder: &Path) -> anyhow::Result<Local> {
+async fn start(folder: &Path, functions: pullyard_local::Functions) -> anyhow::Result<Local> {
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
     let mut options = Options::new(folder.to_path_buf(), runner);
     options.sweep_every = Duration::from_secs(2);
+    options.functions = functions;
     Ok(Local::start(options).await?)
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod disk;
+mod functions;
 mod logs;
 mod runner;
 mod up;
@@ -38,6 +39,9 @@ enum Command {
     /// The runner's commands: what the embedded ECS starts, and `pullyard-runner` without a second program.
     #[command(hide = true)]
     Runner(Box<runner::Runner>),
+    /// One function, as Lambda starts it.
+    #[command(hide = true)]
+    Function(functions::Function),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Client(command) => Ok(runtime.block_on(command.run(&global, Line::command()))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
+        Command::Function(function) => runtime.block_on(function.run()),
     };
     // A thread that waits for a disk must not keep the process.
     runtime.shutdown_background();

@@ -9,7 +9,7 @@ mod folder;
 mod watch;
 
 use crate::client::{Exit, Fault, Global, Screen, open};
-use crate::logs;
+use crate::{functions, logs};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
 use pullyard_local::{Addresses, Error, Local, Options};
@@ -57,6 +57,8 @@ pub(crate) struct Up {
     /// Make another admin token and take the old one back: it was lost, or seen by others.
     #[arg(long)]
     new_admin_token: bool,
+    #[command(flatten)]
+    functions: functions::Functions,
 }
 
 impl Up {
@@ -75,6 +77,7 @@ impl Up {
         let mut options = Options::new(data.clone(), runner()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.new_admin_token = self.new_admin_token;
+        options.functions = self.functions.how().map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         logs::to_folder(&folder::inner(&data, "logs")?)
             .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         let clock = watch::Clock::begin(&data, screen);

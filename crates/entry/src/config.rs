@@ -48,6 +48,11 @@ pub struct Endpoints {
     pub secretsmanager: Option<String>,
 }
 
+/// `_HANDLER`: which function this process is, as Lambda tells it.
+pub fn handler() -> Option<String> {
+    std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
+}
+
 /// A variable that is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Missing(pub &'static str);
@@ -66,7 +71,7 @@ impl Config {
         Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn read(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, Missing> {
+    pub(crate) fn read(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, Missing> {
         let needed = |name| var(name).ok_or(Missing(name));
         let list =
             |name| var(name).map(|value| value.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>());

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod config;
+mod environment;
 pub mod http;
 pub mod idempotency;
 pub mod limits;

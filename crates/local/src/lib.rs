@@ -8,10 +8,12 @@ mod error;
 mod folder;
 mod functions;
 mod keys;
+mod processes;
 mod system;
 
 pub use error::Error;
 pub use folder::Addresses;
+pub use processes::Functions;
 pub use pullyard_demo_forge::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
 };

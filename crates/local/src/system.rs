@@ -2,10 +2,12 @@
 
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
+use crate::processes::{Functions, Processes};
 use crate::{Error, functions};
 use pullyard_cloud::{Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
+use pullyard_emulator::lambda::runtime::{Runtime, Seen};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Observer, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
@@ -52,6 +54,8 @@ pub struct Options {
     pub before_dynamodb: Option<Between>,
     /// Who is told of every call to the embedded AWS.
     pub observer: Option<Observer>,
+    /// How the functions run.
+    pub functions: Functions,
 }
 
 /// Something that stands before a service and counts its calls, or breaks them.
@@ -95,6 +99,7 @@ impl Options {
             new_admin_token: false,
             before_dynamodb: None,
             observer: None,
+            functions: Functions::default(),
         }
     }
 }
@@ -110,6 +115,7 @@ pub struct Local {
     effects: event_source::EventSource,
     tasks: events::Rule,
     sweeper: schedule::Schedule,
+    processes: Processes,
     aws: Aws,
     /// The last to go: the folder is free once nothing of this writes into it any more.
     _lock: Lock,
@@ -135,8 +141,19 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token, before_dynamodb, observer } =
-            options;
+        let Options {
+            data,
+            api,
+            forge,
+            runner,
+            sweep_every,
+            clock,
+            hints,
+            new_admin_token,
+            before_dynamodb,
+            observer,
+            functions: how,
+        } = options;
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -226,24 +243,27 @@ impl Local {
             let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
             config.clone().context(&sdk, clock.clone())
         };
-        let context = async |function| of(function, &config).await;
-        let sweeper = functions::sweeper(of("sweeper", &heard).await);
+        let mut own = Processes::new(how, data.join("functions"))?;
+        let sweeper = own.or("sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
+        let dispatcher = own.or("dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) }).await;
+        let effects = own.or("effects", &config, async { functions::effects(of("effects", &config).await) }).await;
+        let tasks = own.or("tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
+        let api = own.or("api", &config, async { functions::api(of("api", &config).await) }).await;
+        let tickets = own.or("tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
+        let webhook = own.or("webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
+        let pages = own.or("pages", &config, async { functions::pages(of("pages", &config).await) }).await;
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
-        let api = functions::api(context("api").await);
         let routes = vec![
-            exactly(Some(Method::POST), "/v1/tickets/events", functions::tickets(context("tickets").await)),
-            under("/webhooks", functions::webhook(context("webhook").await)),
+            exactly(Some(Method::POST), "/v1/tickets/events", tickets),
+            under("/webhooks", webhook),
             under("/v1", api.clone()),
             exactly(None, "/healthz", api.clone()),
             exactly(None, "/readyz", api.clone()),
             exactly(None, "/metrics", api.clone()),
             exactly(None, "/openapi.json", api),
-            under("/", functions::pages(context("pages").await)),
+            under("/", pages),
         ];
-        let dispatcher = functions::dispatcher(context("dispatcher").await);
-        let effects = functions::effects(context("effects").await);
-        let tasks = functions::tasks(context("tasks").await);
         let batches = event_source::Options::default();
         Ok(Self {
             gateway: gateway::serve(api_listener, routes),
@@ -251,6 +271,7 @@ impl Local {
             effects: event_source::poll(aws.sqs(), &effects_queue, batches, effects),
             tasks: events::forward(aws.ecs().events(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
+            processes: own,
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -306,6 +327,16 @@ impl Local {
         }
     }
 
+    /// The processes of a function, where functions have processes.
+    pub fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
+        self.processes.of(function)
+    }
+
+    /// A function that has processes, past everything that calls it.
+    pub fn deployed(&self, function: &str) -> Option<Runtime> {
+        self.processes.runtime(function)
+    }
+
     /// How many tasks run now.
     pub async fn running_tasks(&self) -> usize {
         self.aws.ecs().running().await
@@ -331,6 +362,7 @@ impl Local {
         self.forge.shutdown().await;
         // Deaths that nobody hears of now are told again at the next start.
         self.tasks.shutdown().await;
+        self.processes.shutdown().await;
         (self.aws, self._lock)
     }
 }

@@ -7,6 +7,7 @@ mod ecs_stop;
 mod event_source;
 mod gateway;
 mod observed;
+mod runtime;
 mod services;
 mod support;
 mod triggers;

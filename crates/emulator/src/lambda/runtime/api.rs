@@ -1,0 +1,253 @@
+//! Lambda's Runtime API for one environment.
+//!
+//! Owns what is written on the wire, and the freezing: whatever a process left running beside its answer
+//! stands still until its next event, as on Lambda.
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Deployed, MAX_BYTES, lock};
+use crate::lambda::gateway::trace_id;
+use crate::moment::{Moment, random_uuid};
+use crate::{ACCOUNT, REGION};
+
+/// An event on its way to a process.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    event: Bytes,
+    answer: oneshot::Sender<Result<Value, String>>,
+    taken: Taken,
+}
+
+/// Whether a process has taken an event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken(Arc<AtomicBool>);
+
+impl Taken {
+    pub(super) fn is_taken(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Invocation {
+    pub(super) fn new(event: Bytes, answer: oneshot::Sender<Result<Value, String>>) -> (Self, Taken) {
+        let taken = Taken::default();
+        (Self { event, answer, taken: taken.clone() }, taken)
+    }
+}
+
+/// How far a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It has asked for no event yet.
+    Starts,
+    /// It waits for one.
+    Rests,
+    /// It has one, or goes on after its answer.
+    Works,
+    /// It says that it can't start.
+    Failed(String),
+}
+
+/// How a start ended.
+pub(super) enum Init {
+    Done,
+    Failed(String),
+}
+
+/// The Runtime API of one environment.
+#[derive(Debug)]
+pub(super) struct Api {
+    name: String,
+    timeout: Duration,
+    pid: AtomicU32,
+    next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
+    current: Mutex<Option<Current>>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug)]
+struct Current {
+    id: String,
+    answer: oneshot::Sender<Result<Value, String>>,
+}
+
+impl Api {
+    pub(super) fn new(deployed: &Deployed, next: mpsc::Receiver<Invocation>) -> Self {
+        Self {
+            name: deployed.name.clone(),
+            timeout: deployed.timeout,
+            pid: AtomicU32::new(0),
+            next: tokio::sync::Mutex::new(next),
+            current: Mutex::default(),
+            progress: watch::Sender::new(Progress::Starts),
+        }
+    }
+
+    /// Whose API it is; what can't be frozen isn't.
+    pub(super) fn is_process(&self, pid: u32) {
+        self.pid.store(pid, Ordering::SeqCst);
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// Waits until the process asked for its first event, or says that it can't.
+    pub(super) async fn initialised(&self) -> Init {
+        let mut progress = self.progress.subscribe();
+        // The sender is this one's own.
+        match progress.wait_for(|progress| *progress != Progress::Starts).await.as_deref() {
+            Ok(Progress::Failed(words)) => Init::Failed(words.clone()),
+            _ => Init::Done,
+        }
+    }
+
+    /// Waits until the process asks for an event.
+    pub(super) async fn rests(&self) {
+        let mut progress = self.progress.subscribe();
+        // The sender is this one's own.
+        let _changed = progress.wait_for(|progress| *progress == Progress::Rests).await;
+    }
+
+    pub(super) fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(init_error))
+            .layer(DefaultBodyLimit::max(2 * MAX_BYTES))
+            .with_state(self)
+    }
+
+    /// Hands the answer on, unless the event is not the one being worked on.
+    fn answered(&self, id: &str, answer: Result<Value, String>) -> bool {
+        let current = lock(&self.current).take_if(|current| current.id == id);
+        // Nobody waits for it when its time was over.
+        current.map(|current| current.answer.send(answer)).is_some()
+    }
+}
+
+/// A process that stands still until this goes.
+struct Frozen(Option<Pid>);
+
+impl Frozen {
+    fn freeze(pid: u32) -> Self {
+        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).map(Pid::from_raw);
+        Self(pid.filter(|pid| kill(*pid, Signal::SIGSTOP).is_ok()))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // Only a process that is gone can't be woken.
+            let _gone = kill(pid, Signal::SIGCONT);
+        }
+    }
+}
+
+async fn next(State(api): State<Arc<Api>>) -> Response {
+    let mut coming = api.next.lock().await;
+    // Whoever asks has answered; an event without an answer is given up.
+    drop(lock(&api.current).take());
+    let invocation = match coming.try_recv() {
+        Ok(invocation) => Some(invocation),
+        Err(_) => {
+            let frozen = Frozen::freeze(api.pid.load(Ordering::SeqCst));
+            api.progress.send_replace(Progress::Rests);
+            let invocation = coming.recv().await;
+            drop(frozen);
+            invocation
+        }
+    };
+    let Some(Invocation { event, answer, taken }) = invocation else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "the environment ends").into_response();
+    };
+    api.progress.send_replace(Progress::Works);
+    taken.0.store(true, Ordering::SeqCst);
+    let id = random_uuid();
+    let headers = headers(&api, &id);
+    *lock(&api.current) = Some(Current { id, answer });
+    (headers, Body::from(event)).into_response()
+}
+
+fn headers(api: &Api, id: &str) -> HeaderMap {
+    let timeout = i64::try_from(api.timeout.as_millis()).unwrap_or(i64::MAX);
+    let deadline = Moment::now().epoch_millis().saturating_add(timeout);
+    let told = [
+        ("content-type", "application/json".to_owned()),
+        ("lambda-runtime-aws-request-id", id.to_owned()),
+        ("lambda-runtime-deadline-ms", deadline.to_string()),
+        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}", api.name)),
+        ("lambda-runtime-trace-id", trace_id()),
+    ];
+    let values = told.into_iter().filter_map(|(name, value)| {
+        Some((axum::http::HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
+    });
+    values.collect()
+}
+
+async fn response(State(api): State<Arc<Api>>, Path(id): Path<String>, body: Bytes) -> Response {
+    if body.len() > MAX_BYTES {
+        let size = body.len();
+        let words = format!("an answer has at most {MAX_BYTES} bytes, not {size}");
+        return match api.answered(&id, Err(words.clone())) {
+            true => refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &words),
+            false => unknown(&id),
+        };
+    }
+    let answer = match body.is_empty() {
+        true => Ok(Value::Null),
+        false => serde_json::from_slice(&body).map_err(|error| format!("the answer is no JSON: {error}")),
+    };
+    match api.answered(&id, answer) {
+        true => accepted(),
+        false => unknown(&id),
+    }
+}
+
+async fn error(State(api): State<Arc<Api>>, Path(id): Path<String>, body: Bytes) -> Response {
+    match api.answered(&id, Err(words(&body))) {
+        true => accepted(),
+        false => unknown(&id),
+    }
+}
+
+async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> Response {
+    api.progress.send_replace(Progress::Failed(words(&body)));
+    accepted()
+}
+
+/// What an error says of itself.
+fn words(body: &[u8]) -> String {
+    let error: Value = serde_json::from_slice(body).unwrap_or_default();
+    let told = |name: &str| error.get(name).and_then(Value::as_str);
+    told("errorMessage").or(told("errorType")).unwrap_or("an error without words").to_owned()
+}
+
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, axum::Json(json!({ "status": "OK" }))).into_response()
+}
+
+fn unknown(id: &str) -> Response {
+    refused(StatusCode::BAD_REQUEST, "InvalidRequestID", &format!("nothing is asked under the id {id}"))
+}
+
+fn refused(status: StatusCode, kind: &str, words: &str) -> Response {
+    (status, axum::Json(json!({ "errorType": kind, "errorMessage": words }))).into_response()
+}

@@ -1,0 +1,200 @@
+//! One environment: a process of a function, from its start to its end.
+//!
+//! Owns the process, the time it has, and what its death means for the event it had. What is written on
+//! AWS's side of the wire is in `api`.
+
+use std::fmt;
+use std::fs::File;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Deployed;
+use super::api::{Api, Init, Invocation, Progress};
+use crate::server::{self, Server};
+use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+
+/// How long a process may take until it asks for its first event.
+const INIT: Duration = Duration::from_secs(10);
+/// How long the last words of a process that is gone may still be on their way.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// An environment, as others see it.
+pub struct Seen {
+    /// Its process.
+    pub pid: u32,
+    /// From the start of the process to its asking for the first event.
+    pub init: Duration,
+    api: Arc<Api>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let progress = self.api.progress();
+        out.debug_struct("Seen").field("pid", &self.pid).field("progress", &progress).finish_non_exhaustive()
+    }
+}
+
+impl Seen {
+    /// Whether it works on an event.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self.api.progress(), Progress::Works)
+    }
+
+    /// Waits until its process has asked for the next event, and is frozen.
+    pub async fn rests(&self) {
+        self.api.rests().await;
+    }
+}
+
+/// A process that waits for events, or works on one.
+#[derive(Debug)]
+pub(super) struct Environment {
+    child: Child,
+    events: mpsc::Sender<Invocation>,
+    server: Server,
+    seen: Arc<Seen>,
+}
+
+/// What came of an event.
+pub(super) enum Ran {
+    /// The function's answer, or its error's words.
+    Answered(Result<Value, String>),
+    /// The process ended before it took the event: nothing was done with it.
+    NotTaken,
+    /// The process is gone, and the event with it.
+    Lost(String),
+}
+
+impl Environment {
+    /// Starts a process and waits until it asks for its first event.
+    pub(super) async fn start(deployed: &Deployed) -> Result<Self, String> {
+        let (listener, address) = server::bind("Lambda's Runtime API").await.map_err(|error| error.to_string())?;
+        let (events, next) = mpsc::channel(1);
+        let api = Arc::new(Api::new(deployed, next));
+        let server = Server::router(listener, Arc::clone(&api).router());
+        let begun = Instant::now();
+        let child = spawn(deployed, &address.to_string()).map_err(|error| {
+            format!("{} can't be started: {error}", deployed.command.first().map_or("nothing", String::as_str))
+        })?;
+        let pid = child.id().unwrap_or_default();
+        api.is_process(pid);
+        let mut starting = (child, server);
+        let initialised = tokio::select! {
+            biased;
+            init = api.initialised() => match init {
+                Init::Done => Ok(()),
+                Init::Failed(words) => Err(words),
+            },
+            ended = starting.0.wait() => Err(format!("the process ended ({}) before it asked for an event", told(ended))),
+            () = tokio::time::sleep(INIT) => Err(format!("the process asked for no event within {INIT:?}")),
+        };
+        let seen = Arc::new(Seen { pid, init: begun.elapsed(), api });
+        let (child, server) = starting;
+        let environment = Self { child, events, server, seen };
+        match initialised {
+            Ok(()) => Ok(environment),
+            Err(fault) => {
+                environment.end().await;
+                Err(format!("{} did not start: {fault}; see {}", deployed.name, deployed.log.display()))
+            }
+        }
+    }
+
+    pub(super) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+
+    pub(super) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Runs one event within the function's time.
+    pub(super) async fn run(&mut self, event: Bytes, deployed: &Deployed) -> Ran {
+        let (answer, mut answered) = oneshot::channel();
+        let (invocation, taken) = Invocation::new(event, answer);
+        if self.events.send(invocation).await.is_err() {
+            return Ran::NotTaken;
+        }
+        let ended = tokio::select! {
+            biased;
+            answer = &mut answered => match answer {
+                Ok(answer) => return Ran::Answered(answer),
+                Err(_) => "the process asked for another event without an answer".to_owned(),
+            },
+            ended = self.child.wait() => {
+                match tokio::time::timeout(LAST_WORDS, &mut answered).await {
+                    Ok(Ok(answer)) => return Ran::Answered(answer),
+                    _ if !taken.is_taken() => return Ran::NotTaken,
+                    _ => format!("the process ended ({}) before it answered", told(ended)),
+                }
+            }
+            () = tokio::time::sleep(deployed.timeout) => {
+                format!("the task timed out after {:.2} seconds", deployed.timeout.as_secs_f64())
+            }
+        };
+        self.kill().await;
+        Ran::Lost(ended)
+    }
+
+    /// Kills the process and closes its API.
+    pub(super) async fn end(mut self) {
+        self.kill().await;
+        self.server.stop().await;
+    }
+
+    async fn kill(&mut self) {
+        // Only a process that is gone can't be killed.
+        let _gone = self.child.kill().await;
+    }
+}
+
+fn told(ended: std::io::Result<ExitStatus>) -> String {
+    ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+}
+
+/// A process with what Lambda puts into its environment, and nothing of ours.
+///
+/// In a group of its own: an interrupt from the keyboard is for who started this. If that one dies, the
+/// closed connection of its Runtime API ends the process.
+fn spawn(deployed: &Deployed, runtime_api: &str) -> std::io::Result<Child> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let (program, arguments) = deployed.command.split_first().ok_or_else(missing)?;
+    let log = File::options().create(true).append(true).open(&deployed.log)?;
+    let memory = deployed.memory_mb.to_string();
+    let group = format!("/aws/lambda/{}", deployed.name);
+    Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs([
+            ("_HANDLER", deployed.handler.as_str()),
+            ("AWS_LAMBDA_RUNTIME_API", runtime_api),
+            ("AWS_LAMBDA_FUNCTION_NAME", &deployed.name),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", &group),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "local"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+            ("AWS_REGION", REGION),
+            ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+            ("LANG", "en_US.UTF-8"),
+            ("TZ", ":UTC"),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ])
+        .envs(deployed.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}

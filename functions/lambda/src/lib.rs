@@ -1,0 +1,139 @@
+//! Every function in one program: which of them it is, the handler's name says.
+//!
+//! Owns the mains: logs, configuration, context, and the loop of Lambda's runtime. What a function does
+//! is in its own package, and what it may do in its own role.
+
+use aws_lambda_events::sqs::SqsEvent;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use pullyard_entry::{Config, http, telemetry};
+use pullyard_function_tasks::TaskStateChange;
+use serde_json::{Value, json};
+use std::fmt;
+use std::str::FromStr;
+
+/// One of the functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// The API of people, programs and runners.
+    Api,
+    /// The pages.
+    Pages,
+    /// What ticket tools call.
+    Tickets,
+    /// What forges call.
+    Webhook,
+    /// Starts the tasks of jobs.
+    Dispatcher,
+    /// Works through what is to be shown, read and decided later.
+    Effects,
+    /// Hears of containers that stopped.
+    Tasks,
+    /// Goes round over what is due.
+    Sweeper,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Api,
+        Self::Pages,
+        Self::Tickets,
+        Self::Webhook,
+        Self::Dispatcher,
+        Self::Effects,
+        Self::Tasks,
+        Self::Sweeper,
+    ];
+
+    /// What its handler is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Pages => "pages",
+            Self::Tickets => "tickets",
+            Self::Webhook => "webhook",
+            Self::Dispatcher => "dispatcher",
+            Self::Effects => "effects",
+            Self::Tasks => "tasks",
+            Self::Sweeper => "sweeper",
+        }
+    }
+
+    /// Runs it in Lambda until the environment ends.
+    pub async fn run(self) -> Result<(), Error> {
+        telemetry::start();
+        // Boxed: a context's future holds the SDK's whole loader.
+        let ctx = Box::pin(Config::from_env()?.connect()).await;
+        let ctx = &ctx;
+        match self {
+            Self::Api => http::run(pullyard_function_api::router(ctx.clone())).await,
+            Self::Pages => http::run(pullyard_function_pages::router(ctx.clone())).await,
+            Self::Tickets => http::run(pullyard_function_tickets::router(ctx.clone())).await,
+            Self::Webhook => http::run(pullyard_function_webhook::router(ctx.clone())).await,
+            Self::Dispatcher => {
+                let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
+                    Ok::<_, Error>(pullyard_function_dispatcher::handle(ctx, event.payload).await)
+                });
+                lambda_runtime::run(handler).await
+            }
+            Self::Effects => {
+                let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
+                    Ok::<_, Error>(pullyard_function_effects::handle(ctx, event.payload).await)
+                });
+                lambda_runtime::run(handler).await
+            }
+            Self::Tasks => {
+                let handler = service_fn(async |event: LambdaEvent<TaskStateChange>| {
+                    pullyard_function_tasks::handle(ctx, event.payload).await?;
+                    Ok::<_, Error>(())
+                });
+                lambda_runtime::run(handler).await
+            }
+            Self::Sweeper => {
+                let handler = service_fn(async |_: LambdaEvent<Value>| {
+                    let report = pullyard_function_sweeper::handle(ctx).await?;
+                    Ok::<_, Error>(json!({ "failed": report.failed }))
+                });
+                lambda_runtime::run(handler).await
+            }
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A handler that is none of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown(Option<String>);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(f, "there is no handler {name:?}")?,
+            None => f.write_str("the environment variable _HANDLER is not set")?,
+        }
+        let known = Function::ALL.map(Function::name).join(", ");
+        write!(f, "; this program has the handlers {known}")
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+impl FromStr for Function {
+    type Err = Unknown;
+
+    fn from_str(handler: &str) -> Result<Self, Unknown> {
+        let named = |function: &Self| function.name() == handler;
+        Self::ALL.into_iter().find(named).ok_or_else(|| Unknown(Some(handler.to_owned())))
+    }
+}
+
+/// Runs the function that Lambda's environment names.
+pub async fn run() -> Result<(), Error> {
+    let handler = pullyard_entry::config::handler().ok_or(Unknown(None))?;
+    handler.parse::<Function>()?.run().await
+}

@@ -1,0 +1,13 @@
+# What there is to build and check; each recipe is a script or command that runs without `just`, too.
+
+# The zip that `sam deploy` uploads, for arm64 unless told otherwise.
+build arch="arm64":
+    infra/build --arch {{arch}}
+
+# Watch it work, on this machine only.
+demo:
+    cargo run -- demo
+
+# Everything that must hold before a change lands.
+check:
+    .ci/run

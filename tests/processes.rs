@@ -1,0 +1,241 @@
+//! The functions in processes of their own, by Lambda's Runtime API: every event over TLS, the whole demo,
+//! and processes that are killed.
+//!
+//! The processes are of `pullyard` itself, which holds the same code; `PULLYARD_FUNCTIONS` names the program
+//! that is deployed instead (`.ci/functions`).
+
+mod figures;
+mod recorder;
+mod tls;
+
+use crate::functions::{Doer, check_all, setup};
+use crate::story::{Setup, Story, TRIGGER, Task, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_local::{Between, Functions};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tempfile::TempDir;
+use tls::Tls;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::sync::watch;
+
+/// The program whose processes the functions are.
+fn program() -> Vec<String> {
+    match std::env::var("PULLYARD_FUNCTIONS") {
+        Ok(deployed) => vec![deployed],
+        Err(_) => vec![env!("CARGO_BIN_EXE_pullyard").to_owned(), "function".to_owned()],
+    }
+}
+
+fn processes(environment: Vec<(String, String)>) -> Functions {
+    Functions::Processes { command: program(), environment }
+}
+
+/// What functions warned of: nothing here should.
+fn warnings(folder: &Path) -> Vec<String> {
+    let logs = std::fs::read_dir(folder.join("functions")).unwrap();
+    let logs = logs.map(|log| std::fs::read_to_string(log.unwrap().path()).unwrap()).collect::<Vec<_>>();
+    let loud = |line: &&str| {
+        // What is no JSON was not said by a log.
+        serde_json::from_str::<Value>(line).map_or(true, |line| line["level"] == "WARN" || line["level"] == "ERROR")
+    };
+    logs.iter().flat_map(|log| log.lines()).filter(loud).map(str::to_owned).collect()
+}
+
+/// A door before DynamoDB: whoever is inside when it is shut waits.
+#[derive(Clone)]
+struct Door {
+    url: String,
+    open: watch::Sender<bool>,
+    behind: Arc<OnceLock<String>>,
+}
+
+impl Door {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let door = Self { url, open: watch::Sender::new(true), behind: Arc::default() };
+        tokio::spawn(door.clone().serve(listener));
+        door
+    }
+
+    fn between(&self) -> Between {
+        let door = self.clone();
+        Between::new(move |behind| {
+            door.behind.set(behind.strip_prefix("http://").unwrap().to_owned()).unwrap();
+            door.url.clone()
+        })
+    }
+
+    async fn serve(self, listener: TcpListener) {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let door = self.clone();
+            tokio::spawn(async move {
+                let mut service = TcpStream::connect(door.behind.get()?).await.ok()?;
+                loop {
+                    // A shut door breaks what is under way and lets nothing new in.
+                    let mut open = door.open.subscribe();
+                    open.wait_for(|open| *open).await.ok()?;
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut service) => return Some(()),
+                        _ = open.wait_for(|open| !*open) => {}
+                    }
+                }
+            });
+        }
+    }
+
+    fn shut(&self) {
+        self.open.send_replace(false);
+    }
+
+    fn opens(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+fn kill_now(pid: u32) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+}
+
+fn pids(story: &Story, function: &str) -> Vec<u32> {
+    story.local.processes_of(function).iter().map(|process| process.pid).collect()
+}
+
+/// Whether a process is gone; a zombie is.
+fn dead(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, after)| after.trim_start().starts_with('Z'))
+}
+
+/// Waits until a process of a function works on an event, and names it.
+async fn busy(story: &Story, function: &str) -> u32 {
+    until("a process has the event", async || {
+        let processes = story.local.processes_of(function);
+        let busy = processes.iter().find(|process| process.is_busy()).map(|process| process.pid);
+        busy.ok_or_else(|| format!("{processes:?}"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_leads_to_the_same_through_processes_over_tls() {
+    let folder = TempDir::new().unwrap();
+    let tls = Tls::start(folder.path()).await;
+    let functions = processes(tls.environment());
+    let story =
+        Story::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.aws().endpoints())).await;
+    check_all(&story, &Doer::Processes).await;
+    for name in ["api", "pages", "tickets", "webhook", "dispatcher", "effects", "tasks", "sweeper"] {
+        assert!(!pids(&story, name).is_empty(), "{name} did nothing");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_passes_with_each_function_in_processes_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("demo");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
+    command.args(["demo", "--json", "--keep", kept.to_str().unwrap(), "--functions"]);
+    if let Ok(deployed) = std::env::var("PULLYARD_FUNCTIONS") {
+        command.arg(deployed);
+    }
+    command.stdin(Stdio::null()).env_remove("RUST_LOG").kill_on_drop(true);
+    let output =
+        tokio::time::timeout(Duration::from_secs(300), command.output()).await.expect("it never ended").unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), complaints.as_ref()), (Some(0), ""));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["ok"], told["tickets"].as_array().unwrap().len()), (&Value::Bool(true), 3));
+    assert_eq!(warnings(&kept), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices() {
+    let story = Story::with(Setup { task: Task::Waiting, functions: processes(Vec::new()), ..Setup::default() }).await;
+    story.job_for("event-1", "KEY-1", 1).await;
+    let before = pids(&story, "tickets");
+    for process in story.local.processes_of("tickets") {
+        process.rests().await;
+        kill_now(process.pid);
+        until("it is dead", async || if dead(process.pid) { Ok(()) } else { Err(process.pid.to_string()) }).await;
+    }
+    // Past the client, which would ask again.
+    let event = serde_json::to_vec(&story.event("event-2", "KEY-2", TRIGGER, 2)).unwrap();
+    let token = Some(story.local.admin_token());
+    let (status, _, body) = story.raw(reqwest::Method::POST, "/v1/tickets/events", token, event).await;
+    assert_eq!((status, &body["code"]), (200, &json!("accepted")), "{body}");
+    let after = pids(&story, "tickets");
+    assert!(after.iter().all(|pid| !before.contains(pid)), "{before:?} {after:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_in_the_middle_fails_its_request_and_the_next_one_is_answered() {
+    let door = Door::start().await;
+    let before_dynamodb = Some(door.between());
+    let functions = processes(Vec::new());
+    let story = Story::with(Setup { task: Task::Waiting, before_dynamodb, functions, ..Setup::default() }).await;
+    door.shut();
+    let event = serde_json::to_vec(&story.event("event-1", "KEY-1", TRIGGER, 1)).unwrap();
+    let token = story.local.admin_token().to_owned();
+    let tell = || story.raw(reqwest::Method::POST, "/v1/tickets/events", Some(&token), event.clone());
+    let ((status, _, body), ()) = tokio::join!(tell(), async {
+        kill_now(busy(&story, "tickets").await);
+    });
+    // An HTTP API answers a function's failure so; 502 is the older REST API's.
+    assert_eq!((status, &body), (500, &json!({ "message": "Internal Server Error" })));
+    door.opens();
+    let (status, _, body) = tell().await;
+    assert_eq!((status, &body["code"]), (200, &json!("accepted")), "{body}");
+    assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_process_was_killed_comes_again() {
+    let door = Door::start().await;
+    let before_dynamodb = Some(door.between());
+    let functions = processes(Vec::new());
+    let story = Story::with(Setup { task: Task::Waiting, before_dynamodb, functions, ..Setup::default() }).await;
+    // The message shall not stay hidden for longer than the test has patience.
+    let shorter = json!({ "QueueUrl": story.queue("dispatch").await, "Attributes": { "VisibilityTimeout": "3" } });
+    story.local.aws().sqs().call("SetQueueAttributes", &shorter).await.unwrap();
+    let job = story.job_for("event-1", "KEY-1", 1).await;
+    story.task_of(&job, 1).await;
+    story.quiet().await;
+    // Only what comes from now on meets the shut door.
+    door.shut();
+    story.wake(&job).await;
+    let killed = busy(&story, "dispatcher").await;
+    kill_now(killed);
+    door.opens();
+    story.quiet().await;
+    assert!(!pids(&story, "dispatcher").contains(&killed));
+    assert_eq!(story.tasks_of(&job).await.len(), 1, "a wake-up that came again starts nothing new");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_is_unknown_is_told_with_those_that_are_known() {
+    let program = program();
+    let (first, arguments) = program.split_first().unwrap();
+    for (handler, words) in [(Some("bootstrap"), "no handler \"bootstrap\""), (None, "_HANDLER is not set")] {
+        let mut command = Command::new(first);
+        command.args(arguments).env_clear().stdin(Stdio::null());
+        if let Some(handler) = handler {
+            command.env("_HANDLER", handler);
+        }
+        let output = command.output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(words) && said.contains("webhook") && said.contains("sweeper"), "{said}");
+    }
+}

@@ -1,0 +1,62 @@
+//! What stands before a service and writes down what it is asked.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+
+/// Calls of DynamoDB and SQS, in their order.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder {
+    calls: Arc<Mutex<Option<Vec<Value>>>>,
+}
+
+#[derive(Clone)]
+struct Behind {
+    recorder: Recorder,
+    service: String,
+    http: reqwest::Client,
+}
+
+impl Recorder {
+    /// Where a service is called instead.
+    pub(crate) async fn before(&self, service: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let behind = Behind { recorder: self.clone(), service: service.to_owned(), http };
+        let router = Router::new().fallback(passed_on).with_state(behind);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    /// Writes down what comes from now on.
+    pub(crate) fn begin(&self) {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What came since.
+    pub(crate) fn end(&self) -> Vec<Value> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap()
+    }
+}
+
+async fn passed_on(State(behind): State<Behind>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    if let Some(calls) = behind.recorder.calls.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        let (service, operation) = target.split_once('.').unwrap();
+        let service = if service.starts_with("DynamoDB") { "DynamoDB" } else { "SQS" };
+        let body = serde_json::from_slice::<Value>(&body).unwrap();
+        calls.push(json!({ "service": service, "operation": operation, "body": body }));
+    }
+    let answer = behind.http.post(&behind.service).headers(headers).body(body).send().await.unwrap();
+    let mut passed = Response::builder().status(answer.status());
+    for (name, value) in answer.headers() {
+        passed = passed.header(name, value);
+    }
+    passed.body(axum::body::Body::from(answer.bytes().await.unwrap())).unwrap()
+}

@@ -1,0 +1,105 @@
+//! TLS in front of the embedded AWS, under an authority that is made here and trusted by nobody else.
+
+use pullyard_emulator::Endpoints;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+/// Where Debian and Amazon Linux keep the authorities of the world.
+const OF_THE_SYSTEM: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// The services over TLS, each on a port of its own; known before the services are.
+pub(crate) struct Tls {
+    urls: [String; 4],
+    behind: [Arc<OnceLock<String>>; 4],
+    /// The authorities to trust: the system's and ours, so that reading them costs what it costs on AWS.
+    bundle: PathBuf,
+    /// Ours alone.
+    authority: PathBuf,
+}
+
+impl Tls {
+    /// Listens until the test ends; nothing is behind it yet.
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+            .unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+
+        let of_the_system = OF_THE_SYSTEM.iter().find_map(|path| std::fs::read_to_string(path).ok());
+        let (bundle, own) = (folder.join("bundle.pem"), folder.join("authority.pem"));
+        std::fs::write(&own, authority.pem()).unwrap();
+        std::fs::write(&bundle, of_the_system.unwrap_or_default() + &authority.pem()).unwrap();
+
+        let mut urls = <[String; 4]>::default();
+        let behind: [Arc<OnceLock<String>>; 4] = Default::default();
+        for (url, behind) in urls.iter_mut().zip(&behind) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            *url = format!("https://{}", listener.local_addr().unwrap());
+            tokio::spawn(serve(listener, acceptor.clone(), Arc::clone(behind)));
+        }
+        Self { urls, behind, bundle, authority: own }
+    }
+
+    /// What a function is told, in place of the services' own addresses.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let names = [
+            "PULLYARD_DYNAMODB_ENDPOINT",
+            "PULLYARD_SQS_ENDPOINT",
+            "PULLYARD_ECS_ENDPOINT",
+            "PULLYARD_SECRETSMANAGER_ENDPOINT",
+        ];
+        let told = names.into_iter().zip(&self.urls).map(|(name, url)| (name.to_owned(), url.clone()));
+        told.chain([("SSL_CERT_FILE".to_owned(), self.bundle.display().to_string())]).collect()
+    }
+
+    /// Our authority's certificate.
+    pub(crate) fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// Where DynamoDB and SQS are over TLS.
+    pub(crate) fn dynamodb_and_sqs(&self) -> (&str, &str) {
+        (&self.urls[0], &self.urls[1])
+    }
+
+    /// The services are there now.
+    pub(crate) fn stands_before(&self, services: &Endpoints) {
+        let urls = [&services.dynamodb, &services.sqs, &services.ecs, &services.secretsmanager];
+        for (behind, url) in self.behind.iter().zip(urls) {
+            behind.set(url.strip_prefix("http://").unwrap().to_owned()).unwrap();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, behind: Arc<OnceLock<String>>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (acceptor, behind) = (acceptor.clone(), Arc::clone(&behind));
+        tokio::spawn(async move {
+            let address = behind.get()?;
+            client.set_nodelay(true).ok()?;
+            let mut client = acceptor.accept(client).await.ok()?;
+            let mut service = TcpStream::connect(address).await.ok()?;
+            service.set_nodelay(true).ok()?;
+            // A function that is killed breaks its connections.
+            copy_bidirectional(&mut client, &mut service).await.ok()
+        });
+    }
+}
