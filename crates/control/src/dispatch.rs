@@ -1,8 +1,9 @@
 //! Starting a task for a Ready job.
 
 use crate::proof::Bootstrap;
+use crate::tally::Count;
 use crate::{Context, Error};
-use pullyard_cloud::{Start, Started};
+use pullyard_cloud::{Start, Started, trace};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Status};
 use pullyard_domain::time::Timestamp;
@@ -33,11 +34,18 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
         let next = match begin(&job, ctx.clock.now()) {
             Begin::Nothing => return Ok(Dispatched::Nothing),
             Begin::Repeat => break job,
-            Begin::Write(next) => *next,
+            Begin::Write(mut next) => {
+                // Stored with the start, so that a repeat asks in the same words, whatever woke it.
+                next.dispatch.trace = trace::current();
+                *next
+            }
         };
         match ctx.store.update_job(&next).await? {
             // A silent start was given up: the next one is due a little later.
-            Write::Applied if !next.dispatch.starting => return Ok(Dispatched::PutOff),
+            Write::Applied if !next.dispatch.starting => {
+                ctx.tally().add(Count::TaskStartFailed);
+                return Ok(Dispatched::PutOff);
+            }
             Write::Applied => break next,
             Write::Stale => rounds.again().await?,
         }
@@ -88,7 +96,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         expires: job.dispatch.due.plus(START_WITHIN),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;
-    let start = Start {
+    let mut start = Start {
         job: &job.id,
         attempt,
         dispatch: number,
@@ -100,11 +108,13 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
             ("PULLYARD_ISOLATION", ctx.task_isolation.clone()),
         ],
     };
+    start.environment.extend(job.dispatch.trace.as_ref().map(|trace| ("PULLYARD_TRACE_ID", trace.to_string())));
     let now = ctx.clock.now();
     let started = ctx.tasks.run(&start).await?;
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "a task was asked for");
     let (fault, answer) = match started {
         Started::Task { arn } => {
+            ctx.tally().add(Count::TaskStarted);
             name(ctx, &job.id, attempt, number, &arn).await;
             return Ok(Dispatched::Started);
         }
@@ -115,6 +125,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
             (DispatchFault::Refused { reason, times: 1 }, Dispatched::PutOff)
         }
     };
+    ctx.tally().add(Count::TaskStartFailed);
     put_off(ctx, &job.id, attempt, number, fault).await?;
     Ok(answer)
 }
