@@ -27,6 +27,7 @@ mod fuzz;
 mod hold;
 mod inputs;
 mod manual;
+mod observability;
 mod pages;
 mod pulls;
 mod retry;

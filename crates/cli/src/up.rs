@@ -57,6 +57,9 @@ pub(crate) struct Up {
     /// Make another admin token and take the old one back: it was lost, or seen by others.
     #[arg(long)]
     new_admin_token: bool,
+    /// Write metrics into the log, in CloudWatch's embedded metric format, under this name.
+    #[arg(long, env = "PULLYARD_DEPLOYMENT", value_name = "NAME", hide = true)]
+    deployment: Option<String>,
 }
 
 impl Up {
@@ -75,6 +78,7 @@ impl Up {
         let mut options = Options::new(data.clone(), runner()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.new_admin_token = self.new_admin_token;
+        options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::inner(&data, "logs")?)
             .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         let clock = watch::Clock::begin(&data, screen);

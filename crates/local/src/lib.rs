@@ -15,5 +15,5 @@ pub use folder::Addresses;
 pub use pullyard_demo_forge::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
 };
-pub use pullyard_entry::Clock;
+pub use pullyard_entry::{Clock, telemetry};
 pub use system::{Between, Hints, Invocations, Local, Options};

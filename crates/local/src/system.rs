@@ -50,6 +50,8 @@ pub struct Options {
     pub new_admin_token: bool,
     /// What stands between the functions and DynamoDB.
     pub before_dynamodb: Option<Between>,
+    /// The name that metrics are written under, into the log; none are without one.
+    pub deployment: Option<String>,
 }
 
 /// Something that stands before a service and counts its calls, or breaks them.
@@ -92,6 +94,7 @@ impl Options {
             hints: Hints::Arrive,
             new_admin_token: false,
             before_dynamodb: None,
+            deployment: None,
         }
     }
 }
@@ -132,7 +135,18 @@ pub struct Invocations {
 impl Local {
     /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { data, api, forge, runner, sweep_every, clock, hints, new_admin_token, before_dynamodb } = options;
+        let Options {
+            data,
+            api,
+            forge,
+            runner,
+            sweep_every,
+            clock,
+            hints,
+            new_admin_token,
+            before_dynamodb,
+            deployment,
+        } = options;
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -201,6 +215,7 @@ impl Local {
             api_url: api_url.clone(),
             // A task is a plain child process here; it says so on the job and on the pull request.
             task_isolation: "none".into(),
+            deployment,
             endpoints: Endpoints {
                 dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),
                 sqs: Some(at.sqs),
@@ -228,6 +243,8 @@ impl Local {
             under("/webhooks", functions::webhook(context())),
             under("/v1", api.clone()),
             exactly(None, "/healthz", api.clone()),
+            exactly(None, "/readyz", api.clone()),
+            exactly(None, "/metrics", api.clone()),
             exactly(None, "/openapi.json", api),
             under("/", functions::pages(context())),
         ];

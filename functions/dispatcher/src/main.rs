@@ -2,14 +2,15 @@
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pullyard_entry::{Config, telemetry};
+use pullyard_entry::{Config, invocation, telemetry};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     telemetry::start();
     let ctx = &Config::from_env()?.connect().await;
     let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(pullyard_function_dispatcher::handle(ctx, event.payload).await)
+        let done = pullyard_function_dispatcher::handle(ctx, event.payload);
+        Ok::<_, Error>(invocation::run("dispatcher", ctx, &event.context, done).await)
     });
     lambda_runtime::run(handler).await
 }
