@@ -96,6 +96,8 @@ fn hook_of(story: &Story, project: &str) -> Value {
 impl World {
     pub(crate) async fn make() -> Self {
         let story = Story::waiting().await;
+        // Ready is what has been swept.
+        story.local.sweep().await.unwrap();
         let other = ProjectId::new("other").unwrap();
         let settings = story.api.project(&story.project).await.unwrap().settings;
         story.api.create_project(&CreateProject { id: other.clone(), name: "Other".into(), settings }).await.unwrap();
@@ -182,6 +184,8 @@ impl World {
         };
         vec![
             route(&get, "/healthz", Nothing, none()),
+            route(&get, "/readyz", Nothing, none()),
+            route(&get, "/metrics", All(Scope::Read), none()),
             route(&get, "/openapi.json", Nothing, none()),
             route(&get, "/v1/version", Nothing, none()),
             route(&post, "/v1/sweep", All(Scope::Admin), json!({})),

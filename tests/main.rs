@@ -29,6 +29,7 @@ mod hold;
 mod infra;
 mod inputs;
 mod manual;
+mod observability;
 mod pages;
 mod processes;
 mod pulls;

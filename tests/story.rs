@@ -270,6 +270,7 @@ impl Story {
             key_secret: "pullyard/signing-key".into(),
             api_url: self.local.api_url().into(),
             task_isolation: "none".into(),
+            deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),
                 sqs: Some(at.sqs),

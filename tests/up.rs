@@ -55,7 +55,7 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
@@ -93,7 +93,7 @@ impl Machine {
         self.up_with(listen).await
     }
 
-    async fn up_with(&self, flags: &[&str]) -> Up {
+    pub(crate) async fn up_with(&self, flags: &[&str]) -> Up {
         let mut child = self.command(&[&["up", "--json", "--data", "data"], flags].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(LONGEST, lines.next_line()).await.expect("it never started").unwrap();
@@ -106,7 +106,7 @@ impl Machine {
     }
 
     /// As the context has it.
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let config = fs::read_to_string(self.path("config/pullyard/config.toml")).unwrap();
         let token = config.lines().find_map(|line| line.strip_prefix("token = ")).unwrap();
         token.trim_matches('"').to_owned()

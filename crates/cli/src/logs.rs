@@ -1,10 +1,13 @@
 //! Where this program's own log goes: never between its answers.
 
 use anyhow::Context as _;
+use pullyard_local::telemetry::{self, Times};
 use std::path::Path;
 use std::sync::Mutex;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn filter() -> EnvFilter {
     // The embedded DynamoDB warns of every refused condition; here a refused condition is an answer.
@@ -19,7 +22,7 @@ pub(crate) fn to_stderr() {
 /// To a file, one JSON object a line, for the local system.
 pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).with_context(|| format!("failed to write {}", path.display()))?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter()).with_writer(file).init();
+    tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Times::Written)).init();
     Ok(())
 }
 
@@ -32,6 +35,6 @@ pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
         .max_log_files(7)
         .build(folder)
         .with_context(|| format!("failed to write logs in {}", folder.display()))?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter()).with_writer(Mutex::new(file)).init();
+    tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Times::Written)).init();
     Ok(())
 }

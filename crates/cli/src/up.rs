@@ -59,6 +59,9 @@ pub(crate) struct Up {
     new_admin_token: bool,
     #[command(flatten)]
     functions: functions::Functions,
+    /// Write metrics into the log, in CloudWatch's embedded metric format, under this name.
+    #[arg(long, env = "PULLYARD_DEPLOYMENT", value_name = "NAME", hide = true)]
+    deployment: Option<String>,
 }
 
 impl Up {
@@ -78,6 +81,7 @@ impl Up {
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.new_admin_token = self.new_admin_token;
         options.functions = self.functions.how().map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
+        options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::inner(&data, "logs")?)
             .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         let clock = watch::Clock::begin(&data, screen);

@@ -6,6 +6,7 @@ mod error;
 mod secret;
 pub mod setup;
 mod task;
+pub mod trace;
 mod wakeup;
 
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! Wake-ups: messages that say "look at this now". Losing one costs a minute, never a job: the table
 //! holds the truth, and the sweeper sends them again.
 
-use crate::Error;
+use crate::{Error, trace};
 use pullyard_domain::id::{pull_request_group, ticket_group};
 use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
@@ -34,6 +34,7 @@ impl Wakeups {
     /// Wakes whoever starts tasks.
     pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.dispatch_url).message_body(body(wakeup)?);
+        let call = call.set_message_system_attributes(trace::of_message());
         call.send().await.map_err(|error| Error::unavailable("send the wake-up of a job", error))?;
         Ok(())
     }
@@ -82,6 +83,7 @@ impl Wakeups {
             .message_group_id(group)
             // Never deduplicated: two equal wake-ups are about two different changes.
             .message_deduplication_id(format!("{:032x}", rand::random::<u128>()))
+            .set_message_system_attributes(trace::of_message())
             .send()
             .await
             .map_err(|error| Error::unavailable(operation, error))?;

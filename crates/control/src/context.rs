@@ -1,6 +1,7 @@
 //! Everything a use case needs to reach the world.
 
 use crate::review::Permissions;
+use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
 use pullyard_cloud::{Secrets, Tasks, Wakeups};
@@ -24,6 +25,7 @@ struct Inner {
     parts: Parts,
     permissions: Permissions,
     strangers: Strangers,
+    tally: Tally,
 }
 
 /// What a context is made of.
@@ -49,6 +51,8 @@ pub struct Parts {
     pub api_url: String,
     /// What tasks are told about their isolation: a container of their own, or none.
     pub task_isolation: String,
+    /// The deployment that metrics are of; without one none are written.
+    pub deployment: Option<String>,
 }
 
 impl std::ops::Deref for Context {
@@ -61,7 +65,17 @@ impl std::ops::Deref for Context {
 impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, permissions: Permissions::default(), strangers: Strangers::default() }))
+        Self(Arc::new(Inner {
+            parts,
+            permissions: Permissions::default(),
+            strangers: Strangers::default(),
+            tally: Tally::default(),
+        }))
+    }
+
+    /// What happened lately, for whoever publishes it.
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     /// What forges said lately of who may write where.
@@ -83,6 +97,7 @@ impl Context {
     /// Says that a job may need a task. A hint: when it is lost, the sweeper says it again.
     pub(crate) async fn wake_job(&self, job: &JobId) {
         if let Err(error) = self.wakeups.wake_job(&JobWakeup { job: job.clone() }).await {
+            self.tally().add(Count::WakeupLost);
             tracing::warn!(job.id = %job, error = %error, "the wake-up of a job was not sent; the sweeper will");
         }
     }
@@ -91,6 +106,7 @@ impl Context {
     pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
         if let Err(error) = self.wakeups.wake_ticket(&wakeup).await {
+            self.tally().add(Count::WakeupLost);
             tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
         }
     }
@@ -98,6 +114,7 @@ impl Context {
     /// Says that a job's review may be read from its forge. A hint, as above.
     pub(crate) async fn admit_job(&self, job: &JobId) {
         if let Err(error) = self.wakeups.admit_job(&JobWakeup { job: job.clone() }).await {
+            self.tally().add(Count::WakeupLost);
             tracing::warn!(job.id = %job, error = %error, "the admission of a job was not sent; the sweeper will");
         }
     }
@@ -106,6 +123,7 @@ impl Context {
     pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
         let wakeup = PullRequestWakeup { pull_request: id.clone() };
         if let Err(error) = self.wakeups.wake_pull_request(&wakeup).await {
+            self.tally().add(Count::WakeupLost);
             tracing::warn!(pull_request = %id, error = %error, "the wake-up of a pull request was not sent; the sweeper will");
         }
     }

@@ -171,6 +171,7 @@ async fn decide_once(
     Ok(match written {
         Write::Stale => None,
         Write::Applied => {
+            ctx.tally().decided(&reason);
             tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "a request for a job was decided");
             let job = match &reason {
                 Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),

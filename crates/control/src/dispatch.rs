@@ -1,8 +1,9 @@
 //! Starting a task for a Ready job, and stopping those of a cancelled one. Nothing else touches tasks.
 
 use crate::proof::Bootstrap;
+use crate::tally::Count;
 use crate::{Context, Error};
-use pullyard_cloud::{Start, Started};
+use pullyard_cloud::{Start, Started, trace};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Status};
 use pullyard_domain::time::Timestamp;
@@ -40,11 +41,18 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
             Begin::Nothing | Begin::Repeat if rounds.look_again() => continue,
             Begin::Nothing => return Ok(Dispatched::Nothing),
             Begin::Repeat => break job,
-            Begin::Write(next) => *next,
+            Begin::Write(mut next) => {
+                // Stored with the start, so that a repeat asks in the same words, whatever woke it.
+                next.dispatch.trace = trace::current();
+                *next
+            }
         };
         match ctx.store.update_job(&next).await? {
             // A silent start was given up: the next one is due a little later.
-            Write::Applied if !next.dispatch.starting => return Ok(Dispatched::PutOff),
+            Write::Applied if !next.dispatch.starting => {
+                ctx.tally().add(Count::TaskStartFailed);
+                return Ok(Dispatched::PutOff);
+            }
             // What is stored now, with its revision.
             Write::Applied => break Job { rev: next.rev + 1, ..next },
             Write::Stale => rounds.again().await?,
@@ -96,7 +104,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         expires: job.dispatch.due.plus(START_WITHIN),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;
-    let start = Start {
+    let mut start = Start {
         job: &job.id,
         attempt,
         dispatch: number,
@@ -108,11 +116,13 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
             ("PULLYARD_ISOLATION", ctx.task_isolation.clone()),
         ],
     };
+    start.environment.extend(job.dispatch.trace.as_ref().map(|trace| ("PULLYARD_TRACE_ID", trace.to_string())));
     let now = ctx.clock.now();
     let started = ctx.tasks.run(&start).await?;
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "a task was asked for");
     let (fault, answer) = match started {
         Started::Task { arn } => {
+            ctx.tally().add(Count::TaskStarted);
             name(ctx, job, attempt, number, &arn).await;
             return Ok(Dispatched::Started);
         }
@@ -123,6 +133,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
             (DispatchFault::Refused { reason, times: 1 }, Dispatched::PutOff)
         }
     };
+    ctx.tally().add(Count::TaskStartFailed);
     put_off(ctx, &job.id, attempt, number, fault).await?;
     Ok(answer)
 }

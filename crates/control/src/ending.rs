@@ -1,5 +1,6 @@
 //! Writing the end of a job, whoever decided it, and putting one back.
 
+use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
@@ -64,6 +65,7 @@ pub(crate) async fn write_end(
             // reads, its revision would have refused the write.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }
+        ctx.tally().ended(ended.status);
         tracing::info!(
             job.id = %ended.id,
             attempt = ended.attempt,
@@ -125,6 +127,7 @@ pub(crate) async fn write_requeue(
     };
     let written = ctx.store.requeue(before, job, &attempt, proof).await?;
     if written == Write::Applied {
+        ctx.tally().add(Count::JobRequeued);
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
         if job.place == Place::Fargate {
             ctx.wake_job(&job.id).await;

@@ -41,6 +41,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
         }
         let decision = guard::decide(event, &facts);
         if let Some(answer) = apply(ctx, event, &facts, &text, decision).await? {
+            ctx.tally().decided(&answer.reason);
             return Ok(answer);
         }
         rounds.again().await?;

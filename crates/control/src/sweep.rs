@@ -3,6 +3,7 @@
 //! It reads the index, never the whole table. An item that fails is left alone for a while, longer each
 //! time, so that a poisoned one can't keep the others waiting.
 
+mod gauges;
 mod held;
 mod ready;
 mod report;
@@ -10,8 +11,10 @@ mod runners;
 
 use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
+use gauges::Scheduled;
 use held::sweep_held;
 use pullyard_domain::due::SHARDS;
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::sweep::watched_since;
@@ -24,7 +27,7 @@ use runners::sweep_runners;
 use std::time::Duration;
 
 /// How many due items of one shard a round takes.
-const PER_SHARD: i32 = 25;
+const PER_SHARD: usize = 25;
 
 /// How often the waiting jobs of runners are looked at.
 const READY_EVERY: Duration = Duration::from_secs(60);
@@ -35,30 +38,46 @@ const READY_EVERY: Duration = Duration::from_secs(60);
 /// Errors: only when the index itself can't be read.
 pub async fn sweep(ctx: &Context) -> Result<Report, Error> {
     let mut report = Report::default();
+    let mut scheduled = Scheduled::default();
     for shard in 0..SHARDS {
-        let due = ctx.store.due(shard, ctx.clock.now(), PER_SHARD).await?;
-        report.more |= i32::try_from(due.len()).is_ok_and(|len| len >= PER_SHARD);
-        for key in due {
+        let now = ctx.clock.now();
+        let rows = ctx.store.scheduled(shard, gauges::PER_SHARD).await?;
+        scheduled.note(&rows, now);
+        let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(PER_SHARD).collect();
+        report.more |= due.len() >= PER_SHARD;
+        for (key, _) in due {
             report.looked_at += 1;
             take_up(ctx, &key, &mut report).await;
         }
     }
-    runners(ctx, &mut report).await?;
+    runners(ctx, scheduled, &mut report).await?;
     tracing::info!(?report, "a sweep is done");
     Ok(report)
 }
 
-/// The runners in every round, their waiting jobs once a minute: both are read whole.
-async fn runners(ctx: &Context, report: &mut Report) -> Result<(), Error> {
+/// The runners in every round, their waiting jobs once a minute: both are read whole. With the jobs, what the
+/// deployment is doing is written down.
+async fn runners(ctx: &Context, scheduled: Scheduled, report: &mut Report) -> Result<(), Error> {
     let now = ctx.clock.now();
     let last = ctx.store.sweeps().await?;
-    let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
-    sweep_runners(ctx, since, report).await?;
-    let mut round = Sweeps { at: now, ready_at: last.map_or(now, |last| last.ready_at), since: Some(since) };
-    if last.is_none_or(|last| now.since(last.ready_at) >= READY_EVERY) {
-        sweep_ready(ctx, report).await?;
-        sweep_held(ctx, report).await?;
+    let since = watched_since(last.as_ref().and_then(|last| Some((last.at, last.since?))), now);
+    let mut gauges = Gauges::default();
+    sweep_runners(ctx, since, &mut gauges, report).await?;
+    let looks = last.as_ref().is_none_or(|last| now.since(last.ready_at) >= READY_EVERY);
+    let mut round = Sweeps {
+        at: now,
+        ready_at: last.as_ref().map_or(now, |last| last.ready_at),
+        since: Some(since),
+        gauges: last.and_then(|last| last.gauges),
+    };
+    if looks {
+        sweep_ready(ctx, &mut gauges, report).await?;
+        sweep_held(ctx, &mut gauges, report).await?;
+        scheduled.count(ctx, &mut gauges).await;
+        let gauges = gauges.taken(now);
         round.ready_at = now;
+        round.gauges = Some(gauges.clone());
+        report.gauges = Some(gauges);
     }
     // Stale: a later round of another sweeper has noted itself.
     ctx.store.put_sweeps(&round).await?;

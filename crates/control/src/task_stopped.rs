@@ -1,6 +1,7 @@
 //! ECS says that a task stopped.
 
 use crate::dispatch::put_off;
+use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
@@ -57,6 +58,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
         if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
             let fault = DispatchFault::Died { reason: stopped.failure().sentence(), times: 1 };
             tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
+            ctx.tally().add(Count::TaskStartFailed);
             return put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await;
         }
         match job.container_died(&stopped.arn, stopped.failure(), now) {

@@ -32,6 +32,7 @@ pub async fn record_unreadable(
         seen: Vec::new(),
     };
     ctx.store.record(&delivery).await?;
+    ctx.tally().decided(&delivery.reason);
     tracing::info!(project = %project, caller, decision.reason = delivery.reason.code(), delivery = %delivery.id, "a call could not be read");
     Ok(delivery.id)
 }

@@ -11,6 +11,7 @@ pub use strangers::Strangers;
 use crate::forge::forge_of;
 use crate::review::translate::{Told, repository_of, translate};
 use crate::review::{Changed, Reach, decide_or_queue, pull_request_changed, repository_changed};
+use crate::tally::Count;
 use crate::{Answer, Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
@@ -73,6 +74,8 @@ pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> 
     let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
     let Some(hook) = ctx.store.eventually().hook(&name).await? else { return Ok(Received::UnknownHook) };
     if let Err(reason) = verify::verified(ctx, &hook, call).await? {
+        ctx.tally().add(Count::SignatureRefused);
+        ctx.tally().decided(&reason);
         strangers::note_refused(ctx, &hook, &reason).await?;
         return Ok(Received::Unverified(reason));
     }
@@ -218,6 +221,7 @@ async fn note(
     let delivery = entry(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
     // Stale never is: nothing that is no review has a lasting answer.
     ctx.store.record(&delivery).await?;
+    ctx.tally().decided(&reason);
     tracing::info!(
         hook = %hook.name, project = %hook.home, decision.reason = reason.code(), delivery = %id, "a delivery was answered"
     );

@@ -26,6 +26,7 @@ use crate::id::{
 use crate::project::{Compute, OfflinePolicy};
 use crate::pull_request::PullRequestId;
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
 
 /// Where a job is.
@@ -301,6 +302,10 @@ pub struct Dispatch {
     /// Why the last start did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
+    /// What the start was part of. Kept, because a start that is asked for again must be asked for in the same
+    /// words, and the message that asks again is part of something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
 }
 
 /// Who holds a job.

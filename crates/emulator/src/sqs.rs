@@ -3,12 +3,15 @@
 //! Owns the port, the HTTP edge and a door for callers inside this process.
 //! A restart loses every message; timers (visibility, delay) may be up to a second late.
 
+mod traces;
+
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::post;
@@ -79,12 +82,39 @@ impl Sqs {
     }
 
     async fn answer(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let request = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        match traces::asked(operation, &request) {
+            None => self.dispatched(headers, body).await,
+            Some(changed) => {
+                let answer = self.dispatched(headers, changed.to_string().into()).await;
+                without_carriers(operation, &request, answer).await
+            }
+        }
+    }
+
+    async fn dispatched(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let answered = match resolve_operation(headers) {
             Ok(operation) => dispatch_operation(self.handler.as_ref(), operation, body).await,
             Err(error) => Err(error),
         };
         answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
     }
+}
+
+async fn without_carriers(operation: &str, request: &Value, answer: Response) -> Response {
+    let (mut head, body) = answer.into_parts();
+    let bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Response::from_parts(head, Body::empty()),
+    };
+    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
+        return Response::from_parts(head, Body::from(bytes));
+    };
+    traces::answered(operation, request, &mut value);
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, Body::from(value.to_string()))
 }
 
 /// A running SQS.

@@ -31,6 +31,8 @@ pub struct Config {
     pub api_url: String,
     /// `PULLYARD_TASK_ISOLATION`: `external` where a task is a container of its own; else `none`.
     pub task_isolation: String,
+    /// `PULLYARD_DEPLOYMENT`: the name that metrics are kept under, the stack's; without it none are written.
+    pub deployment: Option<String>,
     /// Where AWS's services are; on AWS itself none of them is set.
     pub endpoints: Endpoints,
 }
@@ -90,6 +92,7 @@ impl Config {
             key_secret: needed("PULLYARD_KEY_SECRET")?,
             api_url: needed("PULLYARD_API_URL")?,
             task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
+            deployment: var("PULLYARD_DEPLOYMENT"),
             endpoints: Endpoints {
                 dynamodb: var("PULLYARD_DYNAMODB_ENDPOINT"),
                 sqs: var("PULLYARD_SQS_ENDPOINT"),
@@ -121,6 +124,7 @@ impl Config {
             secret_prefix,
             api_url: self.api_url,
             task_isolation: self.task_isolation,
+            deployment: self.deployment,
         })
     }
 }

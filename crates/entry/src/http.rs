@@ -1,21 +1,21 @@
 //! HTTP functions: an axum router fed with API Gateway events.
 
-use crate::Problem;
+use crate::{Context, Problem, invocation, metrics};
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 pub use lambda_http::Error;
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent};
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent, RequestExt};
 use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
 
-/// What every HTTP function adds around its routes: answers for what has no route, the check of the
-/// runner's version, one log line per request.
+/// What every function of the API adds around its routes: answers for what has no route, the check of the
+/// runner's version.
 pub fn finished(router: Router) -> Router {
     router
         .fallback(async || Problem::not_found("There is no such route."))
@@ -23,12 +23,12 @@ pub fn finished(router: Router) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This route does not take that method.")
         })
         .layer(from_fn(refuse_old_runners))
-        .layer(from_fn(log_requests))
 }
 
-/// What a function adds whose answers are pages: one log line per request, and its own words for the rest.
-pub fn logged(router: Router) -> Router {
-    router.layer(from_fn(log_requests))
+/// What every HTTP function adds around all that: the ids of the request on each of its lines, one line per
+/// request, and what was counted.
+pub fn logged(function: &'static str, ctx: &Context, router: Router) -> Router {
+    router.layer(from_fn_with_state((function, ctx.clone()), invoked))
 }
 
 /// Runs a router in Lambda until the environment ends.
@@ -73,11 +73,74 @@ async fn refuse_old_runners(request: Request, next: Next) -> Response {
     }
 }
 
-/// Method, route and status; never headers, queries or bodies.
-async fn log_requests(request: Request, next: Next) -> Response {
-    let (method, path, since) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+/// The ids that a path may name, and how lines call them. Nothing else of a path is logged: a code or a secret's
+/// name in it is nobody's.
+const IDS: [(&str, &str); 7] = [
+    ("project", "project"),
+    ("job", "job"),
+    ("attempt", "attempt"),
+    ("key", "ticket"),
+    ("delivery", "delivery"),
+    ("hook", "hook"),
+    ("runner", "runner"),
+];
+
+async fn invoked(State((function, ctx)): State<(&'static str, Context)>, request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    let lambda = extensions.lambda_context_ref().cloned().unwrap_or_default();
+    let trace = invocation::trace_of(request.headers(), &lambda);
+    let request_id = invocation::request_id(&lambda);
+    let answer = invocation::within(function, Some(&request_id), trace, logging(request, next)).await;
+    metrics::flush(&ctx);
+    answer
+}
+
+/// Method, route, status and time; never headers, queries or bodies.
+async fn logging(request: Request, next: Next) -> Response {
+    let since = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    if let Some(id) = request.extensions().request_context_ref().and_then(gateway_id) {
+        invocation::note("gateway_id", id);
+    }
+    for (name, value) in route.as_deref().map(|route| named(route, request.uri().path())).unwrap_or_default() {
+        invocation::note(name, value);
+    }
     let response = next.run(request).await;
-    let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(%method, path, status = response.status().as_u16(), duration_ms, "answered");
+    let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (route, status) = (route.unwrap_or_else(|| "none".into()), response.status().as_u16());
+    tracing::info!(%method, route, status, ms, "answered");
     response
+}
+
+/// API Gateway's own id of the request, which its access log has.
+fn gateway_id(context: &RequestContext) -> Option<&str> {
+    match context {
+        RequestContext::ApiGatewayV2(context) => context.request_id.as_deref(),
+        _ => None,
+    }
+}
+
+/// The ids that a path names at the places of its route.
+fn named<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
+    let pairs = route.split('/').zip(path.split('/'));
+    let known = |(place, value): (&str, &'a str)| {
+        let place = place.strip_prefix('{')?.strip_suffix('}')?;
+        IDS.iter().find(|(of_path, _)| *of_path == place).map(|(_, name)| (*name, value))
+    };
+    pairs.filter_map(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ids_of_a_path_are_named() {
+        let job = named("/v1/jobs/{job}/attempts/{attempt}/start", "/v1/jobs/job_1/attempts/2/start");
+        assert_eq!(job, [("job", "job_1"), ("attempt", "2")]);
+        assert_eq!(named("/v1/tickets/{key}", "/v1/tickets/A%2F1"), [("ticket", "A%2F1")]);
+        assert_eq!(named("/v1/secrets/{secret}", "/v1/secrets/github"), []);
+        assert_eq!(named("/webhooks/github/{hook}", "/webhooks/github/shop"), [("hook", "shop")]);
+    }
 }

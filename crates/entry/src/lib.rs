@@ -1,5 +1,5 @@
 //! What every function shares: its configuration, its context, who is calling, strict bodies, problem
-//! documents, batches of messages, logs.
+//! documents, batches of messages, logs and metrics.
 //!
 //! A function is a library that turns its trigger into one use case and back, and a main of a few lines.
 //! The same library runs in Lambda and in the local system, fed with the same events.
@@ -9,8 +9,10 @@ pub mod config;
 mod environment;
 pub mod http;
 pub mod idempotency;
+pub mod invocation;
 pub mod limits;
 pub mod messages;
+pub mod metrics;
 pub mod openapi;
 pub mod params;
 pub mod problem;

@@ -1,15 +1,20 @@
 //! Batches of messages: each is read and done by itself, and only what failed comes again.
 
+use crate::invocation::{note, within};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use pullyard_cloud::trace;
+use pullyard_domain::trace::TraceId;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::time::Instant;
 
 /// Does every message of a batch.
 ///
 /// A body that can't be read fails alone: it comes again until the queue's redrive policy puts it into
-/// the dead-letter queue. In a FIFO queue the rest of a failed message's group is left for later.
-pub async fn each<M, E, F>(event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
+/// the dead-letter queue. Each is a part of what its sender was part of, and has a line of its own. In a FIFO queue the rest of a failed message's group is left for later.
+pub async fn each<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
 where
     M: DeserializeOwned,
     E: Display,
@@ -24,14 +29,47 @@ where
             answer.add_failure(id);
             continue;
         }
-        if let Err(reason) = one(&record, &act).await {
-            let received = record.attributes.get("ApproximateReceiveCount").map(String::as_str).unwrap_or("1");
-            tracing::error!(message.id = id, received, reason, "a message could not be done");
+        let sender = record.attributes.get(TRACE).and_then(|header| TraceId::from_header(header));
+        let part = told(&record, one(&record, &act));
+        if within(function, None, sender.or_else(trace::current), part).await.is_err() {
             answer.add_failure(id);
             blocked.extend(group);
         }
     }
     answer
+}
+
+/// The attribute that says what a message's sender was part of.
+const TRACE: &str = "AWSTraceHeader";
+
+/// The fields of our messages that are ids, and how lines call them.
+const IDS: [(&str, &str); 6] = [
+    ("job", "job"),
+    ("project", "project"),
+    ("poll", "project"),
+    ("ticket", "ticket"),
+    ("recover", "hook"),
+    ("pull_request", "pull_request"),
+];
+
+/// One line per message, with what it is about.
+async fn told(record: &SqsMessage, done: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let since = Instant::now();
+    note("message_id", record.message_id.as_deref().unwrap_or_default());
+    let body: Value = serde_json::from_str(record.body.as_deref().unwrap_or_default()).unwrap_or_default();
+    for (field, name) in IDS {
+        if let Some(value) = body.get(field).and_then(Value::as_str) {
+            note(name, value);
+        }
+    }
+    let done = done.await;
+    let received = record.attributes.get("ApproximateReceiveCount").map(String::as_str).unwrap_or("1");
+    let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match &done {
+        Ok(()) => tracing::info!(received, ms, "a message was done"),
+        Err(reason) => tracing::error!(received, ms, reason, "a message could not be done"),
+    }
+    done
 }
 
 async fn one<M, E, F>(record: &SqsMessage, act: &impl Fn(M) -> F) -> Result<(), String>
@@ -53,7 +91,8 @@ mod tests {
 
     async fn check(records: Value, failed: &[&str]) {
         let event: SqsEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let answer = each(event, async |message: Value| if message["ok"] == true { Ok(()) } else { Err("no") }).await;
+        let answer =
+            each("effects", event, async |message: Value| if message["ok"] == true { Ok(()) } else { Err("no") }).await;
         let ids: Vec<_> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
         assert_eq!(ids, failed);
     }

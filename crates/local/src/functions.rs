@@ -1,7 +1,7 @@
 //! The functions' libraries as the embedded AWS calls them: a whole event in, a whole answer out.
 
 use pullyard_emulator::lambda::Function;
-use pullyard_entry::{Context, http};
+use pullyard_entry::{Context, http, invocation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -30,14 +30,20 @@ pub(crate) fn pages(ctx: Context) -> Function {
 pub(crate) fn dispatcher(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
-        Box::pin(async move { written(&pullyard_function_dispatcher::handle(&ctx, read(event)?).await) })
+        Box::pin(async move {
+            let done = pullyard_function_dispatcher::handle(&ctx, read(event)?);
+            written(&invocation::run("dispatcher", &ctx, &Default::default(), done).await)
+        })
     })
 }
 
 pub(crate) fn effects(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
-        Box::pin(async move { written(&pullyard_function_effects::handle(&ctx, read(event)?).await) })
+        Box::pin(async move {
+            let done = pullyard_function_effects::handle(&ctx, read(event)?);
+            written(&invocation::run("effects", &ctx, &Default::default(), done).await)
+        })
     })
 }
 
@@ -45,7 +51,8 @@ pub(crate) fn tasks(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
-            let handled = pullyard_function_tasks::handle(&ctx, read(event)?).await;
+            let handled = pullyard_function_tasks::handle(&ctx, read(event)?);
+            let handled = invocation::run("tasks", &ctx, &Default::default(), handled).await;
             handled.map(|()| Value::Null).map_err(|error| error.to_string())
         })
     })
@@ -55,7 +62,8 @@ pub(crate) fn sweeper(ctx: Context) -> Function {
     Arc::new(move |_| {
         let ctx = ctx.clone();
         Box::pin(async move {
-            let swept = pullyard_function_sweeper::handle(&ctx).await;
+            let swept = pullyard_function_sweeper::handle(&ctx);
+            let swept = invocation::run("sweeper", &ctx, &Default::default(), swept).await;
             swept.map(|report| Value::String(format!("{report:?}"))).map_err(|error| error.to_string())
         })
     })

@@ -17,5 +17,5 @@ pub use processes::Functions;
 pub use pullyard_demo_forge::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
 };
-pub use pullyard_entry::Clock;
+pub use pullyard_entry::{Clock, telemetry};
 pub use system::{Between, Hints, Invocations, Local, Options};

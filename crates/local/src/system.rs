@@ -56,6 +56,8 @@ pub struct Options {
     pub observer: Option<Observer>,
     /// How the functions run.
     pub functions: Functions,
+    /// The name that metrics are written under, into the log; none are without one.
+    pub deployment: Option<String>,
 }
 
 /// Something that stands before a service and counts its calls, or breaks them.
@@ -100,6 +102,7 @@ impl Options {
             before_dynamodb: None,
             observer: None,
             functions: Functions::default(),
+            deployment: None,
         }
     }
 }
@@ -154,6 +157,7 @@ impl Local {
             observer,
             functions: how,
         } = options;
+            deployment,
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -222,6 +226,7 @@ impl Local {
             api_url: api_url.clone(),
             // A task is a plain child process here; it says so on the job and on the pull request.
             task_isolation: "none".into(),
+            deployment,
             endpoints: Endpoints {
                 dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),
                 sqs: Some(at.sqs),

@@ -18,6 +18,7 @@ pub use operator::Operator;
 pub use runner::RunnerClient;
 
 use crate::Problem;
+use pullyard_domain::trace::{self, TraceId};
 use rand::RngExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
@@ -91,6 +92,8 @@ struct Http {
     base: String,
     bearer: String,
     client: reqwest::Client,
+    /// What its calls are part of.
+    trace: Option<TraceId>,
 }
 
 impl Http {
@@ -108,14 +111,19 @@ impl Http {
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
-        Ok(Self { base, bearer: bearer.to_owned(), client })
+        Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
+        let request = self
+            .client
             .request(method, format!("{}{path}", self.base))
             .bearer_auth(&self.bearer)
-            .header(crate::version::HEADER, crate::version::PROTOCOL)
+            .header(crate::version::HEADER, crate::version::PROTOCOL);
+        match &self.trace {
+            Some(trace) => request.header(trace::HEADER, trace.header()),
+            None => request,
+        }
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Error> {

@@ -23,6 +23,18 @@ pub struct Version {
     pub time: Option<Timestamp>,
 }
 
+/// `GET /readyz`, when all is well; a problem `not_ready` else.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// `ok`.
+    pub status: String,
+    /// `ok`: the table can be read.
+    pub table: String,
+    /// `ok`: the sweeper went round lately.
+    pub sweeper: String,
+}
+
 /// `GET /healthz`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,6 +48,9 @@ pub struct RunJob {
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
+    /// What the start was part of, for logs; anything that is no trace id is left out.
+    #[arg(long, env = "PULLYARD_TRACE_ID", value_name = "ID", hide = true)]
+    pub trace_id: Option<String>,
 }
 
 impl RunJob {
@@ -73,6 +76,7 @@ impl RunJob {
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
+            trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })
     }

@@ -22,6 +22,7 @@ use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, Finis
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 /// How long the forge may be away before a job that only reads from it fails: a restart, not an outage.
 const SOURCE_AWAY: Duration = Duration::from_secs(20);
@@ -36,6 +37,15 @@ const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
 /// Idempotent: an attempt that died is done again from its start, and finds what it had pushed.
 /// Errors: the attempt could not be started, or its finish not be delivered.
 pub async fn run_job(options: Options) -> Result<Exit, Error> {
+    // At the highest level, so that a log of warnings has it as well.
+    let span = match &options.trace {
+        Some(trace) => tracing::error_span!("run", trace_id = %trace),
+        None => tracing::Span::none(),
+    };
+    run(options).instrument(span).await
+}
+
+async fn run(options: Options) -> Result<Exit, Error> {
     let orders = Orders::new();
     let _signals = signals::listen(orders.clone())?;
     let outbox = Outbox::in_dir(&options.work_dir);
@@ -50,6 +60,7 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
     };
     let Assignment { job, attempt, lease, .. } = assignment.as_ref();
     let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
+    let client = client.within(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
     let this = Attempt {
@@ -106,6 +117,7 @@ fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result)
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
+        trace: options.trace.clone(),
         finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros: None },
     })
 }

@@ -1,6 +1,7 @@
 //! What a run is told from outside, checked.
 
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_domain::trace::TraceId;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub stop_grace: Duration,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
+    /// What the start was part of.
+    pub trace: Option<TraceId>,
 }
 
 /// What becomes of a worktree when its attempt has ended.

@@ -5,6 +5,7 @@
 
 use crate::retry::{BackOff, Refusal, refusal};
 use pullyard_domain::id::JobId;
+use pullyard_domain::trace::TraceId;
 use pullyard_protocol::attempt::FinishRequest;
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub(crate) struct Letter {
     pub(crate) attempt: u32,
     pub(crate) lease: String,
     pub(crate) finish: FinishRequest,
+    /// What the attempt was part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<TraceId>,
 }
 
 /// What became of a letter that was answered for good.
@@ -168,7 +172,8 @@ pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
 }
 
 async fn deliver(letter: &Letter) -> Result<Delivered, Error> {
-    let client = AttemptClient::new(&letter.api_url, &letter.lease, &letter.job, letter.attempt)?;
+    let client =
+        AttemptClient::new(&letter.api_url, &letter.lease, &letter.job, letter.attempt)?.within(letter.trace.clone());
     match client.finish(&letter.finish).await {
         Ok(_) => Ok(Delivered::Accepted),
         Err(error) => match refusal(&error) {
@@ -201,6 +206,7 @@ mod tests {
                 result: None,
                 spent_usd_micros: None,
             },
+            trace: None,
         };
         let path = outbox.keep(&letter).unwrap();
         assert_eq!(outbox.letters(), vec![path.clone()]);

@@ -43,11 +43,12 @@ pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started,
 }
 
 async fn ask(options: &Options, request: &StartRequest) -> Result<Started, Error> {
-    let Options { api_url, job, attempt, bootstrap, .. } = options;
+    let Options { api_url, job, attempt, bootstrap, trace, .. } = options;
     let until = Instant::now() + LIMIT;
     let mut back_off = BackOff::new();
     loop {
-        let error = match AttemptClient::start(api_url, bootstrap, job, *attempt, request).await {
+        let error = match AttemptClient::start_within(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await
+        {
             Ok(assignment) => return Ok(Started::Ours(Box::new(assignment))),
             Err(error) => error,
         };

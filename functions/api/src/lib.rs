@@ -11,6 +11,7 @@ mod routes {
     pub(crate) mod job_orders;
     pub(crate) mod jobs;
     pub(crate) mod meta;
+    pub(crate) mod metrics;
     pub(crate) mod page;
     pub(crate) mod projects;
     pub(crate) mod pulls;
@@ -33,19 +34,21 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, projects, pulls,
-    repository_test, runners, secrets, sign_in, tickets, tokens,
+    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, metrics, projects,
+    pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
-    http::finished(routes().with_state(ctx).into())
+    http::logged("api", &ctx, http::finished(routes().with_state(ctx.clone()).into()))
 }
 
 /// The routes with what their types say of them.
 fn routes() -> ApiRouter<Context> {
     ApiRouter::new()
         .api_route("/healthz", get(meta::healthz))
+        .api_route("/readyz", get(meta::readyz))
+        .api_route("/metrics", get(metrics::show))
         .api_route("/openapi.json", get(description::show))
         .api_route("/v1/version", get(meta::version))
         .api_route("/v1/sweep", post(meta::sweep))

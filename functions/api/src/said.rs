@@ -28,6 +28,9 @@ macro_rules! said {
 said! {
     system {
         get "/healthz" healthz = "The process answers.";
+        get "/readyz" readyz = "Whether the table can be read and the sweeper goes round."
+            [(503, "not_ready")];
+        get "/metrics" metrics = "What the deployment is doing, for Prometheus: the sweeper's last snapshot.";
         get "/openapi.json" openapi = "This description.";
         get "/v1/version" version = "The release, the protocol it speaks, and its clock.";
         post "/v1/sweep" sweep = "One round of the sweeper, now.";

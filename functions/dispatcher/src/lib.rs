@@ -7,7 +7,7 @@ use pullyard_entry::messages;
 
 /// Does a batch; what failed comes again.
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    messages::each(event, |wakeup: JobWakeup| async move {
+    messages::each("dispatcher", event, |wakeup: JobWakeup| async move {
         match control::dispatch(ctx, &wakeup.job).await {
             // A wake-up of a job that is gone has nothing left to wake.
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),

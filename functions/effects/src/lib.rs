@@ -10,7 +10,7 @@ use pullyard_entry::messages;
 
 /// Does a batch; what failed comes again, after the rest of its group.
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    messages::each(event, |effect: Effect| async move {
+    messages::each("effects", event, |effect: Effect| async move {
         match effect {
             Effect::Settle(wakeup) => control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ()),
             Effect::Admit(wakeup) => admit_job(ctx, &wakeup.job).await.map(|_| ()),

@@ -5,7 +5,7 @@
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pullyard_entry::{Config, http, telemetry};
+use pullyard_entry::{Config, http, invocation, telemetry};
 use pullyard_function_tasks::TaskStateChange;
 use serde_json::{Value, json};
 use std::fmt;
@@ -72,26 +72,30 @@ impl Function {
             Self::Webhook => http::run(pullyard_function_webhook::router(ctx.clone())).await,
             Self::Dispatcher => {
                 let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-                    Ok::<_, Error>(pullyard_function_dispatcher::handle(ctx, event.payload).await)
+                    let done = pullyard_function_dispatcher::handle(ctx, event.payload);
+                    Ok::<_, Error>(invocation::run(self.name(), ctx, &event.context, done).await)
                 });
                 lambda_runtime::run(handler).await
             }
             Self::Effects => {
                 let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-                    Ok::<_, Error>(pullyard_function_effects::handle(ctx, event.payload).await)
+                    let done = pullyard_function_effects::handle(ctx, event.payload);
+                    Ok::<_, Error>(invocation::run(self.name(), ctx, &event.context, done).await)
                 });
                 lambda_runtime::run(handler).await
             }
             Self::Tasks => {
                 let handler = service_fn(async |event: LambdaEvent<TaskStateChange>| {
-                    pullyard_function_tasks::handle(ctx, event.payload).await?;
+                    let done = Box::pin(pullyard_function_tasks::handle(ctx, event.payload));
+                    invocation::run(self.name(), ctx, &event.context, done).await?;
                     Ok::<_, Error>(())
                 });
                 lambda_runtime::run(handler).await
             }
             Self::Sweeper => {
-                let handler = service_fn(async |_: LambdaEvent<Value>| {
-                    let report = pullyard_function_sweeper::handle(ctx).await?;
+                let handler = service_fn(async |event: LambdaEvent<Value>| {
+                    let swept = Box::pin(pullyard_function_sweeper::handle(ctx));
+                    let report = invocation::run(self.name(), ctx, &event.context, swept).await?;
                     Ok::<_, Error>(json!({ "failed": report.failed }))
                 });
                 lambda_runtime::run(handler).await

@@ -55,5 +55,5 @@ pub fn router(ctx: Context) -> Router {
         .method_not_allowed_fallback(fault::no_method)
         .layer(from_fn_with_state(ctx.clone(), guard::refuse_foreign_forms))
         .layer(from_fn(guard::add_headers));
-    http::logged(routes.with_state(ctx))
+    http::logged("pages", &ctx, routes.with_state(ctx.clone()))
 }

@@ -4,6 +4,7 @@
 
 use pullyard_control::{self as control, Context, Error, TaskStopped};
 use pullyard_domain::id::JobId;
+use pullyard_entry::invocation;
 use serde::Deserialize;
 
 /// The event, as far as it matters. Everything else in it is AWS's.
@@ -42,6 +43,7 @@ pub async fn handle(ctx: &Context, event: TaskStateChange) -> Result<(), Error> 
     let Some(job) = job.filter(|_| detail.last_status == "STOPPED") else {
         return Ok(());
     };
+    invocation::note("job", &job);
     let stopped = TaskStopped {
         arn: detail.task_arn,
         job,

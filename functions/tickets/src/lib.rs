@@ -12,13 +12,14 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::id::ProjectId;
 use pullyard_entry::strict::{self, Unread};
-use pullyard_entry::{Caller, Problem, http, limits, scope};
+use pullyard_entry::{Caller, Problem, http, invocation, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket as wire;
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
-    http::finished(Router::new().route("/v1/tickets/events", post(ticket_event)).with_state(ctx))
+    let routes = Router::new().route("/v1/tickets/events", post(ticket_event)).with_state(ctx.clone());
+    http::logged("tickets", &ctx, http::finished(routes))
 }
 
 /// `200` with the decision, whatever it is; a refusal is an answer, not an error. What can't be read is
@@ -50,7 +51,11 @@ async fn ticket_event(
         }
     };
     caller.may_touch(&event.project)?;
+    invocation::note("project", &event.project);
+    invocation::note("ticket", &event.ticket.key);
     let answer = control::move_ticket(&ctx, &domain_event(event)).await?;
+    invocation::note("delivery", &answer.delivery);
+    answer.job.iter().for_each(|job| invocation::note("job", job));
     Ok(axum::Json(Decision::new(answer.delivery, &answer.reason, answer.job)).into_response())
 }
 

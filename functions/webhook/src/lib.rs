@@ -12,7 +12,7 @@ use pullyard_control::Context;
 use pullyard_control::webhook::{Call, Received, receive};
 use pullyard_domain::decision::Reason;
 use pullyard_entry::strict::{self, Unread};
-use pullyard_entry::{Problem, http};
+use pullyard_entry::{Problem, http, invocation};
 use pullyard_protocol::decision::Decision;
 use serde_json::json;
 
@@ -22,7 +22,8 @@ const LARGEST: usize = 5 * 1024 * 1024;
 
 /// The function's routes.
 pub fn router(ctx: Context) -> Router {
-    http::finished(Router::new().route("/webhooks/github/{hook}", post(delivery)).with_state(ctx))
+    let routes = Router::new().route("/webhooks/github/{hook}", post(delivery)).with_state(ctx.clone());
+    http::logged("webhook", &ctx, http::finished(routes))
 }
 
 /// `200` with the decision, whatever it is, `202` for one that waits for its turn; what is not let in or can't
@@ -56,6 +57,8 @@ async fn delivery(
         Received::Unreadable { pointer, fault } => return Err(Problem::unreadable(pointer, &fault)),
         Received::Pong => axum::Json(json!({ "status": "pong" })).into_response(),
         Received::Decided(answer) => {
+            invocation::note("delivery", &answer.delivery);
+            answer.job.iter().for_each(|job| invocation::note("job", job));
             let status = match answer.reason {
                 Reason::Queued { .. } => StatusCode::ACCEPTED,
                 _ => StatusCode::OK,

@@ -41,6 +41,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
             }
         };
         if let Some(answer) = apply(ctx, event, &loaded, decision).await? {
+            ctx.tally().decided(&answer.reason);
             return Ok(answer);
         }
         rounds.again().await?;

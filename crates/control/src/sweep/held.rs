@@ -4,18 +4,21 @@
 use super::report::Report;
 use crate::hold::take_up_held;
 use crate::{Context, Error};
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;
 
 /// How many projects are read at once.
 const PAGE: i32 = 100;
+/// How many entries of a project are counted: what fits into the half unit that the read costs at least.
+const COUNTED: i32 = 30;
 
 /// Wakes what waits for nothing any more.
-pub(super) async fn sweep_held(ctx: &Context, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn sweep_held(ctx: &Context, gauges: &mut Gauges, report: &mut Report) -> Result<(), Error> {
     let mut after = None;
     loop {
         let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
         for id in projects {
-            match look(ctx, &id).await {
+            match look(ctx, &id, gauges).await {
                 Ok(woken) => report.tickets += woken,
                 Err(error) => {
                     report.failed += 1;
@@ -31,10 +34,13 @@ pub(super) async fn sweep_held(ctx: &Context, report: &mut Report) -> Result<(),
 }
 
 /// Most projects have nothing that waits, and only the index says so.
-async fn look(ctx: &Context, id: &ProjectId) -> Result<u32, Error> {
-    if ctx.store.held(id, 1).await?.is_empty() {
+async fn look(ctx: &Context, id: &ProjectId, gauges: &mut Gauges) -> Result<u32, Error> {
+    let held = ctx.store.held(id, COUNTED).await?;
+    if held.is_empty() {
         return Ok(0);
     }
+    gauges.more |= i32::try_from(held.len()).is_ok_and(|len| len >= COUNTED);
+    gauges.add_held(id, u32::try_from(held.len()).unwrap_or(u32::MAX));
     match ctx.store.project(id).await? {
         Some(project) => take_up_held(ctx, &project).await,
         None => Ok(0),

@@ -6,32 +6,43 @@ use super::report::Report;
 use crate::ending::write_end;
 use crate::runner::Waits;
 use crate::{Context, Error};
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::job::{Job, Place};
+use pullyard_domain::job::{Job, Place, Status};
 use pullyard_domain::select::Needs;
 use pullyard_domain::sweep::{Waiting, elsewhere, waiting};
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_store::{Proof, Write};
 
 /// How many of a class's oldest jobs a round looks at.
-const HEADS: i32 = 25;
+const HEADS: usize = 25;
+/// How many jobs of a class are counted: what fits into the half unit that the read costs at least.
+const COUNTED: i32 = 40;
 /// How many projects are read at once.
 const PAGE: i32 = 100;
 
 /// Goes over the oldest Ready jobs of every class.
-pub(super) async fn sweep_ready(ctx: &Context, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut Report) -> Result<(), Error> {
     let mut waits = Waits::default();
     let mut after = None;
     loop {
         let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
         for project in projects {
             for (class, _) in ctx.store.classes(&project).await? {
-                for row in ctx.store.ready(&class, HEADS).await? {
-                    if let Err(error) = look(ctx, &project, &row.job, &mut waits, report).await {
-                        report.failed += 1;
-                        tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
+                let rows = ctx.store.ready(&class, COUNTED).await?;
+                gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
+                let mut oldest = None;
+                for row in rows.iter().take(HEADS) {
+                    match look(ctx, &project, &row.job, &mut waits, report).await {
+                        Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
+                        Err(error) => {
+                            report.failed += 1;
+                            tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
+                        }
                     }
                 }
+                gauges.add_waiting(&project, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
             }
         }
         after = next;
@@ -41,15 +52,16 @@ pub(super) async fn sweep_ready(ctx: &Context, report: &mut Report) -> Result<()
     }
 }
 
+/// Since when the job waits, if it still does.
 async fn look(
     ctx: &Context,
     project: &ProjectId,
     id: &JobId,
     waits: &mut Waits,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<Option<Timestamp>, Error> {
     let (Some(job), Some(project)) = tokio::try_join!(ctx.store.job(id), ctx.store.project(project))? else {
-        return Ok(());
+        return Ok(None);
     };
     report.looked_at += 1;
     let now = ctx.clock.now();
@@ -69,9 +81,10 @@ async fn look(
             let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
             let written = write_end(ctx, &job, &next, Proof::Nothing, now).await?;
             report.ended += u32::from(written == Write::Applied);
+            return Ok(None);
         }
     }
-    Ok(())
+    Ok((job.status == Status::Ready).then_some(job.ready_since))
 }
 
 /// Moves a Ready job to where its project runs its jobs now; whether it was elsewhere.

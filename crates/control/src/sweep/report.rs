@@ -1,7 +1,9 @@
 //! What one round of the sweeper did, in numbers.
 
+use pullyard_domain::gauges::Gauges;
+
 /// What a round did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Due items that were looked at.
     pub looked_at: u32,
@@ -27,4 +29,15 @@ pub struct Report {
     pub offline: u32,
     /// More is due than one round takes.
     pub more: bool,
+    /// What the deployment is doing, where the round looked: once a minute.
+    pub gauges: Option<Gauges>,
+}
+
+impl Report {
+    /// What the round set going again because it was due.
+    pub fn healed(&self) -> u32 {
+        [self.started, self.requeued, self.ended, self.tickets, self.admitted, self.pull_requests, self.offline]
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
 }

@@ -7,6 +7,7 @@ use super::report::Report;
 use crate::ending::{write_end, write_requeue};
 use crate::runner::token_state;
 use crate::{Context, Error};
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, Loss, Step, Token};
 use pullyard_domain::runner::{Runner, Slot};
@@ -19,11 +20,19 @@ use std::collections::HashMap;
 const STEPS: usize = 3;
 
 /// Goes over every runner. A silence of before `since` may be ours: a sweeper that was down blames nobody.
-pub(super) async fn sweep_runners(ctx: &Context, since: Timestamp, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn sweep_runners(
+    ctx: &Context,
+    since: Timestamp,
+    gauges: &mut Gauges,
+    report: &mut Report,
+) -> Result<(), Error> {
     let mut runners = Vec::new();
     for runner in ctx.store.runners().await? {
         match runner {
-            Ok(runner) => runners.push(runner),
+            Ok(runner) => {
+                gauges.add_runner(&runner);
+                runners.push(runner);
+            }
             Err(error) => {
                 report.failed += 1;
                 tracing::error!(error = %error, "a runner could not be read");

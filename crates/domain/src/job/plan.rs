@@ -130,6 +130,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             task: None,
             dead: None,
             fault: None,
+            trace: None,
         },
         run: None,
         want: Want::Run,

@@ -312,7 +312,15 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
         attempt: 1,
         worked: true,
         requeues: 1,
-        dispatch: Dispatch { number: 0, due: at(400), starting: false, task: None, dead: None, fault: None },
+        dispatch: Dispatch {
+            number: 0,
+            due: at(400),
+            starting: false,
+            task: None,
+            dead: None,
+            fault: None,
+            trace: None,
+        },
         ..ready()
     };
     assert_eq!(back, expected);

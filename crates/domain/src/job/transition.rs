@@ -214,6 +214,7 @@ impl Job {
         job.dispatch.task = None;
         job.dispatch.dead = None;
         job.dispatch.fault = None;
+        job.dispatch.trace = None;
         job.went_on();
         Ok(job)
     }
@@ -285,6 +286,7 @@ impl Job {
         job.dispatch.starting = false;
         job.dispatch.task = None;
         job.dispatch.fault = None;
+        job.dispatch.trace = None;
         job.dispatch.due = now;
         job.went_on();
         Ok(job)

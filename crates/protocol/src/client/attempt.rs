@@ -6,6 +6,7 @@ use crate::attempt::{
     StartRequest, StatusAnswer, StatusRequest,
 };
 use pullyard_domain::id::JobId;
+use pullyard_domain::trace::TraceId;
 
 /// Speaks for one attempt, with its lease.
 #[derive(Clone)]
@@ -23,13 +24,31 @@ impl AttemptClient {
         attempt: u32,
         request: &StartRequest,
     ) -> Result<Assignment, Error> {
-        let http = Http::new(base, bootstrap)?;
+        Self::start_within(None, base, bootstrap, job, attempt, request).await
+    }
+
+    /// The same as a part of what started the task.
+    pub async fn start_within(
+        trace: Option<&TraceId>,
+        base: &str,
+        bootstrap: &str,
+        job: &JobId,
+        attempt: u32,
+        request: &StartRequest,
+    ) -> Result<Assignment, Error> {
+        let http = Http { trace: trace.cloned(), ..Http::new(base, bootstrap)? };
         http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
     }
 
     /// Speaks with the lease of an assignment.
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
+    }
+
+    /// Its calls are a part of this.
+    pub fn within(mut self, trace: Option<TraceId>) -> Self {
+        self.http.trace = trace;
+        self
     }
 
     /// A phase begins.

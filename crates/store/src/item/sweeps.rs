@@ -2,11 +2,12 @@
 
 use super::Stored;
 use crate::key::{self, Key};
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The sweeper's own sign of life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweeps {
     /// The last round.
     pub at: Timestamp,
@@ -15,6 +16,10 @@ pub struct Sweeps {
     /// Since when it has gone round without a pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// What the deployment was doing when the Ready jobs were looked at last. Here, because this item is written in
+    /// every round anyway: a snapshot of its own would be a second write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gauges: Option<Gauges>,
 }
 
 impl Stored for Sweeps {

@@ -53,6 +53,14 @@ impl Store {
         self.work(&key::due(shard), Some(now.millis()), limit).await
     }
 
+    /// What one shard holds, due or not, longest due first, at most `limit`; each with when it is due.
+    ///
+    /// A page of up to 4 KB costs the same half unit, so that what is not due yet comes with what is.
+    pub async fn scheduled(&self, shard: u8, limit: i32) -> Result<Vec<(WorkKey, Timestamp)>, Error> {
+        let rows = self.rows(&key::due(shard), None, limit).await?;
+        Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
+    }
+
     /// The jobs of a class that may be claimed, first come first, at most `limit`.
     pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
         let rows = self.rows(&key::ready(class), None, limit).await?;

@@ -241,7 +241,7 @@ async fn classes_and_their_jobs_are_read_in_order() {
 async fn of_two_sweeps_the_later_one_counts() {
     let world = World::new().await;
     assert_eq!(world.store.sweeps().await.unwrap(), None);
-    let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: Some(at(1)) };
+    let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: Some(at(1)), gauges: None };
     world.applies(world.store.put_sweeps(&round(60))).await;
     world.refuses(world.store.put_sweeps(&round(30))).await;
     world.applies(world.store.put_sweeps(&round(90))).await;

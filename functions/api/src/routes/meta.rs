@@ -2,14 +2,36 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use pullyard_control::{self as control, Context};
+use pullyard_domain::gauges::Sweeping;
+use pullyard_domain::text::Span;
 use pullyard_entry::{Caller, Problem, scope};
 use pullyard_protocol::sweep::SweepReport;
-use pullyard_protocol::version::{Health, PROTOCOL, Version};
+use pullyard_protocol::version::{Health, PROTOCOL, Readiness, Version};
 
 /// The process answers.
 pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok".into() })
+}
+
+/// The table can be read, and the sweeper goes round. Why the table can't be read
+/// is in the log alone.
+pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>, Problem> {
+    let fault = match control::readiness(&ctx).await {
+        Ok(Sweeping::OnTime) => {
+            let ok = || "ok".to_owned();
+            return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));
+        }
+        Ok(Sweeping::Never) => "the sweeper has not gone round yet".to_owned(),
+        Ok(Sweeping::Late(silent)) => {
+            format!("the sweeper went round {} ago, and should every minute", Span::from(silent))
+        }
+        Err(_) => "the table can't be read".to_owned(),
+    };
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {fault}."))
+        .help("See docs/observability.md, \"Ready or not\".")
+        .retry_after(15))
 }
 
 /// The release, the protocol it speaks, and its clock.

@@ -1,0 +1,51 @@
+//! What the deployment is doing, counted from what a round reads anyway.
+//!
+//! The index says which jobs there are and not where they stand, so the few that are due first are looked at:
+//! those wait for a task or for their review, while one that is worked on is due at its time limit.
+
+use crate::Context;
+use pullyard_domain::gauges::Gauges;
+use pullyard_domain::id::JobId;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::WorkKey;
+
+/// How many keys of a shard are read: what fits into the half unit that the read costs at least.
+pub(super) const PER_SHARD: i32 = 40;
+/// How many jobs are looked at in one snapshot. Units: each costs a read unit or two.
+const LOOKS: usize = 10;
+
+/// What the index showed in one round.
+#[derive(Debug, Default)]
+pub(super) struct Scheduled {
+    jobs: Vec<(Timestamp, JobId)>,
+    later: u32,
+    more: bool,
+}
+
+impl Scheduled {
+    /// Notes what one shard holds.
+    pub(super) fn note(&mut self, rows: &[(WorkKey, Timestamp)], now: Timestamp) {
+        self.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= PER_SHARD);
+        for (key, at) in rows {
+            match key {
+                WorkKey::Job(job) => self.jobs.push((*at, job.clone())),
+                WorkKey::Ticket(..) if *at > now => self.later += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Adds them to a snapshot. A job that can't be read is left out: the sweep itself says so.
+    pub(super) async fn count(mut self, ctx: &Context, gauges: &mut Gauges) {
+        self.jobs.sort();
+        gauges.more |= self.more;
+        gauges.later = self.later;
+        for (_, job) in self.jobs.iter().take(LOOKS) {
+            if let Ok(Some(job)) = ctx.store.job(job).await {
+                gauges.add_job(&job);
+            }
+        }
+        let rest = self.jobs.len().saturating_sub(LOOKS);
+        gauges.running += u32::try_from(rest).unwrap_or(u32::MAX);
+    }
+}

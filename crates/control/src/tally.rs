@@ -1,0 +1,126 @@
+//! What happened in this process since somebody last asked, in plain numbers.
+//!
+//! Use cases note, the edge that invoked them takes and publishes. Nothing here knows of a metric, and nothing
+//! is decided by a number of it: a process that dies loses what it had not told.
+
+use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::job::Status;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Count { $($(#[$doc])* $name,)* }
+
+        impl Count {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+counts! {
+    /// A delivery, event or request got a job.
+    DeliveryAccepted,
+    /// It will be part of a later job.
+    DeliveryHeld,
+    /// It asked for a job and may not have one.
+    DeliveryRefused,
+    /// It asks for nothing.
+    DeliveryIgnored,
+    /// It was answered before.
+    DeliveryDuplicate,
+    /// It could not be read or trusted.
+    DeliveryInvalid,
+    /// A delivery of a webhook was not signed with the hook's secret.
+    SignatureRefused,
+    /// A Fargate task was asked for.
+    TaskStarted,
+    /// A start of a task was refused, put off, or died before it claimed.
+    TaskStartFailed,
+    /// A job ended with its work done.
+    JobCompleted,
+    /// A job ended without.
+    JobFailed,
+    /// A job was stopped.
+    JobCancelled,
+    /// A job went back to wait after a fault of the platform.
+    JobRequeued,
+    /// A hint could not be sent; the sweeper sends it again.
+    WakeupLost,
+}
+
+/// The numbers.
+#[derive(Debug)]
+pub struct Tally([AtomicU64; Count::ALL.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Tally {
+    /// Once more.
+    pub fn add(&self, what: Count) {
+        if let Some(count) = self.0.get(what as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A decision was made. One that waits for its turn is counted when it is decided.
+    pub fn decided(&self, reason: &Reason) {
+        if matches!(reason, Reason::Queued { .. }) {
+            return;
+        }
+        self.add(match reason.verdict() {
+            Verdict::Accepted => Count::DeliveryAccepted,
+            Verdict::Held => Count::DeliveryHeld,
+            Verdict::Refused => Count::DeliveryRefused,
+            Verdict::Ignored => Count::DeliveryIgnored,
+            Verdict::Duplicate => Count::DeliveryDuplicate,
+            Verdict::Invalid => Count::DeliveryInvalid,
+        });
+    }
+
+    /// A job ended.
+    pub(crate) fn ended(&self, status: Status) {
+        match status {
+            Status::Completed => self.add(Count::JobCompleted),
+            Status::Failed => self.add(Count::JobFailed),
+            Status::Cancelled => self.add(Count::JobCancelled),
+            _ => {}
+        }
+    }
+
+    /// Takes what was counted; each number is taken once, whoever asks at the same time.
+    pub fn take(&self) -> Vec<(Count, u64)> {
+        let taken = Count::ALL.iter().zip(&self.0).map(|(what, count)| (*what, count.swap(0, Ordering::Relaxed)));
+        taken.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_is_not_taken_again() {
+        let tally = Tally::default();
+        tally.ended(Status::Failed);
+        tally.ended(Status::Failed);
+        tally.ended(Status::Completed);
+        tally.ended(Status::Executing);
+        assert_eq!(tally.take(), [(Count::JobCompleted, 1), (Count::JobFailed, 2)]);
+        assert_eq!(tally.take(), []);
+    }
+
+    #[test]
+    fn a_decision_that_waits_for_its_turn_is_counted_once() {
+        let tally = Tally::default();
+        tally.decided(&Reason::Queued { pr: "acme/app#1".into() });
+        tally.decided(&Reason::Ping {});
+        assert_eq!(tally.take().iter().map(|(_, count)| count).sum::<u64>(), 1);
+    }
+}

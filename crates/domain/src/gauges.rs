@@ -1,0 +1,197 @@
+//! What a deployment is doing, in numbers: taken by the sweeper from what it reads anyway, once a minute.
+//!
+//! The indexes it reads carry keys only, so each number says here what it is made of and where it ends.
+
+use crate::id::ProjectId;
+use crate::job::{Job, Place, Status};
+use crate::runner::{Presence, Runner};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A sweeper that was not heard for so long is late: it goes round every minute.
+pub const LATE_AFTER: Duration = Duration::from_secs(300);
+
+/// How many projects have numbers of their own, those with the most first: the snapshot is one small item.
+const PROJECTS: usize = 20;
+
+/// One snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gauges {
+    /// When it was taken; none in one that is being taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Jobs that wait for a runner or a task.
+    #[serde(default)]
+    pub waiting: u32,
+    /// Since when the one waits that has waited longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Timestamp>,
+    /// Jobs whose review has yet to be read from its forge.
+    #[serde(default)]
+    pub pending: u32,
+    /// Jobs that somebody works on.
+    #[serde(default)]
+    pub running: u32,
+    /// Entries that wait until their project may start jobs.
+    #[serde(default)]
+    pub held: u32,
+    /// Tickets that are looked at later: their reviews wait for their time, or a fault is waited out.
+    #[serde(default)]
+    pub later: u32,
+    /// Runners that are heard and take jobs.
+    #[serde(default)]
+    pub online: u32,
+    /// Runners that are heard and take no more.
+    #[serde(default)]
+    pub draining: u32,
+    /// Runners that are not heard.
+    #[serde(default)]
+    pub offline: u32,
+    /// Slots of runners that have a job.
+    #[serde(default)]
+    pub slots_busy: u32,
+    /// Slots of heard runners that have none.
+    #[serde(default)]
+    pub slots_free: u32,
+    /// `waiting` by project, where it is not zero.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting_by: BTreeMap<ProjectId, u32>,
+    /// `held` by project, where it is not zero.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_by: BTreeMap<ProjectId, u32>,
+    /// There was more than was counted.
+    #[serde(default)]
+    pub more: bool,
+}
+
+impl Gauges {
+    /// Notes `count` jobs of a project that wait, the first of them since `oldest`.
+    pub fn add_waiting(&mut self, project: &ProjectId, count: u32, oldest: Option<Timestamp>) {
+        if count > 0 {
+            self.waiting += count;
+            *self.waiting_by.entry(project.clone()).or_default() += count;
+            self.oldest = [self.oldest, oldest].into_iter().flatten().min();
+        }
+    }
+
+    /// Notes `count` entries of a project that wait.
+    pub fn add_held(&mut self, project: &ProjectId, count: u32) {
+        if count > 0 {
+            self.held += count;
+            *self.held_by.entry(project.clone()).or_default() += count;
+        }
+    }
+
+    /// Notes a job that was looked at. One that waits for runners stands elsewhere and is noted there.
+    pub fn add_job(&mut self, job: &Job) {
+        match job.status {
+            Status::Pending => self.pending += 1,
+            Status::Ready if job.place == Place::Fargate => {
+                self.add_waiting(&job.project, 1, Some(job.ready_since));
+            }
+            status if status.is_active() => self.running += 1,
+            _ => {}
+        }
+    }
+
+    /// Notes a runner.
+    pub fn add_runner(&mut self, runner: &Runner) {
+        let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
+        self.slots_busy = self.slots_busy.saturating_add(busy);
+        match runner.status {
+            Presence::Online if runner.is_draining() => self.draining += 1,
+            Presence::Online => {
+                self.online += 1;
+                self.slots_free = self.slots_free.saturating_add(runner.free());
+            }
+            _ => self.offline += 1,
+        }
+    }
+
+    /// The finished snapshot.
+    pub fn taken(mut self, at: Timestamp) -> Self {
+        self.at = Some(at);
+        most(&mut self.waiting_by);
+        most(&mut self.held_by);
+        self
+    }
+
+    /// How long the oldest job that waits has been waiting; none when none waits.
+    pub fn oldest_waits(&self, now: Timestamp) -> Option<Duration> {
+        self.oldest.map(|oldest| now.since(oldest))
+    }
+}
+
+fn most(by: &mut BTreeMap<ProjectId, u32>) {
+    let mut all: Vec<_> = std::mem::take(by).into_iter().collect();
+    all.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
+    all.truncate(PROJECTS);
+    by.extend(all);
+}
+
+/// Whether everything that a deployment needs to go on is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweeping {
+    /// It went round lately.
+    OnTime,
+    /// It has never gone round.
+    Never,
+    /// Its last round is so long ago.
+    Late(Duration),
+}
+
+/// How it stands with a sweeper that went round last at `last`.
+pub fn sweeping(last: Option<Timestamp>, now: Timestamp) -> Sweeping {
+    match last.map(|last| now.since(last)) {
+        None => Sweeping::Never,
+        Some(silent) if silent > LATE_AFTER => Sweeping::Late(silent),
+        Some(_) => Sweeping::OnTime,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1_000)
+    }
+
+    fn project(n: usize) -> ProjectId {
+        ProjectId::new(format!("p{n:03}")).unwrap()
+    }
+
+    #[test]
+    fn the_oldest_of_all_projects_counts() {
+        let mut gauges = Gauges::default();
+        gauges.add_waiting(&project(1), 2, Some(at(20)));
+        gauges.add_waiting(&project(2), 1, Some(at(10)));
+        gauges.add_waiting(&project(3), 0, None);
+        assert_eq!((gauges.waiting, gauges.oldest_waits(at(70))), (3, Some(Duration::from_secs(60))));
+        assert_eq!(gauges.waiting_by.len(), 2, "a project without waiting jobs takes no room");
+    }
+
+    #[test]
+    fn a_snapshot_names_only_the_projects_with_the_most() {
+        let mut gauges = Gauges::default();
+        for n in 0..50 {
+            gauges.add_waiting(&project(n), u32::try_from(n).unwrap(), None);
+        }
+        let taken = gauges.taken(at(1));
+        assert_eq!(taken.waiting, (0..50).sum::<u32>(), "the sum is of all");
+        assert_eq!(taken.waiting_by.len(), PROJECTS);
+        assert!(taken.waiting_by.contains_key(&project(49)) && !taken.waiting_by.contains_key(&project(29)));
+        let size = serde_json::to_string(&taken).unwrap().len();
+        assert!(size < 900, "{size}: with keys and times it would be over a write unit");
+    }
+
+    #[test]
+    fn a_sweeper_is_late_after_five_minutes() {
+        assert_eq!(sweeping(None, at(0)), Sweeping::Never);
+        assert_eq!(sweeping(Some(at(0)), at(300)), Sweeping::OnTime);
+        assert_eq!(sweeping(Some(at(0)), at(301)), Sweeping::Late(Duration::from_secs(301)));
+        assert_eq!(sweeping(Some(at(10)), at(0)), Sweeping::OnTime, "clocks may differ");
+    }
+}

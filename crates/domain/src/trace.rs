@@ -1,0 +1,129 @@
+//! The id that joins what one thing caused: a delivery, its messages, its task, its runner's calls.
+//!
+//! It is for people who read logs. Nothing is decided by it, and whoever calls us may choose it.
+
+use serde::{Deserialize, Serialize};
+
+/// The header in which API Gateway, Lambda and our runner carry it, and what its value begins with.
+pub const HEADER: &str = "x-amzn-trace-id";
+
+/// A trace, as X-Ray writes it: `1-`, the time in 8 hex digits, `-`, 24 random ones.
+///
+/// Source: <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html>.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TraceId(String);
+
+/// Text that is no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotATrace;
+
+impl TraceId {
+    /// A new one. Units: seconds since 1970.
+    pub fn new(secs: u32, random: u128) -> Self {
+        Self(format!("1-{secs:08x}-{:024x}", random >> 32))
+    }
+
+    /// Out of a header: `Root=1-…;Parent=…;Sampled=1`, in any order, or the bare id. Anything else is none.
+    pub fn from_header(header: &str) -> Option<Self> {
+        let parts = || header.split(';').map(str::trim);
+        let root = parts().find_map(|part| part.strip_prefix("Root=")).or_else(|| parts().next())?;
+        root.to_owned().try_into().ok()
+    }
+
+    /// As a header carries it.
+    pub fn header(&self) -> String {
+        format!("Root={}", self.0)
+    }
+
+    /// As logs show it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TraceId {
+    type Error = NotATrace;
+
+    /// Only what X-Ray itself would make: the id is written into logs and environments.
+    fn try_from(text: String) -> Result<Self, NotATrace> {
+        let hex = |part: Option<&str>, length: usize| {
+            part.is_some_and(|part| {
+                part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+            })
+        };
+        let mut parts = text.split('-');
+        let good = parts.next() == Some("1") && hex(parts.next(), 8) && hex(parts.next(), 24);
+        if good && parts.next().is_none() { Ok(Self(text)) } else { Err(NotATrace) }
+    }
+}
+
+impl std::str::FromStr for TraceId {
+    type Err = NotATrace;
+    fn from_str(text: &str) -> Result<Self, NotATrace> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<TraceId> for String {
+    fn from(trace: TraceId) -> Self {
+        trace.0
+    }
+}
+
+impl std::fmt::Display for TraceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Display for NotATrace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not a trace id such as 1-67891233-abcdef012345678912345678")
+    }
+}
+
+impl std::error::Error for NotATrace {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "1-67891233-abcdef012345678912345678";
+
+    #[test]
+    fn the_root_is_found_wherever_it_stands() {
+        for header in [
+            format!("Root={ID}"),
+            format!("Root={ID};Parent=53995c3f42cd8ad8;Sampled=1"),
+            format!("Self=1-67891234-12456789abcdef012345678a; Root={ID}"),
+            ID.to_owned(),
+        ] {
+            assert_eq!(TraceId::from_header(&header).unwrap().as_str(), ID, "{header}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_trace_reaches_no_log() {
+        for header in [
+            "",
+            "Root=",
+            "Root=1-67891233-abcdef01234567891234567",
+            "Root=1-67891233-ABCDEF012345678912345678",
+            "Root=2-67891233-abcdef012345678912345678",
+            "Root=1-67891233-abcdef012345678912345678-1",
+            "Root=1-67891233-abcdef0123456789123456\"}",
+            "Bearer secret",
+        ] {
+            assert_eq!(TraceId::from_header(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_new_one_is_one() {
+        for random in [0, 1, u128::MAX] {
+            let trace = TraceId::new(u32::MAX, random);
+            assert_eq!(TraceId::from_header(&trace.header()), Some(trace));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The `AWSTraceHeader` of messages, which rustack takes and forgets.
+//!
+//! It travels as a message attribute of a name of its own, put in before rustack sees the message and taken out
+//! after it gives the message out: a poller may have the message before its sender has an answer.
+
+use serde_json::{Value, json};
+
+const NAME: &str = "AWSTraceHeader";
+const CARRIER: &str = "emulated-trace-header";
+
+/// A request as rustack is to see it. None: as it came.
+pub(super) fn asked(operation: &str, request: &Value) -> Option<Value> {
+    let mut request = request.clone();
+    match operation {
+        "SendMessage" => {
+            let header = request.pointer("/MessageSystemAttributes/AWSTraceHeader/StringValue")?.clone();
+            let carried = json!({ "DataType": "String", "StringValue": header });
+            object_in(&mut request, "MessageAttributes")?.insert(CARRIER.to_owned(), carried);
+        }
+        "ReceiveMessage" => {
+            let names = request.as_object_mut()?.entry("MessageAttributeNames").or_insert_with(|| json!([]));
+            names.as_array_mut()?.push(json!(CARRIER));
+        }
+        _ => return None,
+    }
+    Some(request)
+}
+
+/// The answer as the caller is to see it, who asked `request`.
+pub(super) fn answered(operation: &str, request: &Value, answer: &mut Value) {
+    if operation == "SendMessage" {
+        // It is of the attributes that rustack saw.
+        forget(answer, "MD5OfMessageAttributes");
+    }
+    let wanted = ["MessageSystemAttributeNames", "AttributeNames"].iter().any(|list| {
+        let names = request.get(list).and_then(Value::as_array);
+        names.is_some_and(|names| names.iter().any(|name| name == "All" || name == NAME))
+    });
+    for message in answer.get_mut("Messages").and_then(Value::as_array_mut).into_iter().flatten() {
+        let attributes = message.get_mut("MessageAttributes").and_then(Value::as_object_mut);
+        let Some((carried, left)) = attributes.and_then(|all| all.remove(CARRIER).map(|carried| (carried, all.len())))
+        else {
+            continue;
+        };
+        forget(message, "MD5OfMessageAttributes");
+        if left == 0 {
+            forget(message, "MessageAttributes");
+        }
+        let header = carried.get("StringValue").filter(|_| wanted).cloned();
+        if let (Some(header), Some(attributes)) = (header, object_in(message, "Attributes")) {
+            attributes.insert(NAME.to_owned(), header);
+        }
+    }
+}
+
+fn object_in<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut serde_json::Map<String, Value>> {
+    value.as_object_mut()?.entry(name).or_insert_with(|| json!({})).as_object_mut()
+}
+
+fn forget(value: &mut Value, name: &str) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_given_out_to_those_who_ask_and_leaves_no_other_trace() {
+        let header = "Root=1-67891233-abcdef012345678912345678";
+        let sent = json!({
+            "MessageBody": "b",
+            "MessageSystemAttributes": { "AWSTraceHeader": { "DataType": "String", "StringValue": header } },
+        });
+        let carried = asked("SendMessage", &sent).unwrap()["MessageAttributes"].clone();
+        let stored = json!({ "Messages": [
+            { "MessageId": "1", "MessageAttributes": carried, "MD5OfMessageAttributes": "x" },
+            { "MessageId": "2", "Attributes": { "SenderId": "a" } },
+        ] });
+        for (request, attributes) in [
+            (json!({ "MessageSystemAttributeNames": ["All"] }), json!({ "AWSTraceHeader": header })),
+            (json!({ "AttributeNames": ["AWSTraceHeader"] }), json!({ "AWSTraceHeader": header })),
+            (json!({ "AttributeNames": ["SenderId"] }), Value::Null),
+        ] {
+            let mut answer = stored.clone();
+            answered("ReceiveMessage", &request, &mut answer);
+            let first = &answer["Messages"][0];
+            assert_eq!(first["Attributes"], attributes, "{request}");
+            assert_eq!(first.get("MessageAttributes").or(first.get("MD5OfMessageAttributes")), None);
+            assert_eq!(answer["Messages"][1], stored["Messages"][1]);
+        }
+    }
+
+    #[test]
+    fn what_has_no_header_passes_as_it_came() {
+        assert_eq!(asked("SendMessage", &json!({ "MessageBody": "b" })), None);
+        assert_eq!(asked("DeleteMessage", &json!({})), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Metrics: one line of CloudWatch's embedded metric format on standard output, which CloudWatch Logs turns into
+//! metrics. No call, no agent, no second HTTP stack; nothing where no deployment is named.
+//!
+//! [`METRICS`] is the one table of names and units; docs/observability.md is checked against it.
+//! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+
+use crate::Context;
+use pullyard_control::{Count, Report};
+use serde_json::{Map, Value, json};
+
+/// The target of the events that are metrics.
+pub const TARGET: &str = "pullyard_metrics";
+/// The field of such an event that is the line.
+pub(crate) const FIELD: &str = "emf";
+/// Where CloudWatch keeps them.
+pub const NAMESPACE: &str = "Pullyard";
+/// The one dimension: each value of each dimension is a metric of its own, and costs as one.
+pub const DIMENSION: &str = "Deployment";
+
+/// A metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// As CloudWatch shows it.
+    pub name: &'static str,
+    /// As CloudWatch spells it.
+    pub unit: &'static str,
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal $unit:literal $help:literal;)*) => {
+        $(const $constant: Metric = Metric { name: $name, unit: $unit, help: $help };)*
+        /// Every metric.
+        pub const METRICS: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Rounds of the sweeper that came to their end; one a minute is right.";
+    SWEEP_HEALED = "SweepHealed" "Count" "What a round set going because it was due: starts, ends, settlings, admissions.";
+    SWEEP_FAILED = "SweepFailed" "Count" "What a round could not do and leaves alone for a while.";
+    JOBS_WAITING = "JobsWaiting" "Count" "Jobs that wait for a runner or a task; 40 of each class at most are counted.";
+    OLDEST_JOB_WAITING = "OldestJobWaiting" "Seconds" "How long the one of them waits that waits longest; 0 when none does.";
+    JOBS_RUNNING = "JobsRunning" "Count" "Jobs that somebody works on.";
+    ENTRIES_HELD = "EntriesHeld" "Count" "Entries that wait until their project may start jobs: a hold or a spent budget.";
+    RUNNERS_ONLINE = "RunnersOnline" "Count" "Self-hosted runners that are heard, those that drain among them.";
+    RUNNERS_OFFLINE = "RunnersOffline" "Count" "Self-hosted runners that are not heard.";
+    DELIVERIES_ACCEPTED = "DeliveriesAccepted" "Count" "Deliveries, ticket events and requests that got a job.";
+    DELIVERIES_HELD = "DeliveriesHeld" "Count" "Those that will be part of a later job.";
+    DELIVERIES_REFUSED = "DeliveriesRefused" "Count" "Those that asked for a job and may not have one.";
+    DELIVERIES_IGNORED = "DeliveriesIgnored" "Count" "Those that ask for nothing.";
+    DELIVERIES_DUPLICATE = "DeliveriesDuplicate" "Count" "Those that were answered before.";
+    DELIVERIES_INVALID = "DeliveriesInvalid" "Count" "Those that could not be read or trusted.";
+    SIGNATURES_REFUSED = "SignaturesRefused" "Count" "Deliveries of a webhook that were not signed with its secret.";
+    TASKS_STARTED = "TasksStarted" "Count" "Fargate tasks that were asked for.";
+    TASK_STARTS_FAILED = "TaskStartsFailed" "Count" "Starts of a task that were refused, put off, or died before they claimed.";
+    JOBS_COMPLETED = "JobsCompleted" "Count" "Jobs that ended with their work done.";
+    JOBS_FAILED = "JobsFailed" "Count" "Jobs that ended without.";
+    JOBS_CANCELLED = "JobsCancelled" "Count" "Jobs that were stopped.";
+    JOBS_REQUEUED = "JobsRequeued" "Count" "Jobs that went back to wait after a fault of the platform.";
+    WAKEUPS_LOST = "WakeupsLost" "Count" "Hints that could not be sent; the sweeper sends them again.";
+}
+
+fn of(count: Count) -> Metric {
+    match count {
+        Count::DeliveryAccepted => DELIVERIES_ACCEPTED,
+        Count::DeliveryHeld => DELIVERIES_HELD,
+        Count::DeliveryRefused => DELIVERIES_REFUSED,
+        Count::DeliveryIgnored => DELIVERIES_IGNORED,
+        Count::DeliveryDuplicate => DELIVERIES_DUPLICATE,
+        Count::DeliveryInvalid => DELIVERIES_INVALID,
+        Count::SignatureRefused => SIGNATURES_REFUSED,
+        Count::TaskStarted => TASKS_STARTED,
+        Count::TaskStartFailed => TASK_STARTS_FAILED,
+        Count::JobCompleted => JOBS_COMPLETED,
+        Count::JobFailed => JOBS_FAILED,
+        Count::JobCancelled => JOBS_CANCELLED,
+        Count::JobRequeued => JOBS_REQUEUED,
+        Count::WakeupLost => WAKEUPS_LOST,
+    }
+}
+
+/// Publishes what was counted since the last time.
+pub(crate) fn flush(ctx: &Context) {
+    let counted = ctx.tally().take();
+    publish(ctx, counted.into_iter().map(|(count, value)| (of(count), value)).collect());
+}
+
+/// Publishes one round of the sweeper.
+pub fn swept(ctx: &Context, report: &Report) {
+    publish(ctx, of_sweep(ctx, report));
+}
+
+fn of_sweep(ctx: &Context, report: &Report) -> Vec<(Metric, u64)> {
+    let mut all = vec![
+        (SWEEPS_COMPLETED, 1),
+        (SWEEP_HEALED, u64::from(report.healed())),
+        (SWEEP_FAILED, u64::from(report.failed)),
+    ];
+    if let Some(gauges) = &report.gauges {
+        let oldest = gauges.oldest_waits(ctx.clock.now()).unwrap_or_default().as_secs();
+        all.extend([
+            (JOBS_WAITING, u64::from(gauges.waiting)),
+            (OLDEST_JOB_WAITING, oldest),
+            (JOBS_RUNNING, u64::from(gauges.running)),
+            (ENTRIES_HELD, u64::from(gauges.held)),
+            (RUNNERS_ONLINE, u64::from(gauges.online) + u64::from(gauges.draining)),
+            (RUNNERS_OFFLINE, u64::from(gauges.offline)),
+        ]);
+    }
+    all
+}
+
+fn publish(ctx: &Context, values: Vec<(Metric, u64)>) {
+    if let Some(deployment) = &ctx.deployment
+        && !values.is_empty()
+    {
+        write(&line(deployment, ctx.clock.now().millis(), &values));
+    }
+}
+
+/// Writes a line through the log, so that the two never mix.
+pub(crate) fn write(line: &str) {
+    tracing::info!(target: TARGET, emf = line);
+}
+
+/// The line. Units: milliseconds since 1970.
+fn line(deployment: &str, at: i64, values: &[(Metric, u64)]) -> String {
+    let names: Vec<_> = values.iter().map(|(metric, _)| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
+    let mut line = Map::new();
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": names });
+    line.insert("_aws".into(), json!({ "Timestamp": at, "CloudWatchMetrics": [directive] }));
+    line.insert(DIMENSION.into(), deployment.into());
+    line.extend(values.iter().map(|(metric, value)| (metric.name.to_owned(), Value::from(*value))));
+    Value::Object(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_line_says_what_cloudwatch_asks_for() {
+        let line = line("shop", 1_795_132_800_000, &[(JOBS_FAILED, 2), (OLDEST_JOB_WAITING, 61)]);
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let expected = json!({
+            "_aws": {
+                "Timestamp": 1_795_132_800_000_i64,
+                "CloudWatchMetrics": [{
+                    "Namespace": "Pullyard",
+                    "Dimensions": [["Deployment"]],
+                    "Metrics": [
+                        { "Name": "JobsFailed", "Unit": "Count" },
+                        { "Name": "OldestJobWaiting", "Unit": "Seconds" },
+                    ],
+                }],
+            },
+            "Deployment": "shop",
+            "JobsFailed": 2,
+            "OldestJobWaiting": 61,
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn every_metric_has_one_name_and_a_unit_of_cloudwatch() {
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        assert!(METRICS.iter().all(|metric| ["Count", "Seconds"].contains(&metric.unit)));
+        let counted: BTreeSet<_> = Count::ALL.iter().map(|count| of(*count).name).collect();
+        assert_eq!(counted.len(), Count::ALL.len(), "two counts go into one metric");
+        assert!(counted.is_subset(&names));
+    }
+
+    #[test]
+    fn the_paper_has_every_metric_as_it_is() {
+        let paper = include_str!("../../../docs/observability.md");
+        let rows: Vec<_> =
+            METRICS.iter().map(|metric| format!("| `{}` | {} | {} |", metric.name, metric.unit, metric.help)).collect();
+        let written: Vec<_> = paper.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2).collect();
+        let written: Vec<_> = written.into_iter().take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(written, rows);
+    }
+}

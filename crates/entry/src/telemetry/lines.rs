@@ -1,0 +1,146 @@
+//! A line of the log: the event's own fields, over those of its invocation, over those of what is around it.
+
+use super::Times;
+use crate::metrics;
+use serde_json::{Map, Value};
+use std::fmt::Debug;
+use std::io::Write;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Writes each event as one flat JSON object.
+#[derive(Debug)]
+pub struct Lines<W> {
+    to: W,
+    times: Times,
+}
+
+/// The fields of one span of ours.
+struct Fields(Map<String, Value>);
+
+impl<W> Lines<W> {
+    /// Writes to `to`, each line in one piece.
+    pub fn new(to: W, times: Times) -> Self {
+        Self { to, times }
+    }
+}
+
+impl<S, W> Layer<S> for Lines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
+        // Spans of libraries carry what we have under names of our own, and what nobody looked through.
+        if let Some(span) = ctx.span(id).filter(|span| span.metadata().target().starts_with("pullyard")) {
+            let mut fields = Map::new();
+            attributes.record(&mut Taking(&mut fields));
+            span.extensions_mut().insert(Fields(fields));
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, ctx: Context<'_, S>) {
+        if let Some(span) = ctx.span(id)
+            && let Some(Fields(fields)) = span.extensions_mut().get_mut()
+        {
+            values.record(&mut Taking(fields));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
+        let mut own = Map::new();
+        event.record(&mut Taking(&mut own));
+        let mut line = match own.remove(metrics::FIELD) {
+            Some(Value::String(metrics)) if event.metadata().target() == metrics::TARGET => metrics,
+            _ => Value::Object(self.line(event, own, &ctx)).to_string(),
+        };
+        line.push('\n');
+        // Nobody could be told that the log can't be written.
+        let _ = self.to.make_writer_for(event.metadata()).write_all(line.as_bytes());
+    }
+}
+
+impl<W> Lines<W> {
+    fn line<S>(&self, event: &Event<'_>, own: Map<String, Value>, ctx: &Context<'_, S>) -> Map<String, Value>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let mut line = Map::new();
+        for span in ctx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(Fields(fields)) = span.extensions().get() {
+                line.extend(fields.clone());
+            }
+        }
+        line.extend(own);
+        let metadata = event.metadata();
+        line.insert("level".into(), metadata.level().as_str().into());
+        line.insert("target".into(), metadata.target().into());
+        if self.times == Times::Written {
+            line.insert("timestamp".into(), now().into());
+        }
+        line
+    }
+}
+
+fn now() -> String {
+    let now = pullyard_control::Clock::default().now();
+    now.to_string()
+}
+
+/// The name of a field in a line: the same word for the same thing, and nothing that a query has to quote.
+fn named(field: &Field) -> String {
+    match field.name() {
+        "job.id" => "job".into(),
+        "message.id" => "message_id".into(),
+        "decision.reason" => "decision".into(),
+        "duration_ms" => "ms".into(),
+        other => other.replace('.', "_"),
+    }
+}
+
+/// Takes fields as JSON.
+struct Taking<'a>(&'a mut Map<String, Value>);
+
+impl Taking<'_> {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(named(field), value.into());
+    }
+}
+
+impl Visit for Taking<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // A path says it as text, everything else as a number.
+        match value.parse::<u32>() {
+            Ok(number) if field.name() == "attempt" => self.set(field, number),
+            _ => self.set(field, value),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

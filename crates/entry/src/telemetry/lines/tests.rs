@@ -1,0 +1,86 @@
+use super::super::{Times, layer};
+use crate::metrics;
+use serde_json::Value;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// What was written.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Written {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
+    let written = Written::default();
+    let subscriber = tracing_subscriber::registry().with(layer(written.clone(), EnvFilter::new(filter), Times::Left));
+    tracing::subscriber::with_default(subscriber, say);
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_line_is_flat_and_has_the_ids_of_all_that_is_around_it() {
+    let said = lines("info", || {
+        let outer =
+            tracing::error_span!("invocation", function = "effects", trace_id = "t1", job = tracing::field::Empty);
+        let _outer = outer.enter();
+        let _inner = tracing::error_span!("message", trace_id = "t2", job = tracing::field::Empty).entered();
+        tracing::Span::current().record("job", "job_1");
+        tracing::info!(decision.reason = "repeat", attempt = 2, "said\nin two lines");
+        outer.record("job", "job_0");
+    });
+    let [line] = said.as_slice() else { panic!("{said:?}") };
+    let expected = serde_json::json!({
+        "function": "effects", "trace_id": "t2", "job": "job_1", "decision": "repeat", "attempt": 2,
+        "message": "said\nin two lines", "level": "INFO", "target": module_path!(),
+    });
+    assert_eq!(line, &expected);
+}
+
+#[test]
+fn the_ids_stand_in_a_log_of_warnings_too() {
+    let said = lines("warn", || {
+        let _span = tracing::error_span!("invocation", function = "api").entered();
+        tracing::info!("not heard");
+        tracing::warn!(job.id = "job_1", "heard");
+    });
+    let [line] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!((&line["function"], &line["job"]), (&"api".into(), &"job_1".into()));
+}
+
+#[test]
+fn spans_of_libraries_are_left_out() {
+    let said = lines("info", || {
+        let _span = tracing::error_span!(target: "hyper", "connection", authorization = "Bearer s3cret").entered();
+        tracing::info!("said");
+    });
+    assert!(!said[0].to_string().contains("s3cret"), "{said:?}");
+}
+
+#[test]
+fn metrics_pass_whatever_is_logged_and_stand_alone() {
+    let said = lines("error", || {
+        let _span = tracing::error_span!("invocation", function = "api").entered();
+        metrics::write(r#"{"_aws":{},"JobsFailed":1}"#);
+    });
+    assert_eq!(said, [serde_json::json!({ "_aws": {}, "JobsFailed": 1 })]);
+}

@@ -1,0 +1,106 @@
+//! `GET /metrics`: the sweeper's last snapshot as Prometheus reads it. Costs one read, whoever asks how often.
+//!
+//! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
+
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as Described, SchemaObject};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use pullyard_control::{self as control, Context, Snapshot};
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Caller, Problem, scope};
+use std::fmt::Write;
+
+const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// An answer that Prometheus reads.
+pub(crate) struct Exposition(String);
+
+impl IntoResponse for Exposition {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA))], self.0).into_response()
+    }
+}
+
+impl aide::OperationOutput for Exposition {
+    type Inner = String;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Described)> {
+        let json_schema = schemars::json_schema!({ "type": "string" });
+        let schema = Some(SchemaObject { json_schema, external_docs: None, example: None });
+        let content = [("text/plain".to_owned(), MediaType { schema, ..MediaType::default() })].into_iter().collect();
+        // Its words are the summary's.
+        vec![(Some(200), Described { content, ..Described::default() })]
+    }
+}
+
+/// The gauges, of all projects.
+pub(crate) async fn show(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Exposition, Problem> {
+    caller.may_touch_all()?;
+    Ok(Exposition(exposition(&control::snapshot(&ctx).await?, ctx.clock.now())))
+}
+
+/// The text. Before the first snapshot only what runs is said: a number that nobody counted is not zero.
+fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
+    let mut text = Text::default();
+    text.gauge("pullyard_build_info", "The release that answers.");
+    text.sample("pullyard_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1_u32);
+    if let Some(swept) = snapshot.swept {
+        text.single("pullyard_sweep_age_seconds", "Since the sweeper's last round.", swept.as_secs());
+    }
+    let Some(gauges) = &snapshot.gauges else { return text.0 };
+    if let Some(at) = gauges.at {
+        text.single("pullyard_snapshot_age_seconds", "Since these numbers were counted.", now.since(at).as_secs());
+    }
+    let help = "There was more of something than is counted: 1 or 0.";
+    text.single("pullyard_snapshot_capped", help, u64::from(gauges.more));
+    text.gauge("pullyard_jobs", "Jobs that have not ended.");
+    for (state, count) in [("pending", gauges.pending), ("waiting", gauges.waiting), ("running", gauges.running)] {
+        text.sample("pullyard_jobs", &[("state", state)], count);
+    }
+    let oldest = gauges.oldest_waits(now).unwrap_or_default().as_secs();
+    let help = "How long the job waits that waits longest; 0 when none does.";
+    text.single("pullyard_oldest_job_waiting_seconds", help, oldest);
+    text.gauge("pullyard_jobs_waiting", "Jobs that wait, of the projects with the most.");
+    for (project, count) in &gauges.waiting_by {
+        text.sample("pullyard_jobs_waiting", &[("project", project.as_str())], *count);
+    }
+    text.gauge("pullyard_entries_held", "Entries that wait until their project may start jobs.");
+    for (project, count) in &gauges.held_by {
+        text.sample("pullyard_entries_held", &[("project", project.as_str())], *count);
+    }
+    let help = "Tickets that are looked at later: their reviews wait for their time, or a fault is waited out.";
+    text.single("pullyard_tickets_scheduled", help, gauges.later);
+    text.gauge("pullyard_runners", "Self-hosted runners.");
+    for (state, count) in [("online", gauges.online), ("draining", gauges.draining), ("offline", gauges.offline)] {
+        text.sample("pullyard_runners", &[("state", state)], count);
+    }
+    text.gauge("pullyard_runner_slots", "Slots of self-hosted runners.");
+    for (state, count) in [("busy", gauges.slots_busy), ("free", gauges.slots_free)] {
+        text.sample("pullyard_runner_slots", &[("state", state)], count);
+    }
+    text.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn gauge(&mut self, name: &str, help: &str) {
+        // Writing into a String can't fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge");
+    }
+
+    fn single(&mut self, name: &str, help: &str, value: impl Into<u64>) {
+        self.gauge(name, help);
+        self.sample(name, &[], value);
+    }
+
+    /// The values of labels are ids and words of ours: none has a quote, a backslash or a line's end.
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Into<u64>) {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {}", value.into());
+    }
+}

@@ -1,0 +1,240 @@
+//! What a deployment says of itself: lines with ids and without secrets, one trace through everything, metrics,
+//! readiness, and the numbers for Prometheus.
+
+use crate::story::{Setup, Story, TRIGGER, Task, until};
+use crate::up::Machine;
+use nix::sys::signal::Signal;
+use pullyard_domain::id::JobId;
+use pullyard_domain::project::{Compute, Settings};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+
+const TRACE: &str = "1-67891233-abcdef012345678912345678";
+/// Stands where a line must never look.
+const PLANTED: &str = "planted-s3cret";
+
+/// Every line that a machine's `up` has written.
+fn lines(data: &Path) -> Vec<Value> {
+    let text = text_of(&data.join("logs"));
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// The text of all files below a folder.
+fn text_of(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &text_of(&path);
+        } else {
+            text += &String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default());
+        }
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_secret() {
+    let machine = Machine::new();
+    machine.let_go();
+    let up = machine.up_with(&["--listen", "127.0.0.1:0", "--deployment", "shop-dev"]).await;
+    machine.project().await;
+    let event = json!({
+        "event_id": "e-1", "occurred_at": "2026-11-20T12:00:00Z", "project": "shop",
+        "ticket": { "key": "S-1", "title": PLANTED, "description": PLANTED, "status": TRIGGER },
+    });
+    let http = reqwest::Client::new();
+    let told = http
+        .post(format!("{}/v1/tickets/events?q={PLANTED}", up.url()))
+        .bearer_auth(machine.token())
+        .header("x-amzn-trace-id", format!("Root={TRACE};Sampled=1"))
+        .header("x-planted", PLANTED)
+        .json(&event)
+        .send()
+        .await
+        .unwrap();
+    let decision: Value = told.json().await.unwrap();
+    let job: JobId = serde_json::from_value(decision["job"].clone()).unwrap_or_else(|_| panic!("{decision}"));
+    // A caller that nobody knows, with a trace that is none.
+    let hook = format!("{}/webhooks/github/nobody?code={PLANTED}", up.url());
+    let unknown = http.post(hook).header("x-amzn-trace-id", PLANTED).body(PLANTED).send().await.unwrap();
+    assert_eq!(unknown.status(), 404);
+    // A delivery that is not signed.
+    let repositories: Value = serde_json::from_str(&machine.done(&["repos", "list", "--json"]).await).unwrap();
+    let repository = repositories.pointer("/repositories/0/name").unwrap_or_else(|| panic!("{repositories}"));
+    let install = json!({
+        "name": "by-hand", "integration": "local", "project": "shop", "repository": repository,
+        "base_url": up.url(), "by_hand": true,
+    });
+    up.api.install_hook(&serde_json::from_value(install).unwrap()).await.unwrap();
+    let hook = format!("{}/webhooks/github/by-hand", up.url());
+    let forged = http.post(hook).header("x-hub-signature-256", "sha256=00").body("{}").send().await.unwrap();
+    assert_eq!(forged.status(), 401);
+    up.ended(&job).await;
+    let data = machine.path("data");
+    let of_trace = async || {
+        let ours: Vec<Value> = lines(&data).into_iter().filter(|line| line["trace_id"] == TRACE).collect();
+        let functions: Vec<_> = ours.iter().filter_map(|line| line["function"].as_str()).collect();
+        let all = ["tickets", "dispatcher", "api", "effects"].iter().all(|function| functions.contains(function));
+        if all { Ok(ours) } else { Err(format!("{functions:?}")) }
+    };
+    let ours = until("all of them have said so", of_trace).await;
+    let find = |name: &str, value: &str| {
+        let found = ours.iter().find(|line| line[name] == value);
+        found.unwrap_or_else(|| panic!("no {name} {value} in {ours:?}"))
+    };
+    let answered = ours.iter().find(|line| line["message"] == "answered" && line["function"] == "tickets").unwrap();
+    for (name, value) in [("route", json!("/v1/tickets/events")), ("project", json!("shop")), ("ticket", json!("S-1"))]
+    {
+        assert_eq!(answered[name], value, "{answered}");
+    }
+    assert_eq!((&answered["job"], &answered["delivery"]), (&decision["job"], &decision["delivery"]), "{answered}");
+    assert!(answered["ms"].is_u64() && answered["request_id"].is_string() && answered["gateway_id"].is_string());
+    let message = find("message", "a message was done");
+    assert!(message["message_id"].is_string() && message["request_id"].is_string(), "{message}");
+    let first = find("route", "/v1/jobs/{job}/attempts/{attempt}/start");
+    assert_eq!((&first["job"], &first["attempt"]), (&decision["job"], &json!(1)), "{first}");
+    // The task was told, and the runner says it in its own log.
+    let tasks = text_of(&data.join("ecs/tasks"));
+    assert!(tasks.contains("PULLYARD_TRACE_ID"), "{tasks}");
+    assert!(tasks.contains(&format!("trace_id={TRACE}")), "{tasks}");
+
+    let all = lines(&data);
+    let stranger = all.iter().find(|line| line["hook"] == "nobody" && line["message"] == "answered").unwrap();
+    assert_eq!((&stranger["function"], &stranger["status"]), (&json!("webhook"), &json!(404)), "{stranger}");
+    assert!(stranger["trace_id"].as_str().unwrap().starts_with("1-"), "{stranger}");
+    let sum = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
+    let counted = ["DeliveriesAccepted", "TasksStarted", "JobsCompleted", "SignaturesRefused"].map(sum);
+    assert_eq!(counted, [1, 1, 1, 1]);
+    for line in all.iter().filter(|line| line["_aws"].is_object()) {
+        assert_eq!(line["Deployment"], "shop-dev", "{line}");
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Pullyard", "{line}");
+    }
+    let mut secrets = vec![PLANTED.to_owned(), machine.token()];
+    let keys: Value = serde_json::from_slice(&std::fs::read(data.join("keys.json")).unwrap()).unwrap();
+    secrets.extend(keys.as_object().unwrap().values().filter_map(Value::as_str).map(str::to_owned));
+    let log = text_of(&data.join("logs"));
+    for secret in secrets {
+        assert!(!log.contains(&secret), "a line has {}…", &secret[..6.min(secret.len())]);
+    }
+    assert!(!log.to_lowercase().contains("bearer"), "a line has a credential");
+    assert_eq!(up.stop(Signal::SIGTERM).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_webhook_says_what_it_is_part_of() {
+    let story =
+        Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
+    let headers = [("x-amzn-trace-id", TRACE), ("authorization", &format!("Bearer {}", story.local.admin_token()))];
+    let event = serde_json::to_vec(&story.event("e1", "APP-1", TRIGGER, 1)).unwrap();
+    let headers = [headers[0], headers[1], ("content-type", "application/json")];
+    let (status, _, answer) = story.call(Method::POST, "/v1/tickets/events", &headers, event).await;
+    assert_eq!((status, &answer["verdict"]), (200, &json!("accepted")), "{answer}");
+    let asked = json!({ "QueueUrl": story.queue("lost").await, "MessageSystemAttributeNames": ["AWSTraceHeader"] });
+    let received = story.local.aws().sqs().call("ReceiveMessage", &asked).await.unwrap();
+    assert_eq!(received["Messages"][0]["Attributes"]["AWSTraceHeader"], format!("Root={TRACE}"), "{received}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_asked_for_again_is_asked_for_in_the_same_words() {
+    let story =
+        Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let ctx = story.instance("lost", "lost.fifo").await;
+    let body = json!({ "job": job }).to_string();
+    for trace in [TRACE, "1-67891299-000000000000000000000000"] {
+        // As if the answer to the first start had been lost: it is not known that there is a task.
+        let mut stored = story.store().await.job(&job).await.unwrap().unwrap();
+        stored.dispatch.task = None;
+        story.store().await.update_job(&stored).await.unwrap();
+        let record =
+            json!({ "messageId": "m", "body": body, "attributes": { "AWSTraceHeader": format!("Root={trace}") } });
+        let event = serde_json::from_value(json!({ "Records": [record] })).unwrap();
+        let answer = pullyard_function_dispatcher::handle(&ctx, event).await;
+        assert!(answer.batch_item_failures.is_empty(), "{trace}");
+    }
+    let tasks = story.tasks_of(&job).await;
+    assert_eq!(tasks.len(), 1, "one start is one task, whatever asked for it again");
+    assert_eq!(crate::story::told(&tasks[0], "PULLYARD_TRACE_ID"), TRACE);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_is_who_reads_the_table_and_is_swept() {
+    let story = Story::waiting().await;
+    let ready = async || story.call(Method::GET, "/readyz", &[], Vec::new()).await;
+    let (status, headers, problem) = ready().await;
+    assert_eq!((status, &problem["code"]), (503, &json!("not_ready")), "{problem}");
+    assert_eq!(problem["detail"], "Not ready: the sweeper has not gone round yet.");
+    assert!(headers.contains_key("retry-after"));
+    story.local.sweep().await.unwrap();
+    let (status, _, answer) = ready().await;
+    assert_eq!((status, answer), (200, json!({ "status": "ok", "table": "ok", "sweeper": "ok" })));
+    story.clock.advance(Duration::from_secs(720));
+    let (status, _, problem) = ready().await;
+    assert_eq!((status, &problem["code"]), (503, &json!("not_ready")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("the sweeper went round "), "{problem}");
+    story.dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
+    let (status, _, problem) = ready().await;
+    assert_eq!((status, &problem["detail"]), (503, &json!("Not ready: the table can't be read.")));
+    let (status, ..) = story.call(Method::GET, "/healthz", &[], Vec::new()).await;
+    assert_eq!(status, 200, "the process answers all the same");
+    story.end().await;
+}
+
+/// The text of `GET /metrics`.
+async fn scraped(story: &Story) -> String {
+    let url = format!("{}/metrics", story.local.api_url());
+    let answer = reqwest::Client::new().get(url).bearer_auth(story.local.admin_token()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    answer.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_sees_what_waits_and_who_is_there() {
+    let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+    let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+    let fresh = scraped(&story).await;
+    assert!(fresh.contains("pullyard_build_info{version="), "{fresh}");
+    assert!(!fresh.contains("pullyard_jobs"), "nobody has counted yet: {fresh}");
+    for n in 1..=3 {
+        story.job_for(&format!("e{n}"), &format!("APP-{n}"), n).await;
+    }
+    let token = story.runner_token("acme", Some(&["acme"]), None).await;
+    story.runner(&token, "kite", "i1").await;
+    story.pass(Duration::from_secs(20)).await;
+    let seen = scraped(&story).await;
+    for line in [
+        "pullyard_jobs{state=\"waiting\"} 3",
+        "pullyard_jobs{state=\"running\"} 0",
+        "pullyard_jobs_waiting{project=\"acme\"} 3",
+        "pullyard_runners{state=\"online\"} 1",
+        "pullyard_snapshot_capped 0",
+    ] {
+        assert!(seen.lines().any(|seen| seen == line), "no {line} in\n{seen}");
+    }
+    let value = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse::<u64>().unwrap()
+    };
+    assert!(value(&seen, "pullyard_oldest_job_waiting_seconds") >= 20, "{seen}");
+    // Nobody goes round: the numbers stay, and say how old they are.
+    story.job_for("e4", "APP-4", 4).await;
+    story.clock.advance(Duration::from_secs(61));
+    let old = scraped(&story).await;
+    assert!(old.contains("pullyard_jobs{state=\"waiting\"} 3"), "{old}");
+    assert!(value(&old, "pullyard_snapshot_age_seconds") >= 61, "{old}");
+    assert!(value(&old, "pullyard_sweep_age_seconds") >= 61, "{old}");
+    story.local.sweep().await.unwrap();
+    let new = scraped(&story).await;
+    assert!(new.contains("pullyard_jobs{state=\"waiting\"} 4"), "{new}");
+    for line in seen.lines().filter(|line| !line.starts_with('#')) {
+        let (name, number) = line.rsplit_once(' ').unwrap();
+        assert!(number.parse::<u64>().is_ok() && name.starts_with("pullyard_"), "{line}");
+    }
+    story.end().await;
+}
