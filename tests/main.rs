@@ -19,6 +19,7 @@ mod cli_papers;
 mod cli_pulls;
 mod cli_tokens;
 mod daemon;
+mod dead_letters;
 mod demo;
 mod description;
 mod figures;

@@ -3,7 +3,7 @@
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use pullyard_cloud::{Network, Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Lane, Network, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
 use pullyard_store::Store;
 use std::time::Duration;
@@ -17,6 +17,10 @@ pub struct Config {
     pub dispatch_queue_url: String,
     /// `PULLYARD_EFFECTS_QUEUE_URL`: the FIFO queue that settles tickets.
     pub effects_queue_url: String,
+    /// `PULLYARD_DISPATCH_DLQ_URL`: where messages of the dispatch queue go that failed too often.
+    pub dispatch_dlq_url: Option<String>,
+    /// `PULLYARD_EFFECTS_DLQ_URL`: the same of the effects queue.
+    pub effects_dlq_url: Option<String>,
     /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
     pub cluster: String,
     /// `PULLYARD_TASK_DEFINITION`: family, or family and revision.
@@ -74,6 +78,8 @@ impl Config {
             table: needed("PULLYARD_TABLE")?,
             dispatch_queue_url: needed("PULLYARD_DISPATCH_QUEUE_URL")?,
             effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
+            dispatch_dlq_url: var("PULLYARD_DISPATCH_DLQ_URL"),
+            effects_dlq_url: var("PULLYARD_EFFECTS_DLQ_URL"),
             cluster: needed("PULLYARD_CLUSTER")?,
             task_definition: needed("PULLYARD_TASK_DEFINITION")?,
             container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
@@ -105,8 +111,12 @@ impl Config {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager } = self.endpoints;
         // The table's name is the deployment's own: two in one account never share a secret.
         let secret_prefix = format!("{}/user/", self.table);
+        let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
+        let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
+        let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
+            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definition, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
