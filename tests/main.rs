@@ -29,6 +29,7 @@ mod hold;
 mod inputs;
 mod manual;
 mod pages;
+mod papers;
 mod pulls;
 mod retry;
 mod reviews;

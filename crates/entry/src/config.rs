@@ -1,5 +1,9 @@
 //! The one reader of the environment, and the context made from what it says.
 
+mod variables;
+
+pub use variables::{VARIABLES, Variable};
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -164,6 +168,25 @@ mod tests {
     #[test]
     fn a_missing_variable_is_named() {
         assert_eq!(Config::read(|_| None).unwrap_err(), Missing("PULLYARD_TABLE"));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_the_table_of_variables_says() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        Config::read(|name| {
+            asked.borrow_mut().push(name);
+            Some("x".into())
+        })
+        .unwrap();
+        let mut asked = asked.into_inner();
+        asked.sort_unstable();
+        let mut known = VARIABLES.iter().map(|variable| variable.name).collect::<Vec<_>>();
+        known.sort_unstable();
+        assert_eq!(asked, known);
+        for variable in VARIABLES {
+            let without = Config::read(|name| (name != variable.name).then(|| "x".into()));
+            assert_eq!(without.is_err(), variable.default.is_none(), "{} must be set or not", variable.name);
+        }
     }
 
     #[test]

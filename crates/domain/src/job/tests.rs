@@ -1,3 +1,5 @@
+mod paper;
+
 use super::*;
 use crate::story::{
     REVIEW, TODO, TRIGGER, active, at, claim, crashed, event_id, fence, finish_id, finished, job_and_ticket, job_id,
