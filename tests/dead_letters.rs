@@ -32,9 +32,10 @@ fn these(ids: &[&str]) -> MoveDeadLetters {
     MoveDeadLetters { messages: ids.iter().map(|id| MessageId::new(*id).unwrap()).collect() }
 }
 
-/// A message that fails comes again soon, so that a test need not wait for its fifth try.
-async fn hasty(story: &Story, queue: &str) {
-    let asked = json!({ "QueueUrl": story.queue(queue).await, "Attributes": { "VisibilityTimeout": "0" } });
+/// How long a message that was given out is hidden. With 0 a failing one reaches its fifth try at once; one that
+/// succeeds would be given out again meanwhile.
+async fn hidden_for(story: &Story, queue: &str, secs: &str) {
+    let asked = json!({ "QueueUrl": story.queue(queue).await, "Attributes": { "VisibilityTimeout": secs } });
     story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
 }
 
@@ -47,7 +48,7 @@ async fn alone() -> Story {
 async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    hasty(&story, "dispatch").await;
+    hidden_for(&story, "dispatch", "0").await;
     let poison = "\u{1b}[31m{\"job\":\u{202e}5}\n";
     let sent = bury(&story, "dispatch", poison).await;
     let letter =
@@ -79,7 +80,7 @@ async fn an_effect_that_fails_is_explained_and_does_its_work_when_it_is_sent_bac
     // A ticket that does not show what it should, and whose project is not there.
     story.tell("e1", "APP-1", TODO, 1).await;
     story.quiet().await;
-    hasty(&story, "effects.fifo").await;
+    hidden_for(&story, "effects.fifo", "0").await;
     let unsynced = json!({
         "TableName": "pullyard", "Key": { "pk": { "S": "TICKET#acme#APP-1" }, "sk": { "S": "TICKET" } },
         "UpdateExpression": "SET wanted.version = :v", "ExpressionAttributeValues": { ":v": { "N": "7" } },
@@ -98,6 +99,7 @@ async fn an_effect_that_fails_is_explained_and_does_its_work_when_it_is_sent_bac
     assert_eq!(letter.name.as_deref(), Some("APP-1"));
     assert_eq!(letter.body, wakeup);
     // Mended and sent back, it does what it was for.
+    hidden_for(&story, "effects.fifo", "30").await;
     story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
     let table = user.run(&["dlq"]).await.done();
     assert!(table.contains("effects\t") && table.contains("\tAPP-1\teither\t"), "{table}");

@@ -20,8 +20,8 @@ pub(crate) struct Flow {
     pub(crate) messages: f64,
 }
 
-/// An implement job on Fargate whose agent says nothing for a few seconds, from its ticket's move to the settled ticket.
-pub(crate) const IMPLEMENT: Flow = Flow { written: 56.0, read: 48.0, requests: 12.0, messages: 6.0 };
+/// An implement job on Fargate whose agent says little, from its ticket's move to the settled ticket.
+pub(crate) const IMPLEMENT: Flow = Flow { written: 42.0, read: 36.0, requests: 12.0, messages: 8.0 };
 /// A revise job, from its delivery to the settled ticket; `figures.rs` holds its units.
 pub(crate) const REVISE: Flow = Flow { written: 51.0, read: 50.0, requests: 12.0, messages: 9.0 };
 /// An idle runner's heartbeat.
@@ -29,7 +29,7 @@ pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0
 /// A claim that finds no job.
 pub(crate) const EMPTY_CLAIM: Flow = Flow { written: 0.0, read: 4.0, requests: 1.0, messages: 0.0 };
 /// A round of the sweeper that finds nothing, a minute after the last.
-pub(crate) const SWEEP: Flow = Flow { written: 1.0, read: 32.0, requests: 0.0, messages: 0.0 };
+pub(crate) const SWEEP: Flow = Flow { written: 1.0, read: 20.0, requests: 0.0, messages: 0.0 };
 
 #[track_caller]
 fn holds(name: &str, meter: &Meter, bound: Flow, requests: u64, messages: u64) {

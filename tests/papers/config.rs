@@ -26,7 +26,28 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "none: needed, or a file",
         "The runner token; also RUNNER_TOKEN. Never a flag.",
     ),
+    (
+        "HTTPS_PROXY",
+        "command line, runner, git",
+        "URL",
+        "none",
+        "As everywhere, with HTTP_PROXY, ALL_PROXY and NO_PROXY, in capitals or not.",
+    ),
+    (
+        "SSL_CERT_FILE",
+        "runner, git",
+        "file",
+        "the system's",
+        "Authorities to trust; also SSL_CERT_DIR, and GIT_SSL_CAINFO for git.",
+    ),
     ("PATH", "runner, demo forge", "folders", "the usual ones", "Where git and agents are found."),
+];
+
+/// What the runner sets for the agent's program.
+const TOLD: &[(&str, &str)] = &[
+    ("PULLYARD_JOB", "The job's id."),
+    ("PULLYARD_KIND", "What kind of work it is."),
+    ("PULLYARD_TICKET", "The ticket's key; empty for a job without one."),
 ];
 
 /// One variable as a help shows it.
@@ -61,7 +82,8 @@ fn shown(help: &str) -> Vec<Shown> {
         let flag = head.split_whitespace().find(|word| word.starts_with("--"))?.to_owned();
         let unit =
             head.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("set or not", |(unit, _)| unit);
-        let says = text.split(" [").next().unwrap_or_default().trim().to_owned();
+        let says = text.split(" [").next().unwrap_or_default().split(" Possible values").next().unwrap_or_default();
+        let says = says.trim().trim_end_matches('.').to_owned();
         Some(Shown { names, flag, unit: unit.to_lowercase(), default: between(&text, "[default: "), says })
     };
     blocks.into_iter().filter_map(read).collect()
@@ -71,7 +93,15 @@ fn table(page: &mut String, all: &[Shown]) {
     page.push_str("| variable | flag | value | default | what it says |\n|---|---|---|---|---|\n");
     for Shown { names, flag, unit, default, says } in all {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let default = default.as_ref().map_or("see the flag".to_owned(), |default| format!("`{default}`"));
+        let said = says
+            .rsplit([';', ','])
+            .next()
+            .filter(|end| end.ends_with("if not given") || end.ends_with("when not given"));
+        let default = match (default, said) {
+            (Some(default), _) => format!("`{default}`"),
+            (None, Some(_)) => "as it says".to_owned(),
+            (None, None) => "none".to_owned(),
+        };
         writeln!(page, "| {names} | `{flag}` | {} | {default} | {} |", celled(unit), celled(says)).unwrap();
     }
 }
@@ -106,6 +136,10 @@ pub(super) async fn page() -> String {
     );
     for (name, reader, unit, default, says) in WITHOUT_A_FLAG {
         writeln!(page, "| `{name}` | {reader} | {unit} | {default} | {says} |").unwrap();
+    }
+    page.push_str("\n## What an agent is told\n\n| variable | what it says |\n|---|---|\n");
+    for (name, says) in TOLD {
+        writeln!(page, "| `{name}` | {says} |").unwrap();
     }
     page
 }

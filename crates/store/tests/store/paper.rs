@@ -264,5 +264,5 @@ async fn the_paper_of_the_table_is_what_the_writes_leave() {
     for kind in KINDS {
         writeln!(page, "### {}\n\n{}\n\n{}\n", kind.name, kind.what, seen[kind.name].attributes()).unwrap();
     }
-    keep::keep("table.md", page.trim_end());
+    keep::keep("table.md", &format!("{}\n", page.trim_end()));
 }

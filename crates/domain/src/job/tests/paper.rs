@@ -40,11 +40,20 @@ fn words(way: &str) -> &'static str {
 #[test]
 fn the_paper_of_states_is_what_the_transitions_do() {
     let ways = || WAYS.iter().chain(&MORE);
-    let mut edges: BTreeMap<(Status, Status), BTreeSet<&str>> = BTreeMap::new();
+    let mut edges: BTreeMap<(Status, Status), BTreeSet<String>> = BTreeMap::new();
     for (_, job, now) in places() {
-        for (name, way) in ways() {
-            if let Ok(next) = way(&job, now) {
-                edges.entry((job.status, next.status)).or_default().insert(words(name));
+        // What people want to stop goes other ways.
+        let unwanted = job.cancelled(Cancel::new("ann", None, now), now).ok().filter(|next| next.status == job.status);
+        for (job, suffix) in [(Some(&job), ""), (unwanted.as_ref(), ", after a cancel")] {
+            let Some(job) = job else { continue };
+            for (name, way) in ways() {
+                if let Ok(next) = way(job, now) {
+                    let ways = edges.entry((job.status, next.status)).or_default();
+                    // The same without a cancel says it already.
+                    if suffix.is_empty() || !ways.contains(words(name)) {
+                        ways.insert(format!("{}{suffix}", words(name)));
+                    }
+                }
             }
         }
     }
@@ -59,7 +68,7 @@ fn the_paper_of_states_is_what_the_transitions_do() {
     }
     page.push_str("```\n\n## From, to, by\n\nA row whose ends are the same changes the job, not its status.\nWhat is not here is refused.\n\n| from | to | by |\n|---|---|---|\n");
     for ((from, to), ways) in &edges {
-        let ways = ways.iter().copied().collect::<Vec<_>>().join("; ");
+        let ways = ways.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
         writeln!(page, "| {} | {} | {ways} |", from.words(), to.words()).unwrap();
     }
     page.push_str("\n## Every way from every place\n\n`-` is refused for the status, `lost` by the fence, `early` until it may no longer push, `unwanted` because people want it to stop, `already` is a repeat.\n\n| place |");
