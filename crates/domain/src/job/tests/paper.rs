@@ -1,8 +1,7 @@
 //! docs/states.md, from what the transitions do.
 
-use super::{WAYS, cell, places};
-use crate::job::{Cancel, Job, Place, Status};
-use crate::time::Timestamp;
+use super::{WAYS, Way, cell, places};
+use crate::job::{Cancel, Place, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -11,7 +10,7 @@ use std::fmt::Write as _;
 mod keep;
 
 /// Ways that the matrix of the tests leaves to tests of their own.
-const MORE: [(&str, fn(&Job, Timestamp) -> super::Outcome); 2] = [
+const MORE: [(&str, Way); 2] = [
     ("cancelled_by_people", |job, now| job.cancelled(Cancel::new("ann", None, now), now)),
     ("placed", |job, now| job.placed(if job.place == Place::Runners { Place::Fargate } else { Place::Runners }, now)),
 ];
