@@ -64,6 +64,8 @@ pub(crate) struct World {
     token: String,
     /// An open pull request.
     number: u64,
+    /// A dead letter that nobody can read, so that it stays.
+    letter: String,
 }
 
 impl Objects {
@@ -113,7 +115,8 @@ impl World {
         let new = json!({ "name": "nobody's", "kind": "api", "scopes": ["read"] });
         let token = story.api.create_token(&serde_json::from_value(new).unwrap()).await.unwrap().about.id.to_string();
         let number = crate::pulls::open(&story, "feature").await;
-        Self { story, acme, other, token, number }
+        let letter = crate::dead_letters::bury(&story, "dispatch-dead", "not ours").await;
+        Self { story, acme, other, token, number, letter }
     }
 
     /// A token that the table has, whatever no route would make of it.
@@ -171,6 +174,7 @@ impl World {
                 ("{hook}", &of.hook),
                 ("{token}", &self.token),
                 ("{secret}", "github"),
+                ("{message}", &self.letter),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
             let lists =
@@ -245,6 +249,10 @@ impl World {
             route(&get, "/v1/deliveries", Project(Scope::Read), none()),
             route(&get, "/v1/deliveries/{delivery}", Object(Scope::Read), none()),
             route(&post, "/v1/deliveries/{delivery}/replay", Object(Scope::Admin), none()),
+            route(&get, "/v1/dlq", All(Scope::Admin), none()),
+            route(&get, "/v1/dlq/{message}", All(Scope::Admin), none()),
+            route(&post, "/v1/dlq/redrive", All(Scope::Admin), json!({ "messages": [self.letter] })),
+            route(&post, "/v1/dlq/drop", All(Scope::Admin), json!({ "messages": ["gone"] })),
             route(&get, "/v1/tokens", All(Scope::Admin), none()),
             route(&post, "/v1/tokens", All(Scope::Admin), token),
             route(&get, "/v1/tokens/self", Needs::AnyToken, none()),

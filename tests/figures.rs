@@ -2,6 +2,7 @@
 //!
 //! Times are printed and nothing depends on them; units are what the embedded DynamoDB says it would charge.
 
+pub(crate) mod flows;
 mod meter;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, is};

@@ -263,6 +263,8 @@ impl Story {
             table: "pullyard".into(),
             dispatch_queue_url: url(dispatch).await,
             effects_queue_url: url(effects).await,
+            dispatch_dlq_url: None,
+            effects_dlq_url: None,
             cluster: "pullyard".into(),
             task_definition: "pullyard-runner".into(),
             container: "runner".into(),

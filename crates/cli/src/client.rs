@@ -7,6 +7,7 @@ mod ask;
 mod budgets;
 mod completions;
 mod config;
+mod dead_letters;
 mod deliveries;
 mod doctor;
 mod fault;
@@ -150,6 +151,7 @@ pub(crate) enum Command {
     Release(hold::Release),
     Budgets(budgets::Budgets),
     Deliveries(deliveries::Deliveries),
+    Dlq(dead_letters::Dlq),
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
@@ -199,6 +201,7 @@ impl Command {
             Self::Release(release) => release.run(&session).await,
             Self::Budgets(budgets) => budgets.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
+            Self::Dlq(dlq) => dlq.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,
             Self::Login(_) | Self::Logout(_) | Self::Contexts(_) | Self::Completions(_) | Self::Help(_) => {

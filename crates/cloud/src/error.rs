@@ -26,6 +26,12 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// This process was not told where a queue's dead letters are.
+    #[error("look at the dead letters of {queue}: this deployment does not say where they are")]
+    NoDeadLetters {
+        /// Which queue.
+        queue: &'static str,
+    },
     /// No page of a list gave this cursor.
     #[error("go on with the list: no page gave this cursor")]
     BadCursor,

@@ -1,7 +1,8 @@
-//! Every AWS service but the table: wake-ups (SQS), tasks (ECS), secrets (Secrets Manager).
+//! Every AWS service but the table: wake-ups and dead letters (SQS), tasks (ECS), secrets (Secrets Manager).
 //!
 //! Knows how to ask and what the answers mean; decides nothing. No SDK type leaves this room.
 
+mod dead_letters;
 mod error;
 mod secret;
 pub mod setup;
@@ -9,6 +10,7 @@ mod task;
 pub mod trace;
 mod wakeup;
 
+pub use dead_letters::{DeadLetters, DeadMessage, Lane, Look, Wanted};
 pub use error::Error;
 pub use secret::{SecretSeen, Secrets, Version, Versions};
 pub use task::{Network, Start, Started, Tasks};

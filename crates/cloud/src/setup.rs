@@ -1,6 +1,6 @@
 //! Making queues where no template does it: in the local system and in tests.
 
-use crate::Error;
+use crate::{Error, Lane};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 use std::collections::HashMap;
@@ -9,14 +9,17 @@ use std::time::Duration;
 /// How often a message is tried before it goes to the dead-letter queue.
 const TRIES: u32 = 5;
 
-/// Makes a queue and its dead-letter queue, and returns the queue's address. A name that ends in
-/// `.fifo` makes both FIFO.
+/// How long a dead letter is kept: as long as SQS can. Units: seconds.
+const KEPT_DEAD: u32 = 14 * 86_400;
+
+/// Makes a queue and its dead-letter queue, and returns where they are. A name that ends in `.fifo` makes
+/// both FIFO.
 pub async fn create_queue(
     config: &aws_config::SdkConfig,
     endpoint: &str,
     name: &str,
     visibility: Duration,
-) -> Result<String, Error> {
+) -> Result<Lane, Error> {
     let builder = aws_sdk_sqs::config::Builder::from(config).endpoint_url(endpoint);
     let client = aws_sdk_sqs::Client::from_conf(builder.build());
     let fifo = name.ends_with(".fifo");
@@ -25,10 +28,11 @@ pub async fn create_queue(
         None => format!("{name}-dead"),
     };
     let kind = || fifo.then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
+    let kept = (QueueAttributeName::MessageRetentionPeriod, KEPT_DEAD.to_string());
     let dead = client
         .create_queue()
         .queue_name(dead_name)
-        .set_attributes(Some(kind().into_iter().collect()))
+        .set_attributes(Some(kind().into_iter().chain([kept]).collect()))
         .send()
         .await
         .map_err(|error| Error::unavailable("make a dead-letter queue", error))?
@@ -36,7 +40,7 @@ pub async fn create_queue(
         .unwrap_or_default();
     let about = client
         .get_queue_attributes()
-        .queue_url(dead)
+        .queue_url(&dead)
         .attribute_names(QueueAttributeName::QueueArn)
         .send()
         .await
@@ -57,5 +61,5 @@ pub async fn create_queue(
         .send()
         .await
         .map_err(|error| Error::unavailable("make a queue", error))?;
-    Ok(made.queue_url.unwrap_or_default())
+    Ok(Lane { queue_url: made.queue_url.unwrap_or_default(), dead_url: Some(dead) })
 }

@@ -4,7 +4,7 @@ use crate::review::Permissions;
 use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
-use pullyard_cloud::{Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
@@ -35,6 +35,8 @@ pub struct Parts {
     pub store: Store,
     /// The queues.
     pub wakeups: Wakeups,
+    /// What failed too often in them.
+    pub dead_letters: DeadLetters,
     /// ECS.
     pub tasks: Tasks,
     /// Secrets Manager.

@@ -114,6 +114,8 @@ ids! {
     TokenId checked by token_id, r"^[0-9a-f]{16}$";
     /// A secret that people set, by the name they gave it; 1 to 128 of `A-Za-z0-9._-`.
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+    /// A message as its queue calls it, the same for as long as it stands there; 1 to 64 of `A-Za-z0-9._-`.
+    MessageId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
 }
 
 fn slug(text: &str) -> Result<(), BadId> {

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod budget;
 pub mod code;
+pub mod dead_letter;
 pub mod decision;
 pub mod delivery;
 pub mod denial;

@@ -1,9 +1,13 @@
 //! The one reader of the environment, and the context made from what it says.
 
+mod variables;
+
+pub use variables::{VARIABLES, Variable};
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
-use pullyard_cloud::{Network, Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Lane, Network, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
 use pullyard_store::Store;
 use std::time::Duration;
@@ -17,6 +21,10 @@ pub struct Config {
     pub dispatch_queue_url: String,
     /// `PULLYARD_EFFECTS_QUEUE_URL`: the FIFO queue that settles tickets.
     pub effects_queue_url: String,
+    /// `PULLYARD_DISPATCH_DLQ_URL`: where messages of the dispatch queue go that failed too often.
+    pub dispatch_dlq_url: Option<String>,
+    /// `PULLYARD_EFFECTS_DLQ_URL`: the same of the effects queue.
+    pub effects_dlq_url: Option<String>,
     /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
     pub cluster: String,
     /// `PULLYARD_TASK_DEFINITION`: family, or family and revision.
@@ -81,6 +89,8 @@ impl Config {
             table: needed("PULLYARD_TABLE")?,
             dispatch_queue_url: needed("PULLYARD_DISPATCH_QUEUE_URL")?,
             effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
+            dispatch_dlq_url: var("PULLYARD_DISPATCH_DLQ_URL"),
+            effects_dlq_url: var("PULLYARD_EFFECTS_DLQ_URL"),
             cluster: needed("PULLYARD_CLUSTER")?,
             task_definition: needed("PULLYARD_TASK_DEFINITION")?,
             container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
@@ -113,8 +123,12 @@ impl Config {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager } = self.endpoints;
         // The table's name is the deployment's own: two in one account never share a secret.
         let secret_prefix = format!("{}/user/", self.table);
+        let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
+        let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
+        let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
+            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definition, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
@@ -178,6 +192,25 @@ mod tests {
     #[test]
     fn a_missing_variable_is_named() {
         assert_eq!(Config::read(|_| None).unwrap_err(), Missing("PULLYARD_TABLE"));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_the_table_of_variables_says() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        Config::read(|name| {
+            asked.borrow_mut().push(name);
+            Some("x".into())
+        })
+        .unwrap();
+        let mut asked = asked.into_inner();
+        asked.sort_unstable();
+        let mut known = VARIABLES.iter().map(|variable| variable.name).collect::<Vec<_>>();
+        known.sort_unstable();
+        assert_eq!(asked, known);
+        for variable in VARIABLES {
+            let without = Config::read(|name| (name != variable.name).then(|| "x".into()));
+            assert_eq!(without.is_err(), variable.default.is_none(), "{} must be set or not", variable.name);
+        }
     }
 
     #[test]

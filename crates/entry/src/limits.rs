@@ -10,6 +10,7 @@ use pullyard_domain::project::LONGEST_HOLD;
 use pullyard_domain::review::LONGEST_MESSAGE;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
+use pullyard_protocol::dead_letter::{MOST_NAMED, MoveDeadLetters};
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL};
 use pullyard_protocol::project::{CreateProject, HoldProject};
@@ -61,6 +62,12 @@ pub fn put(to: &MoveTicket) -> Result<(), Fault> {
 /// A hold.
 pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
     words("/reason", &hold.reason, 1, LONGEST_HOLD)
+}
+
+/// An order about dead letters.
+pub fn dead_letters(order: &MoveDeadLetters) -> Result<(), Fault> {
+    let named = (1..=MOST_NAMED).contains(&order.messages.len());
+    if named { Ok(()) } else { fault("/messages", format!("name 1 to {MOST_NAMED}")) }
 }
 
 /// A request for a job.

@@ -153,6 +153,12 @@ impl From<Error> for Problem {
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
             .help("Restore it or delete it for good in Secrets Manager, or choose another name."),
+            Error::Cloud(pullyard_cloud::Error::NoDeadLetters { queue }) => Self::new(
+                S::NOT_FOUND,
+                "not_found",
+                format!("This deployment does not say where the dead letters of {queue} are."),
+            )
+            .help("Set PULLYARD_DISPATCH_DLQ_URL and PULLYARD_EFFECTS_DLQ_URL; docs/config.md says what they are."),
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }

@@ -216,8 +216,10 @@ impl Local {
         let lost = at.sqs.clone();
         let config = Config {
             table: TABLE.into(),
-            dispatch_queue_url: dispatch_queue.clone(),
-            effects_queue_url: effects_queue.clone(),
+            dispatch_queue_url: dispatch_queue.queue_url.clone(),
+            effects_queue_url: effects_queue.queue_url.clone(),
+            dispatch_dlq_url: dispatch_queue.dead_url.clone(),
+            effects_dlq_url: effects_queue.dead_url.clone(),
             cluster: "pullyard".into(),
             task_definition: TASK_FAMILY.into(),
             container: CONTAINER.into(),
@@ -238,8 +240,8 @@ impl Local {
         let config = match hints {
             Hints::Arrive => config,
             Hints::AreLost => Config {
-                dispatch_queue_url: setup::create_queue(&sdk, &lost, "lost", VISIBILITY).await?,
-                effects_queue_url: setup::create_queue(&sdk, &lost, "lost.fifo", VISIBILITY).await?,
+                dispatch_queue_url: setup::create_queue(&sdk, &lost, "lost", VISIBILITY).await?.queue_url,
+                effects_queue_url: setup::create_queue(&sdk, &lost, "lost.fifo", VISIBILITY).await?.queue_url,
                 ..config
             },
         };
@@ -272,8 +274,8 @@ impl Local {
         let batches = event_source::Options::default();
         Ok(Self {
             gateway: gateway::serve(api_listener, routes),
-            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue, batches, dispatcher),
-            effects: event_source::poll(aws.sqs(), &effects_queue, batches, effects),
+            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue.queue_url, batches, dispatcher),
+            effects: event_source::poll(aws.sqs(), &effects_queue.queue_url, batches, effects),
             tasks: events::forward(aws.ecs().events(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
             processes: own,

@@ -5,6 +5,7 @@
 
 mod access;
 mod attempt;
+mod dead_letter;
 mod fleet;
 mod hold;
 mod hook;

@@ -6,6 +6,7 @@
 pub mod attempt;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod dead_letter;
 pub mod decision;
 pub mod delivery;
 pub mod event;

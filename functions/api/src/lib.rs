@@ -2,6 +2,7 @@
 
 mod routes {
     pub(crate) mod attempts;
+    pub(crate) mod dead_letters;
     pub(crate) mod deliveries;
     pub(crate) mod github_apps;
     pub(crate) mod hold;
@@ -34,8 +35,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta, metrics, projects,
-    pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
+    attempts, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta,
+    metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
@@ -98,6 +99,10 @@ fn routes() -> ApiRouter<Context> {
         .api_route("/v1/deliveries", get(deliveries::list))
         .api_route("/v1/deliveries/{delivery}", get(deliveries::show))
         .api_route("/v1/deliveries/{delivery}/replay", post(deliveries::replay))
+        .api_route("/v1/dlq", get(dead_letters::list))
+        .api_route("/v1/dlq/redrive", post(dead_letters::redrive))
+        .api_route("/v1/dlq/drop", post(dead_letters::drop))
+        .api_route("/v1/dlq/{message}", get(dead_letters::show))
         .api_route("/v1/tokens", get(tokens::list).post(tokens::create))
         .api_route("/v1/tokens/self", get(tokens::own))
         .api_route("/v1/tokens/{token}", delete(tokens::revoke))

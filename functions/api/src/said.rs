@@ -141,6 +141,13 @@ said! {
         post "/v1/deliveries/{delivery}/replay" replay_delivery = "Decides a delivery again, from what its forge says now."
             [(422, "invalid, forge_refused, secret_missing")];
     }
+    dead_letters {
+        get "/v1/dlq" list_dead_letters = "Messages that failed too often, each with what is so now.";
+        get "/v1/dlq/{message}" show_dead_letter = "One of them; one that somebody else looks at is not found for half a minute.";
+        post "/v1/dlq/redrive" redrive_dead_letters = "Sends messages back to the queues that they failed in."
+            [(422, "invalid")];
+        post "/v1/dlq/drop" drop_dead_letters = "Deletes messages for good." [(422, "invalid")];
+    }
     tokens {
         get "/v1/tokens" list_tokens = "All tokens, newest first.";
         post "/v1/tokens" create_token = "Makes a token and shows it, this once."

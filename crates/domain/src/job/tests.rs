@@ -1,6 +1,8 @@
 mod plans;
 mod starts;
 
+mod paper;
+
 use super::*;
 use crate::story::{
     active, at, claim, crashed, fence, finish_id, finished, just_before, no_changes, pending, ready, result, worked_to,

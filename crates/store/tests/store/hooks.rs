@@ -11,7 +11,7 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_store::{Rotation, WorkKey, Write};
 use std::time::Duration;
 
-fn hook(name: &str) -> Hook {
+pub(crate) fn hook(name: &str) -> Hook {
     Hook {
         name: HookName::new(name).unwrap(),
         integration: IntegrationId::new("gh1").unwrap(),

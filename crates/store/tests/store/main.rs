@@ -19,6 +19,7 @@ mod jobs;
 mod ledger;
 mod lists;
 mod model;
+mod paper;
 mod races;
 mod review_races;
 mod reviews;

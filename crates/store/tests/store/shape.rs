@@ -122,7 +122,7 @@ async fn pull_requests_of_two_forges_never_run_together() {
 // Types.
 
 /// One item of every kind, each attribute of which is there in some item.
-async fn everything() -> World {
+pub(crate) async fn everything() -> World {
     let world = World::new().await;
     world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
     world.applies(world.store.put_integration(&sample::forge("gh1"))).await;
@@ -191,7 +191,7 @@ async fn everything() -> World {
 }
 
 /// What kind of item a key names.
-fn kind(pk: &str, sk: &str) -> String {
+pub(crate) fn kind(pk: &str, sk: &str) -> String {
     let first = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
     match first(pk).as_str() {
         "EVENTS" => "EVENTS".into(),

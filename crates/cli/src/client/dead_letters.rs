@@ -1,0 +1,312 @@
+//! `pullyard dlq`: messages that failed too often.
+
+use super::fault::{Exit, Fault};
+use super::screen::Colour;
+use super::session::Session;
+use super::table::{Cell, Column, Table, facts};
+use super::{ask, words};
+use clap::Subcommand;
+use pullyard_domain::dead_letter::{Advice, Queue};
+use pullyard_domain::id::MessageId;
+use pullyard_protocol::dead_letter::{DeadLetter, MOST_NAMED, MoveDeadLetters, MovedDeadLetters};
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+/// How often `--all` asks for more: enough for what fits into one sitting, and an end where letters come as fast
+/// as they go.
+const MOST_ROUNDS: usize = 100;
+
+/// List, show, send back and drop messages that failed too often.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard dlq
+  pullyard dlq redrive --all --queue effects
+  pullyard dlq drop 5f0c2f0e --yes")]
+pub(crate) struct Dlq {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List them, each with what it would have done and whether that still matters.
+    #[command(after_help = "Examples:\n  pullyard dlq list\n  pullyard dlq list --queue dispatch --json")]
+    List {
+        /// Only of this queue: dispatch, effects.
+        #[arg(long, value_name = "QUEUE", value_parser = queue)]
+        queue: Option<Queue>,
+    },
+    /// Show one of them, with the message itself.
+    #[command(after_help = "Examples:
+  pullyard dlq show 5f0c2f0e
+  pullyard dlq show 5f0c2f0e --json")]
+    Show {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+    /// Send them back to the queue that they failed in. Doing it twice does no harm.
+    #[command(after_help = "Examples:
+  pullyard dlq redrive 5f0c2f0e
+  pullyard dlq redrive --all --queue effects")]
+    Redrive(Which),
+    /// Delete them for good. Asks first, or takes --yes.
+    #[command(after_help = "Examples:\n  pullyard dlq drop 5f0c2f0e --yes\n  pullyard dlq drop --all --advised --yes")]
+    Drop {
+        #[command(flatten)]
+        which: Which,
+        /// Don't ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Which {
+    /// Their ids, or the beginnings of them.
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<String>,
+    /// Everything that is listed.
+    #[arg(long)]
+    all: bool,
+    /// Of everything, only those for which the list advises this.
+    #[arg(long, requires = "all")]
+    advised: bool,
+    /// Of everything, only what failed in this queue: dispatch, effects.
+    #[arg(long, value_name = "QUEUE", value_parser = queue, requires = "all")]
+    queue: Option<Queue>,
+}
+
+/// What is done to them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Redrive,
+    Drop,
+}
+
+impl Order {
+    /// The list advises this, or leaves it to people.
+    fn is_advised(self, advice: Advice) -> bool {
+        match self {
+            Self::Redrive => advice != Advice::Drop,
+            Self::Drop => advice == Advice::Drop,
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Redrive => "Sent back",
+            Self::Drop => "Dropped",
+        }
+    }
+}
+
+fn queue(word: &str) -> Result<Queue, String> {
+    let meant = word.trim().to_lowercase();
+    Queue::ALL.into_iter().find(|queue| queue.as_str() == meant).ok_or_else(|| "use dispatch or effects".into())
+}
+
+impl Dlq {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        match self.command.unwrap_or(Command::List { queue: None }) {
+            Command::List { queue } => list(session, queue).await?,
+            Command::Show { id } => show(session, &id).await?,
+            Command::Redrive(which) => order(session, Order::Redrive, which, true).await?,
+            Command::Drop { which, yes } => order(session, Order::Drop, which, yes).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
+    let page = session.api.dead_letters(queue).await?;
+    if session.screen.is_json() {
+        return session.screen.json(&page);
+    }
+    let columns = [
+        Column::Whole("QUEUE"),
+        Column::Whole("WHEN"),
+        Column::Right("SEEN"),
+        Column::Text("ABOUT"),
+        Column::Whole("TO DO"),
+        Column::Whole("MESSAGE"),
+    ];
+    let mut table = Table::new(columns);
+    for letter in &page.letters {
+        let cells = [
+            Cell::same(letter.queue.as_str()),
+            when(letter),
+            Cell::same(letter.received.to_string()),
+            about(letter),
+            advice(letter.advice),
+            Cell::same(letter.id.as_str()),
+        ];
+        table.row_with(cells, &letter.sentence);
+    }
+    table.show(&session.screen, "No message failed too often.")?;
+    if page.more {
+        session.screen.hint("there are more than a page shows; send these back or drop them to see the next");
+    }
+    Ok(())
+}
+
+fn when(letter: &DeadLetter) -> Cell {
+    letter.sent_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, words::now()))
+}
+
+/// `ticket APP-17`; for programs the name alone.
+fn about(letter: &DeadLetter) -> Cell {
+    let kind = words::wire(&letter.about).replace('_', " ");
+    match &letter.name {
+        Some(name) => Cell::new(format!("{kind} {name}"), name),
+        None => Cell::new(kind, ""),
+    }
+}
+
+fn advice(advice: Advice) -> Cell {
+    let colour = match advice {
+        Advice::Drop => Colour::Muted,
+        Advice::Either => Colour::Blue,
+        Advice::Redrive => Colour::Yellow,
+    };
+    Cell::same(advice.words()).coloured(colour)
+}
+
+async fn show(session: &Session, said: &str) -> Result<(), Fault> {
+    let letter = match said.len() {
+        36 => session.api.dead_letter(&id(said)?).await?,
+        _ => meant(said, &session.api.dead_letters(None).await?.letters)?.clone(),
+    };
+    if session.screen.is_json() {
+        return session.screen.json(&letter);
+    }
+    let lines = [
+        ("Message", Cell::same(letter.id.as_str())),
+        ("Queue", Cell::same(letter.queue.as_str())),
+        ("When", when(&letter)),
+        ("Seen", Cell::same(letter.received.to_string())),
+        ("About", about(&letter)),
+        ("Project", Cell::maybe(letter.project.as_ref().map(|project| project.as_str()))),
+        ("Code", Cell::same(&letter.code)),
+        ("What is so", Cell::same(&letter.sentence)),
+        ("To do", advice(letter.advice)),
+        ("Body", Cell::same(&letter.body)),
+    ];
+    facts(&session.screen, &lines)?;
+    session.screen.hint(&letter.help);
+    session.screen.hint(&format!("why it failed is in the log of the function, under message.id {}", letter.id));
+    Ok(())
+}
+
+fn id(said: &str) -> Result<MessageId, Fault> {
+    said.parse().map_err(|bad| Fault::usage(format!("{said} is no message's id: {bad}")))
+}
+
+/// The one whose id begins so.
+fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fault> {
+    let mut found = letters.iter().filter(|letter| !said.is_empty() && letter.id.as_str().starts_with(said));
+    match (found.next(), found.next()) {
+        (Some(letter), None) => Ok(letter),
+        (Some(_), Some(_)) => Err(Fault::usage(format!("{said} begins more than one id")).help("write more of it")),
+        (None, _) => Err(Fault::not_found(format!("there is no dead letter {said}"))
+            .help("`pullyard dlq list` shows them; one that somebody else looks at comes back within half a minute")),
+    }
+}
+
+async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Result<(), Fault> {
+    let (all, advised, queue) = (which.all, which.advised, which.queue);
+    let mut ids = match all {
+        true => wanted(session, order, advised, queue, &BTreeSet::new()).await?,
+        false => named(session, &which.ids).await?,
+    };
+    if order == Order::Drop && !ids.is_empty() {
+        let what = match (all, ids.len()) {
+            (true, _) => "everything that is listed".to_owned(),
+            (false, 1) => "this message".to_owned(),
+            (false, count) => format!("these {count} messages"),
+        };
+        ask::confirm(&session.screen, yes, &format!("Drop {what}? It can't be brought back."))?;
+    }
+    let mut moved = MovedDeadLetters { done: Vec::new(), unreadable: Vec::new(), missing: Vec::new() };
+    let mut seen = BTreeSet::new();
+    for _ in 0..MOST_ROUNDS {
+        if ids.is_empty() {
+            break;
+        }
+        seen.extend(ids.iter().cloned());
+        let ids_now = ids.iter().cloned().collect::<Vec<_>>();
+        for some in ids_now.chunks(MOST_NAMED) {
+            let request = MoveDeadLetters { messages: some.iter().cloned().collect() };
+            let more = match order {
+                Order::Redrive => session.api.redrive(&request).await?,
+                Order::Drop => session.api.drop_dead_letters(&request).await?,
+            };
+            moved.done.extend(more.done);
+            moved.unreadable.extend(more.unreadable);
+            moved.missing.extend(more.missing);
+        }
+        ids = match all {
+            true => wanted(session, order, advised, queue, &seen).await?,
+            false => BTreeSet::new(),
+        };
+    }
+    tell(session, order, all, &moved)
+}
+
+/// Everything that is listed, but what was named before.
+async fn wanted(
+    session: &Session,
+    order: Order,
+    advised: bool,
+    queue: Option<Queue>,
+    seen: &BTreeSet<MessageId>,
+) -> Result<BTreeSet<MessageId>, Fault> {
+    let page = session.api.dead_letters(queue).await?;
+    let wanted = page.letters.into_iter().filter(|letter| !advised || order.is_advised(letter.advice));
+    Ok(wanted.map(|letter| letter.id).filter(|id| !seen.contains(id)).collect())
+}
+
+/// Whole ids are taken as they are; beginnings are looked for.
+async fn named(session: &Session, said: &[String]) -> Result<BTreeSet<MessageId>, Fault> {
+    let mut letters = None;
+    let mut ids = BTreeSet::new();
+    for one in said {
+        if one.len() == 36 {
+            ids.insert(id(one)?);
+            continue;
+        }
+        let listed = match letters.take() {
+            Some(listed) => listed,
+            None => session.api.dead_letters(None).await?.letters,
+        };
+        ids.insert(meant(one, &listed)?.id.clone());
+        letters = Some(listed);
+    }
+    Ok(ids)
+}
+
+fn tell(session: &Session, order: Order, all: bool, moved: &MovedDeadLetters) -> Result<(), Fault> {
+    let screen = &session.screen;
+    if screen.is_json() {
+        screen.json(moved)?;
+    } else {
+        for letter in &moved.done {
+            screen.out(letter.id.as_str())?;
+        }
+        match moved.done.len() {
+            0 if moved.unreadable.is_empty() && moved.missing.is_empty() => screen.note("There was nothing to do."),
+            1 => screen.note(&format!("{} 1 message.", order.done())),
+            count => screen.note(&format!("{} {count} messages.", order.done())),
+        }
+    }
+    if let Some(letter) = moved.unreadable.first() {
+        let count = moved.unreadable.len();
+        return Err(Fault::new(Exit::Refused, format!("{count} can't be sent back, {} among them", letter.id))
+            .help(letter.help.clone()));
+    }
+    match moved.missing.first() {
+        // Of everything, what went away meanwhile is no fault.
+        Some(id) if !all => Err(Fault::not_found(format!("there is no dead letter {id}"))
+            .help("it is gone, or somebody else looks at it: try again in half a minute")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,202 @@
+use super::*;
+use crate::delivery::Source;
+use crate::id::{EventId, RepositoryName};
+use crate::job::{Cancel, End};
+use crate::pull_request::PullRequestState;
+use crate::review::{Asks, Author, SeenPullRequest};
+use crate::story::{
+    active, at, entry, finished, job_and_ticket, job_id, key, linked, pending, project_id, pull_request_id, ready,
+    result, review_id, ticket_in,
+};
+use crate::ticket::{Badge, Entry};
+use std::collections::BTreeSet;
+
+#[track_caller]
+fn check(subject: Subject, code: &str, advice: Advice) -> DeadLetter {
+    let said = subject.explained(at(400));
+    assert_eq!((said.code(), said.class()), (code, advice), "{}", said.sentence());
+    assert!(subject.may_be_redriven(), "{code}");
+    said
+}
+
+fn start(job: Job) -> Subject {
+    Subject::Start(job.id.clone(), Some(job.into()))
+}
+
+fn settle(ticket: Ticket) -> Subject {
+    Subject::Settle(ticket.project.clone(), ticket.key.clone(), Some(ticket.into()))
+}
+
+#[test]
+fn a_start_matters_only_while_its_job_waits_for_one() {
+    check(Subject::Start(job_id("j"), None), "start_gone", Advice::Drop);
+    let owed = check(start(ready()), "start_owed", Advice::Either);
+    // Due after 60 s: the next sweep is now.
+    assert!(owed.sentence().ends_with(&format!("at {}.", said(at(400)))), "{}", owed.sentence());
+    // Written down, and perhaps never asked for: the same as waiting.
+    let begun = ready().dispatched(at(390)).unwrap();
+    let owed = check(start(begun.clone()), "start_owed", Advice::Either);
+    assert!(owed.sentence().contains(&said(at(690))), "{}", owed.sentence());
+    check(start(begun.start_named(1, 1, "task").unwrap()), "start_under_way", Advice::Drop);
+    check(start(Job { place: Place::Runners, ..ready() }), "start_elsewhere", Advice::Drop);
+    check(start(pending()), "start_not_needed", Advice::Drop);
+    check(start(active(Status::Executing)), "start_not_needed", Advice::Drop);
+    let done = finished(&active(Status::Syncing), End::Completed(result()));
+    let said = check(start(done), "start_not_needed", Advice::Drop).sentence();
+    assert!(said.contains("which is completed and needs none"), "{said}");
+    let cancelled = ready().cancelled(Cancel::new("ann", None, at(1)), at(1)).unwrap();
+    check(start(cancelled), "start_not_needed", Advice::Drop);
+}
+
+fn said(at: Timestamp) -> String {
+    crate::text::Fact::say(&at)
+}
+
+#[test]
+fn a_settling_matters_only_while_its_ticket_needs_it() {
+    check(Subject::Settle(project_id(), key(), None), "settle_gone", Advice::Drop);
+    check(settle(ticket_in("Todo")), "settle_done", Advice::Drop);
+    // What is left is seen to when its job ends.
+    check(settle(job_and_ticket().1), "settle_done", Advice::Drop);
+    let mut owed = ticket_in("Todo");
+    owed.want(None, Some(Badge::AiFailed), None);
+    owed.not_before = Some(at(500));
+    let said_of = check(settle(owed), "settle_owed", Advice::Either);
+    assert!(said_of.sentence().contains(&said(at(500))), "{}", said_of.sentence());
+    let held = Ticket { held: true, again: Some(entry("e", 1)), ..ticket_in("AI Processing") };
+    check(settle(held), "settle_held", Advice::Drop);
+}
+
+#[test]
+fn an_admission_matters_only_while_its_job_is_pending() {
+    check(Subject::Admit(job_id("j"), None), "admit_gone", Advice::Drop);
+    let admit = |job: Job| Subject::Admit(job.id.clone(), Some(job.into()));
+    check(admit(pending()), "admit_owed", Advice::Either);
+    check(admit(ready()), "admit_done", Advice::Drop);
+}
+
+#[test]
+fn a_note_matters_only_while_it_is_not_written() {
+    check(Subject::Tell(pull_request_id(231), None), "tell_gone", Advice::Drop);
+    let tell = |stored: PullRequest| Subject::Tell(stored.id.clone(), Some(stored.into()));
+    check(tell(linked()), "tell_done", Advice::Drop);
+    check(tell(PullRequest { note_version: 1, ..linked() }), "tell_owed", Advice::Either);
+}
+
+#[test]
+fn looks_come_again_by_themselves() {
+    let hook = HookName::new("acme").unwrap();
+    check(Subject::Recover(hook, None), "hook_gone", Advice::Drop);
+    let look = |poll: Option<Poll>| Subject::Poll {
+        project: project_id(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        repository: 99,
+        poll: poll.map(Box::new),
+    };
+    check(look(None), "poll_off", Advice::Drop);
+    let poll = Poll {
+        project: project_id(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        repository: 99,
+        ingress: crate::hook::Ingress::Poll,
+        gone_at: None,
+        next: at(600),
+        look: Default::default(),
+        tries: 3,
+        not_before: None,
+        rev: 1,
+    };
+    check(look(Some(poll.clone())), "poll_due", Advice::Drop);
+    check(look(Some(Poll { gone_at: Some(at(1)), ..poll })), "poll_off", Advice::Drop);
+}
+
+fn event() -> ReviewEvent {
+    ReviewEvent {
+        source: Source::Webhook,
+        delivery: None,
+        review: review_id("r1"),
+        asks: Asks::Changes {},
+        author: Author { id: 7, login: "ann".into(), bot: false },
+        submitted_at: at(1),
+        marked: false,
+        pull_request: SeenPullRequest {
+            id: pull_request_id(231),
+            repository: RepositoryName::new("acme/app").unwrap(),
+            state: PullRequestState::Open,
+            head: "9f3".into(),
+            branch: "b".into(),
+            url: "https://forge.test/acme/app/pull/231".into(),
+            updated_at: at(1),
+        },
+    }
+}
+
+fn decided(reason: Reason) -> Subject {
+    let delivery = Delivery {
+        id: event().ledger_id(),
+        project: project_id(),
+        source: Source::Webhook,
+        event: EventId::new("e").unwrap(),
+        ticket: None,
+        at: at(2),
+        reason,
+        job: None,
+        facts: None,
+        review: None,
+        seen: Vec::new(),
+    };
+    Subject::Review(event().into(), Some(delivery.into()))
+}
+
+#[test]
+fn a_review_that_nobody_decided_is_known_to_its_message_only() {
+    check(Subject::Review(event().into(), None), "review_owed", Advice::Redrive);
+    let owed = check(decided(Reason::Queued { pr: "acme/app#231".into() }), "review_owed", Advice::Redrive);
+    assert!(owed.help().contains(event().ledger_id().as_str()), "{}", owed.help());
+    check(
+        decided(Reason::Contended { subject: "it".into(), left: crate::text::Span(1) }),
+        "review_owed",
+        Advice::Redrive,
+    );
+    let over = check(decided(Reason::Accepted { job: job_id("j") }), "review_decided", Advice::Drop);
+    assert!(over.sentence().ends_with("decided since: `accepted`."), "{}", over.sentence());
+}
+
+#[test]
+fn an_item_that_cant_be_read_hides_no_other_letter() {
+    let reason = format!("understand the item JOB#1 / JOB: {}", "x".repeat(500));
+    let said = check(Subject::Corrupt(reason), "item_unreadable", Advice::Either);
+    assert!(said.sentence().contains("understand the item JOB#1"), "{}", said.sentence());
+}
+
+#[test]
+fn what_cant_be_read_is_shown_tamely_and_never_sent_again() {
+    let subject = Subject::Unreadable(format!("\u{1b}[31m{}\n\u{202e}", "x".repeat(10_000)));
+    let said = subject.explained(at(0));
+    assert_eq!((said.code(), said.class()), ("unreadable", Advice::Drop));
+    assert!(!subject.may_be_redriven());
+    let sentence = said.sentence();
+    assert!(sentence.chars().count() <= 140 && !sentence.contains(['\u{1b}', '\n', '\u{202e}']), "{sentence}");
+}
+
+#[test]
+fn every_row_is_a_short_sentence_and_no_code_is_another_vocabularys() {
+    let mut codes = BTreeSet::new();
+    for letter in DeadLetter::samples() {
+        for text in [letter.sentence(), letter.help()] {
+            assert!(text.ends_with('.') && text.chars().count() <= 140, "{text}");
+        }
+        assert!(codes.insert(letter.code()), "{} stands twice", letter.code());
+    }
+    for row in [Reason::rows(), crate::wait::Wait::rows(), crate::failure::Failure::rows()].concat() {
+        assert!(!codes.contains(row.code), "{}", row.code);
+    }
+}
+
+#[test]
+fn what_is_due_is_what_the_table_itself_would_do() {
+    // The advice never says "drop" where the sweeper has a row that it would not take up by itself.
+    let entered = Ticket { again: Some(Entry { at: at(1), event: EventId::new("e").unwrap() }), ..ticket_in("Doing") };
+    assert!(due::ticket(&entered).is_some());
+    check(settle(entered), "settle_owed", Advice::Either);
+}

@@ -1,0 +1,118 @@
+//! Every environment variable of the functions: what docs/config.md says of each.
+//!
+//! A test holds this against what [`Config`](super::Config) asks for: neither has one that the other lacks.
+
+/// One variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value is, with its unit.
+    pub unit: &'static str,
+    /// What is used where it is not set; none where it must be set.
+    pub default: Option<&'static str>,
+    /// Which functions do something with it; all of them read it.
+    pub used_by: &'static str,
+    /// What it says.
+    pub says: &'static str,
+}
+
+const fn variable(
+    name: &'static str,
+    unit: &'static str,
+    default: Option<&'static str>,
+    used_by: &'static str,
+    says: &'static str,
+) -> Variable {
+    Variable { name, unit, default, used_by, says }
+}
+
+const ALL_FUNCTIONS: &str = "all";
+
+/// All of them, in the order in which they are read.
+pub const VARIABLES: &[Variable] = &[
+    variable("PULLYARD_TABLE", "name", None, ALL_FUNCTIONS, "The table; people's secrets begin with it, too."),
+    variable("PULLYARD_DISPATCH_QUEUE_URL", "URL", None, "all that make or sweep jobs", "The queue that starts tasks."),
+    variable(
+        "PULLYARD_EFFECTS_QUEUE_URL",
+        "URL",
+        None,
+        "all that change tickets or reviews",
+        "The FIFO queue that settles tickets, reads reviews and writes on pull requests.",
+    ),
+    variable(
+        "PULLYARD_DISPATCH_DLQ_URL",
+        "URL",
+        Some("none: `pullyard dlq` finds nothing there"),
+        "api",
+        "Where messages of the dispatch queue go that failed too often.",
+    ),
+    variable(
+        "PULLYARD_EFFECTS_DLQ_URL",
+        "URL",
+        Some("none: `pullyard dlq` finds nothing there"),
+        "api",
+        "The same of the effects queue.",
+    ),
+    variable("PULLYARD_CLUSTER", "name or ARN", None, "dispatcher, api, effects, sweeper", "The ECS cluster of tasks."),
+    variable(
+        "PULLYARD_TASK_DEFINITION",
+        "family, or family:revision",
+        None,
+        "dispatcher",
+        "The task definition that runs a job.",
+    ),
+    variable("PULLYARD_CONTAINER", "name", Some("`runner`"), "dispatcher", "The container in it that runs the job."),
+    variable(
+        "PULLYARD_SUBNETS",
+        "ids, separated by commas",
+        Some("none: tasks are started without a network of their own"),
+        "dispatcher",
+        "Where tasks run.",
+    ),
+    variable("PULLYARD_SECURITY_GROUPS", "ids, separated by commas", Some("none"), "dispatcher", "What guards tasks."),
+    variable(
+        "PULLYARD_PUBLIC_IP",
+        "`true` or anything else",
+        Some("`false`"),
+        "dispatcher",
+        "Tasks get a public address.",
+    ),
+    variable(
+        "PULLYARD_KEY_SECRET",
+        "name of a secret",
+        None,
+        "api, pages, dispatcher",
+        "What the tokens of attempts, sessions and sign-in links are signed with.",
+    ),
+    variable("PULLYARD_API_URL", "URL", None, "api, dispatcher, webhook", "Where runners reach the API."),
+    variable(
+        "PULLYARD_TASK_ISOLATION",
+        "`external` or `none`",
+        Some("`external`"),
+        "dispatcher",
+        "What tasks are told about their isolation: a container of their own, or none.",
+    ),
+    variable(
+        "PULLYARD_DYNAMODB_ENDPOINT",
+        "URL",
+        Some("AWS's own"),
+        ALL_FUNCTIONS,
+        "Where DynamoDB is; for local systems.",
+    ),
+    variable("PULLYARD_SQS_ENDPOINT", "URL", Some("AWS's own"), ALL_FUNCTIONS, "Where SQS is; for local systems."),
+    variable(
+        "PULLYARD_ECS_ENDPOINT",
+        "URL",
+        Some("AWS's own"),
+        "dispatcher, api, sweeper",
+        "Where ECS is; for local systems.",
+    ),
+    variable(
+        "PULLYARD_SECRETSMANAGER_ENDPOINT",
+        "URL",
+        Some("AWS's own"),
+        ALL_FUNCTIONS,
+        "Where Secrets Manager is; for local systems.",
+    ),
+];

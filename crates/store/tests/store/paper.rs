@@ -1,0 +1,268 @@
+//! docs/table.md, from what the store's own writes leave in a table.
+
+use crate::hooks::hook;
+use crate::sample::{at, project};
+use crate::shape::{everything, kind};
+use crate::world::{Item, World};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::hook::{Ingress, Poll};
+use pullyard_domain::id::IntegrationId;
+use pullyard_store::{Rotation, Sweeps};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+#[path = "../../../../tests/papers/keep.rs"]
+mod keep;
+
+/// A kind of item: its keys with names for what varies, what it is, and the files that write it.
+struct Kind {
+    name: &'static str,
+    pk: &'static str,
+    sk: &'static str,
+    what: &'static str,
+    writers: &'static [&'static str],
+}
+
+const fn of(
+    name: &'static str,
+    pk: &'static str,
+    sk: &'static str,
+    what: &'static str,
+    writers: &'static [&'static str],
+) -> Kind {
+    Kind { name, pk, sk, what, writers }
+}
+
+const KINDS: &[Kind] = &[
+    of("SETTINGS", "PROJECT#{project}", "SETTINGS", "A project: its name and settings.", &["project"]),
+    of(
+        "REPO",
+        "PROJECT#{project}",
+        "REPO#{integration}#{repository id}",
+        "A connected repository and its agent.",
+        &["project"],
+    ),
+    of("REPONAME", "PROJECT#{project}", "REPONAME#{owner/name, lower case}", "Alias to the repository.", &["project"]),
+    of(
+        "INTEGRATION",
+        "INTEGRATION#{integration}",
+        "INTEGRATION",
+        "A connected forge: addresses, account, the names of its secrets.",
+        &["project"],
+    ),
+    of("CLASS", "POOL#{project}", "CLASS#{class}", "What jobs of a class ask of a runner.", &["trigger"]),
+    of(
+        "BUDGET",
+        "BUDGET#{project}",
+        "{day}",
+        "What the project's jobs took on that day in UTC.",
+        &["budget", "trigger", "end"],
+    ),
+    of(
+        "TICKET",
+        "TICKET#{project}#{key}",
+        "TICKET",
+        "Status, lock, last entry, second entry, wanted and shown.",
+        &["ticket", "trigger", "end", "snapshot", "review"],
+    ),
+    of("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd.", &["snapshot"]),
+    of("JOB", "JOB#{job}", "JOB", "The job.", &["trigger", "job", "claim", "requeue", "end", "review"]),
+    of("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "What the agent is told, frozen, zstd.", &["context"]),
+    of("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went.", &["requeue", "end", "late"]),
+    of("EVENTS", "EVENTS#{job}#{n:04}", "{first seq:010}", "One batch of events, zstd.", &["event"]),
+    of(
+        "PR",
+        "PR#{integration}#{repository id}#{number}",
+        "PR",
+        "The link from a pull request to its ticket and job, and what people shall read on it.",
+        &["end", "review"],
+    ),
+    of(
+        "REVIEW",
+        "PR#{integration}#{repository id}#{number}",
+        "REVIEW#{review}",
+        "What became of one review or request.",
+        &["review"],
+    ),
+    of("DELIVERY", "DELIVERY#{delivery}", "DELIVERY", "One decision with its facts.", &["ledger", "trigger", "review"]),
+    of(
+        "RUNNERS",
+        "RUNNERS#{shard}",
+        "{runner}",
+        "A self-hosted runner's slots, what it said it runs, and its heartbeat.",
+        &["runner", "register", "claim", "end"],
+    ),
+    of("PROFILE", "RUNNER#{runner}", "PROFILE", "A runner's capabilities and labels.", &["register"]),
+    of("NAME", "NAME#runner#{name}", "NAME", "Who has a name.", &["register"]),
+    of(
+        "HOOK",
+        "HOOK#{name}",
+        "HOOK",
+        "A webhook: forge, projects, the name of its secret, how far its deliveries are known.",
+        &["hook"],
+    ),
+    of("HEARD", "HOOK#{name}", "HEARD", "When its deliveries were verified, and how many were not let in.", &["hook"]),
+    of(
+        "POLL",
+        "POLL#{project}#{integration}#{repository id}",
+        "POLL",
+        "How a repository is heard of, and how far it was looked at.",
+        &["hook"],
+    ),
+    of(
+        "ROTATION",
+        "ROTATION#{secret}",
+        "ROTATION",
+        "The version of a secret that counts beside the present one, and until when.",
+        &["hook"],
+    ),
+    of("SWEEPER", "SWEEPER", "SWEEPER", "When the sweeper last went round.", &["sweeps"]),
+    of(
+        "IDEMPOTENCY",
+        "IDEMPOTENCY#{caller}#{key}",
+        "IDEMPOTENCY",
+        "The request of a key, and its job or token.",
+        &["trigger", "token"],
+    ),
+    of(
+        "TOKEN",
+        "TOKEN#{sha256}",
+        "TOKEN",
+        "An API or runner token's rights, its end, its last use to the minute.",
+        &["token"],
+    ),
+    of("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A sign-in link was used up.", &["sign_in"]),
+];
+
+/// One item of every kind there is.
+async fn whole() -> World {
+    let world = everything().await;
+    let hook = hook("acme");
+    world.applies(world.store.put_hook(&hook)).await;
+    world.applies(world.store.note_hook_verified(&hook.name, at(1))).await;
+    world.store.note_hook_refused(&hook.name, 3, at(2)).await.unwrap();
+    let poll = Poll {
+        project: project(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        repository: 99,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: at(60),
+        look: Default::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    world.applies(world.store.put_poll(&poll)).await;
+    let rotation = Rotation { secret: "hook-acme".into(), previous: "v1".into(), until: at(9), rev: 0 };
+    world.applies(world.store.put_rotation(&rotation)).await;
+    world.applies(world.store.put_sweeps(&Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)) })).await;
+    world
+}
+
+/// A key's parts are the pattern's: as many, and the same where the pattern names nothing.
+fn fits(key: &str, pattern: &str) -> bool {
+    let (key, pattern) = (key.split('#').collect::<Vec<_>>(), pattern.split('#').collect::<Vec<_>>());
+    key.len() == pattern.len() && key.iter().zip(&pattern).all(|(part, name)| name.starts_with('{') || part == name)
+}
+
+/// The first words of an index row, with the number of what varies left out.
+fn row(text: &str) -> String {
+    match text.split_once('#') {
+        Some((first, _)) => format!("{first}#…"),
+        None => text.to_owned(),
+    }
+}
+
+fn type_of(value: &AttributeValue) -> &'static str {
+    match value {
+        AttributeValue::S(_) => "S",
+        AttributeValue::N(_) => "N",
+        AttributeValue::B(_) => "B",
+        AttributeValue::Bool(_) => "BOOL",
+        AttributeValue::M(_) => "M",
+        AttributeValue::L(_) => "L",
+        other => panic!("not stored here: {other:?}"),
+    }
+}
+
+/// What all items of a kind have.
+#[derive(Default)]
+struct Seen {
+    count: usize,
+    attributes: BTreeMap<String, (BTreeSet<&'static str>, usize)>,
+    work: BTreeSet<String>,
+    list: BTreeSet<String>,
+}
+
+impl Seen {
+    fn see(&mut self, item: &Item) {
+        self.count += 1;
+        for (name, value) in item {
+            let (types, times) = self.attributes.entry(name.clone()).or_default();
+            types.insert(type_of(value));
+            *times += 1;
+        }
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(|text| row(text));
+        self.work.extend(text("wk"));
+        self.list.extend(text("lk"));
+    }
+
+    fn attributes(&self) -> String {
+        let keys = ["pk", "sk", "wk", "ws", "lk", "ls"];
+        let rest = self.attributes.iter().filter(|(name, _)| !keys.contains(&name.as_str()));
+        let shown = rest.map(|(name, (types, times))| {
+            let types = types.iter().copied().collect::<Vec<_>>().join("/");
+            format!("`{name}` {types}{}", if *times < self.count { "?" } else { "" })
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Rows that the samples do not stand in, and the domain's `due` names: held by the tests of `due`.
+fn more_work(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "JOB" => &["DUE#…", "READY#…"],
+        "TICKET" => &["DUE#…", "HELD#…"],
+        "PR" => &["DUE#…"],
+        _ => &[],
+    }
+}
+
+#[tokio::test]
+async fn the_paper_of_the_table_is_what_the_writes_leave() {
+    let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+    for ((pk, sk), item) in whole().await.items().await {
+        let kind = kind(&pk, &sk);
+        let known = KINDS.iter().find(|known| known.name == kind);
+        let known = known.unwrap_or_else(|| panic!("{pk} / {sk} is of no kind that docs/table.md has"));
+        assert!(fits(&pk, known.pk) && fits(&sk, known.sk), "{pk} / {sk} is not {} / {}", known.pk, known.sk);
+        seen.entry(kind).or_default().see(&item);
+    }
+    let mut page = String::from(
+        "# The table\n\nGenerated by `crates/store/tests/store/paper.rs` from what the store's own writes leave in a table; not written by hand.\n\nOne table, on demand, keys `pk` and `sk` (S), with point-in-time recovery where the template makes it, and a time to live on `expires` (N, epoch seconds).\nTwo sparse indexes that carry keys only: `work` by `wk` (S) and `ws` (N), `list` by `lk` and `ls` (S).\nEvery item that the store encodes has `v`, the version of its shape; most writes leave a random `mark`, by which a lost answer is known again.\nA `?` is an attribute that only some of the samples have; what is optional and in none of them is not shown.\nFree text in a key is percent-encoded.\n\n| item | pk | sk | index `work` | index `list` | TTL | written by |\n|---|---|---|---|---|---|---|\n",
+    );
+    let writes = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/write");
+    let rows = |seen: &BTreeSet<String>, more: &[&str]| {
+        let all = seen.iter().map(String::as_str).chain(more.iter().copied()).collect::<BTreeSet<_>>();
+        all.into_iter().map(|row| format!("`{row}`")).collect::<Vec<_>>().join(", ")
+    };
+    for kind in KINDS {
+        let found = seen.get(kind.name).unwrap_or_else(|| panic!("no sample of {}", kind.name));
+        let writers = kind.writers.iter().map(|name| {
+            assert!(writes.join(format!("{name}.rs")).exists(), "{name}.rs writes nothing any more");
+            format!("`{name}.rs`")
+        });
+        let ttl = if found.attributes.contains_key("expires") { "yes" } else { "" };
+        let (work, list) = (rows(&found.work, more_work(kind.name)), rows(&found.list, &[]));
+        let writers = writers.collect::<Vec<_>>().join(", ");
+        writeln!(page, "| {} | `{}` | `{}` | {work} | {list} | {ttl} | {writers} |", kind.name, kind.pk, kind.sk)
+            .unwrap();
+    }
+    page.push_str("\nThe files are those of `crates/store/src/write`; each function there says its condition after `Writes:`.\n\n## Attributes\n\nS text, N number, B bytes, BOOL, M map, L list; times are N, milliseconds since 1970.\n\n");
+    for kind in KINDS {
+        writeln!(page, "### {}\n\n{}\n\n{}\n", kind.name, kind.what, seen[kind.name].attributes()).unwrap();
+    }
+    keep::keep("table.md", &format!("{}\n", page.trim_end()));
+}

@@ -1,0 +1,217 @@
+//! Messages that failed too often: how they come to be dead, what is said of them, and what is done with them.
+
+use crate::cli::User;
+use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
+use pullyard_domain::dead_letter::{About, Advice, Queue};
+use pullyard_domain::id::{JobId, MessageId};
+use pullyard_local::Hints;
+use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
+use serde_json::{Value, json};
+
+/// Puts a message into a queue, as anybody may who may send; its id.
+pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
+    let mut asked = json!({ "QueueUrl": story.queue(queue).await, "MessageBody": body });
+    if queue.ends_with(".fifo") {
+        asked["MessageGroupId"] = json!(format!("group-{body}"));
+        asked["MessageDeduplicationId"] = json!(body);
+    }
+    story.local.aws().sqs().call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
+}
+
+async fn letters(story: &Story) -> Vec<DeadLetter> {
+    story.api.dead_letters(None).await.unwrap().letters
+}
+
+async fn the_only(story: &Story) -> DeadLetter {
+    let mut all = letters(story).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+fn these(ids: &[&str]) -> MoveDeadLetters {
+    MoveDeadLetters { messages: ids.iter().map(|id| MessageId::new(*id).unwrap()).collect() }
+}
+
+/// How long a message that was given out is hidden. With 0 a failing one reaches its fifth try at once; one that
+/// succeeds would be given out again meanwhile.
+async fn hidden_for(story: &Story, queue: &str, secs: &str) {
+    let asked = json!({ "QueueUrl": story.queue(queue).await, "Attributes": { "VisibilityTimeout": secs } });
+    story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
+}
+
+/// A system whose functions' own hints go where nobody reads, so that only what a test sends is there.
+async fn alone() -> Story {
+    Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    hidden_for(&story, "dispatch", "0").await;
+    let poison = "\u{1b}[31m{\"job\":\u{202e}5}\n";
+    let sent = bury(&story, "dispatch", poison).await;
+    let letter =
+        until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
+            .await;
+    assert_eq!(letter.id.as_str(), sent, "its id is the one that the log knows");
+    assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, About::Unknown, Advice::Drop));
+    assert_eq!(letter.code, "unreadable");
+    assert!(!letter.body.contains(['\u{1b}', '\u{202e}', '\n']), "{:?}", letter.body);
+    // It is not sent back: it would only come again.
+    let short = &sent[..8];
+    user.run(&["dlq", "redrive", short]).await.ended(3, "can't be sent back");
+    assert_eq!(the_only(&story).await.id.as_str(), sent, "it stays");
+    let said = user.run(&["dlq", "show", short]).await.done();
+    assert!(said.contains("This version of Pullyard can't read it"), "{said}");
+    // What destroys asks, and without a terminal destroys nothing.
+    user.run(&["dlq", "drop", short]).await.ended(2, "no terminal");
+    assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.done().trim(), sent);
+    assert!(letters(&story).await.is_empty());
+    user.run(&["dlq", "drop", &sent, "--yes"]).await.ended(5, "there is no dead letter");
+    user.run(&["dlq", "show", &sent]).await.ended(5, "no dead letter");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_that_fails_is_explained_and_does_its_work_when_it_is_sent_back() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    // A ticket that does not show what it should, and whose project is not there.
+    story.tell("e1", "APP-1", TODO, 1).await;
+    story.quiet().await;
+    hidden_for(&story, "effects.fifo", "0").await;
+    let unsynced = json!({
+        "TableName": "pullyard", "Key": { "pk": { "S": "TICKET#acme#APP-1" }, "sk": { "S": "TICKET" } },
+        "UpdateExpression": "SET wanted.version = :v", "ExpressionAttributeValues": { ":v": { "N": "7" } },
+    });
+    story.dynamodb("UpdateItem", unsynced).await;
+    let asked = json!({ "TableName": "pullyard", "Key": { "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } } });
+    let project = story.dynamodb("GetItem", asked.clone()).await["Item"].clone();
+    story.dynamodb("DeleteItem", asked).await;
+    let wakeup = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
+    let sent = bury(&story, "effects.fifo", &wakeup).await;
+    let letter =
+        until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
+            .await;
+    assert_eq!((letter.id.as_str(), letter.queue, letter.about), (sent.as_str(), Queue::Effects, About::Ticket));
+    assert_eq!((letter.code.as_str(), letter.advice), ("settle_owed", Advice::Either));
+    assert_eq!(letter.name.as_deref(), Some("APP-1"));
+    assert_eq!(letter.body, wakeup);
+    // Mended and sent back, it does what it was for.
+    hidden_for(&story, "effects.fifo", "30").await;
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
+    let table = user.run(&["dlq"]).await.done();
+    assert!(table.contains("effects\t") && table.contains("\tAPP-1\teither\t"), "{table}");
+    assert_eq!(user.run(&["dlq", "redrive", "--all"]).await.done().trim(), sent);
+    story.settled("APP-1").await;
+    story.quiet().await;
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_letter_says_whether_it_still_matters() {
+    let story = alone().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let start = json!({ "job": job }).to_string();
+    let sent = bury(&story, "dispatch-dead", &start).await;
+    let said = async |code: &str, advice: Advice| {
+        let letter = the_only(&story).await;
+        assert_eq!((letter.code.as_str(), letter.advice), (code, advice), "{}", letter.sentence);
+        assert_eq!(letter.project.as_ref().map(|project| project.as_str()), Some("acme"));
+    };
+    said("start_owed", Advice::Either).await;
+    // It goes to the queue that this function sends to: the job's own lost hint stands there, too.
+    let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
+    assert_eq!((moved.done.len(), moved.missing.len(), moved.unreadable.len()), (1, 0, 0));
+    let asked = json!({ "QueueUrl": story.queue("lost").await, "AttributeNames": ["All"] });
+    let about = story.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
+    assert_eq!(about["Attributes"]["ApproximateNumberOfMessages"], "2", "{about}");
+    assert!(letters(&story).await.is_empty());
+    let again = story.api.redrive(&these(&[&sent])).await.unwrap();
+    assert_eq!(again.missing.iter().map(MessageId::as_str).collect::<Vec<_>>(), [sent]);
+    // Once somebody started it, a copy has nothing left to say.
+    story.wake(&job).await;
+    story.task_of(&job, 1).await;
+    story.quiet().await;
+    let copy = bury(&story, "dispatch-dead", &start).await;
+    said("start_under_way", Advice::Drop).await;
+    story.claim(&job, "c1").await.unwrap();
+    said("start_not_needed", Advice::Drop).await;
+    story.api.drop_dead_letters(&these(&[&copy])).await.unwrap();
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_takes_nothing_away_and_shows_ids_that_stay() {
+    let story = alone().await;
+    let (one, two) = (bury(&story, "dispatch-dead", "one").await, bury(&story, "effects-dead.fifo", "two").await);
+    for _ in 0..3 {
+        let seen = letters(&story).await.into_iter().map(|letter| letter.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(seen, [one.as_str(), &two]);
+        assert_eq!(story.api.dead_letter(&MessageId::new(&*two).unwrap()).await.unwrap().body, "two");
+    }
+    let only = story.api.dead_letters(Some(Queue::Effects)).await.unwrap();
+    assert_eq!(only.letters.len(), 1);
+    // Two people at once lose none either: each sees some, and afterwards all are there.
+    let (a, b) = tokio::join!(story.api.dead_letters(None), story.api.dead_letters(None));
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(letters(&story).await.len(), 2);
+    let moved = story.api.drop_dead_letters(&these(&[&one, &two, "nobodys"])).await.unwrap();
+    assert_eq!((moved.done.len(), moved.missing.len()), (2, 1));
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_a_page_of_letters_is_worked_through_by_all() {
+    let story = alone().await;
+    let user = User::of(&story);
+    let gone = JobId::of_request(&story.project, "a test", "gone");
+    for n in 0..70 {
+        let body = if n % 2 == 0 { json!({ "job": gone }).to_string() } else { format!("poison {n}") };
+        bury(&story, "dispatch-dead", &body).await;
+    }
+    let page = story.api.dead_letters(None).await.unwrap();
+    assert_eq!((page.letters.len(), page.more), (50, true));
+    // A group of a FIFO queue is worked through from its head.
+    let asked = async |n: usize| {
+        json!({
+            "QueueUrl": story.queue("effects-dead.fifo").await, "MessageBody": json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string(),
+            "MessageGroupId": "one", "MessageDeduplicationId": n.to_string(),
+        })
+    };
+    for n in 0..3 {
+        story.local.aws().sqs().call("SendMessage", &asked(n).await).await.unwrap();
+    }
+    let ran = user.run(&["dlq", "drop", "--all", "--advised", "--yes", "--json"]).await.done();
+    let moved: Value = serde_json::from_str(&ran).unwrap();
+    let done = moved["done"].as_array().unwrap();
+    assert_eq!(done.len(), 73, "{moved}");
+    let in_turn = done.iter().filter(|letter| letter["queue"] == "effects").map(|letter| letter["name"].clone());
+    assert_eq!(in_turn.collect::<Vec<_>>(), ["T-0", "T-1", "T-2"]);
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_cant_be_read_hides_no_other_letter() {
+    let story = alone().await;
+    let decision = story.tell("e1", "APP-1", TRIGGER, 1).await;
+    let job = decision.job.unwrap();
+    bury(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
+    bury(&story, "dispatch-dead", "poison").await;
+    let key = json!({ "pk": { "S": format!("JOB#{job}") }, "sk": { "S": "JOB" } });
+    let broken = json!({
+        "TableName": "pullyard", "Key": key, "UpdateExpression": "SET #s = :s",
+        "ExpressionAttributeNames": { "#s": "status" }, "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
+    });
+    story.dynamodb("UpdateItem", broken).await;
+    let mut codes = letters(&story).await.into_iter().map(|letter| letter.code).collect::<Vec<_>>();
+    codes.sort();
+    assert_eq!(codes, ["item_unreadable", "unreadable"]);
+    story.local.shutdown().await;
+}

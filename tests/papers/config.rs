@@ -1,0 +1,150 @@
+//! docs/config.md: of the functions from their one table, of the command line and the runner from what their
+//! own help says.
+
+use super::{celled, keep};
+use crate::cli::User;
+use pullyard_entry::config::VARIABLES;
+use std::fmt::Write as _;
+
+/// What no flag shows, with the file that reads it: name, reader, unit, default, what it says.
+pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
+    ("RUST_LOG", "every function, `up`", "a filter of tracing", "`info`", "What is logged."),
+    ("NO_COLOR", "command line", "anything", "not set", "No colours, unless `--color always`."),
+    ("LC_ALL", "command line", "locale", "not set", "With LC_CTYPE and LANG: whether shapes beyond ASCII are shown."),
+    ("LC_CTYPE", "command line", "locale", "not set", "As LC_ALL, which is stronger."),
+    ("LANG", "command line", "locale", "not set", "As LC_CTYPE, which is stronger."),
+    ("XDG_CONFIG_HOME", "command line", "folder", "`~/.config`", "Where contexts are saved, in `pullyard/`."),
+    ("HOME", "command line, runner", "folder", "not set", "Where the defaults of other folders are."),
+    ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "none: needed", "The bootstrap token; never a flag."),
+    ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
+    ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
+    ("ECS_CONTAINER_METADATA_URI_V4", "`run-job`", "URL", "not set", "Set by ECS: which task this is."),
+    (
+        "PULLYARD_RUNNER_TOKEN",
+        "`start`",
+        "token",
+        "none: needed, or a file",
+        "The runner token; also RUNNER_TOKEN. Never a flag.",
+    ),
+    (
+        "HTTPS_PROXY",
+        "command line, runner, git",
+        "URL",
+        "none",
+        "As everywhere, with HTTP_PROXY, ALL_PROXY and NO_PROXY, in capitals or not.",
+    ),
+    (
+        "SSL_CERT_FILE",
+        "runner, git",
+        "file",
+        "the system's",
+        "Authorities to trust; also SSL_CERT_DIR, and GIT_SSL_CAINFO for git.",
+    ),
+    ("PATH", "runner, demo forge", "folders", "the usual ones", "Where git and agents are found."),
+];
+
+/// What the runner sets for the agent's program.
+const TOLD: &[(&str, &str)] = &[
+    ("PULLYARD_JOB", "The job's id."),
+    ("PULLYARD_KIND", "What kind of work it is."),
+    ("PULLYARD_TICKET", "The ticket's key; empty for a job without one."),
+];
+
+/// One variable as a help shows it.
+struct Shown {
+    names: Vec<String>,
+    flag: String,
+    unit: String,
+    default: Option<String>,
+    says: String,
+}
+
+/// The flags of a help that have a name in the environment. A flag's lines begin with it, and go on indented.
+fn shown(help: &str) -> Vec<Shown> {
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    for line in help.lines() {
+        let words = line.trim_start();
+        if words.starts_with("--") || (words.starts_with('-') && words.contains(", --")) {
+            blocks.push((words.to_owned(), String::new()));
+        } else if line.starts_with("          ")
+            && let Some((_, text)) = blocks.last_mut()
+        {
+            text.push(' ');
+            text.push_str(words);
+        }
+    }
+    let between = |text: &str, start: &str| {
+        text.split_once(start).and_then(|(_, rest)| rest.split_once(']')).map(|(inside, _)| inside.trim().to_owned())
+    };
+    let read = |(head, text): (String, String)| {
+        let names = between(&text, "[env: ")?;
+        let names = names.split(',').map(|name| name.trim().trim_end_matches('=').to_owned()).collect();
+        let flag = head.split_whitespace().find(|word| word.starts_with("--"))?.to_owned();
+        let unit =
+            head.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("set or not", |(unit, _)| unit);
+        let says = text.split(" [").next().unwrap_or_default().split(" Possible values").next().unwrap_or_default();
+        let says = says.trim().trim_end_matches('.').to_owned();
+        Some(Shown { names, flag, unit: unit.to_lowercase(), default: between(&text, "[default: "), says })
+    };
+    blocks.into_iter().filter_map(read).collect()
+}
+
+fn table(page: &mut String, all: &[Shown]) {
+    page.push_str("| variable | flag | value | default | what it says |\n|---|---|---|---|---|\n");
+    for Shown { names, flag, unit, default, says } in all {
+        let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let said = says
+            .rsplit([';', ','])
+            .next()
+            .filter(|end| end.ends_with("if not given") || end.ends_with("when not given"));
+        let default = match (default, said) {
+            (Some(default), _) => format!("`{default}`"),
+            (None, Some(_)) => "as it says".to_owned(),
+            (None, None) => "none".to_owned(),
+        };
+        writeln!(page, "| {names} | `{flag}` | {} | {default} | {} |", celled(unit), celled(says)).unwrap();
+    }
+}
+
+/// What docs/config.md says.
+pub(super) async fn page() -> String {
+    let user = User::new();
+    let help = async |words: &[&str]| user.run(&[&["help"], words].concat()).await.done();
+    let mut page = String::from(
+        "# Configuration\n\nEvery environment variable: who reads it, its unit, and what is used where it is not set.\nGenerated by `tests/papers/config.rs`; not written by hand.\nWhat belongs to a project is no configuration: [settings](protocol.md#people--api) stand in the table.\n\n## Functions\n\nOne file reads them, `crates/entry/src/config.rs`; every function reads all, and does something with those that name it.\nA variable that is set to nothing is not set.\n\n| variable | value | default | used by | what it says |\n|---|---|---|---|---|\n",
+    );
+    for variable in VARIABLES {
+        let default = variable.default.unwrap_or("none: needed");
+        let (unit, says) = (celled(variable.unit), celled(variable.says));
+        writeln!(page, "| `{}` | {unit} | {default} | {} | {says} |", variable.name, variable.used_by).unwrap();
+    }
+    page.push_str("\nRegion and credentials are AWS's own (`AWS_REGION`, the function's role).\n\n## Command line\n\nA flag is stronger than a variable, and a variable is stronger than the saved context.\n\n");
+    let global = shown(&help(&["status"]).await);
+    table(&mut page, &global);
+    page.push_str("\n### `pullyard up`\n\n");
+    let own = shown(&help(&["up"]).await).into_iter();
+    table(&mut page, &own.filter(|one| !global.iter().any(|all| all.flag == one.flag)).collect::<Vec<_>>());
+    page.push_str("\n## Runner\n\n### `pullyard-runner start`, `check`, `config`\n\nFurther names are those of other runners; the first that is set counts.\n\n");
+    let not_global = |all: Vec<Shown>| {
+        all.into_iter().filter(|one| !global.iter().any(|other| other.flag == one.flag)).collect::<Vec<_>>()
+    };
+    table(&mut page, &not_global(shown(&help(&["runner", "start"]).await)));
+    page.push_str("\n### `pullyard-runner run-job`\n\nECS and `start` set these; people need not.\n\n");
+    table(&mut page, &not_global(shown(&help(&["runner", "run-job"]).await)));
+    page.push_str(
+        "\n## Without a flag\n\n| variable | read by | value | default | what it says |\n|---|---|---|---|---|\n",
+    );
+    for (name, reader, unit, default, says) in WITHOUT_A_FLAG {
+        writeln!(page, "| `{name}` | {reader} | {unit} | {default} | {says} |").unwrap();
+    }
+    page.push_str("\n## What an agent is told\n\n| variable | what it says |\n|---|---|\n");
+    for (name, says) in TOLD {
+        writeln!(page, "| `{name}` | {says} |").unwrap();
+    }
+    page
+}
+
+#[tokio::test]
+async fn the_paper_of_configuration_is_what_the_programs_read() {
+    keep::keep("config.md", &page().await);
+}

@@ -1,0 +1,166 @@
+//! docs/cost.md: dollars from measured bounds and a price list.
+
+use super::keep;
+use crate::figures::flows::{EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
+use std::fmt::Write as _;
+
+/// Public prices of us-east-1 as known on this day; a user's own list may be another one. Units: US dollars.
+const PRICES_OF: &str = "2026-11-20";
+const WRITE_MILLION: f64 = 0.625;
+const READ_MILLION: f64 = 0.125;
+const LAMBDA_MILLION: f64 = 0.20;
+const LAMBDA_GB_SECOND: f64 = 0.000_013_333_4;
+const GATEWAY_MILLION: f64 = 1.00;
+const STANDARD_MILLION: f64 = 0.40;
+const FIFO_MILLION: f64 = 0.50;
+const SECRET_MONTH: f64 = 0.40;
+const SECRET_CALLS: f64 = 0.05 / 10_000.0;
+const VCPU_HOUR: f64 = 0.032_38;
+const GB_HOUR: f64 = 0.003_56;
+const LOGS_GB: f64 = 0.50;
+const METRIC_MONTH: f64 = 0.30;
+const ALARM_MONTH: f64 = 0.10;
+
+/// What the arithmetic assumes. Memory and time of a function: the smallest that leave room.
+const FUNCTION_GB: f64 = 0.25;
+const FUNCTION_SECONDS: f64 = 0.05;
+const LOG_BYTES: f64 = 1_000.0;
+const SECRETS: f64 = 5.0;
+const METRICS: f64 = 12.0;
+const ALARMS: f64 = 20.0;
+/// Lambda's own pollers: five a queue, each asking every 20 s.
+const POLLS_A_MINUTE: f64 = 15.0;
+const MINUTES: f64 = 30.0 * 24.0 * 60.0;
+/// A task of the size `small`: 1 vCPU and 2 GB for ten minutes.
+const TASK_VCPU: f64 = 1.0;
+const TASK_GB: f64 = 2.0;
+const TASK_HOURS: f64 = 10.0 / 60.0;
+/// Batches of events while an agent works: one a second at most, and this many seconds of talk.
+const EVENT_BATCHES: f64 = 120.0;
+
+/// One line of a bill: what, and its dollars.
+type Line = (&'static str, f64);
+
+fn invocations(count: f64) -> f64 {
+    count / 1e6 * LAMBDA_MILLION + count * FUNCTION_GB * FUNCTION_SECONDS * LAMBDA_GB_SECOND
+}
+
+fn units(flow: Flow) -> f64 {
+    flow.written / 1e6 * WRITE_MILLION + flow.read / 1e6 * READ_MILLION
+}
+
+/// What a thousand of a flow cost without the container.
+fn a_thousand(flow: Flow) -> Vec<Line> {
+    let calls = flow.requests + flow.messages;
+    vec![
+        ("DynamoDB", 1_000.0 * units(flow)),
+        ("Lambda", 1_000.0 * invocations(calls)),
+        ("API Gateway", 1_000.0 * flow.requests / 1e6 * GATEWAY_MILLION),
+        // Sent, received, deleted; all at the dearer of the two kinds.
+        ("SQS", 1_000.0 * flow.messages * 3.0 / 1e6 * FIFO_MILLION),
+        ("logs", 1_000.0 * calls * LOG_BYTES / 1e9 * LOGS_GB),
+    ]
+}
+
+/// The events of a thousand jobs whose agents talk: each batch a request, a write of about one unit, and three reads.
+fn talk() -> Vec<Line> {
+    let batch = Flow { written: 1.0, read: 3.0, requests: 1.0, messages: 0.0 };
+    a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
+}
+
+fn containers() -> f64 {
+    1_000.0 * TASK_HOURS * (TASK_VCPU * VCPU_HOUR + TASK_GB * GB_HOUR)
+}
+
+/// A month in which nothing happens.
+fn idle() -> Vec<Line> {
+    vec![
+        ("sweeper, DynamoDB", MINUTES * units(SWEEP)),
+        ("sweeper, Lambda", invocations(MINUTES)),
+        ("queues that Lambda asks", MINUTES * POLLS_A_MINUTE / 1e6 * (STANDARD_MILLION + FIFO_MILLION)),
+        ("secrets", SECRETS * SECRET_MONTH + 8.0 * MINUTES / 60.0 * SECRET_CALLS),
+        ("metrics", METRICS * METRIC_MONTH),
+        ("alarms", ALARMS * ALARM_MONTH),
+        ("logs", MINUTES * LOG_BYTES / 1e9 * LOGS_GB),
+    ]
+}
+
+/// A month of one self-hosted runner that does nothing: it asks every 3 s and is heard every 30 s.
+fn idle_runner() -> Vec<Line> {
+    let (claims, beats) = (20.0 * MINUTES, 2.0 * MINUTES);
+    let requests = claims + beats;
+    vec![
+        ("DynamoDB", claims * units(EMPTY_CLAIM) + beats * units(HEARTBEAT)),
+        ("Lambda", invocations(requests)),
+        ("API Gateway", requests / 1e6 * GATEWAY_MILLION),
+        ("logs", requests * LOG_BYTES / 1e9 * LOGS_GB),
+    ]
+}
+
+fn total(lines: &[Line]) -> f64 {
+    lines.iter().map(|(_, dollars)| dollars).sum()
+}
+
+fn bill(page: &mut String, lines: &[Line]) {
+    page.push_str("| what | dollars |\n|---|---|\n");
+    for (what, dollars) in lines {
+        writeln!(page, "| {what} | {dollars:.3} |").unwrap();
+    }
+    writeln!(page, "| **together** | **{:.2}** |", total(lines)).unwrap();
+}
+
+#[test]
+fn the_arithmetic_is_the_price_lists() {
+    let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+    close(units(Flow { written: 1e6, read: 0.0, requests: 0.0, messages: 0.0 }), 0.625);
+    close(units(Flow { written: 0.0, read: 1e6, requests: 0.0, messages: 0.0 }), 0.125);
+    close(invocations(1e6), 0.20 + 1e6 * 0.25 * 0.05 * 0.000_013_333_4);
+    close(containers(), 1_000.0 / 6.0 * (0.032_38 + 2.0 * 0.003_56));
+    close(total(&[("a", 1.0), ("b", 0.5)]), 1.5);
+    close(SECRET_CALLS * 10_000.0, 0.05);
+}
+
+#[test]
+fn the_paper_of_cost_is_what_the_figures_say() {
+    let mut page = format!(
+        "# What it costs\n\nGenerated by `tests/papers/cost.rs` from bounds that `tests/figures` measures and holds; not written by hand.\nPrices are the public list of us-east-1 as it was known when this was written, {PRICES_OF} (DynamoDB's are those since November 2024), without free tiers and taxes; nothing asks AWS for them, so check these before you rely on them.\nThe model's provider is not in here, and is usually the largest part by far.\n\n## What is asked of AWS\n\nAt most, as the embedded services count it; requests are invocations through the API, messages are invocations by queues and events.\n\n| flow | write units | read units | requests | messages |\n|---|---|---|---|---|\n"
+    );
+    for (name, flow) in [
+        ("an implement job, from the ticket's move to the settled ticket", IMPLEMENT),
+        ("a revise job, from its delivery to the settled ticket", REVISE),
+        ("a heartbeat of an idle runner", HEARTBEAT),
+        ("a claim that finds nothing", EMPTY_CLAIM),
+        ("a round of the sweeper that finds nothing", SWEEP),
+    ] {
+        let Flow { written, read, requests, messages } = flow;
+        writeln!(page, "| {name} | {written} | {read} | {requests} | {messages} |").unwrap();
+    }
+    page.push_str("\n## A thousand implement jobs\n\nThe control plane, with an agent that says little:\n\n");
+    bill(&mut page, &a_thousand(IMPLEMENT));
+    writeln!(page, "\nEach second in which an agent talks adds a batch of events; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
+    bill(&mut page, &talk());
+    writeln!(
+        page,
+        "\nFargate arm64, {TASK_VCPU} vCPU and {TASK_GB} GB for ten minutes each: {:.2} dollars; on self-hosted runners nothing of that.\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {:.2}.\n",
+        containers(),
+        containers() + total(&a_thousand(IMPLEMENT)) + total(&talk()),
+        total(&a_thousand(IMPLEMENT)) + total(&talk()),
+    )
+    .unwrap();
+    page.push_str("## A thousand revise jobs\n\n");
+    bill(&mut page, &a_thousand(REVISE));
+    writeln!(page, "\n## A month in which nothing happens\n\n{SECRETS} secrets, {METRICS} metrics, {ALARMS} alarms, one sweep a minute, and Lambda's own polling of two queues ({POLLS_A_MINUTE} times a minute each).\n").unwrap();
+    bill(&mut page, &idle());
+    page.push_str("\nThe VPC of the template has no NAT gateway; one would cost more than everything here.\n\n## A month of one idle self-hosted runner\n\nIt asks for a job every 3 s and is heard every 30 s.\n\n");
+    bill(&mut page, &idle_runner());
+    writeln!(page, "\nTen thousand of them cost {:.0} dollars a month for asking alone: `--poll-interval-ms` makes them ask more seldom.\n", 10_000.0 * total(&idle_runner())).unwrap();
+    writeln!(
+        page,
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, one and month | {ALARM_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), the image's registry, X-Ray.",
+        FUNCTION_SECONDS * 1_000.0,
+        FUNCTION_GB * 1_024.0,
+        LOG_BYTES,
+    )
+    .unwrap();
+    keep::keep("cost.md", &page);
+}

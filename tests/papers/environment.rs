@@ -1,0 +1,77 @@
+//! Who may read the environment: few files, each with its reason, and nothing that docs/config.md does not have.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Every file that reads it, and why it may.
+const READERS: &[(&str, &str)] = &[
+    ("crates/cli/src/client/config.rs", "where contexts are saved"),
+    ("crates/cli/src/client/screen.rs", "whether colours and shapes are wanted"),
+    ("crates/cli/src/demo/screen.rs", "whether colours are wanted"),
+    ("crates/demo_forge/src/git.rs", "what git inherits"),
+    ("crates/emulator/src/ecs/process.rs", "what a task inherits"),
+    ("crates/entry/src/config.rs", "the functions' one reader"),
+    ("crates/runner/src/agent.rs", "what an agent inherits, and where it is found"),
+    ("crates/runner/src/args.rs", "the bootstrap token, which is never a flag"),
+    ("crates/runner/src/daemon/args.rs", "the runner's one reader"),
+    ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),
+    ("crates/runner/src/git.rs", "what git inherits"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "tests" && name != "target" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            found.push(path);
+        }
+    }
+}
+
+/// Our sources without tests, by their path in the repository.
+fn ours() -> BTreeMap<String, String> {
+    let mut found = Vec::new();
+    sources(&root().join("crates"), &mut found);
+    sources(&root().join("functions"), &mut found);
+    let named = found.into_iter().map(|path| {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+        (name, std::fs::read_to_string(path).unwrap())
+    });
+    named.filter(|(name, _)| name.contains("/src/")).collect()
+}
+
+#[test]
+fn nothing_but_these_files_reads_the_environment() {
+    let reads = |text: &str| ["env::var(", "env::var_os(", "env::vars"].iter().any(|call| text.contains(call));
+    let readers = ours().into_iter().filter(|(_, text)| reads(text)).map(|(name, _)| name).collect::<Vec<_>>();
+    let known = READERS.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(readers, known, "config belongs into crates/entry/src/config.rs, or into a flag with a name");
+}
+
+/// The names of variables in a text: `PULLYARD_…` between quotes.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let is_name = |word: &&str| {
+        let tail = word.strip_prefix("PULLYARD_");
+        tail.is_some_and(|tail| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+    };
+    text.split('"').filter(is_name)
+}
+
+#[tokio::test]
+async fn every_variable_of_ours_is_in_the_paper_of_configuration() {
+    let page = super::config::page().await;
+    for (file, text) in ours() {
+        for name in names(&text) {
+            assert!(page.contains(&format!("`{name}`")), "{file} knows {name}, and docs/config.md does not");
+        }
+    }
+    for word in page.split('`').filter(|word| word.starts_with("PULLYARD_")) {
+        assert!(ours().values().any(|text| text.contains(word)), "{word} is read by nobody");
+    }
+}
