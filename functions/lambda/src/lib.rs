@@ -62,27 +62,27 @@ impl Function {
     /// Runs it in Lambda until the environment ends.
     pub async fn run(self) -> Result<(), Error> {
         telemetry::start();
-        // Boxed: a context's future holds the SDK's whole loader.
+        // Boxed, as are the loops below: the compiler has to lay out all that they hold.
         let ctx = Box::pin(Config::from_env()?.connect()).await;
         let ctx = &ctx;
         match self {
-            Self::Api => http::run(pullyard_function_api::router(ctx.clone())).await,
-            Self::Pages => http::run(pullyard_function_pages::router(ctx.clone())).await,
-            Self::Tickets => http::run(pullyard_function_tickets::router(ctx.clone())).await,
-            Self::Webhook => http::run(pullyard_function_webhook::router(ctx.clone())).await,
+            Self::Api => Box::pin(http::run(pullyard_function_api::router(ctx.clone()))).await,
+            Self::Pages => Box::pin(http::run(pullyard_function_pages::router(ctx.clone()))).await,
+            Self::Tickets => Box::pin(http::run(pullyard_function_tickets::router(ctx.clone()))).await,
+            Self::Webhook => Box::pin(http::run(pullyard_function_webhook::router(ctx.clone()))).await,
             Self::Dispatcher => {
                 let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
                     let done = pullyard_function_dispatcher::handle(ctx, event.payload);
                     Ok::<_, Error>(invocation::run(self.name(), ctx, &event.context, done).await)
                 });
-                lambda_runtime::run(handler).await
+                Box::pin(lambda_runtime::run(handler)).await
             }
             Self::Effects => {
                 let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
                     let done = pullyard_function_effects::handle(ctx, event.payload);
                     Ok::<_, Error>(invocation::run(self.name(), ctx, &event.context, done).await)
                 });
-                lambda_runtime::run(handler).await
+                Box::pin(lambda_runtime::run(handler)).await
             }
             Self::Tasks => {
                 let handler = service_fn(async |event: LambdaEvent<TaskStateChange>| {
@@ -90,7 +90,7 @@ impl Function {
                     invocation::run(self.name(), ctx, &event.context, done).await?;
                     Ok::<_, Error>(())
                 });
-                lambda_runtime::run(handler).await
+                Box::pin(lambda_runtime::run(handler)).await
             }
             Self::Sweeper => {
                 let handler = service_fn(async |event: LambdaEvent<Value>| {
@@ -98,7 +98,7 @@ impl Function {
                     let report = invocation::run(self.name(), ctx, &event.context, swept).await?;
                     Ok::<_, Error>(json!({ "failed": report.failed }))
                 });
-                lambda_runtime::run(handler).await
+                Box::pin(lambda_runtime::run(handler)).await
             }
         }
     }
@@ -139,5 +139,5 @@ impl FromStr for Function {
 /// Runs the function that Lambda's environment names.
 pub async fn run() -> Result<(), Error> {
     let handler = pullyard_entry::config::handler().ok_or(Unknown(None))?;
-    handler.parse::<Function>()?.run().await
+    Box::pin(handler.parse::<Function>()?.run()).await
 }
