@@ -86,7 +86,7 @@ impl Function {
             }
             Self::Tasks => {
                 let handler = service_fn(async |event: LambdaEvent<TaskStateChange>| {
-                    let done = Box::pin(pullyard_function_tasks::handle(ctx, event.payload));
+                    let done = pullyard_function_tasks::handle(ctx, event.payload);
                     invocation::run(self.name(), ctx, &event.context, done).await?;
                     Ok::<_, Error>(())
                 });
@@ -94,7 +94,7 @@ impl Function {
             }
             Self::Sweeper => {
                 let handler = service_fn(async |event: LambdaEvent<Value>| {
-                    let swept = Box::pin(pullyard_function_sweeper::handle(ctx));
+                    let swept = pullyard_function_sweeper::handle(ctx);
                     let report = invocation::run(self.name(), ctx, &event.context, swept).await?;
                     Ok::<_, Error>(json!({ "failed": report.failed }))
                 });
