@@ -38,6 +38,7 @@ mod starts;
 mod storms;
 mod story;
 mod sweeps;
+mod tasks;
 mod tickets;
 mod token_gate;
 mod tokens;

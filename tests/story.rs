@@ -247,7 +247,11 @@ impl Story {
             dispatch_queue_url: url(dispatch).await,
             effects_queue_url: url(effects).await,
             cluster: "pullyard".into(),
-            task_definition: "pullyard-runner".into(),
+            task_definitions: pullyard_entry::config::Definitions {
+                small: "pullyard-runner-small".into(),
+                medium: "pullyard-runner".into(),
+                large: "pullyard-runner-large".into(),
+            },
             container: "runner".into(),
             network: None,
             key_secret: "pullyard/signing-key".into(),

@@ -10,5 +10,5 @@ mod wakeup;
 
 pub use error::Error;
 pub use secret::{SecretSeen, Secrets, Version, Versions};
-pub use task::{Network, Start, Started, Tasks};
+pub use task::{Definitions, Network, Start, Started, Tasks};
 pub use wakeup::Wakeups;

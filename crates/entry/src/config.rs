@@ -3,6 +3,7 @@
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+pub use pullyard_cloud::Definitions;
 use pullyard_cloud::{Network, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
 use pullyard_store::Store;
@@ -19,8 +20,8 @@ pub struct Config {
     pub effects_queue_url: String,
     /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
     pub cluster: String,
-    /// `PULLYARD_TASK_DEFINITION`: family, or family and revision.
-    pub task_definition: String,
+    /// `PULLYARD_TASK_DEFINITIONS`: of each size family, or family and revision: `small=F,medium=F,large=F`.
+    pub task_definitions: Definitions,
     /// `PULLYARD_CONTAINER`: the container in it that runs the job.
     pub container: String,
     /// `PULLYARD_SUBNETS`, `PULLYARD_SECURITY_GROUPS` (comma-separated), `PULLYARD_PUBLIC_IP` (`true`).
@@ -75,7 +76,8 @@ impl Config {
             dispatch_queue_url: needed("PULLYARD_DISPATCH_QUEUE_URL")?,
             effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
             cluster: needed("PULLYARD_CLUSTER")?,
-            task_definition: needed("PULLYARD_TASK_DEFINITION")?,
+            task_definitions: Definitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
+                .ok_or(Missing("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
             container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
             network: list("PULLYARD_SUBNETS").map(|subnets| Network {
                 subnets,
@@ -108,7 +110,7 @@ impl Config {
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
-            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definition, self.container, self.network),
+            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
             forge_tokens: ForgeTokens::default(),
             clock,
@@ -163,6 +165,7 @@ mod tests {
             "PULLYARD_CONTAINER" | "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => {
                 None
             }
+            "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".into()),
             _ => Some("x".into()),
         })
         .unwrap();

@@ -3,7 +3,7 @@
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::{Error, functions};
-use pullyard_cloud::{Secrets, setup};
+use pullyard_cloud::{Definitions, Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
@@ -24,7 +24,8 @@ const KEY_SECRET: &str = "pullyard/signing-key";
 /// The secret that holds our token at the demo forge.
 const FORGE_SECRET: &str = "pullyard/demo-forge-token";
 const FORGE_FOLDER: &str = "forge";
-const TASK_FAMILY: &str = "pullyard-runner";
+/// The task definitions; on this machine they differ in nothing but their names.
+const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
 const CONTAINER: &str = "runner";
 /// Longer than any function runs; a message that failed comes again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -150,15 +151,15 @@ impl Local {
         let api_url = format!("http://{}", bound.api);
 
         let work = inner("work")?.display().to_string();
-        let definition = ecs::TaskDefinition {
-            family: TASK_FAMILY.into(),
+        let definition = |family: &str| ecs::TaskDefinition {
+            family: family.into(),
             container: CONTAINER.into(),
-            command: runner,
-            environment: vec![("PULLYARD_WORK_DIR".into(), work)],
+            command: runner.clone(),
+            environment: vec![("PULLYARD_WORK_DIR".into(), work.clone())],
         };
         let aws = Aws::start(pullyard_emulator::Options {
             data: Some(inner("dynamodb")?),
-            tasks: ecs::Options::new(inner("ecs")?, vec![definition]),
+            tasks: ecs::Options::new(inner("ecs")?, TASK_FAMILIES.map(definition).into()),
         })
         .await?;
 
@@ -194,7 +195,7 @@ impl Local {
             dispatch_queue_url: dispatch_queue.clone(),
             effects_queue_url: effects_queue.clone(),
             cluster: "pullyard".into(),
-            task_definition: TASK_FAMILY.into(),
+            task_definitions: task_definitions(),
             container: CONTAINER.into(),
             network: None,
             key_secret: KEY_SECRET.into(),
@@ -320,6 +321,11 @@ impl Local {
         self.tasks.shutdown().await;
         (self.aws, self._lock)
     }
+}
+
+fn task_definitions() -> Definitions {
+    let [small, medium, large] = TASK_FAMILIES.map(str::to_owned);
+    Definitions { small, medium, large }
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {
