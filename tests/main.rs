@@ -34,6 +34,7 @@ mod reviews;
 mod rooms;
 mod runners;
 mod soak;
+mod stack;
 mod starts;
 mod storms;
 mod story;
