@@ -102,6 +102,8 @@ async fn an_image_that_was_never_pushed_is_found() {
         .replies("DescribeImages", refused("ImageNotFoundException", "The image with imageId … does not exist"));
     let said = ["small, medium, large", IMAGES, "has no 1.0", "infra/image/push --stack py"];
     sick.says("image", "wrong", &said).await;
+    sick.account.answers("DescribeImages", &json!({ "imageDetails": [] }).to_string());
+    sick.says("image", "wrong", &said).await;
     sick.account.replies("DescribeTaskDefinition", refused("ClientException", "Unable to describe task definition."));
     sick.says("image", "wrong", &["no task definition py-small"]).await;
     sick.story.end().await;
@@ -122,7 +124,8 @@ async fn a_hook_that_is_missing_is_found() {
     sick.says("hook", "good", &["1 repository"]).await;
     let hooks = sick.story.forge(reqwest::Method::GET, "/hooks", Value::Null).await;
     let id = hooks[0]["id"].as_u64().unwrap();
-    sick.story.forge(reqwest::Method::DELETE, &format!("/hooks/{id}"), Value::Null).await;
+    let off = json!({ "active": false });
+    sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), off).await;
     sick.says("hook", "wrong", &["is not what it should be", "pullyard hooks repair"]).await;
     sick.story.end().await;
 }

@@ -29,14 +29,17 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
             findings.push(Finding::warning("image", sentence, "Nothing to do if it is there: it was not looked at."));
             continue;
         };
-        findings.push(match aws.json(Service::Ecr, "DescribeImages", &asked).await {
-            Ok(_) => Finding::good("image", format!("The image of {sizes} tasks, {tag}, is pushed.")),
-            Err(error) if error.code() == Some("ImageNotFoundException") => Finding::wrong(
+        let pushed = match aws.json(Service::Ecr, "DescribeImages", &asked).await {
+            Err(error) if error.code() == Some("ImageNotFoundException") => false,
+            answer => answer?["imageDetails"].as_array().is_some_and(|images| !images.is_empty()),
+        };
+        findings.push(match pushed {
+            true => Finding::good("image", format!("The image of {sizes} tasks, {tag}, is pushed.")),
+            false => Finding::wrong(
                 "image",
                 format!("The image of {sizes} tasks was never pushed: {} has no {tag}.", stack.repository_uri),
                 format!("Build and push it: `infra/image/push --stack {}`.", stack.name),
             ),
-            Err(error) => return Err(error),
         });
     }
     Ok(findings)
