@@ -12,6 +12,7 @@ const PAPERS: [(&str, &str); 7] = [
     ("README.md", include_str!("../README.md")),
     ("docs/github.md", include_str!("../docs/github.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),
+    ("docs/doctor.md", include_str!("../docs/doctor.md")),
     ("docs/up.md", include_str!("../docs/up.md")),
     ("docs/runner.md", include_str!("../docs/runner.md")),
     ("docs/operations.md", include_str!("../docs/operations.md")),

@@ -33,24 +33,27 @@ const ROOMS: [(&str, &str); 21] = [
         "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
-    ("cli", "domain functions local protocol runner"),
+    ("admin", "domain entry store"),
+    ("cli", "admin domain functions local protocol runner"),
 ];
 
 /// Who alone may link what.
-const RESERVED: [(&str, &str); 14] = [
+const RESERVED: [(&str, &str); 16] = [
     ("aide", "entry function-api"),
     ("schemars", "domain protocol entry function-api"),
     ("aws-sdk-dynamodb", "store"),
     ("aws-sdk-sqs", "cloud"),
     ("aws-sdk-ecs", "cloud"),
     ("aws-sdk-secretsmanager", "cloud"),
-    ("aws-config", "store cloud entry"),
+    ("aws-config", "store cloud entry admin"),
+    ("aws-sigv4", "admin"),
+    ("xmlparser", "admin"),
     ("askama", "function-pages"),
     ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge"),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner demo-forge"),
+    ("reqwest", "protocol forge runner demo-forge admin"),
     ("clap", "cli runner"),
 ];
 

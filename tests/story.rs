@@ -266,7 +266,11 @@ impl Story {
             dispatch_dlq_url: None,
             effects_dlq_url: None,
             cluster: "pullyard".into(),
-            task_definition: "pullyard-runner".into(),
+            task_definitions: pullyard_entry::config::Definitions {
+                small: "pullyard-runner-small".into(),
+                medium: "pullyard-runner".into(),
+                large: "pullyard-runner-large".into(),
+            },
             container: "runner".into(),
             network: None,
             key_secret: "pullyard/signing-key".into(),

@@ -168,6 +168,9 @@ impl Command {
             Self::Contexts(contexts) => contexts.run(&screen),
             Self::Completions(completions) => completions.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
+            // A stack is found with other credentials, and may have no context yet.
+            Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
+            Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,
             remote => return remote.ask(global, screen).await,
         };
         local.unwrap_or_else(|fault| fault.show(&screen))

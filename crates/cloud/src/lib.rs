@@ -13,5 +13,5 @@ mod wakeup;
 pub use dead_letters::{DeadLetters, DeadMessage, Lane, Look, Wanted};
 pub use error::Error;
 pub use secret::{SecretSeen, Secrets, Version, Versions};
-pub use task::{Network, Start, Started, Tasks};
+pub use task::{Definitions, Network, Start, Started, Tasks};
 pub use wakeup::Wakeups;

@@ -3,19 +3,70 @@
 use crate::Error;
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, ContainerOverride, KeyValuePair, LaunchType, NetworkConfiguration,
-    TaskOverride,
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, KeyValuePair,
+    NetworkConfiguration, TaskOverride,
 };
 use pullyard_domain::id::JobId;
+use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 
 /// Starts tasks.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     client: aws_sdk_ecs::Client,
     cluster: String,
-    definition: String,
+    definitions: Definitions,
     container: String,
     network: Option<Network>,
+}
+
+/// The task definition of each size: a family, or a family and revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definitions {
+    /// Of small tasks.
+    pub small: String,
+    /// Of medium tasks.
+    pub medium: String,
+    /// Of large tasks.
+    pub large: String,
+}
+
+impl Definitions {
+    /// Reads `small=FAMILY,medium=FAMILY,large=FAMILY`, in any order; none if it is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let named = |size: TaskSize| {
+            let mut found = text.split(',').filter_map(|pair| pair.trim().split_once('='));
+            let mut of_size = found.by_ref().filter(|(name, _)| name.trim() == size.as_str());
+            let family = of_size.next().map(|(_, family)| family.trim().to_owned());
+            family.filter(|family| !family.is_empty() && of_size.next().is_none())
+        };
+        let (small, medium, large) = (named(TaskSize::Small)?, named(TaskSize::Medium)?, named(TaskSize::Large)?);
+        let exact = text.split(',').count() == TaskSize::ALL.len();
+        exact.then_some(Self { small, medium, large })
+    }
+
+    /// The one of a size.
+    pub fn of(&self, size: TaskSize) -> &str {
+        match size {
+            TaskSize::Small => &self.small,
+            TaskSize::Medium => &self.medium,
+            TaskSize::Large => &self.large,
+        }
+    }
+}
+
+impl std::fmt::Display for Definitions {
+    /// As [`parse`](Self::parse) reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "small={},medium={},large={}", self.small, self.medium, self.large)
+    }
+}
+
+/// The capacity provider of a capacity. AWS has both in every cluster that names them.
+fn provider(capacity: TaskCapacity) -> &'static str {
+    match capacity {
+        TaskCapacity::Fargate => "FARGATE",
+        TaskCapacity::FargateSpot => "FARGATE_SPOT",
+    }
 }
 
 /// Where tasks stand in the network.
@@ -38,6 +89,8 @@ pub struct Start<'a> {
     pub attempt: u32,
     /// The number of this start.
     pub dispatch: u32,
+    /// What the task is like, as the job has it.
+    pub task: Task,
     /// The container's environment: ids and the bootstrap token, never a prompt or a lasting secret.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -67,7 +120,7 @@ impl Tasks {
         config: &aws_config::SdkConfig,
         endpoint: Option<&str>,
         cluster: impl Into<String>,
-        definition: impl Into<String>,
+        definitions: Definitions,
         container: impl Into<String>,
         network: Option<Network>,
     ) -> Self {
@@ -76,7 +129,7 @@ impl Tasks {
         Self {
             client: aws_sdk_ecs::Client::from_conf(builder.build()),
             cluster: cluster.into(),
-            definition: definition.into(),
+            definitions,
             container: container.into(),
             network,
         }
@@ -92,12 +145,18 @@ impl Tasks {
         for (name, value) in &start.environment {
             container = container.environment(KeyValuePair::builder().name(*name).value(value).build());
         }
+        let strategy = CapacityProviderStrategyItem::builder()
+            .capacity_provider(provider(start.task.capacity))
+            .weight(1)
+            .build()
+            .map_err(|error| Error::unavailable("describe the capacity of a task", error))?;
         let mut call = self
             .client
             .run_task()
             .cluster(&self.cluster)
-            .task_definition(&self.definition)
-            .launch_type(LaunchType::Fargate)
+            .task_definition(self.definitions.of(start.task.size))
+            // Never a launch type beside it: ECS refuses a call with both.
+            .capacity_provider_strategy(strategy)
             .count(1)
             .client_token(format!("{}-{}-{}", start.job, start.attempt, start.dispatch))
             .started_by(start.job.as_str())
@@ -177,6 +236,25 @@ fn judged(reason: &str) -> Started {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_size_has_exactly_one_task_definition() {
+        let of = |text: &str| Definitions::parse(text).map(|all| [all.small, all.medium, all.large]);
+        let all = Some(["a".to_owned(), "b:3".to_owned(), "c".to_owned()]);
+        assert_eq!(of("small=a,medium=b:3,large=c"), all);
+        assert_eq!(of(" large = c, small=a ,medium=b:3"), all);
+        for bad in [
+            "",
+            "a",
+            "small=a,medium=b",
+            "small=a,medium=b,large=",
+            "small=a,medium=b,huge=c",
+            "small=a,medium=b,large=c,huge=d",
+            "small=a,small=b,medium=c,large=d",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn capacity_is_told_from_refusals() {

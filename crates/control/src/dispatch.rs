@@ -108,6 +108,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         job: &job.id,
         attempt,
         dispatch: number,
+        task: job.task,
         environment: vec![
             ("PULLYARD_API_URL", ctx.api_url.clone()),
             ("PULLYARD_JOB", job.id.to_string()),

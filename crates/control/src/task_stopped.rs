@@ -15,7 +15,7 @@ pub struct TaskStopped {
     pub arn: String,
     /// The job it was started for.
     pub job: JobId,
-    /// ECS's code: `EssentialContainerExited`, `TaskFailedToStart`, `UserInitiated`, ….
+    /// ECS's code: `EssentialContainerExited`, `TaskFailedToStart`, `UserInitiated`, `SpotInterruption`, ….
     pub code: Option<String>,
     /// ECS's words.
     pub reason: String,
@@ -24,8 +24,10 @@ pub struct TaskStopped {
 }
 
 impl TaskStopped {
+    /// Before the exit code: whoever is interrupted ends with one, too.
     fn failure(&self) -> Failure {
         match (self.code.as_deref(), self.exit) {
+            (Some("SpotInterruption"), _) => Failure::SpotInterrupted {},
             (Some("EssentialContainerExited") | None, Some(exit)) => Failure::RunnerCrashed { exit: exit_words(exit) },
             // It ended by itself while nobody watched.
             (Some("EssentialContainerExited"), None) => {
@@ -56,7 +58,10 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             return Ok(());
         }
         if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
-            let fault = DispatchFault::Died { reason: stopped.failure().sentence(), times: 1 };
+            let fault = match stopped.failure() {
+                Failure::SpotInterrupted {} => DispatchFault::Interrupted { times: 1 },
+                other => DispatchFault::Died { reason: other.sentence(), times: 1 },
+            };
             tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
             ctx.tally().add(Count::TaskStartFailed);
             return put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await;

@@ -40,6 +40,7 @@ vocabulary! {
         RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} may not work here any more: {reason}.", "`pullyard jobs retry`; another runner takes it.";
         TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "See what `pullyard doctor` finds; then `pullyard jobs retry`.";
         TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "`pullyard jobs retry`.";
+        SpotInterrupted {} [Infra] "spot_interrupted", "AWS took the Spot capacity back that it ran on.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
         RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner ended with {exit}.", "See the runner's own log; then `pullyard jobs retry`.";
         SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} can't be found, or the token may not see it.", "Check the name, and the token with `pullyard integrations test`.";
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard integrations test`.";

@@ -464,20 +464,22 @@ impl World {
     fn start_comes_to_nothing(&mut self, job: &Job, attempt: u32, number: u32, pick: usize) {
         let since = self.now;
         let reason = || "x".repeat(pick);
-        let fault = match pick % 5 {
+        let fault = match pick % 6 {
             0 => DispatchFault::Capacity { since, times: 1 },
             1 => DispatchFault::Throttled { times: 1 },
             2 => DispatchFault::Refused { reason: reason(), times: 1 },
             3 => DispatchFault::Died { reason: reason(), times: 1 },
+            4 => DispatchFault::Interrupted { times: 1 },
             _ => DispatchFault::Silent { times: 1 },
         };
         self.write(job.start_failed(attempt, number, fault, self.now));
     }
 
     fn container_dies(&mut self, job: &Job, pick: usize) {
-        let failure = match pick % 3 {
+        let failure = match pick % 4 {
             0 => story::no_changes(),
             1 => story::crashed(),
+            2 => Failure::SpotInterrupted {},
             _ => Failure::TaskStopped { reason: "host gone".into() },
         };
         let task = job.run.as_ref().and_then(|run| run.task.clone());

@@ -25,6 +25,7 @@ use crate::id::{
 };
 use crate::project::{Compute, OfflinePolicy};
 use crate::pull_request::PullRequestId;
+use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
@@ -204,6 +205,9 @@ pub struct Job {
     pub class: ClassId,
     /// Where it runs.
     pub place: Place,
+    /// What its Fargate task is like, where it has one. Frozen when the job was made.
+    #[serde(default, skip_serializing_if = "Task::is_default")]
+    pub task: Task,
     /// When it was made.
     pub created: Timestamp,
     /// Since when it has been Ready this time.

@@ -32,6 +32,7 @@ pub mod review;
 pub mod runner;
 pub mod select;
 pub mod sweep;
+pub mod task;
 pub mod text;
 pub mod ticket;
 pub mod time;

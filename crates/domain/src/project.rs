@@ -3,6 +3,7 @@
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::task::{TaskCapacity, TaskSize};
 use crate::text::clipped;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -42,6 +43,10 @@ pub struct Settings {
     pub coalesce: bool,
     /// Where jobs run.
     pub compute: Compute,
+    /// How big the Fargate tasks of new jobs are.
+    pub task_size: TaskSize,
+    /// Which capacity the Fargate tasks of new jobs are started on.
+    pub task_capacity: TaskCapacity,
     /// The repository of tickets that name none.
     pub default_repository: Option<RepositoryName>,
     /// What a job may use up.
@@ -66,6 +71,8 @@ impl Default for Settings {
             revise_on_review: false,
             coalesce: true,
             compute: Compute::Fargate,
+            task_size: TaskSize::Medium,
+            task_capacity: TaskCapacity::Fargate,
             default_repository: None,
             limits: Limits::default(),
             offline: OfflinePolicy::Fail,

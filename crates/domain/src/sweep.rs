@@ -124,10 +124,12 @@ pub enum Waiting {
 }
 
 /// A fault of the platform before the agent worked goes back as often as the limit allows; afterwards
-/// the project's policy decides, since half-done work is money spent.
+/// the project's policy decides, since half-done work is money spent. Whoever chose Spot capacity has
+/// decided that already: being interrupted now and then is what it costs.
 fn after_death(job: &Job, failure: Failure) -> Step {
     let may_go_back = match job.status {
         Status::Claimed | Status::Preparing => true,
+        _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };
     if failure.class() == Class::Infra && may_go_back && job.requeues < job.policy.requeues {

@@ -27,6 +27,7 @@ vocabulary! {
         WaitsForJob { job: JobId, status: String } [Itself] "waits_for_job", "It waits for {job} ({status}).", "Nothing to do.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has no Fargate capacity since {time}; next try at {next}.", "Nothing to do; no attempt is used up.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is slowing our starts; next try at {next}.", "Nothing to do.";
+        SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS took the Spot capacity back before the work began; next try at {next}.", "Nothing to do; no attempt is used up.";
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "AWS refused to start the container ({reason}); next try at {next}.", "Check the task definition and the role: `pullyard doctor`.";
         TaskStarting { time: Timestamp } [Itself] "task_starting", "The container is starting since {time}.", "Nothing to do.";
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";

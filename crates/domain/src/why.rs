@@ -27,6 +27,7 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
             Wait::TaskStarting { time: next.minus(crate::job::START_WITHIN) }
         }
         (Some(DispatchFault::Capacity { since, .. }), _) => Wait::FargateCapacity { time: *since, next },
+        (Some(DispatchFault::Interrupted { .. }), _) => Wait::SpotInterrupted { next },
         (Some(DispatchFault::Throttled { .. }), _) => Wait::FargateThrottled { next },
         (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason, .. }), _) => {
             Wait::StartFailed { reason: reason.clone(), next }

@@ -7,6 +7,7 @@ pub use variables::{VARIABLES, Variable};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+pub use pullyard_cloud::Definitions;
 use pullyard_cloud::{DeadLetters, Lane, Network, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
 use pullyard_store::Store;
@@ -27,8 +28,8 @@ pub struct Config {
     pub effects_dlq_url: Option<String>,
     /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
     pub cluster: String,
-    /// `PULLYARD_TASK_DEFINITION`: family, or family and revision.
-    pub task_definition: String,
+    /// `PULLYARD_TASK_DEFINITIONS`: of each size family, or family and revision: `small=F,medium=F,large=F`.
+    pub task_definitions: Definitions,
     /// `PULLYARD_CONTAINER`: the container in it that runs the job.
     pub container: String,
     /// `PULLYARD_SUBNETS`, `PULLYARD_SECURITY_GROUPS` (comma-separated), `PULLYARD_PUBLIC_IP` (`true`).
@@ -92,7 +93,8 @@ impl Config {
             dispatch_dlq_url: var("PULLYARD_DISPATCH_DLQ_URL"),
             effects_dlq_url: var("PULLYARD_EFFECTS_DLQ_URL"),
             cluster: needed("PULLYARD_CLUSTER")?,
-            task_definition: needed("PULLYARD_TASK_DEFINITION")?,
+            task_definitions: Definitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
+                .ok_or(Missing("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
             container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
             network: list("PULLYARD_SUBNETS").map(|subnets| Network {
                 subnets,
@@ -130,7 +132,7 @@ impl Config {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
             dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
-            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definition, self.container, self.network),
+            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
             forge_tokens: ForgeTokens::default(),
             clock,
@@ -197,9 +199,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_what_the_table_of_variables_says() {
         let asked = std::cell::RefCell::new(Vec::new());
+        let value = |name| if name == "PULLYARD_TASK_DEFINITIONS" { "small=s,medium=m,large=l" } else { "x" };
         Config::read(|name| {
             asked.borrow_mut().push(name);
-            Some("x".into())
+            Some(value(name).into())
         })
         .unwrap();
         let mut asked = asked.into_inner();
@@ -208,7 +211,7 @@ mod tests {
         known.sort_unstable();
         assert_eq!(asked, known);
         for variable in VARIABLES {
-            let without = Config::read(|name| (name != variable.name).then(|| "x".into()));
+            let without = Config::read(|name| (name != variable.name).then(|| value(name).into()));
             assert_eq!(without.is_err(), variable.default.is_none(), "{} must be set or not", variable.name);
         }
     }
@@ -220,6 +223,7 @@ mod tests {
             "PULLYARD_CONTAINER" | "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => {
                 None
             }
+            "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".into()),
             _ => Some("x".into()),
         })
         .unwrap();

@@ -11,36 +11,43 @@ impl Config {
             table,
             dispatch_queue_url,
             effects_queue_url,
+            dispatch_dlq_url,
+            effects_dlq_url,
             cluster,
-            task_definition,
+            task_definitions,
             container,
             network,
             key_secret,
             api_url,
             task_isolation,
+            deployment,
             endpoints,
         } = self;
         let Endpoints { dynamodb, sqs, ecs, secretsmanager } = endpoints;
+        let definitions = task_definitions.to_string();
         let told = [
             ("PULLYARD_TABLE", table),
             ("PULLYARD_DISPATCH_QUEUE_URL", dispatch_queue_url),
             ("PULLYARD_EFFECTS_QUEUE_URL", effects_queue_url),
             ("PULLYARD_CLUSTER", cluster),
-            ("PULLYARD_TASK_DEFINITION", task_definition),
+            ("PULLYARD_TASK_DEFINITIONS", &definitions),
             ("PULLYARD_CONTAINER", container),
             ("PULLYARD_KEY_SECRET", key_secret),
             ("PULLYARD_API_URL", api_url),
             ("PULLYARD_TASK_ISOLATION", task_isolation),
         ];
-        let replaced = [
+        let optional = [
+            ("PULLYARD_DISPATCH_DLQ_URL", dispatch_dlq_url),
+            ("PULLYARD_EFFECTS_DLQ_URL", effects_dlq_url),
+            ("PULLYARD_DEPLOYMENT", deployment),
             ("PULLYARD_DYNAMODB_ENDPOINT", dynamodb),
             ("PULLYARD_SQS_ENDPOINT", sqs),
             ("PULLYARD_ECS_ENDPOINT", ecs),
             ("PULLYARD_SECRETSMANAGER_ENDPOINT", secretsmanager),
         ];
-        let replaced = replaced.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         let told = told.into_iter().map(|(name, value)| (name, value.clone()));
-        let all = told.chain(replaced).chain(network.iter().flat_map(of_network));
+        let all = told.chain(optional).chain(network.iter().flat_map(of_network));
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
@@ -72,16 +79,22 @@ mod tests {
             table: "t".into(),
             dispatch_queue_url: "http://q/dispatch".into(),
             effects_queue_url: "http://q/effects.fifo".into(),
+            dispatch_dlq_url: None,
+            effects_dlq_url: None,
             cluster: "c".into(),
-            task_definition: "family:3".into(),
+            task_definitions: Definitions::parse("small=s:3,medium=m,large=l").unwrap(),
             container: "other".into(),
             network: None,
             key_secret: "key".into(),
             api_url: "http://api".into(),
             task_isolation: "none".into(),
+            deployment: None,
             endpoints: Endpoints::default(),
         };
         check(&config);
+        config.dispatch_dlq_url = Some("http://q/dispatch-dead".into());
+        config.effects_dlq_url = Some("http://q/effects-dead.fifo".into());
+        config.deployment = Some("acme".into());
         config.endpoints = Endpoints {
             dynamodb: Some("http://d".into()),
             sqs: Some("http://s".into()),

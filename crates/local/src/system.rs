@@ -4,7 +4,7 @@ use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::processes::{Functions, Processes};
 use crate::{Error, functions};
-use pullyard_cloud::{Secrets, setup};
+use pullyard_cloud::{Definitions, Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::runtime::{Runtime, Seen};
@@ -26,7 +26,8 @@ const KEY_SECRET: &str = "pullyard/signing-key";
 /// The secret that holds our token at the demo forge; a person's, as every forge's is.
 const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
 const FORGE_FOLDER: &str = "forge";
-const TASK_FAMILY: &str = "pullyard-runner";
+/// The task definitions; on this machine they differ in nothing but their names.
+const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
 const CONTAINER: &str = "runner";
 /// Longer than any function runs; a message that failed comes again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -175,15 +176,15 @@ impl Local {
         let api_url = format!("http://{}", bound.api);
 
         let work = inner("work")?.display().to_string();
-        let definition = ecs::TaskDefinition {
-            family: TASK_FAMILY.into(),
+        let definition = |family: &str| ecs::TaskDefinition {
+            family: family.into(),
             container: CONTAINER.into(),
-            command: runner,
-            environment: vec![("PULLYARD_WORK_DIR".into(), work)],
+            command: runner.clone(),
+            environment: vec![("PULLYARD_WORK_DIR".into(), work.clone())],
         };
         let services = pullyard_emulator::Options {
             data: Some(inner("dynamodb")?),
-            tasks: ecs::Options::new(inner("ecs")?, vec![definition]),
+            tasks: ecs::Options::new(inner("ecs")?, TASK_FAMILIES.map(definition).into()),
         };
         let aws = Aws::observed(services, observer).await?;
 
@@ -221,7 +222,7 @@ impl Local {
             dispatch_dlq_url: dispatch_queue.dead_url.clone(),
             effects_dlq_url: effects_queue.dead_url.clone(),
             cluster: "pullyard".into(),
-            task_definition: TASK_FAMILY.into(),
+            task_definitions: task_definitions(),
             container: CONTAINER.into(),
             network: None,
             key_secret: KEY_SECRET.into(),
@@ -372,6 +373,11 @@ impl Local {
         self.processes.shutdown().await;
         (self.aws, self._lock)
     }
+}
+
+fn task_definitions() -> Definitions {
+    let [small, medium, large] = TASK_FAMILIES.map(str::to_owned);
+    Definitions { small, medium, large }
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {

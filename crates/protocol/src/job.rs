@@ -4,6 +4,7 @@
 use crate::limits;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Place, Status};
+use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,9 @@ pub struct Job {
     pub pull_request: Option<RevisedPullRequest>,
     /// Where it runs.
     pub place: Place,
+    /// What its Fargate task is like; absent where a self-hosted runner runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// How many attempts were claimed.
     pub attempt: u32,
     /// The branch it makes.

@@ -130,6 +130,11 @@ pub(crate) fn token(hash: &str) -> Key {
     Key::new(format!("TOKEN#{hash}"), "TOKEN")
 }
 
+/// Which token was the first: the one item of its kind.
+pub(crate) fn first_token() -> Key {
+    Key::new("FIRST", "FIRST")
+}
+
 pub(crate) fn sign_in(nonce: &str) -> Key {
     Key::new(format!("SIGNIN#{}", encoded(nonce)), "SIGNIN")
 }

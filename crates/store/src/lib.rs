@@ -37,6 +37,7 @@ mod write {
     mod context;
     mod end;
     mod event;
+    mod first_token;
     mod hook;
     mod job;
     mod late;

@@ -4,6 +4,7 @@ use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Place;
 use pullyard_domain::wait::Wait;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
@@ -57,6 +58,7 @@ pub(crate) fn job(view: JobView) -> Job {
             url,
         }),
         place: job.place,
+        task: (job.place == Place::Fargate).then_some(job.task),
         attempt: job.attempt,
         branch: job.branch,
         created: job.created,

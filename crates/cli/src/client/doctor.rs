@@ -2,17 +2,18 @@
 //! wrong and how to mend it. It changes nothing.
 
 mod project;
+mod stack;
 
 use super::fault::{Exit, Fault};
 use super::session::Session;
-use super::{integrations, words};
-use crate::client::screen::Colour;
+use super::{Global, integrations, words};
+use crate::client::screen::{Colour, Screen};
 use crate::disk::free_bytes;
+use pullyard_admin::doctor::{Finding, Verdict};
 use pullyard_domain::project::Compute;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
 use pullyard_protocol::version::PROTOCOL;
-use serde::Serialize;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::process::Command;
@@ -31,74 +32,73 @@ const GIT_LIMIT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard doctor
-  pullyard doctor --json --context work")]
-pub(crate) struct Doctor {}
-
-/// How one look went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Good,
-    Warning,
-    Wrong,
+  pullyard doctor --json --context work
+  pullyard doctor --stack pullyard --region eu-central-1")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    account: Account,
 }
 
-/// One look.
-#[derive(Debug, Serialize)]
-struct Finding {
-    check: &'static str,
-    verdict: Verdict,
-    sentence: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<String>,
-}
-
-impl Finding {
-    fn good(check: &'static str, sentence: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Good, sentence: sentence.into(), help: None }
-    }
-
-    fn warning(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Warning, sentence: sentence.into(), help: Some(help.into()) }
-    }
-
-    fn wrong(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Wrong, sentence: sentence.into(), help: Some(help.into()) }
-    }
+/// A stack in an account of AWS.
+#[derive(clap::Args)]
+pub(super) struct Account {
+    /// A deployed stack, with the AWS credentials of this shell.
+    #[arg(long, value_name = "NAME")]
+    pub(super) stack: Option<String>,
+    /// Its region; the profile's, when not given.
+    #[arg(long, value_name = "REGION", requires = "stack")]
+    pub(super) region: Option<String>,
+    /// The profile of ~/.aws/config to sign in with. One of IAM Identity Center is brought here by
+    /// `eval "$(aws configure export-credentials --format env)"`.
+    #[arg(long, value_name = "NAME", requires = "stack")]
+    pub(super) profile: Option<String>,
 }
 
 impl Doctor {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let findings = examine(session).await;
-        let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
-        if session.screen.is_json() {
-            session.screen.json(&findings)?;
-        } else {
-            for finding in &findings {
-                show(session, finding)?;
-            }
-            let summary = match wrong {
-                0 => "Nothing is wrong.".to_owned(),
-                1 => "1 thing is wrong.".to_owned(),
-                n => format!("{n} things are wrong."),
-            };
-            session.screen.note(&summary);
-        }
-        Ok(if wrong == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
+        show_all(&session.screen, &examine(session).await)
+    }
+
+    /// The stack that it is about, if it is about one.
+    pub(super) fn stack(&self) -> Option<&str> {
+        self.account.stack.as_deref()
+    }
+
+    /// Looks at a stack: it needs no server to speak to, and says so if there is none.
+    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+        stack::run(self.account, global, screen).await
     }
 }
 
-fn show(session: &Session, finding: &Finding) -> Result<(), Fault> {
+fn show_all(screen: &Screen, findings: &[Finding]) -> Result<ExitCode, Fault> {
+    let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+    if screen.is_json() {
+        screen.json(&findings)?;
+    } else {
+        for finding in findings {
+            show(screen, finding)?;
+        }
+        let summary = match wrong {
+            0 => "Nothing is wrong.".to_owned(),
+            1 => "1 thing is wrong.".to_owned(),
+            n => format!("{n} things are wrong."),
+        };
+        screen.note(&summary);
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
+}
+
+fn show(screen: &Screen, finding: &Finding) -> Result<(), Fault> {
     let (shape, plain, colour) = match finding.verdict {
         Verdict::Good => ("✓", "ok", Colour::Green),
         Verdict::Warning => ("!", "!", Colour::Yellow),
         Verdict::Wrong => ("✕", "x", Colour::Red),
     };
-    let shape = if session.screen.has_shapes() { shape } else { plain };
-    let shape = session.screen.painted(Some(colour), shape);
-    session.screen.out(&format!("{shape} {:<12} {}", finding.check, super::screen::tame(&finding.sentence)))?;
+    let shape = if screen.has_shapes() { shape } else { plain };
+    let shape = screen.painted(Some(colour), shape);
+    screen.out(&format!("{shape} {:<12} {}", finding.check, super::screen::tame(&finding.sentence)))?;
     match &finding.help {
-        Some(help) => session.screen.out(&format!("  {:<12} {}", "", super::screen::tame(help))),
+        Some(help) => screen.out(&format!("  {:<12} {}", "", super::screen::tame(help))),
         None => Ok(()),
     }
 }
@@ -126,8 +126,14 @@ async fn examine(session: &Session) -> Vec<Finding> {
     if !server(session, &mut findings).await {
         return findings;
     }
-    let Some(projects) = token(session, &mut findings).await else { return findings };
-    forges(session, &mut findings).await;
+    let Some(all) = token(session, &mut findings).await else { return findings };
+    projects(session, &all, &mut findings).await;
+    findings
+}
+
+/// Forges, and every project that the token may touch.
+async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Finding>) {
+    forges(session, findings).await;
     if projects.is_empty() {
         findings.push(Finding::warning(
             "projects",
@@ -139,11 +145,10 @@ async fn examine(session: &Session) -> Vec<Finding> {
         true => session.api.runners().await.map(|list| list.runners),
         false => Ok(Vec::new()),
     };
-    for project in &projects {
+    for project in projects {
         findings.push(project::repositories(session, project).await);
         findings.extend(project::runners(&session.url, project, &runners));
     }
-    findings
 }
 
 /// The runner of embedded tasks uses this machine's git.

@@ -4,11 +4,13 @@
 
 mod loopback;
 mod manifest;
+mod stack;
 
 use super::fault::{Exit, Fault};
 use super::open::open;
+use super::screen::Screen;
 use super::session::Session;
-use super::{hooks, integrations};
+use super::{Global, hooks, integrations};
 use loopback::{Loopback, Page};
 use manifest::{Manifest, Site};
 use pullyard_domain::auth::Auth;
@@ -16,6 +18,7 @@ use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::permission::Workflows;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::integration::{Integration, MakeGitHubApp};
+use stack::StackSetUp;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,19 +27,26 @@ use tokio::time::timeout;
 /// GitHub forgets a manifest's code after an hour.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Set up what a new system needs: GitHub, as an App of your own.
+/// Set up what a new system needs: GitHub, as an App of your own, or all that a deployed stack begins with.
 ///
-/// The App is made at GitHub from a manifest: it names the permissions, and GitHub asks you once. Its tokens
+/// With --stack: the first admin token, which signs this command line in, then the first project, the forge and a
+/// repository. What is there is left as it is; it is safe to run twice.
+///
+/// With --github-app: the App is made at GitHub from a manifest: it names the permissions, and GitHub asks you once. Its tokens
 /// are made for one repository and one attempt each, and live for an hour.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  pullyard init --stack pullyard --project acme --repo acme/app --agent-command ./agent.sh
+  pullyard init --stack pullyard --project acme --no-forge
   pullyard init --github-app
   pullyard init --github-app --org acme --base-url https://pullyard.acme.example
   pullyard init --github-app --forge https://git.acme.example --id ghe")]
 pub(crate) struct Init {
     /// Make a GitHub App and connect it.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "stack", conflicts_with = "stack")]
     github_app: bool,
+    #[command(flatten)]
+    stack: StackSetUp,
     /// The organization that the App is to belong to; you, when not given.
     #[arg(long, value_name = "ORG", value_parser = manifest::account)]
     org: Option<String>,
@@ -61,6 +71,17 @@ pub(crate) struct Init {
 }
 
 impl Init {
+    /// The stack that is set up, if one is.
+    pub(super) fn stack(&self) -> Option<&str> {
+        self.stack.account.stack.as_deref()
+    }
+
+    /// Sets up a stack: there is no token to speak to its server with yet.
+    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+        let forge = stack::Forge { id: self.id, api_url: Site::parse(&self.forge)?.api_url() };
+        self.stack.run(global, screen, forge, self.workflows).await
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let site = Site::parse(&self.forge)?;
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));

@@ -48,6 +48,19 @@ impl Session {
         }
     }
 
+    /// To this server, with the token that was named or that any context has for it.
+    pub(super) fn at(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, Fault> {
+        let config = Config::load()?;
+        let context = global.context().and_then(|name| config.contexts.get(&name).cloned());
+        let context = context.into_iter().chain(config.contexts.values().cloned()).find(|context| context.url == url);
+        let Some(token) = global.token()?.or_else(|| context.as_ref().map(|context| context.token.clone())) else {
+            return Ok(None);
+        };
+        let api = Operator::new(url, &token)?;
+        let project = global.project().or_else(|| context.and_then(|context| context.project));
+        Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
+    }
+
     fn found(global: &Global) -> Result<Found, Fault> {
         let context = context(global)?;
         let named = global.url()?;

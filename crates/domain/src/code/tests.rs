@@ -99,7 +99,7 @@ fn the_published_waits_exist_and_say_who_ends_them() {
     check_codes(
         &Wait::rows(),
         "person: no_runner no_online_runner no_capability no_label runners_paused start_failed owner_only needs_input paused project_held
-        itself: slots_busy concurrency_key waits_for_job fargate_capacity fargate_throttled task_starting overflow_wait context_fetch forge_rate_limited retry_at owner_offline provider_unavailable limit_reached budget_wait starting_now",
+        itself: slots_busy concurrency_key waits_for_job fargate_capacity fargate_throttled spot_interrupted task_starting overflow_wait context_fetch forge_rate_limited retry_at owner_offline provider_unavailable limit_reached budget_wait starting_now",
     );
 }
 
@@ -108,7 +108,7 @@ fn the_published_failures_exist_with_their_classes() {
     check_codes(
         &Failure::rows(),
         "limit: time_limit stalled cost_limit turn_limit disk_limit input_timeout
-        infra: runner_offline runner_removed task_never_started task_stopped runner_crashed source_unreachable lease_lost never_claimed unknown
+        infra: runner_offline runner_removed task_never_started task_stopped spot_interrupted runner_crashed source_unreachable lease_lost never_claimed unknown
         repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_protected branch_deleted pull_request_closed pull_request_refused conflict context_unavailable head_moved workflow_permission
         runner: isolation_missing workspace_failed agent_missing
         key: agent_auth agent_billing agent_quota model_unavailable

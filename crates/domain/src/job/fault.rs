@@ -34,6 +34,11 @@ pub enum DispatchFault {
         /// How many starts in a row met this.
         times: u32,
     },
+    /// AWS took the Spot capacity back before the container claimed.
+    Interrupted {
+        /// How many starts in a row met this.
+        times: u32,
+    },
     /// The container was never heard of.
     Silent {
         /// How many starts in a row met this.
@@ -48,6 +53,7 @@ impl DispatchFault {
             | Self::Throttled { times }
             | Self::Refused { times, .. }
             | Self::Died { times, .. }
+            | Self::Interrupted { times }
             | Self::Silent { times } => *times,
         }
     }
@@ -62,6 +68,7 @@ impl DispatchFault {
             (Self::Throttled { .. }, _) => Self::Throttled { times },
             (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::clipped(&reason, 120), times },
             (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::clipped(&reason, 120), times },
+            (Self::Interrupted { .. }, _) => Self::Interrupted { times },
             (Self::Silent { .. }, _) => Self::Silent { times },
         }
     }
@@ -71,10 +78,11 @@ impl DispatchFault {
         Duration::from_secs(5u64.saturating_mul(1 << (self.times().clamp(1, 7) - 1)).min(300))
     }
 
-    /// After how many in a row nobody will ever start it. Capacity and throttling pass by themselves.
+    /// After how many in a row nobody will ever start it. Capacity, throttling and what Spot capacity brings
+    /// with it pass by themselves.
     pub(super) fn gives_up_after(&self) -> Option<u32> {
         match self {
-            Self::Capacity { .. } | Self::Throttled { .. } => None,
+            Self::Capacity { .. } | Self::Throttled { .. } | Self::Interrupted { .. } => None,
             Self::Refused { .. } | Self::Died { .. } | Self::Silent { .. } => Some(3),
         }
     }
@@ -84,6 +92,7 @@ impl DispatchFault {
             Self::Capacity { .. } => "no capacity".into(),
             Self::Throttled { .. } => "starts are throttled".into(),
             Self::Refused { reason, .. } | Self::Died { reason, .. } => reason.clone(),
+            Self::Interrupted { .. } => "AWS took the Spot capacity back".into(),
             Self::Silent { .. } => "it was never heard of".into(),
         }
     }

@@ -4,6 +4,7 @@ use super::{ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, Revises,
 use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
 use crate::project::{Repository, Settings};
 use crate::pull_request::{LastRevision, Note, PullRequest};
+use crate::task::Task;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -118,6 +119,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         waits: None,
         class: ClassId::of(plan.project.as_str(), &plan.repository.agent.capability, plan.labels),
         place: Place::of(plan.settings.compute),
+        task: Task::of(plan.settings),
         created: plan.now,
         ready_since: plan.now,
         attempt: 0,

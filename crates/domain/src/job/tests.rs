@@ -380,6 +380,7 @@ fn a_death_is_noted_for_the_container_that_holds_the_job() {
 
 const SILENT: DispatchFault = DispatchFault::Silent { times: 1 };
 const THROTTLED: DispatchFault = DispatchFault::Throttled { times: 1 };
+const INTERRUPTED: DispatchFault = DispatchFault::Interrupted { times: 1 };
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }

@@ -139,7 +139,7 @@ impl Job {
         let mut job = self.clone();
         job.dispatch.starting = false;
         job.dispatch.task = None;
-        if matches!(fault, DispatchFault::Died { .. }) {
+        if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted { .. }) {
             job.dispatch.dead.clone_from(&self.dispatch.task);
         }
         job.dispatch.due = now.plus(fault.back_off());

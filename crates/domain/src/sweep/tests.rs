@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::{End, Policy, START_WITHIN};
+use crate::job::{Died, End, Policy, START_WITHIN};
 use crate::story::{active, at, claim, crashed, finished, just_before, no_changes, pending, ready, result};
 
 /// What the job needs at `due`, and nothing a moment earlier.
@@ -179,6 +179,23 @@ fn a_waiting_job_follows_its_project_after_a_minute() {
     assert!(moved.placed(Place::Runners, at(61)).is_err() && starting.placed(Place::Runners, at(61)).is_err());
     let back = moved.placed(Place::Fargate, at(70)).unwrap();
     assert_eq!((back.place, back.dispatch.due), (Place::Fargate, at(70)));
+}
+
+#[test]
+fn an_interruption_of_spot_capacity_goes_back_as_often_as_the_limit_allows_whatever_the_policy() {
+    let interrupted = || Failure::SpotInterrupted {};
+    let after = |job: &Job| {
+        let mut job = job.clone();
+        job.policy.offline = OfflinePolicy::Fail;
+        if let Some(run) = &mut job.run {
+            run.died = Some(Died { at: at(500), failure: interrupted() });
+        }
+        step(&job, at(900))
+    };
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        assert_eq!(after(&active(status)), Step::Requeue(interrupted()), "{status:?}");
+        assert_eq!(after(&Job { requeues: 2, ..active(status) }), Step::GiveUp(interrupted()), "{status:?}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn a_ready_job_says_what_its_start_waits_for() {
     assert_eq!(code(&ready()), "starting_now");
     assert_eq!(code(&ready().dispatched(at(10)).unwrap()), "task_starting");
     assert_eq!(code(&failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
+    assert_eq!(code(&failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
     assert_eq!(code(&failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
     let reason = "no role".to_owned();
     let refused = failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });

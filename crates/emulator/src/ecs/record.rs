@@ -62,6 +62,8 @@ pub(super) struct Description {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stopped_at: Option<f64>,
     pub(super) launch_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) capacity_provider_name: Option<String>,
     pub(super) version: u64,
 }
 

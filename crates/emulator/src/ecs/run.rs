@@ -44,7 +44,15 @@ struct Request {
     group: Option<String>,
     client_token: Option<String>,
     launch_type: Option<String>,
+    #[serde(default)]
+    capacity_provider_strategy: Vec<CapacityProvider>,
     overrides: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CapacityProvider {
+    capacity_provider: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -149,6 +157,7 @@ struct Plan {
     started_by: Option<String>,
     group: String,
     launch_type: String,
+    capacity_provider: Option<String>,
     overrides: Value,
     command: Vec<String>,
     environment: Vec<(String, String)>,
@@ -169,6 +178,7 @@ impl Plan {
                 "The overrides may have at most 8192 characters, JSON formatting included.",
             ));
         }
+        let capacity_provider = capacity_provider(request)?;
         let definition = definition(tasks, request.task_definition.as_deref())?;
         let overrides: Overrides = serde_json::from_value(raw.clone())
             .map_err(|error| Failure::exception("SerializationException", error.to_string()))?;
@@ -191,11 +201,31 @@ impl Plan {
             started_by: request.started_by.clone(),
             group: request.group.clone().unwrap_or_else(|| format!("family:{}", definition.family)),
             launch_type: request.launch_type.clone().unwrap_or_else(|| "FARGATE".to_owned()),
+            capacity_provider,
             overrides: echoed(raw),
             command,
             environment,
             definition: definition.clone(),
         })
+    }
+}
+
+/// The one provider of a strategy; more than one would need weights to be played, too.
+fn capacity_provider(request: &Request) -> Result<Option<String>, Failure> {
+    let [of] = request.capacity_provider_strategy.as_slice() else {
+        return match request.capacity_provider_strategy.len() {
+            0 => Ok(None),
+            _ => Err(Failure::invalid_parameter("More than one capacity provider is not emulated.")),
+        };
+    };
+    if request.launch_type.is_some() {
+        return Err(Failure::invalid_parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
+        ));
+    }
+    match of.capacity_provider.as_str() {
+        "FARGATE" | "FARGATE_SPOT" => Ok(Some(of.capacity_provider.clone())),
+        _ => Err(Failure::invalid_parameter("The specified capacity provider was not found.")),
     }
 }
 
@@ -301,6 +331,7 @@ fn birth(tasks: &Tasks, plan: &Plan, call: Option<Call<'_>>) -> Task {
         stopping_at: None,
         stopped_at: None,
         launch_type: plan.launch_type.clone(),
+        capacity_provider_name: plan.capacity_provider.clone(),
         version: 1,
     };
     Task {

@@ -260,3 +260,27 @@ async fn a_lost_answer_leaves_a_task_that_its_token_finds() {
     assert_eq!(again["tasks"][0]["taskArn"], arn);
     world.aws.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_task_shows_the_capacity_provider_that_it_was_asked_for() {
+    let world = world("exit 0").await;
+    let with = |provider: &str| json!({ "taskDefinition": "job", "capacityProviderStrategy": [{ "capacityProvider": provider }] });
+    for provider in ["FARGATE", "FARGATE_SPOT"] {
+        let (status, answer) = world.ecs("RunTask", with(provider)).await;
+        assert_eq!((status, &answer["tasks"][0]["capacityProviderName"]), (200, &json!(provider)), "{answer}");
+        assert_eq!(answer["tasks"][0]["launchType"], "FARGATE");
+    }
+    let (status, answer) = world.ecs("RunTask", with("FARGATE_SOPT")).await;
+    assert_eq!((status, &answer["__type"]), (400, &json!("InvalidParameterException")), "{answer}");
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_launch_type_beside_a_capacity_provider_is_refused() {
+    let world = world("exit 0").await;
+    let strategy = json!([{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }]);
+    let both = json!({ "taskDefinition": "job", "launchType": "FARGATE", "capacityProviderStrategy": strategy });
+    let (status, answer) = world.ecs("RunTask", both).await;
+    assert_eq!((status, &answer["__type"]), (400, &json!("InvalidParameterException")), "{answer}");
+    world.aws.shutdown().await;
+}

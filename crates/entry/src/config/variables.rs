@@ -56,11 +56,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("PULLYARD_CLUSTER", "name or ARN", None, "dispatcher, api, effects, sweeper", "The ECS cluster of tasks."),
     variable(
-        "PULLYARD_TASK_DEFINITION",
-        "family, or family:revision",
+        "PULLYARD_TASK_DEFINITIONS",
+        "`small=F,medium=F,large=F`, each F a family, or family:revision",
         None,
         "dispatcher",
-        "The task definition that runs a job.",
+        "The task definition that runs a job, for each size.",
     ),
     variable("PULLYARD_CONTAINER", "name", Some("`runner`"), "dispatcher", "The container in it that runs the job."),
     variable(
@@ -92,6 +92,13 @@ pub const VARIABLES: &[Variable] = &[
         Some("`external`"),
         "dispatcher",
         "What tasks are told about their isolation: a container of their own, or none.",
+    ),
+    variable(
+        "PULLYARD_DEPLOYMENT",
+        "name",
+        Some("none: no metrics are written"),
+        ALL_FUNCTIONS,
+        "The name that metrics are kept under: the stack's.",
     ),
     variable(
         "PULLYARD_DYNAMODB_ENDPOINT",

@@ -15,6 +15,12 @@ impl Store {
         self.get(&key::token(hash)).await
     }
 
+    /// The hash of the first admin token, read strongly; none before an operator made one.
+    pub async fn first_token(&self) -> Result<Option<String>, Error> {
+        let item = self.get_attributes(&key::first_token()).await?;
+        Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
+    }
+
     /// The hashes of all tokens, newest first, and where the next page begins.
     pub async fn token_hashes(&self, after: Option<&str>, limit: i32) -> Result<(Vec<String>, Option<String>), Error> {
         let (keys, next) = self.list(key::TOKEN_LIST, Order::NewestFirst, after, limit).await?;

@@ -34,6 +34,33 @@ async fn a_revoked_token_stays_revoked_and_keeps_everything_else() {
 }
 
 #[tokio::test]
+async fn of_operators_who_make_the_first_token_at_once_one_wins_and_its_successor_takes_it_back() {
+    let world = Arc::new(World::new().await);
+    let start = Arc::new(Barrier::new(8));
+    let racers = (1..=8).map(|number| {
+        let (world, start) = (world.clone(), start.clone());
+        tokio::spawn(async move {
+            start.wait().await;
+            world.store.put_first_token(&token(number), None).await.unwrap()
+        })
+    });
+    let mut won = Vec::new();
+    for (number, racer) in (1..).zip(racers.collect::<Vec<_>>()) {
+        won.extend((racer.await.unwrap() == Write::Applied).then_some(number));
+    }
+    let [first] = won[..] else { panic!("{won:?}") };
+    assert_eq!(world.store.first_token().await.unwrap(), Some(hash(first)));
+    assert_eq!(world.items().await.len(), 2, "no token of those that lost");
+
+    world.refuses(world.store.put_first_token(&token(20), None)).await;
+    world.refuses(world.store.put_first_token(&token(20), Some(&hash(99)))).await;
+    world.applies(world.store.put_first_token(&token(20), Some(&hash(first)))).await;
+    world.refuses(world.store.put_first_token(&token(20), Some(&hash(first)))).await;
+    assert_eq!(world.store.first_token().await.unwrap(), Some(hash(20)));
+    assert!(stored(&world, first).await.revoked && !stored(&world, 20).await.revoked);
+}
+
+#[tokio::test]
 async fn a_use_is_written_at_most_once_a_minute() {
     let world = World::new().await;
     world.refuses(world.store.note_token_use(&hash(1), at(0))).await;

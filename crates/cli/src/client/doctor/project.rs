@@ -1,8 +1,8 @@
 //! What `doctor` looks at in each project: whether its tickets become jobs, and whether anybody takes those.
 
-use super::Finding;
 use crate::client::fault::Fault;
 use crate::client::session::Session;
+use pullyard_admin::doctor::Finding;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Compute;
 use pullyard_local::Local;

@@ -43,6 +43,9 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ("Took", words::took(took(&job, now))),
         ("Created", words::when(job.created, now)),
     ]);
+    // On this machine a task is a process like any other.
+    let task = job.task.filter(|_| session.data.is_none());
+    lines.extend(task.map(|task| ("Task", Cell::same(task.words()))));
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
     lines.extend(job.started.map(|at| ("Started", words::when(at, now))));
     lines.extend(job.ended.map(|at| ("Ended", words::when(at, now))));

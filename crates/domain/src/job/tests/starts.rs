@@ -71,15 +71,15 @@ fn container_died() -> DispatchFault {
 
 #[test]
 fn starts_are_tried_again_after_5_seconds_doubling_to_5_minutes() {
-    for fault in [capacity(1), THROTTLED, refused(), container_died(), SILENT] {
+    for fault in [capacity(1), THROTTLED, INTERRUPTED, refused(), container_died(), SILENT] {
         let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
     }
 }
 
 #[test]
-fn capacity_and_throttling_never_give_up_and_keep_their_beginning() {
-    for fault in [capacity(1), THROTTLED] {
+fn capacity_throttling_and_interruptions_never_give_up_and_keep_their_beginning() {
+    for fault in [capacity(1), THROTTLED, INTERRUPTED] {
         assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
     }
     let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);

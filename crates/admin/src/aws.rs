@@ -1,0 +1,363 @@
+//! Signed calls to AWS's services, in the two protocols that those speak which we ask.
+//!
+//! Not an SDK: what an answer means is told by whoever asks. Credentials, region and profile are found by the
+//! SDK's own configuration, and the SDK's own signer signs; `AWS_ENDPOINT_URL` replaces every address.
+
+use crate::Error;
+use crate::error::is_passing;
+use crate::xml::Element;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use pullyard_domain::text::causes;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::config::bounded;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName};
+use serde_json::Value;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const TRIES: u32 = 3;
+
+/// AWS refuses what was signed five minutes ago; some services bear fifteen.
+const SIGNATURES_BEAR: Duration = Duration::from_secs(240);
+
+/// A service that is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Stacks and their outputs.
+    CloudFormation,
+    /// Metrics.
+    CloudWatch,
+    /// Subnets and routes.
+    Ec2,
+    /// Images.
+    Ecr,
+    /// Task definitions.
+    Ecs,
+    /// Secrets, never their values.
+    SecretsManager,
+    /// Quotas.
+    ServiceQuotas,
+    /// Who hears of alarms.
+    Sns,
+    /// How much waits.
+    Sqs,
+}
+
+/// How a service is spoken to.
+enum Protocol {
+    /// A form with this version, answered in XML.
+    Query(&'static str),
+    /// JSON under a target with this prefix, in this version of the protocol.
+    Json(&'static str, &'static str),
+}
+
+impl Service {
+    /// What it is called in its address, in a signature, and by people.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::CloudFormation => ("cloudformation", "cloudformation", "CloudFormation"),
+            Self::CloudWatch => ("monitoring", "monitoring", "CloudWatch"),
+            Self::Ec2 => ("ec2", "ec2", "EC2"),
+            Self::Ecr => ("api.ecr", "ecr", "ECR"),
+            Self::Ecs => ("ecs", "ecs", "ECS"),
+            Self::SecretsManager => ("secretsmanager", "secretsmanager", "Secrets Manager"),
+            Self::ServiceQuotas => ("servicequotas", "servicequotas", "Service Quotas"),
+            Self::Sns => ("sns", "sns", "SNS"),
+            Self::Sqs => ("sqs", "sqs", "SQS"),
+        }
+    }
+
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::CloudFormation => Protocol::Query("2010-05-15"),
+            Self::CloudWatch => Protocol::Query("2010-08-01"),
+            Self::Ec2 => Protocol::Query("2016-11-15"),
+            Self::Sns => Protocol::Query("2010-03-31"),
+            Self::Ecr => Protocol::Json("AmazonEC2ContainerRegistry_V20150921", "1.1"),
+            Self::Ecs => Protocol::Json("AmazonEC2ContainerServiceV20141113", "1.1"),
+            Self::SecretsManager => Protocol::Json("secretsmanager", "1.1"),
+            Self::ServiceQuotas => Protocol::Json("ServiceQuotasV20190624", "1.1"),
+            Self::Sqs => Protocol::Json("AmazonSQS", "1.0"),
+        }
+    }
+}
+
+/// The operator's way to AWS.
+#[derive(Debug)]
+pub struct Aws {
+    sdk: SdkConfig,
+    region: String,
+    http: reqwest::Client,
+    /// What AWS's clock said first, and ours then.
+    clocks: Mutex<Option<Clocks>>,
+}
+
+/// AWS's clock and ours, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// In whole seconds, as AWS's `Date` says.
+    pub theirs: SystemTime,
+    /// This machine's, half-way between question and answer.
+    pub ours: SystemTime,
+}
+
+impl Clocks {
+    /// How far they are apart.
+    pub fn apart(&self) -> Duration {
+        let apart = self.theirs.duration_since(self.ours).unwrap_or_else(|behind| behind.duration());
+        // Date has no fractions: what is less than a second apart is not known to be apart.
+        if apart < Duration::from_secs(1) { Duration::ZERO } else { apart }
+    }
+
+    /// A time of ours in theirs.
+    fn corrected(&self, time: SystemTime) -> SystemTime {
+        match self.theirs.duration_since(self.ours) {
+            Ok(ahead) => time + ahead,
+            Err(behind) => time.checked_sub(behind.duration()).unwrap_or(time),
+        }
+    }
+}
+
+/// What a call sends.
+struct Call<'a> {
+    service: Service,
+    operation: &'a str,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Aws {
+    /// As the operator's environment and files say, but for a region or profile that is named here.
+    pub async fn connect(region: Option<String>, profile: Option<String>) -> Result<Self, Error> {
+        let mut loader = bounded(aws_config::defaults(BehaviorVersion::latest()));
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        let sdk = Box::pin(loader.load()).await;
+        let region = sdk.region().map(ToString::to_string).ok_or(Error::NoRegion)?;
+        let mut http = reqwest::Client::builder();
+        if sdk.endpoint_url().is_some_and(is_loopback) {
+            // A proxy can't reach this machine from inside it.
+            http = http.no_proxy();
+        }
+        let http = http
+            .timeout(CALL_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::NoCredentials { reason: causes(&error) })?;
+        Ok(Self { sdk, region, http, clocks: Mutex::new(None) })
+    }
+
+    /// Where it asks.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// For the table, which has an SDK.
+    pub(crate) fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// AWS's clock beside ours, once anything was answered.
+    pub fn clocks(&self) -> Option<Clocks> {
+        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The time, by AWS's clock once it was heard: what was written there is compared with it.
+    pub(crate) fn now(&self) -> Timestamp {
+        let ours = SystemTime::now();
+        let theirs = self
+            .clocks()
+            .filter(|clocks| clocks.apart() > SIGNATURES_BEAR)
+            .map_or(ours, |clocks| clocks.corrected(ours));
+        let since = theirs.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Asks a service that speaks JSON.
+    pub(crate) async fn json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
+        let Protocol::Json(prefix, version) = service.protocol() else { return Err(unreadable(operation)) };
+        let headers = vec![
+            ("content-type", format!("application/x-amz-json-{version}")),
+            ("x-amz-target", format!("{prefix}.{operation}")),
+        ];
+        let answer = self.answered(Call { service, operation, headers, body: body.to_string() }).await?;
+        serde_json::from_str(&answer).map_err(|_| unreadable(operation))
+    }
+
+    /// Asks a service that is asked by a form.
+    pub(crate) async fn query(
+        &self,
+        service: Service,
+        operation: &str,
+        parameters: &[(String, String)],
+    ) -> Result<Element, Error> {
+        let Protocol::Query(version) = service.protocol() else { return Err(unreadable(operation)) };
+        let mut form = vec![("Action".to_owned(), operation.to_owned()), ("Version".to_owned(), version.to_owned())];
+        form.extend_from_slice(parameters);
+        let encoded = reqwest::Url::parse_with_params("http://form/", &form).map_err(|_| unreadable(operation))?;
+        let body = encoded.query().unwrap_or_default().to_owned();
+        let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
+        let answer = self.answered(Call { service, operation, headers, body }).await?;
+        Element::parse(&answer).ok_or_else(|| unreadable(operation))
+    }
+
+    /// Reads are safe to repeat: what passes by itself is asked again, and what was signed by a wrong clock is
+    /// signed by AWS's.
+    async fn answered(&self, call: Call<'_>) -> Result<String, Error> {
+        let mut tries = 1;
+        loop {
+            match self.once(&call).await {
+                Err(error) if tries < TRIES && (error.is_transient() || self.is_skewed(&error)) => {
+                    tokio::time::sleep(Duration::from_millis(100 * u64::from(rand::random_range(1..=4 * tries)))).await;
+                    tries += 1;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// The refusal may be about the time: the first call of all is signed before AWS's is known.
+    fn is_skewed(&self, error: &Error) -> bool {
+        matches!(error, Error::Refused { .. }) && self.clocks().is_some_and(|clocks| clocks.apart() > SIGNATURES_BEAR)
+    }
+
+    async fn once(&self, call: &Call<'_>) -> Result<String, Error> {
+        let (host, _, said) = call.service.names();
+        let unreachable = |error: &reqwest::Error| Error::Unreachable {
+            service: said,
+            region: self.region.clone(),
+            reason: causes(error),
+        };
+        let url =
+            self.sdk.endpoint_url().map_or_else(|| self.address(host), |url| format!("{}/", url.trim_end_matches('/')));
+        let headers = self.signed(call, &url).await?;
+        let asked = SystemTime::now();
+        let answer = self.http.post(&url).headers(headers).body(call.body.clone()).send().await;
+        let answer = answer.map_err(|error| unreachable(&error))?;
+        self.note_clock(asked, answer.headers());
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let text = answer.text().await.map_err(|error| unreachable(&error))?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let (code, message) = refusal(&text, &headers, status.as_u16());
+        let code =
+            if status.is_server_error() && !is_passing(&code) { format!("ServiceUnavailable {code}") } else { code };
+        Err(Error::Refused { operation: format!("{said} {}", call.operation), code, message })
+    }
+
+    fn address(&self, host: &str) -> String {
+        let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("https://{host}.{}.{suffix}/", self.region)
+    }
+
+    async fn signed(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
+        let none = |reason: String| Error::NoCredentials { reason };
+        let provider = self.sdk.credentials_provider().ok_or_else(|| none("there are no credentials".into()))?;
+        let credentials = provider.provide_credentials().await.map_err(|error| none(causes(&error)))?;
+        let identity = credentials.into();
+        let now = SystemTime::now();
+        let skewed = self.clocks().filter(|clocks| clocks.apart() > SIGNATURES_BEAR);
+        let unsigned = |error: &dyn std::error::Error| none(format!("the call can't be signed: {error}"));
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(call.service.names().1)
+            .time(skewed.map_or(now, |clocks| clocks.corrected(now)))
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| unsigned(&error))?
+            .into();
+        let given = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let request = SignableRequest::new("POST", url, given, SignableBody::Bytes(call.body.as_bytes()))
+            .map_err(|error| unsigned(&error))?;
+        let (instructions, _) = sign(request, &parameters).map_err(|error| unsigned(&error))?.into_parts();
+        let added = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let given = call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let mut headers = HeaderMap::new();
+        for (name, value) in given.chain(added) {
+            let name = HeaderName::try_from(name).map_err(|error| unsigned(&error))?;
+            headers.insert(name, value.parse().map_err(|error: reqwest::header::InvalidHeaderValue| unsigned(&error))?);
+        }
+        Ok(headers)
+    }
+
+    /// The first answer's: later ones say the same.
+    fn note_clock(&self, asked: SystemTime, headers: &HeaderMap) {
+        let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let took = asked.elapsed().unwrap_or_default();
+        if let Some(theirs) = theirs {
+            let seen = Clocks { theirs, ours: asked + took / 2 };
+            self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(seen);
+        }
+    }
+}
+
+fn unreadable(operation: &str) -> Error {
+    Error::Unreadable { operation: operation.to_owned() }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+}
+
+/// Code and words of a refusal, in whichever of the forms they come.
+fn refusal(text: &str, headers: &HeaderMap, status: u16) -> (String, String) {
+    let is_xml = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().windows(3).any(|part| part == b"xml"));
+    let (code, message) = if is_xml || text.trim_start().starts_with('<') {
+        let root = Element::parse(text).unwrap_or_default();
+        let fault = root.below("Error").unwrap_or(&root).clone();
+        (fault.text_of("Code").map(str::to_owned), fault.text_of("Message").map(str::to_owned))
+    } else {
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        let said = |names: [&str; 2]| names.iter().find_map(|name| body[name].as_str()).map(str::to_owned);
+        (said(["__type", "code"]), said(["message", "Message"]))
+    };
+    let code = code.unwrap_or_else(|| status.to_string());
+    let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
+    (code, message.unwrap_or_else(|| "no reason given".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: &str, text: &str, expected: (&str, &str)) {
+        let headers = [(CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect();
+        let (code, message) = refusal(text, &headers, 400);
+        assert_eq!((code.as_str(), message.as_str()), expected, "{text}");
+    }
+
+    #[test]
+    fn refusals_are_read_in_every_form() {
+        let json = "application/x-amz-json-1.1";
+        check(json, r#"{"__type":"ns#NotFound","message":"gone"}"#, ("NotFound", "gone"));
+        check(json, r#"{"__type":"NotFound:http://x/","Message":"gone"}"#, ("NotFound", "gone"));
+        let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>";
+        check("text/xml", xml, ("ValidationError", "no"));
+        let ec2 = "<Response><Errors><Error><Code>InvalidSubnetID.NotFound</Code><Message>no</Message></Error></Errors></Response>";
+        check("text/xml;charset=UTF-8", ec2, ("InvalidSubnetID.NotFound", "no"));
+        check("text/html", "<html>", ("400", "no reason given"));
+    }
+
+    #[test]
+    fn clocks_are_apart_either_way_and_less_than_a_second_is_nothing() {
+        let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
+        let apart = |theirs, ours| Clocks { theirs: at(theirs), ours: at(ours) }.apart().as_secs();
+        assert_eq!((apart(60_000, 0), apart(0, 60_000), apart(1_000, 1_999)), (60, 60, 0));
+        let clocks = Clocks { theirs: at(10_000), ours: at(70_000) };
+        assert_eq!(clocks.corrected(at(71_000)), at(11_000));
+    }
+}

@@ -1,0 +1,33 @@
+//! Alarms that nobody hears.
+
+use super::Finding;
+use crate::aws::Service;
+use crate::{Aws, Error, Stack};
+
+pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    let topic = [("TopicArn".to_owned(), stack.alarm_topic.clone())];
+    let answer = aws.query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
+    let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
+    let state = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
+    let (sure, pending): (Vec<_>, Vec<_>) =
+        result.list("Subscriptions").partition(|subscription| state(subscription.text_of("SubscriptionArn")));
+    let subscribe = format!(
+        "Subscribe somebody: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
+         confirm the mail.",
+        stack.alarm_topic
+    );
+    let finding = match (sure.len(), pending.first()) {
+        (0, None) => Finding::wrong("alarms", "Nobody hears the alarms: their topic has no subscriber.", subscribe),
+        (0, Some(waiting)) => Finding::wrong(
+            "alarms",
+            format!(
+                "Nobody hears the alarms: {} has not confirmed.",
+                waiting.text_of("Endpoint").unwrap_or("the only subscriber")
+            ),
+            "Open the mail from AWS Notifications there and confirm; look into the spam, too.",
+        ),
+        (1, _) => Finding::good("alarms", "1 subscriber hears the alarms."),
+        (n, _) => Finding::good("alarms", format!("{n} subscribers hear the alarms.")),
+    };
+    Ok(vec![finding])
+}

@@ -1,0 +1,111 @@
+//! Subnets from which no task could reach a forge, and a security group that would not let it.
+
+use super::Finding;
+use crate::aws::Service;
+use crate::xml::Element;
+use crate::{Aws, Error, Stack};
+
+const HELP: &str = "Give its route table a route for 0.0.0.0/0 to an internet or NAT gateway, or deploy with other \
+                    subnets, or with none: the stack then makes its own.";
+
+pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    let wanted = numbered("SubnetId", &stack.subnets);
+    let subnets = match aws.query(Service::Ec2, "DescribeSubnets", &wanted).await {
+        Err(error) if error.code() == Some("InvalidSubnetID.NotFound") => {
+            let sentence = format!("A subnet of tasks is gone: {} were deployed with.", stack.subnets.join(", "));
+            return Ok(vec![Finding::wrong("egress", sentence, "Deploy the stack with subnets that are there.")]);
+        }
+        subnets => subnets?,
+    };
+    let vpc = subnets.list("subnetSet").find_map(|subnet| subnet.text_of("vpcId")).unwrap_or_default().to_owned();
+    let of_vpc = [("Filter.1.Name".to_owned(), "vpc-id".to_owned()), ("Filter.1.Value.1".to_owned(), vpc)];
+    let group = numbered("GroupId", std::slice::from_ref(&stack.security_group));
+    let (routes, groups) = tokio::try_join!(
+        aws.query(Service::Ec2, "DescribeRouteTables", &of_vpc),
+        aws.query(Service::Ec2, "DescribeSecurityGroups", &group),
+    )?;
+    let tables: Vec<_> = routes.list("routeTableSet").collect();
+    let mut findings = Vec::new();
+    for subnet in &stack.subnets {
+        let sentence = match table_of(subnet, &tables).map(way_out) {
+            Some(Way::Out) => continue,
+            Some(Way::Public(_)) if stack.public_ip => continue,
+            Some(Way::Public(gateway)) => {
+                let sentence =
+                    format!("{subnet} leads to {gateway}, but tasks there have no public address to use it.");
+                let help = "Deploy with AssignPublicIp=true, or with subnets that have a NAT gateway.";
+                findings.push(Finding::wrong("egress", sentence, help));
+                continue;
+            }
+            Some(Way::Broken(target)) => {
+                format!("The route from {subnet} to the internet leads to {target}, which is gone.")
+            }
+            Some(Way::None) | None => {
+                format!("Nothing leads from {subnet} to the internet: tasks there reach no forge.")
+            }
+        };
+        findings.push(Finding::wrong("egress", sentence, HELP));
+    }
+    if !groups.list("securityGroupInfo").any(lets_out) {
+        findings.push(Finding::wrong(
+            "egress",
+            format!("The security group {} lets no HTTPS out: tasks reach no forge.", stack.security_group),
+            "Add an egress rule for TCP 443 to 0.0.0.0/0.",
+        ));
+    }
+    if findings.is_empty() {
+        let which = if stack.subnets.len() == 1 { "The subnet of tasks leads" } else { "All subnets of tasks lead" };
+        findings.push(Finding::good("egress", format!("{which} to the internet.")));
+    }
+    Ok(findings)
+}
+
+fn numbered(name: &str, values: &[String]) -> Vec<(String, String)> {
+    (1..).zip(values).map(|(n, value)| (format!("{name}.{n}"), value.clone())).collect()
+}
+
+/// The subnet's own route table, else the VPC's main one.
+fn table_of<'a>(subnet: &str, tables: &[&'a Element]) -> Option<&'a Element> {
+    let has = |table: &&&Element, which: &dyn Fn(&Element) -> bool| table.list("associationSet").any(which);
+    let own = tables.iter().find(|table| has(table, &|of| of.text_of("subnetId") == Some(subnet)));
+    own.or_else(|| tables.iter().find(|table| has(table, &|of| of.text_of("main") == Some("true")))).copied()
+}
+
+enum Way {
+    Out,
+    /// Through an internet gateway, which only takes who has a public address.
+    Public(String),
+    Broken(String),
+    None,
+}
+
+fn way_out(table: &Element) -> Way {
+    let Some(route) = table.list("routeSet").find(|route| route.text_of("destinationCidrBlock") == Some("0.0.0.0/0"))
+    else {
+        return Way::None;
+    };
+    if route.text_of("state") == Some("blackhole") {
+        let targets = ["gatewayId", "natGatewayId", "transitGatewayId", "networkInterfaceId", "instanceId"];
+        let target = targets.iter().find_map(|target| route.text_of(target)).unwrap_or("something");
+        return Way::Broken(target.to_owned());
+    }
+    match route.text_of("gatewayId").filter(|gateway| gateway.starts_with("igw-")) {
+        Some(gateway) => Way::Public(gateway.to_owned()),
+        None => Way::Out,
+    }
+}
+
+/// HTTPS to anywhere: forges and models have no list of addresses.
+fn lets_out(group: &Element) -> bool {
+    group.list("ipPermissionsEgress").any(|rule| {
+        let port = |name: &str| rule.text_of(name).and_then(|port| port.parse::<i64>().ok());
+        let https = match rule.text_of("ipProtocol") {
+            Some("-1") => true,
+            Some("tcp" | "6") => {
+                port("fromPort").is_some_and(|from| from <= 443) && port("toPort").is_some_and(|to| to >= 443)
+            }
+            _ => false,
+        };
+        https && rule.list("ipRanges").any(|range| range.text_of("cidrIp") == Some("0.0.0.0/0"))
+    })
+}

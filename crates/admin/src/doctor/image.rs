@@ -1,0 +1,78 @@
+//! Task definitions whose image nobody pushed.
+
+use super::Finding;
+use crate::aws::Service;
+use crate::{Aws, Error, Stack};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    // Sizes mostly share one image: each is asked about once.
+    let mut images = BTreeMap::<String, Vec<&str>>::new();
+    for (size, family) in &stack.task_definitions {
+        let asked = json!({ "taskDefinition": family });
+        let answer = match aws.json(Service::Ecs, "DescribeTaskDefinition", &asked).await {
+            Err(error) if error.code() == Some("ClientException") => {
+                let sentence = format!("There is no task definition {family} for {size} tasks.");
+                return Ok(vec![Finding::wrong("image", sentence, "Deploy the stack again: it makes them.")]);
+            }
+            answer => answer?,
+        };
+        let image = answer["taskDefinition"]["containerDefinitions"][0]["image"].as_str().unwrap_or_default();
+        images.entry(image.to_owned()).or_default().push(size);
+    }
+    let mut findings = Vec::new();
+    for (image, sizes) in images {
+        let sizes = sizes.join(", ");
+        let Some((asked, tag)) = question(&image, &stack.repository_uri) else {
+            let sentence = format!("{sizes} tasks run {image}, which is not in the stack's own repository.");
+            findings.push(Finding::warning("image", sentence, "Nothing to do if it is there: it was not looked at."));
+            continue;
+        };
+        let pushed = match aws.json(Service::Ecr, "DescribeImages", &asked).await {
+            Err(error) if error.code() == Some("ImageNotFoundException") => false,
+            answer => answer?["imageDetails"].as_array().is_some_and(|images| !images.is_empty()),
+        };
+        findings.push(match pushed {
+            true => Finding::good("image", format!("The image of {sizes} tasks, {tag}, is pushed.")),
+            false => Finding::wrong(
+                "image",
+                format!("The image of {sizes} tasks was never pushed: {} has no {tag}.", stack.repository_uri),
+                format!("Build and push it: `infra/image/push --stack {}`.", stack.name),
+            ),
+        });
+    }
+    Ok(findings)
+}
+
+/// What ECR is asked about an image of this repository, and how people name it: by tag or digest.
+fn question(image: &str, repository_uri: &str) -> Option<(Value, String)> {
+    let rest = image.strip_prefix(repository_uri)?;
+    let (key, tag) = match (rest.strip_prefix('@'), rest.strip_prefix(':')) {
+        (Some(digest), _) => ("imageDigest", digest),
+        (None, Some(tag)) => ("imageTag", tag),
+        (None, None) if rest.is_empty() => ("imageTag", "latest"),
+        (None, None) => return None,
+    };
+    let (registry, name) = repository_uri.split_once('/')?;
+    let account = registry.split('.').next()?;
+    let asked = json!({ "registryId": account, "repositoryName": name, "imageIds": [{ key: tag }] });
+    Some((asked, tag.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_of_the_repository_are_asked_about_by_tag_or_digest() {
+        let uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/py/runner";
+        let tag = |image: &str| question(image, uri).map(|(asked, tag)| (asked["imageIds"][0].clone(), tag));
+        assert_eq!(tag(&format!("{uri}:1.2")), Some((json!({ "imageTag": "1.2" }), "1.2".into())));
+        assert_eq!(tag(uri), Some((json!({ "imageTag": "latest" }), "latest".into())));
+        assert_eq!(tag(&format!("{uri}@sha256:ab")), Some((json!({ "imageDigest": "sha256:ab" }), "sha256:ab".into())));
+        assert_eq!((tag(&format!("{uri}-2:1")), tag("debian:12")), (None, None));
+        let (asked, _) = question(uri, uri).unwrap();
+        assert_eq!((&asked["registryId"], &asked["repositoryName"]), (&json!("123456789012"), &json!("py/runner")));
+    }
+}

@@ -1,0 +1,45 @@
+//! Figures from CloudWatch.
+
+use crate::aws::Service;
+use crate::xml::Element;
+use crate::{Aws, Error};
+use std::time::Duration;
+
+/// What CloudWatch is asked.
+pub(super) struct Statistic<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) metric: &'a str,
+    pub(super) dimensions: &'a [(String, String)],
+    /// `Maximum`, `Sum`, ….
+    pub(super) statistic: &'a str,
+    /// How far back.
+    pub(super) last: Duration,
+    pub(super) period_secs: u64,
+}
+
+impl Statistic<'_> {
+    /// Times and figures, the oldest first; none where nothing was measured.
+    pub(super) async fn of(&self, aws: &Aws) -> Result<Vec<(String, f64)>, Error> {
+        let now = aws.now();
+        let mut parameters = vec![
+            ("Namespace".to_owned(), self.namespace.to_owned()),
+            ("MetricName".into(), self.metric.into()),
+            ("StartTime".into(), now.minus(self.last).to_string()),
+            ("EndTime".into(), now.plus(Duration::from_secs(60)).to_string()),
+            ("Period".into(), self.period_secs.to_string()),
+            ("Statistics.member.1".into(), self.statistic.into()),
+        ];
+        for (n, (name, value)) in (1..).zip(self.dimensions) {
+            parameters.push((format!("Dimensions.member.{n}.Name"), name.clone()));
+            parameters.push((format!("Dimensions.member.{n}.Value"), value.clone()));
+        }
+        let answer = aws.query(Service::CloudWatch, "GetMetricStatistics", &parameters).await?;
+        let result = answer.child("GetMetricStatisticsResult").unwrap_or(&answer);
+        let point = |point: &Element| {
+            Some((point.text_of("Timestamp")?.to_owned(), point.text_of(self.statistic)?.parse().ok()?))
+        };
+        let mut points: Vec<(String, f64)> = result.list("Datapoints").filter_map(point).collect();
+        points.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(points)
+    }
+}

@@ -1,0 +1,83 @@
+//! Queues whose messages wait, and messages that nobody could deal with.
+
+use super::Finding;
+use super::metric::Statistic;
+use crate::aws::Service;
+use crate::stack::Queue;
+use crate::{Aws, Error, Stack};
+use futures::future::join_all;
+use pullyard_domain::text::Span;
+use serde_json::json;
+use std::time::Duration;
+
+/// Functions take a message within seconds; what is older waits for something.
+const OLD: Duration = Duration::from_secs(5 * 60);
+/// So many at once, however young, and functions are not keeping up.
+const MANY: u64 = 1_000;
+
+pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for seen in join_all(stack.queues.iter().map(|queue| of_one(aws, stack, queue))).await {
+        findings.extend(seen?);
+    }
+    if findings.is_empty() {
+        findings.push(Finding::good("queue", "No message waits for long, and no dead letter is kept."));
+    }
+    Ok(findings)
+}
+
+async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>, Error> {
+    let (waiting, dead, oldest) =
+        tokio::try_join!(messages(aws, &queue.url), messages(aws, &queue.dead_letters), oldest(aws, &queue.url))?;
+    let mut findings = Vec::new();
+    let name = queue.name;
+    let backed_up = match oldest.filter(|age| *age > OLD) {
+        Some(age) if waiting > 0 => Some(format!("its oldest message waits for {}", Span::from(age))),
+        _ if waiting >= MANY => Some(format!("{waiting} messages wait")),
+        _ => None,
+    };
+    if let Some(how) = backed_up {
+        let function = if name == "dispatch" { "dispatcher" } else { name };
+        findings.push(Finding::wrong(
+            "queue",
+            format!("The {name} queue is backed up: {how}."),
+            format!(
+                "See the errors and throttles of the function that reads it: \
+                 `aws logs tail /pullyard/{}/{function} --since 1h`.",
+                stack.name
+            ),
+        ));
+    }
+    if dead > 0 {
+        let what = if dead == 1 { "1 message".into() } else { format!("{dead} messages") };
+        findings.push(Finding::wrong(
+            "queue",
+            format!("The dead-letter queue of {name} keeps {what} that nobody could deal with."),
+            "`pullyard dlq list` says why each is there; then `pullyard dlq redrive` or `drop`.",
+        ));
+    }
+    Ok(findings)
+}
+
+async fn messages(aws: &Aws, url: &str) -> Result<u64, Error> {
+    let name = "ApproximateNumberOfMessages";
+    let answer =
+        aws.json(Service::Sqs, "GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": [name] })).await?;
+    let count = answer["Attributes"][name].as_str().and_then(|count| count.parse().ok());
+    count.ok_or(Error::Unreadable { operation: "GetQueueAttributes".into() })
+}
+
+/// The newest figure of the last quarter of an hour; none when nothing waited.
+async fn oldest(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
+    let name = url.rsplit('/').next().unwrap_or_default();
+    let asked = Statistic {
+        namespace: "AWS/SQS",
+        metric: "ApproximateAgeOfOldestMessage",
+        dimensions: &[("QueueName".into(), name.into())],
+        statistic: "Maximum",
+        last: Duration::from_secs(15 * 60),
+        period_secs: 60,
+    };
+    let newest = asked.of(aws).await?.pop();
+    Ok(newest.and_then(|(_, secs)| Duration::try_from_secs_f64(secs).ok()))
+}

@@ -1,0 +1,65 @@
+//! Secrets that are named, but have no value. No value is read.
+
+use super::Finding;
+use crate::aws::Service;
+use crate::{Aws, Error, Stack};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// What is so with a secret.
+enum State {
+    Set,
+    Empty,
+    Deleted,
+    Missing,
+}
+
+pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
+    let mut names: BTreeSet<&str> = others.iter().map(String::as_str).collect();
+    names.insert(&stack.key_secret);
+    let looks = names.iter().map(async |name| Ok::<_, Error>((*name, state(aws, name).await?)));
+    let mut findings = Vec::new();
+    for seen in join_all(looks).await {
+        let (name, state) = seen?;
+        let what = match state {
+            State::Set => continue,
+            State::Empty => "has no value",
+            State::Deleted => "is marked for deletion",
+            State::Missing => "does not exist",
+        };
+        let short = name.strip_prefix(&stack.user_secret_prefix);
+        let help = match (state, short) {
+            (State::Deleted, _) => format!("Bring it back: `aws secretsmanager restore-secret --secret-id {name}`."),
+            (_, Some(short)) => format!("Set it: `pullyard secrets set {short}`."),
+            (State::Missing, None) => "Deploy the stack again: it makes this secret.".into(),
+            (_, None) => format!(
+                "Give it 64 random hex digits: `openssl rand -hex 32 | tr -d '\\n' | xargs -0 aws secretsmanager \
+                 put-secret-value --secret-id {name} --secret-string`; attempts that run now end."
+            ),
+        };
+        findings.push(Finding::wrong("secret", format!("The secret {name} {what}."), help));
+    }
+    if findings.is_empty() {
+        let all = match names.len() {
+            1 => "The secret that signs the tokens of attempts has a value.".to_owned(),
+            n => format!("All {n} secrets that are used have a value."),
+        };
+        findings.push(Finding::good("secret", all));
+    }
+    Ok(findings)
+}
+
+async fn state(aws: &Aws, name: &str) -> Result<State, Error> {
+    let described = aws.json(Service::SecretsManager, "DescribeSecret", &json!({ "SecretId": name })).await;
+    let secret = match described {
+        Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(State::Missing),
+        described => described?,
+    };
+    if !secret["DeletedDate"].is_null() {
+        return Ok(State::Deleted);
+    }
+    let stages = secret["VersionIdsToStages"].as_object().into_iter().flat_map(|versions| versions.values());
+    let current = stages.filter_map(Value::as_array).flatten().any(|stage| stage == "AWSCURRENT");
+    Ok(if current { State::Set } else { State::Empty })
+}

@@ -1,0 +1,26 @@
+//! Whether the sweeper goes round: without it nothing that was lost is taken up.
+
+use super::Finding;
+use crate::first_token::table;
+use crate::{Aws, Error, Stack};
+use pullyard_domain::text::Span;
+use std::time::Duration;
+
+/// It is started every minute, and runs for less.
+const LATE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    let last = table(aws, stack).sweeps().await?.map(|sweeps| aws.now().since(sweeps.at));
+    let mend = format!(
+        "See its errors: `aws logs tail /pullyard/{}/sweeper --since 1h`; and whether its schedule is enabled. What \
+         it missed it catches up with by itself.",
+        stack.name
+    );
+    Ok(vec![match last {
+        None => Finding::wrong("sweeper", "The sweeper never went round.", mend),
+        Some(ago) if ago > LATE => {
+            Finding::wrong("sweeper", format!("The sweeper is late: it went round {} ago.", Span::from(ago)), mend)
+        }
+        Some(_) => Finding::good("sweeper", "The sweeper went round within the last 5 minutes."),
+    }])
+}

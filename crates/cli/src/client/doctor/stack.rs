@@ -1,0 +1,175 @@
+//! `pullyard doctor --stack`: from AWS's account to the webhooks, with what each side says of itself.
+
+use super::{Account, projects, sentence, show_all, token};
+use crate::client::fault::Fault;
+use crate::client::screen::Screen;
+use crate::client::session::Session;
+use crate::client::{Global, hooks, integrations};
+use pullyard_admin::doctor::{self, Finding};
+use pullyard_admin::{Aws, Error, Stack};
+use pullyard_domain::hook::{HookKind, Ingress};
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::hook::Hook;
+use pullyard_protocol::project::Project;
+use pullyard_protocol::version::{PROTOCOL, Version};
+use std::process::ExitCode;
+
+pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+    let name = account.stack.unwrap_or_default();
+    let findings = match Aws::connect(account.region, account.profile).await {
+        Err(error) => vec![missing(&error)],
+        Ok(aws) => match Stack::find(&aws, &name).await {
+            // The clock first: it is a reason for everything else.
+            Err(error) => doctor::clock(&aws).into_iter().chain([missing(&error)]).collect(),
+            Ok(stack) => examine(&aws, &stack, global).await?,
+        },
+    };
+    show_all(screen, &findings)
+}
+
+async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Finding>, Fault> {
+    let session = Session::at(global, Screen::new(global), &stack.api_url)?;
+    let (mut of_api, mut secrets) =
+        (vec![version(stack, Operator::new(&stack.api_url, "")?.version().await)], Vec::new());
+    match &session {
+        None => of_api.push(Finding::wrong(
+            "token",
+            format!("This command line has no token for {}: hooks and forges were not looked at.", stack.api_url),
+            format!("Set the stack up with `pullyard init --stack {}`, or sign in with `pullyard login`.", stack.name),
+        )),
+        Some(session) => {
+            if let Some(all) = token(session, &mut of_api).await {
+                secrets = in_use(session, stack).await;
+                of_api.push(hook(session, &all).await);
+                projects(session, &all, &mut of_api).await;
+            }
+        }
+    }
+    let mut findings = doctor::examine(aws, stack, &secrets).await;
+    findings.extend(of_api);
+    Ok(findings)
+}
+
+/// There is no stack to look at.
+fn missing(error: &Error) -> Finding {
+    let help = match error {
+        Error::NoStack { .. } => {
+            "See which there are: `aws cloudformation list-stacks`; name another --region or --profile."
+        }
+        Error::NotOurs { .. } => "Name the root stack, and deploy it with a release that is as new as this program.",
+        Error::NoRegion => "Name one with --region, or set AWS_REGION.",
+        Error::NoCredentials { .. } => {
+            "Sign in to AWS, or name a --profile; one of IAM Identity Center is brought here by \
+             `eval \"$(aws configure export-credentials --format env)\"`."
+        }
+        _ => "Check the credentials, the network and the rights; docs/doctor.md lists what this command reads.",
+    };
+    let words = pullyard_domain::text::causes(error);
+    Finding::wrong("stack", format!("The stack can't be looked at: failed to {words}."), help)
+}
+
+/// The release that was deployed is the one that runs, and this program understands it.
+fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
+    let ours = env!("CARGO_PKG_VERSION");
+    let server = match server {
+        Ok(server) => server,
+        Err(error) => {
+            let help = format!(
+                "See the errors of the function: `aws logs tail /pullyard/{}/api --since 1h`; then the network from here.",
+                stack.name
+            );
+            return Finding::wrong(
+                "version",
+                format!("The API gives no version. {}", sentence(&Fault::from(error))),
+                help,
+            );
+        }
+    };
+    if server.version != stack.version {
+        let sentence = format!(
+            "The stack {} is of version {}, but its functions run {}.",
+            stack.name, stack.version, server.version
+        );
+        Finding::wrong("version", sentence, "Build and deploy it again: `just build`, `sam build`, `sam deploy`.")
+    } else if server.protocol != PROTOCOL {
+        let sentence = format!("The API speaks protocol {}, this program {PROTOCOL}.", server.protocol);
+        Finding::wrong("version", sentence, "Update the older of the two.")
+    } else if server.version != ours {
+        let sentence = format!("The stack runs version {}, this program is {ours}.", server.version);
+        Finding::warning("version", sentence, "Update the older of the two when something looks odd.")
+    } else {
+        Finding::good("version", format!("Stack, functions and this program are of version {ours}."))
+    }
+}
+
+/// The whole names of the secrets that forges and hooks use. What can't be asked is told elsewhere.
+async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
+    let forges = integrations::all(session).await.unwrap_or_default();
+    let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
+    let hooks = hooks::all(session).await.unwrap_or_default();
+    let own = hooks.iter().filter(|hook| !matches!(hook.kind, HookKind::App {}));
+    of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
+}
+
+/// What happens in repositories is heard of.
+async fn hook(session: &Session, projects: &[Project]) -> Finding {
+    match heard(session, projects).await {
+        Ok(finding) => finding,
+        Err(error) => {
+            let sentence = format!("The webhooks could not be looked at: {}.", error.words());
+            Finding::warning("hook", sentence, "Run it with an admin token.")
+        }
+    }
+}
+
+async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault> {
+    let hooks = hooks::all(session).await?;
+    let mut listening = 0;
+    for project in projects {
+        let repositories = session.api.repositories(&project.id).await?.repositories;
+        let ingresses = session.api.ingresses(&project.id).await?.repositories;
+        for repository in &repositories {
+            let of = ingresses.iter().find(|ingress| ingress.repository == repository.name);
+            if of.is_some_and(|of| of.ingress == Ingress::Poll) {
+                continue;
+            }
+            listening += 1;
+            let covers = |hook: &&Hook| {
+                hook.integration == repository.integration
+                    && match &hook.kind {
+                        HookKind::Repository { id, .. } => *id == repository.id,
+                        HookKind::Organisation { login } => {
+                            let owner = repository.name.as_str().split('/').next().unwrap_or_default();
+                            owner.eq_ignore_ascii_case(login)
+                        }
+                        HookKind::App {} => true,
+                    }
+            };
+            let Some(hook) = hooks.iter().find(covers) else {
+                let sentence = format!("No webhook tells of reviews in {}.", repository.name);
+                let help = format!(
+                    "`pullyard hooks install --base-url {} --integration {} --repo {} --project {}`, or have it looked at: \
+                     `pullyard repos ingress {} poll --project {}`.",
+                    session.url, repository.integration, repository.name, project.id, repository.name, project.id
+                );
+                // Without revisions nothing but tickets is waited for, and those come another way.
+                return Ok(match project.settings.revise_on_review {
+                    true => Finding::wrong("hook", sentence, help),
+                    false => Finding::warning("hook", sentence, help),
+                });
+            };
+            if let Some(drift) = session.api.verify_hook(&hook.name).await?.drifts.first() {
+                let sentence = format!("The webhook {} is not what it should be: {}", hook.name, drift.sentence);
+                return Ok(Finding::wrong("hook", sentence, format!("`pullyard hooks repair {}`.", hook.name)));
+            }
+        }
+    }
+    Ok(Finding::good(
+        "hook",
+        match listening {
+            0 => "No repository needs a webhook.".to_owned(),
+            1 => "The webhook of 1 repository is there.".to_owned(),
+            n => format!("The webhooks of {n} repositories are there."),
+        },
+    ))
+}

@@ -1,0 +1,300 @@
+//! `pullyard init --stack`: from a deployed stack to its first ticket's project, by one command.
+//!
+//! Each step looks first and leaves what is there; whoever is interrupted runs it again. The token is saved
+//! here before it is written there, so that no admin token is ever nobody's.
+
+use crate::client::config::{Config, Signed};
+use crate::client::doctor::Account;
+use crate::client::fault::{Exit, Fault};
+use crate::client::screen::Screen;
+use crate::client::session::Session;
+use crate::client::{Global, ask};
+use pullyard_admin::{Aws, Error, FirstToken, Renew, Stack, first_token, new_token};
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::project::{Agent, ForgeKind, Settings};
+use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::project::{AddRepository, CreateProject};
+use pullyard_protocol::secret::SetSecret;
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// What Secrets Manager stores at most. Units: bytes.
+const LARGEST: usize = 65_536;
+
+/// What a stack begins with.
+#[derive(clap::Args)]
+pub(super) struct StackSetUp {
+    #[command(flatten)]
+    pub(super) account: Account,
+    /// Take the first admin token back and make another, when it was lost.
+    #[arg(long, requires = "stack")]
+    new_admin_token: bool,
+    /// Connect no forge by a token: `pullyard init --github-app` then makes an App.
+    #[arg(long, requires = "stack", conflicts_with = "repo")]
+    no_forge: bool,
+    /// Connect this repository of the forge.
+    #[arg(long, value_name = "OWNER/NAME", requires_all = ["stack", "agent_command"])]
+    repo: Option<RepositoryName>,
+    /// The agent's program and its arguments, up to the end of the line.
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]
+    agent_command: Vec<String>,
+}
+
+/// The forge that is connected.
+pub(super) struct Forge {
+    pub(super) id: IntegrationId,
+    pub(super) api_url: String,
+}
+
+/// What became of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Did {
+    Made,
+    Existed,
+    Skipped,
+}
+
+/// One step, done.
+#[derive(Debug, Serialize)]
+struct Step {
+    step: &'static str,
+    did: Did,
+    sentence: String,
+}
+
+/// All that was done.
+#[derive(Debug, Serialize)]
+struct Done {
+    stack: String,
+    api_url: String,
+    context: String,
+    project: ProjectId,
+    steps: Vec<Step>,
+    next: Vec<String>,
+}
+
+impl StackSetUp {
+    pub(super) async fn run(
+        self,
+        global: &Global,
+        screen: &Screen,
+        forge: Forge,
+        workflows: bool,
+    ) -> Result<ExitCode, Fault> {
+        let Account { stack, region, profile } = self.account;
+        let name = stack.unwrap_or_default();
+        let aws = Aws::connect(region, profile).await.map_err(fault)?;
+        let stack = Stack::find(&aws, &name).await.map_err(fault)?;
+        let renew = if self.new_admin_token { Renew::First } else { Renew::Never };
+        let context = global.context_name().unwrap_or(name);
+        let mut steps = vec![sign_in(&aws, &stack, &context, renew).await?];
+        steps[0].tell(screen);
+
+        let Some(session) = Session::at(global, Screen::new(global), &stack.api_url)? else {
+            return Err(Fault::new(Exit::Failed, format!("context {context} was removed meanwhile")));
+        };
+        session.api.own_token().await.map_err(|error| {
+            Fault::from(error)
+                .help(format!("the stack is there, its API is not: `pullyard doctor --stack {}`", stack.name))
+        })?;
+        let (project, step) = first_project(&session).await?;
+        step.tell(screen);
+        steps.push(step);
+        remember(&context, &project)?;
+        if self.no_forge {
+            let sentence = "No forge is connected: `pullyard init --github-app` makes an App.".to_owned();
+            steps.push(Step { step: "forge", did: Did::Skipped, sentence });
+        } else {
+            let step = connect(&session, &forge).await?;
+            step.tell(screen);
+            steps.push(step);
+        }
+        if let Some(name) = self.repo {
+            let agent = Agent { capability: "command".into(), command: self.agent_command };
+            let wanted = AddRepository { integration: forge.id.clone(), name, agent, workflows };
+            let step = repository(&session, &project, &wanted).await?;
+            step.tell(screen);
+            steps.push(step);
+        }
+        let next = next(&stack, &forge, &project);
+        if screen.is_json() {
+            screen.json(&Done { stack: stack.name, api_url: stack.api_url, context, project, steps, next })?;
+        } else {
+            for line in next {
+                screen.hint(&line);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Step {
+    fn new(step: &'static str, did: Did, sentence: impl Into<String>) -> Self {
+        Self { step, did, sentence: sentence.into() }
+    }
+
+    fn tell(&self, screen: &Screen) {
+        screen.note(&self.sentence);
+    }
+}
+
+fn fault(error: Error) -> Fault {
+    let help = match &error {
+        Error::NoRegion => "name one with --region, or set AWS_REGION",
+        Error::NoStack { .. } => {
+            "name another --region or --profile; `aws cloudformation list-stacks` shows what is there"
+        }
+        Error::NotOurs { .. } => "name the root stack, and deploy it with a release that is as new as this program",
+        error if error.is_denied() => {
+            "it needs cloudformation:DescribeStacks, and reading and writing the stack's table"
+        }
+        _ => "run it again: it leaves what it did",
+    };
+    let exit = match &error {
+        Error::NoStack { .. } => Exit::NotFound,
+        Error::NoCredentials { .. } => Exit::NotAllowed,
+        error if error.is_denied() => Exit::NotAllowed,
+        _ => Exit::Failed,
+    };
+    Fault::new(exit, format!("failed to {}", pullyard_domain::text::causes(&error))).help(help)
+}
+
+/// The first admin token, saved here and then made there.
+async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Result<Step, Fault> {
+    let before = Config::load()?;
+    let url = &stack.api_url;
+    if let Some(other) = before.contexts.get(context).filter(|other| other.url != *url) {
+        return Err(Fault::usage(format!("context {context} is of another server, {}", other.url))
+            .help("name another with --context, or remove it with `pullyard logout`"));
+    }
+    let saved = before.contexts.get(context).or_else(|| before.contexts.values().find(|other| other.url == *url));
+    let token = match (saved, renew) {
+        (Some(saved), Renew::Never) => saved.token.clone(),
+        _ => new_token(),
+    };
+    let mut config = Config::load()?;
+    let project = saved.and_then(|saved| saved.project.clone());
+    config.contexts.insert(context.into(), Signed { url: url.clone(), token: token.clone(), project, data: None });
+    config.current = Some(context.into());
+    config.save()?;
+    let made = match first_token(aws, stack, &token, renew).await {
+        Ok(made) => made,
+        // Whether it was written is not known: what is saved here is what a second run tries.
+        Err(error) if error.is_transient() => return Err(fault(error)),
+        Err(error) => {
+            before.save()?;
+            return Err(fault(error));
+        }
+    };
+    match made {
+        FirstToken::Made => {
+            let sentence =
+                format!("Made the first admin token; this command line is signed in to {url} as context {context}.");
+            Ok(Step::new("token", Did::Made, sentence))
+        }
+        FirstToken::There => {
+            let sentence =
+                format!("The first admin token exists; this command line is signed in to {url} as context {context}.");
+            Ok(Step::new("token", Did::Existed, sentence))
+        }
+        // The token of a context may be any other that works: made for this person by an admin.
+        FirstToken::Taken { name, prefix } => {
+            let works =
+                saved.is_some() && pullyard_protocol::client::Operator::new(url, &token)?.own_token().await.is_ok();
+            if works {
+                let sentence =
+                    format!("An admin token exists, {name} ({prefix}…); context {context} is signed in to {url}.");
+                return Ok(Step::new("token", Did::Existed, sentence));
+            }
+            before.save()?;
+            Err(Fault::new(Exit::Refused, format!("{} has an admin token already, {name} ({prefix}…)", stack.name)).help(
+                "sign in with it: `pullyard login`; if it is lost, --new-admin-token takes the first one back and makes another",
+            ))
+        }
+    }
+}
+
+/// The project that was named, else the only one.
+async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
+    if session.named_none() && session.projects().await?.is_empty() {
+        return Err(
+            Fault::usage("there is no project yet").help("name the first one with --project; run it again like that")
+        );
+    }
+    let id = session.project().await?;
+    match session.api.project(&id).await.map_err(Fault::from) {
+        Ok(there) => Ok((there.id, Step::new("project", Did::Existed, format!("The project {id} exists.")))),
+        Err(fault) if fault.is_not_found() => {
+            let wanted = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
+            session.api.create_project(&wanted).await?;
+            Ok((id.clone(), Step::new("project", Did::Made, format!("Made the project {id}."))))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The project of commands that name none.
+fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
+    let mut config = Config::load()?;
+    if let Some(saved) = config.contexts.get_mut(context)
+        && saved.project.is_none()
+    {
+        saved.project = Some(project.to_string());
+        config.save()?;
+    }
+    Ok(())
+}
+
+/// The forge, by a token that is asked for and goes nowhere but into the stack's own secret.
+async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
+    let Forge { id, api_url } = forge;
+    match session.api.integration(id).await.map_err(Fault::from) {
+        Ok(_) => return Ok(Step::new("forge", Did::Existed, format!("The integration {id} exists."))),
+        Err(fault) if fault.is_not_found() => {}
+        Err(fault) => return Err(fault),
+    }
+    let name = SecretName::new(format!("{id}-token"))
+        .map_err(|bad| Fault::usage(format!("{id} makes no name of a secret: {bad}")))?;
+    let value = ask::hidden(&session.screen, &format!("the token of Pullyard's account at {api_url}"), LARGEST)?;
+    let set = session.api.set_secret(&name, &SetSecret { value }).await?;
+    let request = CreateIntegration {
+        id: id.clone(),
+        kind: ForgeKind::GitHub,
+        api_url: api_url.clone(),
+        token_secret: set.secret.clone(),
+    };
+    let made = session.api.create_integration(&request).await?;
+    let sentence = format!(
+        "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {}.",
+        made.account.login, set.secret
+    );
+    Ok(Step::new("forge", Did::Made, sentence))
+}
+
+/// The repository, unless it is connected; its agent is then left as it is.
+async fn repository(session: &Session, project: &ProjectId, wanted: &AddRepository) -> Result<Step, Fault> {
+    let there = session.api.repositories(project).await?.repositories;
+    let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(wanted.name.as_str());
+    if there.iter().any(|there| same(&there.name) && there.integration == wanted.integration) {
+        return Ok(Step::new("repository", Did::Existed, format!("{} is connected.", wanted.name)));
+    }
+    let made = session.api.add_repository(project, wanted).await?;
+    Ok(Step::new("repository", Did::Made, format!("Connected {}, branch {}.", made.name, made.default_branch)))
+}
+
+/// What is left to do, in order.
+fn next(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
+    vec![
+        format!("build and push the image of tasks: infra/image/push --stack {}", stack.name),
+        format!(
+            "let reviews in: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
+            stack.api_url, forge.id
+        ),
+        format!("let tickets start jobs: pullyard settings set auto_create=true --project {project}"),
+        format!(
+            "or run jobs on machines of your own: pullyard tokens create --name NAME --kind runner --projects {project}"
+        ),
+        format!("then see whether all is well: pullyard doctor --stack {}", stack.name),
+    ]
+}

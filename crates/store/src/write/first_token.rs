@@ -1,0 +1,33 @@
+//! The first admin token of a deployment, which an operator makes by hand.
+
+use crate::item::{Attributes, token::Token};
+use crate::key;
+use crate::transaction::{Condition, Transaction, text};
+use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+impl Store {
+    /// Stores the first admin token, or another one in its place, which is taken back in the same step.
+    ///
+    /// Writes: TOKEN if absent; FIRST if absent, or if it still names `over`; the TOKEN of `over` if it is
+    /// there: `revoked`. Of two operators at once one wins.
+    /// Idempotent: a repeat is `Stale`, and [`first_token`](Self::first_token) then names this token.
+    pub async fn put_first_token(&self, token: &Token, over: Option<&str>) -> Result<Write, Error> {
+        let key = key::first_token();
+        let item = Attributes::from([
+            ("pk".to_owned(), text(key.pk)),
+            ("sk".to_owned(), text(key.sk)),
+            ("token".to_owned(), text(&token.hash)),
+        ]);
+        let seen = match over {
+            None => Condition::absent(),
+            Some(hash) => Condition::of("#token = :over").name("#token", "token").value(":over", text(hash)),
+        };
+        let mut write = Transaction::new("store the first token").put(token, Condition::absent())?.put_item(item, seen);
+        if let Some(hash) = over {
+            let there = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+            write = write.update(key::token(hash), "revoked = :yes", "", there);
+        }
+        write.commit(self).await
+    }
+}

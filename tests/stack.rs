@@ -1,0 +1,6 @@
+//! `doctor --stack` and `init --stack` against an account of AWS whose answers are written down, with the embedded
+//! services where there is one: every call goes over the wire.
+
+mod account;
+mod init;
+mod sick;

@@ -1,0 +1,310 @@
+//! An account of AWS as one server: a healthy stack's answers, each of which a test may replace. The table, secrets
+//! and queues are the embedded ones of a whole system.
+
+use crate::cli::User;
+use crate::story::Story;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+pub(super) const IMAGES: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner";
+
+/// What was asked and what is answered.
+#[derive(Default)]
+struct Desk {
+    calls: Vec<String>,
+    answers: BTreeMap<String, (u16, String)>,
+    /// How far its clock is ahead.
+    ahead: Duration,
+    /// Where the embedded services are, by the beginning of their targets.
+    embedded: Vec<(&'static str, String)>,
+}
+
+/// The account.
+pub(super) struct Account {
+    desk: Arc<Mutex<Desk>>,
+    url: String,
+    dead_letters: [String; 2],
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn wrapped(operation: &str, inner: &str) -> String {
+    format!("<{operation}Response><{operation}Result>{inner}</{operation}Result></{operation}Response>")
+}
+
+pub(super) fn route_to(target: &str) -> String {
+    format!(
+        "<DescribeRouteTablesResponse><routeTableSet>\
+         <item><associationSet><item><main>true</main></item></associationSet><routeSet/></item>\
+         <item><associationSet><item><subnetId>subnet-1</subnetId></item><item><subnetId>subnet-2</subnetId></item></associationSet>\
+         <routeSet><item><destinationCidrBlock>10.0.0.0/16</destinationCidrBlock><gatewayId>local</gatewayId></item>\
+         {target}</routeSet></item></routeTableSet></DescribeRouteTablesResponse>"
+    )
+}
+
+pub(super) fn subscribers(members: &str) -> String {
+    wrapped("ListSubscriptionsByTopic", &format!("<Subscriptions>{members}</Subscriptions>"))
+}
+
+pub(super) fn points(statistic: &str, figures: &[(&str, f64)]) -> String {
+    let point = |(at, figure): &(&str, f64)| {
+        format!("<member><Timestamp>{at}</Timestamp><{statistic}>{figure:E}</{statistic}></member>")
+    };
+    let points: String = figures.iter().map(point).collect();
+    wrapped("GetMetricStatistics", &format!("<Datapoints>{points}</Datapoints>"))
+}
+
+pub(super) fn refused(code: &str, message: &str) -> (u16, String) {
+    (400, json!({ "__type": code, "message": message }).to_string())
+}
+
+impl Account {
+    /// With everything as it should be.
+    pub(super) async fn healthy(story: &Story) -> Self {
+        let account = Self::never_swept(story).await;
+        story.local.sweep().await.unwrap();
+        account
+    }
+
+    /// The same, before the sweeper's first round.
+    pub(super) async fn never_swept(story: &Story) -> Self {
+        let at = story.local.aws().endpoints().clone();
+        let mut dead_letters = Vec::new();
+        for name in ["dead-dispatch", "dead-effects"] {
+            let made = sqs(&at.sqs, "CreateQueue", json!({ "QueueName": name })).await;
+            dead_letters.push(made["QueueUrl"].as_str().unwrap().to_owned());
+        }
+        let queue = async |name| story.queue(name).await.as_str().unwrap().to_owned();
+        let outputs = [
+            ("ApiUrl", story.local.api_url().to_owned()),
+            ("TableName", "pullyard".into()),
+            ("KeySecretName", "pullyard/signing-key".into()),
+            ("UserSecretPrefix", "pullyard/user/".into()),
+            ("DispatchQueueUrl", queue("dispatch").await),
+            ("DispatchDeadLetterUrl", dead_letters[0].clone()),
+            ("EffectsQueueUrl", queue("effects.fifo").await),
+            ("EffectsDeadLetterUrl", dead_letters[1].clone()),
+            ("ClusterName", "py".into()),
+            ("TaskDefinitions", "small=py-small,medium=py-medium,large=py-large".into()),
+            ("RepositoryUri", IMAGES.into()),
+            ("Subnets", "subnet-1,subnet-2".into()),
+            ("SecurityGroup", "sg-1".into()),
+            ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:py-alarms".into()),
+            ("Version", env!("CARGO_PKG_VERSION").into()),
+            ("BucketName", "py-bucket".into()),
+        ];
+        let embedded = vec![
+            ("DynamoDB_", at.dynamodb.clone()),
+            ("secretsmanager.", at.secretsmanager.clone()),
+            ("AmazonSQS.", at.sqs.clone()),
+        ];
+        let desk = Arc::new(Mutex::new(Desk { embedded, ..Desk::default() }));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&desk));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let account = Self { desk, url, dead_letters: dead_letters.try_into().unwrap(), server };
+        account.outputs(&outputs.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>());
+        let definition =
+            json!({ "taskDefinition": { "containerDefinitions": [{ "image": format!("{IMAGES}:1.0") }] } });
+        account.answers("DescribeTaskDefinition", &definition.to_string());
+        account.answers("DescribeImages", &json!({ "imageDetails": [{ "imageTags": ["1.0"] }] }).to_string());
+        let subnets = "<subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId></item></subnetSet>";
+        account.answers("DescribeSubnets", &format!("<DescribeSubnetsResponse>{subnets}</DescribeSubnetsResponse>"));
+        let gateway = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><gatewayId>igw-1</gatewayId><state>active</state></item>";
+        account.answers("DescribeRouteTables", &route_to(gateway));
+        let rule =
+            "<item><ipProtocol>-1</ipProtocol><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges></item>";
+        account.answers(
+            "DescribeSecurityGroups",
+            &format!(
+                "<DescribeSecurityGroupsResponse><securityGroupInfo><item><ipPermissionsEgress>{rule}</ipPermissionsEgress>\
+                 </item></securityGroupInfo></DescribeSecurityGroupsResponse>"
+            ),
+        );
+        let sure = "<member><SubscriptionArn>arn:aws:sns:us-east-1:123456789012:py-alarms:1</SubscriptionArn></member>";
+        account.answers("ListSubscriptionsByTopic", &subscribers(sure));
+        account.answers("GetMetricStatistics", &points("Maximum", &[]));
+        let usage = json!({
+            "MetricNamespace": "AWS/Usage", "MetricName": "ResourceCount", "MetricStatisticRecommendation": "Maximum",
+            "MetricDimensions": { "Service": "Fargate", "Resource": "vCPU", "Type": "Resource", "Class": "Standard/OnDemand" },
+        });
+        let quota = |value: u32, usage: Value| json!({ "Quota": { "Value": value, "UsageMetric": usage } }).to_string();
+        account.answers("GetServiceQuota L-3032A538", &quota(140, usage.clone()));
+        account.answers("GetServiceQuota L-36FBB829", &quota(140, usage));
+        account.answers("GetServiceQuota L-B99A9384", &quota(1_000, Value::Null));
+        account
+    }
+
+    /// What the stack says of itself.
+    pub(super) fn outputs(&self, outputs: &[(&str, &str)]) {
+        let member = |(key, value): &(&str, &str)| {
+            format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
+        };
+        let outputs: String = outputs.iter().map(member).collect();
+        let status = "<StackName>py</StackName><StackStatus>CREATE_COMPLETE</StackStatus>";
+        let stack = format!("<Stacks><member>{status}<Outputs>{outputs}</Outputs></member></Stacks>");
+        self.answers("DescribeStacks", &wrapped("DescribeStacks", &stack));
+    }
+
+    /// Changes one output.
+    pub(super) fn output(&self, name: &str, value: &str) {
+        let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
+        let key = format!("<OutputKey>{name}</OutputKey><OutputValue>");
+        let (before, after) = text.split_once(&key).unwrap();
+        let (_, after) = after.split_once('<').unwrap();
+        self.answers("DescribeStacks", &format!("{before}{key}{value}<{after}"));
+    }
+
+    /// It was deployed with this.
+    pub(super) fn parameter(&self, name: &str, value: &str) {
+        let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
+        let member = format!("<ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue>");
+        let parameters = format!("<Parameters><member>{member}</member></Parameters><Outputs>");
+        self.answers("DescribeStacks", &text.replacen("<Outputs>", &parameters, 1));
+    }
+
+    /// What it answers to an operation from now on, or to an operation and the word that tells two apart.
+    pub(super) fn answers(&self, operation: &str, body: &str) {
+        self.replies(operation, (200, body.to_owned()));
+    }
+
+    pub(super) fn replies(&self, operation: &str, answer: (u16, String)) {
+        self.desk.lock().unwrap().answers.insert(operation.to_owned(), answer);
+    }
+
+    /// Its clock is ahead by so much.
+    pub(super) fn is_ahead(&self, by: Duration) {
+        self.desk.lock().unwrap().ahead = by;
+    }
+
+    /// The operations that were asked, each once, sorted.
+    pub(super) fn calls(&self) -> Vec<String> {
+        let mut calls = self.desk.lock().unwrap().calls.clone();
+        calls.sort();
+        calls.dedup();
+        calls
+    }
+
+    /// A message that nobody could deal with.
+    pub(super) async fn dead_letter(&self, story: &Story) {
+        let body = json!({ "QueueUrl": self.dead_letters[0], "MessageBody": "{}" });
+        sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
+    }
+
+    /// Somebody with credentials of this account, and nothing else.
+    pub(super) fn operator(&self) -> User {
+        let mut user = User::new();
+        user.tell("AWS_ENDPOINT_URL", &self.url);
+        user.tell("AWS_REGION", REGION);
+        user.tell("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
+        user.tell("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+        user.tell("AWS_EC2_METADATA_DISABLED", "true");
+        user
+    }
+}
+
+async fn sqs(url: &str, operation: &str, body: Value) -> Value {
+    let call = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
+    let call = call.header("x-amz-target", format!("AmazonSQS.{operation}"));
+    let call = call.header("content-type", "application/x-amz-json-1.0").body(body.to_string());
+    serde_json::from_str(&call.send().await.unwrap().text().await.unwrap()).unwrap()
+}
+
+/// The operation, and the word in the body that tells two of its calls apart.
+fn named(headers: &HeaderMap, body: &str) -> (String, String) {
+    if let Some(target) = headers.get("x-amz-target") {
+        let operation = target.to_str().unwrap().rsplit('.').next().unwrap().to_owned();
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        return (operation, body["QuotaCode"].as_str().unwrap_or_default().to_owned());
+    }
+    let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
+    let said = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    (said("Action").unwrap_or_default(), said("MetricName").unwrap_or_default())
+}
+
+async fn answer(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, body: Bytes) -> Response {
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    let (operation, word) = named(&headers, &text);
+    let target = headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
+    let (ahead, found, embedded) = {
+        let mut desk = desk.lock().unwrap();
+        desk.calls.push(operation.clone());
+        let found = desk.answers.get(&format!("{operation} {word}")).or_else(|| desk.answers.get(&operation)).cloned();
+        let starts = |start: &str| target.as_deref().is_some_and(|target| target.starts_with(start));
+        (desk.ahead, found, desk.embedded.iter().find(|(start, _)| starts(start)).map(|(_, url)| url.clone()))
+    };
+    let now = SystemTime::now() + ahead;
+    let (status, kind, body) = match (found, embedded) {
+        (None, Some(url)) => forwarded(&url, &headers, body).await,
+        (None, None) => (
+            404,
+            "application/json".into(),
+            format!("{{\"__type\":\"Unscripted\",\"message\":\"{operation}\"}}").into(),
+        ),
+        (Some(_), _) if !is_signed_at(&headers, now) => {
+            let (code, message) = ("InvalidSignatureException", "Signature expired");
+            let body = match &target {
+                Some(_) => json!({ "__type": code, "message": message }).to_string(),
+                None => format!("<R><Error><Code>{code}</Code><Message>{message}</Message></Error></R>"),
+            };
+            (403, if target.is_some() { "application/json".into() } else { "text/xml".into() }, body.into())
+        }
+        (Some((status, body)), _) => (
+            status,
+            if body.starts_with('<') { "text/xml".into() } else { "application/x-amz-json-1.1".into() },
+            body.into(),
+        ),
+    };
+    let date = httpdate(now);
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, [("content-type", kind), ("date", date)], body).into_response()
+}
+
+async fn forwarded(url: &str, headers: &HeaderMap, body: Bytes) -> (u16, String, Bytes) {
+    let mut call = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
+    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+        if let Some(value) = headers.get(name) {
+            call = call.header(name, value.to_str().unwrap());
+        }
+    }
+    let answer = call.body(body.to_vec()).send().await.unwrap();
+    let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned()).unwrap_or_default();
+    (answer.status().as_u16(), kind, answer.bytes().await.unwrap())
+}
+
+/// As AWS: within five minutes of its own clock, and for the region and service.
+fn is_signed_at(headers: &HeaderMap, now: SystemTime) -> bool {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let stamp = said("x-amz-date");
+    let part = |range: std::ops::Range<usize>| stamp.get(range).unwrap_or("00").to_owned();
+    let at = format!("{}-{}-{}T{}:{}:{}Z", part(0..4), part(4..6), part(6..8), part(9..11), part(11..13), part(13..15));
+    let at = pullyard_domain::time::Timestamp::parse(&at).map_or(0, |at| at.millis());
+    let now = i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let authorization = said("authorization");
+    authorization.contains(&format!("/{REGION}/")) && authorization.contains("Signature=") && (now - at).abs() < 300_000
+}
+
+/// `Fri, 20 Nov 2026 12:00:00 GMT`; the day of the week is not read by anybody.
+fn httpdate(at: SystemTime) -> String {
+    let millis = i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let text = pullyard_domain::time::Timestamp::from_millis(millis).to_string();
+    let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let day = days[usize::try_from(millis / 86_400_000).unwrap() % 7];
+    let month = months[text[5..7].parse::<usize>().unwrap() - 1];
+    format!("{day}, {} {month} {} {} GMT", &text[8..10], &text[..4], &text[11..19])
+}

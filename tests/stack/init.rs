@@ -1,0 +1,123 @@
+//! A deployed stack is set up by one command, which may be stopped and run again anywhere.
+
+use super::account::Account;
+use crate::cli::{Ran, User};
+use crate::story::{Setup, Story};
+use serde_json::Value;
+
+/// A deployed stack that nobody has a token of.
+async fn fresh() -> (Story, Account) {
+    let story = Story::with(Setup::default()).await;
+    let account = Account::healthy(&story).await;
+    let hash = pullyard_entry::auth::hash_of(story.local.admin_token());
+    story.store().await.revoke_token(&hash).await.unwrap();
+    (story, account)
+}
+
+fn forge_token(story: &Story) -> String {
+    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+    keys["forge_token"].as_str().unwrap().to_owned()
+}
+
+/// The whole command.
+async fn init(story: &Story, user: &User, more: &[&str]) -> Ran {
+    let forge = story.local.forge().api_url();
+    let forge = forge.trim_end_matches("/api/v3");
+    let named = ["init", "--stack", "py", "--project", "shop", "--id", "gh2", "--forge", forge];
+    user.run_with(&[&named[..], more].concat(), &forge_token(story)).await
+}
+
+const REPOSITORY: [&str; 4] = ["--repo", "acme/app", "--agent-command", "./agent.sh"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_command_sets_a_stack_up_and_the_same_again_changes_nothing() {
+    let (story, account) = fresh().await;
+    let user = account.operator();
+    let first = init(&story, &user, &REPOSITORY).await.ended(0, "Made the first admin token");
+    for said in [
+        "Made the project shop",
+        "as gh2, where Pullyard is pullyard-bot",
+        "Connected acme/app",
+        "infra/image/push --stack py",
+    ] {
+        assert!(first.err.contains(said), "{said}: {first:?}");
+    }
+    for hidden in [&forge_token(&story), "pat_"] {
+        assert!(!format!("{}{}", first.out, first.err).contains(hidden), "{first:?}");
+    }
+    // Signed in, about this project.
+    assert_eq!(user.json(&["repos", "list"]).await["repositories"][0]["name"], "acme/app");
+    assert_eq!(user.json(&["integrations", "show", "gh2"]).await["auth"]["secret"], "pullyard/user/gh2-token");
+
+    let before = story.store().await.first_token().await.unwrap();
+    let again = init(&story, &user, &REPOSITORY).await.ended(0, "The first admin token exists");
+    for said in ["The project shop exists", "The integration gh2 exists", "acme/app is connected"] {
+        assert!(again.err.contains(said), "{said}: {again:?}");
+    }
+    assert_eq!(story.store().await.first_token().await.unwrap(), before);
+    let json: Value = serde_json::from_str(&init(&story, &user, &["--json"]).await.done()).unwrap();
+    assert_eq!((&json["context"], &json["steps"][0]["did"]), (&"py".into(), &"existed".into()), "{json}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_operators_at_once_one_makes_the_first_token_and_the_other_is_told() {
+    let (story, account) = fresh().await;
+    let users = [account.operator(), account.operator()];
+    let (one, other) = tokio::join!(init(&story, &users[0], &["--no-forge"]), init(&story, &users[1], &["--no-forge"]));
+    let mut codes = [one.code, other.code];
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 3], "{one:?} {other:?}");
+    let refused = if one.code == 3 { one } else { other };
+    refused.ended(3, "py has an admin token already, admin (pat_");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_others_made_is_neither_replaced_nor_is_anything_saved_here() {
+    let story = Story::with(Setup::default()).await;
+    let account = Account::healthy(&story).await;
+    let user = account.operator();
+    init(&story, &user, &["--no-forge"]).await.ended(3, "--new-admin-token");
+    assert_eq!(user.json(&["contexts"]).await, Value::Array(Vec::new()));
+    assert_eq!(story.store().await.first_token().await.unwrap(), None);
+    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Made the first admin token");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_stopped_before_the_write_goes_on_with_the_token_that_was_saved() {
+    let (story, account) = fresh().await;
+    let user = account.operator();
+    account.output("TableName", "not-there");
+    init(&story, &user, &["--no-forge"]).await.ended(1, "failed to");
+    assert_eq!(user.json(&["contexts"]).await[0]["name"], "py", "it may have been written: the token is kept");
+    account.output("TableName", "pullyard");
+    init(&story, &user, &["--no-forge"]).await.ended(0, "Made the first admin token");
+    user.run(&["projects", "list"]).await.done();
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_first_token_takes_the_last_one_back() {
+    let (story, account) = fresh().await;
+    let (lost, user) = (account.operator(), account.operator());
+    init(&story, &lost, &["--no-forge"]).await.done();
+    init(&story, &user, &["--no-forge"]).await.ended(3, "has an admin token already");
+    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.done();
+    user.run(&["projects", "list"]).await.done();
+    lost.run(&["projects", "list"]).await.ended(4, "");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_is_not_there_is_said_so_before_anything_is_done() {
+    let (story, account) = fresh().await;
+    let user = account.operator();
+    let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
+        .to_owned();
+    account.replies("DescribeStacks", (400, gone));
+    init(&story, &user, &[]).await.ended(5, "find a stack py in us-east-1");
+    assert_eq!(account.calls(), ["DescribeStacks"]);
+    story.end().await;
+}

@@ -1,0 +1,264 @@
+//! Each of the things that may be wrong with a deployed stack is found, said plainly, and mended by what is said.
+
+use super::account::{Account, IMAGES, points, refused, route_to, subscribers};
+use crate::cli::{Ran, User};
+use crate::story::{Setup, Story};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::Sweeps;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
+
+/// A deployed stack, and whoever looks after it.
+struct Sick {
+    story: Story,
+    account: Account,
+    user: User,
+}
+
+impl Sick {
+    /// Nothing is wrong yet.
+    async fn healthy() -> Self {
+        let story = Story::with(Setup::default()).await;
+        let account = Account::healthy(&story).await;
+        let mut user = account.operator();
+        user.tell("PULLYARD_TOKEN", story.local.admin_token());
+        Self { story, account, user }
+    }
+
+    async fn findings(&self) -> Vec<Value> {
+        let ran: Ran = self.user.run(&["doctor", "--stack", "py", "--json"]).await;
+        let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let wrong = findings.iter().any(|finding| finding["verdict"] == "wrong");
+        assert_eq!(ran.code, i32::from(wrong), "{ran:?}");
+        findings
+    }
+
+    /// One finding of this look, with this verdict, that says this, in its sentence or in what to do.
+    async fn says(&self, check: &str, verdict: &str, said: &[&str]) {
+        let findings = self.findings().await;
+        let words = |finding: &Value| {
+            ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
+        };
+        let fits = |finding: &&Value| {
+            finding["check"] == check
+                && finding["verdict"] == verdict
+                && said.iter().all(|said| words(finding).contains(said))
+        };
+        assert!(findings.iter().any(|finding| fits(&finding)), "{check} {verdict} {said:?}: {findings:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
+    let sick = Sick::healthy().await;
+    let findings = sick.findings().await;
+    let of = |check: &str| {
+        findings.iter().find(|finding| finding["check"] == check).map(|finding| finding["verdict"].clone())
+    };
+    for check in [
+        "stack", "clock", "secret", "image", "egress", "alarms", "queue", "sweeper", "quota", "version", "token",
+        "forge",
+    ] {
+        assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
+    }
+    assert_eq!(of("hook"), Some(json!("warning")), "nothing is revised here: {findings:#?}");
+    let asked = [
+        "DescribeImages",
+        "DescribeRouteTables",
+        "DescribeSecret",
+        "DescribeSecurityGroups",
+        "DescribeStacks",
+        "DescribeSubnets",
+        "DescribeTaskDefinition",
+        "GetItem",
+        "GetMetricStatistics",
+        "GetQueueAttributes",
+        "GetServiceQuota",
+        "ListSubscriptionsByTopic",
+    ];
+    assert_eq!(sick.account.calls(), asked, "reads only, and no value of a secret");
+    let ran = sick.user.run(&["doctor", "--stack", "py"]).await.ended(0, "Nothing is wrong.");
+    assert!(ran.out.contains("No quota is near: "), "{ran:?}");
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_without_a_value_is_found() {
+    let sick = Sick::healthy().await;
+    sick.account.output("KeySecretName", "py/key");
+    sick.says("secret", "wrong", &["py/key does not exist", "Deploy the stack again"]).await;
+    sick.account.answers("DescribeSecret", &json!({ "Name": "py/key" }).to_string());
+    sick.says("secret", "wrong", &["py/key has no value", "put-secret-value --secret-id py/key"]).await;
+    let deleted = json!({ "Name": "py/key", "DeletedDate": 1.0, "VersionIdsToStages": { "v": ["AWSCURRENT"] } });
+    sick.account.answers("DescribeSecret", &deleted.to_string());
+    sick.says("secret", "wrong", &["marked for deletion", "restore-secret --secret-id py/key"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_was_never_pushed_is_found() {
+    let sick = Sick::healthy().await;
+    sick.account
+        .replies("DescribeImages", refused("ImageNotFoundException", "The image with imageId … does not exist"));
+    let said = ["small, medium, large", IMAGES, "has no 1.0", "infra/image/push --stack py"];
+    sick.says("image", "wrong", &said).await;
+    sick.account.answers("DescribeImages", &json!({ "imageDetails": [] }).to_string());
+    sick.says("image", "wrong", &said).await;
+    sick.account.replies("DescribeTaskDefinition", refused("ClientException", "Unable to describe task definition."));
+    sick.says("image", "wrong", &["no task definition py-small"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_is_missing_is_found() {
+    let sick = Sick::healthy().await;
+    let mend =
+        format!("pullyard hooks install --base-url {} --integration gh1 --repo acme/app", sick.story.local.api_url());
+    sick.says("hook", "warning", &["acme/app", &mend]).await;
+    sick.story.settings(|settings| settings.revise_on_review = true).await;
+    sick.says("hook", "wrong", &["acme/app", &mend]).await;
+
+    let url = sick.story.local.api_url().to_owned();
+    let install = ["hooks", "install", "--base-url", &url, "--integration", "gh1", "--repo", "acme/app", "--url", &url];
+    sick.user.run(&[&install[..], &["--project", "acme"]].concat()).await.done();
+    sick.says("hook", "good", &["1 repository"]).await;
+    let hooks = sick.story.forge(reqwest::Method::GET, "/hooks", Value::Null).await;
+    let id = hooks[0]["id"].as_u64().unwrap();
+    let off = json!({ "active": false });
+    sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), off).await;
+    sick.says("hook", "wrong", &["is not what it should be", "pullyard hooks repair"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subnet_without_a_way_out_is_found() {
+    let sick = Sick::healthy().await;
+    sick.account.answers("DescribeRouteTables", &route_to(""));
+    sick.says("egress", "wrong", &["Nothing leads from subnet-1", "0.0.0.0/0"]).await;
+    let gateway = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><gatewayId>igw-7</gatewayId><state>active</state></item>";
+    sick.account.answers("DescribeRouteTables", &route_to(gateway));
+    sick.says("egress", "good", &[]).await;
+    sick.account.parameter("AssignPublicIp", "false");
+    sick.says("egress", "wrong", &["subnet-1 leads to igw-7, but", "AssignPublicIp=true"]).await;
+    let gone = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-9</natGatewayId><state>blackhole</state></item>";
+    sick.account.answers("DescribeRouteTables", &route_to(gone));
+    sick.says("egress", "wrong", &["subnet-2", "nat-9, which is gone"]).await;
+    let closed = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><ipPermissionsEgress><item><ipProtocol>tcp</ipProtocol>\
+                  <fromPort>80</fromPort><toPort>80</toPort><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges></item>\
+                  </ipPermissionsEgress></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
+    sick.account.answers("DescribeSecurityGroups", closed);
+    sick.says("egress", "wrong", &["sg-1 lets no HTTPS out"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_that_nobody_hears_are_found() {
+    let sick = Sick::healthy().await;
+    sick.account.answers("ListSubscriptionsByTopic", &subscribers(""));
+    sick.says("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
+    let pending =
+        "<member><SubscriptionArn>PendingConfirmation</SubscriptionArn><Endpoint>ops@example.com</Endpoint></member>";
+    sick.account.answers("ListSubscriptionsByTopic", &subscribers(pending));
+    sick.says("alarms", "wrong", &["ops@example.com has not confirmed"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_backed_up_and_dead_letters_are_found() {
+    let sick = Sick::healthy().await;
+    let attributes = |waiting: &str| json!({ "Attributes": { "ApproximateNumberOfMessages": waiting } }).to_string();
+    sick.account.dead_letter(&sick.story).await;
+    sick.says("queue", "wrong", &["dead-letter queue of dispatch keeps 1 message", "pullyard dlq list"]).await;
+    let ages = points("Maximum", &[("2026-11-20T12:05:00Z", 1_200.0), ("2026-11-20T12:01:00Z", 3.0)]);
+    sick.account.answers("GetMetricStatistics ApproximateAgeOfOldestMessage", &ages);
+    sick.account.answers("GetQueueAttributes", &attributes("7"));
+    sick.says("queue", "wrong", &["dispatch queue is backed up", "20 min", "/pullyard/py/dispatcher"]).await;
+    sick.says("queue", "wrong", &["effects queue is backed up", "/pullyard/py/effects"]).await;
+    sick.account.answers("GetMetricStatistics ApproximateAgeOfOldestMessage", &points("Maximum", &[]));
+    sick.account.answers("GetQueueAttributes", &attributes("1000"));
+    sick.says("queue", "wrong", &["1000 messages wait"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweeper_that_is_late_is_found() {
+    let story = Story::with(Setup::default()).await;
+    let account = Account::never_swept(&story).await;
+    let mut user = account.operator();
+    user.tell("PULLYARD_TOKEN", story.local.admin_token());
+    let other = Sick { story, account, user };
+    other.says("sweeper", "wrong", &["never went round", "/pullyard/py/sweeper"]).await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let at = Timestamp::from_millis(i64::try_from(now).unwrap()).minus(Duration::from_secs(1_200));
+    other.story.store().await.put_sweeps(&Sweeps { at, ready_at: at, since: None }).await.unwrap();
+    other.says("sweeper", "wrong", &["is late", "20 min"]).await;
+    other.story.local.sweep().await.unwrap();
+    other.says("sweeper", "good", &[]).await;
+    other.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_near_or_little_is_found() {
+    let sick = Sick::healthy().await;
+    sick.account.answers("GetMetricStatistics ResourceCount", &points("Maximum", &[("2026-11-20T12:00:00Z", 112.0)]));
+    let said = ["112 of 140 Fargate vCPUs", "--quota-code L-3032A538"];
+    sick.says("quota", "wrong", &said).await;
+    sick.account.answers("GetMetricStatistics ResourceCount", &points("Maximum", &[("2026-11-20T12:00:00Z", 111.0)]));
+    sick.says("quota", "good", &["111 of 140 Fargate vCPUs"]).await;
+    sick.account.answers("GetServiceQuota L-B99A9384", &json!({ "Quota": { "Value": 10.0 } }).to_string());
+    sick.says("quota", "warning", &["only 10 concurrent Lambda executions"]).await;
+    sick.account.replies("GetServiceQuota L-B99A9384", refused("NoSuchResourceException", "never asked for"));
+    sick.account.answers("GetAWSDefaultServiceQuota", &json!({ "Quota": { "Value": 1000.0 } }).to_string());
+    sick.account
+        .answers("GetMetricStatistics ConcurrentExecutions", &points("Maximum", &[("2026-11-20T12:00:00Z", 900.0)]));
+    sick.says("quota", "wrong", &["900 of 1000 concurrent Lambda executions", "webhooks and heartbeats"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_found_and_hides_nothing_else() {
+    let sick = Sick::healthy().await;
+    sick.account.is_ahead(Duration::from_secs(40));
+    sick.says("clock", "wrong", &["s apart", "time service"]).await;
+    // Every call that is signed by this machine's clock is refused now.
+    sick.account.is_ahead(Duration::from_secs(3_600));
+    sick.says("clock", "wrong", &["s apart"]).await;
+    sick.says("image", "good", &[]).await;
+    sick.says("alarms", "good", &[]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_does_not_match_is_found() {
+    let sick = Sick::healthy().await;
+    sick.account.output("Version", "0.9.9");
+    sick.says("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
+    sick.account.output("ApiUrl", "http://127.0.0.1:1");
+    sick.says("version", "wrong", &["The API gives no version", "/pullyard/py/api"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_read_is_said_and_the_rest_is_looked_at() {
+    let sick = Sick::healthy().await;
+    let denied = "<R><Error><Code>AuthorizationError</Code><Message>not you</Message></Error></R>".to_owned();
+    sick.account.replies("ListSubscriptionsByTopic", (403, denied));
+    sick.says("alarms", "wrong", &["could not be looked at", "not you", "the right to read it"]).await;
+    sick.says("queue", "good", &[]).await;
+    let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
+        .to_owned();
+    sick.account.replies("DescribeStacks", (400, gone));
+    sick.says("stack", "wrong", &["find a stack py in us-east-1"]).await;
+    sick.account.answers("DescribeStacks", "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>");
+    sick.says("stack", "wrong", &["it has no output"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_of_the_stack_what_aws_knows_is_looked_at_all_the_same() {
+    let mut sick = Sick::healthy().await;
+    sick.user = sick.account.operator();
+    sick.says("token", "wrong", &["has no token for", "pullyard init --stack py"]).await;
+    sick.says("image", "good", &[]).await;
+    sick.story.end().await;
+}

@@ -1,0 +1,115 @@
+//! What a job's task is like: its size, its capacity, and what becomes of it when Spot takes that back.
+
+use crate::story::{Story, until};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
+use pullyard_protocol::attempt::{Phase, StatusRequest};
+use pullyard_protocol::job::Job;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longer than a finish may be on its way after a death.
+const GRACE: Duration = Duration::from_secs(16);
+
+fn like(task: &Value) -> (String, Value) {
+    let definition = task["taskDefinitionArn"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    (definition, task["capacityProviderName"].clone())
+}
+
+/// What EventBridge tells when Spot capacity was taken back, with the exit code of a runner that was told.
+async fn interrupt(story: &Story, job: &JobId, task: &Value) {
+    let detail = json!({
+        "taskArn": task["taskArn"], "lastStatus": "STOPPED", "startedBy": job.as_str(),
+        "stopCode": "SpotInterruption", "stoppedReason": "Your Spot Task was interrupted.",
+        "containers": [{ "exitCode": 143 }],
+    });
+    let event = serde_json::from_value(json!({ "detail": detail })).unwrap();
+    let ctx = story.instance("dispatch", "effects.fifo").await;
+    pullyard_function_tasks::handle(&ctx, event).await.unwrap();
+}
+
+fn waits_for_spot(job: &Job) -> bool {
+    job.waits.as_ref().is_some_and(|wait| wait.code == "spot_interrupted")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_start_of_a_job_is_of_the_size_and_capacity_that_it_was_made_with() {
+    let story = Story::waiting().await;
+    let plain = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(like(&story.task_of(&plain, 1).await), ("pullyard-runner:1".into(), "FARGATE".into()));
+    assert_eq!(story.api.job(&plain).await.unwrap().task, Some(Task::default()));
+    assert_eq!(story.stored(&plain).await["task"], Value::Null, "what most jobs have is not stored");
+
+    story
+        .settings(|settings| {
+            (settings.task_size, settings.task_capacity) = (TaskSize::Large, TaskCapacity::FargateSpot)
+        })
+        .await;
+    let job = story.job_for("e2", "APP-2", 1).await;
+    let first = story.task_of(&job, 1).await;
+    let large = ("pullyard-runner-large:1".to_owned(), Value::from("FARGATE_SPOT"));
+    assert_eq!(like(&first), large);
+
+    story
+        .settings(|settings| (settings.task_size, settings.task_capacity) = (TaskSize::Small, TaskCapacity::Fargate))
+        .await;
+    story.claim(&job, "c1").await.unwrap();
+    interrupt(&story, &job, &first).await;
+    story.pass(GRACE).await;
+    assert_eq!(like(&story.task_of(&job, 2).await), large, "frozen when the job was made");
+    let task = Task { size: TaskSize::Large, capacity: TaskCapacity::FargateSpot };
+    assert_eq!(story.api.job(&job).await.unwrap().task, Some(task));
+    let small = story.job_for("e3", "APP-3", 1).await;
+    assert_eq!(like(&story.task_of(&small, 1).await).0, "pullyard-runner-small:1");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_before_the_claim_uses_up_no_attempt_and_is_never_given_up() {
+    let story = Story::waiting().await;
+    story.settings(|settings| settings.task_capacity = TaskCapacity::FargateSpot).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for number in 1..=4 {
+        let task = story.task_of(&job, number).await;
+        until("the start is named", async || {
+            let stored = story.stored(&job).await;
+            if stored["dispatch"]["task"] == task["taskArn"] { Ok(()) } else { Err(stored.to_string()) }
+        })
+        .await;
+        interrupt(&story, &job, &task).await;
+        let waiting = story.job_until(&job, waits_for_spot).await;
+        assert_eq!((waiting.status, waiting.attempt), (Status::Ready, 0));
+        story.pass(Duration::from_secs(300)).await;
+    }
+    story.task_of(&job, 5).await;
+    let (assignment, _) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!(assignment.attempt, 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_while_the_agent_works_puts_the_job_back_until_the_limit_and_says_why() {
+    let story = Story::waiting().await;
+    story
+        .settings(|settings| {
+            settings.task_capacity = TaskCapacity::FargateSpot;
+            settings.limits.requeues = 1;
+        })
+        .await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for number in 1..=2 {
+        let task = story.task_of(&job, number).await;
+        let (_, client) = story.claim(&job, &format!("c{number}")).await.unwrap();
+        for phase in [Phase::Preparing, Phase::Executing] {
+            client.status(&StatusRequest { status: phase }).await.unwrap();
+        }
+        interrupt(&story, &job, &task).await;
+        story.died(&job).await;
+        story.pass(GRACE).await;
+    }
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!(failure.code, "spot_interrupted");
+    assert!(failure.help.contains("task_capacity=fargate"), "{failure:?}");
+    story.end().await;
+}
