@@ -8,7 +8,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
 
-const PAPERS: [(&str, &str); 7] = [
+const PAPERS: [(&str, &str); 8] = [
     ("README.md", include_str!("../README.md")),
     ("docs/github.md", include_str!("../docs/github.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),

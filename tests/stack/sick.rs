@@ -190,7 +190,7 @@ async fn a_sweeper_that_is_late_is_found() {
     other.says("sweeper", "wrong", &["never went round", "/pullyard/py/sweeper"]).await;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     let at = Timestamp::from_millis(i64::try_from(now).unwrap()).minus(Duration::from_secs(1_200));
-    other.story.store().await.put_sweeps(&Sweeps { at, ready_at: at, since: None }).await.unwrap();
+    other.story.store().await.put_sweeps(&Sweeps { at, ready_at: at, since: None, gauges: None }).await.unwrap();
     other.says("sweeper", "wrong", &["is late", "20 min"]).await;
     other.story.local.sweep().await.unwrap();
     other.says("sweeper", "good", &[]).await;

@@ -64,6 +64,7 @@ fn of_network(network: &Network) -> [(&'static str, String); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Definitions;
 
     fn check(config: &Config) {
         let variables = config.environment();

@@ -157,8 +157,8 @@ impl Local {
             before_dynamodb,
             observer,
             functions: how,
-        } = options;
             deployment,
+        } = options;
         let inner = |name: &str| {
             let path = data.join(name);
             std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
@@ -253,7 +253,8 @@ impl Local {
         };
         let mut own = Processes::new(how, data.join("functions"))?;
         let sweeper = own.or("sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
-        let dispatcher = own.or("dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) }).await;
+        let dispatcher =
+            own.or("dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) }).await;
         let effects = own.or("effects", &config, async { functions::effects(of("effects", &config).await) }).await;
         let tasks = own.or("tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
         let api = own.or("api", &config, async { functions::api(of("api", &config).await) }).await;

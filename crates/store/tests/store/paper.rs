@@ -5,6 +5,7 @@ use crate::sample::{at, project};
 use crate::shape::{everything, kind};
 use crate::world::{Item, World};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::IntegrationId;
 use pullyard_store::{Rotation, Sweeps};
@@ -157,7 +158,9 @@ async fn whole() -> World {
     world.applies(world.store.put_poll(&poll)).await;
     let rotation = Rotation { secret: "hook-acme".into(), previous: "v1".into(), until: at(9), rev: 0 };
     world.applies(world.store.put_rotation(&rotation)).await;
-    world.applies(world.store.put_sweeps(&Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)) })).await;
+    let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
+    let sweeps = Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
+    world.applies(world.store.put_sweeps(&sweeps)).await;
     world
 }
 
