@@ -1,6 +1,6 @@
 //! One attempt: its claim, its lease, its phases, its events and its end. The test speaks as the runner.
 
-use crate::story::{Setup, Story, TODO, Task, is, told, until};
+use crate::story::{REVIEW, Setup, Story, TODO, Task, is, told, until};
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId};
@@ -509,6 +509,27 @@ async fn a_result_that_can_not_be_one_is_refused_and_the_attempt_goes_on() {
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     client.finish(&completed("f1", 7)).await.unwrap();
     story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_moves_in_the_very_write_that_ends_its_job() {
+    for (last, finish, status) in [(Phase::Syncing, completed("f1", 7), REVIEW), (Phase::Executing, failed("f1"), TODO)]
+    {
+        let (story, _, client, _) = claimed().await;
+        begin_all(&client, last).await;
+        let before = story.item("TICKET#acme#APP-1", "TICKET").await;
+        client.finish(&finish).await.unwrap();
+        story.quiet().await;
+        let after = story.item("TICKET#acme#APP-1", "TICKET").await;
+        assert_eq!((&after["status"], &after["active_job"]), (&json!(status), &Value::Null), "{after}");
+        assert_eq!(
+            after["rev"].as_u64(),
+            before["rev"].as_u64().map(|rev| rev + 1),
+            "one write, and nothing due: {after}"
+        );
+        assert!(after.get("wk").is_none() && after["synced_version"] == after["wanted"]["version"], "{after}");
+        story.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
