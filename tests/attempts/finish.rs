@@ -96,6 +96,27 @@ async fn a_result_that_can_not_be_one_is_refused_and_the_attempt_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_moves_in_the_very_write_that_ends_its_job() {
+    for (last, finish, status) in [(Phase::Syncing, completed("f1", 7), REVIEW), (Phase::Executing, failed("f1"), TODO)]
+    {
+        let (story, _, client, _) = claimed().await;
+        begin_all(&client, last).await;
+        let before = story.item("TICKET#acme#APP-1", "TICKET").await;
+        client.finish(&finish).await.unwrap();
+        story.quiet().await;
+        let after = story.item("TICKET#acme#APP-1", "TICKET").await;
+        assert_eq!((&after["status"], &after["active_job"]), (&json!(status), &Value::Null), "{after}");
+        assert_eq!(
+            after["rev"].as_u64(),
+            before["rev"].as_u64().map(|rev| rev + 1),
+            "one write, and nothing due: {after}"
+        );
+        assert!(after.get("wk").is_none() && after["synced_version"] == after["wanted"]["version"], "{after}");
+        story.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_32_finishes_with_different_ids_exactly_one_ends_the_job() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;

@@ -112,7 +112,8 @@ async fn a_second_entry_is_found_by_the_sweeper_when_its_hint_is_lost() {
     story.end().await;
 }
 
-/// A job that failed, and whose write-back has not happened yet.
+/// A job that failed, and whose write-back has not happened yet: as it is left where the settings could not be
+/// read when it ended.
 async fn unsettled() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -120,6 +121,16 @@ async fn unsettled() -> Story {
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     begin_all(&client, Phase::Executing).await;
     client.finish(&failed("f1")).await.unwrap();
+    let pk = "TICKET#acme#APP-1";
+    let row = format!("DUE#{}", pullyard_domain::due::shard(pk));
+    let left = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": pk }, "sk": { "S": "TICKET" } },
+        "UpdateExpression": "SET #status = :status, synced_version = :none, wk = :row, ws = :none REMOVE #written",
+        "ExpressionAttributeNames": { "#status": "status", "#written": "written" },
+        "ExpressionAttributeValues": { ":status": { "S": TRIGGER }, ":none": { "N": "0" }, ":row": { "S": row } },
+    });
+    story.dynamodb("UpdateItem", left).await;
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.synced), (TRIGGER, false));
     story

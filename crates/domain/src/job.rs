@@ -163,7 +163,7 @@ impl Place {
     }
 }
 
-/// A count that is still zero is not stored: it would be paid for at every step.
+/// What is mostly zero is not stored while it is: it would be paid for at every step.
 fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
@@ -217,7 +217,6 @@ pub struct Job {
     /// An agent has worked on it: only then its end counts as the ticket's last job.
     pub worked: bool,
     /// How many times a platform fault put it back.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
     pub requeues: u32,
     /// Starting a task for the next attempt.
     pub dispatch: Dispatch,
@@ -295,7 +294,6 @@ pub struct Dispatch {
     /// When the sweeper looks: to start it if `starting` is off, to start it anew if it is on.
     pub due: Timestamp,
     /// A start was asked for and has not been claimed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub starting: bool,
     /// The task, once ECS named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

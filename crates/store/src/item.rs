@@ -123,26 +123,24 @@ impl Store {
 
     /// Reads one item, as attributes.
     pub(crate) async fn get_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {
-        if self.reads == Reads::Eventual
-            && let Some(found) = self.read(key, Reads::Eventual).await?
-        {
-            return Ok(Some(found));
+        let mut is_strong = self.reads == Reads::Strong;
+        loop {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("pk", AttributeValue::S(key.pk.clone()))
+                .key("sk", AttributeValue::S(key.sk.clone()))
+                .consistent_read(is_strong)
+                .send()
+                .await
+                .map_err(|error| Error::unavailable("read", error))?;
+            if is_strong || answer.item.is_some() {
+                return Ok(answer.item);
+            }
+            // Perhaps it is only too new.
+            is_strong = true;
         }
-        self.read(key, Reads::Strong).await
-    }
-
-    async fn read(&self, key: &Key, reads: Reads) -> Result<Option<Attributes>, Error> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", AttributeValue::S(key.pk.clone()))
-            .key("sk", AttributeValue::S(key.sk.clone()))
-            .consistent_read(reads == Reads::Strong)
-            .send()
-            .await
-            .map_err(|error| Error::unavailable("read", error))?;
-        Ok(answer.item)
     }
 }
 
