@@ -15,16 +15,22 @@ const LONGEST: usize = 200;
 /// Runs what was invoked, with a span that says so, and publishes what it counted.
 ///
 /// `context` is Lambda's; one without a request id is of the local system, which gets one here.
-pub async fn run<F: Future>(
+pub fn run<F: Future>(
     function: &'static str,
     ctx: &Context,
     context: &lambda_http::Context,
     invoked: F,
-) -> F::Output {
+) -> impl Future<Output = F::Output> {
     let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_header);
-    let answer = within(function, Some(&request_id(context)), trace, invoked).await;
-    metrics::flush(ctx);
-    answer
+    let request_id = request_id(context);
+    // Boxed, and before anything is around it: a use case's future holds the SDK's, and the compiler has to lay
+    // out all of it.
+    let invoked = Box::pin(invoked);
+    async move {
+        let answer = within(function, Some(&request_id), trace, invoked).await;
+        metrics::flush(ctx);
+        answer
+    }
 }
 
 /// Runs a part of an invocation in a span of its own; without a request id it has that of what is around it.
@@ -53,8 +59,7 @@ pub(crate) async fn within<F: Future>(
         runner = Empty,
         pull_request = Empty,
     );
-    // Boxed: a use case's future holds the SDK's, and the compiler has to lay out all of it.
-    trace::within(trace, Box::pin(part).instrument(span)).await
+    trace::within(trace, part.instrument(span)).await
 }
 
 /// Notes an id of the running invocation: every line after this one has it. Only names of `within` are kept.
