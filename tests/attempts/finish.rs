@@ -1,14 +1,14 @@
 //! The end of an attempt: repeated, refused, late, and in a race with its death.
 
 use super::{GRACE, begin, begin_all, claimed, claimed_under, completed, dies, failed, lease_lost, refusal};
-use crate::story::{Story, TODO, is, until};
+use crate::story::{REVIEW, Story, TODO, is, until};
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Limits;
 use pullyard_protocol::attempt::{FinishRequest, FinishResult, Phase, StatusRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
