@@ -47,7 +47,9 @@ pub(super) fn answered(operation: &str, request: &Value, answer: &mut Value) {
             forget(message, "MessageAttributes");
         }
         let header = carried.get("StringValue").filter(|_| wanted).cloned();
-        if let (Some(header), Some(attributes)) = (header, object_in(message, "Attributes")) {
+        if let Some(header) = header
+            && let Some(attributes) = object_in(message, "Attributes")
+        {
             attributes.insert(NAME.to_owned(), header);
         }
     }
