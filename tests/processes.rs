@@ -108,6 +108,12 @@ fn pids(story: &Story, function: &str) -> Vec<u32> {
     story.local.processes_of(function).iter().map(|process| process.pid).collect()
 }
 
+/// Kills a process and waits until it is dead: one that only dies may still be handed an event.
+async fn killed(pid: u32) {
+    kill_now(pid);
+    until("it is dead", async || if dead(pid) { Ok(()) } else { Err(pid.to_string()) }).await;
+}
+
 /// Whether a process is gone; a zombie is.
 fn dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -164,8 +170,7 @@ async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices
     let before = pids(&story, "tickets");
     for process in story.local.processes_of("tickets") {
         process.rests().await;
-        kill_now(process.pid);
-        until("it is dead", async || if dead(process.pid) { Ok(()) } else { Err(process.pid.to_string()) }).await;
+        killed(process.pid).await;
     }
     // Past the client, which would ask again.
     let event = serde_json::to_vec(&story.event("event-2", "KEY-2", TRIGGER, 2)).unwrap();
