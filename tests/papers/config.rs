@@ -18,6 +18,8 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "none: needed", "The bootstrap token; never a flag."),
     ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
     ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
+    ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "What its start was part of, for its log and its calls."),
+    ("_HANDLER", "every function", "name", "none: needed", "Set by Lambda: which of the functions this process is."),
     ("ECS_CONTAINER_METADATA_URI_V4", "`run-job`", "URL", "not set", "Set by ECS: which task this is."),
     (
         "PULLYARD_RUNNER_TOKEN",
