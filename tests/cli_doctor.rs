@@ -114,7 +114,7 @@ async fn an_address_of_something_else_and_a_secrets_short_name_are_told() {
     let story = Story::waiting().await;
     let mut user = User::of(&story);
     let add = ["integrations", "add", "gh9", "--api-url", "https://api.example.org", "--token-secret"];
-    user.run(&[&add[..], &["github"]].concat()).await.ended(1, "--token-secret pullyard/user/github");
+    user.run(&[&add[..], &["github"]].concat()).await.ended(2, "--token-secret pullyard/user/github");
     user.run_with(&["secrets", "set", "github"], "t").await.done();
     let limited = story.token(&[Scope::Read], Some(&["acme"])).await;
     User::with(&story, &limited).run(&["secrets", "list"]).await.ended(4, "not_allowed");

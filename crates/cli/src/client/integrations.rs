@@ -99,7 +99,7 @@ impl Integrations {
 
 /// Secrets that people set have a longer name than they were set by.
 fn secret_named(error: Error, secret: &str) -> Fault {
-    let is_short = error.code() == Some("secret_missing") && !secret.contains('/');
+    let is_short = matches!(error.code(), Some("secret_missing" | "invalid")) && !secret.contains('/');
     let fault = Fault::from(error);
     match is_short {
         true => fault.help(format!(
