@@ -123,6 +123,7 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         tls.stands_before(&recorded(&recorder, local).await);
     })
     .await;
+    let job = story.job_for("figures", "FIG-0", 1).await;
     let entered = kept(&story, "tickets.entered");
     let mut n = 0;
     let mut next = || {
@@ -139,13 +140,14 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         ("api", "api.no_route"),
         ("pages", "pages.sign_in"),
         ("webhook", "webhook.unknown_hook_base64"),
-        ("dispatcher", "dispatcher.foreign"),
-        ("effects", "effects.unknown_ticket"),
+        ("dispatcher", "dispatcher.one"),
+        ("effects", "effects.one"),
         ("tasks", "tasks.foreign_unknown_job"),
         ("sweeper", "sweeper.scheduled"),
     ] {
         // What has no route, sent to one that reads the table.
-        let event = read(&kept(&story, event).replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
+        let event = kept(&story, event).replace("<job>", job.as_str()).replace("<ticket>", "FIG-0");
+        let event = read(&event.replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
         let mut taken = Taken::default();
         for environment in story.local.processes_of(name) {
             killed(environment.pid).await;

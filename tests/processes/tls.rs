@@ -1,7 +1,7 @@
 //! TLS in front of the embedded AWS, under an authority that is made here and trusted by nobody else.
 
 use pullyard_emulator::Endpoints;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::io::copy_bidirectional;
@@ -28,6 +28,8 @@ impl Tls {
     /// Listens until the test ends; nothing is behind it yet.
     pub(crate) async fn start(folder: &Path) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        // Under one name, a certificate and its issuer would look like one that signed itself.
+        authority.distinguished_name.push(DnType::CommonName, "authority of a test");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

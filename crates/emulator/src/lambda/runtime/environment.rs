@@ -112,7 +112,7 @@ impl Environment {
     }
 
     pub(super) fn lives(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.child.try_wait(), Ok(None)) && !dies(self.seen.pid)
     }
 
     /// Runs one event within the function's time.
@@ -153,6 +153,13 @@ impl Environment {
         // Only a process that is gone can't be killed.
         let _gone = self.child.kill().await;
     }
+}
+
+/// Whether a process is on its way out. Its first thread is gone before the last one is, and only then does
+/// waiting for it say so; an event that it were handed now would be lost.
+fn dies(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with(['Z', 'X']))
 }
 
 fn told(ended: std::io::Result<ExitStatus>) -> String {
