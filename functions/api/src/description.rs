@@ -51,7 +51,7 @@ pub(crate) async fn show() -> Described {
 
 /// The description of all routes.
 pub fn document() -> Value {
-    openapi::described(|| elsewhere(crate::routes()), SAID, of_path)
+    openapi::described(|| elsewhere(crate::described()), SAID, of_path)
 }
 
 /// What the tickets function answers, in the types that it reads and writes. It reads its body by hand, so
