@@ -77,7 +77,8 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
     let of_trace = async || {
         let ours: Vec<Value> = lines(&data).into_iter().filter(|line| line["trace_id"] == TRACE).collect();
         let functions: Vec<_> = ours.iter().filter_map(|line| line["function"].as_str()).collect();
-        let all = ["tickets", "dispatcher", "api", "effects"].iter().all(|function| functions.contains(function));
+        // The end of the job writes its ticket back, so that nothing is left to do for the effects.
+        let all = ["tickets", "dispatcher", "api"].iter().all(|function| functions.contains(function));
         if all { Ok(ours) } else { Err(format!("{functions:?}")) }
     };
     let ours = until("all of them have said so", of_trace).await;
