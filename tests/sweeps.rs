@@ -211,13 +211,15 @@ async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting(
         let job = story.job_for(key, key, 1).await;
         story.pass(WAKE).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        client.finish(&failed("f1")).await.unwrap();
         finished.push(job);
-        if key == "APP-1" {
+        if key == "APP-2" {
+            client.finish(&failed("f1")).await.unwrap();
+        } else {
             // Its project is gone from under it.
             let key = json!({ "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } });
             let kept = story.dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
             story.dynamodb("DeleteItem", json!({ "TableName": "pullyard", "Key": key })).await;
+            client.finish(&failed("f1")).await.unwrap();
             story.local.sweep().await.unwrap();
             until("it is put off", async || {
                 let ticket = story.item("TICKET#acme#APP-1", "TICKET").await;
