@@ -537,6 +537,19 @@ async fn a_job_that_nobody_takes_in_a_day_fails_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_given_up_after_a_day_says_what_became_of_the_runners() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    story.runner(&token, "kite", "i1").await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.pass(Duration::from_secs(86_461)).await;
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!(failure.code, "never_claimed");
+    assert!(failure.sentence.contains("the last one was"), "{}", failure.sentence);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_job_follows_its_project_to_fargate_and_back() {
     let story = Story::with_runners().await;
     story.local.sweep().await.unwrap();

@@ -10,7 +10,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_local::{AccountKind, DeliveryFault, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
-use pullyard_protocol::job::Job;
+use pullyard_protocol::job::{CancelJob, Job};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use pullyard_protocol::ticket::CreateTicket;
 use pullyard_store::Write;
@@ -145,13 +145,15 @@ impl World {
         (status, said)
     }
 
-    /// Ann asks for changes at the forge itself.
-    async fn asks(&self) {
+    /// Ann asks for changes at the forge itself: the review's id.
+    async fn asks(&self) -> u64 {
         let url = format!("{}/repos/{REPOSITORY}/pulls/{}/reviews", self.story.local.forge().api_url(), self.number);
         let body = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
         let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body.to_string());
         let answer = call.send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{said}");
+        serde_json::from_str::<Value>(&said).unwrap()["id"].as_u64().unwrap()
     }
 
     pub(crate) async fn revisions(&self) -> Vec<Job> {
@@ -429,5 +431,54 @@ async fn a_renamed_repository_is_known_by_its_new_name() {
     world.story.local.forge().deliveries_settled().await;
     let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
     assert_eq!((known.len(), known[0].name.as_str(), known[0].id), (1, "acme/renamed", world.repository));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_is_closed_has_the_task_of_its_revision_stopped() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let asked = world.review(world.asks().await, "submitted", "changes_requested");
+    assert_eq!(world.send("acme", "pull_request_review", &asked).await.1["code"], "accepted");
+    let job = world.revised().await;
+    let task = world.story.task_of(&job.id, 1).await;
+    world.story.quiet().await;
+    let mut closed = world.review(1, "closed", "");
+    (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
+    closed["number"] = world.number.into();
+    closed.as_object_mut().unwrap().remove("review");
+    assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
+    assert_eq!(world.story.ended(&job.id).await.status, pullyard_domain::job::Status::Cancelled);
+    world.story.task_stopped(&task).await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_another_one_speaks_for_is_known_when_it_is_told_again() {
+    // Nothing is read from the forge, which knows of none of them.
+    let world = World::of(Setup { hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
+    let first = world.send("acme", "pull_request_review", &asks(80)).await.1;
+    assert_eq!(first["code"], "accepted", "{first}");
+    for id in [81, 82] {
+        assert_eq!(world.send("acme", "pull_request_review", &asks(id)).await.1["code"], "held_for_job");
+    }
+    let job = world.revised().await;
+    world.story.api.cancel_job(&job.id, &CancelJob { reason: None }).await.unwrap();
+    world.story.local.sweep().await.unwrap();
+    until("one job is made for both", async || {
+        let jobs = world.revisions().await.len();
+        if jobs == 2 { Ok(()) } else { Err(format!("{jobs} jobs")) }
+    })
+    .await;
+    // Other bytes, so that it is another delivery.
+    let mut again = asks(81);
+    again["review"]["html_url"] = "https://forge.example/r/again".into();
+    let (status, said) = world.send("acme", "pull_request_review", &again).await;
+    assert_eq!((status, said["code"].as_str()), (200, Some("repeat")), "{said}");
+    // It names the job that the other one got.
+    let jobs = world.revisions().await;
+    assert!(jobs.len() == 2 && jobs.iter().any(|made| made.id != job.id && said["job"] == made.id.as_str()), "{said}");
     world.story.end().await;
 }
