@@ -109,6 +109,29 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     Ok(found.len())
 }
 
+/// Nothing goes wrong in any of these settings.
+#[track_caller]
+pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) -> Result<usize, String>) {
+    for setting in settings {
+        match explore(*setting) {
+            Ok(states) => println!("{name}: {states} states"),
+            Err(wrong) => panic!("{name}: {setting:?}: {wrong}"),
+        }
+    }
+}
+
+/// What was explored without this rule went wrong, and so.
+#[track_caller]
+pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expected: &str) {
+    match explored {
+        Ok(states) => panic!("{rule:?} is not needed in {states} states"),
+        Err(wrong) => {
+            println!("without {rule:?}: {wrong}");
+            assert!(wrong.contains(expected), "without {rule:?}: {wrong}");
+        }
+    }
+}
+
 /// How a state was reached.
 fn way<S: Debug>(found: &[(S, usize, Step)], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", found[at].0)];

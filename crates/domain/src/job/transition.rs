@@ -367,9 +367,10 @@ impl Job {
         if job.status != Status::Cancelled {
             job.cancel = None;
         }
+        let may_leave_a_task = job.may_leave_a_task();
         if let Some(run) = &mut job.run {
-            // Of use while somebody may stop that task or hear of its death. Its attempt keeps both.
-            run.task = None;
+            // Of use while somebody may hear of that task's death, or has to stop it. Its attempt keeps both.
+            run.task = run.task.take().filter(|_| may_leave_a_task);
             run.died = None;
         }
         job.went_on();

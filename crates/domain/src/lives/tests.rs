@@ -9,12 +9,7 @@ const RACE: Setting = Setting { runners: 2, ..ONE };
 
 #[track_caller]
 fn check(name: &str, settings: &[Setting]) {
-    for setting in settings {
-        match explore(*setting) {
-            Ok(states) => println!("{name}: {states} states"),
-            Err(wrong) => panic!("{name}: {setting:?}: {wrong}"),
-        }
-    }
+    crate::explore::check(name, settings, explore);
 }
 
 #[test]
@@ -57,13 +52,7 @@ fn two_tickets_and_two_runners() {
 /// Without this rule something happens that must not.
 #[track_caller]
 fn fails_without(rule: Rule, setting: Setting, expected: &str) {
-    match explore(Setting { without: Some(rule), ..setting }) {
-        Ok(states) => panic!("{rule:?} is not needed in {states} states"),
-        Err(wrong) => {
-            println!("without {rule:?}: {wrong}");
-            assert!(wrong.contains(expected), "without {rule:?}: {wrong}");
-        }
-    }
+    crate::explore::is_missed(rule, explore(Setting { without: Some(rule), ..setting }), expected);
 }
 
 #[test]

@@ -20,12 +20,7 @@ const ONCE: Setting = Setting { redelivered: 0, ..TWO };
 
 #[track_caller]
 fn check(name: &str, settings: &[Setting]) {
-    for setting in settings {
-        match explore(*setting) {
-            Ok(states) => println!("{name}: {states} states"),
-            Err(wrong) => panic!("{name}: {setting:?}: {wrong}"),
-        }
-    }
+    crate::explore::check(name, settings, explore);
 }
 
 #[test]
@@ -83,13 +78,7 @@ fn everything_at_once() {
 /// Without this rule a review is lost or covered twice, or jobs get in each other's way.
 #[track_caller]
 fn fails_without(rule: Rule, setting: Setting, expected: &str) {
-    match explore(Setting { without: Some(rule), ..setting }) {
-        Ok(states) => panic!("{rule:?} is not needed in {states} states"),
-        Err(wrong) => {
-            println!("without {rule:?}: {wrong}");
-            assert!(wrong.contains(expected), "without {rule:?}: {wrong}");
-        }
-    }
+    crate::explore::is_missed(rule, explore(Setting { without: Some(rule), ..setting }), expected);
 }
 
 #[test]
