@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 22] = [
+const ROOMS: [(&str, &str); 23] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("store", "domain"),
@@ -28,6 +28,7 @@ const ROOMS: [(&str, &str); 22] = [
     ("runner", "domain forge protocol"),
     ("emulator", ""),
     ("demo-forge", ""),
+    ("testkit", ""),
     (
         "local",
         "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \

@@ -103,7 +103,8 @@ impl DeadLetters {
                 look.more = true;
                 return Ok(look);
             }
-            let taken = match self.take(queue).await {
+            let room = most - look.found.len() - look.others.len();
+            let taken = match self.take(queue, room).await {
                 Ok(taken) => taken,
                 Err(error) => {
                     // They show again by themselves; what went wrong first is what matters.
@@ -123,12 +124,12 @@ impl DeadLetters {
         }
     }
 
-    async fn take(&self, queue: Queue) -> Result<Vec<DeadMessage>, Error> {
+    async fn take(&self, queue: Queue, most: usize) -> Result<Vec<DeadMessage>, Error> {
         let answer = self
             .client
             .receive_message()
             .queue_url(self.dead_url(queue)?)
-            .max_number_of_messages(BATCH)
+            .max_number_of_messages(i32::try_from(most).unwrap_or(BATCH).min(BATCH))
             .wait_time_seconds(WAIT)
             .visibility_timeout(i32::try_from(HIDDEN.as_secs()).unwrap_or(i32::MAX))
             .message_system_attribute_names(MessageSystemAttributeName::All)

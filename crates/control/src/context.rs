@@ -96,11 +96,12 @@ impl Context {
         Keys::new(&secret)
     }
 
-    /// Says that a job may need a task. A hint: when it is lost, the sweeper says it again.
+    /// Says that a job may need a task, or left one. A hint: when it is lost, the sweeper starts what waits, and a
+    /// task that was left loses its claim or its lease at its next call.
     pub(crate) async fn wake_job(&self, job: &JobId) {
         if let Err(error) = self.wakeups.wake_job(&JobWakeup { job: job.clone() }).await {
             self.tally().add(Count::WakeupLost);
-            tracing::warn!(job.id = %job, error = %error, "the wake-up of a job was not sent; the sweeper will");
+            tracing::warn!(job.id = %job, error = %error, "the wake-up of a job was not sent; the sweeper starts what waits, and a task that was left is refused");
         }
     }
 

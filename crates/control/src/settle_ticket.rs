@@ -66,7 +66,8 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         let step = ticket.settling(&stored.settings, ctx.clock.now());
         let done = match &step {
-            Settling::Nothing if rounds.look_again() => continue,
+            // What a review is refused with is written beside the ticket, which does not prove it.
+            Settling::Nothing | Settling::Revise(_) if rounds.look_again() => continue,
             Settling::Nothing => return Ok(None),
             Settling::Revise(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
             Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {

@@ -134,7 +134,8 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             note(ctx, hook, call, reason, None).await?
         }
         Told::Edited { pull_request, review } => {
-            // Stale: it is none that anything was made of.
+            // Stale: nothing was made of it, or it is not stored yet. Then it is read as it is after the edit, and
+            // not marked.
             ctx.store.note_review_edited(&pull_request, &review).await?;
             note(ctx, hook, call, Reason::EditedReview {}, None).await?
         }

@@ -91,6 +91,7 @@ vocabulary! {
         StartGone { job: JobId } [Drop] "start_gone", "It would have started a task for job {job}, which is gone.", "Drop it.";
         StartNotNeeded { job: JobId, status: String } [Drop] "start_not_needed", "It would have started a task for job {job}, which is {status} and needs none.", "Drop it.";
         StartUnderWay { job: JobId } [Drop] "start_under_way", "It would have started a task for job {job}, and one is on its way since.", "Drop it.";
+        StopOwed { job: JobId } [Redrive] "stop_owed", "It would have stopped the task of job {job}, which was cancelled.", "Mend what its log names and redrive it; a task that goes on ends at its next call.";
         StartElsewhere { job: JobId } [Drop] "start_elsewhere", "It would have started a task for job {job}, which waits for a self-hosted runner.", "Drop it.";
         StartOwed { job: JobId, next: Timestamp } [Either] "start_owed", "It would have started a task for job {job}, which still waits; the sweeper asks at {next}.", "Redrive it to start now, or drop it and leave that to the sweeper.";
         SettleGone { ticket: TicketKey } [Drop] "settle_gone", "It would have settled {ticket}, which is gone.", "Drop it.";
@@ -216,6 +217,8 @@ fn start(id: &JobId, job: Option<&Job>, now: Timestamp) -> DeadLetter {
     let id = id.clone();
     match job {
         None => DeadLetter::StartGone { job: id },
+        // Only this message asks for it: what has ended is in no row of the sweeper's.
+        Some(job) if job.may_leave_a_task() => DeadLetter::StopOwed { job: id },
         Some(job) if job.status != Status::Ready => DeadLetter::StartNotNeeded { job: id, status: words(job) },
         Some(job) if job.place == Place::Runners => DeadLetter::StartElsewhere { job: id },
         // One that was written down and never named may not have been asked for: the due time decides.

@@ -193,7 +193,7 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
     ];
     facts(&session.screen, &lines)?;
     session.screen.hint(&letter.help);
-    session.screen.hint(&format!("why it failed is in the log of the function, under message.id {}", letter.id));
+    session.screen.hint(&format!("why it failed is in the log of the function, under message_id {}", letter.id));
     Ok(())
 }
 

@@ -46,6 +46,8 @@ fn a_start_matters_only_while_its_job_waits_for_one() {
     assert!(said.contains("which is completed and needs none"), "{said}");
     let cancelled = ready().cancelled(Cancel::new("ann", None, at(1)), at(1)).unwrap();
     check(start(cancelled), "start_not_needed", Advice::Drop);
+    let left = begun.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
+    check(start(left), "stop_owed", Advice::Redrive);
 }
 
 fn said(at: Timestamp) -> String {

@@ -43,18 +43,18 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "PULLYARD_DISPATCH_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` finds nothing there"),
+        Some("none: `pullyard dlq` answers not found"),
         "api",
         "Where messages of the dispatch queue go that failed too often.",
     ),
     variable(
         "PULLYARD_EFFECTS_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` finds nothing there"),
+        Some("none: `pullyard dlq` answers not found"),
         "api",
         "The same of the effects queue.",
     ),
-    variable("PULLYARD_CLUSTER", "name or ARN", None, "dispatcher, api, effects, sweeper", "The ECS cluster of tasks."),
+    variable("PULLYARD_CLUSTER", "name or ARN", None, "dispatcher", "The ECS cluster of tasks."),
     variable(
         "PULLYARD_TASK_DEFINITIONS",
         "`small=F,medium=F,large=F`, each F a family, or family:revision",
@@ -85,12 +85,18 @@ pub const VARIABLES: &[Variable] = &[
         "api, pages, dispatcher",
         "What the tokens of attempts, sessions and sign-in links are signed with.",
     ),
-    variable("PULLYARD_API_URL", "URL", None, "api, dispatcher, webhook", "Where runners reach the API."),
+    variable(
+        "PULLYARD_API_URL",
+        "URL",
+        None,
+        "api, dispatcher, effects, pages",
+        "Where runners reach the API and people the pages; links and the origin of forms are made of it.",
+    ),
     variable(
         "PULLYARD_TASK_ISOLATION",
         "`external` or `none`",
         Some("`external`"),
-        "dispatcher",
+        "dispatcher, api, pages",
         "What tasks are told about their isolation: a container of their own, or none.",
     ),
     variable(
@@ -108,13 +114,7 @@ pub const VARIABLES: &[Variable] = &[
         "Where DynamoDB is; for local systems.",
     ),
     variable("PULLYARD_SQS_ENDPOINT", "URL", Some("AWS's own"), ALL_FUNCTIONS, "Where SQS is; for local systems."),
-    variable(
-        "PULLYARD_ECS_ENDPOINT",
-        "URL",
-        Some("AWS's own"),
-        "dispatcher, api, sweeper",
-        "Where ECS is; for local systems.",
-    ),
+    variable("PULLYARD_ECS_ENDPOINT", "URL", Some("AWS's own"), "dispatcher", "Where ECS is; for local systems."),
     variable(
         "PULLYARD_SECRETSMANAGER_ENDPOINT",
         "URL",

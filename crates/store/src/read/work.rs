@@ -1,7 +1,7 @@
 //! The `work` index: what is due, and what may be claimed. It suggests; the item itself decides.
 
 use crate::schema::WORK;
-use crate::transaction::{number, text};
+use crate::transaction::text;
 use crate::{Error, Store, key};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{ClassId, HookName, IntegrationId, JobId, ProjectId, TicketKey};
@@ -48,22 +48,17 @@ impl WorkKey {
 }
 
 impl Store {
-    /// What is due in one shard, longest due first, at most `limit`.
-    pub async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<WorkKey>, Error> {
-        self.work(&key::due(shard), Some(now.millis()), limit).await
-    }
-
     /// What one shard holds, due or not, longest due first, at most `limit`; each with when it is due.
     ///
     /// A page of up to 4 KB costs the same half unit, so that what is not due yet comes with what is.
     pub async fn scheduled(&self, shard: u8, limit: i32) -> Result<Vec<(WorkKey, Timestamp)>, Error> {
-        let rows = self.rows(&key::due(shard), None, limit).await?;
+        let rows = self.rows(&key::due(shard), limit).await?;
         Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
     }
 
     /// The jobs of a class that may be claimed, first come first, at most `limit`.
     pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
-        let rows = self.rows(&key::ready(class), None, limit).await?;
+        let rows = self.rows(&key::ready(class), limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
             WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Hook(_) | WorkKey::Poll(..) => None,
@@ -74,25 +69,18 @@ impl Store {
     /// The tickets of a project whose entries wait until it may start jobs again, first come first, at most
     /// `limit`.
     pub async fn held(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
-        self.work(&key::held(project), None, limit).await
+        Ok(self.rows(&key::held(project), limit).await?.into_iter().map(|(key, _)| key).collect())
     }
 
-    async fn work(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<WorkKey>, Error> {
-        Ok(self.rows(partition, until, limit).await?.into_iter().map(|(key, _)| key).collect())
-    }
-
-    async fn rows(&self, partition: &str, until: Option<i64>, limit: i32) -> Result<Vec<(WorkKey, i64)>, Error> {
-        let mut query = self
+    async fn rows(&self, partition: &str, limit: i32) -> Result<Vec<(WorkKey, i64)>, Error> {
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(WORK)
-            .key_condition_expression(if until.is_some() { "wk = :wk AND ws <= :until" } else { "wk = :wk" })
+            .key_condition_expression("wk = :wk")
             .expression_attribute_values(":wk", text(partition))
             .limit(limit);
-        if let Some(until) = until {
-            query = query.expression_attribute_values(":until", number(until));
-        }
         let page = query.send().await.map_err(|error| Error::unavailable("read what is due", error))?;
         let row = |item: &HashMap<String, AttributeValue>| {
             let key = item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::of(pk))?;

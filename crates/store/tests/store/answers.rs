@@ -1,11 +1,11 @@
 //! Answers that are lost, replaced or refused for others' sake: what the caller is told is what is so.
 
-use crate::faults::Fault;
 use crate::sample::{self, at};
 use crate::world::{Items, World, alone, first_time, of_ticket, requeue_of};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Status;
 use pullyard_store::{Batch, Error, Proof, Snapshot, Store, Write};
+use pullyard_testkit::Fault;
 
 const PUT: &str = "PutItem";
 const UPDATE: &str = "UpdateItem";

@@ -1,12 +1,12 @@
 //! What a day allows is never exceeded, and what a job reserved comes back once.
 
-use crate::faults::Fault;
 use crate::races::{RACERS, race, winner, world};
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, failed};
 use pullyard_domain::budget::{Budget, Charge, Day, Today};
 use pullyard_domain::job::{Job, Status};
 use pullyard_store::{Trigger, Write};
+use pullyard_testkit::Fault;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,7 +225,7 @@ async fn what_waits_for_its_project_is_found_oldest_entry_first() {
         let entry = sample::event(key, "e", at(secs), "AI Processing").entry();
         world.applies(world.store.update_ticket(&sample::ticket(key).waiting_with(entry))).await;
     }
-    assert_eq!(world.store.due(0, at(9_999), 100).await.unwrap(), []);
+    assert_eq!(world.due(0, at(9_999), 100).await, []);
     let key = |key: &str| pullyard_store::WorkKey::Ticket(sample::project(), sample::ticket_key(key));
     assert_eq!(world.store.held(&sample::project(), 2).await.unwrap(), ["A", "B"].map(key));
     // A snapshot knows nothing of it and leaves it waiting.

@@ -12,7 +12,6 @@ mod answers;
 mod budgets;
 mod cancels;
 mod events;
-mod faults;
 mod fleet;
 mod hooks;
 mod jobs;

@@ -1,6 +1,5 @@
 //! Each write about reviews that wait: applied, stale, missing, repeated, with its answer lost.
 
-use crate::faults::Fault;
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::decision::Reason;
@@ -12,6 +11,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Author, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Conclusion, Error, Store, TriggerReview, Write};
+use pullyard_testkit::Fault;
 use std::collections::BTreeSet;
 
 pub(crate) fn review_id(name: &str) -> ReviewId {

@@ -1,6 +1,5 @@
 //! One table of its own, and everything in it: reading by scan is for tests only.
 
-use crate::faults::Faults;
 use crate::sample;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -18,7 +17,8 @@ use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, Write};
+use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, WorkKey, Write};
+use pullyard_testkit::Wire;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     /// Its name: of this world alone, wherever it is.
     pub(crate) table: String,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Wire,
     /// Without faults.
     pub(crate) client: Client,
     _aws: Option<Aws>,
@@ -51,11 +51,11 @@ impl World {
             }
         };
         let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
-        let faults = Faults::none();
+        let faults = Wire::default();
         let table = format!("pullyard-{:016x}", rand::random::<u64>());
         let store = Store::new(&config(&faults), Some(&endpoint), &table);
         store.create_table().await.unwrap();
-        let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Faults::none())).endpoint_url(endpoint);
+        let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Wire::default())).endpoint_url(endpoint);
         Self { store, table, faults, client: Client::from_conf(raw.build()), _aws: aws }
     }
 
@@ -103,6 +103,12 @@ impl World {
             .send()
             .await
             .unwrap();
+    }
+
+    /// What is due in one shard, longest due first, of its first `limit` rows.
+    pub(crate) async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Vec<WorkKey> {
+        let rows = self.store.scheduled(shard, limit).await.unwrap();
+        rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key).collect()
     }
 
     /// The write is stored.
@@ -316,7 +322,7 @@ pub(crate) fn count(item: &Item, name: &str) -> Option<i64> {
     Some(item.get(name)?.as_n().ok()?.parse().unwrap())
 }
 
-fn config(faults: &Faults) -> SdkConfig {
+fn config(faults: &Wire) -> SdkConfig {
     // Repeats of the SDK itself come at once.
     let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);

@@ -142,8 +142,8 @@ async fn what_is_longest_due_is_found_first_and_a_limit_holds() {
     }
     let late = at(1_000_000);
     for (shard, expected) in by_shard {
-        assert_eq!(world.store.due(shard, late, 100).await.unwrap(), expected);
-        assert_eq!(world.store.due(shard, late, 1).await.unwrap(), expected[..1]);
+        assert_eq!(world.due(shard, late, 100).await, expected);
+        assert_eq!(world.due(shard, late, 1).await, expected[..1]);
     }
     assert_eq!(world.all_due(at(59)).await, [], "the first is due after a minute");
     assert_eq!(world.all_due(at(60)).await.len(), 1);

@@ -1,0 +1,7 @@
+//! What tests of several rooms break things with. Nothing that is deployed links it.
+
+mod fault;
+mod wire;
+
+pub use fault::Fault;
+pub use wire::{Point, Wire};

@@ -1,0 +1,144 @@
+//! A client below the SDK's retry loop: it numbers calls, and breaks chosen ones.
+
+use crate::Fault;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// One call to AWS, as its SDK sent it; a repeat of the SDK's own is a call of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// What AWS calls the service, for example `DynamoDB_20120810`.
+    pub service: String,
+    /// For example `PutItem`.
+    pub operation: String,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    next: Vec<(&'static str, Fault)>,
+    always: Vec<(&'static str, Fault)>,
+    /// From 0, since the last [`Wire::restart`].
+    at: Option<(usize, Fault)>,
+    points: Vec<Point>,
+}
+
+/// Plain HTTP, with faults as planned. Clones share the plan.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    plan: Arc<Mutex<Plan>>,
+    stopped: Arc<Notify>,
+    client: SharedHttpClient,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        let client = aws_smithy_http_client::Builder::new().build_http();
+        Self { plan: Arc::default(), stopped: Arc::default(), client }
+    }
+}
+
+impl Wire {
+    /// The next call of `operation` that has no fault yet gets this one.
+    pub fn next(&self, operation: &'static str, fault: Fault) {
+        self.plan().next.push((operation, fault));
+    }
+
+    /// Every call of `operation` gets this one.
+    pub fn always(&self, operation: &'static str, fault: Fault) {
+        self.plan().always.push((operation, fault));
+    }
+
+    /// Numbers from 0 again. The call of number `at` gets the fault, if one is given.
+    pub fn restart(&self, at: Option<(usize, Fault)>) {
+        let mut plan = self.plan();
+        plan.points.clear();
+        plan.at = at;
+    }
+
+    /// The calls since the last restart.
+    pub fn points(&self) -> Vec<Point> {
+        self.plan().points.clone()
+    }
+
+    /// Waits until a call stopped its caller, which is then to be dropped.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// How many calls of `operation` were sent, the SDK's own repeats included, since this was asked last.
+    ///
+    /// # Panics
+    /// If a planned fault was not met.
+    pub fn calls(&self, operation: &str) -> usize {
+        let mut plan = self.plan();
+        assert!(plan.next.is_empty(), "never met: {:?}", plan.next);
+        std::mem::take(&mut plan.points).iter().filter(|point| point.operation == operation).count()
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meet(&self, point: Point) -> Option<Fault> {
+        let mut plan = self.plan();
+        let number = plan.points.len();
+        let operation = point.operation.clone();
+        plan.points.push(point);
+        if let Some((_, fault)) = plan.at.take_if(|(at, _)| *at == number) {
+            return Some(fault);
+        }
+        if let Some(at) = plan.next.iter().position(|(name, _)| *name == operation) {
+            return Some(plan.next.remove(at).1);
+        }
+        plan.always.iter().find(|(name, _)| *name == operation).map(|(_, fault)| fault.clone())
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Wired { wire: self.clone(), inner: self.client.http_connector(settings, components) })
+    }
+}
+
+#[derive(Debug)]
+struct Wired {
+    wire: Wire,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Wired {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let (service, operation) = target.split_once('.').unwrap_or_default();
+        let point = Point { service: service.to_owned(), operation: operation.to_owned() };
+        let Some(fault) = self.wire.meet(point) else {
+            return self.inner.call(request);
+        };
+        let sent = fault.has_effect().then(|| self.inner.call(request));
+        let stopped = Arc::clone(&self.wire.stopped);
+        HttpConnectorFuture::new(async move {
+            if let Some(sent) = sent {
+                let status = sent.await?.status();
+                assert!(status.is_success() || status.as_u16() == 400, "it should have been answered");
+            }
+            match fault {
+                Fault::LostAnswer => Err(ConnectorError::io("the answer was lost".into())),
+                Fault::ErrorAfterEffect(status, body) | Fault::Refused(status, body) => {
+                    let status = status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
+                    Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
+                }
+                Fault::StopBefore | Fault::StopAfter => {
+                    stopped.notify_one();
+                    std::future::pending().await
+                }
+            }
+        })
+    }
+}
