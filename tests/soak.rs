@@ -1,4 +1,4 @@
-//! A week of life in a few minutes: `pullyard up` and two runners do real work while everything of them is
+//! A week of life in a few minutes: `pullyard up` and three runners do real work while everything of them is
 //! killed, stopped and started again at random, and people change their minds. At the end everything must
 //! add up.
 //!
@@ -7,6 +7,14 @@
 //! ```sh
 //! PULLYARD_SOAK_SEED=7 PULLYARD_SOAK_TICKETS=40 PULLYARD_SOAK_MINUTES=4 \
 //!     cargo test -p pullyard-cli --test system soak:: -- --ignored --nocapture
+//! ```
+//!
+//! With `PULLYARD_SOAK_MINUTES=0` all tickets enter at once, for the runners alone, and the chaos reigns until nearly
+//! all of their jobs have ended; `PULLYARD_SOAK_SLOTS` says how many jobs each of the three runners runs at once:
+//!
+//! ```sh
+//! PULLYARD_SOAK_TICKETS=500 PULLYARD_SOAK_MINUTES=0 PULLYARD_SOAK_SLOTS=4 \
+//!     cargo test --release -p pullyard-cli --test system soak:: -- --ignored --nocapture
 //! ```
 //!
 //! The seed decides what is done when; how the system answers is not repeatable to the millisecond. A run
@@ -39,12 +47,16 @@ async fn whatever_is_killed_every_ticket_job_slot_and_push_adds_up() {
     let length = Duration::from_secs(60 * setting("PULLYARD_SOAK_MINUTES", 4));
     // Kept unless all is well.
     let folder = tempfile::TempDir::new().unwrap().keep();
+    let slots = setting("PULLYARD_SOAK_SLOTS", 2);
     println!("soak: seed {seed}, {tickets} tickets in {} min, in {}", length.as_secs() / 60, folder.display());
 
-    let world = World::begin(&folder, seed).await;
+    let world = World::begin(&folder, seed, slots).await;
     let begun = Instant::now();
     let mut chaos = Chaos::new(&world, Dice::new(seed));
     let moves = async {
+        if length.is_zero() {
+            return world.enter_at_once(tickets).await;
+        }
         let mut dice = Dice::new(seed ^ 0xF00D);
         for number in 0..tickets {
             world.enter(number).await;

@@ -8,7 +8,7 @@ use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_local::{AccountKind, DeliveryFault, Role, User};
+use pullyard_local::{AccountKind, DeliveryFault, Local, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
 use pullyard_protocol::job::{CancelJob, Job};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
@@ -48,8 +48,13 @@ impl World {
     }
 
     pub(crate) async fn of(setup: Setup) -> Self {
+        Self::prepared(setup, async |_| {}).await
+    }
+
+    /// With something that has to know the system before anything calls it.
+    pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
         let settings = Settings { revise_on_review: true, ..setup.settings };
-        let story = Story::with(Setup { task: Task::Waiting, settings, ..setup }).await;
+        let story = Story::prepared(Setup { task: Task::Waiting, settings, ..setup }, prepare).await;
         let forge = story.local.forge();
         let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();

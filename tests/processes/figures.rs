@@ -8,10 +8,12 @@ use super::tls::Tls;
 use super::{killed, processes};
 use crate::functions::setup;
 use crate::story::{Setup, Story};
+use crate::webhooks::{BRANCH, SECRET, World, signed};
 use pullyard_emulator::Endpoints;
 use pullyard_emulator::lambda::runtime::{Deployed, Runtime, Usage};
 use pullyard_local::Local;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -84,21 +86,16 @@ fn read(text: &str) -> Value {
 }
 
 /// The function in JavaScript, which makes these calls.
-fn node(folder: &Path, program: String, tls: &Tls, calls: &[Value]) -> Runtime {
+fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
     let file = folder.join("calls.json");
     std::fs::write(&file, json!(calls).to_string()).unwrap();
-    let (dynamodb, sqs) = tls.dynamodb_and_sqs();
-    let told = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let told = |name: &str, value: &Path| (name.to_owned(), value.display().to_string());
+    let own = [told("CALLS", &file), told("NODE_EXTRA_CA_CERTS", tls.authority())];
     Runtime::deploy(Deployed {
         name: "node".into(),
         handler: "index.handler".into(),
-        command: vec!["node".into(), program],
-        environment: vec![
-            told("CALLS", &file.display().to_string()),
-            told("PULLYARD_DYNAMODB_ENDPOINT", dynamodb),
-            told("PULLYARD_SQS_ENDPOINT", sqs),
-            told("NODE_EXTRA_CA_CERTS", &tls.authority().display().to_string()),
-        ],
+        command: vec!["node".into(), program.into()],
+        environment: tls.environment().into_iter().chain(own).collect(),
         timeout: Duration::from_secs(29),
         memory_mb: 256,
         most: 1,
@@ -106,10 +103,32 @@ fn node(folder: &Path, program: String, tls: &Tls, calls: &[Value]) -> Runtime {
     })
 }
 
-/// The services, with a recorder before those that Node.js calls, too.
+/// The services, with a recorder before each.
 async fn recorded(recorder: &Recorder, local: &Local) -> Endpoints {
-    let at = local.aws().endpoints().clone();
-    Endpoints { dynamodb: recorder.before(&at.dynamodb).await, sqs: recorder.before(&at.sqs).await, ..at }
+    let at = local.aws().endpoints();
+    Endpoints {
+        dynamodb: recorder.before(&at.dynamodb).await,
+        sqs: recorder.before(&at.sqs).await,
+        secretsmanager: recorder.before(&at.secretsmanager).await,
+        ecs: recorder.before(&at.ecs).await,
+    }
+}
+
+/// A signed review of Ann's, each of a pull request of its own.
+fn review(world: &World, kept: &str, number: u64) -> Value {
+    let mut event = read(kept);
+    let mut body = world.review(90_000 + number, "submitted", "changes_requested");
+    body["pull_request"]["number"] = number.into();
+    body["pull_request"]["head"]["ref"] = branch(number).into();
+    let body = body.to_string();
+    event["headers"]["x-hub-signature-256"] = signed(SECRET, body.as_bytes()).into();
+    event["body"] = body.into();
+    event["isBase64Encoded"] = false.into();
+    event
+}
+
+fn branch(number: u64) -> String {
+    format!("{BRANCH}-{number}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,75 +138,94 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
     let recorder = Recorder::default();
-    let story = Story::prepared(Setup { functions, ..setup() }, async |local| {
+    let world = World::prepared(Setup { functions, ..setup() }, async |local| {
         tls.stands_before(&recorded(&recorder, local).await);
     })
     .await;
+    world.by_hand("acme").await;
+    let story = &world.story;
     let job = story.job_for("figures", "FIG-0", 1).await;
-    let entered = kept(&story, "tickets.entered");
-    let mut n = 0;
-    let mut next = || {
-        n += 1;
-        read(&entered.replace("ENT-1", &format!("ENT-{n}")).replace("ent-1", &format!("ent-{n}")))
+    // Enough for the one that is recorded, every cold start and every warm event.
+    for number in 1_000..1_002 + (COLD + WARM) as u64 {
+        world.link(number, &format!("APP-{number}"), &branch(number), &"a".repeat(40)).await;
+    }
+    let event = |name: &str| kept(story, name).replace("<job>", job.as_str()).replace("<ticket>", "FIG-0");
+    let same = |name: &str| {
+        let event = read(&event(name));
+        Box::new(move || event.clone()) as Box<dyn FnMut() -> Value>
     };
-    let runtime = |name: &str| story.local.deployed(name).unwrap();
-
+    let mut entered = 0;
+    let mut enters = || {
+        entered += 1;
+        read(
+            &event("tickets.entered")
+                .replace("ENT-1", &format!("ENT-{entered}"))
+                .replace("ent-1", &format!("ent-{entered}")),
+        )
+    };
+    let delivery = event("webhook.unknown_hook_base64").replace("/webhooks/github/nobody", "/webhooks/github/acme");
+    let mut number = 999;
+    let mut asks = || {
+        number += 1;
+        review(&world, &delivery, number)
+    };
+    // What has no route, sent to one that reads the table.
+    let lists = read(&event("api.no_route").replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
+    let subjects: Vec<(&str, &str, Box<dyn FnMut() -> Value + '_>)> = vec![
+        ("webhook", "a review that starts a job", Box::new(&mut asks)),
+        ("tickets", "a ticket that starts a job", Box::new(&mut enters)),
+        ("api", "list projects", Box::new(move || lists.clone())),
+        ("pages", "sign in", same("pages.sign_in")),
+        ("dispatcher", "one job", same("dispatcher.one")),
+        ("effects", "one ticket", same("effects.one")),
+        ("tasks", "a task of others", same("tasks.foreign_unknown_job")),
+        ("sweeper", "a round", same("sweeper.scheduled")),
+    ];
+    let bundle = std::env::var("PULLYARD_NODE").ok();
     println!(
-        "| function | init ms | CPU ms to the end of the first event | wall ms | warm p50 ms | p99 ms | peak MiB |"
+        "| function | event | init ms | CPU ms to the end of the first event | wall ms | warm p50 ms | p99 ms | peak MiB | its calls |"
     );
-    println!("|---|---|---|---|---|---|---|");
-    for (name, event) in [
-        ("api", "api.no_route"),
-        ("pages", "pages.sign_in"),
-        ("webhook", "webhook.unknown_hook_base64"),
-        ("dispatcher", "dispatcher.one"),
-        ("effects", "effects.one"),
-        ("tasks", "tasks.foreign_unknown_job"),
-        ("sweeper", "sweeper.scheduled"),
-    ] {
-        // What has no route, sent to one that reads the table.
-        let event = kept(&story, event).replace("<job>", job.as_str()).replace("<ticket>", "FIG-0");
-        let event = read(&event.replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
-        let mut taken = Taken::default();
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for (name, what, mut event) in subjects {
+        let runtime = story.local.deployed(name).unwrap();
         for environment in story.local.processes_of(name) {
             killed(environment.pid).await;
         }
+        // The calls of a first event that finds what earlier ones left.
+        runtime.invoke(&event()).await.answer.unwrap();
+        killed(story.local.processes_of(name)[0].pid).await;
+        recorder.begin();
+        runtime.invoke(&event()).await.answer.unwrap();
+        let calls = recorder.end();
+        killed(story.local.processes_of(name)[0].pid).await;
+        let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
+        let (mut ours, mut theirs) = (Taken::default(), Taken::default());
+        let mut count = 0;
         for round in 0..COLD {
-            measure(&runtime(name), if round == 0 { WARM } else { 0 }, &mut taken, || event.clone()).await;
+            let warm = if round == 0 { WARM } else { 0 };
+            measure(&runtime, warm, &mut ours, &mut event).await;
+            if let Some(twin) = &twin {
+                let event = || {
+                    count += 1;
+                    json!({ "n": count })
+                };
+                measure(twin, warm, &mut theirs, event).await;
+            }
         }
-        println!("| {name} | {taken} |");
+        println!("| {name} | {what} | {ours} | {} |", told(&calls));
+        if twin.is_some() {
+            let less = at(&theirs.cpu, 0.5) / at(&ours.cpu, 0.5);
+            println!("| Node.js | the calls of {name} | {theirs} | {less:.1} × the CPU |");
+        }
     }
+    world.story.end().await;
+}
 
-    // A ticket that starts a job, and the very calls of it from Node.js, by turns.
-    let tickets = runtime("tickets");
-    for environment in story.local.processes_of("tickets") {
-        killed(environment.pid).await;
+/// How often each operation was called.
+fn told(calls: &[Value]) -> String {
+    let mut counted = BTreeMap::<&str, usize>::new();
+    for call in calls {
+        *counted.entry(call["operation"].as_str().unwrap()).or_default() += 1;
     }
-    recorder.begin();
-    tickets.invoke(&next()).await.answer.unwrap();
-    let calls = recorder.end();
-    killed(story.local.processes_of("tickets")[0].pid).await;
-    let names = calls.iter().map(|call| call["operation"].as_str().unwrap()).collect::<Vec<_>>().join(", ");
-    let mut ours = Taken::default();
-    let mut theirs = Taken::default();
-    let bundle = std::env::var("PULLYARD_NODE").ok().map(|program| node(folder.path(), program, &tls, &calls));
-    let mut count = 0;
-    for round in 0..COLD {
-        let warm = if round == 0 { WARM } else { 0 };
-        measure(&tickets, warm, &mut ours, &mut next).await;
-        if let Some(bundle) = &bundle {
-            let event = || {
-                count += 1;
-                json!({ "n": count })
-            };
-            measure(bundle, warm, &mut theirs, event).await;
-        }
-    }
-    println!("| tickets | {ours} |");
-    if bundle.is_some() {
-        println!("| Node.js, the calls of tickets | {theirs} |");
-        println!("\nCPU: {:.1} times less than Node.js", at(&theirs.cpu, 0.5) / at(&ours.cpu, 0.5));
-    }
-    println!("The calls of tickets: {names}");
-    story.end().await;
+    counted.iter().map(|(operation, count)| format!("{count} {operation}")).collect::<Vec<_>>().join(", ")
 }

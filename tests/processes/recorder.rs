@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
-/// Calls of DynamoDB and SQS, in their order.
+/// Calls of AWS, in their order.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {
     calls: Arc<Mutex<Option<Vec<Value>>>>,
@@ -49,7 +49,8 @@ async fn passed_on(State(behind): State<Behind>, headers: HeaderMap, body: Bytes
     let target = headers["x-amz-target"].to_str().unwrap();
     if let Some(calls) = behind.recorder.calls.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         let (service, operation) = target.split_once('.').unwrap();
-        let service = if service.starts_with("DynamoDB") { "DynamoDB" } else { "SQS" };
+        let names = [("Dyn", "DynamoDB"), ("AmazonSQS", "SQS"), ("secrets", "SecretsManager"), ("AmazonEC2", "ECS")];
+        let (_, service) = names.iter().find(|(begins, _)| service.starts_with(begins)).unwrap();
         let body = serde_json::from_slice::<Value>(&body).unwrap();
         calls.push(json!({ "service": service, "operation": operation, "body": body }));
     }

@@ -77,11 +77,6 @@ impl Tls {
         &self.authority
     }
 
-    /// Where DynamoDB and SQS are over TLS.
-    pub(crate) fn dynamodb_and_sqs(&self) -> (&str, &str) {
-        (&self.urls[0], &self.urls[1])
-    }
-
     /// The services are there now.
     pub(crate) fn stands_before(&self, services: &Endpoints) {
         let urls = [&services.dynamodb, &services.sqs, &services.ecs, &services.secretsmanager];

@@ -70,7 +70,7 @@ impl<'a> Chaos<'a> {
     /// Everything is up again, and what was done how often.
     pub(super) async fn end(self) -> BTreeMap<&'static str, u32> {
         self.world.start_up().await;
-        for (at, (name, _)) in RUNNERS.iter().enumerate() {
+        for (at, name) in RUNNERS.iter().enumerate() {
             self.world.start_runner(at).await;
             if self.drained.is_some() {
                 let resume = async || self.world.api.command_runner(name, RunnerOrder::Resume).await;
@@ -112,7 +112,7 @@ impl<'a> Chaos<'a> {
                 if let Some(mut runner) = world.runners[at].lock().await.take() {
                     runner.kill().await.unwrap();
                 }
-                for pid in world.jobs_of(RUNNERS[at].0) {
+                for pid in world.jobs_of(RUNNERS[at]) {
                     let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
                 }
                 true
@@ -198,7 +198,7 @@ impl<'a> Chaos<'a> {
             _ => {
                 let at = self.dice.below(RUNNERS.len());
                 let order = async |order| {
-                    world.asks("order", async || world.api.command_runner(RUNNERS[at].0, order).await).await.is_ok()
+                    world.asks("order", async || world.api.command_runner(RUNNERS[at], order).await).await.is_ok()
                 };
                 self.drained = Some(at);
                 let drained = order(RunnerOrder::Drain).await;

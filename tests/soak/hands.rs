@@ -22,8 +22,8 @@ use tokio::process::{Child, Command};
 
 /// Where jobs run, by project.
 pub(super) const PROJECTS: [(&str, Compute); 2] = [("cloud", Compute::Fargate), ("fleet", Compute::Runners)];
-/// The runners and their slots.
-pub(super) const RUNNERS: [(&str, &str); 2] = [("kite", "2"), ("gull", "1")];
+/// The runners.
+pub(super) const RUNNERS: [&str; 3] = ["kite", "gull", "tern"];
 pub(super) const TRIGGER: &str = "AI Processing";
 pub(super) const TODO: &str = "Todo";
 /// Longer than a start takes on a loaded machine.
@@ -36,7 +36,9 @@ pub(super) struct World {
     token: String,
     url: String,
     pub(super) up: tokio::sync::Mutex<Option<Child>>,
-    pub(super) runners: [tokio::sync::Mutex<Option<Child>>; 2],
+    pub(super) runners: [tokio::sync::Mutex<Option<Child>>; RUNNERS.len()],
+    /// How many jobs each runs at once.
+    slots: u64,
     /// Everything that was told, in order.
     pub(super) told: Mutex<Vec<TicketEvent>>,
     minute: AtomicI64,
@@ -65,7 +67,7 @@ exit 0
 }
 
 impl World {
-    pub(super) async fn begin(root: &Path, seed: u64) -> Self {
+    pub(super) async fn begin(root: &Path, seed: u64, slots: u64) -> Self {
         fs::create_dir_all(root.join("agents")).unwrap();
         for (project, _) in PROJECTS {
             let checkout = root.join(project);
@@ -114,6 +116,7 @@ impl World {
             url,
             up: tokio::sync::Mutex::new(Some(up)),
             runners: Default::default(),
+            slots,
             told: Mutex::default(),
             minute: AtomicI64::new(0),
         };
@@ -136,11 +139,11 @@ impl World {
         if runner.is_some() {
             return;
         }
-        let (name, slots) = RUNNERS[at];
+        let name = RUNNERS[at];
         let work = self.root.join("work");
         fs::create_dir_all(&work).unwrap();
         let log = append(&self.root.join(format!("{name}.log")));
-        let mut start = command(&self.root, &["runner", "start", "--name", name, "--slots", slots]);
+        let mut start = command(&self.root, &["runner", "start", "--name", name, "--slots", &self.slots.to_string()]);
         start
             .env("PULLYARD_API_URL", &self.url)
             .env("PULLYARD_RUNNER_TOKEN", &self.token)
@@ -178,6 +181,20 @@ impl World {
     pub(super) async fn enter(&self, number: u64) {
         let (project, _) = PROJECTS[usize::try_from(number).unwrap() % PROJECTS.len()];
         self.tell(project, &format!("S-{number}"), TRIGGER).await;
+    }
+
+    /// That many new tickets enter it at once, all of them for the runners; until nearly all their jobs have ended.
+    pub(super) async fn enter_at_once(&self, tickets: u64) {
+        let (project, _) = PROJECTS[1];
+        let keys = (0..tickets).map(|number| format!("S-{number}")).collect::<Vec<_>>();
+        futures::future::join_all(keys.iter().map(|key| self.tell(project, key, TRIGGER))).await;
+        loop {
+            let ended = self.jobs().await.iter().filter(|job| job.status.is_terminal()).count();
+            if ended as u64 * 10 >= tickets * 9 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Asks until it is answered; a refusal is an answer.
@@ -251,7 +268,7 @@ impl World {
     /// Everything ends in order, and leaves no process behind.
     pub(super) async fn end(self) -> Vec<String> {
         let mut faults = Vec::new();
-        for (runner, (name, _)) in self.runners.iter().zip(RUNNERS) {
+        for (runner, name) in self.runners.iter().zip(RUNNERS) {
             let code = stop(runner).await;
             if code != Some(0) {
                 faults.push(format!("the runner {name} ended with {code:?}"));
@@ -271,7 +288,7 @@ impl World {
         let tasks = tasks.filter_map(|file| read(&file)?["process"]["pid"].as_i64());
         let mut all: Vec<i32> = tasks.filter_map(|pid| i32::try_from(pid).ok()).collect();
         all.retain(|pid| self.is_ours(*pid, "run-job"));
-        all.extend(RUNNERS.iter().flat_map(|(name, _)| self.jobs_of(name)));
+        all.extend(RUNNERS.iter().flat_map(|name| self.jobs_of(name)));
         all
     }
 

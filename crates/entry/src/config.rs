@@ -7,6 +7,9 @@ pub use variables::{VARIABLES, Variable};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 pub use pullyard_cloud::Definitions;
 use pullyard_cloud::{DeadLetters, Lane, Network, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
@@ -116,7 +119,10 @@ impl Config {
 
     /// Connects to everything, on AWS: region and credentials are the function's own.
     pub async fn connect(self) -> Context {
-        let sdk = Box::pin(bounded(aws_config::defaults(BehaviorVersion::latest())).load()).await;
+        // One for all services: each SDK would make its own, and read the authorities of the world once more.
+        let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        let loader = bounded(aws_config::defaults(BehaviorVersion::latest())).http_client(https);
+        let sdk = Box::pin(loader.load()).await;
         self.context(&sdk, Clock::default())
     }
 
@@ -176,7 +182,7 @@ async fn on_this_machine(app: Option<AppName>, region: &'static str, key: &str, 
         Some(app) => loader.app_name(app),
     };
     loader
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(Builder::new().build_http())
         .region(Region::new(region))
         .credentials_provider(credentials)
         .load()

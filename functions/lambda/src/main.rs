@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
+// One thread: an environment has one event at a time, and what it does is wait. A second one would cost a cold start
+// its own beginning and memory.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match pullyard_functions::run().await {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,8 +7,9 @@ use crate::ending::write_end;
 use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::project::Project;
 use pullyard_domain::select::Needs;
 use pullyard_domain::sweep::{Waiting, elsewhere, waiting};
 use pullyard_domain::time::Timestamp;
@@ -29,7 +30,9 @@ pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut
     loop {
         let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
         for project in projects {
-            for (class, _) in ctx.store.classes(&project).await? {
+            // Once for all its jobs: what is changed meanwhile, the next round sees.
+            let Some(project) = ctx.store.project(&project).await? else { continue };
+            for (class, _) in ctx.store.classes(&project.id).await? {
                 let rows = ctx.store.ready(&class, COUNTED).await?;
                 gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
                 let mut oldest = None;
@@ -42,7 +45,7 @@ pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut
                         }
                     }
                 }
-                gauges.add_waiting(&project, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
+                gauges.add_waiting(&project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
             }
         }
         after = next;
@@ -55,14 +58,12 @@ pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut
 /// Since when the job waits, if it still does.
 async fn look(
     ctx: &Context,
-    project: &ProjectId,
+    project: &Project,
     id: &JobId,
     waits: &mut Waits,
     report: &mut Report,
 ) -> Result<Option<Timestamp>, Error> {
-    let (Some(job), Some(project)) = tokio::try_join!(ctx.store.job(id), ctx.store.project(project))? else {
-        return Ok(None);
-    };
+    let Some(job) = ctx.store.job(id).await? else { return Ok(None) };
     report.looked_at += 1;
     let now = ctx.clock.now();
     let compute = project.settings.compute;

@@ -34,6 +34,42 @@ pub struct Report {
 }
 
 impl Report {
+    /// What a part of the round did as well.
+    pub(super) fn add(&mut self, part: Self) {
+        let Self {
+            looked_at,
+            started,
+            requeued,
+            ended,
+            tickets,
+            admitted,
+            pull_requests,
+            looks,
+            nothing,
+            failed,
+            offline,
+            more,
+            gauges,
+        } = part;
+        for (sum, count) in [
+            (&mut self.looked_at, looked_at),
+            (&mut self.started, started),
+            (&mut self.requeued, requeued),
+            (&mut self.ended, ended),
+            (&mut self.tickets, tickets),
+            (&mut self.admitted, admitted),
+            (&mut self.pull_requests, pull_requests),
+            (&mut self.looks, looks),
+            (&mut self.nothing, nothing),
+            (&mut self.failed, failed),
+            (&mut self.offline, offline),
+        ] {
+            *sum = sum.saturating_add(count);
+        }
+        self.more |= more;
+        self.gauges = gauges.or(self.gauges.take());
+    }
+
     /// What the round set going again because it was due.
     pub fn healed(&self) -> u32 {
         [self.started, self.requeued, self.ended, self.tickets, self.admitted, self.pull_requests, self.offline]

@@ -7,6 +7,7 @@ use super::report::Report;
 use crate::ending::{write_end, write_requeue};
 use crate::runner::token_state;
 use crate::{Context, Error};
+use futures::StreamExt as _;
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, Loss, Step, Token};
@@ -15,6 +16,11 @@ use pullyard_domain::sweep::{Step as JobStep, lost};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Write};
 use std::collections::HashMap;
+use tokio::sync::Mutex;
+
+/// How many runners are seen to at once: each that needs something takes a few calls of some milliseconds, and a
+/// thousand may need it in one round.
+const AT_ONCE: usize = 16;
 
 /// Steps of one runner in one round: it goes Offline, then loses its jobs, then is removed.
 const STEPS: usize = 3;
@@ -40,22 +46,30 @@ pub(super) async fn sweep_runners(
         }
     }
     let storm = sweep::is_storm(&runners, since, ctx.clock.now());
-    let mut tokens = HashMap::new();
-    for runner in runners {
-        let id = runner.id.clone();
-        if let Err(error) = sweep_runner(ctx, runner, storm, &mut tokens, report).await {
+    let tokens = Mutex::default();
+    let swept = futures::stream::iter(runners).map(async |runner| {
+        let (id, mut report) = (runner.id.clone(), Report::default());
+        if let Err(error) = sweep_runner(ctx, runner, storm, &tokens, &mut report).await {
             report.failed += 1;
             tracing::error!(runner = %id, error = %error, "a runner could not be swept");
         }
+        report
+    });
+    let mut swept = std::pin::pin!(swept.buffer_unordered(AT_ONCE));
+    while let Some(one) = swept.next().await {
+        report.add(one);
     }
     Ok(())
 }
+
+/// What was read of tokens in this round, by their hashes.
+type Tokens = Mutex<HashMap<String, Token>>;
 
 async fn sweep_runner(
     ctx: &Context,
     mut runner: Runner,
     storm: bool,
-    tokens: &mut HashMap<String, Token>,
+    tokens: &Tokens,
     report: &mut Report,
 ) -> Result<(), Error> {
     for _ in 0..STEPS {
@@ -69,6 +83,10 @@ async fn sweep_runner(
                 }
                 report.offline += 1;
                 tracing::warn!(runner = %runner.id, name = %runner.name, slots = runner.slots.len(), storm, "a runner is silent and counts as offline");
+                if runner.slots.is_empty() {
+                    // What it claimed since is the next round's.
+                    return Ok(());
+                }
             }
             Step::Lose(loss, jobs) => {
                 for (job, slot) in jobs {
@@ -94,10 +112,12 @@ async fn sweep_runner(
 }
 
 /// One read for each token in a round, and none for runners without a job.
-async fn token_of(ctx: &Context, runner: &Runner, tokens: &mut HashMap<String, Token>) -> Result<Token, Error> {
+async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Token, Error> {
     if runner.slots.is_empty() {
         return Ok(Token::Good);
     }
+    // Held while one is read: the others wait for it instead of reading it as well.
+    let mut tokens = tokens.lock().await;
     if let Some(known) = tokens.get(&runner.token) {
         return Ok(*known);
     }

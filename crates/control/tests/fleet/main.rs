@@ -1,0 +1,8 @@
+//! What a large fleet of self-hosted runners takes, for docs/benchmarks.md. Figures are printed and nothing depends
+//! on them; that no job is claimed twice does.
+//!
+//! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
+
+mod claims;
+mod sweep;
+mod world;

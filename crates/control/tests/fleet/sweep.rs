@@ -1,0 +1,68 @@
+//! What a round of the sweeper takes over ten thousand runners, a thousand of them silent with a job each.
+
+use crate::world::World;
+use futures::StreamExt as _;
+use pullyard_control::runner::{Answer, claim, heartbeat};
+use pullyard_control::sweep;
+use pullyard_domain::id::ClaimId;
+use pullyard_domain::runner::{Heartbeat, Runner};
+use std::time::{Duration, Instant};
+
+const RUNNERS: usize = 10_000;
+const SILENT: usize = 1_000;
+const AT_ONCE: usize = 32;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures, for docs/benchmarks.md"]
+async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_then_their_jobs() {
+    let world = &World::begin().await;
+    let runners = world.runners(RUNNERS, 10, 2).await;
+    let (_idle, rest) = runners.split_at(SILENT);
+    let (busy, heard) = rest.split_at(SILENT);
+    println!("| round | time | read units | write units | what it did |\n|---|---|---|---|---|");
+    let round = async |what: &str| {
+        world.meter.restart();
+        let since = Instant::now();
+        let report = sweep(&world.ctx).await.unwrap();
+        let (took, units) = (since.elapsed(), world.meter.units());
+        println!(
+            "| {what} | {:.2} s | {} | {} | {} offline, {} jobs taken away |",
+            took.as_secs_f64(),
+            units.read,
+            units.written,
+            report.offline,
+            report.ended + report.requeued
+        );
+        assert_eq!(report.failed, 0, "{report:?}");
+        report
+    };
+    let pass = |secs| world.ctx.clock.advance(Duration::from_secs(secs));
+    round("nobody is silent").await;
+    pass(60);
+    live(world, rest).await;
+    pass(40);
+    let report = round("a thousand without a job fall silent").await;
+    assert_eq!(report.offline, 1_000, "{report:?}");
+
+    world.jobs("taken", SILENT, 10).await;
+    let claims = futures::stream::iter(busy.iter().enumerate());
+    let claimed = claims.map(async |(number, runner)| {
+        let id = ClaimId::new(format!("claim-{number}")).unwrap();
+        let answer = claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
+        assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
+    });
+    claimed.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    live(world, heard).await;
+    pass(55);
+    let report = round("a thousand with a job fall silent").await;
+    assert_eq!((report.offline, report.ended + report.requeued), (1_000, 1_000), "{report:?}");
+}
+
+async fn live(world: &World, runners: &[Runner]) {
+    let beats = futures::stream::iter(runners).map(async |runner| {
+        let said =
+            Heartbeat { instance: runner.instance.clone(), active: Default::default(), draining: false, last: false };
+        heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
+    });
+    beats.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}

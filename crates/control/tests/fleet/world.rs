@@ -1,0 +1,165 @@
+//! A control plane over the embedded AWS, its jobs and its runners, without HTTP.
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use futures::StreamExt as _;
+use pullyard_cloud::{DeadLetters, Definitions, Lane, Secrets, Tasks, Wakeups};
+use pullyard_control::runner::{Registration, RunnerToken, register};
+use pullyard_control::{Clock, Context, ForgeTokens, Parts, create_project};
+use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName};
+use pullyard_domain::job::{Job, Plan, plan_without_ticket};
+use pullyard_domain::project::{Agent, Compute, Repository, Settings};
+use pullyard_domain::runner::Runner;
+use pullyard_domain::select::Needs;
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_store::{Store, Token, TokenKind, Trigger, Write};
+use pullyard_testkit::Meter;
+use pullyard_testkit::Wire;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const KEY: &str = "fleet/signing-key";
+const TABLE: &str = "fleet";
+const CAPABILITY: &str = "command";
+
+/// How many calls the set-up makes at once.
+const AT_ONCE: usize = 32;
+
+pub(crate) struct World {
+    pub(crate) ctx: Context,
+    pub(crate) meter: Meter,
+    pub(crate) token: RunnerToken,
+    project: ProjectId,
+    _aws: Aws,
+}
+
+impl World {
+    pub(crate) async fn begin() -> Self {
+        let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
+        let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
+        let meter = Meter::before(Wire::default());
+        let sdk = sdk(&meter);
+        let at = aws.endpoints();
+        let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
+        store.create_table().await.unwrap();
+        let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
+        secrets.put(KEY, &"k".repeat(64)).await.unwrap();
+        let queue = format!("{}/000000000000/nobody", at.sqs);
+        let lane = || Lane { queue_url: queue.clone(), dead_url: None };
+        let families = ["s", "m", "l"].map(str::to_owned);
+        let [small, medium, large] = families;
+        let ctx = Context::new(Parts {
+            store,
+            wakeups: Wakeups::new(&sdk, Some(&at.sqs), queue.clone(), queue.clone()),
+            dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane()),
+            tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, Definitions { small, medium, large }, "runner", None),
+            secrets,
+            forge_tokens: ForgeTokens::default(),
+            clock: Clock::default(),
+            key_secret: KEY.into(),
+            secret_prefix: format!("{TABLE}/user/"),
+            api_url: "https://pullyard.example".into(),
+            task_isolation: "none".into(),
+            deployment: None,
+        });
+        let project = ProjectId::new("acme").unwrap();
+        let settings = Settings { compute: Compute::Runners, ..Settings::default() };
+        create_project(&ctx, project.clone(), "Acme".into(), settings).await.unwrap();
+        let hash = "a".repeat(64);
+        let token = token(&hash);
+        assert_eq!(ctx.store.put_token(&token).await.unwrap(), Write::Applied);
+        Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
+    }
+
+    /// That many runners, each in one of `kinds` kinds, with room for `slots` jobs.
+    pub(crate) async fn runners(&self, count: usize, kinds: usize, slots: u32) -> Vec<Runner> {
+        let each = futures::stream::iter(0..count).map(async |number| {
+            let new = Registration {
+                name: format!("runner-{number}"),
+                instance: InstanceId::new(format!("process-{number}")).unwrap(),
+                capabilities: BTreeSet::from([CAPABILITY.into()]),
+                labels: BTreeSet::from([kind(number % kinds)]),
+                version: "0.1.0".into(),
+                slots,
+                active: BTreeSet::new(),
+            };
+            register(&self.ctx, &self.token, &new).await.unwrap()
+        });
+        each.buffered(AT_ONCE).collect().await
+    }
+
+    /// That many Ready jobs of runners, evenly in `kinds` classes.
+    pub(crate) async fn jobs(&self, what: &str, count: usize, kinds: usize) -> Vec<Job> {
+        for number in 0..kinds {
+            let job = self.plan(what, number, kinds);
+            let needs = Needs { capability: CAPABILITY.into(), labels: BTreeSet::from([kind(number)]) };
+            self.ctx.store.note_class(&self.project, &job.class, &needs).await.unwrap();
+        }
+        let each = futures::stream::iter(0..count).map(async |number| {
+            let job = self.plan(what, number, kinds);
+            let alone =
+                Trigger { job: &job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
+            assert_eq!(self.ctx.store.trigger(&alone).await.unwrap(), Write::Applied);
+            self.ctx.store.job(&job.id).await.unwrap().unwrap()
+        });
+        each.buffered(AT_ONCE).collect().await
+    }
+
+    fn plan(&self, what: &str, number: usize, kinds: usize) -> Job {
+        let repository = Repository {
+            project: self.project.clone(),
+            integration: IntegrationId::new("gh1").unwrap(),
+            id: 99,
+            name: RepositoryName::new("acme/app").unwrap(),
+            default_branch: "main".into(),
+            clone_url: "https://forge.example/acme/app.git".into(),
+            agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()] },
+            workflows: false,
+        };
+        plan_without_ticket(&Plan {
+            id: JobId::of_request(&self.project, what, &number.to_string()),
+            project: &self.project,
+            settings: &Settings { compute: Compute::Runners, ..Settings::default() },
+            repository: &repository,
+            context: "0123456789abcdef0123456789abcdef".into(),
+            labels: &BTreeSet::from([kind(number % kinds)]),
+            now: self.ctx.clock.now(),
+        })
+    }
+}
+
+fn kind(number: usize) -> String {
+    format!("kind-{number}")
+}
+
+fn token(hash: &str) -> Token {
+    Token {
+        hash: hash.to_owned(),
+        kind: TokenKind::Runner,
+        name: "fleet".into(),
+        prefix: "rnt_".into(),
+        scopes: BTreeSet::new(),
+        projects: None,
+        expires_at: None,
+        revoked: false,
+        runner: None,
+        created: None,
+        created_by: None,
+        last_used: None,
+    }
+}
+
+fn sdk(meter: &Meter) -> SdkConfig {
+    let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::standard().with_max_attempts(4))
+        .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build())
+        .http_client(meter.clone())
+        .build()
+}
