@@ -179,6 +179,21 @@ fn functions_run_as_long_in_processes_as_on_aws_and_their_messages_are_hidden_fo
 }
 
 #[test]
+fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
+    let resources = resources(include_str!("../infra/watch.yaml"));
+    let alarms = resources.values().filter(|one| one["Type"] == "AWS::CloudWatch::Alarm");
+    let named: BTreeSet<&str> = alarms
+        .map(|alarm| alarm["Properties"]["AlarmName"]["Fn::Sub"].as_str().unwrap())
+        .map(|name| name.strip_prefix("${Deployment}").unwrap())
+        .collect();
+    let paper = include_str!("../docs/operations.md");
+    let rows = paper.lines().filter_map(|line| line.strip_prefix("| `-")).map(|row| row.split(" | ").next().unwrap());
+    let told: BTreeSet<String> =
+        rows.flat_map(|row| row.split(", ")).map(|name| format!("-{}", name.trim_matches(['`', '-']))).collect();
+    assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
+}
+
+#[test]
 fn the_release_of_the_stack_is_the_programs() {
     let root = read(include_str!("../infra/template.yaml"));
     assert_eq!(root["Mappings"]["Release"]["Pullyard"]["Version"], env!("CARGO_PKG_VERSION"));
