@@ -68,7 +68,9 @@ async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
     user.run(&["dlq", "drop", short]).await.ended(2, "no terminal");
     assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.done().trim(), sent);
     assert!(letters(&story).await.is_empty());
-    user.run(&["dlq", "drop", &sent, "--yes"]).await.ended(5, "there is no dead letter");
+    let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.ended(5, "there is no dead letter");
+    let answer: Value = serde_json::from_str(&gone.out).expect("one document");
+    assert_eq!(answer["missing"], json!([sent]));
     user.run(&["dlq", "show", &sent]).await.ended(5, "no dead letter");
     story.end().await;
 }
