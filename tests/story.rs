@@ -33,7 +33,7 @@ pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const REPOSITORY: &str = "acme/app";
 
 /// Long enough for a loaded machine; reaching it is a failure, never a pause.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An agent that appends the prompt's last line to a file.
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
