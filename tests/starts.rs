@@ -4,6 +4,7 @@ use crate::story::{Setup, Story, TODO, Task, told, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
+use pullyard_domain::time::Timestamp;
 use pullyard_emulator::ecs::Outcome;
 use pullyard_local::Hints;
 use pullyard_protocol::job::Job;
@@ -147,18 +148,21 @@ async fn throttling_in_its_other_form_uses_up_no_attempt() {
 async fn capacity_is_waited_for_longer_each_time_and_never_given_up_within_a_day() {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(vec![Outcome::CapacityUnavailable; 8]);
+    let mut tried_after = story.clock.now();
     let job = story.job_for("e1", "APP-1", 1).await;
     for (number, back_off) in (1..).zip([5, 10, 20, 40, 80, 160, 300, 300]) {
-        until("the start is put off", async || {
+        let due = until("the start is put off", async || {
             let dispatch = story.stored(&job).await["dispatch"].take();
             let put_off = dispatch["number"] == number && dispatch["starting"] == false;
-            if put_off { Ok(()) } else { Err(dispatch.to_string()) }
+            if put_off { Ok(dispatch["due"].as_i64().unwrap()) } else { Err(dispatch.to_string()) }
         })
         .await;
-        story.pass(Duration::from_secs(back_off - 2)).await;
-        story.quiet().await;
-        assert_eq!(story.stored(&job).await["dispatch"]["number"], number, "too early");
-        story.pass(Duration::from_secs(2)).await;
+        let (due, now) = (Timestamp::from_millis(due), story.clock.now());
+        let rest = Duration::from_secs(back_off);
+        // It was put off somewhere between these two, however long the machine took for it.
+        assert!(tried_after.plus(rest) <= due && due <= now.plus(rest), "{number}: {tried_after} {due} {now}");
+        tried_after = now;
+        story.pass(due.since(now)).await;
     }
     story.task_of(&job, 1).await;
     assert_eq!(story.stored(&job).await["dispatch"]["number"], 9);

@@ -3,9 +3,13 @@
 //! Two kinds: with the real runner as the task, or with a task that only waits, so that the test itself
 //! speaks for the attempt.
 
+mod aws;
+
+pub(crate) use aws::told;
+
 use crate::calls::Calls;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{ClaimId, EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::{Agent, ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
@@ -13,14 +17,13 @@ use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
 use pullyard_local::{Between, Clock, Functions, Hints, Local, Options};
-use pullyard_protocol::attempt::{Assignment, StartRequest};
-use pullyard_protocol::client::{AttemptClient, Error, Operator};
+use pullyard_protocol::client::Operator;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -30,7 +33,7 @@ pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const REPOSITORY: &str = "acme/app";
 
 /// Long enough for a loaded machine; reaching it is a failure, never a pause.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An agent that appends the prompt's last line to a file.
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
@@ -257,9 +260,19 @@ impl Story {
 
     /// What one more instance of a function would have, sending its hints to these queues.
     pub(crate) async fn instance(&self, dispatch: &str, effects: &str) -> Context {
+        self.instance_of(self.config(dispatch, effects).await).await
+    }
+
+    /// What an instance of a function would have that was told this.
+    pub(crate) async fn instance_of(&self, config: Config) -> Context {
+        config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
+    }
+
+    /// What one more instance of a function would be told; of no dead-letter queue.
+    pub(crate) async fn config(&self, dispatch: &str, effects: &str) -> Config {
         let at = self.local.aws().endpoints().clone();
         let url = async |name| self.queue(name).await.as_str().unwrap().to_owned();
-        let config = Config {
+        Config {
             table: "pullyard".into(),
             dispatch_queue_url: url(dispatch).await,
             effects_queue_url: url(effects).await,
@@ -283,8 +296,7 @@ impl Story {
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),
             },
-        };
-        config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
+        }
     }
 
     /// Changes the settings of the project as they stand in the table, past the checks of the API.
@@ -335,166 +347,6 @@ impl Story {
             let ticket = self.ticket(key).await;
             let settled = ticket.synced && ticket.active_job.is_none();
             if settled { Ok(ticket) } else { Err(format!("{ticket:?}")) }
-        })
-        .await
-    }
-
-    /// The tasks that ECS was asked to start for a job: `(arn, environment)`, oldest first.
-    pub(crate) async fn tasks_of(&self, job: &JobId) -> Vec<Value> {
-        let listed = |status: &'static str| async move {
-            let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
-            self.ecs("ListTasks", asked).await["taskArns"].as_array().cloned().unwrap_or_default()
-        };
-        let arns = [listed("RUNNING").await, listed("STOPPED").await].concat();
-        if arns.is_empty() {
-            return Vec::new();
-        }
-        let asked = json!({ "cluster": "pullyard", "tasks": arns });
-        let mut tasks = self.ecs("DescribeTasks", asked).await["tasks"].as_array().cloned().unwrap_or_default();
-        tasks.sort_by(|a, b| a["createdAt"].as_f64().partial_cmp(&b["createdAt"].as_f64()).unwrap());
-        tasks
-    }
-
-    /// Waits until ECS was asked for `count` tasks for a job, and returns the newest.
-    pub(crate) async fn task_of(&self, job: &JobId, count: usize) -> Value {
-        until("the task is asked for", async || {
-            let tasks = self.tasks_of(job).await;
-            tasks.get(count - 1).cloned().ok_or_else(|| format!("{} tasks", tasks.len()))
-        })
-        .await
-    }
-
-    /// A call of the embedded ECS's own API.
-    pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
-        let answer = self
-            .http
-            .post(&self.local.aws().endpoints().ecs)
-            .header("x-amz-target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
-            .header("content-type", "application/x-amz-json-1.1")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        answer.json().await.unwrap()
-    }
-
-    /// Claims a job as its task would.
-    pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
-        let task = until("the task is asked for", async || {
-            let mut tasks = self.tasks_of(job).await;
-            tasks.pop().ok_or("none".to_owned())
-        })
-        .await;
-        self.claim_as(&task, job, claim).await
-    }
-
-    /// Claims a job as this very task would.
-    pub(crate) async fn claim_as(
-        &self,
-        task: &Value,
-        job: &JobId,
-        claim: &str,
-    ) -> Result<(Assignment, AttemptClient), Error> {
-        let told = |name: &str| told(task, name);
-        let attempt = told("PULLYARD_ATTEMPT").parse().unwrap();
-        let request = StartRequest {
-            claim_id: ClaimId::new(claim).unwrap(),
-            instance: format!("instance-{claim}").parse().unwrap(),
-            task: task["taskArn"].as_str().map(str::to_owned),
-        };
-        let base = self.local.api_url();
-        let assignment = AttemptClient::start(base, &told("PULLYARD_BOOTSTRAP"), job, attempt, &request).await?;
-        let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
-        Ok((assignment, client))
-    }
-
-    /// Says that a job may need a task, as anybody may at any time.
-    pub(crate) async fn wake(&self, job: &JobId) {
-        let sent =
-            json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
-        self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
-    }
-
-    /// Waits until every wake-up has been done.
-    pub(crate) async fn quiet(&self) {
-        for name in ["dispatch", "effects.fifo"] {
-            let asked = json!({ "QueueUrl": self.queue(name).await, "AttributeNames": ["All"] });
-            until("the queue is empty", async || {
-                let about = self.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
-                let none = |what: &str| about["Attributes"][what] == "0";
-                let empty = none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible");
-                if empty { Ok(()) } else { Err(about.to_string()) }
-            })
-            .await
-        }
-    }
-
-    /// Where a queue is.
-    pub(crate) async fn queue(&self, name: &str) -> Value {
-        self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
-    }
-
-    /// A call of the embedded DynamoDB's own API, to see or to break what is stored.
-    pub(crate) async fn dynamodb(&self, operation: &str, body: Value) -> Value {
-        let answer = self
-            .http
-            .post(&self.local.aws().endpoints().dynamodb)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-            .header("x-amz-date", "20261120T000000Z")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{operation}: {said}");
-        serde_json::from_str(&said).unwrap()
-    }
-
-    /// An item as it is stored, as plain JSON; null if there is none.
-    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Value {
-        let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
-        let asked = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
-        match self.dynamodb("GetItem", asked).await.get("Item") {
-            Some(item) => plain(&json!({ "M": item })),
-            None => Value::Null,
-        }
-    }
-
-    /// A job as it is stored.
-    pub(crate) async fn stored(&self, job: &JobId) -> Value {
-        self.item(&format!("JOB#{job}"), "JOB").await
-    }
-
-    /// Kills a task's program, as a machine that dies would.
-    pub(crate) async fn kill(&self, task: &Value) {
-        let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
-        let path = self.folder().join("ecs/tasks").join(id).join("task.json");
-        let pid = until("the task runs", async || {
-            let record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_default();
-            record["process"]["pid"].as_u64().ok_or_else(|| record.to_string())
-        })
-        .await;
-        // The leader of a group of its own.
-        signal(&format!("-{pid}")).await;
-    }
-
-    /// Waits until ECS has stopped a task.
-    pub(crate) async fn task_stopped(&self, task: &Value) {
-        let asked = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
-        until("the task is stopped", async || {
-            let task = self.ecs("DescribeTasks", asked.clone()).await["tasks"][0].take();
-            if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
-        })
-        .await
-    }
-
-    /// Waits until it is noted that a job's container died.
-    pub(crate) async fn died(&self, job: &JobId) {
-        until("the death is noted", async || {
-            let job = self.stored(job).await;
-            if job["run"]["died"].is_object() { Ok(()) } else { Err(job.to_string()) }
         })
         .await
     }
@@ -568,30 +420,6 @@ impl Story {
         assert_eq!(seen.requests, seen.http, "a request did not pass through a function");
         self.local.shutdown().await;
     }
-}
-
-/// A variable that a task was told.
-pub(crate) fn told(task: &Value, name: &str) -> String {
-    let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
-    let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));
-    found["value"].as_str().unwrap().to_owned()
-}
-
-/// DynamoDB's JSON without its types.
-fn plain(value: &Value) -> Value {
-    let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
-    match kind.as_str() {
-        "N" => serde_json::from_str(inner.as_str().unwrap()).unwrap(),
-        "M" => inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
-        "L" => inner.as_array().unwrap().iter().map(plain).collect(),
-        _ => inner.clone(),
-    }
-}
-
-/// SIGKILL for a process, or for a group whose number is given with a minus.
-pub(crate) async fn signal(who: &str) {
-    let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", who]).status().await.unwrap();
-    assert!(killed.success(), "{who}");
 }
 
 /// Waits for a condition, looking often; the time is a bound, not a pause.

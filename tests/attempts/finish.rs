@@ -149,14 +149,14 @@ async fn nobody_ends_a_pushing_attempt_before_its_time_and_anybody_may_after() {
     let (story, job, client, task) = claimed_under(limits).await;
     begin_all(&client, Phase::Syncing).await;
     dies(&story, &job, &task).await;
-    // Dead, overdue, and still nobody else's.
+    // Dead, over its time limit, and still nobody else's.
     for _ in 0..2 {
-        story.pass(Duration::from_secs(59)).await;
+        story.pass(Duration::from_secs(40)).await;
         story.quiet().await;
         assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
         client.credentials().await.unwrap();
     }
-    story.pass(Duration::from_secs(3)).await;
+    story.pass(Duration::from_secs(41)).await;
     let ended = story.ended(&job).await;
     assert_eq!(ended.status, Status::Failed);
     story.end().await;

@@ -127,6 +127,14 @@ async fn a_hook_that_is_missing_is_found() {
     let off = json!({ "active": false });
     sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), off).await;
     sick.says("hook", "wrong", &["is not what it should be", "pullyard hooks repair"]).await;
+    sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), json!({ "active": true })).await;
+
+    // A project that came later is told nothing.
+    sick.user.run(&["projects", "create", "late", "--url", &url]).await.done();
+    let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
+    sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.done();
+    let said = ["The webhook acme-app tells of reviews in acme/app, but not the project late.", "--project late"];
+    sick.says("hook", "warning", &said).await;
     sick.story.end().await;
 }
 

@@ -87,6 +87,11 @@ impl DeadLetters {
         Self { client: aws_sdk_sqs::Client::from_conf(builder.build()), dispatch, effects }
     }
 
+    /// Whether this process was told where a queue's dead letters are.
+    pub fn knows(&self, queue: Queue) -> bool {
+        self.lane(queue).dead_url.is_some()
+    }
+
     /// Takes messages until what is wanted was found or nothing more comes, at most `most` in all. Every look
     /// ends with [`put_back`](Self::put_back).
     ///

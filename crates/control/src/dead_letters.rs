@@ -76,12 +76,14 @@ pub enum Order {
     Drop,
 }
 
-/// Every dead letter, or those of one queue; so many of each as fit on a page.
+/// Every dead letter, or those of one queue; so many of each as fit on a page. Of a queue that this process was
+/// not told of there are none, unless it is the one that was asked for.
 ///
 /// Errors: a queue's.
 pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters, Error> {
     let of = async |one: Queue| match queue {
         Some(only) if only != one => Ok(Letters::default()),
+        None if !ctx.dead_letters.knows(one) => Ok(Letters::default()),
         _ => of_queue(ctx, one).await,
     };
     // Together: each waits a second where nothing stands.
@@ -90,6 +92,10 @@ pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters
     all.letters.extend(effects.letters);
     all.more |= effects.more;
     Ok(all)
+}
+
+fn known(ctx: &Context) -> impl Iterator<Item = Queue> {
+    Queue::ALL.into_iter().filter(|queue| ctx.dead_letters.knows(*queue))
 }
 
 async fn of_queue(ctx: &Context, queue: Queue) -> Result<Letters, Error> {
@@ -104,7 +110,7 @@ async fn of_queue(ctx: &Context, queue: Queue) -> Result<Letters, Error> {
 ///
 /// Errors: `NotFound` also while somebody else looks at it; a queue's.
 pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error> {
-    for queue in Queue::ALL {
+    for queue in known(ctx) {
         let ids = [id.clone()].into();
         let look = ctx.dead_letters.look(queue, Wanted::These(&ids), SEARCHED).await?;
         let explained = explain_all(ctx, queue, &look).await;
@@ -124,7 +130,7 @@ pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error>
 pub async fn move_dead_letters(ctx: &Context, ids: &BTreeSet<MessageId>, order: Order) -> Result<Moved, Error> {
     let mut moved = Moved::default();
     let mut left = ids.clone();
-    for queue in Queue::ALL {
+    for queue in known(ctx) {
         if left.is_empty() {
             break;
         }

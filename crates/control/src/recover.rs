@@ -121,12 +121,14 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     }
     hook.rev += 1;
     if let Some((id, forge, ask)) = ask {
-        for delivery in ask {
-            match forge.redeliver(&scope, id, delivery).await {
+        for (at, delivery) in ask.iter().enumerate() {
+            match forge.redeliver(&scope, id, *delivery).await {
                 Ok(()) => found.asked += 1,
                 Err(error) => {
                     tracing::warn!(hook = %hook.name, delivery, error = %error, "a delivery could not be asked for again");
                     if error.is_transient() {
+                        // This one may have been taken all the same; those after it were not asked for.
+                        hook.recovery.not_asked(ask.get(at + 1..).unwrap_or_default());
                         break;
                     }
                 }

@@ -95,8 +95,8 @@ pub fn waiting(job: &Job, compute: Compute, why: &str, now: Timestamp) -> Waitin
     }
     let waited = now.since(job.ready_since);
     if waited >= LONGEST_WAIT {
-        // Part of a sentence now.
-        let why = why.trim_end_matches('.').into();
+        // Part of a sentence now, which has no room for what was so at this moment.
+        let why = why.split(';').next().unwrap_or_default().trim_end_matches('.').into();
         return Waiting::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
     }
     match elsewhere(job, compute, now) {

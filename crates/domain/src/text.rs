@@ -34,6 +34,18 @@ pub fn clipped(text: &str, most: usize) -> String {
     said
 }
 
+/// The same, cut before a word that does not fit whole, unless that is a long one: half a word reads as another.
+fn clipped_at_a_word(text: &str, most: usize) -> String {
+    let said = clipped(text, most);
+    let Some(kept) = said.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return said };
+    match kept.rsplit_once(' ') {
+        Some((words, part)) if part.chars().count() <= LONGEST_PART => {
+            format!("{}…", words.trim_end_matches([' ', ',', ';', ':']))
+        }
+        _ => said,
+    }
+}
+
 /// Neither a control character nor one that hides or turns around what stands beside it.
 fn is_tame(c: char) -> bool {
     let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
@@ -78,6 +90,9 @@ const LONGEST_FACT: usize = 48;
 /// The shortest that a fact is cut to; every time, number and length is said whole.
 const SHORTEST_FACT: usize = 24;
 
+/// The longest beginning of a word that is left out for not being whole; paths and addresses are cut where they are.
+const LONGEST_PART: usize = 12;
+
 /// The longest sentence.
 const LONGEST_SENTENCE: usize = 140;
 
@@ -99,7 +114,10 @@ const LONGEST_STORED: usize = 200;
 impl Fact for String {
     /// Without a full stop of its own: the sentence around it has one.
     fn say(&self) -> String {
-        clipped(self.trim_end_matches('.'), LONGEST_FACT)
+        self.say_within(LONGEST_FACT)
+    }
+    fn say_within(&self, most: usize) -> String {
+        clipped_at_a_word(self.trim_end_matches('.'), most)
     }
     fn sample() -> Self {
         "something".into()
@@ -180,6 +198,21 @@ mod tests {
     fn text_from_outside_is_cut_and_tamed() {
         assert_eq!(clipped("a\u{1b}[31mb\nc ", 10), "a [31mb c");
         assert_eq!(clipped("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn a_fact_is_cut_between_words_and_a_long_word_where_it_is() {
+        let said = |text: &str, most| text.to_owned().say_within(most);
+        assert_eq!(
+            said("No runner of acme is online; the last one was heard", 48),
+            "No runner of acme is online; the last one was…"
+        );
+        assert_eq!(said("No runner of acme is online; the last one", 30), "No runner of acme is online…");
+        assert_eq!(said("see /home/ana/work/acme/app/src/main.rs", 24), "see /home/ana/work/acme…");
+        assert_eq!(
+            (said("whole.", 5), said("halves", 5), said("cut before…", 48)),
+            ("whole".into(), "halv…".into(), "cut before…".into())
+        );
     }
 
     #[test]

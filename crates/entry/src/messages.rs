@@ -13,7 +13,8 @@ use std::time::Instant;
 /// Does every message of a batch.
 ///
 /// A body that can't be read fails alone: it comes again until the queue's redrive policy puts it into
-/// the dead-letter queue. Each is a part of what its sender was part of, and has a line of its own. In a FIFO queue the rest of a failed message's group is left for later.
+/// the dead-letter queue. In a FIFO queue the rest of a failed message's group is left for later.
+/// Each is a part of what its sender was part of, and has a line of its own.
 pub async fn each<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
 where
     M: DeserializeOwned,

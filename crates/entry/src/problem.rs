@@ -158,7 +158,10 @@ impl From<Error> for Problem {
                 "not_found",
                 format!("This deployment does not say where the dead letters of {queue} are."),
             )
-            .help("Set PULLYARD_DISPATCH_DLQ_URL and PULLYARD_EFFECTS_DLQ_URL; docs/config.md says what they are."),
+            .help(format!(
+                "Set PULLYARD_{}_DLQ_URL for the api function; docs/config.md says what it is.",
+                queue.to_ascii_uppercase()
+            )),
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }

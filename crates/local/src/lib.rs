@@ -13,7 +13,7 @@ mod system;
 
 pub use error::Error;
 pub use folder::Addresses;
-pub use processes::Functions;
+pub use processes::{FUNCTION_TIMEOUTS, Functions};
 pub use pullyard_demo_forge::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
 };

@@ -12,8 +12,27 @@ use std::time::Duration;
 
 /// What the functions are given in `infra`, too.
 const MEMORY_MB: u32 = 256;
-/// API Gateway waits no longer.
-const TIMEOUT: Duration = Duration::from_secs(29);
+
+/// How long each function may run, as `infra` has it. Those that answer a gateway end before it stops waiting.
+/// Units: seconds.
+pub const FUNCTION_TIMEOUTS: [(&str, u64); 8] = [
+    ("api", 28),
+    ("dispatcher", 30),
+    ("effects", 60),
+    ("pages", 28),
+    ("sweeper", 120),
+    ("tasks", 30),
+    ("tickets", 28),
+    ("webhook", 28),
+];
+/// The shortest, for a function that is not listed.
+const SHORTEST: u64 = 28;
+
+fn timeout_of(function: &str) -> Duration {
+    let listed = FUNCTION_TIMEOUTS.iter().find(|(name, _)| *name == function);
+    Duration::from_secs(listed.map_or(SHORTEST, |(_, secs)| *secs))
+}
+
 /// The most processes of one function. An event source brings two batches at once, a gateway what comes.
 const MOST: usize = 8;
 
@@ -65,7 +84,7 @@ impl Processes {
             handler: name.into(),
             command: command.clone(),
             environment: [config.environment(), own, environment.clone()].concat(),
-            timeout: TIMEOUT,
+            timeout: timeout_of(name),
             memory_mb: MEMORY_MB,
             most: MOST,
             log: self.logs.join(format!("{name}.log")),

@@ -29,7 +29,8 @@ const FORGE_FOLDER: &str = "forge";
 /// The task definitions; on this machine they differ in nothing but their names.
 const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
 const CONTAINER: &str = "runner";
-/// Longer than any function runs; a message that failed comes again after it.
+/// A message that failed comes again after it. Not six times what the function may run, as on AWS: somebody
+/// waits here. What runs longer meets its message once more, and that is a repeat.
 const VISIBILITY: Duration = Duration::from_secs(30);
 
 /// How the local system is started.

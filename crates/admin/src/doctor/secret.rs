@@ -34,8 +34,9 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<
             (_, Some(short)) => format!("Set it: `pullyard secrets set {short}`."),
             (State::Missing, None) => "Deploy the stack again: it makes this secret.".into(),
             (_, None) => format!(
-                "Give it 64 random hex digits: `openssl rand -hex 32 | tr -d '\\n' | xargs -0 aws secretsmanager \
-                 put-secret-value --secret-id {name} --secret-string`; attempts that run now end."
+                "Give it 64 random hex digits, which no other process sees: `openssl rand -hex 32 | tr -d '\\n' | aws \
+                 secretsmanager put-secret-value --secret-id {name} --secret-string file:///dev/stdin`; attempts that \
+                 run now end."
             ),
         };
         findings.push(Finding::wrong("secret", format!("The secret {name} {what}."), help));

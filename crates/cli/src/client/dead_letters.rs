@@ -110,8 +110,8 @@ impl Dlq {
         match self.command.unwrap_or(Command::List { queue: None }) {
             Command::List { queue } => list(session, queue).await?,
             Command::Show { id } => show(session, &id).await?,
-            Command::Redrive(which) => order(session, Order::Redrive, which, true).await?,
-            Command::Drop { which, yes } => order(session, Order::Drop, which, yes).await?,
+            Command::Redrive(which) => return order(session, Order::Redrive, which, true).await,
+            Command::Drop { which, yes } => return order(session, Order::Drop, which, yes).await,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -212,7 +212,7 @@ fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fa
     }
 }
 
-async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Result<(), Fault> {
+async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Result<ExitCode, Fault> {
     let (all, advised, queue) = (which.all, which.advised, which.queue);
     let mut ids = match all {
         true => wanted(session, order, advised, queue, &BTreeSet::new()).await?,
@@ -284,7 +284,7 @@ async fn named(session: &Session, said: &[String]) -> Result<BTreeSet<MessageId>
     Ok(ids)
 }
 
-fn tell(session: &Session, order: Order, all: bool, moved: &MovedDeadLetters) -> Result<(), Fault> {
+fn tell(session: &Session, order: Order, all: bool, moved: &MovedDeadLetters) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(moved)?;
@@ -300,13 +300,14 @@ fn tell(session: &Session, order: Order, all: bool, moved: &MovedDeadLetters) ->
     }
     if let Some(letter) = moved.unreadable.first() {
         let count = moved.unreadable.len();
-        return Err(Fault::new(Exit::Refused, format!("{count} can't be sent back, {} among them", letter.id))
-            .help(letter.help.clone()));
+        let fault = Fault::new(Exit::Refused, format!("{count} can't be sent back, {} among them", letter.id));
+        return Ok(fault.help(letter.help.clone()).after_the_answer(screen));
     }
     match moved.missing.first() {
         // Of everything, what went away meanwhile is no fault.
-        Some(id) if !all => Err(Fault::not_found(format!("there is no dead letter {id}"))
-            .help("it is gone, or somebody else looks at it: try again in half a minute")),
-        _ => Ok(()),
+        Some(id) if !all => Ok(Fault::not_found(format!("there is no dead letter {id}"))
+            .help("it is gone, or somebody else looks at it: try again in half a minute")
+            .after_the_answer(screen)),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }

@@ -3,7 +3,7 @@
 mod list;
 mod simulate;
 
-use super::fault::Fault;
+use super::fault::{Exit, Fault};
 use super::jobs::NOTHING;
 use super::session::Session;
 use super::table::{Cell, facts};
@@ -85,7 +85,7 @@ impl Deliveries {
                 simulate::run(session, &set, std::time::Duration::from_secs(since * 86_400)).await?;
             }
             Some(Command::Replay { id }) => replay(session, &id).await?,
-            Some(Command::Recover { since, hook }) => recover(session, since, hook).await?,
+            Some(Command::Recover { since, hook }) => return recover(session, since, hook).await,
             Some(Command::Show { id }) => show(session, &session.api.delivery(&id).await?)?,
             Some(Command::List(list)) => list.run(session).await?,
             None => self.list.run(session).await?,
@@ -115,7 +115,7 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<(), Fault> {
+async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, Fault> {
     let names = match hook {
         Some(name) => vec![name],
         None => hooks::all(session).await?.into_iter().map(|hook| hook.name).collect(),
@@ -133,9 +133,15 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
         all.push(found);
     }
     if session.screen.is_json() {
-        return session.screen.json(&all);
+        session.screen.json(&all)?;
+    } else if names.is_empty() {
+        session.screen.note("There is no hook that could have missed anything; `pullyard hooks install` makes one.");
     }
-    hooks::failed(&problems)
+    // A look at the forge that could not be made is no success.
+    Ok(match problems.first() {
+        None => ExitCode::SUCCESS,
+        Some(first) => Fault::new(Exit::Failed, first.clone()).after_the_answer(&session.screen),
+    })
 }
 
 fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {

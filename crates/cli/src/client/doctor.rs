@@ -153,7 +153,7 @@ async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Fi
 
 /// The runner of embedded tasks uses this machine's git.
 async fn git() -> Finding {
-    let help = "Install git, version 2.31 or later.";
+    let help = "Install git, version 2.38 or later.";
     let asked = tokio::time::timeout(GIT_LIMIT, Command::new("git").arg("--version").output()).await;
     match asked {
         Ok(Ok(said)) if said.status.success() => {

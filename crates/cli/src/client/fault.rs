@@ -97,6 +97,12 @@ impl Fault {
         exit
     }
 
+    /// Says it after the answer was printed, which with `--json` is the one document on stdout.
+    pub(super) fn after_the_answer(self, screen: &Screen) -> ExitCode {
+        self.say(screen);
+        self.exit.into()
+    }
+
     /// Says it on stderr only.
     pub(super) fn say(&self, screen: &Screen) {
         screen.error(&self.error);

@@ -1,7 +1,7 @@
 //! `pullyard hooks`: the webhooks by which forges tell us of reviews.
 
 use super::ask::confirm;
-use super::fault::{Exit, Fault};
+use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words;
@@ -284,12 +284,4 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
         session.screen.hint(&format!("`pullyard hooks repair {}` mends it", hook.name));
     }
     Ok(())
-}
-
-/// A look at the forge that could not be made is no success.
-pub(super) fn failed(problems: &[String]) -> Result<(), Fault> {
-    match problems.first() {
-        None => Ok(()),
-        Some(first) => Err(Fault::new(Exit::Failed, first.clone())),
-    }
 }

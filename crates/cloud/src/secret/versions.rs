@@ -1,6 +1,9 @@
 //! The present value of a secret and the one before it, for what is signed by somebody else: while both sides
 //! learn a new value, both values are in use.
 
+#[cfg(test)]
+mod tests;
+
 use super::Secrets;
 use crate::Error;
 use std::sync::Arc;
@@ -12,6 +15,9 @@ const KEPT_FOR: Duration = Duration::from_secs(300);
 
 /// How often at most they are fetched because something did not fit: strangers can send what they like.
 const REFETCHED_EVERY: Duration = Duration::from_secs(10);
+
+/// What is tried; reads after "failed to".
+const READ: &str = "read a version of a secret";
 
 /// One value of a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,8 +46,16 @@ pub struct Versions {
 /// Versions and when they were fetched, and fetched for somebody whom they did not fit.
 pub(super) struct KeptVersions {
     since: Instant,
-    refetched: Option<Instant>,
+    refetched: Option<Refetch>,
     versions: Versions,
+}
+
+/// A fetch for somebody whom nothing fitted.
+#[derive(Clone, Copy)]
+struct Refetch {
+    at: Instant,
+    /// Whether it was answered: a service that said nothing has not said that there is nothing newer.
+    answered: bool,
 }
 
 impl Secrets {
@@ -66,6 +80,9 @@ impl Secrets {
     /// Newer ones than `unfit`, which something that was shown fits none of. None: there are none that are newer,
     /// and they were fetched so within the last ten seconds.
     ///
+    /// Errors: `NoSecret` when there is none of that name or it is empty. For ten seconds after a fetch that
+    /// failed, `Unavailable` without another one: nobody knows what fits.
+    ///
     /// One caller at a time fetches, and the others wait for what it finds: a storm that is signed with a value
     /// of a moment ago must not be turned away but for its first.
     pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
@@ -75,16 +92,21 @@ impl Secrets {
             if kept.versions != *unfit {
                 return Ok(Some(kept.versions.clone()));
             }
-            if kept.refetched.is_some_and(|at| now.duration_since(at) < REFETCHED_EVERY) {
-                return Ok(None);
+            match kept.refetched.filter(|last| now.duration_since(last.at) < REFETCHED_EVERY) {
+                Some(Refetch { answered: true, .. }) => return Ok(None),
+                Some(Refetch { answered: false, .. }) => {
+                    let reason = "it failed within the last ten seconds".to_owned();
+                    return Err(Error::Unavailable { operation: READ, reason });
+                }
+                None => {}
             }
             // Before the call: a service that does not answer is not asked more often either.
-            kept.refetched = Some(now);
+            kept.refetched = Some(Refetch { at: now, answered: false });
         }
-        self.fetch_versions(name, Some(now)).await.map(Some)
+        self.fetch_versions(name, Some(Refetch { at: now, answered: true })).await.map(Some)
     }
 
-    async fn fetch_versions(&self, name: &str, refetched: Option<Instant>) -> Result<Versions, Error> {
+    async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {
         let since = Instant::now();
         let current = self.staged(name, "AWSCURRENT").await?.ok_or_else(|| Error::NoSecret { name: name.into() })?;
         let previous = self.staged(name, "AWSPREVIOUS").await?;
@@ -104,7 +126,7 @@ impl Secrets {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
                 Ok(None)
             }
-            Err(error) => Err(Error::unavailable("read a version of a secret", error)),
+            Err(error) => Err(Error::unavailable(READ, error)),
         }
     }
 

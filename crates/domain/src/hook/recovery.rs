@@ -158,6 +158,16 @@ impl Recovery {
         }
         (next, ask)
     }
+
+    /// Those that were to be asked for again and were not, since the forge stopped answering: no try was used up.
+    pub fn not_asked(&mut self, tries: &[u64]) {
+        for missing in self.missing.values_mut().filter(|missing| tries.contains(&missing.id)) {
+            missing.asked = missing.asked.saturating_sub(1);
+            if missing.asked == 0 {
+                missing.asked_at = None;
+            }
+        }
+    }
 }
 
 impl Missing {

@@ -62,6 +62,24 @@ fn a_delivery_is_asked_for_three_times_over_a_day_and_then_given_up() {
 }
 
 #[test]
+fn what_was_not_asked_for_after_all_is_asked_for_in_the_next_round_and_uses_up_no_try() {
+    let (mut known, ask) = Recovery::default().take_stock(&rows(&[(1, "a", false), (2, "b", false)]), at(10));
+    assert_eq!(ask, [1, 2]);
+    // The forge took the first and answered nothing to it.
+    known.not_asked(&[2]);
+    assert_eq!((known.missing["a"].asked, known.missing["b"].asked), (1, 0));
+    let (mut known, ask) = known.take_stock(&[], at(310));
+    assert_eq!(ask, [2], "the first rests for an hour");
+    let (again, ask) = known.take_stock(&[], at(10 + 3_600));
+    assert_eq!(ask, [1]);
+    known = again;
+    known.not_asked(&[1]);
+    assert_eq!(known.missing["a"].asked, 1);
+    let (_, ask) = known.take_stock(&[], at(10 + 7_200));
+    assert_eq!(ask, [1, 2], "the second try of each");
+}
+
+#[test]
 fn what_was_looked_at_is_not_looked_at_again() {
     let (known, _) = Recovery::default().take_stock(&rows(&[(5, "a", true)]), at(10));
     assert!(known.knows(&tried(5, "a", true), at(10)));

@@ -160,6 +160,11 @@ fn a_job_of_runners_is_given_up_after_a_day_and_says_why() {
     check_waiting(day - 1, Compute::Runners, &Waiting::Nothing);
     check_waiting(day, Compute::Runners, &Waiting::GiveUp(failure.clone()));
     check_waiting(day, Compute::Fargate, &Waiting::GiveUp(failure));
+    let job = Job { place: Place::Runners, ..ready() };
+    let waited =
+        waiting(&job, Compute::Runners, "No runner of acme is online; the last one was heard 24 h ago.", at(day));
+    let Waiting::GiveUp(failure) = waited else { panic!("{waited:?}") };
+    assert_eq!(failure.sentence(), "Nobody took it within 24 h: No runner of acme is online.");
     let claimed = Job { place: Place::Runners, ..active(Status::Claimed) };
     assert_eq!(waiting(&claimed, Compute::Fargate, "", at(day)), Waiting::Nothing);
     assert_eq!(waiting(&ready(), Compute::Runners, "", at(day)), Waiting::Nothing, "others see to that one");

@@ -43,14 +43,14 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "PULLYARD_DISPATCH_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` answers not found"),
+        Some("none: `pullyard dlq` shows none of this queue, and says so when asked for it"),
         "api",
         "Where messages of the dispatch queue go that failed too often.",
     ),
     variable(
         "PULLYARD_EFFECTS_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` answers not found"),
+        Some("none: `pullyard dlq` shows none of this queue, and says so when asked for it"),
         "api",
         "The same of the effects queue.",
     ),

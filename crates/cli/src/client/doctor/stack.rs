@@ -145,12 +145,30 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                         HookKind::App {} => true,
                     }
             };
-            let Some(hook) = hooks.iter().find(covers) else {
-                let sentence = format!("No webhook tells of reviews in {}.", repository.name);
+            // A hook tells the projects that there were when it was installed.
+            let tells = |hook: &&Hook| hook.project == project.id || hook.others.contains(&project.id);
+            let Some(hook) = hooks.iter().filter(covers).find(tells) else {
+                let sentence = match hooks.iter().find(covers) {
+                    None => format!("No webhook tells of reviews in {}.", repository.name),
+                    Some(hook) => {
+                        format!(
+                            "The webhook {} tells of reviews in {}, but not the project {}.",
+                            hook.name, repository.name, project.id
+                        )
+                    }
+                };
+                // The same again serves every project that there is by then.
+                let of = match hooks.iter().find(covers).map(|hook| (&hook.kind, &hook.name)) {
+                    Some((HookKind::Organisation { login }, name)) => format!("--org {login} --name {name}"),
+                    Some((HookKind::App {}, name)) => format!("--app --name {name}"),
+                    Some((HookKind::Repository { .. }, _)) | None => {
+                        format!("--repo {} --project {}", repository.name, project.id)
+                    }
+                };
                 let help = format!(
-                    "`pullyard hooks install --base-url {} --integration {} --repo {} --project {}`, or have it looked at: \
+                    "`pullyard hooks install --base-url {} --integration {} {of}`, or have it looked at: \
                      `pullyard repos ingress {} poll --project {}`.",
-                    session.url, repository.integration, repository.name, project.id, repository.name, project.id
+                    session.url, repository.integration, repository.name, project.id
                 );
                 // Without revisions nothing but tickets is waited for, and those come another way.
                 return Ok(match project.settings.revise_on_review {

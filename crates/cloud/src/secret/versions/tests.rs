@@ -1,0 +1,52 @@
+use super::*;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use pullyard_testkit::{Fault, Wire};
+use serde_json::json;
+
+const GET: &str = "GetSecretValue";
+
+/// Secrets Manager answers the next fetch with this value and none before it.
+fn has(wire: &Wire, value: &str) {
+    wire.next(GET, Fault::Refused(200, json!({ "Name": "s", "VersionId": value, "SecretString": value })));
+    wire.next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
+}
+
+/// Nobody fetches a second time by itself: what is counted are our own fetches.
+fn secrets(wire: &Wire) -> Secrets {
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("k", "s", None, None, "test")))
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .http_client(wire.clone())
+        .build();
+    Secrets::new(&config, Some("http://127.0.0.1:9"))
+}
+
+#[tokio::test]
+async fn nothing_newer_is_said_only_by_a_fetch_that_was_answered() {
+    let wire = Wire::default();
+    let secrets = secrets(&wire);
+    has(&wire, "old");
+    let old = secrets.versions("s").await.unwrap();
+    assert_eq!((&*old.current.value, &old.previous), ("old", &None));
+
+    wire.next(GET, Fault::error(500, "InternalServiceError"));
+    let failed = secrets.refetched_versions("s", &old).await.unwrap_err();
+    assert!(failed.is_transient(), "{failed}");
+    assert_eq!(wire.calls(GET), 3);
+    let still = secrets.refetched_versions("s", &old).await.unwrap_err();
+    assert!(still.is_transient(), "{still}");
+    assert_eq!(wire.calls(GET), 0, "a service that does not answer is asked once in ten seconds");
+    assert_eq!(secrets.versions("s").await.unwrap(), old, "what fits the kept ones goes on");
+
+    // Another caller's fetch was answered meanwhile.
+    has(&wire, "new");
+    let new = secrets.fresh_versions("s").await.unwrap();
+    assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), Some(new.clone()));
+    has(&wire, "new");
+    assert_eq!(secrets.refetched_versions("s", &new).await.unwrap(), Some(new.clone()));
+    assert_eq!(secrets.refetched_versions("s", &new).await.unwrap(), None);
+    assert_eq!(wire.calls(GET), 4);
+}

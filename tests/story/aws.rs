@@ -1,0 +1,193 @@
+//! A story's hands on the embedded AWS: tasks, queues and the table, past every function.
+
+use super::{Story, until};
+use pullyard_domain::id::{ClaimId, JobId};
+use pullyard_protocol::attempt::{Assignment, StartRequest};
+use pullyard_protocol::client::{AttemptClient, Error};
+use serde_json::{Value, json};
+
+impl Story {
+    /// The tasks that ECS was asked to start for a job: `(arn, environment)`, oldest first.
+    pub(crate) async fn tasks_of(&self, job: &JobId) -> Vec<Value> {
+        let listed = |status: &'static str| async move {
+            let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
+            self.ecs("ListTasks", asked).await["taskArns"].as_array().cloned().unwrap_or_default()
+        };
+        let arns = [listed("RUNNING").await, listed("STOPPED").await].concat();
+        if arns.is_empty() {
+            return Vec::new();
+        }
+        let asked = json!({ "cluster": "pullyard", "tasks": arns });
+        let mut tasks = self.ecs("DescribeTasks", asked).await["tasks"].as_array().cloned().unwrap_or_default();
+        tasks.sort_by(|a, b| a["createdAt"].as_f64().partial_cmp(&b["createdAt"].as_f64()).unwrap());
+        tasks
+    }
+
+    /// Waits until ECS was asked for `count` tasks for a job, and returns the newest.
+    pub(crate) async fn task_of(&self, job: &JobId, count: usize) -> Value {
+        until("the task is asked for", async || {
+            let tasks = self.tasks_of(job).await;
+            tasks.get(count - 1).cloned().ok_or_else(|| format!("{} tasks", tasks.len()))
+        })
+        .await
+    }
+
+    /// A call of the embedded ECS's own API.
+    pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
+        let answer = self
+            .http
+            .post(&self.local.aws().endpoints().ecs)
+            .header("x-amz-target", format!("AmazonEC2ContainerServiceV20141113.{operation}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Claims a job as its task would.
+    pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
+        let task = until("the task is asked for", async || {
+            let mut tasks = self.tasks_of(job).await;
+            tasks.pop().ok_or("none".to_owned())
+        })
+        .await;
+        self.claim_as(&task, job, claim).await
+    }
+
+    /// Claims a job as this very task would.
+    pub(crate) async fn claim_as(
+        &self,
+        task: &Value,
+        job: &JobId,
+        claim: &str,
+    ) -> Result<(Assignment, AttemptClient), Error> {
+        let told = |name: &str| told(task, name);
+        let attempt = told("PULLYARD_ATTEMPT").parse().unwrap();
+        let request = StartRequest {
+            claim_id: ClaimId::new(claim).unwrap(),
+            instance: format!("instance-{claim}").parse().unwrap(),
+            task: task["taskArn"].as_str().map(str::to_owned),
+        };
+        let base = self.local.api_url();
+        let assignment = AttemptClient::start(base, &told("PULLYARD_BOOTSTRAP"), job, attempt, &request).await?;
+        let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
+        Ok((assignment, client))
+    }
+
+    /// Says that a job may need a task, as anybody may at any time.
+    pub(crate) async fn wake(&self, job: &JobId) {
+        let sent =
+            json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
+        self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
+    }
+
+    /// Waits until every wake-up has been done.
+    pub(crate) async fn quiet(&self) {
+        for name in ["dispatch", "effects.fifo"] {
+            let asked = json!({ "QueueUrl": self.queue(name).await, "AttributeNames": ["All"] });
+            until("the queue is empty", async || {
+                let about = self.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
+                let none = |what: &str| about["Attributes"][what] == "0";
+                let empty = none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible");
+                if empty { Ok(()) } else { Err(about.to_string()) }
+            })
+            .await
+        }
+    }
+
+    /// Where a queue is.
+    pub(crate) async fn queue(&self, name: &str) -> Value {
+        self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
+    }
+
+    /// A call of the embedded DynamoDB's own API, to see or to break what is stored.
+    pub(crate) async fn dynamodb(&self, operation: &str, body: Value) -> Value {
+        let answer = self
+            .http
+            .post(&self.local.aws().endpoints().dynamodb)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+            .header("x-amz-date", "20261120T000000Z")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{operation}: {said}");
+        serde_json::from_str(&said).unwrap()
+    }
+
+    /// An item as it is stored, as plain JSON; null if there is none.
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Value {
+        let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+        let asked = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
+        match self.dynamodb("GetItem", asked).await.get("Item") {
+            Some(item) => plain(&json!({ "M": item })),
+            None => Value::Null,
+        }
+    }
+
+    /// A job as it is stored.
+    pub(crate) async fn stored(&self, job: &JobId) -> Value {
+        self.item(&format!("JOB#{job}"), "JOB").await
+    }
+
+    /// Kills a task's program, as a machine that dies would.
+    pub(crate) async fn kill(&self, task: &Value) {
+        let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
+        let path = self.folder().join("ecs/tasks").join(id).join("task.json");
+        let pid = until("the task runs", async || {
+            let record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_default();
+            record["process"]["pid"].as_u64().ok_or_else(|| record.to_string())
+        })
+        .await;
+        // The leader of a group of its own.
+        signal(&format!("-{pid}")).await;
+    }
+
+    /// Waits until ECS has stopped a task.
+    pub(crate) async fn task_stopped(&self, task: &Value) {
+        let asked = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
+        until("the task is stopped", async || {
+            let task = self.ecs("DescribeTasks", asked.clone()).await["tasks"][0].take();
+            if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
+        })
+        .await
+    }
+
+    /// Waits until it is noted that a job's container died.
+    pub(crate) async fn died(&self, job: &JobId) {
+        until("the death is noted", async || {
+            let job = self.stored(job).await;
+            if job["run"]["died"].is_object() { Ok(()) } else { Err(job.to_string()) }
+        })
+        .await
+    }
+}
+
+/// A variable that a task was told.
+pub(crate) fn told(task: &Value, name: &str) -> String {
+    let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
+    let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    found["value"].as_str().unwrap().to_owned()
+}
+
+/// DynamoDB's JSON without its types.
+fn plain(value: &Value) -> Value {
+    let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
+    match kind.as_str() {
+        "N" => serde_json::from_str(inner.as_str().unwrap()).unwrap(),
+        "M" => inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        "L" => inner.as_array().unwrap().iter().map(plain).collect(),
+        _ => inner.clone(),
+    }
+}
+
+/// SIGKILL for a process, or for a group whose number is given with a minus.
+async fn signal(who: &str) {
+    let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", who]).status().await.unwrap();
+    assert!(killed.success(), "{who}");
+}
