@@ -257,6 +257,11 @@ impl Story {
 
     /// What one more instance of a function would have, sending its hints to these queues.
     pub(crate) async fn instance(&self, dispatch: &str, effects: &str) -> Context {
+        self.instance_at(self.local.api_url(), dispatch, effects).await
+    }
+
+    /// The same of a deployment whose API is said to be there.
+    pub(crate) async fn instance_at(&self, api_url: &str, dispatch: &str, effects: &str) -> Context {
         let at = self.local.aws().endpoints().clone();
         let url = async |name| self.queue(name).await.as_str().unwrap().to_owned();
         let config = Config {
@@ -274,7 +279,7 @@ impl Story {
             container: "runner".into(),
             network: None,
             key_secret: "pullyard/signing-key".into(),
-            api_url: self.local.api_url().into(),
+            api_url: api_url.into(),
             task_isolation: "none".into(),
             deployment: None,
             endpoints: Endpoints {
