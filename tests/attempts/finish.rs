@@ -151,12 +151,12 @@ async fn nobody_ends_a_pushing_attempt_before_its_time_and_anybody_may_after() {
     dies(&story, &job, &task).await;
     // Dead, overdue, and still nobody else's.
     for _ in 0..2 {
-        story.pass(Duration::from_secs(59)).await;
+        story.pass(Duration::from_secs(50)).await;
         story.quiet().await;
         assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
         client.credentials().await.unwrap();
     }
-    story.pass(Duration::from_secs(3)).await;
+    story.pass(Duration::from_secs(21)).await;
     let ended = story.ended(&job).await;
     assert_eq!(ended.status, Status::Failed);
     story.end().await;
@@ -213,6 +213,25 @@ async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_w
     let next = story.job_for("e2", "APP-1", 2).await;
     let (assignment, _) = story.claim(&next, "c2").await.unwrap();
     assert_eq!(assignment.continues.unwrap().number, 7);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finish_whose_pull_request_is_another_tickets_ends_its_job_and_leaves_the_link() {
+    let (story, first, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    client.finish(&completed("f1", 7)).await.unwrap();
+    let link = format!("PR#gh1#{}#7", story.stored(&first).await["repository"]);
+    let second = story.job_for("e2", "APP-2", 1).await;
+    story.task_of(&second, 1).await;
+    let (_, client) = story.claim(&second, "c2").await.unwrap();
+    begin_all(&client, Phase::Syncing).await;
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    let ended = story.ended(&second).await;
+    assert_eq!(ended.result.unwrap().number, 7);
+    let pull = story.item(&link, "PR").await;
+    assert_eq!((&pull["ticket"], &pull["job"]), (&json!("APP-1"), &json!(first)));
+    assert_eq!(story.settled("APP-2").await.status, REVIEW);
     story.end().await;
 }
 
