@@ -121,6 +121,56 @@ fn every_operation_has_its_own_name_a_line_for_people_and_described_answers() {
     }
 }
 
+/// Where a schema has an instant: by its format, or by a name that only an instant has.
+fn instants(document: &Value, schema: &Value, place: &str, found: &mut Vec<String>) {
+    match resolved(document, schema) {
+        Value::Object(object) => {
+            if object.get("format") == Some(&json!("date-time")) {
+                found.push(place.into());
+            }
+            for (name, value) in object {
+                let is_one = ["_at", "_until", "_deadline"].iter().any(|end| name.ends_with(end));
+                if is_one || ["expires", "deadline", "now"].contains(&name.as_str()) {
+                    found.push(format!("{place}/{name}"));
+                }
+                instants(document, value, &format!("{place}/{name}"), found);
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|value| instants(document, value, place, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn runners_are_told_lengths_and_no_instants() {
+    let document = pullyard_function_api::document();
+    let (mut answers, mut lengths) = (0, 0);
+    for (name, operation) in operations(&document) {
+        let to_runners = ["/claim", "/heartbeat", "post /v1/runners"].iter().any(|end| name.ends_with(end));
+        if !to_runners && !name.contains("/attempts/{attempt}/") {
+            continue;
+        }
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let schema = &answer["content"]["application/json"]["schema"];
+            if !status.starts_with('2') || schema.is_null() {
+                continue;
+            }
+            let mut found = Vec::new();
+            instants(&document, schema, "", &mut found);
+            assert!(found.is_empty(), "{name} tells instants: {found:?}");
+            answers += 1;
+            let words = resolved(&document, schema).to_string();
+            lengths += usize::from(words.contains("_secs") || words.contains("_ms"));
+        }
+    }
+    assert!(answers >= 8 && lengths >= 3, "{answers} answers, {lengths} with lengths");
+    // It would see one.
+    let mut found = Vec::new();
+    let jobs = &document["paths"]["/v1/jobs/{job}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    instants(&document, jobs, "", &mut found);
+    assert!(!found.is_empty(), "a job has a time");
+}
+
 #[test]
 fn the_description_refers_to_nothing_that_it_does_not_have() {
     fn check(document: &Value, value: &Value, names: &mut BTreeSet<String>) {

@@ -26,6 +26,7 @@ mod description;
 mod figures;
 mod functions;
 mod fuzz;
+mod guarantees;
 mod hold;
 mod infra;
 mod inputs;

@@ -1,4 +1,6 @@
-//! Starts of tasks, and their deaths before anybody claimed.
+//! Starts of tasks, and their deaths before anybody claimed; in `faults` every form in which ECS fails them.
+
+mod faults;
 
 use crate::story::{Setup, Story, TODO, Task, told, until};
 use futures::future::join_all;

@@ -263,6 +263,12 @@ impl Story {
         self.instance_of(self.config(dispatch, effects).await).await
     }
 
+    /// The same of a deployment whose API is said to be there.
+    pub(crate) async fn instance_at(&self, api_url: &str, dispatch: &str, effects: &str) -> Context {
+        let config = self.config(dispatch, effects).await;
+        self.instance_of(Config { api_url: api_url.into(), ..config }).await
+    }
+
     /// What an instance of a function would have that was told this.
     pub(crate) async fn instance_of(&self, config: Config) -> Context {
         config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())

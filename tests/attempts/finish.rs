@@ -217,6 +217,25 @@ async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_finish_whose_pull_request_is_another_tickets_ends_its_job_and_leaves_the_link() {
+    let (story, first, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    client.finish(&completed("f1", 7)).await.unwrap();
+    let link = format!("PR#gh1#{}#7", story.stored(&first).await["repository"]);
+    let second = story.job_for("e2", "APP-2", 1).await;
+    story.task_of(&second, 1).await;
+    let (_, client) = story.claim(&second, "c2").await.unwrap();
+    begin_all(&client, Phase::Syncing).await;
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    let ended = story.ended(&second).await;
+    assert_eq!(ended.result.unwrap().number, 7);
+    let pull = story.item(&link, "PR").await;
+    assert_eq!((&pull["ticket"], &pull["job"]), (&json!("APP-1"), &json!(first)));
+    assert_eq!(story.settled("APP-2").await.status, REVIEW);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_result_does_not_disturb_the_attempt_that_runs_now() {
     let (story, job, client, task) = claimed().await;
     begin(&client, Phase::Preparing).await;

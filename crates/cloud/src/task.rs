@@ -212,25 +212,48 @@ impl Tasks {
 
 /// What an answered error means for the start. None: it is not about the start.
 ///
-/// Throttling comes in two forms, one of them as an `InvalidParameterException`. A conflict means that
-/// this very start was asked for with other parameters before; starting again would make two tasks, so
-/// it is refused and the next start has another number.
+/// A conflict means that this very start was asked for with other parameters before; starting again would make
+/// two tasks, so it is refused and the next start has another number.
 fn refused(error: Option<&RunTaskError>) -> Option<Started> {
     let error = error?;
     let meta = aws_sdk_ecs::error::ProvideErrorMetadata::meta(error);
     let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
     match code {
-        "ThrottlingException" | "Throttling" | "TooManyRequestsException" => Some(Started::Throttled),
-        "InvalidParameterException" if message.contains("Rate exceeded") => Some(Started::Throttled),
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
+            Some(Started::Throttled)
+        }
         "ServerException" | "" => None,
         _ => Some(judged(if message.is_empty() { code } else { message })),
     }
 }
 
+/// How ECS says that calls are slowed. It makes calls of its own for a start, and what it is told there comes as
+/// an `InvalidParameterException`.
+const SLOWED: [&str; 4] = ["Rate exceeded", "Request limit exceeded", "RequestLimitExceeded", "Throttling"];
+
+/// How ECS says that there is no room for a task just now: in the zone, or under the account's quota of what runs
+/// at once. Never the bare word: a capacity provider that does not exist is not waited for.
+const NO_ROOM: [&str; 5] = [
+    "Capacity is unavailable",
+    "at capacity",
+    "enough capacity",
+    "reached the limit on the number of tasks",
+    "reached the limit on the number of vCPUs",
+];
+
+/// What the reason of a failure, or the words of an error, mean for the start.
+///
+/// Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>.
 fn judged(reason: &str) -> Started {
-    let capacity =
-        reason.starts_with("RESOURCE:") || reason.contains("Capacity is unavailable") || reason.contains("capacity");
-    if capacity { Started::NoCapacity } else { Started::Refused { reason: reason.into() } }
+    let says = |words: &[&str]| words.iter().any(|words| reason.contains(words));
+    // `AGENT`: the host that was chosen is cut off; another one may not be.
+    if reason.starts_with("RESOURCE:") || reason == "AGENT" || says(&NO_ROOM) {
+        Started::NoCapacity
+    } else if says(&SLOWED) {
+        Started::Throttled
+    } else {
+        Started::Refused { reason: reason.into() }
+    }
 }
 
 #[cfg(test)]
@@ -257,13 +280,42 @@ mod tests {
     }
 
     #[test]
-    fn capacity_is_told_from_refusals() {
-        for reason in ["RESOURCE:MEMORY", "Capacity is unavailable at this time. Please try again later."] {
+    fn what_passes_by_itself_is_told_from_refusals() {
+        let no_room = [
+            "RESOURCE:CPU",
+            "RESOURCE:MEMORY",
+            "RESOURCE:ENI",
+            "AGENT",
+            "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+            "The requested configuration is currently at capacity.",
+            "We currently do not have enough capacity in the Availability Zone you requested.",
+            "You've reached the limit on the number of tasks you can run concurrently",
+            "You’ve reached the limit on the number of vCPUs you can run concurrently",
+        ];
+        let slowed = [
+            "Rate exceeded",
+            "ThrottlingException",
+            "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)",
+        ];
+        let for_good = [
+            "TaskDefinition is inactive",
+            "TaskDefinition not found.",
+            "MISSING",
+            "ATTRIBUTE",
+            "The specified capacity provider was not found.",
+            "The requested CPU configuration is above your limit",
+            "The clientToken was already used with other parameters.",
+            "User is not authorized to perform: ecs:RunTask",
+            "",
+        ];
+        for reason in no_room {
             assert_eq!(judged(reason), Started::NoCapacity, "{reason}");
         }
-        assert_eq!(
-            judged("TaskDefinition is inactive"),
-            Started::Refused { reason: "TaskDefinition is inactive".into() }
-        );
+        for reason in slowed {
+            assert_eq!(judged(reason), Started::Throttled, "{reason}");
+        }
+        for reason in for_good {
+            assert_eq!(judged(reason), Started::Refused { reason: reason.into() }, "{reason}");
+        }
     }
 }

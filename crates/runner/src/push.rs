@@ -1,4 +1,4 @@
-//! Publishing the commit, safely even when the attempt was meanwhile replaced (T-C1).
+//! Publishing the commit, safely even when the attempt was meanwhile replaced.
 //!
 //! Three layers: git is killed well before anybody else may end the attempt, counted from before the
 //! status was sent; every attempt pushes with the same expected old head, so that the forge admits one;

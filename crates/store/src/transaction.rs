@@ -180,11 +180,9 @@ impl Transaction {
     /// Idempotent: a lost answer is recognised by the token and by the mark.
     /// Errors: `Contended` when other writers never let it through.
     pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
-        let mut keys = HashSet::new();
-        if !self.actions.iter().all(|action| keys.insert(action.key())) {
-            // A transaction may touch an item once; two actions on one are a bug of the caller.
+        if let Some((pk, sk)) = doubled(&self.actions) {
             return Err(Error::Corrupt {
-                key: format!("{:?}", self.actions.first().map(Action::key)),
+                key: format!("{pk} / {sk}"),
                 reason: "it stands twice in one transaction".into(),
             });
         }
@@ -194,6 +192,13 @@ impl Transaction {
             Err(actions) => commit_all(store, self.operation, &self.mark, actions).await,
         }
     }
+}
+
+/// The item that more than one of these actions touch. DynamoDB refuses such a transaction whole; to make one is a
+/// bug of the caller.
+fn doubled(actions: &[Action]) -> Option<(String, String)> {
+    let mut keys = HashSet::new();
+    actions.iter().map(Action::key).find(|key| !keys.insert(key.clone()))
 }
 
 async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Write, Error> {
@@ -374,4 +379,25 @@ fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
 fn said(reasons: &[CancellationReason]) -> String {
     let each = reasons.iter().map(|reason| reason.message().or(reason.code()).unwrap_or("None"));
     each.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_stands_twice_in_one_transaction_is_found() {
+        let part = |name: &str, value: &str| (name.to_owned(), text(value));
+        let item = |pk: &str, sk: &str| Attributes::from_iter([part("pk", pk), part("sk", sk)]);
+        let key = |pk: &str, sk: &str| Key { pk: pk.into(), sk: sk.into() };
+        let two = Transaction::new("write").put_item(item("TICKET#a", "TICKET"), Condition::absent()).update(
+            key("TICKET#a", "TEXT"),
+            "",
+            "",
+            Condition::absent(),
+        );
+        assert_eq!(doubled(&two.actions), None);
+        let again = two.delete(key("TICKET#a", "TICKET"), Condition::absent());
+        assert_eq!(doubled(&again.actions), Some(("TICKET#a".into(), "TICKET".into())));
+    }
 }

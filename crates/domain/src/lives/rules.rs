@@ -1,11 +1,14 @@
 //! The domain's rules, asked about the items of a state. Every answer is the real function's, remembered.
 //!
-//! An item is kept once and named by a number, without its revision, so that states are small.
+//! Items are kept without their revision.
 
+use super::items::Items;
+pub(super) use super::items::Value;
+use super::{Rule, Setting};
 use crate::due;
 use crate::explore::Fast;
 use crate::id::{ClaimId, InstanceId, JobId, RunnerId};
-use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Status};
+use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Run, Status};
 use crate::outcome::ticket_after;
 use crate::project::{Compute, Limits, OfflinePolicy, Settings};
 use crate::runner::sweep::{self, Loss, Token, holds};
@@ -15,10 +18,7 @@ use crate::story::{TRIGGER, at, finish_id, job_id, planned, result, runner, sett
 use crate::sweep::{Step, Waiting, lost, step, waiting};
 use crate::ticket::{Settling, Ticket};
 use crate::time::Timestamp;
-use std::collections::HashMap;
-
-/// The number of an item as it was at some time.
-pub(super) type Value = u16;
+use std::time::Duration;
 
 /// What somebody wants to do to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,27 +88,13 @@ pub(super) enum Judged {
     Lose(Lost, [bool; 2]),
 }
 
-struct Items<T> {
-    all: Vec<T>,
-    numbers: HashMap<String, Value>,
-}
-
-impl<T: serde::Serialize> Items<T> {
-    fn new() -> Self {
-        Self { all: Vec::new(), numbers: HashMap::new() }
-    }
-
-    fn number(&mut self, item: T) -> Value {
-        let words = serde_json::to_string(&item).unwrap();
-        *self.numbers.entry(words).or_insert_with(|| {
-            self.all.push(item);
-            Value::try_from(self.all.len() - 1).unwrap()
-        })
-    }
-
-    fn get(&self, value: Value) -> &T {
-        &self.all[usize::from(value)]
-    }
+/// What is written about a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Spoken {
+    Heard { runs: Option<u8>, then: u8 },
+    WithSlot,
+    WithoutSlot,
+    Offline,
 }
 
 pub(super) struct Rules {
@@ -117,12 +103,18 @@ pub(super) struct Rules {
     fenced: bool,
     /// Whether others keep their hands off a job that may be pushing.
     push_until: bool,
+    /// By how much the sweepers' clock is ahead. Units: seconds.
+    ahead: i64,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
     changes: Fast<(Change, Value, u8), Outcome>,
     ends: Fast<(Value, Value), Value>,
     judged: Fast<(Value, u8), Judged>,
+    runners_after: Fast<(Spoken, Value, Value), Value>,
+    /// Made once: each is a hash.
+    job_ids: [JobId; 2],
+    runner_ids: [RunnerId; 2],
     settled: Fast<Value, Option<Value>>,
 }
 
@@ -130,10 +122,6 @@ pub(super) fn time(moment: u8) -> Timestamp {
     // Every limit of seconds and minutes has passed by the second, none of them by the third; the rest are for
     // what takes hours.
     at([0, 125, 145, 7_200, 30 * 3_600, 60 * 3_600][usize::from(moment)])
-}
-
-fn id(job: u8) -> JobId {
-    job_id(["j0", "j1"][usize::from(job)])
 }
 
 fn runner_name(at: u8) -> &'static str {
@@ -149,26 +137,41 @@ fn instance() -> InstanceId {
 }
 
 impl Rules {
-    pub(super) fn new(goes_back: bool, fenced: bool, push_until: bool) -> Self {
-        let offline = if goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
+    pub(super) fn new(setting: &Setting) -> Self {
+        let keeps = |rule| setting.without != Some(rule);
+        let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
         let limits = Limits { requeues: 1, ..Limits::default() };
         Self {
             settings: Settings { compute: Compute::Runners, offline, limits, ..settings() },
-            fenced,
-            push_until,
+            fenced: keeps(Rule::Fence),
+            push_until: keeps(Rule::PushUntil),
+            ahead: setting.ahead,
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
             changes: Fast::default(),
             ends: Fast::default(),
             judged: Fast::default(),
+            runners_after: Fast::default(),
+            job_ids: ["j0", "j1"].map(job_id),
+            runner_ids: [0, 1].map(|at| RunnerId::of("t1", runner_name(at))),
             settled: Fast::default(),
         }
     }
 
+    fn id(&self, job: u8) -> JobId {
+        self.job_ids[usize::from(job)].clone()
+    }
+
+    /// What the sweepers' clock says.
+    fn swept_at(&self, moment: u8) -> Timestamp {
+        let apart = Duration::from_secs(self.ahead.unsigned_abs());
+        if self.ahead < 0 { time(moment).minus(apart) } else { time(moment).plus(apart) }
+    }
+
     /// A ticket's new job.
     pub(super) fn made(&mut self, job: u8) -> (Value, Value) {
-        let (job, ticket) = planned(&self.settings, id(job), &ticket_in(TRIGGER), time(0));
+        let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
 
@@ -197,7 +200,11 @@ impl Rules {
         if let Some(known) = self.changes.get(&key) {
             return *known;
         }
-        let changed = self.ask(change, self.jobs.get(job), time(then));
+        let now = match change {
+            Change::Lose { .. } | Change::Due => self.swept_at(then),
+            _ => time(then),
+        };
+        let changed = self.ask(change, self.jobs.get(job), now);
         let outcome = match changed {
             Ok(Some(mut job)) => {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
@@ -222,7 +229,7 @@ impl Rules {
                     attempt: job.attempt + 1,
                     claim: claim_id(runner, claim),
                     instance: instance(),
-                    runner: Some(RunnerId::of("t1", runner_name(runner))),
+                    runner: Some(self.runner_ids[usize::from(runner)].clone()),
                     task: None,
                 };
                 job.claimed(&claim, now).map(Some)
@@ -309,11 +316,11 @@ impl Rules {
         if let Some(known) = self.judged.get(&(runner, then)) {
             return *known;
         }
-        let judged = match sweep::step(self.runners.get(runner), Token::Good, false, time(then)) {
+        let judged = match sweep::step(self.runners.get(runner), Token::Good, false, self.swept_at(then)) {
             sweep::Step::TakeOffline(offline) => Judged::TakeOffline(self.runners.number(*offline)),
             sweep::Step::Lose(loss, jobs) => {
                 let loss = if loss == Loss::Silent { Lost::Silent } else { Lost::NoProcess };
-                Judged::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == id(job))))
+                Judged::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == self.id(job))))
             }
             _ => Judged::Nothing,
         };
@@ -327,50 +334,64 @@ impl Rules {
         runner.slots.get(&job.id).is_some_and(|slot| holds(job, runner, slot))
     }
 
+    /// What is written about `stored` by whoever has read `other`.
+    fn spoken(&mut self, spoken: Spoken, stored: Value, other: Value) -> Value {
+        let key = (spoken, stored, other);
+        if let Some(known) = self.runners_after.get(&key) {
+            return *known;
+        }
+        let mut next = self.runners.get(stored).clone();
+        match spoken {
+            Spoken::Heard { runs, then } => {
+                let active = runs.into_iter().map(|job| self.id(job)).collect();
+                let said = Heartbeat { instance: instance(), active, draining: false, last: false };
+                let heard = self.runners.get(other).heard(said, time(then)).unwrap();
+                // Its slots, and the claim that got the last one, are not the heartbeat's to write.
+                next = Runner { slots: next.slots, last_claim: next.last_claim, ..heard };
+            }
+            Spoken::WithSlot => {
+                let job = self.jobs.get(other);
+                let Run { claim, started: since, .. } = job.run.clone().unwrap();
+                let (attempt, project) = (job.attempt, job.project.clone());
+                next.slots.insert(job.id.clone(), Slot { attempt, claim: claim.clone(), project, since });
+                next.last_claim = Some(claim);
+            }
+            Spoken::WithoutSlot => {
+                next.slots.remove(&self.jobs.get(other).id);
+            }
+            Spoken::Offline => {
+                next.status = Presence::Offline;
+                next.epoch = self.runners.get(other).epoch;
+            }
+        }
+        let next = self.runners.number(next);
+        self.runners_after.insert(key, next);
+        next
+    }
+
     /// The runner, heard.
     pub(super) fn heard(&mut self, seen: Value, stored: Value, runs: Option<u8>, then: u8) -> Value {
-        let said = Heartbeat {
-            instance: instance(),
-            active: runs.into_iter().map(id).collect(),
-            draining: false,
-            last: false,
-        };
-        let heard = self.runners.get(seen).heard(said, time(then)).unwrap();
-        // Its slots, and the claim that got the last one, are not the heartbeat's to write.
-        let stored = self.runners.get(stored);
-        let next = Runner { slots: stored.slots.clone(), last_claim: stored.last_claim.clone(), ..heard };
-        self.runners.number(next)
+        self.spoken(Spoken::Heard { runs, then }, stored, seen)
     }
 
     /// The runner with a slot for this job, which it has claimed.
     pub(super) fn with_slot(&mut self, runner: Value, job: Value) -> Value {
-        let job = self.jobs.get(job);
-        let run = job.run.clone().unwrap();
-        let slot =
-            Slot { attempt: job.attempt, claim: run.claim.clone(), project: job.project.clone(), since: run.started };
-        let mut next = self.runners.get(runner).clone();
-        next.slots.insert(job.id.clone(), slot);
-        next.last_claim = Some(run.claim);
-        self.runners.number(next)
+        self.spoken(Spoken::WithSlot, runner, job)
     }
 
-    pub(super) fn without_slot(&mut self, runner: Value, job: u8) -> Value {
-        let mut next = self.runners.get(runner).clone();
-        next.slots.remove(&id(job));
-        self.runners.number(next)
+    pub(super) fn without_slot(&mut self, runner: Value, job: Value) -> Value {
+        self.spoken(Spoken::WithoutSlot, runner, job)
     }
 
     /// Offline, as whoever read `seen` wrote it, over `stored`.
     pub(super) fn offline(&mut self, stored: Value, offline: Value) -> Value {
-        let stored = self.runners.get(stored).clone();
-        let epoch = self.runners.get(offline).epoch;
-        self.runners.number(Runner { status: Presence::Offline, epoch, ..stored })
+        self.spoken(Spoken::Offline, stored, offline)
     }
 
     /// Which of a job's runners it is.
     pub(super) fn runner_of(&self, job: Value) -> Option<usize> {
         let runner = self.jobs.get(job).run.as_ref()?.runner.clone()?;
-        [0, 1].into_iter().find(|at| RunnerId::of("t1", runner_name(*at)) == runner).map(usize::from)
+        self.runner_ids.iter().position(|id| *id == runner)
     }
 
     pub(super) fn claim_is(&self, job: Value, runner: u8, claim: u8) -> bool {
@@ -388,7 +409,7 @@ impl Rules {
     }
 
     pub(super) fn says_it_runs(&self, runner: Value, job: u8) -> bool {
-        self.runners.get(runner).active.contains(&id(job))
+        self.runners.get(runner).active.contains(&self.id(job))
     }
 
     /// It can't be forgotten: what has not ended has its row.

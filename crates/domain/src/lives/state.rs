@@ -96,6 +96,8 @@ pub(super) struct Cancelling {
 pub(super) struct State {
     pub(super) now: u8,
     pub(super) jobs: [Value; MOST],
+    /// As they were before they were last written, where reads lag.
+    pub(super) before: [Value; MOST],
     pub(super) tickets: [Value; MOST],
     pub(super) runners: [Value; MOST],
     /// What each runner works on.
@@ -122,6 +124,7 @@ impl State {
         Self {
             now: 0,
             jobs: made.map(|(job, _)| job),
+            before: made.map(|(job, _)| job),
             tickets: made.map(|(_, ticket)| ticket),
             runners: [0, 1].map(|at| rules.registered(at)),
             work: [None; MOST],

@@ -29,6 +29,9 @@ pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, sett
         return None;
     }
     let mut next = *state;
+    if setting.lags {
+        next.before[usize::from(job)] = state.jobs[usize::from(job)];
+    }
     next.jobs[usize::from(job)] = after;
     next.written(usize::from(job));
     Some(next)
@@ -81,7 +84,9 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
     let Some(mut next) = update_job(state, ending.job, ending.after, ending.fresh, setting) else { return Ok(None) };
     if let Some(runner) = runner {
         match ending.proof {
-            Some((_, Lost::Silent)) if time(state.now).since(time(state.heard[runner])) <= OFFLINE_AFTER => {
+            Some((_, Lost::Silent))
+                if setting.ahead == 0 && time(state.now).since(time(state.heard[runner])) <= OFFLINE_AFTER =>
+            {
                 return Err(format!("runner {runner} was heard and loses job {} for its silence", ending.job));
             }
             Some((_, Lost::NoProcess)) if rules.says_it_runs(state.runners[runner], ending.job) => {
@@ -89,7 +94,7 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
             }
             _ => {}
         }
-        next.runners[runner] = rules.without_slot(state.runners[runner], ending.job);
+        next.runners[runner] = rules.without_slot(state.runners[runner], ending.before);
     }
     if rules.job(ending.after).status.is_terminal() {
         next.tickets[usize::from(ending.job)] = rules.ticket_after(ending.after, ending.ticket);

@@ -1,8 +1,18 @@
 use super::*;
 
 /// One job, one runner, one sweeper; nothing goes wrong but time.
-const ONE: Setting =
-    Setting { jobs: 1, runners: 1, sweepers: 1, faults: 0, cancels: 0, moments: 2, goes_back: true, without: None };
+const ONE: Setting = Setting {
+    jobs: 1,
+    runners: 1,
+    sweepers: 1,
+    faults: 0,
+    cancels: 0,
+    moments: 2,
+    ahead: 0,
+    lags: false,
+    goes_back: true,
+    without: None,
+};
 
 /// Two runners want one job.
 const RACE: Setting = Setting { runners: 2, ..ONE };
@@ -30,6 +40,16 @@ fn a_cancel_at_any_moment_ends_the_job_once() {
 #[test]
 fn two_runners_never_hold_one_job() {
     check("two runners", &[Setting { moments: 1, ..RACE }]);
+}
+
+#[test]
+fn what_is_read_a_moment_late_is_never_acted_upon() {
+    check("late reads", &[Setting { lags: true, ..ONE }, Setting { lags: true, moments: 1, ..RACE }]);
+}
+
+#[test]
+fn clocks_that_are_minutes_apart_leave_every_slot_and_ticket_as_it_ought_to_be() {
+    check("apart", &[Setting { ahead: 180, ..ONE }, Setting { ahead: -180, ..ONE }]);
 }
 
 /// Everything at once: minutes. `cargo test --release -p pullyard-domain -- --ignored lives`
@@ -62,7 +82,7 @@ fn two_runners_that_write_over_any_revision_hold_one_job() {
 
 #[test]
 fn a_runner_whose_calls_are_not_held_against_its_claim_goes_on_in_anothers_name() {
-    fails_without(Rule::Fence, RACE, "which it does not hold");
+    fails_without(Rule::Fence, RACE, "told that it has lost job 0, which it holds");
 }
 
 #[test]
@@ -93,4 +113,9 @@ fn time_to_push_that_counts_from_the_answer_outlives_the_hold() {
 #[test]
 fn a_claim_that_is_repeated_after_its_job_ended_gets_no_second_one() {
     fails_without(Rule::LastClaim, Setting { faults: 1, ..ONE }, "one claim");
+}
+
+#[test]
+fn a_refusal_made_from_a_late_read_takes_a_runners_own_job() {
+    fails_without(Rule::LookAgain, Setting { lags: true, ..ONE }, "which it holds");
 }

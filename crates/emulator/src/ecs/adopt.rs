@@ -57,6 +57,7 @@ async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record
         folder,
         // Only a start needs it, and this task is never started again.
         environment: Vec::new(),
+        starts: true,
         stop: tasks.closing.child_token(),
         record: tokio::sync::Mutex::new(record),
     });

@@ -2,6 +2,7 @@
 //!
 //! Owns subscribers. Delivery to a function, with its retries, belongs to `lambda::events`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -13,19 +14,31 @@ use crate::{ACCOUNT, REGION};
 
 /// Those who get the state changes.
 #[derive(Debug, Default)]
-pub(super) struct Events(Mutex<Vec<UnboundedSender<Value>>>);
+pub(super) struct Events {
+    subscribers: Mutex<Vec<UnboundedSender<Value>>>,
+    lost: AtomicBool,
+}
 
 impl Events {
     pub(super) fn subscribe(&self) -> UnboundedReceiver<Value> {
         let (sender, receiver) = unbounded_channel();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 
-    /// Tells every subscriber, and forgets those that are gone; says whether any is left.
+    /// From now on state changes are lost on their way, or no longer.
+    pub(super) fn lose(&self, lost: bool) {
+        self.lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// Tells every subscriber, and forgets those that are gone; says whether any is left. What is lost on its way
+    /// counts as told.
     pub(super) fn publish(&self, task: &Description) -> bool {
+        if self.lost.load(Ordering::Relaxed) {
+            return true;
+        }
         let event = envelope(task);
-        let mut subscribers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
         !subscribers.is_empty()
     }

@@ -17,7 +17,8 @@ pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
         Pause::Abandoned => return,
     }
     task.change(&tasks.events, |record| record.task.enter(Status::Pending)).await;
-    match pause(&tasks, &task).await {
+    let starts = if task.starts { pause(&tasks, &task).await } else { stuck(&tasks, &task).await };
+    match starts {
         Pause::Over => {}
         Pause::Stopped => return end(&tasks, &task, None).await,
         Pause::Abandoned => return,
@@ -62,6 +63,15 @@ async fn pause(tasks: &Tasks, task: &Task) -> Pause {
         () = tasks.abandoned.cancelled() => Pause::Abandoned,
         () = task.stop.cancelled() => Pause::Stopped,
         () = tokio::time::sleep(tasks.options.transition) => Pause::Over,
+    }
+}
+
+/// A task that stays where it is.
+async fn stuck(tasks: &Tasks, task: &Task) -> Pause {
+    tokio::select! {
+        biased;
+        () = tasks.abandoned.cancelled() => Pause::Abandoned,
+        () = task.stop.cancelled() => Pause::Stopped,
     }
 }
 

@@ -142,6 +142,11 @@ impl Ecs {
         self.tasks.script.extend(outcomes);
     }
 
+    /// From now on state changes are lost on their way, or no longer.
+    pub fn lose_events(&self, lost: bool) {
+        self.tasks.events.lose(lost);
+    }
+
     /// How many tasks have not stopped.
     pub async fn running(&self) -> usize {
         let mut running = 0;

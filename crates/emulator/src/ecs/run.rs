@@ -87,7 +87,7 @@ pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Fai
     if let Some(refusal) = refusal(outcome) {
         return refusal;
     }
-    let plan = Plan::of(tasks, &request)?;
+    let plan = Plan { starts: outcome != Outcome::NeverStarts, ..Plan::of(tasks, &request)? };
     let started = match request.client_token {
         Some(token) => once(tasks, plan, token, whole).await?,
         None => start(tasks, plan, None).await?,
@@ -106,7 +106,9 @@ pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Fai
 fn refusal(outcome: Outcome) -> Option<Result<Value, Failure>> {
     let failure = |reason: &str| Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] })));
     match outcome {
-        Outcome::Start | Outcome::AnswerLost => None,
+        Outcome::Start | Outcome::AnswerLost | Outcome::NeverStarts => None,
+        Outcome::Failure(reason) => failure(reason),
+        Outcome::Exception(kind, message) => Some(Err(Failure::exception(kind, message))),
         Outcome::ResourceMemory => failure("RESOURCE:MEMORY"),
         Outcome::CapacityUnavailable => {
             failure("Capacity is unavailable at this time. Please try again later or in a different availability zone")
@@ -161,6 +163,7 @@ struct Plan {
     overrides: Value,
     command: Vec<String>,
     environment: Vec<(String, String)>,
+    starts: bool,
 }
 
 impl Plan {
@@ -206,6 +209,7 @@ impl Plan {
             command,
             environment,
             definition: definition.clone(),
+            starts: true,
         })
     }
 }
@@ -339,6 +343,7 @@ fn birth(tasks: &Tasks, plan: &Plan, call: Option<Call<'_>>) -> Task {
         cluster: plan.cluster.clone(),
         family: family.clone(),
         environment: plan.environment.clone(),
+        starts: plan.starts,
         stop: tasks.closing.child_token(),
         record: tokio::sync::Mutex::new(Record {
             task: description,

@@ -18,6 +18,12 @@ pub enum Outcome {
     Throttled,
     /// `InvalidParameterException` "Rate exceeded", the other face of throttling.
     RateExceeded,
+    /// 200 with this failure, and no task.
+    Failure(&'static str),
+    /// An error of this code with these words.
+    Exception(&'static str, &'static str),
+    /// The task is answered, and stays PENDING until somebody stops it.
+    NeverStarts,
     /// The task starts, but the connection closes without an answer.
     AnswerLost,
 }

@@ -45,6 +45,8 @@ pub(super) struct Task {
     pub(super) folder: PathBuf,
     /// What the child gets beside the few inherited variables.
     pub(super) environment: Vec<(String, String)>,
+    /// It gets beyond PENDING.
+    pub(super) starts: bool,
     /// Cancelled once the task is to stop.
     pub(super) stop: CancellationToken,
     /// Held while a change is written, so that versions reach disk and subscribers in order.

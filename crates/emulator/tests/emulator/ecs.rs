@@ -245,6 +245,65 @@ async fn scripted_outcomes_come_in_order_and_start_nothing() {
 }
 
 #[tokio::test]
+async fn any_failure_and_any_error_is_answered_in_its_own_words() {
+    let world = world("exec sleep 1000").await;
+    let words = "TaskDefinition is inactive";
+    world.aws.ecs().script(vec![Outcome::Failure("RESOURCE:ENI"), Outcome::Exception("ClientException", words)]);
+    let request = json!({ "taskDefinition": "job" });
+    let (status, answer) = world.ecs("RunTask", request.clone()).await;
+    assert_eq!((status, answer), (200, json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:ENI" }] })));
+    let (status, answer) = world.ecs("RunTask", request).await;
+    assert_eq!((status, &answer["__type"], &answer["message"]), (400, &json!("ClientException"), &json!(words)));
+    assert_eq!(world.ecs("ListTasks", json!({})).await.1, json!({ "taskArns": [] }));
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_task_that_never_starts_stays_pending_until_it_is_stopped() {
+    let world = world("exec sleep 1000").await;
+    let mut events = world.aws.ecs().events();
+    world.aws.ecs().script(vec![Outcome::NeverStarts]);
+    let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
+    let arn = started["tasks"][0]["taskArn"].clone();
+    world.reach(arn.as_str().unwrap(), "PENDING").await;
+    // A second one overtakes it.
+    world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
+    let mut told = Vec::new();
+    while !told.iter().any(|(_, status)| status == "RUNNING") {
+        let detail = events.recv().await.unwrap()["detail"].clone();
+        told.push((detail["taskArn"].clone(), detail["lastStatus"].clone()));
+    }
+    let (_, described) = world.ecs("DescribeTasks", json!({ "tasks": [arn] })).await;
+    assert_eq!(described["tasks"][0]["lastStatus"], "PENDING");
+    world.ecs("StopTask", json!({ "task": arn })).await;
+    while !told.contains(&(arn.clone(), json!("STOPPED"))) {
+        let detail = events.recv().await.unwrap()["detail"].clone();
+        told.push((detail["taskArn"].clone(), detail["lastStatus"].clone()));
+    }
+    assert!(!told.contains(&(arn, json!("RUNNING"))));
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn state_changes_get_lost_on_order() {
+    let world = world("exit 0").await;
+    let mut events = world.aws.ecs().events();
+    world.aws.ecs().lose_events(true);
+    let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
+    let lost = started["tasks"][0]["taskArn"].clone();
+    until("it is stopped", || async {
+        let (_, described) = world.ecs("DescribeTasks", json!({ "tasks": [lost] })).await;
+        (described["tasks"][0]["lastStatus"] == "STOPPED").then_some(())
+    })
+    .await;
+    world.aws.ecs().lose_events(false);
+    let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
+    let told = started["tasks"][0]["taskArn"].clone();
+    assert_eq!(events.recv().await.unwrap()["detail"]["taskArn"], told, "nothing was told of the one before");
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_a_task_that_its_token_finds() {
     let world = world("exec sleep 1000").await;
     world.aws.ecs().script(vec![Outcome::AnswerLost]);

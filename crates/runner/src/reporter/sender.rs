@@ -1,6 +1,6 @@
 //! The sender's loop: when a batch is due, and what its answer means.
 //!
-//! A batch never changes once it was sent: a repeat must be a repeat, or the server drops lines (T-C18).
+//! A batch never changes once it was sent: a repeat must be a repeat, or the server drops lines.
 
 use super::Shared;
 use crate::orders::{Order, Orders};

@@ -39,7 +39,7 @@ impl Store {
     ///
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
     /// `deferred` where it waited; DELIVERY if absent or not final; BUDGET if the day has as much left. The two revs prove all facts of the decision but the
-    /// settings (T-A15), REVIEW that it has no job yet. What is noted of a stored REVIEW beside, `edited`, stays.
+    /// settings, REVIEW that it has no job yet. What is noted of a stored REVIEW beside, `edited`, stays.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
         let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
@@ -59,7 +59,7 @@ impl Store {
 
     /// Remembers that a review waits, with its ledger entry: whoever settles it finds both, and its last answer
     /// is never followed by the first. Its ticket is told next, by a write of its own: those of many reviews at
-    /// once queue up instead of cancelling one another (T-B2).
+    /// once queue up instead of cancelling one another.
     ///
     /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final.
     /// `Stale`: it waits or has its job.
@@ -107,7 +107,7 @@ impl Store {
     /// Lets the newest review stand for older ones.
     ///
     /// Writes: each older REVIEW from `deferred` to `absorbed`, and the newest, `version`, if it still waits:
-    /// had it got its job in between, what it absorbs now would be in no job (T-B7).
+    /// had it got its job in between, what it absorbs now would be in no job.
     pub async fn absorb_reviews(
         &self,
         pull_request: &PullRequestId,

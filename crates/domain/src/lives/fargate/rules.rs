@@ -1,0 +1,410 @@
+//! The domain's rules, asked about the items of a state. Every answer is the real function's, remembered.
+
+use super::super::items::Items;
+pub(super) use super::super::items::Value;
+use super::{Rule, Setting};
+use crate::budget::{Day, Today};
+use crate::decision::Reason;
+use crate::delivery::Source;
+use crate::due;
+use crate::event::TicketEvent;
+use crate::explore::Fast;
+use crate::facts::{Facts, FirstAnswer, RepositoryFact};
+use crate::guard::{Follow, decide, decide_again, record};
+use crate::id::{ClaimId, InstanceId};
+use crate::job::{Claim, DispatchFault, End, Fence, Job, NotNow, Status};
+use crate::outcome::ticket_after;
+use crate::project::{Limits, OfflinePolicy, Project, Settings};
+use crate::story::{
+    self, TODO, TRIGGER, at, crashed, entry, finish_id, job_id, planned, repository, result, ticket_in,
+};
+use crate::sweep::{Step, step};
+use crate::ticket::{Settling, Ticket};
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// What somebody wants to do to a job. Tasks are named by their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Change {
+    /// A dispatcher was woken.
+    Begin,
+    /// ECS named the task of a start.
+    Named {
+        attempt: u8,
+        number: u8,
+        task: u8,
+    },
+    /// ECS had no capacity for a start.
+    NoCapacity {
+        attempt: u8,
+        number: u8,
+    },
+    /// ECS says that a task stopped.
+    Stopped {
+        task: u8,
+    },
+    Claim {
+        task: u8,
+        attempt: u8,
+    },
+    Progress {
+        task: u8,
+        attempt: u8,
+        to: To,
+    },
+    Finish {
+        task: u8,
+        attempt: u8,
+        completed: bool,
+    },
+    /// The sweeper, because it is due.
+    Due,
+}
+
+/// Where a task's progress leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum To {
+    Preparing,
+    Executing,
+    Syncing,
+}
+
+/// What a change leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The job is to be this.
+    Becomes(Value),
+    /// It is so already; of a start: it was written down, and whether it was asked for is not known.
+    Already,
+    /// Nothing is to be done, or whoever asks has lost the job.
+    Nothing,
+}
+
+/// What is to be written about a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    Nothing,
+    /// What was seen, over nothing but its age.
+    Snapshot,
+    /// That nothing was entered, while the ticket still has that status.
+    Unchanged,
+    Ticket(Value),
+    /// The job of the entry, and the locked ticket.
+    Trigger(Value, Value),
+}
+
+pub(super) struct Rules {
+    project: Project,
+    setting: Setting,
+    jobs: Items<Job>,
+    tickets: Items<Ticket>,
+    answers: Items<Option<FirstAnswer>>,
+    changes: Fast<(Change, Value, i64), Outcome>,
+    ends: Fast<(Value, Value), Value>,
+    settled: Fast<(Value, Value, u8), Option<Write>>,
+}
+
+fn task_name(task: u8) -> String {
+    format!("task-{task}")
+}
+
+fn claim_id(task: u8) -> ClaimId {
+    ClaimId::new(format!("claim-{task}")).unwrap()
+}
+
+fn moved(event: u8) -> TicketEvent {
+    let (name, status, secs) = [("out", TODO, 60), ("again", TRIGGER, 120)][usize::from(event)];
+    TicketEvent { source: Source::TicketTool, text: None, ..story::event(name, status, secs) }
+}
+
+impl Rules {
+    pub(super) fn new(setting: Setting) -> Self {
+        let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
+        let limits = Limits { requeues: 1, ..Limits::default() };
+        let settings = Settings { offline, limits, ..story::settings() };
+        Self {
+            project: Project { settings, ..story::project() },
+            setting,
+            jobs: Items::new(),
+            tickets: Items::new(),
+            answers: Items::new(),
+            changes: Fast::default(),
+            ends: Fast::default(),
+            settled: Fast::default(),
+        }
+    }
+
+    fn keeps(&self, rule: Rule) -> bool {
+        self.setting.without != Some(rule)
+    }
+
+    /// What the other functions' clocks say.
+    pub(super) fn elsewhere(&self, moment: u8) -> Timestamp {
+        let apart = Duration::from_secs(self.setting.ahead.unsigned_abs());
+        if self.setting.ahead < 0 {
+            self.setting.time(moment).minus(apart)
+        } else {
+            self.setting.time(moment).plus(apart)
+        }
+    }
+
+    /// The ticket's first job.
+    pub(super) fn made(&mut self) -> (Value, Value) {
+        let entered = Ticket { last_entry: Some(entry("first", 0)), ..ticket_in(TRIGGER) };
+        let (job, ticket) = planned(&self.project.settings, job_id("first"), &entered, self.setting.time(0));
+        (self.jobs.number(job), self.tickets.number(ticket))
+    }
+
+    pub(super) fn no_answer(&mut self) -> Value {
+        self.answers.number(None)
+    }
+
+    pub(super) fn job(&self, value: Value) -> &Job {
+        self.jobs.get(value)
+    }
+
+    pub(super) fn ticket(&self, value: Value) -> &Ticket {
+        self.tickets.get(value)
+    }
+
+    /// The job after this change, decided at this time.
+    pub(super) fn change(&mut self, change: Change, job: Value, now: Timestamp) -> Outcome {
+        let key = (change, job, now.millis());
+        if let Some(known) = self.changes.get(&key) {
+            return *known;
+        }
+        let outcome = match self.ask(change, self.jobs.get(job), now) {
+            Ok(Some(mut job)) => {
+                (job.rev, job.tries, job.not_before) = (0, 0, None);
+                Outcome::Becomes(self.jobs.number(job))
+            }
+            Err(NotNow::Already) => Outcome::Already,
+            Ok(None) | Err(_) => Outcome::Nothing,
+        };
+        self.changes.insert(key, outcome);
+        outcome
+    }
+
+    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
+        match change {
+            Change::Begin => begin(job, now),
+            Change::Named { attempt, number, task } => {
+                job.start_named(attempt.into(), number.into(), &task_name(task)).map(Some)
+            }
+            Change::NoCapacity { attempt, number } => {
+                let fault = DispatchFault::Capacity { since: at(0), times: 1 };
+                job.start_failed(attempt.into(), number.into(), fault, now).map(Some)
+            }
+            Change::Stopped { task } if job.dispatch.task.as_deref() == Some(&task_name(task)) => {
+                let fault = DispatchFault::Died { reason: "signal 9".into(), times: 1 };
+                job.start_failed(job.attempt + 1, job.dispatch.number, fault, now).map(Some)
+            }
+            Change::Stopped { task } => job.container_died(&task_name(task), crashed(), now).map(Some),
+            Change::Claim { task, attempt } => {
+                let attempt = if self.keeps(Rule::ClaimAttempt) { attempt.into() } else { job.attempt + 1 };
+                let mut job = job.clone();
+                if !self.keeps(Rule::DeadTask) {
+                    job.dispatch.dead = None;
+                }
+                let instance = InstanceId::new("i1").unwrap();
+                let (claim, task) = (claim_id(task), Some(task_name(task)));
+                job.claimed(&Claim { attempt, claim, instance, runner: None, task }, now).map(Some)
+            }
+            Change::Progress { task, attempt, to } => {
+                let to = match to {
+                    To::Preparing => Status::Preparing,
+                    To::Executing => Status::Executing,
+                    To::Syncing => Status::Syncing,
+                };
+                job.progressed(&self.fence(job, task, attempt), to, now).map(Some)
+            }
+            Change::Finish { task, attempt, completed } => {
+                let end = if completed { End::Completed(result()) } else { End::Failed(story::no_changes(), None) };
+                job.finished(&self.fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
+            }
+            Change::Due => {
+                let blind = Job { push_until: None, ..job.clone() };
+                let job = if self.keeps(Rule::PushUntil) { job } else { &blind };
+                match step(job, now) {
+                    Step::Requeue(_) => job.requeued(now).map(Some),
+                    Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
+                    // A start is the dispatcher's.
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+
+    fn fence(&self, job: &Job, task: u8, attempt: u8) -> Fence {
+        match job.run.as_ref().filter(|_| !self.keeps(Rule::Fence)) {
+            Some(run) => Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() },
+            None => Fence { job: job.id.clone(), attempt: attempt.into(), claim: claim_id(task) },
+        }
+    }
+
+    /// The ticket once this job has ended, which that write shows at once.
+    pub(super) fn ticket_after(&mut self, ended: Value, ticket: Value) -> Value {
+        if let Some(known) = self.ends.get(&(ended, ticket)) {
+            return *known;
+        }
+        let mut after = ticket_after(self.jobs.get(ended), self.tickets.get(ticket));
+        if !self.keeps(Rule::Again) {
+            after.again = None;
+        }
+        let mut after = after.shown_at_once(&self.project.settings);
+        after.rev = 0;
+        let after = self.tickets.number(after);
+        self.ends.insert((ended, ticket), after);
+        after
+    }
+
+    fn facts(&self, ticket: Value, ledger: Value, moment: u8) -> Facts {
+        Facts {
+            now: self.setting.time(moment),
+            first: self.answers.get(ledger).clone(),
+            project: Some(self.project.clone()),
+            ticket: Some(self.tickets.get(ticket).clone()),
+            repository: RepositoryFact::Connected(Box::new(repository())),
+            today: Today::unused(Day::of(self.setting.time(moment))),
+        }
+    }
+
+    /// What a person's move leads to, and what the ledger then says of the second entry.
+    pub(super) fn told(&mut self, event: u8, ticket: Value, ledger: Value, moment: u8) -> (Write, Value) {
+        let is_entry = event == 1;
+        let event = moved(event);
+        let mut facts = self.facts(ticket, ledger, moment);
+        if !is_entry {
+            facts.first = None;
+        }
+        let decision = decide(&event, &facts);
+        let seen = self.seen(&event, self.tickets.get(ticket));
+        let write = match decision.follow {
+            Follow::Nothing => Write::Nothing,
+            Follow::Snapshot if matches!(decision.reason, Reason::StatusUnchanged { .. }) => Write::Unchanged,
+            Follow::Snapshot => Write::Snapshot,
+            Follow::EnterAgain => {
+                Write::Ticket(self.tickets.number(Ticket { again: Some(event.entry()), held: false, ..seen }))
+            }
+            Follow::Wait => Write::Ticket(self.tickets.number(seen.waiting_with(event.entry()))),
+            Follow::Trigger => self.trigger(Ticket { last_entry: Some(event.entry()), ..seen }, moment),
+        };
+        let stands = !is_entry || facts.first.as_ref().is_some_and(|first| first.reason.is_final());
+        if stands {
+            return (write, ledger);
+        }
+        let status_before = record(&event, &facts).status_before;
+        let answer = FirstAnswer { reason: decision.reason, status_before, at: at(0), seen: Vec::new() };
+        (write, self.answers.number(Some(answer)))
+    }
+
+    /// The job of the second entry.
+    fn trigger(&mut self, ticket: Ticket, moment: u8) -> Write {
+        let (job, ticket) = planned(&self.project.settings, job_id("second"), &ticket, self.setting.time(moment));
+        Write::Trigger(self.jobs.number(job), self.tickets.number(Ticket { rev: 0, ..ticket }))
+    }
+
+    fn seen(&self, event: &TicketEvent, ticket: &Ticket) -> Ticket {
+        Ticket {
+            status: event.status.clone(),
+            seen_at: event.occurred_at,
+            seen_event: Some(event.event.clone()),
+            written: None,
+            ..ticket.clone()
+        }
+    }
+
+    /// The ticket with what a move says, unless something newer was seen.
+    pub(super) fn with_snapshot(&mut self, event: u8, ticket: Value) -> Value {
+        let event = moved(event);
+        let stored = self.tickets.get(ticket);
+        if stored.seen_at > event.occurred_at {
+            return ticket;
+        }
+        let seen = self.seen(&event, stored);
+        self.tickets.number(seen)
+    }
+
+    /// The ticket with what a move says, if it has that status already and has seen nothing newer.
+    pub(super) fn with_unchanged(&mut self, event: u8, ticket: Value) -> Option<Value> {
+        let (stored, told) = (self.tickets.get(ticket), moved(event));
+        let still = stored.status == told.status && stored.seen_at <= told.occurred_at;
+        (still || !self.keeps(Rule::Unchanged)).then(|| self.with_snapshot(event, ticket))
+    }
+
+    /// What settling a ticket leads to. None: it needs nothing.
+    pub(super) fn settled(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
+        let key = (ticket, ledger, moment);
+        if let Some(known) = self.settled.get(&key) {
+            return *known;
+        }
+        let settled = self.settle(ticket, ledger, moment);
+        self.settled.insert(key, settled);
+        settled
+    }
+
+    fn settle(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
+        let stored = self.tickets.get(ticket).clone();
+        Some(match stored.settling(&self.project.settings, self.setting.time(moment)) {
+            Settling::WriteBack(next) | Settling::Forget(next) => Write::Ticket(self.tickets.number(*next)),
+            Settling::Enter(entry) => {
+                let event = TicketEvent { status: stored.status.clone(), occurred_at: entry.at, ..moved(1) };
+                match decide_again(&event, &self.facts(ticket, ledger, moment)).follow {
+                    Follow::Trigger => self.trigger(Ticket { last_entry: Some(entry), ..stored }, moment),
+                    Follow::Nothing => return None,
+                    Follow::Wait => Write::Ticket(self.tickets.number(stored.waiting_with(entry))),
+                    _ => Write::Ticket(self.tickets.number(stored.forgotten(&self.project.settings))),
+                }
+            }
+            Settling::Revise(_) | Settling::Mend(_) | Settling::Nothing => return None,
+        })
+    }
+
+    /// The sweeper wakes a dispatcher for it.
+    pub(super) fn is_to_be_started(&self, job: Value, moment: u8) -> bool {
+        matches!(step(self.jobs.get(job), self.elsewhere(moment)), Step::Start | Step::StartAnew(_))
+    }
+
+    pub(super) fn claim_is(&self, job: Value, task: u8) -> bool {
+        let job = self.jobs.get(job);
+        job.status.is_active() && job.run.as_ref().is_some_and(|run| run.claim == claim_id(task))
+    }
+
+    /// It can't be forgotten: what has not ended has its row.
+    pub(super) fn has_its_row(&self, job: Value) -> bool {
+        let job = self.jobs.get(job);
+        job.status.is_terminal() || due::job(job).is_some()
+    }
+
+    pub(super) fn ticket_has_its_row(&self, ticket: Value) -> bool {
+        let ticket = self.tickets.get(ticket);
+        let waits = ticket.is_unsynced() || ticket.again.is_some() && ticket.active_job.is_none();
+        !waits || due::ticket(ticket).is_some()
+    }
+
+    /// Nobody has answered whoever moved it there.
+    pub(super) fn is_left_in_the_trigger_status(&self, ticket: Value) -> bool {
+        let ticket = self.tickets.get(ticket);
+        ticket.active_job.is_none() && (ticket.status == TRIGGER || ticket.again.is_some())
+    }
+}
+
+/// What a wake-up begins, as `crates/control/src/dispatch.rs` judges it.
+fn begin(job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
+    if job.status != Status::Ready || job.never_started().is_some() {
+        return Ok(None);
+    }
+    let due = job.dispatch.due <= now;
+    if job.dispatch.starting {
+        return match (due, &job.dispatch.task) {
+            (false, Some(_)) => Ok(None),
+            (false, None) => Err(NotNow::Already),
+            (true, _) => {
+                let silent = DispatchFault::Silent { times: 1 };
+                job.start_failed(job.attempt + 1, job.dispatch.number, silent, now).map(Some)
+            }
+        };
+    }
+    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none();
+    if fresh || due { job.dispatched(now).map(Some) } else { Ok(None) }
+}

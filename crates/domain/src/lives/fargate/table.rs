@@ -1,0 +1,55 @@
+//! The writes: one function each, with the conditions of `crates/store/src/write`. `None`: refused, the facts were
+//! stale.
+
+use super::rules::{Rules, Value};
+use super::state::State;
+use super::{Rule, Setting};
+
+/// `update_job`, and `claim`.
+pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
+    if !fresh && setting.without != Some(Rule::JobOverRev) {
+        return None;
+    }
+    let mut next = *state;
+    next.jobs[usize::from(job)] = Some(after);
+    next.wrote_job(job);
+    Some(next)
+}
+
+/// `update_ticket`.
+pub(super) fn update_ticket(state: &State, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
+    if !fresh && setting.without != Some(Rule::TicketOverRev) {
+        return None;
+    }
+    let mut next = *state;
+    next.ticket = after;
+    next.wrote_ticket();
+    Some(next)
+}
+
+/// `end` with the ticket that was read, or `requeue` where the job goes on.
+pub(super) fn end(
+    state: &State,
+    job: u8,
+    (after, ticket): (Value, Value),
+    fresh: bool,
+    rules: &mut Rules,
+    setting: &Setting,
+) -> Option<State> {
+    let mut next = update_job(state, job, after, fresh, setting)?;
+    if rules.job(after).status.is_terminal() {
+        next.ticket = rules.ticket_after(after, ticket);
+        next.wrote_ticket();
+    }
+    Some(next)
+}
+
+/// `trigger`: the job of the second entry, if there is none, and its locked ticket.
+pub(super) fn trigger(state: &State, (job, ticket): (Value, Value), fresh: bool, setting: &Setting) -> Option<State> {
+    if state.jobs[1].is_some() {
+        return None;
+    }
+    let mut next = update_ticket(state, ticket, fresh, setting)?;
+    next.jobs[1] = Some(job);
+    Some(next)
+}

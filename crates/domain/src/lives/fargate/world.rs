@@ -1,0 +1,129 @@
+//! What may happen next in a state, and what must never be so.
+
+use super::Setting;
+use super::rules::Rules;
+use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
+use crate::explore::{self, Step};
+
+pub(super) type Next = Vec<(Step, State)>;
+
+/// The rules and the setting, over which states are taken.
+pub(super) struct World {
+    pub(super) setting: Setting,
+    pub(super) rules: Rules,
+}
+
+pub(super) fn small(at: usize) -> u8 {
+    u8::try_from(at).unwrap_or(u8::MAX)
+}
+
+impl World {
+    pub(super) fn new(setting: Setting) -> Self {
+        Self { setting, rules: Rules::new(setting) }
+    }
+
+    /// Time passes: hours and days not without a whole round of the sweeper, and of whom it wakes.
+    fn time_passes(&mut self, state: &State, next: &mut Next) {
+        if state.now >= self.setting.last() || state.now >= self.setting.later() && !self.is_swept(state) {
+            return;
+        }
+        let mut later = *state;
+        later.now += 1;
+        if later.now >= self.setting.later() {
+            later = later.without_functions();
+        }
+        next.push((Step::of("time passes to", usize::from(later.now)), later));
+    }
+
+    /// Nothing is left to do now for anybody but tasks, which may have died long ago.
+    fn is_swept(&mut self, state: &State) -> bool {
+        let mut jobs = state.jobs.into_iter().flatten();
+        let jobs = jobs.any(|job| self.is_due(job, state.now) || self.rules.is_to_be_started(job, state.now));
+        let settles = self.rules.settled(state.ticket, state.ledger, state.now).is_some();
+        let idle = state.sweeper == Sweeper::Idle
+            && state.dispatchers == [Dispatcher::Idle; MOST]
+            && state.desks.iter().all(|desk| *desk == Desk::Idle);
+        !jobs && !settles && idle
+    }
+
+    fn check_jobs(&self, state: &State) -> Result<(), String> {
+        let ticket = self.rules.ticket(state.ticket);
+        for (at, value) in state.jobs.iter().enumerate() {
+            let Some(value) = *value else { continue };
+            let job = self.rules.job(value);
+            let named = ticket.active_job.as_ref() == Some(&job.id);
+            if named == job.status.is_terminal() {
+                return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.words()));
+            }
+            if !self.rules.has_its_row(value) {
+                return Err(format!("job {at} has no row"));
+            }
+            if !job.status.is_active() {
+                continue;
+            }
+            let holder = (0..state.tasks.len()).find(|task| self.rules.claim_is(value, small(*task)));
+            let Some((name, holder)) = holder.and_then(|name| Some((name, state.tasks[name]?))) else {
+                return Err(format!("job {at} is held by nobody"));
+            };
+            if usize::from(holder.job) != at || u32::from(holder.attempt) != job.attempt {
+                return Err(format!(
+                    "attempt {} of job {at} is held by task {name}, which was started for another",
+                    job.attempt
+                ));
+            }
+            if holder.noted && job.run.as_ref().is_some_and(|run| run.died.is_none()) {
+                return Err(format!("job {at} is held by task {name}, whose death was noted before"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl explore::World for World {
+    type State = State;
+
+    fn start(&mut self) -> State {
+        State::new(&self.setting, &mut self.rules)
+    }
+
+    fn wrong(&mut self, state: &State) -> Result<(), String> {
+        self.check_jobs(state)?;
+        if !self.rules.ticket_has_its_row(state.ticket) {
+            return Err("the ticket has no row".into());
+        }
+        if state.now < self.setting.last() || !self.is_swept(state) {
+            return Ok(());
+        }
+        for (at, value) in state.jobs.iter().enumerate() {
+            let job = value.map(|value| self.rules.job(value));
+            if let Some(job) = job.filter(|job| !job.status.is_terminal()) {
+                return Err(format!("job {at} is left hanging: {}", job.status.words()));
+            }
+        }
+        if self.rules.is_left_in_the_trigger_status(state.ticket) {
+            return Err("an entry is left without an answer".into());
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, state: &State) -> Result<Next, String> {
+        let mut next = Vec::new();
+        for at in 0..self.setting.dispatchers {
+            // One is as good as the other: the second begins only beside the first.
+            if at == 0 || state.dispatchers[at] != Dispatcher::Idle || state.dispatchers[at - 1] != Dispatcher::Idle {
+                self.dispatcher(state, at, &mut next)?;
+            }
+        }
+        // Tasks go on for hours, not for days.
+        let tasks = if state.now <= self.setting.later() { self.setting.tasks } else { 0 };
+        for at in 0..tasks {
+            self.task(state, at, &mut next)?;
+        }
+        self.hears(state, &mut next)?;
+        self.sweeper(state, &mut next)?;
+        self.tickets(state, &mut next);
+        self.effects(state, &mut next)?;
+        self.time_passes(state, &mut next);
+        Ok(next)
+    }
+}

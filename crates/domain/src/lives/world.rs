@@ -1,0 +1,137 @@
+//! What may happen next in a state, and what must never be so.
+
+use super::Setting;
+use super::rules::{Change, Judged, Outcome, Rules};
+use super::state::{Call, LATER, MOMENTS, MOST, State, Sweeper};
+use crate::explore::{self, Step};
+
+pub(super) type Next = Vec<(Step, State)>;
+
+/// The rules and the setting, over which states are taken.
+pub(super) struct World {
+    pub(super) setting: Setting,
+    pub(super) rules: Rules,
+}
+
+pub(super) fn small(at: usize) -> u8 {
+    u8::try_from(at).unwrap_or(u8::MAX)
+}
+
+impl World {
+    pub(super) fn new(setting: Setting) -> Self {
+        Self { setting, rules: Rules::new(&setting) }
+    }
+
+    fn surroundings(&mut self, state: &State, next: &mut Next) {
+        for at in 0..self.setting.jobs {
+            if let Some(settled) = self.rules.settled(state.tickets[at]) {
+                let mut shown = *state;
+                shown.tickets[at] = settled;
+                shown.written(at);
+                next.push((Step::of("is settled: ticket", at), shown));
+            }
+        }
+        // Hours and days do not pass without a whole round of the sweeper.
+        if state.now + 1 < MOMENTS && (state.now < LATER || self.is_swept(state)) {
+            let mut later = *state;
+            later.now += 1;
+            if later.now >= self.setting.moments && later.now < LATER {
+                later.now = LATER;
+            }
+            if later.now >= LATER {
+                // No function lives for hours: what it was about to write is not written.
+                later.calls = [Call::None; MOST];
+                later.beats = [None; MOST];
+                later.sweepers = [Sweeper::Idle; MOST];
+                later.cancelling = None;
+            }
+            next.push((Step::of("time passes to", usize::from(later.now)), later));
+        }
+    }
+
+    /// Nothing is left to do now for anybody but the runners, who may have died long ago.
+    fn is_swept(&mut self, state: &State) -> bool {
+        let now = state.now;
+        let due = (0..self.setting.jobs).any(|at| {
+            self.rules.settled(state.tickets[at]).is_some()
+                || matches!(self.rules.change(Change::Due, state.jobs[at], now), Outcome::Becomes(_))
+        });
+        let judged = (0..self.setting.runners).any(|at| self.rules.judge(state.runners[at], now) != Judged::Nothing);
+        !due && !judged && state.cancelling.is_none() && state.sweepers == [Sweeper::Idle; MOST]
+    }
+}
+
+impl explore::World for World {
+    type State = State;
+
+    fn start(&mut self) -> State {
+        State::new(&self.setting, &mut self.rules)
+    }
+
+    fn wrong(&mut self, state: &State) -> Result<(), String> {
+        for at in 0..self.setting.jobs {
+            let (value, ticket) = (state.jobs[at], state.tickets[at]);
+            let job = self.rules.job(value);
+            let named = self.rules.ticket(ticket).active_job.as_ref() == Some(&job.id);
+            if named == job.status.is_terminal() {
+                return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.words()));
+            }
+            if !self.rules.has_its_row(value, ticket) {
+                return Err(format!("job {at} or its ticket has no row"));
+            }
+            for runner in 0..self.setting.runners {
+                let stored = state.runners[runner];
+                let has_slot = self.rules.runner(stored).slots.contains_key(&job.id);
+                let is_held = self.rules.holds(value, stored);
+                let ought = job.status.is_active() && self.rules.runner_of(value) == Some(runner);
+                if has_slot != is_held || is_held != ought {
+                    return Err(format!("the slot of job {at} on runner {runner}: {has_slot}, and it ought: {ought}"));
+                }
+            }
+        }
+        if state.now + 1 == MOMENTS && self.is_swept(state) {
+            for at in 0..self.setting.jobs {
+                let job = self.rules.job(state.jobs[at]);
+                if !job.status.is_terminal() {
+                    return Err(format!("job {at} is left hanging: {}", job.status.words()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, state: &State) -> Result<Next, String> {
+        let mut next = Vec::new();
+        // Runners go on for hours, not for days.
+        for at in (0..self.setting.runners).filter(|_| state.now <= LATER) {
+            match state.calls[at] {
+                Call::None => self.runner(state, at, &mut next)?,
+                _ => self.call(state, at, &mut next)?,
+            }
+            self.heartbeat(state, at, &mut next);
+        }
+        for at in 0..self.setting.sweepers {
+            // One is as good as the other: the second begins only beside the first.
+            if at == 0 || state.sweepers[at] != Sweeper::Idle || state.sweepers[at - 1] != Sweeper::Idle {
+                self.sweeper(state, at, &mut next)?;
+            }
+        }
+        self.person(state, &mut next)?;
+        self.surroundings(state, &mut next);
+        Ok(next)
+    }
+}
+
+/// A write by somebody who begins anew whether it was stale or not.
+pub(super) fn push_written(
+    name: Step,
+    state: &State,
+    written: Option<State>,
+    next: &mut Next,
+    done: impl Fn(&mut State),
+) {
+    let name = if written.is_some() { name } else { name.but(": stale") };
+    let mut moved = written.unwrap_or(*state);
+    done(&mut moved);
+    next.push((name, moved));
+}

@@ -1,0 +1,275 @@
+//! Every form in which ECS fails a start or a task: what passes by itself, what is given up, and what is heard late
+//! or never.
+
+use super::{START_WITHIN, context, dispatch, named, tell, waits};
+use crate::story::{Setup, Story, Task, is, until};
+use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::job::Status;
+use pullyard_emulator::ecs::Outcome;
+use pullyard_local::Hints;
+use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longer than any start is put off.
+const PUT_OFF: Duration = Duration::from_secs(301);
+/// Longer than a finish may be on its way after a death.
+const GRACE: Duration = Duration::from_secs(16);
+
+/// Waits until start `number` has failed, and says why.
+async fn failed_start(story: &Story, job: &JobId, number: u64) -> Value {
+    until("the start has failed", async || {
+        let dispatch = story.stored(job).await["dispatch"].take();
+        let failed = dispatch["number"] == number && dispatch["starting"] == false;
+        if failed { Ok(dispatch["fault"].clone()) } else { Err(dispatch.to_string()) }
+    })
+    .await
+}
+
+/// One job meets each of these, one start after the other, and is claimed in the end.
+async fn check_passing(forms: &[(&[Outcome], &str)]) {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().script(forms.iter().flat_map(|(outcomes, _)| outcomes.to_vec()).collect());
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for ((outcomes, code), number) in forms.iter().zip(1..) {
+        failed_start(&story, &job, number).await;
+        let seen = story.api.job(&job).await.unwrap();
+        assert_eq!((seen.status, seen.attempt), (Status::Ready, 0), "{outcomes:?}");
+        assert_eq!(seen.waits.unwrap().code, *code, "{outcomes:?}");
+        assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");
+        story.pass(PUT_OFF).await;
+    }
+    story.task_of(&job, 1).await;
+    assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_form_of_missing_capacity_uses_up_an_attempt_or_a_job() {
+    let forms = [
+        "RESOURCE:CPU",
+        "RESOURCE:MEMORY",
+        "RESOURCE:ENI",
+        "AGENT",
+        "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+        "You've reached the limit on the number of tasks you can run concurrently",
+        "You’ve reached the limit on the number of vCPUs you can run concurrently.",
+    ];
+    let outcomes = forms.map(|reason| [Outcome::Failure(reason)]);
+    check_passing(&outcomes.each_ref().map(|outcome| (&outcome[..], "fargate_capacity"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_form_of_throttling_uses_up_an_attempt_or_a_job() {
+    let within = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
+    let forms: [&[Outcome]; 4] = [
+        // As often as the SDK asks.
+        &[Outcome::Throttled; 4],
+        &[Outcome::RateExceeded],
+        &[Outcome::Exception("InvalidParameterException", within)],
+        &[Outcome::Failure("Rate exceeded")],
+    ];
+    check_passing(&forms.map(|outcomes| (outcomes, "fargate_throttled"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ecs_refuses_for_good_is_given_up_after_three_starts_in_its_words() {
+    let story = Story::waiting().await;
+    let forms = [
+        Outcome::Exception("ClientException", "TaskDefinition is inactive"),
+        Outcome::Exception("AccessDeniedException", "User is not authorized to perform: ecs:RunTask"),
+        Outcome::Exception("InvalidParameterException", "The specified capacity provider was not found."),
+        Outcome::Exception("ClusterNotFoundException", "Cluster not found."),
+        Outcome::Failure("MISSING"),
+    ];
+    for (n, outcome) in forms.into_iter().enumerate() {
+        let (Outcome::Exception(_, words) | Outcome::Failure(words)) = outcome else { continue };
+        story.local.aws().ecs().script(vec![outcome; 3]);
+        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
+        for number in 1..=3 {
+            let fault = failed_start(&story, &job, number).await;
+            assert_eq!((&fault["kind"], &fault["times"]), (&json!("refused"), &json!(number)), "{outcome:?}");
+            story.pass(PUT_OFF).await;
+        }
+        let ended = story.ended(&job).await;
+        assert_eq!((ended.status, ended.attempt), (Status::Failed, 0), "{outcome:?}");
+        let failure = ended.failure.unwrap();
+        assert_eq!(failure.code, "task_never_started", "{outcome:?}");
+        assert!(failure.facts.to_string().contains(words), "{outcome:?}: {}", failure.facts);
+        assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcome:?}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_repeated_in_other_words_conflicts_and_leaves_one_claim() {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let ctx = context(&story).await;
+    // As often as the SDK asks.
+    story.local.aws().ecs().script(vec![Outcome::AnswerLost; 4]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    dispatch(&ctx, &job).await;
+    assert_eq!(story.tasks_of(&job).await.len(), 1);
+    assert!(story.stored(&job).await["dispatch"]["task"].is_null(), "the answer was lost each time");
+    // A deployment between the two: what a task is told is part of what is asked.
+    let other = story.instance_at("http://127.0.0.1:9/other", "dispatch", "effects.fifo").await;
+    dispatch(&other, &job).await;
+    let fault = failed_start(&story, &job, 1).await;
+    assert!(fault["reason"].as_str().unwrap().contains("clientToken"), "{fault}");
+    assert_eq!(story.tasks_of(&job).await.len(), 1, "no second task under the same number");
+    story.clock.advance(Duration::from_secs(6));
+    dispatch(&ctx, &job).await;
+    let tasks = story.tasks_of(&job).await;
+    assert_eq!(tasks.len(), 2);
+    let claims = [story.claim_as(&tasks[0], &job, "c1").await, story.claim_as(&tasks[1], &job, "c2").await];
+    assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1, "one of the two has the job");
+    assert_eq!(story.stored(&job).await["attempt"], 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_stays_pending_is_replaced_at_its_deadline_and_its_end_disturbs_nobody() {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().script(vec![Outcome::NeverStarts]);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let stuck = story.task_of(&job, 1).await;
+    named(&story, &job).await;
+    story.pass(START_WITHIN - Duration::from_secs(10)).await;
+    story.quiet().await;
+    assert_eq!(story.stored(&job).await["dispatch"]["starting"], true, "given up too early");
+    story.pass(Duration::from_secs(10)).await;
+    story.job_until(&job, waits("start_failed")).await;
+    let asked = json!({ "cluster": "pullyard", "tasks": [stuck["taskArn"]] });
+    assert_eq!(story.ecs("DescribeTasks", asked).await["tasks"][0]["lastStatus"], "PENDING");
+    story.pass(Duration::from_secs(6)).await;
+    story.task_of(&job, 2).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let before = story.stored(&job).await;
+    story.ecs("StopTask", json!({ "cluster": "pullyard", "task": stuck["taskArn"], "reason": "Timed out" })).await;
+    story.task_stopped(&stuck).await;
+    story.quiet().await;
+    assert_eq!(story.stored(&job).await, before);
+    client.credentials().await.unwrap();
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_before_the_claim_counts_once_however_often_and_in_whatever_order_it_is_told() {
+    let story = Story::waiting().await;
+    let ctx = context(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    named(&story, &job).await;
+    let change = |status: &str, version: u32| {
+        json!({ "detail": {
+            "taskArn": task["taskArn"], "lastStatus": status, "startedBy": job.as_str(), "version": version,
+            "stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullContainerError: not found",
+        } })
+    };
+    // The last one overtakes the ones before it.
+    tell(&ctx, &change("STOPPED", 5)).await;
+    let fault = failed_start(&story, &job, 1).await;
+    assert_eq!((&fault["kind"], &fault["times"]), (&json!("died"), &json!(1)));
+    assert!(fault["reason"].as_str().unwrap().contains("CannotPullContainerError"), "{fault}");
+    let before = story.stored(&job).await;
+    for (status, version) in [("RUNNING", 3), ("PENDING", 2), ("STOPPED", 5), ("DEPROVISIONING", 4), ("STOPPED", 5)] {
+        tell(&ctx, &change(status, version)).await;
+        assert_eq!(story.stored(&job).await, before, "{status}");
+    }
+    story.pass(Duration::from_secs(6)).await;
+    story.task_of(&job, 2).await;
+    named(&story, &job).await;
+    let before = story.stored(&job).await;
+    tell(&ctx, &change("STOPPED", 5)).await;
+    assert_eq!(story.stored(&job).await, before, "the next start is another task");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_before_the_claim_that_nobody_tells_is_found_at_the_deadline_of_the_start() {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().lose_events(true);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    named(&story, &job).await;
+    story.kill(&task).await;
+    story.task_stopped(&task).await;
+    story.pass(START_WITHIN).await;
+    assert_eq!(failed_start(&story, &job, 1).await["kind"], "silent");
+    story.pass(Duration::from_secs(6)).await;
+    story.task_of(&job, 2).await;
+    assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
+    story.end().await;
+}
+
+fn completed() -> FinishRequest {
+    FinishRequest {
+        finish_id: FinishId::new("late").unwrap(),
+        outcome: FinishOutcome::Completed,
+        failure: None,
+        result: Some(FinishResult {
+            branch: "pullyard/acme/APP-1-1".into(),
+            head: "9f3c2b1a9f3c2b1a9f3c2b1a9f3c2b1a9f3c2b1a".into(),
+            pull_request: FinishPullRequest { number: 7, url: "https://forge.test/acme/app/pull/7".into() },
+            files: 1,
+            insertions: 1,
+            deletions: 0,
+            replies: None,
+        }),
+        spent_usd_micros: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_its_late_result_kept() {
+    let story = Story::waiting().await;
+    story.local.aws().ecs().lose_events(true);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
+        client.status(&StatusRequest { status: phase }).await.unwrap();
+    }
+    story.kill(&task).await;
+    story.task_stopped(&task).await;
+    story.pass(Duration::from_secs(3_600)).await;
+    story.job_until(&job, is(Status::Syncing)).await;
+    story.pass(Duration::from_secs(61)).await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "time_limit");
+    let before = story.stored(&job).await;
+    let late = client.finish(&completed()).await.unwrap_err();
+    assert_eq!(late.code(), Some("lease_lost"));
+    assert_eq!(story.stored(&job).await, before, "it is over");
+    let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
+    assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_and_is_kept_after_it() {
+    for late in [false, true] {
+        let story = Story::waiting().await;
+        let job = story.job_for("e1", "APP-1", 1).await;
+        let task = story.task_of(&job, 1).await;
+        let (_, client) = story.claim(&job, "c1").await.unwrap();
+        for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
+            client.status(&StatusRequest { status: phase }).await.unwrap();
+        }
+        story.kill(&task).await;
+        story.died(&job).await;
+        if !late {
+            assert_eq!(client.finish(&completed()).await.unwrap().status, Status::Completed);
+            assert_eq!(story.ended(&job).await.result.unwrap().number, 7);
+        } else {
+            // Not before it may no longer push.
+            story.pass(GRACE).await;
+            story.job_until(&job, is(Status::Syncing)).await;
+            story.pass(Duration::from_secs(120)).await;
+            assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");
+            assert_eq!(client.finish(&completed()).await.unwrap_err().code(), Some("lease_lost"));
+            let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
+            assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
+        }
+        story.end().await;
+    }
+}
