@@ -1,7 +1,10 @@
 //! What tests of several rooms break things with. Nothing that is deployed links it.
 
+mod dice;
 mod fault;
+mod schedule;
 mod wire;
 
 pub use fault::Fault;
+pub use schedule::Schedule;
 pub use wire::{Point, Wire};

@@ -77,7 +77,8 @@ async fn many_reviews_during_a_job_are_all_remembered() {
     let waiting = reviews.iter().filter(|review| review.state == ReviewState::Deferred {}).count();
     assert_eq!((reviews.len(), waiting), (RACERS + 1, RACERS));
     let after = world.ticket("APP-1").await;
-    assert_eq!((after.rev, after.deferred.len()), (before.rev + RACERS as u64, 1));
+    assert_eq!(after.deferred.len(), 1);
+    world.check_raised(after.rev - before.rev, RACERS as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
