@@ -239,7 +239,7 @@ mod tests {
             assert!(different.len() >= kinds, "{operation}: {different:?}");
             assert_eq!(met.is_empty(), kinds == 0, "{operation}: {met:?}");
             let reads = ["GetItem", "Query"].contains(&operation);
-            assert!(!(reads && met.iter().any(|fault| fault.contains("took effect") || fault.contains("Conflict"))));
+            assert!(!(reads && met.iter().any(|fault| fault.contains("answered with") || fault.contains("Conflict"))));
         }
     }
 

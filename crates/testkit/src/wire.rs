@@ -93,15 +93,7 @@ impl Wire {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn meet(&self, point: Point, request: &HttpRequest) -> Option<Fault> {
-        let scheduled = || {
-            let schedule = self.schedule.as_ref().filter(|_| point.service.starts_with("DynamoDB_"))?;
-            schedule.fault(&point.operation, request)
-        };
-        self.planned(point.clone()).or_else(scheduled)
-    }
-
-    fn planned(&self, point: Point) -> Option<Fault> {
+    fn meet(&self, point: Point) -> Option<Fault> {
         let mut plan = self.plan();
         let number = plan.points.len();
         let operation = point.operation.clone();
@@ -133,7 +125,9 @@ impl HttpConnector for Wired {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let (service, operation) = target.split_once('.').unwrap_or_default();
         let point = Point { service: service.to_owned(), operation: operation.to_owned() };
-        let Some(fault) = self.wire.meet(point, &request) else {
+        let scheduled = self.wire.schedule.as_ref().filter(|_| service.starts_with("DynamoDB_"));
+        let scheduled = || scheduled?.fault(operation, &request);
+        let Some(fault) = self.wire.meet(point).or_else(scheduled) else {
             return self.inner.call(request);
         };
         let sent = fault.has_effect().then(|| self.inner.call(request));

@@ -1,5 +1,10 @@
 //! Sixty-four callers at once on every write that can be won once.
 
+mod pairs;
+mod rounds;
+mod single;
+mod table;
+
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, requeue_of};
 use pullyard_domain::delivery::MOST_SEEN;
