@@ -1,10 +1,13 @@
 //! What may become of one call to AWS.
 
 use serde_json::{Value, json};
+use std::fmt;
 
 /// What becomes of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
+    /// It has no effect: nobody could be reached.
+    NeverSent,
     /// It takes effect, and the connection breaks before its answer.
     LostAnswer,
     /// It takes effect, and the answer is this error.
@@ -15,6 +18,25 @@ pub enum Fault {
     StopBefore,
     /// The caller dies after it took effect: never an answer.
     StopAfter,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = |body: &Value| {
+            let name = body["__type"].as_str().and_then(|name| name.rsplit('#').next()).unwrap_or_default().to_owned();
+            let reasons = body["CancellationReasons"].as_array().into_iter().flatten();
+            let reasons: Vec<_> = reasons.filter_map(|reason| reason["Code"].as_str()).collect();
+            if reasons.is_empty() { name } else { format!("{name} [{}]", reasons.join(", ")) }
+        };
+        match self {
+            Self::NeverSent => f.write_str("never sent"),
+            Self::LostAnswer => f.write_str("took effect, its answer was lost"),
+            Self::ErrorAfterEffect(status, body) => write!(f, "took effect, answered with {status} {}", code(body)),
+            Self::Refused(status, body) => write!(f, "{status} {}", code(body)),
+            Self::StopBefore => f.write_str("its caller died before"),
+            Self::StopAfter => f.write_str("took effect, its caller died"),
+        }
+    }
 }
 
 impl Fault {
@@ -39,7 +61,7 @@ impl Fault {
     }
 
     pub(crate) fn has_effect(&self) -> bool {
-        !matches!(self, Self::Refused(..) | Self::StopBefore)
+        !matches!(self, Self::NeverSent | Self::Refused(..) | Self::StopBefore)
     }
 }
 

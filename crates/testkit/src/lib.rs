@@ -1,9 +1,12 @@
 //! What tests of several rooms break things with. Nothing that is deployed links it.
 
+mod dice;
 mod fault;
 mod meter;
+mod schedule;
 mod wire;
 
 pub use fault::Fault;
 pub use meter::{Meter, Units};
+pub use schedule::Schedule;
 pub use wire::{Point, Wire};

@@ -1,6 +1,6 @@
 //! A client below the SDK's retry loop: it numbers calls, and breaks chosen ones.
 
-use crate::Fault;
+use crate::{Fault, Schedule};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -33,6 +33,7 @@ struct Plan {
 #[derive(Clone, Debug)]
 pub struct Wire {
     plan: Arc<Mutex<Plan>>,
+    schedule: Option<Arc<Schedule>>,
     stopped: Arc<Notify>,
     client: SharedHttpClient,
 }
@@ -40,11 +41,17 @@ pub struct Wire {
 impl Default for Wire {
     fn default() -> Self {
         let client = aws_smithy_http_client::Builder::new().build_http();
-        Self { plan: Arc::default(), stopped: Arc::default(), client }
+        Self { plan: Arc::default(), schedule: None, stopped: Arc::default(), client }
     }
 }
 
 impl Wire {
+    /// Calls to DynamoDB that have no planned fault get those of this schedule.
+    #[must_use]
+    pub fn with(schedule: Arc<Schedule>) -> Self {
+        Self { schedule: Some(schedule), ..Self::default() }
+    }
+
     /// The next call of `operation` that has no fault yet gets this one.
     pub fn next(&self, operation: &'static str, fault: Fault) {
         self.plan().next.push((operation, fault));
@@ -118,7 +125,9 @@ impl HttpConnector for Wired {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let (service, operation) = target.split_once('.').unwrap_or_default();
         let point = Point { service: service.to_owned(), operation: operation.to_owned() };
-        let Some(fault) = self.wire.meet(point) else {
+        let scheduled = self.wire.schedule.as_ref().filter(|_| service.starts_with("DynamoDB_"));
+        let scheduled = || scheduled?.fault(operation, &request);
+        let Some(fault) = self.wire.meet(point).or_else(scheduled) else {
             return self.inner.call(request);
         };
         let sent = fault.has_effect().then(|| self.inner.call(request));
@@ -129,6 +138,7 @@ impl HttpConnector for Wired {
                 assert!(status.is_success() || status.as_u16() == 400, "it should have been answered");
             }
             match fault {
+                Fault::NeverSent => Err(ConnectorError::io("the connection was refused".into())),
                 Fault::LostAnswer => Err(ConnectorError::io("the answer was lost".into())),
                 Fault::ErrorAfterEffect(status, body) | Fault::Refused(status, body) => {
                     let status = status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;

@@ -29,7 +29,7 @@ async fn check_recovers<T>(
 ) {
     let mut expected = None;
     for fault in [None, Some(Fault::LostAnswer), Some(Fault::internal_error_after_effect())] {
-        let world = World::new().await;
+        let world = World::calm().await;
         let prepared = prepare(&world).await;
         world.faults.calls(operation);
         if let Some(fault) = &fault {
@@ -303,7 +303,7 @@ async fn a_repository_is_connected_though_the_answer_was_lost() {
 /// Two tell of an unseen ticket at once, and the older one makes it between the newer one's two writes.
 #[tokio::test]
 async fn a_newer_snapshot_is_stored_though_an_older_one_made_the_ticket_meanwhile() {
-    let world = World::new().await;
+    let world = World::calm().await;
     let event = |id: &str, second| sample::event("APP-1", id, at(second), "Todo");
     assert_eq!(world.store.snapshot(&event("evt-1", 1)).await.unwrap(), Snapshot::Stored);
     // What the newer one's update was told before there was a ticket.
@@ -315,7 +315,7 @@ async fn a_newer_snapshot_is_stored_though_an_older_one_made_the_ticket_meanwhil
 
 /// A world with a runner that is about to claim: a transaction of two items.
 async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
-    let world = World::new().await;
+    let world = World::calm().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.triggered("APP-1").await;
     let claimed = job.claimed(&sample::claim_by(&runner, &job, "c1"), at(1)).unwrap();
@@ -405,7 +405,7 @@ async fn a_transaction_that_conflicts_for_ever_is_contended_and_stores_nothing()
 /// A plain write meets `TransactionConflictException` while a transaction holds its item.
 #[tokio::test]
 async fn a_plain_write_that_meets_a_transaction_is_tried_again() {
-    let world = World::new().await;
+    let world = World::calm().await;
     let job = world.triggered("APP-1").await;
     let conflict = || Fault::error(400, "TransactionConflictException");
     world.faults.next(PUT, conflict());
@@ -419,7 +419,7 @@ async fn a_plain_write_that_meets_a_transaction_is_tried_again() {
 
 #[tokio::test]
 async fn a_plain_write_that_meets_transactions_for_ever_is_contended_and_stores_nothing() {
-    let world = World::new().await;
+    let world = World::calm().await;
     let job = world.triggered("APP-1").await;
     let before = world.items().await;
     world.faults.always(PUT, Fault::error(400, "TransactionConflictException"));
@@ -428,7 +428,7 @@ async fn a_plain_write_that_meets_transactions_for_ever_is_contended_and_stores_
 }
 
 async fn put_token_against(fault: Fault) -> (bool, usize) {
-    let world = World::new().await;
+    let world = World::calm().await;
     world.faults.always(PUT, fault);
     let error = world.store.put_token(&sample::token("abc", "laptop")).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
@@ -466,7 +466,7 @@ async fn a_transaction_with_a_malformed_item_does_not_pass() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_every_time_is_told_as_an_outage() {
-    let world = World::new().await;
+    let world = World::calm().await;
     let token = sample::token("abc", "laptop");
     for _ in 0..3 {
         world.faults.next(PUT, Fault::LostAnswer);
@@ -479,7 +479,7 @@ async fn an_answer_that_is_lost_every_time_is_told_as_an_outage() {
 #[tokio::test]
 async fn an_item_of_another_shape_is_told_by_its_key() {
     use aws_sdk_dynamodb::types::AttributeValue;
-    let world = World::new().await;
+    let world = World::calm().await;
     world.triggered("APP-1").await;
     let mut item = world.item("TICKET#", "TICKET").await;
     item.insert("seen_at".into(), AttributeValue::S("2026-11-20T12:00:00Z".into()));

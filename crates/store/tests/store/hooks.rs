@@ -101,5 +101,6 @@ async fn many_reviews_at_once_are_noted_on_a_busy_ticket_and_none_cancels_anothe
     let written = [a, b, c, d, e];
     assert!(written.iter().all(|write| *write == Write::Applied), "{written:?}");
     let noted = world.ticket("APP-1").await;
-    assert_eq!((noted.deferred.len(), noted.rev), (5, ticket.rev + 5));
+    assert_eq!(noted.deferred.len(), 5);
+    world.check_raised(noted.rev - ticket.rev, 5);
 }

@@ -411,7 +411,7 @@ fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
 }
 
 /// What must be true of the items at all times.
-fn check_items(items: &Items) {
+pub(crate) fn check_items(items: &Items) {
     let (mut jobs, mut tickets, mut runners) = (Vec::<Job>::new(), Vec::<Ticket>::new(), Vec::<Runner>::new());
     let mut attempts = BTreeSet::new();
     for ((pk, sk), item) in items {
@@ -425,6 +425,7 @@ fn check_items(items: &Items) {
                 tickets.push(decoded(item));
                 due = tickets.last().and_then(due::ticket);
             }
+            "PR" => due = due::pull_request(&decoded(item)),
             _ if pk.starts_with("RUNNERS#") => runners.push(decoded(item)),
             _ if sk.starts_with("ATTEMPT#") => {
                 attempts.insert((word(item, "job"), count(item, "number").unwrap()));

@@ -1,12 +1,13 @@
 //! Sixty-four callers at once about reviews, and two kinds of callers against each other.
 
 use crate::races::{RACERS, race, winner};
-use crate::reviews::{Revising, absorbed, held, id, refused, review_id, waits};
-use crate::sample::at;
+use crate::reviews::{self, Revising, absorbed, held, id, refused, review, review_id, waits};
+use crate::sample::{self, at};
 use crate::world::{Ending, World};
 use pullyard_domain::job::Job;
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
-use pullyard_domain::review::{ReviewState, covered};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::{Review, ReviewState, covered};
 use pullyard_store::Write;
 use std::sync::Arc;
 
@@ -77,7 +78,8 @@ async fn many_reviews_during_a_job_are_all_remembered() {
     let waiting = reviews.iter().filter(|review| review.state == ReviewState::Deferred {}).count();
     assert_eq!((reviews.len(), waiting), (RACERS + 1, RACERS));
     let after = world.ticket("APP-1").await;
-    assert_eq!((after.rev, after.deferred.len()), (before.rev + RACERS as u64, 1));
+    assert_eq!(after.deferred.len(), 1);
+    world.check_raised(after.rev - before.rev, RACERS as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -177,4 +179,100 @@ async fn a_settling_that_has_not_seen_a_review_never_takes_its_mark_off() {
     .await;
     let marked = winner(&answers) % 2 == 1;
     assert_eq!(world.ticket("APP-1").await.defers(&id()), marked, "whoever was stale reads again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_gives_an_unknown_review_to_the_job_that_is_there() {
+    let (world, job) = World::with_busy().await;
+    let world = Arc::new(world);
+    let answers = race(&world, |world, number| {
+        let started = review("n1", ReviewState::Started { job: job.clone() });
+        async move {
+            match number % 2 {
+                0 => world.store.take_review(&started).await,
+                _ => world.store.remember_review(&waits("n1"), &held("n1")).await,
+            }
+        }
+    })
+    .await;
+    let expected = [ReviewState::Started { job }, ReviewState::Deferred {}];
+    assert_eq!(world.state("n1").await, expected[winner(&answers) % 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its_job() {
+    let world = linked().await;
+    world.remembers(&["r1", "r2"]).await;
+    world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")])).await;
+    let read = async |name: &str| world.store.review(&id(), &review_id(name)).await.unwrap().unwrap();
+    let (older, newest) = (read("r1").await, read("r2").await);
+    // Written as it stands: its version was raised when it absorbed.
+    let revising = Revising::of(&world, "r2").await;
+    let revising = Arc::new(Revising { review: Review { version: newest.version, ..revising.review }, ..revising });
+    let answers = race(&world, |world, number| {
+        let (older, newest, revising) = (older.clone(), newest.clone(), Arc::clone(&revising));
+        async move {
+            match number % 2 {
+                0 => revising.settled(&world.store).await,
+                _ => world.store.refuse_with(&newest, &[&older], &refused()).await,
+            }
+        }
+    })
+    .await;
+    let won = |odd: usize| answers.iter().skip(odd).step_by(2).filter(|answer| **answer == Write::Applied).count();
+    assert_eq!(won(0), 1, "the newest waited all the time");
+    let all = world.store.reviews(&id()).await.unwrap();
+    match world.state("r1").await {
+        state if state == refused() => assert_eq!((won(1), covered(&revising.job.id, &all).len()), (1, 1)),
+        state => assert_eq!((state, won(1), covered(&revising.job.id, &all).len()), (absorbed("r2"), 0, 2)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn that_a_review_was_edited_is_never_written_over() {
+    let world = linked().await;
+    world.remembers(&["r1"]).await;
+    let revising = Arc::new(Revising::of(&world, "r1").await);
+    let answers = race(&world, |world, number| {
+        let revising = Arc::clone(&revising);
+        async move {
+            match number % 2 {
+                0 => revising.settled(&world.store).await,
+                _ => world.store.note_review_edited(&id(), &review_id("r1")).await,
+            }
+        }
+    })
+    .await;
+    let edits = answers.iter().skip(1).step_by(2).filter(|answer| **answer == Write::Applied).count();
+    assert_eq!(edits, RACERS / 2);
+    let stored = world.store.review(&id(), &review_id("r1")).await.unwrap().unwrap();
+    assert!(stored.edited && stored.state == revising.review.state, "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_changes_of_a_pull_request_is_stored() {
+    let world = linked().await;
+    let seen = world.pull_request().await;
+    let changed = |number: usize| PullRequest { head: format!("{number:040x}"), ..reviews::linked() };
+    let answers = race(&world, |world, number| {
+        let next = PullRequest { rev: seen.rev, ..changed(number) };
+        async move { world.store.update_pull_request(&next).await }
+    })
+    .await;
+    assert_eq!(world.pull_request().await, PullRequest { rev: seen.rev + 1, ..changed(winner(&answers)) });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_links_a_pull_request_and_its_ticket_shows_that_one() {
+    let world = Arc::new(World::new().await);
+    let answers = race(&world, |world, number| async move {
+        let mut ticket = sample::ticket("APP-1");
+        ticket.branches = u32::try_from(number).expect("a racer");
+        let link = PullRequest { head: format!("{number:040x}"), ..reviews::linked() };
+        world.store.link_pull_request(&link, &ticket).await
+    })
+    .await;
+    let won = winner(&answers);
+    assert_eq!(world.pull_request().await.head, format!("{won:040x}"));
+    assert_eq!(world.ticket("APP-1").await.branches as usize, won);
 }

@@ -108,7 +108,12 @@ async fn of_many_uses_at_once_one_is_written_while_others_revoke() {
     })
     .await;
     let applied = |odd: usize| answers.iter().skip(odd).step_by(2).filter(|answer| **answer == Write::Applied).count();
-    assert_eq!((applied(0), applied(1)), (32, 1));
+    assert_eq!(applied(0), 32);
+    match world.is_calm() {
+        true => assert_eq!(applied(1), 1),
+        // A note whose answer was lost finds the mark of a revocation there, and takes its own for another's.
+        false => assert!(applied(1) <= 1),
+    }
     let left = stored(&world, 1).await;
     assert!(left.revoked && left.last_used.is_some(), "neither undoes the other: {left:?}");
 }

@@ -18,9 +18,10 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, WorkKey, Write};
-use pullyard_testkit::Wire;
+use pullyard_testkit::{Schedule, Wire};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -37,11 +38,33 @@ pub(crate) struct World {
     pub(crate) faults: Wire,
     /// Without faults.
     pub(crate) client: Client,
+    schedule: Option<Arc<Schedule>>,
     _aws: Option<Aws>,
 }
 
+/// Faults on a schedule for every world but the calm ones, by this seed; without it there are none.
+const SEED: &str = "PULLYARD_STORE_SEED";
+
 impl World {
+    /// Its faults follow from the seed, its test's name, and how many worlds the test had before.
     pub(crate) async fn new() -> Self {
+        let Ok(seed) = std::env::var(SEED) else {
+            return Self::calm().await;
+        };
+        let number = seed.parse().expect("a seed is a number");
+        let current = std::thread::current();
+        let test = current.name().expect("a test has a name");
+        // Shown when the test fails.
+        println!("once more: {SEED}={seed} cargo test -p pullyard-store --test store -- --exact {test}");
+        Self::behind(Some(Arc::new(Schedule::new(of_world(number, test))))).await
+    }
+
+    /// Without faults but those that the test plans: where it counts calls, or says which of them fail.
+    pub(crate) async fn calm() -> Self {
+        Self::behind(None).await
+    }
+
+    async fn behind(schedule: Option<Arc<Schedule>>) -> Self {
         let another = std::env::var(ANOTHER).ok();
         let aws = match another {
             Some(_) => None,
@@ -51,12 +74,26 @@ impl World {
             }
         };
         let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
-        let faults = Wire::default();
+        let faults = schedule.clone().map_or_else(Wire::default, Wire::with);
         let table = format!("pullyard-{:016x}", rand::random::<u64>());
-        let store = Store::new(&config(&faults), Some(&endpoint), &table);
+        let store = Store::new(&config(&faults, &table), Some(&endpoint), &table);
         store.create_table().await.unwrap();
-        let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Wire::default())).endpoint_url(endpoint);
-        Self { store, table, faults, client: Client::from_conf(raw.build()), _aws: aws }
+        let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Wire::default(), &table)).endpoint_url(endpoint);
+        Self { store, table, faults, client: Client::from_conf(raw.build()), schedule, _aws: aws }
+    }
+
+    /// Nothing fails but what the test plans.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.schedule.is_none()
+    }
+
+    /// Something that is raised by arithmetic, not over what was read, was raised so often. A repeat of a lost answer
+    /// that finds another's mark there may raise it once more, and nothing follows from that.
+    pub(crate) fn check_raised(&self, by: u64, times: u64) {
+        match self.is_calm() {
+            true => assert_eq!(by, times),
+            false => assert!(by >= times, "{by} of {times}"),
+        }
     }
 
     /// Everything in the table.
@@ -81,6 +118,31 @@ impl World {
                 return items;
             }
         }
+    }
+
+    /// Everything that is stored agrees: tickets and runners with jobs, rows of the `work` index with what the domain
+    /// names, attempts with what ran, a day's sums with what reserved. Says how many jobs there are.
+    pub(crate) async fn whole(&self) -> usize {
+        let items = self.items().await;
+        crate::model::check_items(&items);
+        let of = |sk: &'static str| items.iter().filter(move |((_, found), _)| found == sk).map(|(_, item)| item);
+        let jobs: Vec<Job> = of("JOB").map(decoded).collect();
+        let mut days = BTreeMap::<String, [i128; 3]>::new();
+        for (job, reserved) in jobs.iter().filter_map(|job| Some((job, job.reserved?))) {
+            let returned = job.returned();
+            let spent = returned.as_ref().map_or(0, |returned| i128::from(returned.spent_usd_micros));
+            let taken = returned.as_ref().map_or(i128::from(reserved.usd_micros), |_| spent);
+            let count = 1 - returned.map_or(0, |returned| i128::from(returned.jobs));
+            let sums = days.entry(reserved.day.to_string()).or_default();
+            *sums = [sums[0] + count, sums[1] + taken, sums[2] + spent];
+        }
+        for (day, sums) in days {
+            let item = self.item("BUDGET#acme", &day).await;
+            let stored =
+                ["jobs", "taken_usd_micros", "spent_usd_micros"].map(|name| count(&item, name).map(i128::from));
+            assert_eq!(stored, sums.map(Some), "{day}");
+        }
+        jobs.len()
     }
 
     /// The one item whose keys begin so.
@@ -322,13 +384,34 @@ pub(crate) fn count(item: &Item, name: &str) -> Option<i64> {
     Some(item.get(name)?.as_n().ok()?.parse().unwrap())
 }
 
-fn config(faults: &Wire) -> SdkConfig {
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(schedule) = self.schedule.as_ref().filter(|_| std::thread::panicking()) {
+            println!("its calls met: {:#?}", schedule.met());
+        }
+    }
+}
+
+/// The seed of the next world of a test.
+fn of_world(seed: u64, test: &str) -> u64 {
+    static WORLDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+    let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let worlds = worlds.entry(test.to_owned()).or_default();
+    *worlds += 1;
+    // FNV-1a, which is the same everywhere.
+    let parts = [&seed.to_le_bytes()[..], test.as_bytes(), &worlds.to_le_bytes()[..]].concat();
+    parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn config(faults: &Wire, world: &str) -> SdkConfig {
     // Repeats of the SDK itself come at once.
     let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
+        // The SDK counts repeats against one another by region and stops when there are too many; worlds must not
+        // share that, as processes don't.
+        .region(Region::new(format!("{REGION}-{world}")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(retry)
         .http_client(faults.clone())

@@ -1,0 +1,190 @@
+//! Use cases as they are: each reads, lets the domain decide, writes, and begins anew if what it read has changed.
+
+use crate::sample::{self, at};
+use crate::world::{World, fence, of_ticket};
+use pullyard_domain::job::{AttemptEnd, Cancel, End, Job, NotNow};
+use pullyard_domain::project::Settings;
+use pullyard_domain::runner::{Presence, Runner};
+use pullyard_domain::ticket::Settling;
+use pullyard_store::{Ended, Error, Proof, Write};
+use std::collections::BTreeMap;
+
+/// What a racer's use case came to, in a word.
+pub(crate) type Came = &'static str;
+
+/// How many came to what.
+pub(crate) fn tally(came: &[Came]) -> BTreeMap<Came, usize> {
+    let mut tally = BTreeMap::new();
+    for word in came {
+        *tally.entry(*word).or_default() += 1;
+    }
+    tally
+}
+
+/// The attempt's runner pushed, and says so.
+pub(crate) async fn finish(world: &World, held: &Job, number: usize) -> Result<Came, Error> {
+    finish_as(world, held, number, End::Completed(sample::result(7))).await
+}
+
+/// A finish of the attempt that `held` is.
+pub(crate) async fn finish_as(world: &World, held: &Job, number: usize, end: End) -> Result<Came, Error> {
+    let finish = sample::finish(&format!("f{number}"));
+    loop {
+        let job = world.job(held).await;
+        match job.finished(&fence(held), &finish, end.clone(), at(180)) {
+            Ok(ended) => {
+                let ending = world.ending_as(&job, ended, at(180)).await;
+                if world.store.end(&ending.ended()).await? == Write::Applied {
+                    return Ok("finished");
+                }
+            }
+            Err(NotNow::Already) => return Ok("finished"),
+            Err(_) => return Ok("too late"),
+        }
+    }
+}
+
+/// The same; where its attempt was taken away, what it pushed is kept.
+pub(crate) async fn finish_or_come_late(world: &World, held: &Job, number: usize) -> Result<Came, Error> {
+    let came = finish(world, held, number).await?;
+    if came == "too late" {
+        world.store.note_late_result(&held.id, held.attempt, &sample::result(7)).await?;
+        world.store.link_if_unlinked(&sample::pull_request(held, 7)).await?;
+    }
+    Ok(came)
+}
+
+/// The ticket enters the trigger status with this event: it gets a job, or its entry waits for the one it has.
+pub(crate) async fn enter(world: &World, event: &str) -> Result<Came, Error> {
+    let entry = sample::event("APP-1", event, at(190), "AI Processing").entry();
+    loop {
+        let mut ticket = world.ticket("APP-1").await;
+        let known = world.store.job(&sample::job_id(event)).await?.is_some() || ticket.again.as_ref() == Some(&entry);
+        if known {
+            return Ok("known");
+        }
+        let (written, came) = if ticket.active_job.is_some() {
+            ticket.again = Some(entry.clone());
+            (world.store.update_ticket(&ticket).await?, "waits")
+        } else {
+            let (job, ticket) = sample::planned(&ticket, event);
+            (world.store.trigger(&of_ticket(&job, &ticket)).await?, "made")
+        };
+        if written == Write::Applied {
+            return Ok(came);
+        }
+    }
+}
+
+/// Everything that the ticket needs, until it needs nothing.
+pub(crate) async fn settle(world: &World) -> Result<Came, Error> {
+    loop {
+        let ticket = world.ticket("APP-1").await;
+        let (written, came) = match ticket.settling(&Settings::default(), at(400)) {
+            Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {
+                (world.store.update_ticket(&next).await?, None)
+            }
+            Settling::Enter(entry) => {
+                let (job, next) = sample::planned(&ticket, entry.event.as_str());
+                (world.store.trigger(&of_ticket(&job, &next)).await?, Some("made"))
+            }
+            Settling::Revise(_) | Settling::Nothing => return Ok("nothing"),
+        };
+        match came {
+            Some(came) if written == Write::Applied => return Ok(came),
+            _ => {}
+        }
+    }
+}
+
+/// A self-hosted runner asks for this job.
+pub(crate) async fn claim(world: &World, runner: &Runner, job: &Job, number: usize) -> Result<Came, Error> {
+    let name = format!("c{number}");
+    loop {
+        let Some(stored) = world.store.runner(&runner.id).await? else { return Ok("closed") };
+        let job = world.job(job).await;
+        let claim = sample::claim_by(runner, &job, &name);
+        if job.run.as_ref().is_some_and(|run| run.claim == claim.claim) {
+            return Ok("claimed");
+        }
+        match stored.may_claim(&runner.instance, &claim.claim, at(1)) {
+            Ok(None) => {}
+            _ => return Ok("closed"),
+        }
+        match job.claimed(&claim, at(60)) {
+            Ok(claimed) => {
+                if world.store.claim(&claimed).await? == Write::Applied {
+                    return Ok("claimed");
+                }
+            }
+            Err(_) => return Ok("refused"),
+        }
+    }
+}
+
+/// A person does not want the job any more.
+pub(crate) async fn cancel(world: &World, job: &Job, number: usize) -> Result<Came, Error> {
+    let by = format!("user {number}");
+    loop {
+        let job = world.job(job).await;
+        if job.cancel.as_ref().is_some_and(|cancel| cancel.by == by) {
+            return Ok("cancelled");
+        }
+        let Ok(next) = job.cancelled(Cancel::new(&by, None, at(100)), at(100)) else { return Ok("known") };
+        let written = if next.status.is_terminal() {
+            world.store.end(&world.ending_as(&job, next, at(100)).await.ended()).await?
+        } else {
+            world.store.update_job(&next).await?
+        };
+        if written == Write::Applied {
+            return Ok("cancelled");
+        }
+    }
+}
+
+/// What a sweep does with a job whose runner is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lost {
+    GivesUp,
+    PutsBack,
+}
+
+/// One sweep of a runner whose silence was seen before: Offline over that silence, then each of its jobs over the
+/// epoch. One that was heard since is left alone.
+pub(crate) async fn sweep(world: &World, seen: &Runner, lost: Lost) -> Result<Came, Error> {
+    world.store.take_offline(seen, &crate::fleet::offline(seen)).await?;
+    let mut came = "nothing";
+    loop {
+        let Some(runner) = world.store.runner(&seen.id).await? else { return Ok(came) };
+        if runner.status != Presence::Offline {
+            return Ok(came);
+        }
+        let Some((id, slot)) = runner.slots.iter().next() else { return Ok(came) };
+        let proof = Proof::Offline { epoch: runner.epoch };
+        let Some(before) = world.store.job(id).await? else {
+            world.store.drop_slot(&runner, id, slot).await?;
+            continue;
+        };
+        let now = at(1_000);
+        let written = match lost {
+            Lost::GivesUp => match before.given_up(sample::failure(), now) {
+                Ok(ended) => {
+                    let ending = world.ending_as(&before, ended, now).await;
+                    world.store.end(&Ended { proof, ..ending.ended() }).await?
+                }
+                Err(_) => continue,
+            },
+            Lost::PutsBack => match before.requeued(now) {
+                Ok(next) => {
+                    let end = AttemptEnd::Requeued { failure: sample::failure() };
+                    let attempt = sample::attempt_of(&before, end, now).expect("it ran");
+                    world.store.requeue(&before, &next, &attempt, proof).await?
+                }
+                Err(_) => continue,
+            },
+        };
+        if written == Write::Applied {
+            came = "took away";
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Sixty-four callers at once on the writes of webhooks, repositories, runners, tokens, and on notes.
+
+use super::{RACERS, race, winner, world};
+use crate::hooks::hook;
+use crate::sample::{self, at};
+use crate::world::{World, count, requeue_of};
+use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::job::Status;
+use pullyard_domain::project::Repository;
+use pullyard_domain::runner::{Drain, Presence};
+use pullyard_domain::select::Needs;
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{Proof, Rotation, Sweeps, Token, WorkKey, Write};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+fn applied(answers: &[Write]) -> usize {
+    answers.iter().filter(|answer| **answer == Write::Applied).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_changes_of_a_hook_is_stored() {
+    let world = world().await;
+    let named = |number: usize, rev| Hook { base_url: Some(format!("https://{number}.example")), rev, ..hook("acme") };
+    for rev in 0..2 {
+        let answers =
+            race(&world, |world, number| async move { world.store.put_hook(&named(number, rev)).await }).await;
+        let stored = world.store.hook(&hook("acme").name).await.unwrap();
+        assert_eq!(stored, Some(named(winner(&answers), rev + 1)).map(|hook| Hook { rev: rev + 1, ..hook }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hook_is_forgotten_as_it_was_read_or_changed_first() {
+    let world = world().await;
+    world.applies(world.store.put_hook(&hook("acme"))).await;
+    let seen = Hook { rev: 1, ..hook("acme") };
+    let answers = race(&world, |world, number| {
+        let seen = seen.clone();
+        async move {
+            match number % 2 {
+                0 => world.store.delete_hook(&seen).await,
+                _ => world.store.put_hook(&seen).await,
+            }
+        }
+    })
+    .await;
+    let (deleted, changed): (Vec<_>, Vec<_>) = answers.iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    let applied = |of: &[(usize, &Write)]| of.iter().filter(|(_, write)| **write == Write::Applied).count();
+    match world.store.hook(&seen.name).await.unwrap() {
+        Some(hook) => assert_eq!((hook.rev, applied(&changed), applied(&deleted)), (2, 1, 0)),
+        None => assert_eq!((applied(&changed), applied(&deleted)), (0, RACERS / 2), "one that is gone is gone"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_deliveries_in_a_minute_one_is_noted_and_all_refused_ones_are_counted() {
+    let world = world().await;
+    let name = hook("acme").name;
+    let answers = race(&world, |world, number| {
+        let name = name.clone();
+        async move {
+            match number % 2 {
+                0 => world.store.note_hook_verified(&name, at(number as u64 % 30)).await,
+                _ => world.store.note_hook_refused(&name, 2, at(number as u64)).await,
+            }
+        }
+    })
+    .await;
+    let verified = answers.iter().step_by(2).filter(|answer| **answer == Write::Applied).count();
+    assert!(verified == 1 || (!world.is_calm() && verified == 0), "{verified}");
+    let heard = world.store.hook_heard(&name).await.unwrap();
+    assert!(heard.verified_at.is_some());
+    world.check_raised(heard.refused, RACERS as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_changes_of_a_poll_is_stored() {
+    let world = world().await;
+    let poll = |number: usize| Poll {
+        project: sample::project(),
+        integration: sample::integration(),
+        repository: 99,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: at(number as u64),
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    let answers = race(&world, |world, number| async move { world.store.put_poll(&poll(number)).await }).await;
+    let stored = world.store.poll(&sample::project(), &sample::integration(), 99).await.unwrap();
+    assert_eq!(stored, Some(Poll { rev: 1, ..poll(winner(&answers)) }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_rotations_of_a_secret_is_stored() {
+    let world = world().await;
+    let rotation =
+        |number: usize| Rotation { secret: "s".into(), previous: format!("v{number}"), until: at(9), rev: 0 };
+    let answers = race(&world, |world, number| async move { world.store.put_rotation(&rotation(number)).await }).await;
+    let stored = world.store.rotation("s").await.unwrap();
+    assert_eq!(stored, Some(Rotation { rev: 1, ..rotation(winner(&answers)) }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_new_names_of_a_repository_is_its_name() {
+    let world = world().await;
+    let before = sample::repository(99, "acme/app");
+    world.applies(world.store.put_repository(&before)).await;
+    let named = |number: usize| Repository {
+        name: RepositoryName::new(format!("acme/name-{number}")).unwrap(),
+        ..sample::repository(99, "acme/app")
+    };
+    let answers = race(&world, |world, number| {
+        let before = before.clone();
+        async move { world.store.rename_repository(&before, &named(number)).await }
+    })
+    .await;
+    let won = named(winner(&answers));
+    assert_eq!(world.store.repository_named(&sample::project(), &won.name).await.unwrap(), Some(won));
+    assert_eq!(world.items().await.len(), 2, "one repository, one name");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_name_that_many_repositories_want_is_given_to_one() {
+    let world = world().await;
+    let of = |number: usize| sample::repository(1 + number as u64, &format!("acme/name-{number}"));
+    for number in 0..RACERS {
+        world.applies(world.store.put_repository(&of(number))).await;
+    }
+    let wanted = |number: usize| Repository { name: RepositoryName::new("acme/app").unwrap(), ..of(number) };
+    let answers = race(&world, |world, number| {
+        let (seen, next) = (of(number), wanted(number));
+        async move { world.store.rename_repository(&seen, &next).await }
+    })
+    .await;
+    let won = wanted(winner(&answers));
+    assert_eq!(world.store.repository_named(&sample::project(), &won.name).await.unwrap(), Some(won));
+    assert_eq!(world.items().await.len(), 2 * RACERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_note_one_class_agree_on_it() {
+    let world = world().await;
+    let class = sample::job("any").class;
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new() };
+    race(&world, |world, _| {
+        let (class, needs) = (class.clone(), needs.clone());
+        async move { world.store.note_class(&sample::project(), &class, &needs).await }
+    })
+    .await;
+    assert_eq!(world.store.class(&sample::project(), &class).await.unwrap(), Some(needs));
+    assert_eq!(world.items().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_sweeps_at_once_the_latest_counts() {
+    let world = world().await;
+    race(&world, |world, number| async move {
+        let secs = (number * 37 % RACERS) as u64;
+        let round = Sweeps { at: at(secs), ready_at: at(0), since: None, gauges: None };
+        world.store.put_sweeps(&round).await
+    })
+    .await;
+    assert_eq!(world.store.sweeps().await.unwrap().unwrap().at, at(RACERS as u64 - 1));
+}
+
+fn token(number: usize) -> Token {
+    sample::token(&format!("{number:064x}"), &format!("token {number}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_first_tokens_is_the_first_and_one_of_many_takes_its_place() {
+    let world = world().await;
+    let answers =
+        race(&world, |world, number| async move { world.store.put_first_token(&token(number), None).await }).await;
+    let first = token(winner(&answers)).hash;
+    assert_eq!(world.items().await.len(), 2, "no token of those that lost");
+    let answers = race(&world, |world, number| {
+        let first = first.clone();
+        async move { world.store.put_first_token(&token(RACERS + number), Some(&first)).await }
+    })
+    .await;
+    let next = token(RACERS + winner(&answers)).hash;
+    assert_eq!(world.store.first_token().await.unwrap().as_ref(), Some(&next));
+    let is_revoked = async |hash: &str| world.store.token(hash).await.unwrap().unwrap().revoked;
+    assert!(is_revoked(&first).await && !is_revoked(&next).await);
+    assert_eq!(world.items().await.len(), 3);
+}
+
+async fn kite() -> (Arc<World>, pullyard_domain::runner::Runner) {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    (world, runner)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_wishes_to_drain_and_not_to_drain_the_last_one_stands_whole() {
+    let (world, runner) = kite().await;
+    let drain = |number: usize| Drain { by: format!("user {number}"), at: at(number as u64), acknowledged: None };
+    let answers = race(&world, |world, number| {
+        let runner = runner.clone();
+        async move { world.store.set_drain(&runner, (number % 2 == 0).then(|| drain(number)).as_ref()).await }
+    })
+    .await;
+    assert_eq!(applied(&answers), RACERS);
+    let wish = world.runner(&runner).await.drain;
+    assert!(wish.is_none() || (0..RACERS).any(|number| wish == Some(drain(number))), "{wish:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_sweeps_takes_a_runner_offline() {
+    let (world, runner) = kite().await;
+    let answers = race(&world, |world, _| {
+        let runner = runner.clone();
+        async move { world.store.take_offline(&runner, &crate::fleet::offline(&runner)).await }
+    })
+    .await;
+    winner(&answers);
+    let gone = world.runner(&runner).await;
+    assert_eq!((gone.status, gone.epoch), (Presence::Offline, runner.epoch + 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_begins_to_remove_a_runner_and_many_may_remove_it() {
+    let (world, runner) = kite().await;
+    let answers = race(&world, |world, _| {
+        let runner = runner.clone();
+        async move { world.store.begin_removal(&runner).await }
+    })
+    .await;
+    winner(&answers);
+    let going = world.runner(&runner).await;
+    assert_eq!((going.status, going.epoch), (Presence::Deleting, runner.epoch + 1));
+    let answers = race(&world, |world, _| {
+        let runner = runner.clone();
+        async move { world.store.remove_runner(&runner).await }
+    })
+    .await;
+    assert_eq!(applied(&answers), RACERS, "one that is gone is gone");
+    assert!(world.items().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_empties_a_slot() {
+    let (world, runner) = kite().await;
+    let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
+    let slot = world.runner(&runner).await.slots[&job.id].clone();
+    let answers = race(&world, |world, _| {
+        let (runner, job, slot) = (runner.clone(), job.clone(), slot.clone());
+        async move { world.store.drop_slot(&runner, &job.id, &slot).await }
+    })
+    .await;
+    winner(&answers);
+    assert!(world.runner(&runner).await.slots.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_puts_a_job_back() {
+    let (world, runner) = kite().await;
+    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let answers = race(&world, |world, _| {
+        let before = job.clone();
+        async move {
+            let (back, attempt) = requeue_of(&before);
+            world.store.requeue(&before, &back, &attempt, Proof::Nothing).await
+        }
+    })
+    .await;
+    winner(&answers);
+    world.whole().await;
+    let stored = world.job(&job).await;
+    assert_eq!((stored.status, stored.requeues, stored.rev), (Status::Ready, 1, job.rev + 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_late_results_of_an_attempt_leave_one_of_them_whole() {
+    let world = world().await;
+    let job = world.running("APP-1", Status::Executing).await;
+    world.requeued(&job).await;
+    let answers = race(&world, |world, number| {
+        let id = job.id.clone();
+        async move { world.store.note_late_result(&id, 1, &sample::result(number as u64)).await }
+    })
+    .await;
+    assert_eq!(applied(&answers), RACERS);
+    let attempt = world.item(&format!("JOB#{}", job.id), "ATTEMPT#0001").await;
+    let late = attempt["late_result"].as_m().unwrap().clone();
+    let number = count(&late, "number").unwrap();
+    let expected = pullyard_domain::job::JobResult { ..sample::result(number.unsigned_abs()) };
+    assert_eq!(crate::world::decoded::<pullyard_domain::job::JobResult>(&late), expected);
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_put_a_row_off_leave_the_item_as_it_is() {
+    let world = world().await;
+    let job = world.triggered("APP-1").await;
+    let before = world.item("JOB#", "JOB").await;
+    let answers = race(&world, |world, number| {
+        let key = WorkKey::Job(job.id.clone());
+        async move { world.store.put_row_off(&key, at(100 + number as u64)).await }
+    })
+    .await;
+    assert_eq!(applied(&answers), RACERS);
+    let mut after = world.item("JOB#", "JOB").await;
+    let row = count(&after, "ws").unwrap();
+    assert!((0..RACERS).any(|number| row == at(100 + number as u64).millis()), "{row}");
+    for name in ["ws", "mark"] {
+        after.insert(name.into(), before[name].clone());
+    }
+    assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_that_tells_what_is_known_is_noted_only_while_that_is_so() {
+    let world = world().await;
+    world.store.snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.unwrap();
+    let answers = race(&world, |world, number| async move {
+        // The last of all is the one that moves it.
+        let when = 2 + (number * 37 % RACERS) as u64;
+        if when as usize == RACERS + 1 {
+            let moved = sample::event("APP-1", "evt-moved", at(when), "Done");
+            return world.store.snapshot(&moved).await.map(|_| Write::Applied);
+        }
+        let same = sample::event("APP-1", &format!("evt-{when}"), at(when), "Todo");
+        world.store.snapshot_unchanged(&same).await
+    })
+    .await;
+    let ticket: Ticket = world.ticket("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.seen_at), ("Done", at(RACERS as u64 + 1)));
+    assert_eq!(ticket.seen_event, Some(sample::event_id("evt-moved")));
+    world.check_raised(ticket.rev - 1, applied(&answers) as u64);
+}
