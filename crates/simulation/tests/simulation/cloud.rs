@@ -57,7 +57,7 @@ impl Cloud {
             "DynamoDB_20120810" => self.table.answer(&call.operation, &call.body, self.now),
             "AmazonSQS" => self.queues.answer(&call.operation, &call.body(), self.now),
             "secretsmanager" => self.secret(&call.body()),
-            "AmazonEC2ContainerServiceV20141113" => self.cluster.answer(&call.operation, &call.body(), self.now),
+            "AmazonEC2ContainerServiceV20141113" => self.cluster.answer(&call.operation, &call.body()),
             other => panic!("{other} is not simulated"),
         }
     }

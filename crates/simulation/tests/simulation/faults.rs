@@ -21,9 +21,23 @@ pub(crate) enum Fate {
     NoTask(Answer),
 }
 
+impl Fate {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Well => "calls",
+            Self::Refused(_) => "refused",
+            Self::LostAnswer => "answers lost",
+            Self::ErrorAfterEffect => "errors after effect",
+            Self::StopBefore => "stopped before",
+            Self::StopAfter => "stopped after",
+            Self::NoTask(_) => "no task",
+        }
+    }
+}
+
 /// What becomes of this call.
 pub(crate) fn fate(call: &Call, dice: &mut Dice) -> Fate {
-    if dice.permille(5) {
+    if dice.permille(3) {
         return Fate::StopBefore;
     }
     if call.writes() && dice.permille(8) {

@@ -85,6 +85,13 @@ impl Gate {
         Some(inner.waiting.remove(at))
     }
 
+    /// What an invocation waits for is nothing but reads.
+    pub(crate) fn reads_next(&self, invocation: u32) -> bool {
+        let inner = self.lock();
+        let mut mine = inner.waiting.iter().filter(|waiting| waiting.by == invocation).peekable();
+        mine.peek().is_some() && mine.all(|waiting| waiting.call.as_ref().is_some_and(|call| !call.writes()))
+    }
+
     /// The invocation is dead.
     pub(crate) fn forget(&self, invocation: u32) {
         self.lock().waiting.retain(|waiting| waiting.by != invocation);

@@ -31,6 +31,15 @@ pub(crate) async fn live(seed: u64) -> World {
     }
     world.come_to_rest().await;
     if world.broken.is_empty() {
+        let jobs: Vec<Job> = world.gate.cloud(|cloud| laws::jobs(&cloud.table.items).collect());
+        for job in &jobs {
+            world.tally.add(job.status.words());
+            world.tally.add(if job.place == Place::Fargate { "on Fargate" } else { "on runners" });
+            world.tally.add_many("requeued", job.requeues.into());
+            world.tally.add_many("attempts", job.attempt.into());
+            world.tally.add_many("retries", job.retry_of.is_some().into());
+            world.tally.add_many("continued", job.continues.is_some().into());
+        }
         let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &world.forge, &world.tool));
         world.broken.extend(faults);
     }
@@ -54,21 +63,22 @@ impl World {
             (waiting(&State::Provisioning), waiting(&State::Running), waiting(&State::Stopping));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
         let weights = [
-            60 * self.running.len().min(4) as u64,
-            6 * dispatch,
-            6 * effects,
-            4 * events,
-            some(asked.len(), 6),
+            80 * self.running.len().min(4) as u64,
+            10 * dispatch.min(4),
+            10 * effects.min(4),
+            8 * events.min(4),
+            some(asked.len(), 12),
             some(run.len(), 1),
             some(stopping.len(), 5),
-            some(idle.len(), 14),
-            some(self.daemons.len(), 6),
-            some(usize::from(self.tool.may_change()), 4),
-            some(usize::from(self.tool.may_tell()), 8),
-            3,
+            some(idle.len(), 40),
+            some(self.daemons.len(), 10),
+            some(usize::from(self.tool.may_change()), 6),
+            some(usize::from(self.tool.may_tell()), 12),
+            1,
             some(self.orders.len(), 4),
-            10,
-            2,
+            // Functions rarely take long, so time mostly passes between them.
+            if self.running.is_empty() { 14 } else { 1 },
+            1,
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
@@ -96,7 +106,10 @@ impl World {
             }
             8 => {
                 let at = self.dice.below(self.daemons.len());
-                let hand = if self.dice.percent(50) { Hand::Beat } else { Hand::Take };
+                // It also polls when there is nothing, which shows little.
+                let waits = |job: &Job| job.status == Status::Ready && job.place == Place::Runners;
+                let take = self.unrest().iter().any(waits) || self.dice.percent(20);
+                let hand = if self.dice.percent(50) || !take { Hand::Beat } else { Hand::Take };
                 self.hand(at, hand).await;
             }
             9 => {
@@ -110,10 +123,11 @@ impl World {
                 self.order(ask).await;
             }
             13 => {
-                let millis = match self.dice.weighted(&[60, 30, 10]) {
+                let lengths = if self.running.is_empty() { [60, 36, 4] } else { [90, 8, 2] };
+                let millis = match self.dice.weighted(&lengths) {
                     Some(0) => self.dice.from_to(50, 2_000),
-                    Some(1) => self.dice.from_to(2_000, 20_000),
-                    _ => self.dice.from_to(20_000, 120_000),
+                    Some(1) => self.dice.from_to(2_000, 15_000),
+                    _ => self.dice.from_to(15_000, 120_000),
                 };
                 self.wait(Duration::from_millis(millis)).await;
             }
@@ -176,7 +190,7 @@ impl World {
         let runner = self.daemons[self.dice.below(self.daemons.len())].name.clone();
         let command = |command: &str| post(format!("/v1/runners/{runner}/commands"), json!({ "command": command }));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
-        let weights = [some(open.len(), 30), some(ended.len(), 25), 5, 14, 5, 12, 6, some(ended.len(), 8)];
+        let weights = [some(open.len(), 16), some(ended.len(), 25), 4, 14, 4, 12, 6, some(ended.len(), 10)];
         let ask = match self.dice.weighted(&weights).unwrap_or(3) {
             0 => post(format!("/v1/jobs/{}/cancel", open[self.dice.below(open.len())].id), json!({})),
             1 => {

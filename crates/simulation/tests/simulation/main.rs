@@ -17,6 +17,7 @@ mod laws;
 mod life;
 mod plane;
 mod setup;
+mod tally;
 mod tool;
 mod trace;
 mod verdict;
@@ -27,6 +28,13 @@ use world::World;
 
 /// How many lives without being asked for more.
 const SEEDS: u64 = 24;
+
+/// What happens at least once in so many lives.
+const HAPPENS: [&str; 18] = [
+    "Completed", "Failed", "Cancelled", "on Fargate", "on runners", "requeued", "retries", "continued", "pushed",
+    "lease_lost", "killed", "refused", "answers lost", "errors after effect", "stopped before", "stopped after",
+    "no task", "calls",
+];
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
@@ -52,6 +60,7 @@ fn tell(seed: u64, world: &World) {
 #[test]
 fn every_law_holds_in_every_life() {
     let (from, seeds) = (number("PULLYARD_SIM_FROM", 1), number("PULLYARD_SIM_SEEDS", SEEDS));
+    let mut tally = tally::Tally::default();
     let (began, mut lived, mut simulated, mut steps) = (Instant::now(), 0u64, 0u64, 0usize);
     for seed in from..from + seeds {
         let world = live(seed);
@@ -59,7 +68,11 @@ fn every_law_holds_in_every_life() {
             tell(seed, &world);
             panic!("seed {seed}, after {lived} good ones: {}", world.broken[0]);
         }
+        if std::env::var("PULLYARD_SIM_TRACE").is_ok() {
+            tell(seed, &world);
+        }
         lived += 1;
+        tally.add_all(&world.tally);
         simulated += world.lived().as_secs();
         steps += world.trace.lines().len();
     }
@@ -69,6 +82,12 @@ fn every_law_holds_in_every_life() {
         simulated as f64 / 3_600.0,
         lived as f64 * 60.0 / secs,
     );
+    println!("simulation: {tally}");
+    if seeds >= SEEDS {
+        for what in HAPPENS {
+            assert!(tally.of(what) > 0, "in {lived} lives never once: {what}");
+        }
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Tool {
         self.left -= 1;
         let at = dice.below(self.statuses.len());
         // Mostly into the trigger status; sometimes nowhere, which is an edit.
-        let moved = [60, 25, 15];
+        let moved = [70, 20, 10];
         if dice.percent(90)
             && let Some(to) = dice.weighted(&moved)
         {

@@ -11,6 +11,7 @@ use crate::gate::{Gate, Reply};
 use crate::plane::{Ask, Invocation, Outcome, Plane};
 use crate::tool::Tool;
 use crate::trace::Trace;
+use crate::tally::Tally;
 use crate::{faults, laws, setup};
 use pullyard_domain::time::Timestamp;
 use serde_json::Value;
@@ -60,6 +61,8 @@ pub(crate) struct World {
     pub(crate) orders: Vec<Ask>,
     pub(crate) asked: u32,
     next_sweep: Timestamp,
+    /// How often what happened.
+    pub(crate) tally: Tally,
     /// Which claim was given each attempt.
     given: BTreeMap<(String, u64), String>,
 }
@@ -71,7 +74,7 @@ impl World {
         let gate = Gate::new(Cloud::new(start, seed));
         let plane = Plane::new(&gate);
         let daemons = setup::prepare(&gate, &mut dice, start).await;
-        let tool = Tool::new(1 + dice.below(3), 3 + dice.below(8));
+        let tool = Tool::new(2 + dice.below(3), 8 + dice.below(10));
         gate.cloud(|cloud| {
             cloud.table.lags = true;
             cloud.table.written.clear();
@@ -90,6 +93,7 @@ impl World {
             orders: vec![],
             asked: 0,
             next_sweep: start.plus(SWEEP_EVERY),
+            tally: Tally::default(),
             given: BTreeMap::new(),
             dice,
         }
@@ -134,8 +138,21 @@ impl World {
         self.poll(self.running.len() - 1).await;
     }
 
-    /// Lets what one invocation waits for happen.
+    /// Lets what one invocation waits for happen, and mostly what it reads after that: others cut in anywhere, but
+    /// not everywhere.
     pub(crate) async fn go(&mut self, at: usize) {
+        let id = self.running[at].invocation.id;
+        let pace = if matches!(self.running[at].of, For::Sweep) { 93 } else { 65 };
+        loop {
+            self.go_one(at).await;
+            let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id);
+            if !goes_on || !self.gate.reads_next(id) || !self.dice.percent(pace) {
+                return;
+            }
+        }
+    }
+
+    async fn go_one(&mut self, at: usize) {
         let id = self.running[at].invocation.id;
         let Some(waiting) = self.gate.next_of(id) else { return self.poll(at).await };
         let spent = self.dice.from_to(2, 25);
@@ -145,6 +162,7 @@ impl World {
             return self.poll(at).await;
         };
         let fate = if self.calm { faults::Fate::Well } else { faults::fate(&call, &mut self.dice) };
+        self.tally.add(fate.name());
         let (answer, killed) = self.gate.cloud(|cloud| faults::meet(&fate, &call, cloud));
         let line = format!("#{id} {}: {} {fate:?}", self.running[at].what, call.operation);
         self.check_writes(line);
@@ -188,6 +206,7 @@ impl World {
     }
 
     fn kill(&mut self, at: usize, why: &str) {
+        self.tally.add("killed");
         let Running { invocation, of, what, .. } = self.running.remove(at);
         self.trace.say(self.now(), format!("#{} {what} {why}", invocation.id));
         self.gate.forget(invocation.id);
@@ -213,6 +232,9 @@ impl World {
             (of, Outcome::Answer(status, body)) => {
                 if status == 500 {
                     self.broken.push(format!("the API answered {body}"));
+                }
+                if matches!(of, For::Attempt(_)) && status != 200 {
+                    self.tally.add(body["code"].as_str().unwrap_or("no code"));
                 }
                 let lost = !self.calm && self.dice.percent(3);
                 self.answered(of, (!lost).then_some((status, body)));
@@ -378,6 +400,7 @@ impl World {
         let (job, claim) = (attempt.job.clone(), attempt.claim.clone());
         let pushed = attempt.push(now, &mut self.forge, &mut self.dice);
         self.trace.say(now, format!("{} pushes: {pushed}", attempt.name));
+        self.tally.add(if pushed { "pushed" } else { "not pushed" });
         if pushed && self.gate.cloud(|cloud| laws::held(&cloud.table.items, &job, &claim)).is_none() {
             self.broken.push(format!("{claim} pushed for {job}, which it does not hold"));
         }

@@ -1,7 +1,6 @@
 //! ECS: tasks that are asked for, start or don't, and stop.
 
 use super::{Answer, refused};
-use pullyard_domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -19,7 +18,6 @@ pub(crate) enum State {
 pub(crate) struct Task {
     pub(crate) arn: String,
     pub(crate) state: State,
-    pub(crate) since: Timestamp,
     started_by: String,
     token: String,
     overrides: Value,
@@ -44,9 +42,9 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn answer(&mut self, operation: &str, request: &Value, now: Timestamp) -> Answer {
+    pub(super) fn answer(&mut self, operation: &str, request: &Value) -> Answer {
         match operation {
-            "RunTask" => self.run(request, now),
+            "RunTask" => self.run(request),
             "StopTask" => self.stop(request),
             "ListTasks" => {
                 let mine = |task: &&Task| task.state != State::Stopped && task.started_by == request["startedBy"];
@@ -57,7 +55,7 @@ impl Cluster {
         }
     }
 
-    fn run(&mut self, request: &Value, now: Timestamp) -> Answer {
+    fn run(&mut self, request: &Value) -> Answer {
         if let Some(fault) = self.fault.take() {
             return fault;
         }
@@ -76,7 +74,6 @@ impl Cluster {
         self.tasks.entry(number).or_insert_with(|| Task {
             arn,
             state: State::Provisioning,
-            since: now,
             started_by: request["startedBy"].as_str().unwrap().to_owned(),
             token,
             overrides: request["overrides"].clone(),
