@@ -73,3 +73,21 @@ fn machine() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_stands_moves_by_hand_alone_and_counts_its_ids() {
+        let start = Timestamp::from_millis(1_000);
+        let made = || Clock::standing(start, |_| Box::pin(std::future::pending()));
+        let (clock, other) = (made(), made());
+        assert_eq!(clock.now(), start);
+        clock.clone().advance(Duration::from_secs(2));
+        assert_eq!(clock.now(), Timestamp::from_millis(3_000));
+        let (first, second) = (clock.ulid(), clock.ulid());
+        assert_ne!(first, second);
+        assert_eq!([first, second], [other.ulid(), other.ulid()]);
+    }
+}

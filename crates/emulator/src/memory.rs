@@ -61,3 +61,32 @@ fn answer<Q: DeserializeOwned, A: Serialize>(
         serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
     serde_json::to_string(&act(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check(db: &MemoryDynamoDb, operation: &str, request: &Value, status: u16, says: &str) {
+        let (answered, body) = db.call(operation, request.to_string().as_bytes());
+        assert_eq!(answered, status, "{operation}: {body}");
+        assert!(body.contains(says), "{operation}: {body}");
+    }
+
+    #[test]
+    fn what_is_put_is_read_and_refusals_are_as_on_the_wire() {
+        let db = MemoryDynamoDb::new().unwrap();
+        let table = json!({
+            "TableName": "t", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }],
+        });
+        let item = json!({ "TableName": "t", "Item": { "pk": { "S": "a" } }, "ConditionExpression": "attribute_not_exists(pk)" });
+        check(&db, "CreateTable", &table, 200, "TableDescription");
+        check(&db, "PutItem", &item, 200, "{}");
+        check(&db, "PutItem", &item, 400, "ConditionalCheckFailedException");
+        check(&db.clone(), "GetItem", &json!({ "TableName": "t", "Key": { "pk": { "S": "a" } } }), 200, "\"Item\"");
+        check(&db, "PutItem", &json!("no request"), 400, "SerializationException");
+        check(&db, "RestoreTable", &json!({}), 400, "RestoreTable is not answered");
+    }
+}

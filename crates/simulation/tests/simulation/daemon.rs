@@ -117,6 +117,11 @@ impl Daemon {
                         self.beat_due = after(body["next_secs"].as_u64().unwrap_or(30));
                     }
                     None if code == "runner_replaced" => self.die(),
+                    None if code == "not_found" || code == "runner_deleting" => {
+                        // It was removed; it introduces itself again.
+                        self.id = None;
+                        self.beat_due = after(5);
+                    }
                     None => self.beat_due = after(5),
                 }
                 None

@@ -92,6 +92,13 @@ impl Gate {
         mine.peek().is_some() && mine.all(|waiting| waiting.call.as_ref().is_some_and(|call| !call.writes()))
     }
 
+    /// What an invocation waits for is a look at an index.
+    pub(crate) fn queries_next(&self, invocation: u32) -> bool {
+        let inner = self.lock();
+        let next = inner.waiting.iter().find(|waiting| waiting.by == invocation);
+        next.and_then(|waiting| waiting.call.as_ref()).is_some_and(|call| call.operation == "Query")
+    }
+
     /// The invocation is dead.
     pub(crate) fn forget(&self, invocation: u32) {
         self.lock().waiting.retain(|waiting| waiting.by != invocation);

@@ -2,8 +2,9 @@
 
 use crate::cloud::table::{Items, Key, Written};
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::job::{Job, Status};
-use pullyard_domain::runner::Runner;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Status};
+use pullyard_domain::runner::{Presence, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -43,13 +44,36 @@ pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> V
             }
             ("TICKET", Some(after)) => indexed(one, due::ticket(&value(after)), &mut faults),
             ("DELIVERY", after) => answered(one.before.as_ref(), after.as_ref(), &mut faults),
+            (_, Some(after)) if sk.starts_with("ATTEMPT#") && one.before.is_none() => {
+                taken_away(after, items, &mut faults);
+            }
             _ if pk.starts_with("RUNNERS#") => epoch(one, &mut faults),
             _ => {}
         }
     }
-    one_job_each(items, &mut faults);
-    slots(items, &mut faults);
+    let touches = |what: &[&str]| written.iter().any(|one| what.iter().any(|it| one.key.0.starts_with(it)));
+    if touches(&["JOB#", "TICKET#"]) {
+        one_job_each(items, &mut faults);
+    }
+    if touches(&["JOB#", "RUNNERS#"]) {
+        slots(items, &mut faults);
+    }
     faults
+}
+
+/// A runner loses a job for its silence only while it is silent, and for having no process only while it says so.
+fn taken_away(item: &Value, items: &Items, faults: &mut Vec<String>) {
+    let attempt: Attempt = value(item);
+    let (AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure }) = &attempt.ended else { return };
+    let Some(runner) = runners(items).find(|runner| Some(&runner.id) == attempt.run.runner.as_ref()) else { return };
+    let wrong = match failure {
+        Failure::RunnerOffline { .. } => runner.status == Presence::Online,
+        Failure::RunnerCrashed { exit } if exit == "no result" => runner.active.contains(&attempt.job),
+        _ => false,
+    };
+    if wrong {
+        faults.push(format!("{} lost {} by {}, and says otherwise", runner.name, attempt.job, failure.code()));
+    }
 }
 
 /// Nobody wrote over what somebody else had written meanwhile.

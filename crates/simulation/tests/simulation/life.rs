@@ -113,8 +113,11 @@ impl World {
                 self.hand(at, hand).await;
             }
             9 => {
-                let said = self.tool.change(now, &mut self.dice);
-                self.trace.say(now, said);
+                // Of two changes at the very same time the one that is told last would count.
+                let since = self.dice.from_to(1, 400);
+                self.pass(Duration::from_millis(since));
+                let said = self.tool.change(self.now(), &mut self.dice);
+                self.trace.say(self.now(), said);
             }
             10 => self.tell().await,
             11 => self.people().await,
@@ -190,7 +193,7 @@ impl World {
         let runner = self.daemons[self.dice.below(self.daemons.len())].name.clone();
         let command = |command: &str| post(format!("/v1/runners/{runner}/commands"), json!({ "command": command }));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
-        let weights = [some(open.len(), 16), some(ended.len(), 25), 4, 14, 4, 12, 6, some(ended.len(), 10)];
+        let weights = [some(open.len(), 16), some(ended.len(), 25), 4, 14, 4, 12, 6, some(ended.len(), 10), 2];
         let ask = match self.dice.weighted(&weights).unwrap_or(3) {
             0 => post(format!("/v1/jobs/{}/cancel", open[self.dice.below(open.len())].id), json!({})),
             1 => {
@@ -209,6 +212,7 @@ impl World {
                 let settings = serde_json::to_value(settings).unwrap();
                 Ask { method: "PUT", ..post("/v1/projects/acme/settings".into(), settings) }
             }
+            8 => Ask { method: "DELETE", ..post(format!("/v1/runners/{runner}"), json!({})) },
             _ => {
                 let ticket = &ended[self.dice.below(ended.len())].ticket;
                 let body = json!({ "project": "acme", "ticket": ticket });

@@ -142,8 +142,10 @@ impl World {
     /// not everywhere.
     pub(crate) async fn go(&mut self, at: usize) {
         let id = self.running[at].invocation.id;
-        let pace = if matches!(self.running[at].of, For::Sweep) { 93 } else { 65 };
         loop {
+            // A sweep is mostly a look at many rows in which nothing is.
+            let looks = matches!(self.running[at].of, For::Sweep) && self.gate.queries_next(id);
+            let pace = if looks { 96 } else { 60 };
             self.go_one(at).await;
             let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id);
             if !goes_on || !self.gate.reads_next(id) || !self.dice.percent(pace) {
