@@ -128,12 +128,7 @@ async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, 
 
 /// The next candidate that is what its row says, read strongly: a stale row costs a read, not a
 /// transaction.
-async fn next(
-    ctx: &Context,
-    left: &mut Vec<Candidate>,
-    claim: &ClaimId,
-    tried: usize,
-) -> Result<Option<Job>, Error> {
+async fn next(ctx: &Context, left: &mut Vec<Candidate>, claim: &ClaimId, tried: usize) -> Result<Option<Job>, Error> {
     while !left.is_empty() {
         let candidate = left.remove(nth(claim, tried, left.len()));
         let job = ctx.store.job(&candidate.job).await?;

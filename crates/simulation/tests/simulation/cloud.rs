@@ -65,7 +65,8 @@ impl Cloud {
     fn secret(&self, request: &Value) -> Answer {
         match self.secrets.iter().find(|(name, _)| Some(name.as_str()) == request["SecretId"].as_str()) {
             Some((name, value)) => {
-                let body = json!({ "Name": name, "SecretString": value, "VersionId": "1", "VersionStages": ["AWSCURRENT"] });
+                let body =
+                    json!({ "Name": name, "SecretString": value, "VersionId": "1", "VersionStages": ["AWSCURRENT"] });
                 (200, body.to_string())
             }
             None => refused(400, "ResourceNotFoundException", "no such secret"),

@@ -48,7 +48,8 @@ impl Forge {
 
     /// The commits of a job, wherever they are.
     pub(crate) fn commits_of(&self, job: &str) -> Vec<(&str, &Commit)> {
-        let all = self.branches.iter().flat_map(|(branch, commits)| commits.iter().map(move |one| (branch.as_str(), one)));
+        let all =
+            self.branches.iter().flat_map(|(branch, commits)| commits.iter().map(move |one| (branch.as_str(), one)));
         all.filter(|(_, commit)| commit.job == job).collect()
     }
 }

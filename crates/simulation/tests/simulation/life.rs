@@ -62,13 +62,14 @@ impl World {
         let (asked, run, stopping) =
             (waiting(&State::Provisioning), waiting(&State::Running), waiting(&State::Stopping));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
+        let awake = self.awake();
         let weights = [
-            80 * self.running.len().min(4) as u64,
+            80 * awake.len().min(4) as u64,
             10 * dispatch.min(4),
             10 * effects.min(4),
             8 * events.min(4),
             some(asked.len(), 12),
-            some(run.len(), 1),
+            some(run.len(), 3),
             some(stopping.len(), 5),
             some(idle.len(), 40),
             some(self.daemons.len(), 10),
@@ -77,12 +78,12 @@ impl World {
             1,
             some(self.orders.len(), 4),
             // Functions rarely take long, so time mostly passes between them.
-            if self.running.is_empty() { 14 } else { 1 },
-            1,
+            if awake.is_empty() { 14 } else { 1 },
+            4,
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
-                let at = self.dice.below(self.running.len());
+                let at = awake[self.dice.below(awake.len())];
                 self.go(at).await;
             }
             1 => self.receive(Queue::Dispatch).await,
@@ -312,9 +313,9 @@ impl World {
     }
 
     fn is_at_rest(&self) -> bool {
-        let due = self.gate.cloud(|cloud| {
-            !cloud.queues.is_empty() || cloud.table.items.values().any(|item| item["wk"].is_string())
-        });
+        let due = self
+            .gate
+            .cloud(|cloud| !cloud.queues.is_empty() || cloud.table.items.values().any(|item| item["wk"].is_string()));
         !due && self.attempts.is_empty() && self.unrest().is_empty()
     }
 }

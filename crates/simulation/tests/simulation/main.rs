@@ -31,9 +31,24 @@ const SEEDS: u64 = 24;
 
 /// What happens at least once in so many lives.
 const HAPPENS: [&str; 18] = [
-    "Completed", "Failed", "Cancelled", "on Fargate", "on runners", "requeued", "retries", "continued", "pushed",
-    "lease_lost", "killed", "refused", "answers lost", "errors after effect", "stopped before", "stopped after",
-    "no task", "calls",
+    "Completed",
+    "Failed",
+    "Cancelled",
+    "on Fargate",
+    "on runners",
+    "requeued",
+    "retries",
+    "continued",
+    "pushed",
+    "lease_lost",
+    "killed",
+    "refused",
+    "answers lost",
+    "errors after effect",
+    "stopped before",
+    "stopped after",
+    "no task",
+    "calls",
 ];
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -54,7 +69,9 @@ fn tell(seed: u64, world: &World) {
     for broken in &world.broken {
         println!("BROKEN {broken}");
     }
-    println!("PULLYARD_SIM_FROM={seed} PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation every_law -- --nocapture");
+    println!(
+        "PULLYARD_SIM_FROM={seed} PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation every_law -- --nocapture"
+    );
 }
 
 #[test]

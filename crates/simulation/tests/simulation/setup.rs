@@ -23,7 +23,7 @@ const RUNNERS: [(&str, &str); 3] = [("kite", "rnt_kite"), ("lark", "rnt_lark"), 
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
 /// Writes it, and says which runners there are.
-pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp) -> Vec<Daemon> {
+pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, compute: Compute) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         cloud.secrets = vec![secret(KEY_SECRET, &"k".repeat(64)), secret(FORGE_SECRET, "simulated-forge-token")];
@@ -42,7 +42,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp) -> Vec
         account: Account { id: 1, login: "pullyard-bot".into() },
     };
     applied(store.put_integration(&stored).await.unwrap());
-    let settings = Settings { default_repository: Some(name.clone()), ..settings(dice) };
+    let settings = Settings { default_repository: Some(name.clone()), compute, ..settings(dice) };
     let stored = Project { id: project.clone(), name: "Acme".into(), settings, rev: 0 };
     applied(store.put_project(&stored).await.unwrap());
     let stored = Repository {

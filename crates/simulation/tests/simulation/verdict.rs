@@ -5,6 +5,7 @@ use crate::forge::Forge;
 use crate::laws::{jobs, runners, tickets, value};
 use crate::tool::Tool;
 use pullyard_domain::budget::Day;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::project::Statuses;
@@ -80,15 +81,28 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     if Some(ticket.status.as_str()) != told && !shown.contains(ticket.status.as_str()) {
         fault(&format!("nobody put a ticket there; it was moved to {told:?}, its job's end says {shown:?}"));
     }
+    // A second entry is decided once the job that it met has ended otherwise than well.
+    let answer = last.as_ref().and_then(|told| answer_to(deliveries, &told.event));
+    if let Some(Reason::JobActive { job, .. }) = answer.map(|answer| &answer.reason)
+        && let Some(met) = jobs.iter().find(|one| one.id == *job)
+        && met.status != Status::Completed
+        && !jobs.iter().any(|later| later.ticket == met.ticket && Some(later.created) >= met.ended_at)
+    {
+        fault(&format!("a second entry during {job}, which is {:?}, was forgotten", met.status));
+    }
     // Whoever enters the trigger status gets a job, or an answer that says why not.
-    if let Some(told) = last.filter(|_| ticket.status == statuses.trigger) {
-        let answer = deliveries.iter().find(|delivery| delivery.event.as_str() == told.event);
+    if let Some(told) = last.as_ref().filter(|_| ticket.status == statuses.trigger) {
+        let answer = answer_to(deliveries, &told.event);
         let job = answer.and_then(|answer| answer.job.as_ref());
         let ended = job.and_then(|id| jobs.iter().find(|job| job.id == *id)).map(|job| job.status);
         if answer.is_none_or(|answer| answer.reason.code() == "accepted") {
             fault(&format!("it waits in the trigger status; {answer:?}, its job is {ended:?}"));
         }
     }
+}
+
+fn answer_to<'a>(deliveries: &'a [Delivery], event: &str) -> Option<&'a Delivery> {
+    deliveries.iter().find(|delivery| delivery.event.as_str() == event)
 }
 
 /// One answer for each event that was told, and one job for each accepted one.
@@ -102,8 +116,7 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
             faults.push(format!("{event} was answered {:?} times", answers.get(event)));
         }
     }
-    let accepted: Vec<_> =
-        deliveries.iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
+    let accepted: Vec<_> = deliveries.iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
     let mut made: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in &accepted {
         match &delivery.job {
@@ -123,7 +136,10 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
 /// What jobs reserved has come back, and what they spent stands there once.
 fn of_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
     for ((pk, sk), item) in items.iter().filter(|((pk, _), _)| pk.starts_with("BUDGET#")) {
-        let of_day = |job: &&Job| job.reserved.is_some_and(|it| it.day == Day::of(job.created)) && item["day"] == job.reserved.unwrap().day.start().millis();
+        let of_day = |job: &&Job| {
+            job.reserved.is_some_and(|it| it.day == Day::of(job.created))
+                && item["day"] == job.reserved.unwrap().day.start().millis()
+        };
         let mine: Vec<_> = jobs.iter().filter(of_day).collect();
         let spent: u64 = mine.iter().map(|job| job.spent_usd_micros).sum();
         let (taken, said) = (item["taken_usd_micros"].as_i64().unwrap(), item["spent_usd_micros"].as_i64().unwrap());

@@ -9,10 +9,11 @@ use crate::dice::Dice;
 use crate::forge::Forge;
 use crate::gate::{Gate, Reply};
 use crate::plane::{Ask, Invocation, Outcome, Plane};
+use crate::tally::Tally;
 use crate::tool::Tool;
 use crate::trace::Trace;
-use crate::tally::Tally;
 use crate::{faults, laws, setup};
+use pullyard_domain::project::Compute;
 use pullyard_domain::time::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub(crate) struct Running {
     of: For,
     what: String,
     began: Timestamp,
+    /// For so many steps of others it does not go on.
+    stalls: u32,
 }
 
 pub(crate) struct World {
@@ -71,9 +74,11 @@ impl World {
     pub(crate) async fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let start = Timestamp::from_millis(1_795_132_800_000);
+        // One of both after the other, so that a few lives have enough of each.
+        let compute = if seed.is_multiple_of(2) { Compute::Runners } else { Compute::Fargate };
         let gate = Gate::new(Cloud::new(start, seed));
         let plane = Plane::new(&gate);
-        let daemons = setup::prepare(&gate, &mut dice, start).await;
+        let daemons = setup::prepare(&gate, &mut dice, start, compute).await;
         let tool = Tool::new(2 + dice.below(3), 8 + dice.below(10));
         gate.cloud(|cloud| {
             cloud.table.lags = true;
@@ -134,7 +139,7 @@ impl World {
     /// An invocation begins; it runs up to its first call.
     pub(crate) async fn start(&mut self, invocation: Invocation, of: For, what: String) {
         self.trace.say(self.now(), format!("#{} {what} begins", invocation.id));
-        self.running.push(Running { invocation, of, what, began: self.now() });
+        self.running.push(Running { invocation, of, what, began: self.now(), stalls: 0 });
         self.poll(self.running.len() - 1).await;
     }
 
@@ -147,7 +152,7 @@ impl World {
             let looks = matches!(self.running[at].of, For::Sweep) && self.gate.queries_next(id);
             let pace = if looks { 96 } else { 60 };
             self.go_one(at).await;
-            let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id);
+            let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id && one.stalls == 0);
             if !goes_on || !self.gate.reads_next(id) || !self.dice.percent(pace) {
                 return;
             }
@@ -172,7 +177,23 @@ impl World {
             return self.kill(at, "was killed");
         }
         waiting.reply(answer.map_or(Reply::Lost, Reply::Answered));
+        if !self.calm && self.dice.percent(if call.writes() { 10 } else { 2 }) {
+            // Others get far before it does its next thing.
+            self.running[at].stalls = self.dice.from_to(10, 60) as u32;
+        }
         self.poll(at).await;
+    }
+
+    /// The invocations that may go on in this step.
+    pub(crate) fn awake(&mut self) -> Vec<usize> {
+        let mut awake = Vec::new();
+        for (at, one) in self.running.iter_mut().enumerate() {
+            if one.stalls == 0 {
+                awake.push(at);
+            }
+            one.stalls = one.stalls.saturating_sub(1);
+        }
+        awake
     }
 
     fn check_writes(&mut self, mut line: String) {
@@ -253,10 +274,19 @@ impl World {
             For::Attempt(name) => {
                 let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.name == name) else { return };
                 if attempt.step == Step::Start && answer.as_ref().is_some_and(|(status, _)| *status == 200) {
-                    let claim = self.given.entry((attempt.job.clone(), attempt.number)).or_insert(attempt.claim.clone());
+                    let claim =
+                        self.given.entry((attempt.job.clone(), attempt.number)).or_insert(attempt.claim.clone());
                     if *claim != attempt.claim {
                         self.broken.push(format!("{} was given to {claim} and to {}", attempt.job, attempt.claim));
                     }
+                }
+                let refused =
+                    answer.as_ref().is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted");
+                if refused
+                    && attempt.step != Step::Start
+                    && self.gate.cloud(|cloud| laws::held(&cloud.table.items, &attempt.job, &attempt.claim)).is_some()
+                {
+                    self.broken.push(format!("{name} holds its job and was told {answer:?}"));
                 }
                 attempt.hear(answer, now, &self.forge, &mut self.dice);
             }
@@ -313,7 +343,8 @@ impl World {
         }
         if !messages.is_empty() {
             let ids = messages.iter().map(|message| message.id).collect();
-            let what = format!("{queue:?} of {}", messages.iter().map(|it| it.body.as_str()).collect::<Vec<_>>().join(" "));
+            let what =
+                format!("{queue:?} of {}", messages.iter().map(|it| it.body.as_str()).collect::<Vec<_>>().join(" "));
             let invocation = self.plane.batch(queue, &messages);
             self.start(invocation, For::Messages(ids), what).await;
         }
