@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 23] = [
+const ROOMS: [(&str, &str); 24] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("store", "domain"),
@@ -29,6 +29,7 @@ const ROOMS: [(&str, &str); 23] = [
     ("emulator", ""),
     ("demo-forge", ""),
     ("testkit", ""),
+    ("simulation", ""),
     (
         "local",
         "cloud demo-forge emulator entry function-api function-dispatcher function-effects function-pages \

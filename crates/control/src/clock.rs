@@ -1,27 +1,93 @@
-//! The time: the machine's, or the machine's moved forward by a test.
+//! The time: the machine's, or the machine's moved forward by a test, or one that stands until it is moved.
 
 use pullyard_domain::time::Timestamp;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where `now` comes from.
+/// A pause that somebody waits for.
+pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where `now` comes from, and whatever else is only as repeatable as the time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     ahead_ms: Arc<AtomicU64>,
+    standing: Option<Standing>,
+}
+
+/// A clock of a simulation: nothing in it is the machine's.
+#[derive(Clone)]
+struct Standing {
+    start: Timestamp,
+    made: Arc<AtomicU64>,
+    pause: Arc<dyn Fn(Duration) -> Pause + Send + Sync>,
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standing").field("start", &self.start).finish_non_exhaustive()
+    }
 }
 
 impl Clock {
+    /// A clock that stands at `start` until it is advanced, and whose pauses end as `pause` says. For
+    /// simulations: what is done by it is done in the same way every time.
+    pub fn standing(start: Timestamp, pause: impl Fn(Duration) -> Pause + Send + Sync + 'static) -> Self {
+        let standing = Standing { start, made: Arc::default(), pause: Arc::new(pause) };
+        Self { ahead_ms: Arc::default(), standing: Some(standing) }
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-            .plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
+        let start = self.standing.as_ref().map_or_else(machine, |standing| standing.start);
+        start.plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
     }
 
     /// Lets time pass for everything that shares this clock. For tests: hours in no time.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.ahead_ms.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Waits a little.
+    pub(crate) async fn pause(&self, by: Duration) {
+        match &self.standing {
+            Some(standing) => (standing.pause)(by).await,
+            None => tokio::time::sleep(by).await,
+        }
+    }
+
+    /// A name that nothing else has, lower case; of a clock that stands the next in a row.
+    pub(crate) fn ulid(&self) -> String {
+        let ulid = match &self.standing {
+            Some(standing) => ulid::Ulid::from(u128::from(standing.made.fetch_add(1, Ordering::SeqCst))),
+            None => ulid::Ulid::generate(),
+        };
+        ulid.to_string().to_lowercase()
+    }
+}
+
+fn machine() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_stands_moves_by_hand_alone_and_counts_its_ids() {
+        let start = Timestamp::from_millis(1_000);
+        let made = || Clock::standing(start, |_| Box::pin(std::future::pending()));
+        let (clock, other) = (made(), made());
+        assert_eq!(clock.now(), start);
+        clock.clone().advance(Duration::from_secs(2));
+        assert_eq!(clock.now(), Timestamp::from_millis(3_000));
+        let (first, second) = (clock.ulid(), clock.ulid());
+        assert_ne!(first, second);
+        assert_eq!([first, second], [other.ulid(), other.ulid()]);
     }
 }

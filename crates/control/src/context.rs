@@ -133,13 +133,14 @@ impl Context {
 
     /// The rounds of deciding and writing about `subject`, until the facts hold.
     pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
-        Rounds { subject: subject.to_string(), tried: 0, strongly: false }
+        Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0, strongly: false }
     }
 }
 
 /// Counts how often a decision was made again because its facts were stale.
 pub(crate) struct Rounds {
     subject: String,
+    clock: Clock,
     tried: u32,
     strongly: bool,
 }
@@ -169,7 +170,7 @@ impl Rounds {
         }
         let most = 10u64 << self.tried;
         let pause = rand::rng().random_range(most / 4..=most);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        self.clock.pause(Duration::from_millis(pause)).await;
         Ok(())
     }
 }

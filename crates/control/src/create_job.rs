@@ -3,7 +3,7 @@
 use crate::facts::{repository_fact, today};
 use crate::move_ticket::Answer;
 use crate::new_job::{NewJob, announce, prepare};
-use crate::{Context, Error};
+use crate::{Clock, Context, Error};
 use pullyard_domain::budget::Today;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
@@ -61,7 +61,7 @@ pub async fn create_job(
     let now = ctx.clock.now();
     let key = key.map(|key| Request { caller: caller.id.clone(), key, content: content_of(request), at: now });
     check(request)?;
-    let id = new_job_id();
+    let id = new_job_id(&ctx.clock);
     let mut rounds = ctx.rounds(&id);
     loop {
         if let Some(first) = repeat(ctx, key.as_ref(), now).await? {
@@ -225,7 +225,7 @@ fn content_of(request: &JobRequest) -> String {
     Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn new_job_id() -> JobId {
-    let id = format!("job_{}", ulid::Ulid::generate().to_string().to_lowercase());
+fn new_job_id(clock: &Clock) -> JobId {
+    let id = format!("job_{}", clock.ulid());
     JobId::new(id).unwrap_or_else(|_| unreachable!("the prefix and 26 letters and digits"))
 }

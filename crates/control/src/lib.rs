@@ -63,7 +63,7 @@ pub mod webhook;
 pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
 pub use board_view::{BoardView, Card, board_view, jobs_of_ticket};
 pub use cancel_job::cancel_job;
-pub use clock::Clock;
+pub use clock::{Clock, Pause};
 pub use connect_app::{ExistingApp, connect_app, make_app};
 pub use context::{Context, Parts};
 pub use create_job::{JobRequest, Requester, create_job};

@@ -1,8 +1,9 @@
 //! Which runner may take which job, and in which order.
 
-use crate::id::{ClassId, JobId};
+use crate::id::{ClaimId, ClassId, JobId};
 use crate::job::{Job, Place, Status, Want};
 use crate::runner::Profile;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// What jobs of one class ask of a runner.
@@ -38,6 +39,16 @@ pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates
 }
 
+/// Which of the `left` candidates a claim tries for the `tried`th time: the first at first, then any, so that a
+/// herd of runners does not run from one job to the next together. Two claims take two ways, one always the same.
+pub fn nth(claim: &ClaimId, tried: usize, left: usize) -> usize {
+    if tried == 0 || left == 0 {
+        return 0;
+    }
+    let digest = Sha256::digest(format!("{tried}#{claim}"));
+    digest.iter().take(4).fold(0, |number: usize, byte| number << 8 | usize::from(*byte)) % left
+}
+
 /// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class.
 pub fn is_claimable(job: &Job, class: &ClassId) -> bool {
     job.status == Status::Ready && job.place == Place::Runners && job.want == Want::Run && job.class == *class
@@ -68,6 +79,15 @@ mod tests {
         assert!(!is_claimable(&Job { want: Want::Cancel, ..job.clone() }, &class));
         assert!(!is_claimable(&job.claimed(&claim(1, "c1"), at(5)).unwrap(), &class));
         assert!(!is_claimable(&job.given_up(crashed(), at(5)).unwrap(), &class));
+    }
+
+    #[test]
+    fn a_claim_that_was_not_quick_enough_tries_any_of_those_that_are_left() {
+        let claims = (0..200).map(|at| ClaimId::new(format!("claim-{at}")).unwrap()).collect::<Vec<_>>();
+        assert!(claims.iter().all(|claim| nth(claim, 0, 16) == 0));
+        let tried: BTreeSet<_> = claims.iter().map(|claim| nth(claim, 1, 16)).collect();
+        assert_eq!(tried, (0..16).collect());
+        assert_eq!(nth(&claims[0], 3, 0), 0);
     }
 
     fn set(words: &str) -> BTreeSet<String> {

@@ -10,6 +10,7 @@ pub mod sqs;
 mod aws;
 mod dynamodb;
 mod error;
+mod memory;
 mod moment;
 mod observe;
 mod secretsmanager;
@@ -17,4 +18,5 @@ mod server;
 
 pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
 pub use error::Error;
+pub use memory::MemoryDynamoDb;
 pub use observe::{Call, Observer, Permission, Service};

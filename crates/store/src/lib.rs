@@ -72,6 +72,8 @@ pub use read::{StoredBatch, StoredText, WorkKey};
 pub use write::{Batch, Conclusion, Ended, Proof, Registered, Request, Snapshot, Trigger, TriggerReview};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::AsyncSleep;
+use std::time::Duration;
 
 /// What became of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,5 +118,13 @@ impl Store {
     /// Lists and queries are read as ever.
     pub fn eventually(&self) -> Self {
         Self { reads: Reads::Eventual, ..self.clone() }
+    }
+
+    /// Waits a little, in the way that the SDK waits between its own repeats.
+    async fn pause(&self, by: Duration) {
+        match self.client.config().sleep_impl() {
+            Some(sleep) => sleep.sleep(by).await,
+            None => tokio::time::sleep(by).await,
+        }
     }
 }

@@ -205,7 +205,7 @@ async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action:
     for tried in 1..=TRIES {
         match send_one(store, operation, mark, action.clone()).await? {
             Judgement::Known(write) => return Ok(write),
-            Judgement::Again => pause(tried).await,
+            Judgement::Again => pause(store, tried).await,
         }
     }
     Err(Error::Contended { operation })
@@ -297,7 +297,7 @@ async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions
             Ok(_) => return Ok(Write::Applied),
             Err(error) => match judged(operation, mark, error)? {
                 Judgement::Known(write) => return Ok(write),
-                Judgement::Again => pause(tried).await,
+                Judgement::Again => pause(store, tried).await,
             },
         }
     }
@@ -310,10 +310,10 @@ enum Judgement {
 }
 
 /// Lets other writers of the same items finish.
-async fn pause(tried: u32) {
+async fn pause(store: &Store, tried: u32) {
     let most = 20u64 << tried.min(6);
     let pause = rand::rng().random_range(most / 4..=most);
-    tokio::time::sleep(Duration::from_millis(pause)).await;
+    store.pause(Duration::from_millis(pause)).await;
 }
 
 fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteItemsError>) -> Result<Judgement, Error> {

@@ -7,9 +7,8 @@ use pullyard_domain::id::{ClaimId, InstanceId, ProjectId, RunnerId};
 use pullyard_domain::job::{Claim, Job, START_WITHIN};
 use pullyard_domain::runner::sweep::holds;
 use pullyard_domain::runner::{Closed, Runner};
-use pullyard_domain::select::{Candidate, in_order, is_claimable, matches};
+use pullyard_domain::select::{Candidate, in_order, is_claimable, matches, nth};
 use pullyard_store::Write;
-use rand::RngExt;
 
 /// How many of the first jobs a runner chooses among once it was not the first.
 const AMONG: usize = 16;
@@ -66,7 +65,7 @@ pub async fn claim(
             Some(left) => left,
             None => left.insert(candidates(ctx, token, id).await?),
         };
-        let Some(job) = next(ctx, candidates, tried).await? else { return Ok(Answer::Nothing) };
+        let Some(job) = next(ctx, candidates, claim, tried).await? else { return Ok(Answer::Nothing) };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -129,10 +128,9 @@ async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, 
 
 /// The next candidate that is what its row says, read strongly: a stale row costs a read, not a
 /// transaction.
-async fn next(ctx: &Context, left: &mut Vec<Candidate>, tried: usize) -> Result<Option<Job>, Error> {
+async fn next(ctx: &Context, left: &mut Vec<Candidate>, claim: &ClaimId, tried: usize) -> Result<Option<Job>, Error> {
     while !left.is_empty() {
-        let at = if tried == 0 { 0 } else { rand::rng().random_range(0..left.len()) };
-        let candidate = left.remove(at);
+        let candidate = left.remove(nth(claim, tried, left.len()));
         let job = ctx.store.job(&candidate.job).await?;
         if let Some(job) = job.filter(|job| is_claimable(job, &candidate.class)) {
             return Ok(Some(job));

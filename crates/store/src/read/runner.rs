@@ -60,7 +60,7 @@ impl Store {
                     break;
                 }
                 if tried > 1 {
-                    tokio::time::sleep(std::time::Duration::from_millis(20 << tried)).await;
+                    self.pause(std::time::Duration::from_millis(20 << tried)).await;
                 }
                 let (items, unprocessed) = self.batch(left).await?;
                 for item in items {

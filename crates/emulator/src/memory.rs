@@ -1,0 +1,92 @@
+//! DynamoDB in memory, called as a function: no port, no thread, no time of its own.
+//!
+//! For whoever decides itself when each call is answered. It speaks the wire protocol's bodies, so whatever talks to
+//! the service talks to this.
+
+use dynoxide::Database;
+use dynoxide::errors::DynoxideError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// A DynamoDB that answers when it is called. Clones are the same one.
+#[derive(Clone)]
+pub struct MemoryDynamoDb(Database);
+
+impl std::fmt::Debug for MemoryDynamoDb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MemoryDynamoDb { .. }")
+    }
+}
+
+impl MemoryDynamoDb {
+    /// An empty one.
+    pub fn new() -> Result<Self, Error> {
+        let failed = |error: DynoxideError| Error::Database { path: None, reason: error.to_string() };
+        Ok(Self(Database::memory().map_err(failed)?))
+    }
+
+    /// Does one call: the operation as `X-Amz-Target` names it, and the bodies as they are on the wire.
+    #[must_use]
+    pub fn call(&self, operation: &str, body: &[u8]) -> (u16, String) {
+        let db = &self.0;
+        let answered = match operation {
+            "CreateTable" => answer(body, |request| db.create_table(request)),
+            "DescribeTable" => answer(body, |request| db.describe_table(request)),
+            "UpdateTimeToLive" => answer(body, |request| db.update_time_to_live(request)),
+            "DescribeTimeToLive" => answer(body, |request| db.describe_time_to_live(request)),
+            "GetItem" => answer(body, |request| db.get_item(request)),
+            "BatchGetItem" => answer(body, |request| db.batch_get_item(request)),
+            "Query" => answer(body, |request| db.query(request)),
+            "Scan" => answer(body, |request| db.scan(request)),
+            "PutItem" => answer(body, |request| db.put_item(request)),
+            "UpdateItem" => answer(body, |request| db.update_item(request)),
+            "DeleteItem" => answer(body, |request| db.delete_item(request)),
+            "TransactWriteItems" => answer(body, |request| db.transact_write_items(request)),
+            other => Err(DynoxideError::ValidationException(format!("{other} is not answered from memory"))),
+        };
+        match answered {
+            Ok(body) => (200, body),
+            Err(error) => (error.status_code(), error.to_json()),
+        }
+    }
+}
+
+fn answer<Q: DeserializeOwned, A: Serialize>(
+    body: &[u8],
+    act: impl FnOnce(Q) -> Result<A, DynoxideError>,
+) -> Result<String, DynoxideError> {
+    let request =
+        serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    serde_json::to_string(&act(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check(db: &MemoryDynamoDb, operation: &str, request: &Value, status: u16, says: &str) {
+        let (answered, body) = db.call(operation, request.to_string().as_bytes());
+        assert_eq!(answered, status, "{operation}: {body}");
+        assert!(body.contains(says), "{operation}: {body}");
+    }
+
+    #[test]
+    fn what_is_put_is_read_and_refusals_are_as_on_the_wire() {
+        let db = MemoryDynamoDb::new().unwrap();
+        let table = json!({
+            "TableName": "t", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }],
+        });
+        let item = json!({ "TableName": "t", "Item": { "pk": { "S": "a" } }, "ConditionExpression": "attribute_not_exists(pk)" });
+        check(&db, "CreateTable", &table, 200, "TableDescription");
+        check(&db, "PutItem", &item, 200, "{}");
+        check(&db, "PutItem", &item, 400, "ConditionalCheckFailedException");
+        check(&db.clone(), "GetItem", &json!({ "TableName": "t", "Key": { "pk": { "S": "a" } } }), 200, "\"Item\"");
+        check(&db, "PutItem", &json!("no request"), 400, "SerializationException");
+        check(&db, "RestoreTable", &json!({}), 400, "RestoreTable is not answered");
+    }
+}

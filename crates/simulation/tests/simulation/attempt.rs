@@ -1,0 +1,244 @@
+//! One attempt: what a runner does from its start to its finish, and what it believes meanwhile.
+
+use crate::dice::Dice;
+use crate::forge::{Commit, Forge};
+use crate::plane::Ask;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::time::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// For how long after asking for it a runner pushes at most.
+const PUSH_WITHIN: u64 = 90;
+
+/// What it has to be given back of that time: git is killed that long before it is over.
+const PUSH_MARGIN: u64 = 20;
+
+/// Where an attempt runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The task of this number.
+    Task(u32),
+    /// The self-hosted runner at this place.
+    Runner(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Start,
+    Preparing,
+    Credentials,
+    Executing,
+    /// The agent says so many things yet.
+    Working(u8),
+    Syncing,
+    /// It may push until then.
+    Push(Timestamp),
+    Finish,
+    /// It is over, by its own word or by another's.
+    Over,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) name: String,
+    pub(crate) home: Home,
+    pub(crate) job: String,
+    pub(crate) number: u64,
+    pub(crate) claim: String,
+    pub(crate) instance: String,
+    pub(crate) step: Step,
+    /// A call of it is under way.
+    pub(crate) asking: bool,
+    /// It does nothing before.
+    pub(crate) silent_until: Timestamp,
+    bootstrap: String,
+    task: Option<String>,
+    lease: String,
+    branch: String,
+    expected: Option<String>,
+    adopted: Option<String>,
+    asked_to_push: Option<Timestamp>,
+    events: u64,
+    letter: Option<Value>,
+    /// Its agent fails.
+    fails: bool,
+}
+
+/// What a runner was told before it started.
+pub(crate) struct Begun {
+    pub(crate) name: String,
+    pub(crate) home: Home,
+    pub(crate) job: String,
+    pub(crate) number: u64,
+    pub(crate) claim: String,
+    pub(crate) instance: String,
+    pub(crate) bootstrap: String,
+    pub(crate) task: Option<String>,
+}
+
+impl Attempt {
+    pub(crate) fn new(begun: Begun, now: Timestamp, dice: &mut Dice) -> Self {
+        let Begun { name, home, job, number, claim, instance, bootstrap, task } = begun;
+        Self {
+            name,
+            home,
+            job,
+            number,
+            claim,
+            instance,
+            bootstrap,
+            task,
+            step: Step::Start,
+            asking: false,
+            silent_until: now,
+            lease: String::new(),
+            branch: String::new(),
+            expected: None,
+            adopted: None,
+            asked_to_push: None,
+            events: 0,
+            letter: None,
+            fails: dice.percent(15),
+        }
+    }
+
+    /// What it asks next; none where it acts by itself or is over.
+    pub(crate) fn ask(&mut self, now: Timestamp) -> Option<Ask> {
+        let path = |what: &str| format!("/v1/jobs/{}/attempts/{}/{what}", self.job, self.number);
+        let phase = |phase: &str| Some(Ask::post(path("status"), &self.lease, json!({ "status": phase })));
+        match self.step {
+            Step::Start => {
+                let mut body = json!({ "claim_id": self.claim, "instance": self.instance });
+                if let Some(task) = &self.task {
+                    body["task"] = json!(task);
+                }
+                Some(Ask::post(path("start"), &self.bootstrap, body))
+            }
+            Step::Preparing => phase("preparing"),
+            Step::Credentials => Some(Ask::post(path("credentials"), &self.lease, json!({}))),
+            Step::Executing => phase("executing"),
+            Step::Working(_) => {
+                let seq = self.events + 1;
+                let events = json!([{ "seq": seq, "age_ms": 5, "kind": "text", "text": "It goes on." }]);
+                Some(Ask::post(path("events"), &self.lease, json!({ "first_seq": seq, "events": events })))
+            }
+            Step::Syncing => {
+                self.asked_to_push.get_or_insert(now);
+                phase("syncing")
+            }
+            Step::Finish => Some(Ask::post(path("finish"), &self.lease, self.letter.clone()?)),
+            Step::Push(_) | Step::Over => None,
+        }
+    }
+
+    /// What it was answered; none: nothing came back, and it asks the same again.
+    pub(crate) fn hear(&mut self, answer: Option<(u16, Value)>, now: Timestamp, forge: &Forge, dice: &mut Dice) {
+        self.asking = false;
+        let Some((status, body)) = answer else { return };
+        match (status, body["code"].as_str().unwrap_or_default()) {
+            (200, _) => self.go_on(&body, now, forge, dice),
+            (409, "unwanted") if self.step != Step::Start && self.step != Step::Finish => self.stop(),
+            (400..500, _) => self.step = Step::Over,
+            _ => {}
+        }
+    }
+
+    fn go_on(&mut self, body: &Value, now: Timestamp, forge: &Forge, dice: &mut Dice) {
+        if body["want"] == "cancel" && !matches!(self.step, Step::Finish) {
+            return self.stop();
+        }
+        self.step = match self.step {
+            Step::Start => {
+                self.lease = body["lease"].as_str().unwrap().to_owned();
+                let open = body["continues"]["number"].as_u64().and_then(|number| forge.branch_of(number));
+                self.branch = open.unwrap_or(body["branch"].as_str().unwrap()).to_owned();
+                Step::Preparing
+            }
+            Step::Preparing => {
+                let head = forge.head(&self.branch);
+                self.expected = head.map(|commit| commit.head.clone());
+                // What an earlier attempt of this job pushed is all there is to do.
+                self.adopted = head.filter(|commit| commit.job == self.job).map(|commit| commit.head.clone());
+                if dice.percent(50) { Step::Credentials } else { Step::Executing }
+            }
+            Step::Credentials => Step::Executing,
+            Step::Executing if self.fails => {
+                let failure = Failure::Unknown { last_words: "it gave up".into() };
+                self.end(json!({ "outcome": "failed", "failure": failure }), dice)
+            }
+            Step::Executing => Step::Working(dice.below(3) as u8),
+            Step::Working(0) => Step::Syncing,
+            Step::Working(left) => {
+                self.events += 1;
+                Step::Working(left - 1)
+            }
+            Step::Syncing => {
+                let left = body["push_for_secs"].as_u64().unwrap_or(0);
+                let within = PUSH_WITHIN.min(left.saturating_sub(PUSH_MARGIN));
+                Step::Push(self.asked_to_push.unwrap_or(now).plus(Duration::from_secs(within)))
+            }
+            Step::Push(_) | Step::Finish | Step::Over => Step::Over,
+        };
+    }
+
+    /// Its people want it to stop, and it says that it did.
+    fn stop(&mut self) {
+        self.letter = Some(json!({ "finish_id": self.finish_id(), "outcome": "cancelled" }));
+        self.step = Step::Finish;
+    }
+
+    fn end(&mut self, mut letter: Value, dice: &mut Dice) -> Step {
+        letter["finish_id"] = json!(self.finish_id());
+        letter["spent_usd_micros"] = json!(dice.from_to(0, 900_000));
+        self.letter = Some(letter);
+        Step::Finish
+    }
+
+    fn finish_id(&self) -> String {
+        format!("finish-{}", self.claim)
+    }
+
+    /// Pushes, if there is still time, and makes the pull request. True: something was pushed.
+    pub(crate) fn push(&mut self, now: Timestamp, forge: &mut Forge, dice: &mut Dice) -> bool {
+        let Step::Push(until) = self.step else { return false };
+        if now >= until {
+            let failure = Failure::Unknown { last_words: "there was no time left to push".into() };
+            self.step = self.end(json!({ "outcome": "failed", "failure": failure }), dice);
+            return false;
+        }
+        let mut pushed = false;
+        if self.adopted.is_none() {
+            let digest = Sha256::digest(format!("{}/{}", self.job, self.number));
+            let head: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+            let commit = Commit { head: head.clone(), job: self.job.clone(), attempt: self.number };
+            pushed = forge.push(&self.branch, self.expected.as_deref(), commit);
+            let there = forge.head(&self.branch).filter(|commit| commit.job == self.job);
+            self.adopted = there.map(|commit| commit.head.clone());
+        }
+        self.step = match self.adopted.clone() {
+            Some(head) => {
+                let number = forge.pull(&self.branch);
+                let result = json!({
+                    "branch": self.branch,
+                    "head": head,
+                    "pull_request": { "number": number, "url": format!("http://forge.simulated/acme/app/pull/{number}") },
+                    "files": 1,
+                    "insertions": 2,
+                    "deletions": 3,
+                });
+                self.end(json!({ "outcome": "completed", "result": result }), dice)
+            }
+            None => {
+                let failure = Failure::Unknown { last_words: "somebody else moved the branch".into() };
+                self.end(json!({ "outcome": "failed", "failure": failure }), dice)
+            }
+        };
+        pushed
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.step == Step::Over
+    }
+}

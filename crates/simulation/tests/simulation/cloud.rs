@@ -1,0 +1,80 @@
+//! The simulated AWS: what it keeps, and what it answers. Nothing of it passes by itself.
+
+pub(crate) mod cluster;
+pub(crate) mod queue;
+pub(crate) mod table;
+
+use cluster::Cluster;
+use pullyard_domain::time::Timestamp;
+use queue::Queues;
+use serde_json::{Value, json};
+use table::Table;
+
+/// One call to AWS, as its SDK sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) service: String,
+    pub(crate) operation: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn body(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// It changes something.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(
+            self.operation.as_str(),
+            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" | "SendMessage" | "RunTask" | "StopTask"
+        )
+    }
+}
+
+/// Status and body.
+pub(crate) type Answer = (u16, String);
+
+#[derive(Debug)]
+pub(crate) struct Cloud {
+    pub(crate) table: Table,
+    pub(crate) queues: Queues,
+    pub(crate) cluster: Cluster,
+    /// By the whole name.
+    pub(crate) secrets: Vec<(String, String)>,
+    /// As the whole system has it.
+    pub(crate) now: Timestamp,
+}
+
+impl Cloud {
+    pub(crate) fn new(now: Timestamp, seed: u64) -> Self {
+        Self { table: Table::new(seed), queues: Queues::default(), cluster: Cluster::default(), secrets: vec![], now }
+    }
+
+    /// Does it, and answers.
+    pub(crate) fn answer(&mut self, call: &Call) -> Answer {
+        match call.service.as_str() {
+            "DynamoDB_20120810" => self.table.answer(&call.operation, &call.body, self.now),
+            "AmazonSQS" => self.queues.answer(&call.operation, &call.body(), self.now),
+            "secretsmanager" => self.secret(&call.body()),
+            "AmazonEC2ContainerServiceV20141113" => self.cluster.answer(&call.operation, &call.body()),
+            other => panic!("{other} is not simulated"),
+        }
+    }
+
+    fn secret(&self, request: &Value) -> Answer {
+        match self.secrets.iter().find(|(name, _)| Some(name.as_str()) == request["SecretId"].as_str()) {
+            Some((name, value)) => {
+                let body =
+                    json!({ "Name": name, "SecretString": value, "VersionId": "1", "VersionStages": ["AWSCURRENT"] });
+                (200, body.to_string())
+            }
+            None => refused(400, "ResourceNotFoundException", "no such secret"),
+        }
+    }
+}
+
+/// An error, as AWS's JSON protocols write one.
+pub(crate) fn refused(status: u16, code: &str, message: &str) -> Answer {
+    (status, json!({ "__type": code, "message": message, "Message": message }).to_string())
+}

@@ -1,0 +1,104 @@
+//! SQS: one standard queue, which doubles and reorders, and one FIFO queue, in order within a group.
+
+use super::Answer;
+use pullyard_domain::time::Timestamp;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long a message that was received is nobody else's.
+const VISIBILITY: Duration = Duration::from_secs(60);
+
+/// How often a message is received before it is put aside.
+const RECEIVES: u32 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Queue {
+    Dispatch,
+    Effects,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) id: u64,
+    pub(crate) queue: Queue,
+    pub(crate) body: String,
+    pub(crate) group: Option<String>,
+    pub(crate) received: u32,
+    visible_at: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    sent: u64,
+    messages: Vec<Message>,
+    /// How many were received too often.
+    pub(crate) dead: u64,
+}
+
+impl Queues {
+    pub(crate) fn url(queue: Queue) -> &'static str {
+        match queue {
+            Queue::Dispatch => "http://sqs.simulated/1/dispatch",
+            Queue::Effects => "http://sqs.simulated/1/effects.fifo",
+        }
+    }
+
+    pub(super) fn answer(&mut self, operation: &str, request: &Value, now: Timestamp) -> Answer {
+        assert_eq!(operation, "SendMessage");
+        let queue = [Queue::Dispatch, Queue::Effects].into_iter();
+        let queue = queue.filter(|queue| request["QueueUrl"] == Self::url(*queue)).next_back().unwrap();
+        self.sent += 1;
+        self.messages.push(Message {
+            id: self.sent,
+            queue,
+            body: request["MessageBody"].as_str().unwrap().to_owned(),
+            group: request["MessageGroupId"].as_str().map(str::to_owned),
+            received: 0,
+            visible_at: now,
+        });
+        (200, json!({ "MessageId": format!("m-{}", self.sent), "MD5OfMessageBody": "" }).to_string())
+    }
+
+    /// Where the messages are that may be received now.
+    pub(crate) fn receivable(&self, queue: Queue, now: Timestamp) -> Vec<usize> {
+        let mut groups: Vec<&str> = Vec::new();
+        let mut found = Vec::new();
+        for (at, message) in self.messages.iter().enumerate().filter(|(_, message)| message.queue == queue) {
+            if let Some(group) = &message.group {
+                // Only the oldest of a group, and none while one is in flight.
+                if groups.contains(&group.as_str()) {
+                    continue;
+                }
+                groups.push(group);
+            }
+            if message.visible_at <= now {
+                found.push(at);
+            }
+        }
+        found
+    }
+
+    /// Hands one out; none if it was received too often.
+    pub(crate) fn receive(&mut self, at: usize, now: Timestamp) -> Option<Message> {
+        if self.messages[at].received >= RECEIVES {
+            self.messages.remove(at);
+            self.dead += 1;
+            return None;
+        }
+        let message = &mut self.messages[at];
+        message.received += 1;
+        message.visible_at = now.plus(VISIBILITY);
+        Some(message.clone())
+    }
+
+    /// It was done; it is not received again unless `again`.
+    pub(crate) fn done(&mut self, id: u64, again: bool) {
+        if !again {
+            self.messages.retain(|message| message.id != id);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+}

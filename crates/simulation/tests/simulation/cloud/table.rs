@@ -1,0 +1,163 @@
+//! DynamoDB: the table as it is, and as it was a moment ago, which is what indexes and weak reads show.
+
+use super::Answer;
+use crate::dice::Dice;
+use pullyard_domain::time::Timestamp;
+use pullyard_emulator::MemoryDynamoDb;
+use serde_json::{Map, Number, Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How old what a weak read shows may be.
+const LAG: Duration = Duration::from_secs(3);
+
+/// Partition and sort key.
+pub(crate) type Key = (String, String);
+/// Everything in the table, as plain JSON.
+pub(crate) type Items = BTreeMap<Key, Value>;
+
+/// One item that was written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) key: Key,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+/// A write that the late table does not have yet.
+#[derive(Debug)]
+struct Pending {
+    at: Timestamp,
+    operation: String,
+    body: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    main: MemoryDynamoDb,
+    late: MemoryDynamoDb,
+    pending: VecDeque<Pending>,
+    dice: Dice,
+    /// Weak reads show the past.
+    pub(crate) lags: bool,
+    pub(crate) items: Items,
+    /// What was written since it was last taken, write by write.
+    pub(crate) written: Vec<Vec<Written>>,
+}
+
+impl Table {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            main: MemoryDynamoDb::new().unwrap(),
+            late: MemoryDynamoDb::new().unwrap(),
+            pending: VecDeque::new(),
+            dice: Dice::new(seed ^ 0x7AB1E),
+            lags: false,
+            items: Items::new(),
+            written: vec![],
+        }
+    }
+
+    pub(super) fn answer(&mut self, operation: &str, body: &[u8], now: Timestamp) -> Answer {
+        match operation {
+            "GetItem" | "BatchGetItem" | "Query" => self.read(operation, body, now),
+            "DescribeTable" | "DescribeTimeToLive" => self.main.call(operation, body),
+            _ => self.write(operation, body, now),
+        }
+    }
+
+    fn read(&mut self, operation: &str, body: &[u8], now: Timestamp) -> Answer {
+        let request: Value = serde_json::from_slice(body).unwrap();
+        let strong = match operation {
+            "BatchGetItem" => request["RequestItems"].as_object().unwrap().values().all(is_strong),
+            _ => is_strong(&request),
+        };
+        if strong || !self.lags {
+            return self.main.call(operation, body);
+        }
+        let old = self.pending.iter().take_while(|pending| now.since(pending.at) >= LAG).count();
+        let young = self.pending.len() - old;
+        let young = if self.dice.percent(50) { young } else { self.dice.below(young + 1) };
+        self.catch_up(old + young);
+        self.late.call(operation, body)
+    }
+
+    fn catch_up(&mut self, count: usize) {
+        for pending in self.pending.drain(..count) {
+            let (status, answer) = self.late.call(&pending.operation, &pending.body);
+            assert_eq!(status, 200, "the late table refuses what the table took: {answer}");
+        }
+    }
+
+    fn write(&mut self, operation: &str, body: &[u8], now: Timestamp) -> Answer {
+        let (status, answer) = self.main.call(operation, body);
+        if status == 200 {
+            self.pending.push_back(Pending { at: now, operation: operation.to_owned(), body: body.to_owned() });
+            let request: Value = serde_json::from_slice(body).unwrap();
+            let written = keys_of(operation, &request).into_iter().map(|(table, key)| self.look(&table, key));
+            // The repeat of a transaction is answered from its first time and writes nothing.
+            let written: Vec<_> = written.filter(|one| one.before != one.after).collect();
+            self.note(written);
+        }
+        (status, answer)
+    }
+
+    fn look(&self, table: &str, key: Key) -> Written {
+        let ask = json!({ "TableName": table, "ConsistentRead": true, "Key": { "pk": { "S": key.0 }, "sk": { "S": key.1 } } });
+        let (status, answer) = self.main.call("GetItem", ask.to_string().as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let after = answer.get("Item").and_then(Value::as_object).map(plain_map);
+        Written { before: self.items.get(&key).cloned(), key, after }
+    }
+
+    fn note(&mut self, written: Vec<Written>) {
+        for one in &written {
+            match &one.after {
+                Some(after) => self.items.insert(one.key.clone(), after.clone()),
+                None => self.items.remove(&one.key),
+            };
+        }
+        if !written.is_empty() {
+            self.written.push(written);
+        }
+    }
+}
+
+fn is_strong(request: &Value) -> bool {
+    request["ConsistentRead"] == true
+}
+
+/// What a write touches, with its table.
+fn keys_of(operation: &str, request: &Value) -> Vec<(String, Key)> {
+    let one = |request: &Value| {
+        let key = request.get("Item").or(request.get("Key")).unwrap_or(&Value::Null);
+        let part = |name: &str| key[name]["S"].as_str().unwrap_or_default().to_owned();
+        (request["TableName"].as_str().unwrap_or_default().to_owned(), (part("pk"), part("sk")))
+    };
+    match operation {
+        "PutItem" | "UpdateItem" | "DeleteItem" => vec![one(request)],
+        "TransactWriteItems" => {
+            let actions = request["TransactItems"].as_array().unwrap();
+            let changes = actions.iter().filter(|action| action.get("ConditionCheck").is_none());
+            changes.filter_map(|action| action.as_object()?.values().next().map(one)).collect()
+        }
+        _ => vec![],
+    }
+}
+
+fn plain_map(map: &Map<String, Value>) -> Value {
+    map.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into()
+}
+
+/// From DynamoDB's way of writing values to JSON's.
+fn plain(value: &Value) -> Value {
+    let Some((kind, inner)) = value.as_object().and_then(|map| map.iter().next()) else { return Value::Null };
+    match (kind.as_str(), inner) {
+        ("N", Value::String(number)) => Value::Number(number.parse::<Number>().unwrap()),
+        ("M", Value::Object(map)) => plain_map(map),
+        ("L", Value::Array(list)) => list.iter().map(plain).collect(),
+        ("NULL", _) => Value::Null,
+        (_, inner) => inner.clone(),
+    }
+}

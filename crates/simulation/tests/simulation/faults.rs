@@ -1,0 +1,113 @@
+//! What may become of one call to AWS, and how often.
+
+use crate::cloud::{Answer, Call, Cloud, refused};
+use crate::dice::Dice;
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fate {
+    Well,
+    /// No effect; this answer.
+    Refused(Answer),
+    /// It takes effect, and nothing comes back.
+    LostAnswer,
+    /// It takes effect, and the answer is an error.
+    ErrorAfterEffect,
+    /// The caller dies first.
+    StopBefore,
+    /// The caller dies afterwards.
+    StopAfter,
+    /// A task can't be started: this answer.
+    NoTask(Answer),
+}
+
+impl Fate {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Well => "calls",
+            Self::Refused(_) => "refused",
+            Self::LostAnswer => "answers lost",
+            Self::ErrorAfterEffect => "errors after effect",
+            Self::StopBefore => "stopped before",
+            Self::StopAfter => "stopped after",
+            Self::NoTask(_) => "no task",
+        }
+    }
+}
+
+/// What becomes of this call.
+pub(crate) fn fate(call: &Call, dice: &mut Dice) -> Fate {
+    if dice.permille(3) {
+        return Fate::StopBefore;
+    }
+    if call.writes() && dice.permille(8) {
+        return Fate::StopAfter;
+    }
+    match call.operation.as_str() {
+        "RunTask" if dice.percent(20) => no_task(dice),
+        // Not one that the SDK would repeat: the hint is lost.
+        "SendMessage" if dice.percent(8) => Fate::Refused(refused(400, "QueueDoesNotExist", "it is lost")),
+        "TransactWriteItems" if dice.percent(4) => Fate::Refused(conflict(&call.body())),
+        "PutItem" | "UpdateItem" if dice.percent(2) => {
+            Fate::Refused(refused(400, "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "a conflict"))
+        }
+        _ if call.writes() && dice.percent(2) => Fate::LostAnswer,
+        _ if call.writes() && dice.permille(7) => Fate::ErrorAfterEffect,
+        _ if dice.permille(4) => Fate::Refused(refused(400, "ThrottlingException", "Rate exceeded")),
+        _ if dice.permille(3) => Fate::Refused(refused(500, "InternalServerError", "it broke")),
+        _ => Fate::Well,
+    }
+}
+
+/// What it is answered, none if nothing comes back, and whether its caller is dead.
+pub(crate) fn meet(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answer>, bool) {
+    match fate {
+        Fate::Well => (Some(cloud.answer(call)), false),
+        Fate::Refused(answer) => (Some(answer.clone()), false),
+        Fate::NoTask(answer) => {
+            cloud.cluster.fault = Some(answer.clone());
+            (Some(cloud.answer(call)), false)
+        }
+        Fate::LostAnswer => {
+            cloud.answer(call);
+            (None, false)
+        }
+        Fate::ErrorAfterEffect => {
+            let answer = cloud.answer(call);
+            // What was refused has no effect, and says so.
+            let error = refused(500, "InternalServerError", "it broke afterwards");
+            (Some(if answer.0 == 200 { error } else { answer }), false)
+        }
+        Fate::StopBefore => (None, true),
+        Fate::StopAfter => {
+            cloud.answer(call);
+            (None, true)
+        }
+    }
+}
+
+/// Every way in which ECS starts no task.
+fn no_task(dice: &mut Dice) -> Fate {
+    let failure = |reason: &str| (200, json!({ "tasks": [], "failures": [{ "reason": reason }] }).to_string());
+    let ways = [
+        failure("RESOURCE:MEMORY"),
+        failure("Capacity is unavailable at this time. Please try again later."),
+        refused(400, "ClientException", "Capacity is unavailable at this time"),
+        refused(400, "InvalidParameterException", "Rate exceeded"),
+        refused(400, "ThrottlingException", "Rate exceeded"),
+        refused(500, "ServerException", "it broke"),
+        failure("AGENT"),
+    ];
+    Fate::NoTask(ways[dice.below(ways.len())].clone())
+}
+
+fn conflict(request: &Value) -> Answer {
+    let items = request["TransactItems"].as_array().map_or(1, Vec::len);
+    let mut reasons = vec![json!({ "Code": "None" }); items];
+    reasons[0] = json!({ "Code": "TransactionConflict" });
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "message": "a conflict", "CancellationReasons": reasons,
+    });
+    (400, body.to_string())
+}

@@ -1,0 +1,176 @@
+//! What must hold after every write, whatever happened before.
+
+use crate::cloud::table::{Items, Key, Written};
+use pullyard_domain::due::{self, Due};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Status};
+use pullyard_domain::runner::{Presence, Runner};
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The value of an item, as the store reads it.
+pub(crate) fn value<T: DeserializeOwned>(item: &Value) -> T {
+    serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}"))
+}
+
+pub(crate) fn jobs(items: &Items) -> impl Iterator<Item = Job> + '_ {
+    items.iter().filter(|((_, sk), _)| sk == "JOB").map(|(_, item)| value(item))
+}
+
+pub(crate) fn tickets(items: &Items) -> impl Iterator<Item = Ticket> + '_ {
+    items.iter().filter(|((_, sk), _)| sk == "TICKET").map(|(_, item)| value(item))
+}
+
+pub(crate) fn runners(items: &Items) -> impl Iterator<Item = Runner> + '_ {
+    items.iter().filter(|((pk, _), _)| pk.starts_with("RUNNERS#")).map(|(_, item)| value(item))
+}
+
+/// What one write broke.
+pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> Vec<String> {
+    let mut faults = Vec::new();
+    for one in written {
+        revised(one, &mut faults);
+        let (pk, sk) = (one.key.0.as_str(), one.key.1.as_str());
+        match (sk, &one.after) {
+            ("JOB", None) | ("TICKET", None) => faults.push(format!("{pk} is gone")),
+            ("JOB", Some(after)) => {
+                let after: Job = value(after);
+                indexed(one, due::job(&after), &mut faults);
+                if let Some(before) = one.before.as_ref().map(value::<Job>) {
+                    moved(&before, &after, now, &mut faults);
+                }
+            }
+            ("TICKET", Some(after)) => indexed(one, due::ticket(&value(after)), &mut faults),
+            ("DELIVERY", after) => answered(one.before.as_ref(), after.as_ref(), &mut faults),
+            (_, Some(after)) if sk.starts_with("ATTEMPT#") && one.before.is_none() => {
+                taken_away(after, items, &mut faults);
+            }
+            _ if pk.starts_with("RUNNERS#") => epoch(one, &mut faults),
+            _ => {}
+        }
+    }
+    let touches = |what: &[&str]| written.iter().any(|one| what.iter().any(|it| one.key.0.starts_with(it)));
+    if touches(&["JOB#", "TICKET#"]) {
+        one_job_each(items, &mut faults);
+    }
+    if touches(&["JOB#", "RUNNERS#"]) {
+        slots(items, &mut faults);
+    }
+    faults
+}
+
+/// A runner loses a job for its silence only while it is silent, and for having no process only while it says so.
+fn taken_away(item: &Value, items: &Items, faults: &mut Vec<String>) {
+    let attempt: Attempt = value(item);
+    let (AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure }) = &attempt.ended else { return };
+    let Some(runner) = runners(items).find(|runner| Some(&runner.id) == attempt.run.runner.as_ref()) else { return };
+    let wrong = match failure {
+        Failure::RunnerOffline { .. } => runner.status == Presence::Online,
+        Failure::RunnerCrashed { exit } if exit == "no result" => runner.active.contains(&attempt.job),
+        _ => false,
+    };
+    if wrong {
+        faults.push(format!("{} lost {} by {}, and says otherwise", runner.name, attempt.job, failure.code()));
+    }
+}
+
+/// Nobody wrote over what somebody else had written meanwhile.
+fn revised(one: &Written, faults: &mut Vec<String>) {
+    let rev = |item: &Option<Value>| item.as_ref().and_then(|item| item["rev"].as_u64()).unwrap_or(0);
+    let (before, after) = (rev(&one.before), rev(&one.after));
+    if one.after.as_ref().is_some_and(|item| item["rev"].is_u64()) && after != before + 1 {
+        faults.push(format!("{:?} went from revision {before} to {after}", one.key));
+    }
+}
+
+/// It stands in exactly the row of the index that its fields say.
+fn indexed(one: &Written, due: Option<Due>, faults: &mut Vec<String>) {
+    let item = one.after.as_ref().unwrap();
+    let row = item["wk"].as_str().map(|wk| (wk.to_owned(), item["ws"].as_i64().unwrap()));
+    let expected = due.map(|due| match due {
+        Due::At(at) => (format!("DUE#{}", due::shard(&one.key.0)), at.millis()),
+        Due::Held { project, order } => (format!("HELD#{project}"), order),
+        Due::Ready { class, order } => (format!("READY#{class}"), order),
+    });
+    if row != expected {
+        faults.push(format!("{:?} stands in {row:?} and belongs to {expected:?}", one.key));
+    }
+}
+
+fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
+    let id = &after.id;
+    if before.status.is_terminal() && before.status != after.status {
+        faults.push(format!("{id} was {:?} and is {:?}", before.status, after.status));
+    }
+    let by_its_runner = after.ended_by.as_ref().is_some_and(|by| by.finish.is_some());
+    let may_push = before.push_until.is_some_and(|until| now < until);
+    if may_push && after.status != Status::Syncing && !by_its_runner {
+        faults.push(format!("{id} was taken away while its runner might push"));
+    }
+    let holder = |job: &Job| job.run.as_ref().filter(|_| job.status.is_active()).map(|run| run.claim.clone());
+    if let Some(new) = holder(after).filter(|new| holder(before).as_ref() != Some(new)) {
+        if before.status != Status::Ready || after.attempt != before.attempt + 1 {
+            faults.push(format!("{id} went to {new} from {:?}, attempt {}", before.status, before.attempt));
+        }
+    } else if after.attempt != before.attempt {
+        faults.push(format!("{id} counts attempt {} without a claim", after.attempt));
+    }
+}
+
+/// An answer that stands for ever stands.
+fn answered(before: Option<&Value>, after: Option<&Value>, faults: &mut Vec<String>) {
+    use pullyard_domain::delivery::Delivery;
+    let Some(before) = before.map(value::<Delivery>).filter(|before| before.reason.is_final()) else { return };
+    match after.map(value::<Delivery>) {
+        Some(after) if after.reason == before.reason && after.job == before.job => {}
+        other => faults.push(format!("the answer to {} was {:?} and is {other:?}", before.event, before.reason)),
+    }
+}
+
+fn epoch(one: &Written, faults: &mut Vec<String>) {
+    let (Some(before), Some(after)) = (&one.before, &one.after) else { return };
+    let (before, after): (Runner, Runner) = (value(before), value(after));
+    if after.epoch < before.epoch || after.last_heartbeat < before.last_heartbeat {
+        faults.push(format!("{} goes back: epoch {} to {}", after.name, before.epoch, after.epoch));
+    }
+}
+
+/// A ticket names its one job that has not ended, and no other.
+fn one_job_each(items: &Items, faults: &mut Vec<String>) {
+    let mut named: Vec<_> = tickets(items).filter_map(|ticket| Some((ticket.key, ticket.active_job?))).collect();
+    for job in jobs(items).filter(|job| !job.status.is_terminal()) {
+        let Some(key) = job.ticket else { continue };
+        match named.iter().position(|pair| pair.0 == key && pair.1 == job.id) {
+            Some(at) => drop(named.swap_remove(at)),
+            None => faults.push(format!("{} has not ended, and {key} does not name it", job.id)),
+        }
+    }
+    faults.extend(named.iter().map(|(key, job)| format!("{key} names {job}, which has ended")));
+}
+
+/// A slot of a runner stands for exactly one attempt that it holds.
+fn slots(items: &Items, faults: &mut Vec<String>) {
+    let mut filled: Vec<_> = runners(items)
+        .flat_map(|runner| runner.slots.into_iter().map(move |(job, slot)| (runner.id.clone(), job, slot.claim)))
+        .collect();
+    for job in jobs(items).filter(|job| job.status.is_active()) {
+        let Some(run) = job.run else { continue };
+        let Some(runner) = run.runner else { continue };
+        let held = (runner, job.id, run.claim);
+        match filled.iter().position(|slot| *slot == held) {
+            Some(at) => drop(filled.swap_remove(at)),
+            None => faults.push(format!("{held:?} has no slot")),
+        }
+    }
+    faults.extend(filled.iter().map(|slot| format!("a slot is left of {slot:?}")));
+}
+
+/// The job of an attempt, as it is now, if that attempt holds it.
+pub(crate) fn held(items: &Items, job: &str, claim: &str) -> Option<Job> {
+    let key: Key = (format!("JOB#{job}"), "JOB".into());
+    let job: Job = value(items.get(&key)?);
+    let mine = job.status.is_active() && job.run.as_ref().is_some_and(|run| run.claim.as_str() == claim);
+    mine.then_some(job)
+}

@@ -1,0 +1,120 @@
+//! The real functions, use cases, rules and table code, on an AWS that a seed decides over: which call is answered
+//! next and how, who is killed, what is lost, doubled or late, and when time passes.
+//!
+//! A seed is one life of the system: some minutes in which anything may happen, then everything heals. Laws are
+//! checked after every write, and a verdict is given at the end. The same seed takes the same way every time:
+//!
+//!     PULLYARD_SIM_FROM=17 PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation -- --nocapture
+
+mod attempt;
+mod cloud;
+mod daemon;
+mod dice;
+mod faults;
+mod forge;
+mod gate;
+mod laws;
+mod life;
+mod plane;
+mod setup;
+mod tally;
+mod tool;
+mod trace;
+mod verdict;
+mod world;
+
+use std::time::Instant;
+use world::World;
+
+/// How many lives without being asked for more.
+const SEEDS: u64 = 24;
+
+/// What happens at least once in so many lives.
+const HAPPENS: [&str; 18] = [
+    "Completed",
+    "Failed",
+    "Cancelled",
+    "on Fargate",
+    "on runners",
+    "requeued",
+    "retries",
+    "continued",
+    "pushed",
+    "lease_lost",
+    "killed",
+    "refused",
+    "answers lost",
+    "errors after effect",
+    "stopped before",
+    "stopped after",
+    "no task",
+    "calls",
+];
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+fn live(seed: u64) -> World {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(life::live(seed))
+}
+
+fn tell(seed: u64, world: &World) {
+    let lines = world.trace.lines();
+    let from = if std::env::var("PULLYARD_SIM_TRACE").is_ok() { 0 } else { lines.len().saturating_sub(120) };
+    for line in &lines[from..] {
+        println!("{line}");
+    }
+    for broken in &world.broken {
+        println!("BROKEN {broken}");
+    }
+    println!(
+        "PULLYARD_SIM_FROM={seed} PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation every_law -- --nocapture"
+    );
+}
+
+#[test]
+fn every_law_holds_in_every_life() {
+    let (from, seeds) = (number("PULLYARD_SIM_FROM", 1), number("PULLYARD_SIM_SEEDS", SEEDS));
+    let mut tally = tally::Tally::default();
+    let (began, mut lived, mut simulated, mut steps) = (Instant::now(), 0u64, 0u64, 0usize);
+    for seed in from..from + seeds {
+        let world = live(seed);
+        if !world.broken.is_empty() {
+            tell(seed, &world);
+            panic!("seed {seed}, after {lived} good ones: {}", world.broken[0]);
+        }
+        if std::env::var("PULLYARD_SIM_TRACE").is_ok() {
+            tell(seed, &world);
+        }
+        lived += 1;
+        tally.add_all(&world.tally);
+        simulated += world.lived().as_secs();
+        steps += world.trace.lines().len();
+    }
+    let secs = began.elapsed().as_secs_f64();
+    println!(
+        "simulation: {lived} seeds from {from}, {steps} steps, {:.1} hours of life in {secs:.1} s: {:.0} seeds per minute",
+        simulated as f64 / 3_600.0,
+        lived as f64 * 60.0 / secs,
+    );
+    println!("simulation: {tally}");
+    if seeds >= SEEDS {
+        for what in HAPPENS {
+            assert!(tally.of(what) > 0, "in {lived} lives never once: {what}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_takes_the_same_way() {
+    for seed in [3, 8] {
+        let (one, other) = (live(seed), live(seed));
+        let ways = one.trace.lines().iter().zip(other.trace.lines());
+        for (at, (one, other)) in ways.enumerate() {
+            assert_eq!(one, other, "seed {seed}, line {at}");
+        }
+        assert_eq!(one.trace.lines().len(), other.trace.lines().len());
+    }
+}

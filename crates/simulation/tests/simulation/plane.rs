@@ -1,0 +1,195 @@
+//! The control plane: every function with its own context, and what runs in them now.
+
+use crate::cloud::queue::{Message, Queue, Queues};
+use crate::gate::Gate;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use pullyard_entry::config::{Definitions, Endpoints};
+use pullyard_entry::{Clock, Config, Context};
+use serde_json::{Value, json};
+use std::pin::Pin;
+use std::task::{Poll, Waker};
+use tower::ServiceExt;
+
+pub(crate) const TABLE: &str = "pullyard";
+pub(crate) const KEY_SECRET: &str = "pullyard/signing-key";
+
+/// A request to the API or to the function of ticket events.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) token: String,
+    pub(crate) key: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl Ask {
+    pub(crate) fn post(path: impl Into<String>, token: &str, body: Value) -> Self {
+        Self { method: "POST", path: path.into(), token: token.to_owned(), key: None, body }
+    }
+}
+
+/// What came of an invocation.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Status and body.
+    Answer(u16, Value),
+    /// Whether each message was done.
+    Batch(Vec<bool>),
+    /// Whether it was done.
+    Done(bool),
+}
+
+type Running = Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// One run of a function.
+pub(crate) struct Invocation {
+    pub(crate) id: u32,
+    future: Running,
+}
+
+impl Invocation {
+    /// Goes on until it waits for the gate, or is done.
+    pub(crate) fn go_on(&mut self, gate: &Gate) -> Option<Outcome> {
+        gate.run(Some(self.id));
+        let polled = self.future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop()));
+        gate.run(None);
+        match polled {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+}
+
+pub(crate) struct Plane {
+    pub(crate) clock: Clock,
+    api: Router,
+    tickets: Router,
+    dispatcher: Context,
+    effects: Context,
+    tasks: Context,
+    sweeper: Context,
+    invoked: u32,
+}
+
+impl Plane {
+    pub(crate) fn new(gate: &Gate) -> Self {
+        let clock = gate.clock();
+        // Each function has its own, as on AWS: connections, and caches of secrets.
+        let own = || config().context(&sdk(gate), clock.clone());
+        Self {
+            api: pullyard_function_api::router(own()),
+            tickets: pullyard_function_tickets::router(own()),
+            dispatcher: own(),
+            effects: own(),
+            tasks: own(),
+            sweeper: own(),
+            invoked: 0,
+            clock,
+        }
+    }
+
+    fn invoke(&mut self, future: impl Future<Output = Outcome> + 'static) -> Invocation {
+        self.invoked += 1;
+        // Whoever polls is not the runtime, which would cut in after a while.
+        Invocation { id: self.invoked, future: Box::pin(tokio::task::unconstrained(future)) }
+    }
+
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Invocation {
+        let router = if ask.path == "/v1/tickets/events" { self.tickets.clone() } else { self.api.clone() };
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(&ask.path)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", ask.token));
+        if let Some(key) = &ask.key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(Body::from(ask.body.to_string())).unwrap();
+        self.invoke(async move {
+            let Ok(response) = router.oneshot(request).await;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            Outcome::Answer(status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        })
+    }
+
+    pub(crate) fn batch(&mut self, queue: Queue, messages: &[Message]) -> Invocation {
+        let record = |message: &Message| {
+            let mut attributes = json!({ "ApproximateReceiveCount": message.received.to_string() });
+            if let Some(group) = &message.group {
+                attributes["MessageGroupId"] = json!(group);
+            }
+            json!({ "messageId": message.id.to_string(), "body": message.body, "attributes": attributes })
+        };
+        let records: Vec<_> = messages.iter().map(record).collect();
+        let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let ids: Vec<_> = messages.iter().map(|message| message.id.to_string()).collect();
+        let ctx = if queue == Queue::Dispatch { self.dispatcher.clone() } else { self.effects.clone() };
+        self.invoke(async move {
+            let answer = match queue {
+                Queue::Dispatch => pullyard_function_dispatcher::handle(&ctx, event).await,
+                Queue::Effects => pullyard_function_effects::handle(&ctx, event).await,
+            };
+            let failed = |id: &String| answer.batch_item_failures.iter().any(|failure| failure.item_identifier == *id);
+            Outcome::Batch(ids.iter().map(|id| !failed(id)).collect())
+        })
+    }
+
+    pub(crate) fn task_event(&mut self, event: &Value) -> Invocation {
+        let (ctx, event) = (self.tasks.clone(), serde_json::from_value(event.clone()).unwrap());
+        self.invoke(async move { Outcome::Done(pullyard_function_tasks::handle(&ctx, event).await.is_ok()) })
+    }
+
+    pub(crate) fn sweep(&mut self) -> Invocation {
+        let ctx = self.sweeper.clone();
+        self.invoke(async move { Outcome::Done(pullyard_function_sweeper::handle(&ctx).await.is_ok()) })
+    }
+}
+
+fn config() -> Config {
+    Config {
+        table: TABLE.into(),
+        dispatch_queue_url: Queues::url(Queue::Dispatch).into(),
+        effects_queue_url: Queues::url(Queue::Effects).into(),
+        dispatch_dlq_url: None,
+        effects_dlq_url: None,
+        cluster: "pullyard".into(),
+        task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
+        container: "runner".into(),
+        network: None,
+        key_secret: KEY_SECRET.into(),
+        api_url: "http://api.simulated".into(),
+        task_isolation: "external".into(),
+        deployment: None,
+        endpoints: Endpoints {
+            dynamodb: Some("http://dynamodb.simulated".into()),
+            sqs: Some("http://sqs.simulated".into()),
+            ecs: Some("http://ecs.simulated".into()),
+            secretsmanager: Some("http://secrets.simulated".into()),
+        },
+    }
+}
+
+/// As the functions have it, but for the limits on time: how long a call takes is the simulation's to say.
+pub(crate) fn sdk(gate: &Gate) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys("simulated", "simulated", None)))
+        .retry_config(RetryConfig::standard().with_max_attempts(4))
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .sleep_impl(gate.clone())
+        .http_client(gate.clone())
+        .build()
+}

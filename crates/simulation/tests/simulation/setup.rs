@@ -1,0 +1,83 @@
+//! What is there when a life begins: a project with a repository, tokens, and runners.
+
+use crate::daemon::Daemon;
+use crate::dice::Dice;
+use crate::gate::Gate;
+use crate::plane::{KEY_SECRET, TABLE, sdk};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::budget::Budget;
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{
+    Account, Agent, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
+};
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::auth::stored_token;
+use pullyard_store::{Scope, Store, Token, TokenKind, Write};
+
+/// A token with every right.
+pub(crate) const ADMIN: &str = "pat_simulated";
+
+/// The names of runners, and the tokens they show.
+const RUNNERS: [(&str, &str); 3] = [("kite", "rnt_kite"), ("lark", "rnt_lark"), ("wren", "rnt_wren")];
+
+const FORGE_SECRET: &str = "pullyard/user/forge-token";
+
+/// Writes it, and says which runners there are.
+pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, compute: Compute) -> Vec<Daemon> {
+    gate.cloud(|cloud| {
+        let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        cloud.secrets = vec![secret(KEY_SECRET, &"k".repeat(64)), secret(FORGE_SECRET, "simulated-forge-token")];
+    });
+    let store = Store::new(&sdk(gate), Some("http://dynamodb.simulated"), TABLE);
+    store.create_table().await.unwrap();
+    let applied = |write| assert_eq!(write, Write::Applied);
+    let integration = IntegrationId::new("gh1").unwrap();
+    let project = ProjectId::new("acme").unwrap();
+    let name = RepositoryName::new("acme/app").unwrap();
+    let stored = Integration {
+        id: integration.clone(),
+        kind: ForgeKind::GitHub,
+        api_url: "http://forge.simulated".into(),
+        auth: Auth::Token { secret: FORGE_SECRET.into() },
+        account: Account { id: 1, login: "pullyard-bot".into() },
+    };
+    applied(store.put_integration(&stored).await.unwrap());
+    let settings = Settings { default_repository: Some(name.clone()), compute, ..settings(dice) };
+    let stored = Project { id: project.clone(), name: "Acme".into(), settings, rev: 0 };
+    applied(store.put_project(&stored).await.unwrap());
+    let stored = Repository {
+        project,
+        integration,
+        id: 99,
+        name,
+        default_branch: "main".into(),
+        clone_url: "http://forge.simulated/acme/app.git".into(),
+        agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()] },
+        workflows: false,
+    };
+    applied(store.put_repository(&stored).await.unwrap());
+    applied(store.put_token(&stored_token(ADMIN, "admin", [Scope::Admin].into(), None)).await.unwrap());
+    let mut daemons = Vec::new();
+    for (name, token) in &RUNNERS[..1 + dice.below(RUNNERS.len())] {
+        let stored = Token { kind: TokenKind::Runner, ..stored_token(token, name, [].into(), None) };
+        applied(store.put_token(&stored).await.unwrap());
+        daemons.push(Daemon::new(name, token, 1 + dice.below(2), now));
+    }
+    daemons
+}
+
+/// The settings of a life.
+pub(crate) fn settings(dice: &mut Dice) -> Settings {
+    let budget = match dice.percent(30) {
+        true => Budget { usd_micros_per_day: Some(40_000_000), usd_micros_per_job: 1_000_000, ..Budget::default() },
+        false => Budget::default(),
+    };
+    Settings {
+        auto_create: true,
+        compute: if dice.percent(50) { Compute::Fargate } else { Compute::Runners },
+        limits: Limits { wall_secs: 600, stall_secs: 300, requeues: dice.below(3) as u32 },
+        offline: if dice.percent(50) { OfflinePolicy::Requeue } else { OfflinePolicy::Fail },
+        budget,
+        ..Settings::default()
+    }
+}

@@ -1,0 +1,31 @@
+//! How often what happened: a simulation in which nothing happens proves nothing.
+
+use std::collections::BTreeMap;
+
+#[derive(Debug, Default)]
+pub(crate) struct Tally(BTreeMap<String, u64>);
+
+impl Tally {
+    pub(crate) fn add(&mut self, what: &str) {
+        self.add_many(what, 1);
+    }
+
+    pub(crate) fn add_many(&mut self, what: &str, count: u64) {
+        *self.0.entry(what.to_owned()).or_default() += count;
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, count)| self.add_many(what, *count));
+    }
+
+    pub(crate) fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        f.write_str(&all.join(", "))
+    }
+}

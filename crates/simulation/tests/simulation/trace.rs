@@ -1,0 +1,24 @@
+//! What was done, line by line.
+
+use pullyard_domain::time::Timestamp;
+
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) start: Timestamp,
+    lines: Vec<String>,
+}
+
+impl Trace {
+    pub(crate) fn new(start: Timestamp) -> Self {
+        Self { start, lines: vec![] }
+    }
+
+    pub(crate) fn say(&mut self, now: Timestamp, line: String) {
+        let since = now.since(self.start);
+        self.lines.push(format!("{:>5}.{:03} {line}", since.as_secs(), since.subsec_millis()));
+    }
+
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.lines
+    }
+}

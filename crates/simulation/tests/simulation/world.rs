@@ -1,0 +1,477 @@
+//! One life of the whole system, of which a seed decides everything.
+
+use crate::attempt::{Attempt, Begun, Home, Step};
+use crate::cloud::Cloud;
+use crate::cloud::cluster::State;
+use crate::cloud::queue::Queue;
+use crate::daemon::{Daemon, Hand};
+use crate::dice::Dice;
+use crate::forge::Forge;
+use crate::gate::{Gate, Reply};
+use crate::plane::{Ask, Invocation, Outcome, Plane};
+use crate::tally::Tally;
+use crate::tool::Tool;
+use crate::trace::Trace;
+use crate::{faults, laws, setup};
+use pullyard_domain::project::Compute;
+use pullyard_domain::time::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a function may run.
+const FUNCTION_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often the sweeper goes round.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Whom an invocation is for.
+#[derive(Clone, Debug)]
+pub(crate) enum For {
+    Attempt(String),
+    Daemon(usize, Hand, (u32, bool)),
+    Told(usize),
+    People(Ask),
+    Messages(Vec<u64>),
+    Event(Value),
+    Sweep,
+}
+
+pub(crate) struct Running {
+    invocation: Invocation,
+    of: For,
+    what: String,
+    began: Timestamp,
+    /// For so many steps of others it does not go on.
+    stalls: u32,
+}
+
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    pub(crate) gate: Gate,
+    pub(crate) plane: Plane,
+    pub(crate) forge: Forge,
+    pub(crate) tool: Tool,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) daemons: Vec<Daemon>,
+    pub(crate) running: Vec<Running>,
+    pub(crate) trace: Trace,
+    /// What was found broken.
+    pub(crate) broken: Vec<String>,
+    /// Nothing fails any more.
+    pub(crate) calm: bool,
+    /// What people ask until it is done.
+    pub(crate) orders: Vec<Ask>,
+    pub(crate) asked: u32,
+    next_sweep: Timestamp,
+    /// How often what happened.
+    pub(crate) tally: Tally,
+    /// Which claim was given each attempt.
+    given: BTreeMap<(String, u64), String>,
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let start = Timestamp::from_millis(1_795_132_800_000);
+        // One of both after the other, so that a few lives have enough of each.
+        let compute = if seed.is_multiple_of(2) { Compute::Runners } else { Compute::Fargate };
+        let gate = Gate::new(Cloud::new(start, seed));
+        let plane = Plane::new(&gate);
+        let daemons = setup::prepare(&gate, &mut dice, start, compute).await;
+        let tool = Tool::new(2 + dice.below(3), 8 + dice.below(10));
+        gate.cloud(|cloud| {
+            cloud.table.lags = true;
+            cloud.table.written.clear();
+        });
+        Self {
+            gate,
+            plane,
+            forge: Forge::default(),
+            tool,
+            attempts: vec![],
+            daemons,
+            running: vec![],
+            trace: Trace::new(start),
+            broken: vec![],
+            calm: false,
+            orders: vec![],
+            asked: 0,
+            next_sweep: start.plus(SWEEP_EVERY),
+            tally: Tally::default(),
+            given: BTreeMap::new(),
+            dice,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.plane.clock.now()
+    }
+
+    /// How long it has been going on.
+    pub(crate) fn lived(&self) -> Duration {
+        self.now().since(self.trace.start)
+    }
+
+    pub(crate) fn pass(&mut self, by: Duration) {
+        self.plane.clock.advance(by);
+        let now = self.now();
+        self.gate.cloud(|cloud| cloud.now = now);
+    }
+
+    /// Time passes, and with it what time does: functions run out of it, the sweeper goes round.
+    pub(crate) async fn wait(&mut self, by: Duration) {
+        self.pass(by);
+        let now = self.now();
+        while let Some(at) = self.running.iter().position(|one| now.since(one.began) > FUNCTION_LIMIT) {
+            self.kill(at, "ran out of time");
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now.plus(SWEEP_EVERY);
+            let sweeps = if self.calm { 1 } else { self.dice.weighted(&[5, 88, 7]).unwrap_or(1) };
+            for _ in 0..sweeps {
+                let invocation = self.plane.sweep();
+                self.start(invocation, For::Sweep, "sweeper".into()).await;
+            }
+        }
+    }
+
+    /// An invocation begins; it runs up to its first call.
+    pub(crate) async fn start(&mut self, invocation: Invocation, of: For, what: String) {
+        self.trace.say(self.now(), format!("#{} {what} begins", invocation.id));
+        self.running.push(Running { invocation, of, what, began: self.now(), stalls: 0 });
+        self.poll(self.running.len() - 1).await;
+    }
+
+    /// Lets what one invocation waits for happen, and mostly what it reads after that: others cut in anywhere, but
+    /// not everywhere.
+    pub(crate) async fn go(&mut self, at: usize) {
+        let id = self.running[at].invocation.id;
+        loop {
+            // A sweep is mostly a look at many rows in which nothing is.
+            let looks = matches!(self.running[at].of, For::Sweep) && self.gate.queries_next(id);
+            let pace = if looks { 96 } else { 60 };
+            self.go_one(at).await;
+            let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id && one.stalls == 0);
+            if !goes_on || !self.gate.reads_next(id) || !self.dice.percent(pace) {
+                return;
+            }
+        }
+    }
+
+    async fn go_one(&mut self, at: usize) {
+        let id = self.running[at].invocation.id;
+        let Some(waiting) = self.gate.next_of(id) else { return self.poll(at).await };
+        let spent = self.dice.from_to(2, 25);
+        self.pass(Duration::from_millis(spent));
+        let Some(call) = waiting.call.clone() else {
+            waiting.reply(Reply::Over);
+            return self.poll(at).await;
+        };
+        let fate = if self.calm { faults::Fate::Well } else { faults::fate(&call, &mut self.dice) };
+        self.tally.add(fate.name());
+        let (answer, killed) = self.gate.cloud(|cloud| faults::meet(&fate, &call, cloud));
+        let line = format!("#{id} {}: {} {fate:?}", self.running[at].what, call.operation);
+        self.check_writes(line);
+        if killed {
+            return self.kill(at, "was killed");
+        }
+        waiting.reply(answer.map_or(Reply::Lost, Reply::Answered));
+        if !self.calm && self.dice.percent(if call.writes() { 10 } else { 2 }) {
+            // Others get far before it does its next thing.
+            self.running[at].stalls = self.dice.from_to(10, 60) as u32;
+        }
+        self.poll(at).await;
+    }
+
+    /// The invocations that may go on in this step.
+    pub(crate) fn awake(&mut self) -> Vec<usize> {
+        let mut awake = Vec::new();
+        for (at, one) in self.running.iter_mut().enumerate() {
+            if one.stalls == 0 {
+                awake.push(at);
+            }
+            one.stalls = one.stalls.saturating_sub(1);
+        }
+        awake
+    }
+
+    fn check_writes(&mut self, mut line: String) {
+        let now = self.now();
+        let broken = self.gate.cloud(|cloud| {
+            let mut broken = Vec::new();
+            for written in std::mem::take(&mut cloud.table.written) {
+                for one in &written {
+                    line.push_str(&format!(" {}/{}", one.key.0, one.key.1));
+                    if let Some(status) = one.after.as_ref().and_then(|item| item["status"].as_str()) {
+                        line.push_str(&format!("={status}"));
+                    }
+                }
+                broken.extend(laws::broken_by(&written, &cloud.table.items, now));
+            }
+            broken
+        });
+        self.trace.say(now, line);
+        self.broken.extend(broken);
+    }
+
+    async fn poll(&mut self, at: usize) {
+        let outcome = self.running[at].invocation.go_on(&self.gate);
+        // What it does beside itself, such as noting that a token was used.
+        while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
+        if let Some(outcome) = outcome {
+            let Running { invocation, of, what, .. } = self.running.remove(at);
+            self.trace.say(self.now(), format!("#{} {what} ends: {}", invocation.id, shown(&outcome)));
+            self.ended(of, outcome);
+        }
+    }
+
+    fn kill(&mut self, at: usize, why: &str) {
+        self.tally.add("killed");
+        let Running { invocation, of, what, .. } = self.running.remove(at);
+        self.trace.say(self.now(), format!("#{} {what} {why}", invocation.id));
+        self.gate.forget(invocation.id);
+        drop(invocation);
+        match of {
+            For::Event(event) => self.gate.cloud(|cloud| cloud.cluster.events.push(event)),
+            // Its messages come again by themselves, the sweeper goes round again.
+            For::Messages(_) | For::Sweep => {}
+            of => self.answered(of, None),
+        }
+    }
+
+    fn ended(&mut self, of: For, outcome: Outcome) {
+        match (of, outcome) {
+            (For::Messages(ids), Outcome::Batch(done)) => {
+                for (id, _) in ids.into_iter().zip(done).filter(|(_, done)| *done) {
+                    let again = !self.calm && self.dice.percent(5);
+                    self.gate.cloud(|cloud| cloud.queues.done(id, again));
+                }
+            }
+            (For::Event(event), Outcome::Done(false)) => self.gate.cloud(|cloud| cloud.cluster.events.push(event)),
+            (For::Sweep | For::Event(_), _) => {}
+            (of, Outcome::Answer(status, body)) => {
+                if status == 500 {
+                    self.broken.push(format!("the API answered {body}"));
+                }
+                if matches!(of, For::Attempt(_)) && status != 200 {
+                    self.tally.add(body["code"].as_str().unwrap_or("no code"));
+                }
+                let lost = !self.calm && self.dice.percent(3);
+                self.answered(of, (!lost).then_some((status, body)));
+            }
+            (of, outcome) => panic!("{outcome:?} is no answer to {of:?}"),
+        }
+    }
+
+    /// Whoever asked hears the answer; none: it never came.
+    fn answered(&mut self, of: For, answer: Option<(u16, Value)>) {
+        let now = self.now();
+        let good = answer.as_ref().is_some_and(|(status, _)| *status < 500);
+        match of {
+            For::Attempt(name) => {
+                let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.name == name) else { return };
+                if attempt.step == Step::Start && answer.as_ref().is_some_and(|(status, _)| *status == 200) {
+                    let claim =
+                        self.given.entry((attempt.job.clone(), attempt.number)).or_insert(attempt.claim.clone());
+                    if *claim != attempt.claim {
+                        self.broken.push(format!("{} was given to {claim} and to {}", attempt.job, attempt.claim));
+                    }
+                }
+                let refused =
+                    answer.as_ref().is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted");
+                if refused
+                    && attempt.step != Step::Start
+                    && self.gate.cloud(|cloud| laws::held(&cloud.table.items, &attempt.job, &attempt.claim)).is_some()
+                {
+                    self.broken.push(format!("{name} holds its job and was told {answer:?}"));
+                }
+                attempt.hear(answer, now, &self.forge, &mut self.dice);
+            }
+            For::Daemon(at, hand, of) => {
+                let daemon = &mut self.daemons[at];
+                if daemon.incarnation() != of {
+                    return;
+                }
+                let Some(given) = daemon.hear(hand, answer, now) else { return };
+                let begun = Begun {
+                    name: format!("{}/{}", daemon.name, given.claim),
+                    home: Home::Runner(at),
+                    job: given.job,
+                    number: given.attempt,
+                    claim: given.claim,
+                    instance: daemon.instance.clone(),
+                    bootstrap: given.bootstrap,
+                    task: None,
+                };
+                self.attempts.push(Attempt::new(begun, now, &mut self.dice));
+            }
+            For::Told(number) if !good => self.tool.again(number),
+            For::People(ask) if !good && (self.calm || self.dice.percent(50)) => self.orders.push(ask),
+            _ => {}
+        }
+    }
+
+    // What others do.
+
+    pub(crate) async fn tell(&mut self) {
+        let (number, ask) = self.tool.tell(setup::ADMIN, &mut self.dice);
+        let invocation = self.plane.ask(&ask);
+        let what = format!("tickets: {}", ask.body["event_id"].as_str().unwrap_or_default());
+        self.start(invocation, For::Told(number), what).await;
+    }
+
+    pub(crate) async fn order(&mut self, ask: Ask) {
+        let invocation = self.plane.ask(&ask);
+        let what = format!("api: a person asks {}", ask.path);
+        self.start(invocation, For::People(ask), what).await;
+    }
+
+    pub(crate) async fn receive(&mut self, queue: Queue) {
+        let now = self.now();
+        let most = if self.dice.percent(80) { 1 } else { 3 };
+        let mut messages = Vec::new();
+        while messages.len() < most {
+            let places = self.gate.cloud(|cloud| cloud.queues.receivable(queue, now));
+            if places.is_empty() {
+                break;
+            }
+            let at = places[self.dice.below(places.len())];
+            messages.extend(self.gate.cloud(|cloud| cloud.queues.receive(at, now)));
+        }
+        if !messages.is_empty() {
+            let ids = messages.iter().map(|message| message.id).collect();
+            let what =
+                format!("{queue:?} of {}", messages.iter().map(|it| it.body.as_str()).collect::<Vec<_>>().join(" "));
+            let invocation = self.plane.batch(queue, &messages);
+            self.start(invocation, For::Messages(ids), what).await;
+        }
+    }
+
+    /// ECS tells that a task stopped; sometimes twice, sometimes never.
+    pub(crate) async fn event(&mut self) {
+        let at = self.gate.cloud(|cloud| cloud.cluster.events.len());
+        let at = self.dice.below(at);
+        let keep = !self.calm && self.dice.percent(10);
+        let lost = !self.calm && self.dice.percent(8);
+        let event = self.gate.cloud(|cloud| match keep {
+            true => cloud.cluster.events[at].clone(),
+            false => cloud.cluster.events.remove(at),
+        });
+        if lost {
+            return self.trace.say(self.now(), format!("a stop is never told: {}", event["detail"]["taskArn"]));
+        }
+        let what = format!("tasks: {} stopped", event["detail"]["taskArn"]);
+        let invocation = self.plane.task_event(&event);
+        self.start(invocation, For::Event(event), what).await;
+    }
+
+    /// A task gets further: its container starts, or never will, or dies.
+    pub(crate) fn task(&mut self, number: u32) {
+        let now = self.now();
+        let task = self.gate.cloud(|cloud| cloud.cluster.tasks[&number].clone());
+        let dies = !self.calm && self.dice.percent(if task.state == State::Provisioning { 7 } else { 100 });
+        let name = format!("task-{number}");
+        match task.state {
+            State::Provisioning if !dies => {
+                self.trace.say(now, format!("{name} starts"));
+                self.gate.cloud(|cloud| {
+                    if let Some(task) = cloud.cluster.tasks.get_mut(&number) {
+                        task.state = State::Running;
+                    }
+                });
+                let begun = Begun {
+                    home: Home::Task(number),
+                    job: task.variable("PULLYARD_JOB"),
+                    number: task.variable("PULLYARD_ATTEMPT").parse().unwrap(),
+                    claim: format!("claim-{name}"),
+                    instance: name.clone(),
+                    bootstrap: task.variable("PULLYARD_BOOTSTRAP"),
+                    task: self.dice.percent(85).then_some(task.arn),
+                    name,
+                };
+                self.attempts.push(Attempt::new(begun, now, &mut self.dice));
+            }
+            State::Provisioning => self.stop_task(number, "TaskFailedToStart", "CannotPullContainerError", None),
+            State::Stopping => self.stop_task(number, "UserInitiated", "its job was cancelled", Some(143)),
+            State::Running if dies && self.dice.percent(30) => {
+                self.stop_task(number, "SpotInterruption", "Your Spot Task was interrupted.", Some(143));
+            }
+            State::Running if dies => {
+                self.stop_task(number, "EssentialContainerExited", "Essential container in task exited", Some(137));
+            }
+            _ => {}
+        }
+    }
+
+    fn stop_task(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
+        self.trace.say(self.now(), format!("task-{number} stops: {code}"));
+        self.gate.cloud(|cloud| cloud.cluster.stopped(number, code, reason, exit));
+        self.attempts.retain(|attempt| attempt.home != Home::Task(number));
+    }
+
+    /// An attempt does its next thing.
+    pub(crate) async fn act(&mut self, at: usize) {
+        let now = self.now();
+        if matches!(self.attempts[at].step, Step::Push(_)) {
+            return self.push(at);
+        }
+        let attempt = &mut self.attempts[at];
+        if let Some(ask) = attempt.ask(now) {
+            attempt.asking = true;
+            let (name, step) = (attempt.name.clone(), attempt.step);
+            let invocation = self.plane.ask(&ask);
+            self.start(invocation, For::Attempt(name.clone()), format!("api: {name} {step:?}")).await;
+        }
+    }
+
+    fn push(&mut self, at: usize) {
+        let now = self.now();
+        let attempt = &mut self.attempts[at];
+        let (job, claim) = (attempt.job.clone(), attempt.claim.clone());
+        let pushed = attempt.push(now, &mut self.forge, &mut self.dice);
+        self.trace.say(now, format!("{} pushes: {pushed}", attempt.name));
+        self.tally.add(if pushed { "pushed" } else { "not pushed" });
+        if pushed && self.gate.cloud(|cloud| laws::held(&cloud.table.items, &job, &claim)).is_none() {
+            self.broken.push(format!("{claim} pushed for {job}, which it does not hold"));
+        }
+    }
+
+    /// Attempts that are over leave where they ran.
+    pub(crate) fn tidy(&mut self) {
+        while let Some(at) = self.attempts.iter().position(Attempt::is_over) {
+            let attempt = self.attempts.remove(at);
+            self.trace.say(self.now(), format!("{} is over", attempt.name));
+            if let Home::Task(number) = attempt.home {
+                self.stop_task(number, "EssentialContainerExited", "Essential container in task exited", Some(0));
+            }
+        }
+    }
+
+    /// A runner's hand does its next thing; false: it has none.
+    pub(crate) async fn hand(&mut self, at: usize, hand: Hand) -> bool {
+        let now = self.now();
+        let mine = self.attempts.iter().filter(|attempt| attempt.home == Home::Runner(at));
+        let jobs: Vec<_> = mine.map(|attempt| attempt.job.clone()).collect();
+        let daemon = &mut self.daemons[at];
+        let Some(ask) = daemon.ask(hand, &jobs, now) else { return false };
+        let (what, of) = (format!("api: {} {}", daemon.name, ask.path), daemon.incarnation());
+        let invocation = self.plane.ask(&ask);
+        self.start(invocation, For::Daemon(at, hand, of), what).await;
+        true
+    }
+}
+
+fn shown(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Answer(status, body) => {
+            let said = ["code", "verdict", "status", "want", "job", "attempt", "drain"].into_iter();
+            let said = said.filter(|name| !body[*name].is_null() && !body[*name].is_object());
+            let said = said.map(|name| format!(" {name}={}", body[name]));
+            format!("{status}{}", said.collect::<String>())
+        }
+        other => format!("{other:?}"),
+    }
+}
