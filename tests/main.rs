@@ -29,6 +29,7 @@ mod fuzz;
 mod hold;
 mod infra;
 mod inputs;
+mod lag;
 mod manual;
 mod observability;
 mod pages;

@@ -2,9 +2,11 @@
 
 mod dice;
 mod fault;
+mod lag;
 mod schedule;
 mod wire;
 
 pub use fault::Fault;
+pub use lag::{Ask, Asked, Lag, Passing};
 pub use schedule::Schedule;
 pub use wire::{Point, Wire};

@@ -15,6 +15,7 @@ mod events;
 mod fleet;
 mod hooks;
 mod jobs;
+mod lag;
 mod ledger;
 mod lists;
 mod model;
