@@ -11,6 +11,7 @@
 mod answers;
 mod budgets;
 mod cancels;
+mod conditions;
 mod events;
 mod fleet;
 mod hooks;
