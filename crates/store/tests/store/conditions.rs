@@ -1,11 +1,12 @@
 //! Conditions that stand beside others, each by itself: everything else is as it was read, and that one refuses.
 
 use crate::fleet::{heard, offline};
+use crate::hooks::hook;
 use crate::reviews::{Revising, entry, id, linked, waits};
 use crate::sample::{self, at};
 use crate::world::{World, alone, first_time};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{InstanceId, RepositoryName};
+use pullyard_domain::id::{InstanceId, IntegrationId, RepositoryName};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::{Drain, Presence, Runner};
@@ -146,6 +147,11 @@ async fn a_name_of_another_repository_is_not_taken_by_renaming() {
     world.applies(world.store.put_repository(&theirs)).await;
     let wanted = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
     world.refuses(world.store.rename_repository(&ours, &wanted)).await;
+    // Ids are a forge's own: another forge may have the same one.
+    let same = Repository { integration: IntegrationId::new("gh2").unwrap(), ..sample::repository(1, "acme/site") };
+    world.applies(world.store.put_repository(&same)).await;
+    let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
+    world.refuses(world.store.rename_repository(&ours, &wanted)).await;
     // Nor is one freed that another has meanwhile.
     let mut alias = world.item("PROJECT#acme", "REPONAME#acme/app").await;
     alias.insert("id".into(), aws_sdk_dynamodb::types::AttributeValue::N("2".into()));
@@ -178,4 +184,27 @@ async fn a_job_is_made_once_by_itself() {
     let world = World::new().await;
     world.applies(world.store.trigger(&alone(&sample::job("one")))).await;
     world.refuses(world.store.trigger(&alone(&sample::job("one")))).await;
+}
+
+// And what a condition must let through.
+
+#[tokio::test]
+async fn a_runner_that_claimed_before_claims_again_where_it_has_room() {
+    let (world, kite) = kite().await;
+    for (ticket, claim) in [("APP-1", "c1"), ("APP-2", "c2")] {
+        let job = world.triggered(ticket).await;
+        world.claimed(&job, &sample::claim_by(&kite, &job, claim)).await;
+    }
+    assert_eq!(world.runner(&kite).await.slots.len(), 2);
+}
+
+#[tokio::test]
+async fn a_hook_that_was_heard_is_forgotten_with_what_was_heard_and_once_more() {
+    let world = World::new().await;
+    world.applies(world.store.put_hook(&hook("acme"))).await;
+    let seen = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
+    world.applies(world.store.note_hook_verified(&seen.name, at(1))).await;
+    world.applies(world.store.delete_hook(&seen)).await;
+    assert!(world.items().await.is_empty());
+    world.applies(world.store.delete_hook(&seen)).await;
 }
