@@ -30,6 +30,7 @@ mod guarantees;
 mod hold;
 mod infra;
 mod inputs;
+mod lag;
 mod manual;
 mod observability;
 mod pages;

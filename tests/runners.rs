@@ -43,6 +43,16 @@ impl Process {
     async fn claim(&self, claim: &str) -> Option<ClaimedJob> {
         self.ask(claim).await.unwrap()
     }
+
+    /// The job that this claim gets, if it gets one.
+    pub(crate) async fn try_claim(&self, claim: &str) -> Option<JobId> {
+        self.claim(claim).await.map(|claimed| claimed.job)
+    }
+
+    /// It says that it runs these.
+    pub(crate) async fn alive(&self, jobs: &[JobId]) {
+        self.beat(&jobs.iter().collect::<Vec<_>>()).await;
+    }
 }
 
 impl Story {

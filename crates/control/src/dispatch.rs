@@ -182,13 +182,7 @@ async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
 }
 
 /// Puts a start off that came to nothing. No attempt is used up.
-pub(crate) async fn put_off(
-    ctx: &Context,
-    job: &JobId,
-    attempt: u32,
-    number: u32,
-    fault: DispatchFault,
-) -> Result<(), Error> {
+async fn put_off(ctx: &Context, job: &JobId, attempt: u32, number: u32, fault: DispatchFault) -> Result<(), Error> {
     let now = ctx.clock.now();
     change(ctx, job, |job| job.start_failed(attempt, number, fault.clone(), now)).await
 }

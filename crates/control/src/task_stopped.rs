@@ -1,6 +1,5 @@
 //! ECS says that a task stopped.
 
-use crate::dispatch::put_off;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
@@ -57,20 +56,27 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             // It stopped because its job had ended, and nothing follows an end: mostly it is this.
             return Ok(());
         }
-        if job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn) {
+        let unclaimed = job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn);
+        let next = if unclaimed {
             let fault = match stopped.failure() {
                 Failure::SpotInterrupted {} => DispatchFault::Interrupted { times: 1 },
                 other => DispatchFault::Died { reason: other.sentence(), times: 1 },
             };
-            tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
-            ctx.tally().add(Count::TaskStartFailed);
-            return put_off(ctx, &job.id, job.attempt + 1, job.dispatch.number, fault).await;
-        }
-        match job.container_died(&stopped.arn, stopped.failure(), now) {
+            job.start_failed(job.attempt + 1, job.dispatch.number, fault, now)
+        } else {
+            job.container_died(&stopped.arn, stopped.failure(), now)
+        };
+        match next {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
-                tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "a task died under its job");
+                if unclaimed {
+                    ctx.tally().add(Count::TaskStartFailed);
+                    tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
+                } else {
+                    tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "a task died under its job");
+                }
                 return Ok(());
             }
+            // It may have claimed since it was read: nobody else tells of this death.
             Ok(_) => rounds.again().await?,
             Err(_) if rounds.look_again() => {}
             // An older start of it stopped.

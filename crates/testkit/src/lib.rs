@@ -2,11 +2,13 @@
 
 mod dice;
 mod fault;
+mod lag;
 mod meter;
 mod schedule;
 mod wire;
 
 pub use fault::Fault;
+pub use lag::{Ask, Asked, Lag, Passing};
 pub use meter::{Meter, Units};
 pub use schedule::Schedule;
 pub use wire::{Point, Wire};

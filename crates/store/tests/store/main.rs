@@ -11,10 +11,12 @@
 mod answers;
 mod budgets;
 mod cancels;
+mod conditions;
 mod events;
 mod fleet;
 mod hooks;
 mod jobs;
+mod lag;
 mod ledger;
 mod lists;
 mod model;

@@ -6,6 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::HttpClient;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Returned;
 use pullyard_domain::event::TicketText;
@@ -18,7 +19,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, WorkKey, Write};
-use pullyard_testkit::{Schedule, Wire};
+use pullyard_testkit::{Lag, Schedule, Wire};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) faults: Wire,
     /// Without faults.
     pub(crate) client: Client,
+    endpoint: String,
     schedule: Option<Arc<Schedule>>,
     _aws: Option<Aws>,
 }
@@ -64,6 +66,13 @@ impl World {
         Self::behind(None).await
     }
 
+    /// Its store reads indexes, and what it reads for half the price, as they were some time ago.
+    pub(crate) async fn lagging(lag: &Lag) -> Self {
+        let mut world = Self::calm().await;
+        world.store = Store::new(&config(lag.client(), &world.table), Some(&world.endpoint), &world.table);
+        world
+    }
+
     async fn behind(schedule: Option<Arc<Schedule>>) -> Self {
         let another = std::env::var(ANOTHER).ok();
         let aws = match another {
@@ -76,10 +85,10 @@ impl World {
         let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
         let faults = schedule.clone().map_or_else(Wire::default, Wire::with);
         let table = format!("pullyard-{:016x}", rand::random::<u64>());
-        let store = Store::new(&config(&faults, &table), Some(&endpoint), &table);
+        let store = Store::new(&config(faults.clone(), &table), Some(&endpoint), &table);
         store.create_table().await.unwrap();
-        let raw = aws_sdk_dynamodb::config::Builder::from(&config(&Wire::default(), &table)).endpoint_url(endpoint);
-        Self { store, table, faults, client: Client::from_conf(raw.build()), schedule, _aws: aws }
+        let raw = aws_sdk_dynamodb::config::Builder::from(&config(Wire::default(), &table)).endpoint_url(&endpoint);
+        Self { store, table, faults, client: Client::from_conf(raw.build()), endpoint, schedule, _aws: aws }
     }
 
     /// Nothing fails but what the test plans.
@@ -403,7 +412,7 @@ fn of_world(seed: u64, test: &str) -> u64 {
     parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn config(faults: &Wire, world: &str) -> SdkConfig {
+fn config(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
     // Repeats of the SDK itself come at once.
     let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
@@ -414,6 +423,6 @@ fn config(faults: &Wire, world: &str) -> SdkConfig {
         .region(Region::new(format!("{REGION}-{world}")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(retry)
-        .http_client(faults.clone())
+        .http_client(client)
         .build()
 }

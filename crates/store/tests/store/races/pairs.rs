@@ -113,12 +113,8 @@ async fn an_entry_and_a_move_away_leave_a_job_or_none() {
 async fn what_is_taken_from_a_day_and_given_back_at_once_adds_up() {
     let world = world().await;
     let half = u32::try_from(RACERS / 2).unwrap();
-    let budget = Budget {
-        jobs_per_day: Some(half + 8),
-        usd_micros_per_day: Some(1_000_000_000),
-        usd_micros_per_job: 1_000_000,
-        ..Budget::default()
-    };
+    let budget =
+        Budget { jobs_per_day: Some(half + 8), usd_micros_per_day: Some(1_000_000_000), usd_micros_per_job: 1_000_000 };
     let made = |name: String| Job { reserved: budget.reserve(at(0)), ..sample::job(&name) };
     let mut begun = Vec::new();
     for number in 0..RACERS / 2 {

@@ -1,0 +1,210 @@
+//! Conditions that stand beside others, each by itself: everything else is as it was read, and that one refuses.
+
+use crate::fleet::{heard, offline};
+use crate::hooks::hook;
+use crate::reviews::{Revising, entry, id, linked, waits};
+use crate::sample::{self, at};
+use crate::world::{World, alone, first_time};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::id::{InstanceId, IntegrationId, RepositoryName};
+use pullyard_domain::job::Status;
+use pullyard_domain::project::Repository;
+use pullyard_domain::runner::{Drain, Presence, Runner};
+use pullyard_store::{Ended, Proof, Registered};
+
+async fn kite() -> (World, Runner) {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    (world, runner)
+}
+
+/// What a process writes that registers over what it read.
+async fn taken_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
+    let new = Runner { instance: InstanceId::new("process-2").unwrap(), epoch, ..seen.clone() };
+    let profile = sample::profile(&new, &new.name);
+    world.applies(world.store.register(&Registered { seen: Some(seen), ..first_time(&new, &profile) })).await;
+    world.runner(&new).await
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_refused_by_the_epoch_alone() {
+    let (world, seen) = kite().await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_refused_by_another_process_alone() {
+    let (world, seen) = kite().await;
+    taken_over(&world, &seen, seen.epoch).await;
+    world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_being_removed_is_neither_heard_nor_drained_nor_removed_anew() {
+    let (world, seen) = kite().await;
+    world.applies(world.store.begin_removal(&seen)).await;
+    let going = world.runner(&seen).await;
+    let back = Runner { status: Presence::Online, last_heartbeat: at(30), ..going.clone() };
+    world.refuses(world.store.heartbeat(&going, &back)).await;
+    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+    world.refuses(world.store.set_drain(&going, Some(&drain))).await;
+    world.refuses(world.store.begin_removal(&going)).await;
+}
+
+#[tokio::test]
+async fn a_runner_is_not_removed_in_a_later_epoch_nor_before_its_removal_began() {
+    let (world, seen) = kite().await;
+    world.refuses(world.store.remove_runner(&seen)).await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.refuses(world.store.begin_removal(&seen)).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_offline_or_was_taken_over_is_not_taken_offline() {
+    let (world, seen) = kite().await;
+    let new = taken_over(&world, &seen, seen.epoch + 1).await;
+    assert_eq!(new.last_heartbeat, seen.last_heartbeat);
+    world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.applies(world.store.take_offline(&new, &offline(&new))).await;
+    let gone = world.runner(&new).await;
+    world.refuses(world.store.take_offline(&gone, &offline(&gone))).await;
+}
+
+#[tokio::test]
+async fn a_registration_is_refused_by_the_epoch_alone_and_by_a_wish_alone() {
+    let (world, seen) = kite().await;
+    let new = Runner { instance: InstanceId::new("process-2").unwrap(), epoch: 2, ..seen.clone() };
+    let profile = sample::profile(&new, &new.name);
+    let takeover = Registered { seen: Some(&seen), ..first_time(&new, &profile) };
+    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+    world.applies(world.store.set_drain(&seen, Some(&drain))).await;
+    world.refuses(world.store.register(&takeover)).await;
+    world.applies(world.store.set_drain(&seen, None)).await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.refuses(world.store.register(&takeover)).await;
+}
+
+#[tokio::test]
+async fn what_was_decided_by_a_silence_is_refused_by_the_epoch_alone() {
+    let (world, seen) = kite().await;
+    let job = world.running_on(&seen, "APP-1", Status::Executing).await;
+    let seen = world.runner(&seen).await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    let ending = world.ending_as(&job, job.given_up(sample::failure(), at(500)).unwrap(), at(500)).await;
+    let proof = Proof::HeardLast { epoch: seen.epoch, at: seen.last_heartbeat };
+    world.refuses(world.store.end(&Ended { proof, ..ending.ended() })).await;
+}
+
+#[tokio::test]
+async fn a_pull_request_and_its_ticket_are_linked_only_as_both_were_read() {
+    let world = World::new().await;
+    let ticket = sample::ticket("APP-1");
+    world.applies(world.store.link_if_unlinked(&linked())).await;
+    world.refuses(world.store.link_pull_request(&linked(), &ticket)).await;
+    let world = World::new().await;
+    world.applies(world.store.update_ticket(&ticket)).await;
+    world.refuses(world.store.link_pull_request(&linked(), &ticket)).await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_pull_request_is_refused_by_its_revision() {
+    let world = World::with_linked().await;
+    let seen = world.pull_request().await;
+    world.applies(world.store.update_pull_request(&seen)).await;
+    world.refuses(world.store.update_pull_request(&seen)).await;
+}
+
+#[tokio::test]
+async fn the_job_of_a_review_is_refused_by_the_job_alone_and_by_the_review_alone() {
+    let world = World::with_linked().await;
+    let revising = Revising::of(&world, "r1").await;
+    world.applies(world.store.trigger(&alone(&revising.job))).await;
+    world.refuses(revising.direct(&world.store)).await;
+    let world = World::with_linked().await;
+    let revising = Revising::of(&world, "r1").await;
+    // Its entry may be replaced, and neither the ticket nor the pull request has moved.
+    let paused = entry("r1", Reason::ProjectHeld { project: sample::project(), who: "ann".into() });
+    world.applies(world.store.remember_review(&waits("r1"), &paused)).await;
+    world.refuses(revising.direct(&world.store)).await;
+}
+
+#[tokio::test]
+async fn a_ticket_without_a_place_for_reviews_is_read_again() {
+    let (world, job) = World::with_busy().await;
+    let (ticket, item) = (world.ticket("APP-1").await, world.item("TICKET#", "TICKET").await);
+    let mut item = item.clone();
+    item.remove("deferred").expect("it has a place");
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    world.refuses(world.store.defer_for_job(&ticket, &id(), &job, at(500))).await;
+}
+
+#[tokio::test]
+async fn a_name_of_another_repository_is_not_taken_by_renaming() {
+    let world = World::new().await;
+    let (ours, theirs) = (sample::repository(1, "acme/app"), sample::repository(2, "acme/web"));
+    world.applies(world.store.put_repository(&ours)).await;
+    world.applies(world.store.put_repository(&theirs)).await;
+    let wanted = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
+    world.refuses(world.store.rename_repository(&ours, &wanted)).await;
+    // Ids are a forge's own: another forge may have the same one.
+    let same = Repository { integration: IntegrationId::new("gh2").unwrap(), ..sample::repository(1, "acme/site") };
+    world.applies(world.store.put_repository(&same)).await;
+    let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
+    world.refuses(world.store.rename_repository(&ours, &wanted)).await;
+    // Nor is one freed that another has meanwhile.
+    let mut alias = world.item("PROJECT#acme", "REPONAME#acme/app").await;
+    alias.insert("id".into(), aws_sdk_dynamodb::types::AttributeValue::N("2".into()));
+    world.client.put_item().table_name(&world.table).set_item(Some(alias)).send().await.unwrap();
+    let free = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
+    world.refuses(world.store.rename_repository(&ours, &free)).await;
+}
+
+#[tokio::test]
+async fn a_token_is_made_once_whatever_key_asks_for_it() {
+    let world = World::new().await;
+    let token = sample::token("abc", "laptop");
+    world.applies(world.store.put_token(&token)).await;
+    world.refuses(world.store.create_token(&token, Some(&sample::request("key", at(0))))).await;
+    world.refuses(world.store.put_first_token(&token, None)).await;
+}
+
+#[tokio::test]
+async fn only_the_first_token_is_replaced_as_the_first() {
+    let world = World::new().await;
+    let token = |name: &str| sample::token(name, name);
+    world.applies(world.store.put_first_token(&token("one"), None)).await;
+    world.applies(world.store.put_first_token(&token("two"), Some("one"))).await;
+    world.refuses(world.store.put_first_token(&token("three"), Some("one"))).await;
+    assert_eq!(world.store.first_token().await.unwrap().as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn a_job_is_made_once_by_itself() {
+    let world = World::new().await;
+    world.applies(world.store.trigger(&alone(&sample::job("one")))).await;
+    world.refuses(world.store.trigger(&alone(&sample::job("one")))).await;
+}
+
+// And what a condition must let through.
+
+#[tokio::test]
+async fn a_runner_that_claimed_before_claims_again_where_it_has_room() {
+    let (world, kite) = kite().await;
+    for (ticket, claim) in [("APP-1", "c1"), ("APP-2", "c2")] {
+        let job = world.triggered(ticket).await;
+        world.claimed(&job, &sample::claim_by(&kite, &job, claim)).await;
+    }
+    assert_eq!(world.runner(&kite).await.slots.len(), 2);
+}
+
+#[tokio::test]
+async fn a_hook_that_was_heard_is_forgotten_with_what_was_heard_and_once_more() {
+    let world = World::new().await;
+    world.applies(world.store.put_hook(&hook("acme"))).await;
+    let seen = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
+    world.applies(world.store.note_hook_verified(&seen.name, at(1))).await;
+    world.applies(world.store.delete_hook(&seen)).await;
+    assert!(world.items().await.is_empty());
+    world.applies(world.store.delete_hook(&seen)).await;
+}

@@ -1,0 +1,123 @@
+//! Indexes that lag: what they name was so once, and is so in the end; what is read for half the price is some state
+//! that the item had, and an item that is there is never missed.
+
+use crate::sample::{self, at};
+use crate::world::{World, alone, count, word};
+use pullyard_domain::due;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Job;
+use pullyard_domain::project::Compute;
+use pullyard_store::WorkKey;
+use pullyard_testkit::Lag;
+use std::collections::{BTreeMap, BTreeSet};
+
+const JOBS: usize = 12;
+
+/// Every state that the jobs were ever in.
+#[derive(Default)]
+struct Past {
+    rows: BTreeSet<(String, String, i64)>,
+    revisions: BTreeMap<String, BTreeSet<i64>>,
+}
+
+impl Past {
+    async fn look(&mut self, world: &World) -> BTreeSet<(String, String, i64)> {
+        let mut now = BTreeSet::new();
+        for ((pk, sk), item) in world.items().await {
+            if sk == "JOB" {
+                self.revisions.entry(pk.clone()).or_default().insert(count(&item, "rev").unwrap());
+                now.extend(count(&item, "ws").map(|order| (pk, word(&item, "wk"), order)));
+            }
+        }
+        self.rows.extend(now.iter().cloned());
+        now
+    }
+}
+
+/// What the index says of the class and of every shard.
+async fn told(world: &World) -> BTreeSet<(String, String, i64)> {
+    let class = sample::job("any").class;
+    let ready = world.store.ready(&class, 1_000).await.unwrap();
+    let row = |job: &JobId, partition: String, order| (format!("JOB#{job}"), partition, order);
+    let mut told: BTreeSet<_> = ready.iter().map(|at| row(&at.job, format!("READY#{class}"), at.order)).collect();
+    for shard in 0..due::SHARDS {
+        for (key, at) in world.store.scheduled(shard, 1_000).await.unwrap() {
+            let WorkKey::Job(job) = key else { panic!("{key:?} is no job") };
+            told.insert(row(&job, format!("DUE#{shard}"), at.millis()));
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
+    for seed in 0..3 {
+        let lag = Lag::new(seed);
+        let world = World::lagging(&lag).await;
+        let (mut past, mut jobs, mut late, mut old) = (Past::default(), Vec::<Job>::new(), 0, 0);
+        for step in 0..3 * JOBS {
+            // Made on runners and on Fargate; then claimed, and put off or started.
+            let wrote = match step / JOBS {
+                0 => {
+                    let compute = if step % 2 == 0 { Compute::Runners } else { Compute::Fargate };
+                    jobs.push(sample::job_at(&format!("job-{step}"), compute, at(step as u64)));
+                    world.store.trigger(&alone(&jobs[step])).await
+                }
+                1 => {
+                    let job = world.store.job(&jobs[step % JOBS].id).await.unwrap().unwrap();
+                    let not_before = Some(at(1_000 + step as u64));
+                    world.store.update_job(&Job { tries: job.tries + 1, not_before, ..job }).await
+                }
+                _ => {
+                    let job = world.store.job(&jobs[step % JOBS].id).await.unwrap().unwrap();
+                    let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
+                    world.store.claim(&claimed).await
+                }
+            };
+            world.applies(std::future::ready(wrote)).await;
+            let now = past.look(&world).await;
+            let told = told(&world).await;
+            assert!(told.is_subset(&past.rows), "never so: {:?}", told.difference(&past.rows));
+            late += usize::from(told != now);
+            let job = &jobs[step % jobs.len()];
+            let read = world.store.eventually().job(&job.id).await.unwrap().expect("it is never missed");
+            let revisions = &past.revisions[&format!("JOB#{}", job.id)];
+            assert!(revisions.contains(&(read.rev as i64)), "{} of {revisions:?}", read.rev);
+            old += usize::from(revisions.last() != Some(&(read.rev as i64)));
+        }
+        assert!(late > 0 && old > 0, "nothing lagged: {late} and {old}");
+        lag.catch_up().await.unwrap();
+        assert_eq!(told(&world).await, past.look(&world).await);
+    }
+}
+
+#[tokio::test]
+async fn pages_of_a_list_that_lags_name_nothing_twice() {
+    for seed in 0..3 {
+        let lag = Lag::new(seed);
+        let world = World::lagging(&lag).await;
+        let mut all = BTreeSet::new();
+        for number in 0..JOBS {
+            let job = sample::job_at(&format!("job-{number}"), Compute::Fargate, at(number as u64));
+            world.applies(world.store.trigger(&alone(&job))).await;
+            all.insert(job.id);
+        }
+        let walked = async || {
+            let (mut listed, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let (page, next) = world.store.job_ids(&sample::project(), after.as_deref(), 2).await.unwrap();
+                listed.extend(page);
+                match next {
+                    Some(_) => after = next,
+                    None => return listed,
+                }
+            }
+        };
+        let listed = walked().await;
+        let named: BTreeSet<_> = listed.iter().cloned().collect();
+        assert_eq!(named.len(), listed.len(), "{listed:?}");
+        assert!(named.is_subset(&all));
+        lag.catch_up().await.unwrap();
+        assert_eq!(walked().await.into_iter().collect::<BTreeSet<_>>(), all);
+    }
+}
