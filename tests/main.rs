@@ -51,4 +51,5 @@ mod tickets;
 mod token_gate;
 mod tokens;
 mod up;
+mod walk;
 mod webhooks;
