@@ -41,7 +41,7 @@ impl Doer {
 }
 
 /// One event through the library of a function.
-async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
+pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
     fn read<E: serde::de::DeserializeOwned>(event: Value) -> Result<E, String> {
         serde_json::from_value(event).map_err(|error| error.to_string())
     }

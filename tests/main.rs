@@ -53,4 +53,5 @@ mod tickets;
 mod token_gate;
 mod tokens;
 mod up;
+mod walk;
 mod webhooks;

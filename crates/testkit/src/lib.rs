@@ -4,11 +4,13 @@ mod dice;
 mod fault;
 mod lag;
 mod meter;
+mod proxy;
 mod schedule;
 mod wire;
 
 pub use fault::Fault;
 pub use lag::{Ask, Asked, Lag, Passing};
 pub use meter::{Meter, Units};
+pub use proxy::Proxy;
 pub use schedule::Schedule;
 pub use wire::{Point, Wire};

@@ -79,6 +79,20 @@ impl Wire {
         self.stopped.notified().await;
     }
 
+    /// What runs until it is over, or until a call stops it: then it is dropped, as a process that dies drops it,
+    /// and this is none.
+    pub async fn live<T>(&self, life: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => None,
+            done = life => Some(done),
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
     /// How many calls of `operation` were sent, the SDK's own repeats included, since this was asked last.
     ///
     /// # Panics
@@ -93,7 +107,7 @@ impl Wire {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn meet(&self, point: Point) -> Option<Fault> {
+    pub(crate) fn meet(&self, point: Point) -> Option<Fault> {
         let mut plan = self.plan();
         let number = plan.points.len();
         let operation = point.operation.clone();

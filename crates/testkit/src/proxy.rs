@@ -1,0 +1,149 @@
+//! What stands before an HTTP service that is not AWS's: its calls are points of the same wire.
+//!
+//! It knows as much of HTTP as a numbered call needs: one request to a connection, with a length. What is upgraded
+//! or streamed does not pass. Addresses of the service in its answers become the proxy's own, so that whoever follows
+//! one comes here as well.
+
+use crate::{Fault, Point, Wire};
+use std::io;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// The longest head of a request.
+const HEAD: usize = 64 << 10;
+
+/// A running proxy. Dropping it ends it.
+#[derive(Debug)]
+pub struct Proxy {
+    url: String,
+    serving: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Stands before the service at `target`, an `http` URL without a path; its points are named `service`.
+    ///
+    /// # Errors
+    /// No port can be bound.
+    pub async fn before(wire: &Wire, service: &'static str, target: &str) -> io::Result<Self> {
+        let target = target.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let own = url.trim_start_matches("http://").to_owned();
+        let way = Way { wire: wire.clone(), service, target, own };
+        let serving = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let way = way.clone();
+                // A connection that breaks is its caller's to notice.
+                tokio::spawn(async move { way.carry(near).await.ok() });
+            }
+        });
+        Ok(Self { url, serving })
+    }
+
+    /// Where it listens, without a trailing slash.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+#[derive(Clone)]
+struct Way {
+    wire: Wire,
+    service: &'static str,
+    /// Host and port of the service, and the proxy's own.
+    target: String,
+    own: String,
+}
+
+impl Way {
+    async fn carry(&self, mut near: TcpStream) -> io::Result<()> {
+        let Some(request) = read(&mut near).await? else {
+            return Ok(());
+        };
+        let fault = self.wire.meet(Point { service: self.service.to_owned(), operation: request.operation });
+        let answer = match &fault {
+            Some(fault) if !fault.has_effect() => Vec::new(),
+            _ => self.ask(&request.bytes).await?,
+        };
+        match fault {
+            None => near.write_all(&answer).await,
+            Some(Fault::LostAnswer) => Ok(()),
+            Some(Fault::ErrorAfterEffect(status, body) | Fault::Refused(status, body)) => {
+                let head = format!("HTTP/1.1 {status} Injected\r\ncontent-type: application/json\r\nconnection: close");
+                near.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await
+            }
+            Some(Fault::StopBefore | Fault::StopAfter) => {
+                self.wire.stop();
+                // The dead caller's end of the connection closes when it is dropped; until then it hears nothing.
+                near.read_to_end(&mut Vec::new()).await.map(|_| ())
+            }
+        }
+    }
+
+    /// The service's whole answer. Its end is the connection's, since its length may change on the way.
+    async fn ask(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let mut far = TcpStream::connect(&self.target).await?;
+        far.write_all(request).await?;
+        let mut answer = Vec::new();
+        far.read_to_end(&mut answer).await?;
+        let Ok(text) = std::str::from_utf8(&answer) else {
+            return Ok(answer);
+        };
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("content-length:");
+        let head = head.split("\r\n").filter(is_kept).collect::<Vec<_>>().join("\r\n");
+        Ok(format!("{head}\r\n\r\n{body}").replace(&self.target, &self.own).into_bytes())
+    }
+}
+
+struct Request {
+    operation: String,
+    /// As it is sent on: the connection ends with its answer.
+    bytes: Vec<u8>,
+}
+
+/// The request of a connection; none if it ends before one is whole.
+async fn read(near: &mut TcpStream) -> io::Result<Option<Request>> {
+    let mut bytes = Vec::new();
+    let head_ends = loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if bytes.len() > HEAD || near.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let mut body = bytes.split_off(head_ends);
+    let head = String::from_utf8_lossy(&bytes).into_owned();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    while body.len() < length.unwrap_or(0) {
+        if near.read_buf(&mut body).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let mut lines = head.trim_end().lines();
+    let first = lines.next().unwrap_or_default();
+    let target = first.rsplit_once(' ').map_or(first, |(target, _)| target);
+    let operation = target.split('?').next().unwrap_or_default().to_owned();
+    let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("connection:");
+    let mut sent = format!("{first}\r\n");
+    for line in lines.filter(is_kept) {
+        sent.push_str(line);
+        sent.push_str("\r\n");
+    }
+    sent.push_str("connection: close\r\n\r\n");
+    let mut sent = sent.into_bytes();
+    sent.append(&mut body);
+    Ok(Some(Request { operation, bytes: sent }))
+}

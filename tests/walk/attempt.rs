@@ -1,0 +1,122 @@
+//! What the runner of an attempt says, step by step: the test speaks for it, as a runner that repeats each call
+//! until it is answered.
+
+use super::http::post;
+use super::step::Step;
+use super::world::World;
+use futures::FutureExt;
+use serde_json::{Value, json};
+
+/// The newest task begins, and knows what it was told.
+pub(super) fn begins() -> Step {
+    Step::act("a task begins", |world| begun(world).boxed())
+}
+
+async fn begun(world: &World) -> bool {
+    let mut tasks = world.tasks().await;
+    // The one that began before does so no more.
+    let before = world.noted("task");
+    tasks.retain(|task| task["desiredStatus"] == "RUNNING" && task["taskArn"].as_str() != before.as_deref());
+    let Some(task) = tasks.pop() else { return false };
+    for name in ["PULLYARD_JOB", "PULLYARD_ATTEMPT", "PULLYARD_BOOTSTRAP"] {
+        world.note(name, told(&task, name));
+    }
+    world.note("job", told(&task, "PULLYARD_JOB"));
+    world.note("task", task["taskArn"].clone());
+    true
+}
+
+/// A variable that a task was told.
+pub(super) fn told(task: &Value, name: &str) -> Option<String> {
+    let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array()?;
+    let found = environment.iter().find(|pair| pair["name"] == name)?;
+    found["value"].as_str().map(str::to_owned)
+}
+
+/// It claims its job.
+pub(super) fn claims() -> Step {
+    Step::call("it claims", |world| {
+        let (job, attempt) = (world.noted("PULLYARD_JOB")?, world.noted("PULLYARD_ATTEMPT")?);
+        let claim =
+            json!({ "claim_id": format!("claim-{job}"), "instance": "instance-1", "task": world.noted("task") });
+        let call = post(format!("/v1/jobs/{job}/attempts/{attempt}/start"), claim);
+        Some(call.by(&world.noted("PULLYARD_BOOTSTRAP")?).keeping(assigned).into())
+    })
+}
+
+/// An assignment says who it is for and with what to speak from then on.
+pub(super) fn assigned(world: &World, made: &Value) {
+    world.note("lease", made["lease"].clone());
+    world.note("job", made["job"].clone());
+    let job = made["job"].as_str().unwrap_or_default();
+    world.note("attempt", format!("/v1/jobs/{job}/attempts/{}", made["attempt"]));
+}
+
+fn says(name: &'static str, what: &'static str, body: fn(&World) -> Value) -> Step {
+    Step::call(name, move |world| {
+        let path = format!("{}/{what}", world.noted("attempt")?);
+        let call = post(path, body(world)).by(&world.noted("lease")?);
+        Some(call.keeping(wanted).into())
+    })
+}
+
+/// What people want of the job, which every answer says.
+fn wanted(world: &World, answer: &Value) {
+    if let Some(want) = answer["want"].as_str() {
+        world.note("want", want);
+    }
+}
+
+pub(super) fn prepares() -> Step {
+    says("it prepares", "status", |_| json!({ "status": "preparing" }))
+}
+
+pub(super) fn executes() -> Step {
+    says("its agent works", "status", |_| json!({ "status": "executing" }))
+}
+
+pub(super) fn tells() -> Step {
+    says("its agent speaks", "events", |_| json!({ "first_seq": 1, "events": [] }))
+}
+
+pub(super) fn syncs() -> Step {
+    says("it may push", "status", |_| json!({ "status": "syncing" }))
+}
+
+pub(super) fn asks_for_its_token() -> Step {
+    says("it asks for its token", "credentials", |_| json!({}))
+}
+
+/// The pull request is there, and the attempt ends well.
+pub(super) fn completes() -> Step {
+    says("it completes", "finish", |world| {
+        let number: u64 = world.noted("number").map_or(7, |number| number.parse().unwrap());
+        json!({
+            "finish_id": "finish-1", "outcome": "completed",
+            "result": {
+                "branch": world.noted("branch").unwrap_or_else(|| "pullyard/acme/app-1-1".into()),
+                "head": world.noted("head").unwrap_or_else(|| "a".repeat(40)),
+                "pull_request": { "number": number, "url": format!("https://forge.test/acme/app/pull/{number}") },
+                "files": 1, "insertions": 2, "deletions": 3,
+            },
+        })
+    })
+}
+
+pub(super) fn fails() -> Step {
+    says(
+        "it fails",
+        "finish",
+        |_| json!({ "finish_id": "finish-1", "outcome": "failed", "failure": { "code": "no_changes" } }),
+    )
+}
+
+/// It stops, once it is wanted to.
+pub(super) fn stops() -> Step {
+    Step::call("it stops", |world| {
+        world.noted("want").filter(|want| want == "cancel")?;
+        let path = format!("{}/finish", world.noted("attempt")?);
+        let stopped = json!({ "finish_id": "finish-1", "outcome": "cancelled" });
+        Some(post(path, stopped).by(&world.noted("lease")?).into())
+    })
+}

@@ -1,0 +1,92 @@
+//! What every flow begins with: a forge, a project, a repository; and the picture that is taken of it.
+
+use super::forge::{self, NOWHERE, TOKEN};
+use super::http::{self, post};
+use super::world::{ADMIN, Invoked, Snapshot, World};
+use crate::story::REPOSITORY;
+use crate::webhooks::SECRET;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::project::Compute;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Scope, TokenKind, Write};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tempfile::TempDir;
+
+/// What runners show.
+pub(super) const RUNNERS: &str = "rnt_walk";
+const FORGE_SECRET: &str = "pullyard/user/forge-token";
+
+/// Makes it, through the API.
+pub(super) async fn set_up(world: &World) {
+    let forge = world.forge.as_ref().unwrap();
+    let files = [("README.md", "# App\n", false)];
+    forge.create_repository(REPOSITORY, "main", &files).await.unwrap();
+    world.raw.put_secret(FORGE_SECRET, TOKEN).await;
+    token(world, ADMIN, TokenKind::Api).await;
+    let api_url = format!("{}/api/v3", world.forge_url().unwrap());
+    let integration = json!({ "id": "gh1", "kind": "github", "api_url": api_url, "token_secret": FORGE_SECRET });
+    done(world, "/v1/integrations", integration).await;
+    let settings = json!({ "auto_create": true, "default_repository": REPOSITORY, "revise_on_review": true });
+    done(world, "/v1/projects", json!({ "id": "acme", "name": "Acme", "settings": settings })).await;
+    let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
+    let repository = json!({ "integration": "gh1", "name": REPOSITORY, "agent": agent });
+    done(world, "/v1/projects/acme/repositories", repository).await;
+}
+
+/// A token of the API, or of runners. When it was shown last is noted beside requests, and so never here: as if it
+/// were noted already.
+pub(super) async fn token(world: &World, text: &str, kind: TokenKind) {
+    let scopes = if kind == TokenKind::Api { [Scope::Admin].into() } else { BTreeSet::new() };
+    let mut stored = pullyard_entry::auth::stored_token(text, "walk", scopes, None);
+    stored.kind = kind;
+    stored.last_used = Some(Timestamp::from_millis(4_102_444_800_000));
+    (world.ground.store)(&world.aws.endpoints().dynamodb).put_token(&stored).await.unwrap();
+}
+
+/// Jobs of the project are claimed by runners.
+pub(super) async fn has_runners(world: &World) {
+    token(world, RUNNERS, TokenKind::Runner).await;
+    world.note("runner", Value::Null);
+    let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
+    let mut project = store.project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap();
+    project.settings.compute = Compute::Runners;
+    assert_eq!(store.put_project(&project).await.unwrap(), Write::Applied);
+}
+
+/// A call of the API that must be answered.
+pub(super) async fn done(world: &World, path: &str, body: Value) -> Value {
+    must(world, post(path, body)).await
+}
+
+/// A call that must be answered.
+pub(super) async fn must(world: &World, call: http::Request) -> Value {
+    match world.invoke(&call.into()).await {
+        Invoked::Done(body) => body,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The picture of a world, which ends with it.
+pub(super) async fn taken(world: World) -> Snapshot {
+    let told = |text: String| {
+        let own = world.forge.as_ref().unwrap().url();
+        text.replace(&world.forge_url().unwrap(), NOWHERE).replace(&own, NOWHERE)
+    };
+    let items = world.raw.items().await;
+    let items = items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap()).collect();
+    world.forge.as_ref().unwrap().shutdown().await;
+    let kept = match world.noted("forge") {
+        None => None,
+        Some(_) => {
+            let kept = TempDir::new().unwrap();
+            forge::copy(&world.folder.path().join("forge"), kept.path()).unwrap();
+            Some(kept)
+        }
+    };
+    let secrets = [(FORGE_SECRET.to_owned(), TOKEN.to_owned())];
+    let hook = world.noted("hook secret").map(|name| (format!("pullyard/user/{name}"), SECRET.to_owned()));
+    let secrets = secrets.into_iter().chain(hook);
+    let ground = world.ground.clone();
+    Snapshot { ground, items, secrets: secrets.collect(), notes: world.notes(), forge: kept }
+}

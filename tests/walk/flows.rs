@@ -1,0 +1,26 @@
+//! The flows, by what begins them.
+
+pub(super) mod requests;
+pub(super) mod reviews;
+pub(super) mod runners;
+pub(super) mod tickets;
+
+use super::step::{Flow, Step};
+use super::world::World;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+
+fn flow(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
+    prepared(name, ends, |_| async {}.boxed(), steps)
+}
+
+fn prepared(
+    name: &'static str,
+    ends: &'static [&'static str],
+    set_up: impl for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync + 'static,
+    steps: Vec<Step>,
+) -> Flow {
+    let steps = steps.into_iter().map(Arc::new).collect();
+    Flow { name, ends, set_up: Box::new(set_up), steps }
+}

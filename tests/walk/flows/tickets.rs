@@ -1,0 +1,108 @@
+//! A ticket moves into the trigger status and gets a job.
+
+use super::flow;
+use crate::story::TRIGGER;
+use crate::walk::attempt;
+use crate::walk::http::post;
+use crate::walk::step::{Call, Flow, From, Step, Unrepeated};
+use crate::walk::world::World;
+use futures::FutureExt;
+use pullyard_emulator::ecs::Outcome;
+use serde_json::json;
+use std::time::Duration;
+
+/// The ticket tool tells that a ticket is in the trigger status.
+pub(super) fn told() -> Step {
+    let event = json!({
+        "event_id": "e1", "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
+        "ticket": { "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER },
+    });
+    let make = move |_: &World| {
+        let call = post("/v1/tickets/events", event.clone()).to("tickets");
+        Some(call.keeping(|world, decision| world.note("job", decision["job"].clone())).into())
+    };
+    Step::call("a ticket is told", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+/// Somebody cancels the newest job.
+pub(super) fn cancelled() -> Step {
+    let make = |world: &World| Some(post(format!("/v1/jobs/{}/cancel", world.noted("job")?), json!({})).into());
+    Step::call("somebody cancels it", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+/// ECS tells that the task of the attempt stopped.
+fn stopped() -> Step {
+    Step::call("its container died", |world| {
+        let event = json!({
+            "detail-type": "ECS Task State Change", "source": "aws.ecs",
+            "detail": {
+                "taskArn": world.noted("task")?, "lastStatus": "STOPPED", "startedBy": world.noted("job")?,
+                "stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited",
+                "containers": [{ "exitCode": 1 }],
+            },
+        });
+        Some(Call { function: "tasks", event, from: From::Aws, keep: |_, _| {} })
+    })
+}
+
+/// A ticket has a job, and a task claimed it and works.
+fn until_it_works() -> Vec<Step> {
+    vec![told(), Step::messages(), attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
+}
+
+fn from_there(name: &'static str, ends: &'static [&'static str], more: Vec<Step>) -> Flow {
+    flow(name, ends, until_it_works().into_iter().chain(more).collect())
+}
+
+pub(in crate::walk) fn completed() -> Flow {
+    let more =
+        vec![attempt::tells(), attempt::asks_for_its_token(), attempt::syncs(), attempt::completes(), Step::messages()];
+    from_there("a ticket's job completes", &["completed"], more)
+}
+
+pub(in crate::walk) fn failed() -> Flow {
+    from_there("a ticket's job fails", &["failed"], vec![attempt::fails(), Step::messages()])
+}
+
+pub(in crate::walk) fn cancelled_while_it_works() -> Flow {
+    let more = vec![cancelled(), attempt::tells(), attempt::stops(), Step::messages()];
+    from_there("a job is cancelled while it works", &["cancelled"], more)
+}
+
+pub(in crate::walk) fn cancelled_before_it_is_claimed() -> Flow {
+    let steps = vec![told(), Step::messages(), attempt::begins(), cancelled(), Step::messages()];
+    flow("a job is cancelled before it is claimed", &["cancelled"], steps)
+}
+
+pub(in crate::walk) fn died() -> Flow {
+    let more =
+        vec![stopped(), Step::wait(Duration::from_secs(20)), Step::sweep("the sweeper goes round"), Step::messages()];
+    from_there("a task dies under its job", &["failed"], more)
+}
+
+pub(in crate::walk) fn started_when_there_is_room() -> Flow {
+    let steps = vec![
+        told(),
+        Step::act("there is no capacity", |world| {
+            world.aws.ecs().script(vec![Outcome::CapacityUnavailable]);
+            async { true }.boxed()
+        }),
+        Step::messages(),
+        Step::act("time passes while no task is on its way", |world| {
+            async {
+                if world.tasks().await.is_empty() {
+                    world.clock.advance(Duration::from_secs(600));
+                }
+                true
+            }
+            .boxed()
+        }),
+        Step::sweep("the sweeper goes round"),
+        Step::messages(),
+        attempt::begins(),
+        attempt::claims(),
+        attempt::fails(),
+        Step::messages(),
+    ];
+    flow("a task is started when there is room", &["failed"], steps)
+}

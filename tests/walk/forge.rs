@@ -1,0 +1,55 @@
+//! A forge for a walk: a copy of one folder each, so that no walk sees another's.
+
+use pullyard_demo_forge::{DemoForge, Options, User};
+use std::path::Path;
+use tokio::net::TcpListener;
+
+pub(super) const TOKEN: &str = "ghp_bot";
+/// What stands in a snapshot for where the forge listens.
+pub(super) const NOWHERE: &str = "http://forge.test";
+
+/// The bot's own account.
+fn users() -> Vec<User> {
+    vec![User { login: "pullyard-bot".into(), id: 41, token: TOKEN.into() }]
+}
+
+/// A forge that goes on in `dir` with what `from` has.
+pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
+    copy(from, dir).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    DemoForge::start(Options { dir: dir.to_owned(), listener, users: users() }).await.unwrap()
+}
+
+pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy(&source, &target)?;
+        } else {
+            std::fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// What people see there: every pull request that the walk knows of.
+pub(super) async fn seen(world: &super::world::World) -> Option<serde_json::Value> {
+    let (forge, number) = (world.forge.as_ref()?, world.noted("number")?);
+    let mut look = forge.look(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;
+    look.head.clear();
+    let mut look = format!("{look:#?}");
+    for url in [forge.url(), world.forge_url()?] {
+        look = look.replace(&url, NOWHERE);
+    }
+    Some(look.lines().map(str::trim).collect())
+}
+
+/// The bot's own call of the forge's API, past the points.
+pub(super) async fn asks(world: &super::world::World, path: &str, body: serde_json::Value) -> serde_json::Value {
+    let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
+    let call = world.ground.http.post(url).bearer_auth(TOKEN).body(body.to_string());
+    let answer = call.send().await.unwrap().error_for_status().unwrap();
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}

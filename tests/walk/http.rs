@@ -1,0 +1,65 @@
+//! Requests as API Gateway hands them to a function.
+
+use super::step::{Call, From};
+use super::world::{ADMIN, World};
+use serde_json::{Value, json};
+
+/// A request that is being made.
+#[derive(Clone)]
+pub(super) struct Request {
+    function: &'static str,
+    method: &'static str,
+    path: String,
+    headers: Value,
+    body: String,
+    keep: fn(&World, &Value),
+}
+
+/// An admin's POST to the API.
+pub(super) fn post(path: impl Into<String>, body: Value) -> Request {
+    let headers = json!({ "content-type": "application/json", "authorization": format!("Bearer {ADMIN}") });
+    let body = body.to_string();
+    Request { function: "api", method: "POST", path: path.into(), headers, body, keep: |_, _| {} }
+}
+
+impl Request {
+    pub(super) fn to(self, function: &'static str) -> Self {
+        Self { function, ..self }
+    }
+
+    pub(super) fn with(mut self, header: &str, value: impl Into<Value>) -> Self {
+        self.headers[header] = value.into();
+        self
+    }
+
+    pub(super) fn by(self, token: &str) -> Self {
+        self.with("authorization", format!("Bearer {token}"))
+    }
+
+    pub(super) fn put(self) -> Self {
+        Self { method: "PUT", ..self }
+    }
+
+    pub(super) fn keeping(self, keep: fn(&World, &Value)) -> Self {
+        Self { keep, ..self }
+    }
+}
+
+impl std::convert::From<Request> for Call {
+    fn from(request: Request) -> Self {
+        let event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": request.path, "rawQueryString": "",
+            "headers": request.headers, "isBase64Encoded": false, "body": request.body,
+            "requestContext": {
+                "accountId": "000000000000", "apiId": "walk", "domainName": "api.test", "domainPrefix": "api",
+                "requestId": "walk", "routeKey": "$default", "stage": "$default",
+                "time": "20/Nov/2026:12:04:01 +0000", "timeEpoch": 1_795_176_241_000_i64,
+                "http": {
+                    "method": request.method, "path": request.path, "protocol": "HTTP/1.1",
+                    "sourceIp": "203.0.113.7", "userAgent": "walk",
+                },
+            },
+        });
+        Self { function: request.function, event, from: From::Http, keep: request.keep }
+    }
+}

@@ -1,0 +1,192 @@
+//! What a story leaves behind, told so that two runs of it can be compared: names that are made at random and
+//! times are not told, and what only counts how often something was tried is not, either.
+
+use super::world::World;
+use pullyard_domain::due::{self, Due};
+use pullyard_domain::job::Job;
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::ticket::Ticket;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What is there: by the key of each item, and by name for what is elsewhere.
+pub(super) type Left = BTreeMap<String, Value>;
+
+/// Attributes that tell how it came to be, not what is so: marks and revisions of writes, and when.
+const OF_THE_WAY: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
+
+/// A start that is asked for again after a crash is a start of its own, with a number and a wait before it.
+const OF_TRIES: [(&str, &[&str]); 2] = [
+    ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
+    ("", &["tries", "not_before", "seen"]),
+];
+
+/// DynamoDB's JSON without its types.
+pub(super) fn plain(value: &Value) -> Value {
+    let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
+    match kind.as_str() {
+        "N" => serde_json::from_str(inner.as_str().unwrap()).unwrap(),
+        "M" => inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        "L" => inner.as_array().unwrap().iter().map(plain).collect(),
+        "B" => json!("<bytes>"),
+        "NULL" => Value::Null,
+        _ => inner.clone(),
+    }
+}
+
+fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+    item[name].as_str().unwrap_or_default()
+}
+
+/// The items as plain JSON.
+pub(super) async fn items(world: &World) -> Vec<Value> {
+    world.raw.items().await.iter().map(|item| plain(&json!({ "M": item }))).collect()
+}
+
+/// Whether something still needs a next step. Hooks and repositories that are looked at always do.
+pub(super) fn is_at_rest(items: &[Value]) -> bool {
+    !items.iter().any(|item| item.get("wk").is_some() && !["HOOK", "POLL"].contains(&text(item, "sk")))
+}
+
+/// Everything that is left.
+pub(super) async fn left(world: &World) -> Left {
+    let items = items(world).await;
+    for item in &items {
+        stands_in_its_row(item);
+    }
+    let names = names(&items);
+    let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
+    let mut left = Left::new();
+    for item in &items {
+        let (pk, sk) = (text(&item, "pk").to_owned(), text(&item, "sk").to_owned());
+        // What the sweeper says of itself, and whose token it is, is no part of a story.
+        if pk == "SWEEPER" || pk.starts_with("TOKEN#") {
+            continue;
+        }
+        // Texts are stored before what refers to them: where that was never written, nobody reads them.
+        let referred = if sk.starts_with("CONTEXT#") { "JOB" } else { "TICKET" };
+        if (sk == "TEXT" || sk.starts_with("CONTEXT#")) && !is_there(&pk, referred) {
+            continue;
+        }
+        let mut item = item.clone();
+        forget(&mut item);
+        left.insert(named(&format!("{pk} {sk}"), &names), told(&item, &names));
+    }
+    let mut tasks: Vec<_> = world.tasks().await.iter().map(|task| task["desiredStatus"].clone()).collect();
+    tasks.retain(|status| status == "RUNNING");
+    left.insert("tasks that run".into(), tasks.len().into());
+    if let Some(seen) = super::forge::seen(world).await {
+        left.insert("at the forge".into(), told(&seen, &names));
+    }
+    left
+}
+
+/// An item is in the row of the index that the domain names for its value, or in none.
+fn stands_in_its_row(item: &Value) {
+    fn due_of<T: DeserializeOwned>(item: &Value, due: fn(&T) -> Option<Due>) -> Option<Due> {
+        due(&serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}")))
+    }
+    let due = match text(item, "sk") {
+        "JOB" => due_of::<Job>(item, due::job),
+        "TICKET" => due_of::<Ticket>(item, due::ticket),
+        "PR" => due_of::<PullRequest>(item, due::pull_request),
+        _ => return,
+    };
+    let row = due.map(|due| match due {
+        Due::At(at) => (format!("DUE#{}", due::shard(text(item, "pk"))), at.millis()),
+        Due::Held { project, order } => (format!("HELD#{project}"), order),
+        Due::Ready { class, order } => (format!("READY#{class}"), order),
+    });
+    let stands = item.get("wk").map(|row| (row.as_str().unwrap().to_owned(), item["ws"].as_i64().unwrap()));
+    assert_eq!(stands, row, "{item}");
+}
+
+/// Names made at random, and what is told instead: jobs in the order in which they were made.
+fn names(items: &[Value]) -> Vec<(String, String)> {
+    let mut jobs: Vec<_> = items.iter().filter(|item| text(item, "sk") == "JOB").collect();
+    jobs.sort_by_key(|job| job["created"].as_i64());
+    let jobs = jobs.iter().enumerate();
+    jobs.map(|(n, job)| (text(job, "id").to_owned(), format!("<job {}>", n + 1))).collect()
+}
+
+fn named(text: &str, names: &[(String, String)]) -> String {
+    names.iter().fold(text.to_owned(), |text, (name, told)| text.replace(name, told))
+}
+
+fn forget(item: &mut Value) {
+    let Some(fields) = item.as_object_mut() else { return };
+    for name in OF_THE_WAY {
+        fields.remove(name);
+    }
+    for (of, tries) in OF_TRIES {
+        let inner = if of.is_empty() { Some(&mut *fields) } else { fields.get_mut(of).and_then(Value::as_object_mut) };
+        if let Some(inner) = inner {
+            for name in tries {
+                inner.remove(*name);
+            }
+        }
+    }
+}
+
+/// The value without times, and with told names.
+fn told(value: &Value, names: &[(String, String)]) -> Value {
+    match value {
+        // Milliseconds since 1970, as everything in the table that is a time.
+        Value::Number(number) if number.as_i64().is_some_and(|n| n > 1_500_000_000_000) => json!("<time>"),
+        Value::String(text) => {
+            let text = named(text, names);
+            if is_commit(&text) {
+                return json!("<commit>");
+            }
+            let is_day = text.len() > 10 && text.is_char_boundary(text.len() - 10) && is_day(&text[text.len() - 10..]);
+            match text.split_once("arn:aws:ecs:") {
+                Some((before, _)) => json!(format!("{before}<task>")),
+                None if is_day => json!(format!("{}<day>", &text[..text.len() - 10])),
+                None => json!(text),
+            }
+        }
+        Value::Array(all) => all.iter().map(|value| told(value, names)).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (named(name, names), told(value, names))).collect(),
+        _ => value.clone(),
+    }
+}
+
+/// A commit's name has the time in it.
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.chars().all(|letter| letter.is_ascii_hexdigit())
+}
+
+fn is_day(text: &str) -> bool {
+    let mut letters = text.chars().enumerate();
+    letters.all(|(at, letter)| if at == 4 || at == 7 { letter == '-' } else { letter.is_ascii_digit() })
+}
+
+/// How the jobs ended.
+pub(super) fn ends(left: &Left) -> Vec<&str> {
+    left.values().filter(|item| item["sk"] == "JOB").map(|job| text(job, "status")).collect()
+}
+
+/// What differs, by name.
+pub(super) fn differences(one: &Left, other: &Left) -> Vec<String> {
+    let mut all = Vec::new();
+    let names = one.keys().chain(other.keys()).collect::<std::collections::BTreeSet<_>>();
+    for name in names {
+        compare(name, one.get(name).unwrap_or(&Value::Null), other.get(name).unwrap_or(&Value::Null), &mut all);
+    }
+    all
+}
+
+fn compare(at: &str, one: &Value, other: &Value, all: &mut Vec<String>) {
+    match (one, other) {
+        _ if one == other => {}
+        (Value::Object(a), Value::Object(b)) => {
+            let names = a.keys().chain(b.keys()).collect::<std::collections::BTreeSet<_>>();
+            for name in names {
+                let of = |fields: &serde_json::Map<_, _>| fields.get(name).cloned().unwrap_or_default();
+                compare(&format!("{at}/{name}"), &of(a), &of(b), all);
+            }
+        }
+        _ => all.push(format!("{at}: {other}, not {one}")),
+    }
+}

@@ -1,0 +1,120 @@
+//! The services' own protocols, past the functions and past the points: to look, and to prepare.
+
+use super::step::{Call, From};
+use super::world::TABLE;
+use pullyard_emulator::Endpoints;
+use pullyard_emulator::sqs::Sqs;
+use serde_json::{Value, json};
+
+pub(super) struct Raw {
+    at: Endpoints,
+    http: reqwest::Client,
+}
+
+impl Raw {
+    pub(super) fn new(at: Endpoints, http: reqwest::Client) -> Self {
+        Self { at, http }
+    }
+
+    async fn ask(&self, url: &str, target: &str, body: Value) -> Value {
+        let call = self.http.post(url).header("x-amz-target", target);
+        // DynamoDB takes no other.
+        let version = if target.starts_with("DynamoDB") { "1.0" } else { "1.1" };
+        let call = call.header("content-type", format!("application/x-amz-json-{version}"));
+        let call = call.header("x-amz-date", "20261120T000000Z");
+        let signed =
+            "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/any/aws4_request, SignedHeaders=host, Signature=0";
+        let answer = call.header("authorization", signed).body(body.to_string()).send().await.unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{target}: {said}");
+        serde_json::from_str(&said).unwrap()
+    }
+
+    async fn dynamodb(&self, operation: &str, body: Value) -> Value {
+        self.ask(&self.at.dynamodb, &format!("DynamoDB_20120810.{operation}"), body).await
+    }
+
+    async fn ecs(&self, operation: &str, body: Value) -> Value {
+        self.ask(&self.at.ecs, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
+    }
+
+    /// Every item there is, typed.
+    pub(super) async fn items(&self) -> Vec<Value> {
+        let mut found = self.dynamodb("Scan", json!({ "TableName": TABLE, "ConsistentRead": true })).await;
+        assert!(found.get("LastEvaluatedKey").is_none(), "more than one page");
+        serde_json::from_value(found["Items"].take()).unwrap()
+    }
+
+    pub(super) async fn put_items(&self, items: Vec<Value>) {
+        for some in items.chunks(25) {
+            let puts: Vec<_> = some.iter().map(|item| json!({ "PutRequest": { "Item": item } })).collect();
+            self.dynamodb("BatchWriteItem", json!({ "RequestItems": { TABLE: puts } })).await;
+        }
+    }
+
+    pub(super) async fn put_secret(&self, name: &str, value: &str) {
+        let asked = json!({ "Name": name, "SecretString": value, "ClientRequestToken": "0".repeat(32) });
+        self.ask(&self.at.secretsmanager, "secretsmanager.CreateSecret", asked).await;
+    }
+
+    pub(super) async fn create_queue(&self, sqs: &Sqs, name: &str) -> String {
+        let mut attributes = json!({ "VisibilityTimeout": "3600" });
+        if name.ends_with(".fifo") {
+            attributes["FifoQueue"] = "true".into();
+        }
+        let made = sqs.call("CreateQueue", &json!({ "QueueName": name, "Attributes": attributes })).await.unwrap();
+        made["QueueUrl"].as_str().unwrap().to_owned()
+    }
+
+    async fn url(&self, sqs: &Sqs, queue: &str) -> Value {
+        sqs.call("GetQueueUrl", &json!({ "QueueName": queue })).await.unwrap()["QueueUrl"].take()
+    }
+
+    /// The oldest message of a queue, as an event of it, and what it is deleted by.
+    pub(super) async fn receive(&self, sqs: &Sqs, queue: &str) -> Option<(Value, String)> {
+        let asked = json!({
+            "QueueUrl": self.url(sqs, queue).await, "MaxNumberOfMessages": 1, "MessageSystemAttributeNames": ["All"],
+        });
+        let got = sqs.call("ReceiveMessage", &asked).await.unwrap();
+        let message = got["Messages"].as_array()?.first()?;
+        let receipt = message["ReceiptHandle"].as_str()?.to_owned();
+        let record = json!({
+            "messageId": message["MessageId"], "receiptHandle": receipt, "body": message["Body"],
+            "attributes": message["Attributes"], "messageAttributes": {}, "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs", "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{queue}"),
+            "awsRegion": "us-east-1",
+        });
+        Some((json!({ "Records": [record] }), receipt))
+    }
+
+    pub(super) async fn delete_message(&self, sqs: &Sqs, queue: &str, receipt: &str) {
+        let asked = json!({ "QueueUrl": self.url(sqs, queue).await, "ReceiptHandle": receipt });
+        sqs.call("DeleteMessage", &asked).await.unwrap();
+    }
+
+    /// The message of a call is gone, if it is one's.
+    pub(super) async fn delete_message_of(&self, sqs: &Sqs, call: &Call) {
+        if let From::Queue { queue, receipt } = &call.from {
+            self.delete_message(sqs, queue, receipt).await;
+        }
+    }
+
+    pub(super) async fn stop_task(&self, task: &Value) {
+        self.ecs("StopTask", json!({ "cluster": "pullyard", "task": task })).await;
+    }
+
+    pub(super) async fn tasks(&self) -> Vec<Value> {
+        let mut arns = Vec::new();
+        for status in ["RUNNING", "STOPPED"] {
+            let listed = self.ecs("ListTasks", json!({ "cluster": "pullyard", "desiredStatus": status })).await;
+            arns.extend(listed["taskArns"].as_array().cloned().unwrap_or_default());
+        }
+        if arns.is_empty() {
+            return arns;
+        }
+        let mut found = self.ecs("DescribeTasks", json!({ "cluster": "pullyard", "tasks": arns })).await;
+        let mut tasks: Vec<Value> = serde_json::from_value(found["tasks"].take()).unwrap();
+        tasks.sort_by(|a, b| a["createdAt"].as_f64().partial_cmp(&b["createdAt"].as_f64()).unwrap());
+        tasks
+    }
+}

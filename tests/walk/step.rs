@@ -1,0 +1,124 @@
+//! What a flow is made of: steps, each one invocation of one function, or something that others do.
+
+use super::world::World;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One story, from its beginning to an end in which nothing is left to do.
+pub(super) struct Flow {
+    pub(super) name: &'static str,
+    /// How its jobs end where nothing breaks, in the order in which they were made.
+    pub(super) ends: &'static [&'static str],
+    /// What there is before: done once, and copied for every walk.
+    pub(super) set_up: Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync>,
+    pub(super) steps: Vec<Arc<Step>>,
+}
+
+/// Something that is no invocation: the agent's work, a person at the forge, time. False: not yet.
+pub(super) type Act = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync>;
+
+/// What a call is made of, from what the world knows by then. None: not yet.
+pub(super) type Make = Box<dyn Fn(&World) -> Option<Call> + Send + Sync>;
+
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) does: Does,
+    /// What follows where its process died and its caller does not call again.
+    pub(super) unrepeated: Unrepeated,
+}
+
+pub(super) enum Does {
+    Call(Make),
+    /// The oldest message of this queue is delivered.
+    Message(&'static str),
+    /// Every message that waits is delivered, and what follows from them: undisturbed, each is a step.
+    Messages,
+    /// The schedule's tick.
+    Sweep,
+    Act(Act),
+}
+
+/// What follows where nobody repeats a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unrepeated {
+    /// What was written leads on by itself: the end is the undisturbed one.
+    Heals,
+    /// It happened whole, or not at all: the end is the undisturbed one, or that of a story without the step.
+    AllOrNothing,
+    /// Not walked: its caller repeats it until it is answered, or dies, which is another story.
+    Repeated,
+}
+
+/// One event for one function.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) function: &'static str,
+    pub(super) event: Value,
+    pub(super) from: From,
+    /// What its caller learns from the answer's body.
+    pub(super) keep: fn(&World, &Value),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// An HTTP caller, to whom a 2xx is done.
+    Http,
+    /// A queue, with what its message is deleted by.
+    Queue { queue: &'static str, receipt: String },
+    /// A schedule or a rule: done is what is no error.
+    Aws,
+}
+
+impl Step {
+    pub(super) fn call(name: &'static str, make: impl Fn(&World) -> Option<Call> + Send + Sync + 'static) -> Self {
+        Self { name, does: Does::Call(Box::new(make)), unrepeated: Unrepeated::Repeated }
+    }
+
+    pub(super) fn message(name: &'static str, queue: &'static str) -> Self {
+        Self { name, does: Does::Message(queue), unrepeated: Unrepeated::Heals }
+    }
+
+    pub(super) fn messages() -> Self {
+        Self { name: "messages", does: Does::Messages, unrepeated: Unrepeated::Heals }
+    }
+
+    /// Time passes, and nothing happens meanwhile.
+    pub(super) fn wait(time: Duration) -> Self {
+        Self::act("time passes", move |world| {
+            world.clock.advance(time);
+            async { true }.boxed()
+        })
+    }
+
+    /// Time passes, in which the sweeper goes round as it should.
+    pub(super) fn rounds(count: usize) -> Self {
+        Self::act("the sweeper goes round meanwhile", move |world| {
+            async move {
+                for _ in 0..count {
+                    world.clock.advance(Duration::from_secs(10));
+                    world.invoke(&world.tick()).await;
+                }
+                true
+            }
+            .boxed()
+        })
+    }
+
+    pub(super) fn sweep(name: &'static str) -> Self {
+        Self { name, does: Does::Sweep, unrepeated: Unrepeated::Repeated }
+    }
+
+    pub(super) fn act(
+        name: &'static str,
+        act: impl for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, does: Does::Act(Box::new(act)), unrepeated: Unrepeated::Repeated }
+    }
+
+    pub(super) fn unrepeated(self, unrepeated: Unrepeated) -> Self {
+        Self { unrepeated, ..self }
+    }
+}

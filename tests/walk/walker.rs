@@ -1,0 +1,285 @@
+//! Goes through a flow once for every way in which it can break, and compares what is left.
+
+use super::left::{self, Left, differences};
+use super::step::{Call, Does, Flow, Step, Unrepeated};
+use super::world::{DISPATCH, EFFECTS, Ground, Invoked, ROUND, Snapshot, World};
+use futures::stream::{self, StreamExt};
+use pullyard_testkit::{Fault, Point};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Walks at the same time: most of one is waiting.
+const AT_ONCE: usize = 6;
+/// Minutes until whatever was started and never heard of is given up and started anew.
+const PATIENCE: usize = 9;
+/// Rounds until a story has come to its end.
+const AT_MOST: usize = 40;
+
+/// Who calls again after a process died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// Whoever called: the same body, the same message, the next tick.
+    Repeated,
+    /// Nobody: time passes.
+    Unrepeated,
+}
+
+/// What is done to a flow.
+#[derive(Clone, Debug)]
+enum Harm {
+    None,
+    /// The step does not happen.
+    Left(usize),
+    /// The call of this number of a step breaks.
+    Broken {
+        step: usize,
+        at: usize,
+        call: String,
+        fault: Fault,
+        then: Then,
+    },
+}
+
+/// Walks a flow, and prints how many points it has: never fewer than `least`.
+pub(super) async fn walk(flow: Flow, least: usize) {
+    let snapshot = Arc::new(Box::pin(prepare(&flow)).await);
+    let (undisturbed, points, steps) = Box::pin(run(&flow, &snapshot, &Harm::None)).await;
+    assert_eq!(left::ends(&undisturbed), flow.ends, "{}: {undisturbed:#?}", flow.name);
+    // From here on each message is a step of its own.
+    let flow = Arc::new(Flow { steps, ..flow });
+    let count: usize = points.iter().map(Vec::len).sum();
+    println!("{}: {count} points in {} steps", flow.name, flow.steps.len());
+    for (step, points) in flow.steps.iter().zip(&points).filter(|(_, points)| !points.is_empty()) {
+        println!("    {:3} {}", points.len(), step.name);
+    }
+    assert!(count >= least, "{}: {count} points, and it had {least}", flow.name);
+    let harms = harms(&flow, &points);
+    if harms.is_empty() {
+        return;
+    }
+    let mut without = vec![None; flow.steps.len()];
+    for (n, step) in flow.steps.iter().enumerate() {
+        if step.unrepeated == Unrepeated::AllOrNothing {
+            without[n] = Some(Box::pin(run(&flow, &snapshot, &Harm::Left(n))).await.0);
+        }
+    }
+    let (undisturbed, without) = (Arc::new(undisturbed), Arc::new(without));
+    let walks = harms.len();
+    let failed: Vec<String> = stream::iter(harms)
+        .map(|harm| {
+            let (flow, snapshot) = (Arc::clone(&flow), Arc::clone(&snapshot));
+            let (undisturbed, without) = (Arc::clone(&undisturbed), Arc::clone(&without));
+            // A task of its own: what panics in it is this walk's failure.
+            tokio::spawn(async move {
+                let what = told(&flow, &harm);
+                let running = tokio::spawn(async move { (Box::pin(run(&flow, &snapshot, &harm)).await.0, harm) });
+                let (left, harm) = match running.await {
+                    Ok(done) => done,
+                    Err(error) => return Some(format!("{what}: {error}")),
+                };
+                let mut found = vec![differences(&undisturbed, &left)];
+                if let Harm::Broken { step, then: Then::Unrepeated, .. } = harm {
+                    found.extend(without[step].as_ref().map(|without| differences(without, &left)));
+                }
+                // The nearest of what may be left says most of what is wrong.
+                let nearest = found.into_iter().min_by_key(Vec::len).unwrap_or_default();
+                (!nearest.is_empty()).then(|| format!("{what}:\n    {}", nearest.join("\n    ")))
+            })
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|walked| async { walked.unwrap() })
+        .collect()
+        .await;
+    println!("{}: {walks} walks", flow.name);
+    assert!(failed.is_empty(), "{} of {walks} walks end otherwise:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Every way in which a flow can break.
+///
+/// A process that dies before a call leaves what one leaves that dies after the call before it, and a read leaves
+/// nothing: those are walked with PULLYARD_WALK=all. With PULLYARD_WALK=none points are only counted.
+fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
+    let asked = std::env::var("PULLYARD_WALK").unwrap_or_default();
+    if asked == "none" {
+        return Vec::new();
+    }
+    let is_all = asked == "all";
+    let mut all = Vec::new();
+    for (step, points) in points.iter().enumerate() {
+        let thens: &[Then] = match flow.steps[step].unrepeated {
+            Unrepeated::Repeated => &[Then::Repeated],
+            Unrepeated::Heals | Unrepeated::AllOrNothing => &[Then::Repeated, Then::Unrepeated],
+        };
+        for (at, point) in points.iter().enumerate() {
+            let broken = |fault, then| Harm::Broken { step, at, call: point.operation.clone(), fault, then };
+            let writes = is_all || !is_read(point);
+            for then in thens {
+                if is_all || at == 0 {
+                    all.push(broken(Fault::StopBefore, *then));
+                }
+                if writes {
+                    all.push(broken(Fault::StopAfter, *then));
+                }
+            }
+            if writes {
+                all.push(broken(Fault::LostAnswer, Then::Repeated));
+            }
+        }
+    }
+    all
+}
+
+fn is_read(point: &Point) -> bool {
+    ["Get", "BatchGet", "TransactGet", "Query", "Describe", "List", "GET "]
+        .iter()
+        .any(|read| point.operation.starts_with(read))
+}
+
+fn told(flow: &Flow, harm: &Harm) -> String {
+    match harm {
+        Harm::None => format!("{}, undisturbed", flow.name),
+        Harm::Left(step) => format!("{} without `{}`", flow.name, flow.steps[*step].name),
+        Harm::Broken { step, at, call, fault, then } => {
+            format!("{}: {fault:?} at call {at} of `{}`, {call}, {then:?}", flow.name, flow.steps[*step].name)
+        }
+    }
+}
+
+async fn prepare(flow: &Flow) -> Snapshot {
+    let folder = TempDir::new().unwrap();
+    let world = World::begin(&Ground::new().await, Some(folder.path())).await;
+    super::base::set_up(&world).await;
+    (flow.set_up)(&world).await;
+    world.drain().await;
+    super::base::taken(world).await
+}
+
+/// Runs a flow to its end: what is left, the calls of each step, and the steps with each message as one.
+async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Harm) -> (Left, Vec<Vec<Point>>, Vec<Arc<Step>>) {
+    let world = World::of(snapshot).await;
+    let (mut points, mut steps) = (Vec::new(), Vec::new());
+    match harm {
+        Harm::None => {
+            for step in &flow.steps {
+                undisturbed(&world, step, &mut points, &mut steps).await;
+            }
+            assert_eq!(world.drain().await, 0, "{}: a message that no step delivers", flow.name);
+        }
+        _ => {
+            let mut patience = PATIENCE;
+            for (n, step) in flow.steps.iter().enumerate() {
+                world.wire.restart(None);
+                if matches!(harm, Harm::Left(left) if *left == n) {
+                    continue;
+                }
+                if let Some(Some(call)) = ready(&world, step, &mut patience).await {
+                    go(&world, n, step, &call, harm).await;
+                }
+            }
+        }
+    }
+    world.wire.restart(None);
+    rest(&world).await;
+    (left::left(&world).await, points, steps)
+}
+
+async fn undisturbed(world: &World, step: &Arc<Step>, points: &mut Vec<Vec<Point>>, steps: &mut Vec<Arc<Step>>) {
+    let mut done = async |step: Arc<Step>, call: Option<Call>| {
+        // What was done to get here is no part of it.
+        world.wire.restart(None);
+        if let Some(call) = call {
+            let invoked = world.invoke(&call).await;
+            assert!(matches!(invoked, Invoked::Done(_)), "`{}`: {invoked:?}", step.name);
+        }
+        points.push(world.wire.points());
+        steps.push(step);
+    };
+    if !matches!(step.does, Does::Messages) {
+        let call = begin(world, step).await.unwrap_or_else(|| panic!("`{}` can't be done", step.name));
+        return done(Arc::clone(step), call).await;
+    }
+    loop {
+        let mut found = false;
+        for queue in [DISPATCH, EFFECTS] {
+            while let Some(call) = world.message(queue).await {
+                found = true;
+                let name = if queue == DISPATCH { "the dispatcher is woken" } else { "the effects function is woken" };
+                done(Step::message(name, queue).into(), Some(call)).await;
+            }
+        }
+        if !found {
+            return;
+        }
+    }
+}
+
+/// Time passes until nothing is left to do, and until tasks that came late have found that they were.
+async fn rest(world: &World) {
+    for round in 0.. {
+        world.drain().await;
+        if left::is_at_rest(&left::items(world).await) {
+            break;
+        }
+        assert!(round < AT_MOST, "it never rests: {:#?}", left::items(world).await);
+        // After a while only what takes long is left.
+        world.pass(if round < 10 { ROUND } else { 10 * ROUND }).await;
+    }
+    if world.has_runners() {
+        // One of which nothing is heard any more is Offline in every end.
+        for _ in 0..3 {
+            world.pass(ROUND).await;
+        }
+    }
+    world.late_tasks_are_refused().await;
+}
+
+/// The step's invocation; or it is done without one. None: not yet.
+async fn begin(world: &World, step: &Step) -> Option<Option<Call>> {
+    match &step.does {
+        Does::Call(make) => make(world).map(Some),
+        Does::Message(queue) => world.message(queue).await.map(Some),
+        Does::Messages => None,
+        Does::Sweep => Some(Some(world.tick())),
+        Does::Act(act) => act(world).await.then_some(None),
+    }
+}
+
+/// The same once it can be done, with as much patience as is left. A message may have been delivered already.
+async fn ready(world: &World, step: &Step, patience: &mut usize) -> Option<Option<Call>> {
+    loop {
+        let begun = begin(world, step).await;
+        if begun.is_some() || *patience == 0 || matches!(step.does, Does::Message(_)) {
+            return begun;
+        }
+        world.wire.restart(None);
+        world.pass(ROUND).await;
+        *patience -= 1;
+    }
+}
+
+/// Does a step, broken if it is to be.
+async fn go(world: &World, n: usize, step: &Step, call: &Call, harm: &Harm) {
+    let broken = match harm {
+        Harm::Broken { step, at, fault, then, .. } if *step == n => Some((*at, fault.clone(), *then)),
+        _ => None,
+    };
+    let then = broken.as_ref().map_or(Then::Repeated, |(_, _, then)| *then);
+    world.wire.restart(broken.as_ref().map(|(at, fault, _)| (*at, fault.clone())));
+    let invoked = world.invoke(call).await;
+    if let Some((at, fault, _)) = &broken {
+        assert!(world.wire.points().len() > *at, "`{}` made no call {at}", step.name);
+        let is_stop = matches!(fault, Fault::StopBefore | Fault::StopAfter);
+        assert_eq!(matches!(invoked, Invoked::Died), is_stop, "{invoked:?}");
+    }
+    world.wire.restart(None);
+    match (invoked, then) {
+        (Invoked::Done(_), _) => {}
+        (_, Then::Unrepeated) => world.raw.delete_message_of(world.aws.sqs(), call).await,
+        (first, Then::Repeated) => {
+            let again = world.invoke(call).await;
+            let is_done = matches!(again, Invoked::Done(_));
+            // Undisturbed or not, what was refused once for good is refused again.
+            assert!(is_done, "`{}` again: {again:?}; at first {first:?}", step.name);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! A whole system that nobody drives but the test: the embedded AWS, a forge behind a numbered proxy, and the
+//! functions' libraries, each with a context of its own until its process dies.
+
+use super::raw::Raw;
+use super::step::{Call, From};
+use crate::functions::invoke;
+use pullyard_demo_forge::DemoForge;
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_entry::config::{self, Config, Definitions, Endpoints};
+use pullyard_entry::{Clock, Context};
+use pullyard_store::Store;
+use pullyard_testkit::{Proxy, Wire};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub(super) const DISPATCH: &str = "dispatch";
+pub(super) const EFFECTS: &str = "effects.fifo";
+pub(super) const TABLE: &str = "pullyard";
+pub(super) const ADMIN: &str = "pat_walk";
+const KEY_SECRET: &str = "pullyard/signing-key";
+/// Longer than the sweeper leaves anything alone that is due, and than it takes a hint to be missed.
+pub(super) const ROUND: Duration = Duration::from_secs(61);
+
+/// What walks share, since it takes long to make: clients as such, without a connection.
+#[derive(Clone)]
+pub(super) struct Ground {
+    pub(super) http: reqwest::Client,
+    /// What functions call AWS with, over a wire.
+    sdk: Arc<dyn Fn(&Wire) -> Sdk + Send + Sync>,
+    /// The table of the DynamoDB at this address, past the wire.
+    pub(super) store: Arc<dyn Fn(&str) -> Store + Send + Sync>,
+}
+
+impl Ground {
+    pub(super) async fn new() -> Self {
+        let plain = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        let retry = plain.retry_config().unwrap().clone().with_initial_backoff(Duration::from_millis(1));
+        // Many walks at once share this machine's processors.
+        let patient = plain.timeout_config().unwrap().to_builder();
+        let patient = patient
+            .connect_timeout(Duration::from_secs(60))
+            .operation_attempt_timeout(Duration::from_secs(60))
+            .operation_timeout(Duration::from_secs(120))
+            .build();
+        let table = plain.clone();
+        let sdk = move |wire: &Wire| {
+            let sdk = plain.to_builder().http_client(wire.clone());
+            let sdk = sdk.retry_config(retry.clone()).timeout_config(patient.clone()).build();
+            Box::new(move |config: Config, clock| config.context(&sdk, clock)) as Sdk
+        };
+        let store = move |url: &str| Store::new(&table, Some(url), TABLE);
+        Self { http: reqwest::Client::new(), sdk: Arc::new(sdk), store: Arc::new(store) }
+    }
+}
+
+/// What is there when a walk begins.
+pub(super) struct Snapshot {
+    pub(super) ground: Ground,
+    /// Every item, typed as DynamoDB has it.
+    pub(super) items: Vec<Value>,
+    pub(super) secrets: Vec<(String, String)>,
+    pub(super) notes: BTreeMap<String, Value>,
+    /// The folder of the forge, where there is one.
+    pub(super) forge: Option<TempDir>,
+}
+
+/// A running system.
+pub(super) struct World {
+    pub(super) ground: Ground,
+    pub(super) wire: Wire,
+    pub(super) clock: Clock,
+    pub(super) raw: Raw,
+    pub(super) aws: Aws,
+    pub(super) forge: Option<DemoForge>,
+    proxy: Option<Proxy>,
+    config: Config,
+    sdk: Sdk,
+    contexts: Mutex<BTreeMap<&'static str, Context>>,
+    notes: Mutex<BTreeMap<String, Value>>,
+    pub(super) folder: TempDir,
+}
+
+type Sdk = Box<dyn Fn(Config, Clock) -> Context + Send + Sync>;
+
+/// What became of an invocation.
+#[derive(Debug)]
+pub(super) enum Invoked {
+    Done(Value),
+    /// It answered, and whoever called has to call again.
+    Failed(String),
+    /// Its process died before it answered.
+    Died,
+}
+
+impl World {
+    /// A world without anything in it, over this forge's folder if there is one.
+    pub(super) async fn begin(ground: &Ground, forge: Option<&Path>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let definition = |family: &str| ecs::TaskDefinition {
+            family: family.into(),
+            container: "runner".into(),
+            command: vec!["true".into()],
+            environment: Vec::new(),
+        };
+        let families = ["small", "medium", "large"];
+        // Tasks are asked for and never run: the test speaks for them.
+        let tasks = ecs::Options {
+            transition: Duration::from_secs(24 * 3_600),
+            ..ecs::Options::new(folder.path().join("ecs"), families.map(definition).into())
+        };
+        let aws = Aws::start(pullyard_emulator::Options { data: None, tasks }).await.unwrap();
+        let at = aws.endpoints().clone();
+        let wire = Wire::default();
+        let (forge, proxy) = match forge {
+            None => (None, None),
+            Some(from) => {
+                let forge = super::forge::start(from, &folder.path().join("forge")).await;
+                let proxy = Proxy::before(&wire, "forge", &forge.url()).await.unwrap();
+                (Some(forge), Some(proxy))
+            }
+        };
+        let raw = Raw::new(at.clone(), ground.http.clone());
+        (ground.store)(&at.dynamodb).create_table().await.unwrap();
+        let config = Config {
+            table: TABLE.into(),
+            dispatch_queue_url: raw.create_queue(aws.sqs(), DISPATCH).await,
+            effects_queue_url: raw.create_queue(aws.sqs(), EFFECTS).await,
+            dispatch_dlq_url: None,
+            effects_dlq_url: None,
+            cluster: "pullyard".into(),
+            task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
+            container: "runner".into(),
+            network: None,
+            key_secret: KEY_SECRET.into(),
+            api_url: "http://api.test".into(),
+            task_isolation: "none".into(),
+            deployment: None,
+            endpoints: Endpoints {
+                dynamodb: Some(at.dynamodb),
+                sqs: Some(at.sqs),
+                ecs: Some(at.ecs),
+                secretsmanager: Some(at.secretsmanager),
+            },
+        };
+        let (clock, contexts, notes) = (Clock::default(), Mutex::default(), Mutex::default());
+        let (sdk, ground) = ((ground.sdk)(&wire), ground.clone());
+        let world = Self { ground, wire, clock, raw, aws, forge, proxy, config, sdk, contexts, notes, folder };
+        world.raw.put_secret(KEY_SECRET, "a key that signs the tokens of attempts").await;
+        world
+    }
+
+    /// A world in which everything is as it was.
+    pub(super) async fn of(snapshot: &Snapshot) -> Self {
+        let world = Self::begin(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
+        let proxy = world.forge_url().unwrap_or_default();
+        // The forge listens elsewhere in every world.
+        let told = |text: String| text.replace(super::forge::NOWHERE, &proxy);
+        let items = snapshot.items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap());
+        world.raw.put_items(items.collect()).await;
+        for (name, value) in &snapshot.secrets {
+            world.raw.put_secret(name, value).await;
+        }
+        *world.notes.lock().unwrap() = snapshot.notes.clone();
+        world
+    }
+
+    /// Where functions find the forge.
+    pub(super) fn forge_url(&self) -> Option<String> {
+        self.proxy.as_ref().map(|proxy| proxy.url().to_owned())
+    }
+
+    pub(super) fn note(&self, name: &str, value: impl Into<Value>) {
+        self.notes.lock().unwrap().insert(name.into(), value.into());
+    }
+
+    pub(super) fn noted(&self, name: &str) -> Option<String> {
+        let notes = self.notes.lock().unwrap();
+        let noted = notes.get(name)?;
+        Some(noted.as_str().map_or_else(|| noted.to_string(), str::to_owned))
+    }
+
+    pub(super) fn notes(&self) -> BTreeMap<String, Value> {
+        self.notes.lock().unwrap().clone()
+    }
+
+    /// One event through one function. A process that dies takes what it kept in memory with it.
+    pub(super) async fn invoke(&self, call: &Call) -> Invoked {
+        let ctx = {
+            let mut contexts = self.contexts.lock().unwrap();
+            let made = contexts.entry(call.function);
+            made.or_insert_with(|| (self.sdk)(self.config.clone(), self.clock.clone())).clone()
+        };
+        // Every function is in this one future: it is too large for a thread's stack.
+        let life = Box::pin(invoke(&ctx, call.function, call.event.clone()));
+        let Some(answer) = self.wire.live(life).await else {
+            self.contexts.lock().unwrap().remove(call.function);
+            return Invoked::Died;
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Invoked::Failed(error),
+        };
+        match &call.from {
+            From::Aws => Invoked::Done(answer),
+            From::Queue { queue, receipt } => match answer["batchItemFailures"].as_array() {
+                Some(failed) if !failed.is_empty() => Invoked::Failed(answer.to_string()),
+                _ => {
+                    self.raw.delete_message(self.aws.sqs(), queue, receipt).await;
+                    Invoked::Done(answer)
+                }
+            },
+            From::Http => {
+                let status = answer["statusCode"].as_u64().unwrap_or_default();
+                let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+                if !(200..300).contains(&status) {
+                    return Invoked::Failed(format!("{status}: {body}"));
+                }
+                (call.keep)(self, &body);
+                Invoked::Done(body)
+            }
+        }
+    }
+
+    /// The oldest message of a queue, as an event for its function.
+    pub(super) async fn message(&self, queue: &'static str) -> Option<Call> {
+        let (event, receipt) = self.raw.receive(self.aws.sqs(), queue).await?;
+        let function = if queue == DISPATCH { "dispatcher" } else { "effects" };
+        Some(Call { function, event, from: From::Queue { queue, receipt }, keep: |_, _| {} })
+    }
+
+    pub(super) fn tick(&self) -> Call {
+        let event = json!({ "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
+        Call { function: "sweeper", event, from: From::Aws, keep: |_, _| {} }
+    }
+
+    /// Every message that waits is delivered, and what follows from them; how many there were.
+    pub(super) async fn drain(&self) -> usize {
+        let mut delivered = 0;
+        loop {
+            let before = delivered;
+            for queue in [DISPATCH, EFFECTS] {
+                while let Some(call) = self.message(queue).await {
+                    delivered += 1;
+                    assert!(delivered < 200, "messages without end: {}", call.event);
+                    if let Invoked::Failed(_) = self.invoke(&call).await {
+                        // Its time comes again by itself: the table knows that it is due.
+                        self.raw.delete_message_of(self.aws.sqs(), &call).await;
+                    }
+                }
+            }
+            if delivered == before {
+                return delivered;
+            }
+        }
+    }
+
+    /// Time passes: the sweeper goes round, and what it says is heard.
+    pub(super) async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        let swept = self.invoke(&self.tick()).await;
+        assert!(matches!(swept, Invoked::Done(_)), "{swept:?}");
+        self.drain().await;
+    }
+
+    pub(super) fn has_runners(&self) -> bool {
+        self.noted("runner").is_some()
+    }
+
+    /// A task whose job has ended meanwhile is refused when it claims, and ends.
+    pub(super) async fn late_tasks_are_refused(&self) {
+        for task in self.tasks().await {
+            if task["desiredStatus"] != "RUNNING" {
+                continue;
+            }
+            let told = |name: &str| super::attempt::told(&task, name).unwrap_or_default();
+            let path = format!("/v1/jobs/{}/attempts/{}/start", told("PULLYARD_JOB"), told("PULLYARD_ATTEMPT"));
+            let arn = &task["taskArn"];
+            // The task that did the work repeats its own claim here, and is refused as well.
+            let claim = json!({ "claim_id": "claim-late", "instance": "instance-late", "task": arn });
+            let call = super::http::post(path, claim).by(&told("PULLYARD_BOOTSTRAP"));
+            match self.invoke(&call.into()).await {
+                Invoked::Failed(why) if why.starts_with('4') => self.raw.stop_task(arn).await,
+                other => panic!("a task that came late was not refused: {other:?}"),
+            }
+        }
+    }
+
+    /// The tasks that were asked for, oldest first.
+    pub(super) async fn tasks(&self) -> Vec<Value> {
+        self.raw.tasks().await
+    }
+}
