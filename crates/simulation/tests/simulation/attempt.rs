@@ -66,6 +66,11 @@ pub(crate) struct Attempt {
     fails: bool,
 }
 
+/// Some seconds from now.
+fn lasts(now: Timestamp, dice: &mut Dice, most: u64) -> Timestamp {
+    now.plus(Duration::from_secs(dice.from_to(5, most)))
+}
+
 /// What a runner was told before it started.
 pub(crate) struct Begun {
     pub(crate) name: String,
@@ -92,7 +97,7 @@ impl Attempt {
             task,
             step: Step::Start,
             asking: false,
-            silent_until: now,
+            silent_until: if dice.percent(15) { lasts(now, dice, 250) } else { now },
             lease: String::new(),
             branch: String::new(),
             expected: None,
@@ -138,7 +143,13 @@ impl Attempt {
         self.asking = false;
         let Some((status, body)) = answer else { return };
         match (status, body["code"].as_str().unwrap_or_default()) {
-            (200, _) => self.go_on(&body, now, forge, dice),
+            (200, _) => {
+                self.go_on(&body, now, forge, dice);
+                // An agent works for minutes, and a push may take most of the time that it has.
+                if matches!(self.step, Step::Working(_) | Step::Push(_)) && dice.percent(40) {
+                    self.silent_until = lasts(now, dice, 110);
+                }
+            }
             (409, "unwanted") if self.step != Step::Start && self.step != Step::Finish => self.stop(),
             (400..500, _) => self.step = Step::Over,
             _ => {}
