@@ -149,18 +149,20 @@ async fn throttling_in_its_other_form_uses_up_no_attempt() {
 async fn capacity_is_waited_for_longer_each_time_and_never_given_up_within_a_day() {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(vec![Outcome::CapacityUnavailable; 8]);
+    let mut before = story.clock.now();
     let job = story.job_for("e1", "APP-1", 1).await;
-    for (number, back_off) in (1..).zip([5, 10, 20, 40, 80, 160, 300, 300]) {
-        until("the start is put off", async || {
+    for (number, back_off) in (1..).zip([5, 10, 20, 40, 80, 160, 300, 300].map(Duration::from_secs)) {
+        let due = until("the start is put off", async || {
             let dispatch = story.stored(&job).await["dispatch"].take();
             let put_off = dispatch["number"] == number && dispatch["starting"] == false;
-            if put_off { Ok(()) } else { Err(dispatch.to_string()) }
+            if put_off { Ok(dispatch["due"].as_i64().unwrap()) } else { Err(dispatch.to_string()) }
         })
         .await;
-        story.pass(Duration::from_secs(back_off - 2)).await;
-        story.quiet().await;
-        assert_eq!(story.stored(&job).await["dispatch"]["number"], number, "too early");
-        story.pass(Duration::from_secs(2)).await;
+        let (earliest, latest) = (before.plus(back_off).millis(), story.clock.now().plus(back_off).millis());
+        assert!((earliest..=latest).contains(&due), "start {number} is put off to {due}: {earliest} to {latest}");
+        story.clock.advance(back_off);
+        before = story.clock.now();
+        story.local.sweep().await.unwrap();
     }
     story.task_of(&job, 1).await;
     assert_eq!(story.stored(&job).await["dispatch"]["number"], 9);
