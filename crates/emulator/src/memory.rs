@@ -77,15 +77,15 @@ mod tests {
     fn what_is_put_is_read_and_refusals_are_as_on_the_wire() {
         let db = MemoryDynamoDb::new().unwrap();
         let table = json!({
-            "TableName": "t", "BillingMode": "PAY_PER_REQUEST",
+            "TableName": "table", "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }],
             "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }],
         });
-        let item = json!({ "TableName": "t", "Item": { "pk": { "S": "a" } }, "ConditionExpression": "attribute_not_exists(pk)" });
+        let item = json!({ "TableName": "table", "Item": { "pk": { "S": "a" } }, "ConditionExpression": "attribute_not_exists(pk)" });
         check(&db, "CreateTable", &table, 200, "TableDescription");
         check(&db, "PutItem", &item, 200, "{}");
         check(&db, "PutItem", &item, 400, "ConditionalCheckFailedException");
-        check(&db.clone(), "GetItem", &json!({ "TableName": "t", "Key": { "pk": { "S": "a" } } }), 200, "\"Item\"");
+        check(&db.clone(), "GetItem", &json!({ "TableName": "table", "Key": { "pk": { "S": "a" } } }), 200, "\"Item\"");
         check(&db, "PutItem", &json!("no request"), 400, "SerializationException");
         check(&db, "RestoreTable", &json!({}), 400, "RestoreTable is not answered");
     }
