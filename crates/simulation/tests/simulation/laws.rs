@@ -167,6 +167,12 @@ fn slots(items: &Items, faults: &mut Vec<String>) {
     faults.extend(filled.iter().map(|slot| format!("a slot is left of {slot:?}")));
 }
 
+/// Whoever holds this job may go on with it: its runner is not being removed.
+pub(crate) fn may_go_on(items: &Items, job: &Job) -> bool {
+    let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
+    runner.is_none_or(|id| runners(items).any(|runner| runner.id == *id && runner.status != Presence::Deleting))
+}
+
 /// The job of an attempt, as it is now, if that attempt holds it.
 pub(crate) fn held(items: &Items, job: &str, claim: &str) -> Option<Job> {
     let key: Key = (format!("JOB#{job}"), "JOB".into());

@@ -27,7 +27,7 @@ use std::time::Instant;
 use world::World;
 
 /// How many lives without being asked for more.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 16;
 
 /// What happens at least once in so many lives.
 const HAPPENS: [&str; 18] = [

@@ -4,6 +4,7 @@ use crate::attempt::{Attempt, Begun, Home, Step};
 use crate::cloud::Cloud;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
+use crate::cloud::table::Items;
 use crate::daemon::{Daemon, Hand};
 use crate::dice::Dice;
 use crate::forge::Forge;
@@ -282,10 +283,10 @@ impl World {
                 }
                 let refused =
                     answer.as_ref().is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted");
-                if refused
-                    && attempt.step != Step::Start
-                    && self.gate.cloud(|cloud| laws::held(&cloud.table.items, &attempt.job, &attempt.claim)).is_some()
-                {
+                let (job, claim) = (&attempt.job, &attempt.claim);
+                let holds =
+                    |items: &Items| laws::held(items, job, claim).is_some_and(|job| laws::may_go_on(items, &job));
+                if refused && attempt.step != Step::Start && self.gate.cloud(|cloud| holds(&cloud.table.items)) {
                     self.broken.push(format!("{name} holds its job and was told {answer:?}"));
                 }
                 attempt.hear(answer, now, &self.forge, &mut self.dice);
