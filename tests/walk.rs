@@ -28,13 +28,11 @@ async fn a_tickets_job_fails_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_job_that_works_is_cancelled_whatever_dies() {
     walk(flows::tickets::cancelled_while_it_works(), 34).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_job_that_waits_is_cancelled_whatever_dies() {
     walk(flows::tickets::cancelled_before_it_is_claimed(), 25).await;
 }

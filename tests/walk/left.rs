@@ -69,8 +69,17 @@ pub(super) async fn left(world: &World) -> Left {
         if (sk == "TEXT" || sk.starts_with("CONTEXT#")) && !is_there(&pk, referred) {
             continue;
         }
+        // The same of what a class of jobs asks of runners, where the first job of the class was never made.
+        let is_of_class = |job: &Value| text(job, "sk") == "JOB" && job["class"] == item["class"];
+        if pk.starts_with("POOL#") && !items.iter().any(is_of_class) {
+            continue;
+        }
         let mut item = item.clone();
         forget(&mut item);
+        if sk == "IDEMPOTENCY" {
+            // Of a request that may name a job.
+            item["content"].take();
+        }
         left.insert(named(&format!("{pk} {sk}"), &names), told(&item, &names));
     }
     let mut tasks: Vec<_> = world.tasks().await.iter().map(|task| task["desiredStatus"].clone()).collect();
@@ -106,8 +115,17 @@ fn stands_in_its_row(item: &Value) {
 fn names(items: &[Value]) -> Vec<(String, String)> {
     let mut jobs: Vec<_> = items.iter().filter(|item| text(item, "sk") == "JOB").collect();
     jobs.sort_by_key(|job| job["created"].as_i64());
-    let jobs = jobs.iter().enumerate();
-    jobs.map(|(n, job)| (text(job, "id").to_owned(), format!("<job {}>", n + 1))).collect()
+    let mut names = Vec::new();
+    for (n, job) in jobs.iter().enumerate() {
+        let (id, told) = (text(job, "id"), format!("<job {}>", n + 1));
+        // A job that was asked for by name has its own name in its branch, and in what its delivery is named by.
+        let short = id.trim_start_matches("job_").get(..8).unwrap_or_default();
+        names.push((format!("job-{short}"), format!("job-{told}")));
+        let deliveries = items.iter().filter(|item| text(item, "sk") == "DELIVERY" && text(item, "event") == id);
+        names.extend(deliveries.map(|item| (text(item, "id").to_owned(), format!("<delivery of {told}>"))));
+        names.push((id.to_owned(), told));
+    }
+    names
 }
 
 fn named(text: &str, names: &[(String, String)]) -> String {
