@@ -75,7 +75,7 @@ impl Way {
         };
         match fault {
             None => near.write_all(&answer).await,
-            Some(Fault::LostAnswer) => Ok(()),
+            Some(Fault::LostAnswer | Fault::NeverSent) => Ok(()),
             Some(Fault::ErrorAfterEffect(status, body) | Fault::Refused(status, body)) => {
                 let head = format!("HTTP/1.1 {status} Injected\r\ncontent-type: application/json\r\nconnection: close");
                 near.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await
