@@ -83,7 +83,7 @@ mod tests {
         });
         let item = json!({ "TableName": "table", "Item": { "pk": { "S": "a" } }, "ConditionExpression": "attribute_not_exists(pk)" });
         check(&db, "CreateTable", &table, 200, "TableDescription");
-        check(&db, "PutItem", &item, 200, "{}");
+        check(&db, "PutItem", &item, 200, "");
         check(&db, "PutItem", &item, 400, "ConditionalCheckFailedException");
         check(&db.clone(), "GetItem", &json!({ "TableName": "table", "Key": { "pk": { "S": "a" } } }), 200, "\"Item\"");
         check(&db, "PutItem", &json!("no request"), 400, "SerializationException");
