@@ -22,6 +22,9 @@ use tempfile::TempDir;
 const COLD: usize = 20;
 const WARM: usize = 200;
 
+/// One event after the other.
+type Events<'a> = Box<dyn FnMut() -> Value + 'a>;
+
 /// What one function took.
 #[derive(Default)]
 struct Taken {
@@ -152,7 +155,7 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     let event = |name: &str| kept(story, name).replace("<job>", job.as_str()).replace("<ticket>", "FIG-0");
     let same = |name: &str| {
         let event = read(&event(name));
-        Box::new(move || event.clone()) as Box<dyn FnMut() -> Value>
+        Box::new(move || event.clone()) as Events
     };
     let mut entered = 0;
     let mut enters = || {
@@ -171,7 +174,7 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     };
     // What has no route, sent to one that reads the table.
     let lists = read(&event("api.no_route").replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
-    let subjects: Vec<(&str, &str, Box<dyn FnMut() -> Value + '_>)> = vec![
+    let subjects: Vec<(&str, &str, Events<'_>)> = vec![
         ("webhook", "a review that starts a job", Box::new(&mut asks)),
         ("tickets", "a ticket that starts a job", Box::new(&mut enters)),
         ("api", "list projects", Box::new(move || lists.clone())),

@@ -59,7 +59,7 @@ pub(super) async fn left(world: &World) -> Left {
     let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
     let mut left = Left::new();
     for item in &items {
-        let (pk, sk) = (text(&item, "pk").to_owned(), text(&item, "sk").to_owned());
+        let (pk, sk) = (text(item, "pk").to_owned(), text(item, "sk").to_owned());
         // What the sweeper says of itself, and whose token it is, is no part of a story.
         if pk == "SWEEPER" || pk.starts_with("TOKEN#") {
             continue;

@@ -13,9 +13,12 @@ pub(super) struct Flow {
     /// How its jobs end where nothing breaks, in the order in which they were made.
     pub(super) ends: &'static [&'static str],
     /// What there is before: done once, and copied for every walk.
-    pub(super) set_up: Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync>,
+    pub(super) set_up: SetUp,
     pub(super) steps: Vec<Arc<Step>>,
 }
+
+/// What makes what there is before.
+pub(super) type SetUp = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync>;
 
 /// Something that is no invocation: the agent's work, a person at the forge, time. False: not yet.
 pub(super) type Act = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync>;

@@ -2,7 +2,10 @@
 //! on them; that no job is claimed twice does.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
+)]
 
 mod claims;
 mod sweep;

@@ -68,7 +68,7 @@ pub(crate) struct Attempt {
 
 /// Some seconds from now.
 fn lasts(now: Timestamp, dice: &mut Dice, most: u64) -> Timestamp {
-    now.plus(Duration::from_secs(dice.from_to(5, most)))
+    now.plus(Duration::from_secs(dice.between(5, most)))
 }
 
 /// What a runner was told before it started.
@@ -202,7 +202,7 @@ impl Attempt {
 
     fn end(&mut self, mut letter: Value, dice: &mut Dice) -> Step {
         letter["finish_id"] = json!(self.finish_id());
-        letter["spent_usd_micros"] = json!(dice.from_to(0, 900_000));
+        letter["spent_usd_micros"] = json!(dice.between(0, 900_000));
         self.letter = Some(letter);
         Step::Finish
     }

@@ -115,7 +115,7 @@ impl World {
             }
             9 => {
                 // Of two changes at the very same time the one that is told last would count.
-                let since = self.dice.from_to(1, 400);
+                let since = self.dice.between(1, 400);
                 self.pass(Duration::from_millis(since));
                 let said = self.tool.change(self.now(), &mut self.dice);
                 self.trace.say(self.now(), said);
@@ -129,9 +129,9 @@ impl World {
             13 => {
                 let lengths = if self.running.is_empty() { [60, 36, 4] } else { [90, 8, 2] };
                 let millis = match self.dice.weighted(&lengths) {
-                    Some(0) => self.dice.from_to(50, 2_000),
-                    Some(1) => self.dice.from_to(2_000, 15_000),
-                    _ => self.dice.from_to(15_000, 120_000),
+                    Some(0) => self.dice.between(50, 2_000),
+                    Some(1) => self.dice.between(2_000, 15_000),
+                    _ => self.dice.between(15_000, 120_000),
                 };
                 self.wait(Duration::from_millis(millis)).await;
             }
@@ -146,7 +146,7 @@ impl World {
     /// Something falls silent, dies, or comes back.
     fn misfortune(&mut self) {
         let now = self.now();
-        let silent = Duration::from_secs(self.dice.from_to(20, 400));
+        let silent = Duration::from_secs(self.dice.between(20, 400));
         match self.dice.below(4) {
             0 if !self.attempts.is_empty() => {
                 let at = self.dice.below(self.attempts.len());

@@ -5,7 +5,10 @@
 //! checked after every write, and a verdict is given at the end. The same seed takes the same way every time:
 //!
 //!     PULLYARD_SIM_FROM=17 PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation -- --nocapture
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
+)]
 
 mod attempt;
 mod cloud;

@@ -163,7 +163,7 @@ impl World {
     async fn go_one(&mut self, at: usize) {
         let id = self.running[at].invocation.id;
         let Some(waiting) = self.gate.next_of(id) else { return self.poll(at).await };
-        let spent = self.dice.from_to(2, 25);
+        let spent = self.dice.between(2, 25);
         self.pass(Duration::from_millis(spent));
         let Some(call) = waiting.call.clone() else {
             waiting.reply(Reply::Over);
@@ -180,7 +180,7 @@ impl World {
         waiting.reply(answer.map_or(Reply::Lost, Reply::Answered));
         if !self.calm && self.dice.percent(if call.writes() { 10 } else { 2 }) {
             // Others get far before it does its next thing.
-            self.running[at].stalls = self.dice.from_to(10, 60) as u32;
+            self.running[at].stalls = self.dice.between(10, 60) as u32;
         }
         self.poll(at).await;
     }

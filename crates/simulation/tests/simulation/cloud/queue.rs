@@ -45,7 +45,7 @@ impl Queues {
 
     pub(super) fn answer(&mut self, operation: &str, request: &Value, now: Timestamp) -> Answer {
         assert_eq!(operation, "SendMessage");
-        let queue = [Queue::Dispatch, Queue::Effects].into_iter();
+        let mut queue = [Queue::Dispatch, Queue::Effects].into_iter();
         let queue = queue.rfind(|queue| request["QueueUrl"] == Self::url(*queue)).unwrap();
         self.sent += 1;
         self.messages.push(Message {
