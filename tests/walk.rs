@@ -64,7 +64,7 @@ async fn a_runner_completes_a_job_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_silent_runners_job_is_put_back_whatever_dies() {
-    walk(flows::runners::silent(), 94).await;
+    walk(flows::runners::silent(), 87).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
