@@ -38,37 +38,31 @@ async fn a_job_that_waits_is_cancelled_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_dead_tasks_job_fails_whatever_else_dies() {
     walk(flows::tickets::died(), 69).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_task_is_started_when_there_is_room_whatever_dies() {
     walk(flows::tickets::started_when_there_is_room(), 71).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_requested_job_is_made_retried_and_cancelled_whatever_dies() {
     walk(flows::requests::asked_retried_and_cancelled(), 44).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_runner_completes_a_job_whatever_dies() {
     walk(flows::runners::completed(), 46).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_silent_runners_job_is_put_back_whatever_dies() {
     walk(flows::runners::silent(), 87).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_review_is_answered_whatever_dies() {
     walk(flows::reviews::told_and_revised(), 65).await;
 }
@@ -80,7 +74,6 @@ async fn a_review_that_waits_gets_its_answer_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_closed_pull_request_ends_its_job_whatever_dies() {
     walk(flows::reviews::closed_while_it_waits(), 62).await;
 }

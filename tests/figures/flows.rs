@@ -66,6 +66,14 @@ async fn what_a_job_and_an_idle_minute_cost_is_known() {
         if ticket.get("wk").is_none() && ticket["active_job"].is_null() { Ok(()) } else { Err(ticket.to_string()) }
     })
     .await;
+    // Its task ends last, and the end is heard by a function that reads the job once more: nothing counts it out, so
+    // that it is waited for until nobody has called for a while.
+    let still = std::cell::Cell::new(0);
+    crate::story::until("its task's end is heard", async || match story.local.running_tasks().await {
+        0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
+        running => Err(format!("{running} run")),
+    })
+    .await;
     story.quiet().await;
     let after = story.local.invocations();
     let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;

@@ -37,6 +37,8 @@ struct Seen {
     calls: BTreeMap<String, (u64, f64)>,
     /// Each write in its order, with what was written.
     writes: Vec<(String, f64)>,
+    /// How many calls there were when somebody asked.
+    when_asked: u64,
 }
 
 /// Every call passes it and is asked what it consumed.
@@ -82,6 +84,13 @@ impl Meter {
     /// What was consumed since.
     pub(super) fn units(&self) -> Units {
         self.lock().units
+    }
+
+    /// Nothing was called since this was asked last.
+    pub(super) fn is_still(&self) -> bool {
+        let mut seen = self.lock();
+        let calls = seen.calls.values().map(|(count, _)| count).sum();
+        std::mem::replace(&mut seen.when_asked, calls) == calls
     }
 
     /// The same, by operation.

@@ -43,7 +43,17 @@ pub(super) async fn seen(world: &super::world::World) -> Option<serde_json::Valu
     for url in [forge.url(), world.forge_url()?] {
         look = look.replace(&url, NOWHERE);
     }
-    Some(look.lines().map(str::trim).collect())
+    Some(look.lines().map(|line| without_commits(line.trim())).collect())
+}
+
+/// A commit's name has the time in it, also where it is told short.
+fn without_commits(line: &str) -> String {
+    let is_commit = |word: &str| word.len() == 7 && word.chars().all(|letter| letter.is_ascii_hexdigit());
+    let told = |word: &str| match is_commit(word.trim_end_matches(['.', ',', '"'])) {
+        true => "<commit>".to_owned(),
+        false => word.to_owned(),
+    };
+    line.split(' ').map(told).collect::<Vec<_>>().join(" ")
 }
 
 /// The bot's own call of the forge's API, past the points.

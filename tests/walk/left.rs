@@ -55,7 +55,9 @@ pub(super) async fn left(world: &World) -> Left {
     for item in &items {
         stands_in_its_row(item);
     }
-    let names = names(&items);
+    let mut names = names(&items);
+    let forge = world.forge.as_ref().map(|forge| forge.url());
+    names.extend([world.forge_url(), forge].into_iter().flatten().map(|url| (url, super::forge::NOWHERE.to_owned())));
     let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
     let mut left = Left::new();
     for item in &items {
@@ -119,11 +121,14 @@ fn names(items: &[Value]) -> Vec<(String, String)> {
     for (n, job) in jobs.iter().enumerate() {
         let (id, told) = (text(job, "id"), format!("<job {}>", n + 1));
         // A job that was asked for by name has its own name in its branch, and in what its delivery is named by.
-        let short = id.trim_start_matches("job_").get(..8).unwrap_or_default();
+        let short = &id[id.len() - 8..];
         names.push((format!("job-{short}"), format!("job-{told}")));
         let deliveries = items.iter().filter(|item| text(item, "sk") == "DELIVERY" && text(item, "event") == id);
         names.extend(deliveries.map(|item| (text(item, "id").to_owned(), format!("<delivery of {told}>"))));
         names.push((id.to_owned(), told));
+        // The name of its context is a hash of words that say where the forge listens.
+        let context = text(job, "context");
+        names.extend((!context.is_empty()).then(|| (context.to_owned(), "<context>".to_owned())));
     }
     names
 }
@@ -165,7 +170,14 @@ fn told(value: &Value, names: &[(String, String)]) -> Value {
             }
         }
         Value::Array(all) => all.iter().map(|value| told(value, names)).collect(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (named(name, names), told(value, names))).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match name.as_str() {
+                // How long ago a runner was heard: as long as the machine took.
+                "ago" => (name.clone(), json!("<ago>")),
+                _ => (named(name, names), told(value, names)),
+            })
+            .collect(),
         _ => value.clone(),
     }
 }

@@ -98,7 +98,9 @@ pub fn plan_revision(
 
 /// A job from a free prompt.
 pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
-    let tail: String = plan.id.as_str().chars().skip(4).take(8).collect();
+    // An id begins with its time, so that two jobs of one second would share a branch; it ends at random.
+    let id = plan.id.as_str();
+    let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);
     bare(plan, format!("pullyard/{}/job-{tail}", plan.project))
 }
 
@@ -188,6 +190,26 @@ mod tests {
 
     fn name(key: &str) -> String {
         branch_name(&ProjectId::new("acme").unwrap(), &TicketKey::new(key).unwrap(), 1)
+    }
+
+    #[test]
+    fn two_jobs_of_one_second_without_a_ticket_have_branches_of_their_own() {
+        let branch = |id: &str| {
+            let settings = Settings::default();
+            let repository = crate::story::repository();
+            plan_without_ticket(&Plan {
+                id: JobId::new(id).unwrap(),
+                project: &ProjectId::new("acme").unwrap(),
+                settings: &settings,
+                repository: &repository,
+                context: String::new(),
+                labels: &BTreeSet::new(),
+                now: Timestamp::from_millis(0),
+            })
+            .branch
+        };
+        assert_eq!(branch("job_01kag8abz0q9d5m3t7x1w2e4r6"), "pullyard/acme/job-x1w2e4r6");
+        assert_ne!(branch("job_01kag8abz0q9d5m3t7x1w2e4r6"), branch("job_01kag8abz0aaaaaaaaaaaaaaaa"));
     }
 
     #[test]
