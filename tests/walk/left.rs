@@ -16,8 +16,10 @@ pub(super) type Left = BTreeMap<String, Value>;
 /// Attributes that tell how it came to be, not what is so: marks and revisions of writes, and when.
 const OF_THE_WAY: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
 
-/// A start that is asked for again after a crash is a start of its own, with a number and a wait before it.
-const OF_TRIES: [(&str, &[&str]); 2] = [
+/// A start that is asked for again after a crash is a start of its own, with a number and a wait before it. A hook
+/// looks at its forge as time passes, and may be in the middle of that.
+const OF_TRIES: [(&str, &[&str]); 3] = [
+    ("recovery", &["look"]),
     ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
     ("", &["tries", "not_before", "seen"]),
 ];
