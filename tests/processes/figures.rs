@@ -175,6 +175,8 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     // What has no route, sent to one that reads the table.
     let lists = read(&event("api.no_route").replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
     let subjects: Vec<(&str, &str, Events<'_>)> = vec![
+        // Before there is much to go round over.
+        ("sweeper", "a round", same("sweeper.scheduled")),
         ("webhook", "a review that starts a job", Box::new(&mut asks)),
         ("tickets", "a ticket that starts a job", Box::new(&mut enters)),
         ("api", "list projects", Box::new(move || lists.clone())),
@@ -182,7 +184,6 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         ("dispatcher", "one job", same("dispatcher.one")),
         ("effects", "one ticket", same("effects.one")),
         ("tasks", "a task of others", same("tasks.foreign_unknown_job")),
-        ("sweeper", "a round", same("sweeper.scheduled")),
     ];
     let bundle = std::env::var("PULLYARD_NODE").ok();
     println!(
