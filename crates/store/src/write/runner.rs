@@ -25,12 +25,15 @@ impl Store {
     /// Stores that a runner was heard.
     ///
     /// Writes: RUNNER updated, but its slots and its people's wish, if `epoch`, `instance` and whether a
-    /// drain is wanted are the ones seen, and it is not being deleted. Not over the slots: a claim at the
-    /// same time must not refuse a heartbeat.
+    /// drain is wanted are the ones seen, it is not being deleted, and nothing newer was heard: a function that
+    /// stalled must not make it look silent. Not over the slots: a claim at the same time must not refuse a
+    /// heartbeat.
     /// Idempotent: a repeat says the same a little later.
     pub async fn heartbeat(&self, seen: &Runner, heard: &Runner) -> Result<Write, Error> {
         let drained = if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
-        let condition = format!("epoch = :seen AND instance = :instance AND #status <> :deleting AND {drained}");
+        let condition = format!(
+            "epoch = :seen AND instance = :instance AND #status <> :deleting AND last_heartbeat <= :heard AND {drained}"
+        );
         let mut sets = "#status = :status, epoch = :epoch, last_heartbeat = :heard, heard = :true, \
                         active = :active, draining = :draining"
             .to_owned();

@@ -110,3 +110,14 @@ async fn a_name_that_another_runner_has_is_refused_to_a_takeover() {
     let new = next_process(&two);
     world.refuses(world.store.register(&takeover(&two, &new, &profile(&two)))).await;
 }
+
+#[tokio::test]
+async fn a_heartbeat_of_a_function_that_stalled_is_not_stored_over_a_newer_one() {
+    let world = World::new().await;
+    let seen = world.registered(&sample::runner("kite", 1)).await;
+    let heard = |secs| Runner { last_heartbeat: at(secs), heard: true, ..seen.clone() };
+    world.applies(world.store.heartbeat(&seen, &heard(30))).await;
+    world.refuses(world.store.heartbeat(&seen, &heard(20))).await;
+    assert_eq!(world.runner(&seen).await.last_heartbeat, at(30));
+    world.applies(world.store.heartbeat(&seen, &heard(40))).await;
+}
