@@ -52,6 +52,7 @@ fn failed(id: &str) -> FinishRequest {
         failure: Some(Failure::NoChanges {}),
         result: None,
         spent_usd_micros: None,
+        work: None,
     }
 }
 
@@ -70,6 +71,7 @@ fn completed(id: &str, number: u64) -> FinishRequest {
             replies: None,
         }),
         spent_usd_micros: None,
+        work: None,
     }
 }
 

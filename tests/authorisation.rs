@@ -106,7 +106,7 @@ impl World {
         let add = AddRepository {
             integration: IntegrationId::new("gh1").unwrap(),
             name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()] },
+            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
         };
         story.api.add_repository(&other, &add).await.unwrap();

@@ -37,6 +37,7 @@ fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
         failure: None,
         result: None,
         spent_usd_micros: None,
+        work: None,
     }
 }
 

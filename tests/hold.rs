@@ -178,6 +178,7 @@ fn failed(id: &str, spent_usd_micros: Option<u64>) -> FinishRequest {
         failure: Some(Failure::NoChanges {}),
         result: None,
         spent_usd_micros,
+        work: None,
     }
 }
 

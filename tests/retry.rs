@@ -26,8 +26,14 @@ async fn fails(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
     let failure = Some(Failure::NoChanges {});
     let finish_id = FinishId::new("f1").unwrap();
-    let finish =
-        FinishRequest { finish_id, outcome: FinishOutcome::Failed, failure, result: None, spent_usd_micros: None };
+    let finish = FinishRequest {
+        finish_id,
+        outcome: FinishOutcome::Failed,
+        failure,
+        result: None,
+        spent_usd_micros: None,
+        work: None,
+    };
     assert_eq!(client.finish(&finish).await.unwrap().status, Status::Failed);
 }
 

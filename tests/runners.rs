@@ -164,6 +164,7 @@ fn failed(id: &str) -> FinishRequest {
         failure: Some(Failure::NoChanges {}),
         result: None,
         spent_usd_micros: None,
+        work: None,
     }
 }
 

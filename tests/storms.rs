@@ -262,5 +262,8 @@ async fn finish(world: &World, client: &AttemptClient, end: End) {
         }
     };
     let finish_id = FinishId::new("f1").unwrap();
-    client.finish(&FinishRequest { finish_id, outcome, failure, result, spent_usd_micros: None }).await.unwrap();
+    client
+        .finish(&FinishRequest { finish_id, outcome, failure, result, spent_usd_micros: None, work: None })
+        .await
+        .unwrap();
 }

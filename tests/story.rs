@@ -168,7 +168,7 @@ impl Story {
         let add = AddRepository {
             integration,
             name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent: Agent { capability: "command".into(), command },
+            agent: Agent { capability: "command".into(), command, model: None },
             workflows: false,
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
@@ -319,7 +319,7 @@ impl Story {
         let add = AddRepository {
             integration: IntegrationId::new("gh1").unwrap(),
             name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent: Agent { capability: "command".into(), command },
+            agent: Agent { capability: "command".into(), command, model: None },
             workflows: false,
         };
         self.api.add_repository(&self.project, &add).await.unwrap();

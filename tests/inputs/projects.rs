@@ -137,7 +137,11 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
     let add = |integration: &str, name: &str, capability: &str, command: &[&str]| AddRepository {
         integration: IntegrationId::new(integration).unwrap(),
         name: RepositoryName::new(name).unwrap(),
-        agent: Agent { capability: capability.into(), command: command.iter().map(|word| word.to_string()).collect() },
+        agent: Agent {
+            capability: capability.into(),
+            command: command.iter().map(|word| word.to_string()).collect(),
+            model: None,
+        },
         workflows: false,
     };
     for (request, status, code, pointer) in [

@@ -144,7 +144,7 @@ fn frozen(number: u64) -> Context {
             name: RepositoryName::new(REPOSITORY).unwrap(),
             default_branch: "main".into(),
             clone_url: "https://forge.test/acme/app.git".into(),
-            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()] },
+            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
         },
     }

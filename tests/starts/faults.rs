@@ -217,6 +217,7 @@ fn completed() -> FinishRequest {
             replies: None,
         }),
         spent_usd_micros: None,
+        work: None,
     }
 }
 

@@ -350,6 +350,49 @@ pub struct Policy {
     pub requeues: u32,
     /// What a death while the agent works means.
     pub offline: OfflinePolicy,
+    /// What one attempt may cost. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_micros: Option<u64>,
+    /// How often one attempt may ask its model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
+    /// How big the work folder may grow. Units: MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_mib: Option<u64>,
+}
+
+/// Which agent worked in an attempt, under what, and what it took: its usage, session and provenance.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Work {
+    /// `claude_code`, `codex` or `command`.
+    pub agent: String,
+    /// The version the agent's program said it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The model the agent said it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The agent's own id of the session, by which it can go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What stood between the agent and the machine: `none`, `external`.
+    pub isolation: String,
+    /// How often its program was started: once, and once for each transient fault.
+    pub starts: u32,
+    /// Requests to the model.
+    #[serde(default)]
+    pub turns: u32,
+    /// Tokens read, those from a cache among them.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Of these, from a cache.
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    /// Tokens written, those of its reasoning among them.
+    #[serde(default)]
+    pub output_tokens: u64,
 }
 
 /// What a job made.

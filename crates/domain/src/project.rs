@@ -140,11 +140,17 @@ pub struct Limits {
     pub stall_secs: u64,
     /// How often a platform fault may put a job back.
     pub requeues: u32,
+    /// Of one attempt, by the agent's own count. None is no limit. Units: millionths of a US dollar.
+    pub cost_usd_micros: Option<u64>,
+    /// Requests to the model in one attempt. None is no limit.
+    pub turns: Option<u32>,
+    /// Of the attempt's work folder. None is no limit. Units: MiB.
+    pub disk_mib: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2 }
+        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2, cost_usd_micros: None, turns: None, disk_mib: None }
     }
 }
 
@@ -254,10 +260,15 @@ pub struct Repository {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// What a runner must be able to drive: `command`.
+    /// What a runner must be able to drive: `claude_code`, `codex`, `command`, or `auto` for the first of
+    /// Claude Code and Codex that is installed where the job runs.
     pub capability: String,
-    /// Program and arguments; a relative program is found in the repository.
+    /// Program and arguments of `command`; a relative program is found in the repository. Empty for the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The model to ask for, as the agent names it; its own default if none. Not for `command`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// What is wrong with a setting: its JSON pointer and the fault in words.
@@ -319,6 +330,15 @@ impl Settings {
         }
         if self.limits.requeues > 10 {
             return fault("/limits/requeues", "use 0 to 10");
+        }
+        if self.limits.cost_usd_micros.is_some_and(|most| !(10_000..=1_000_000_000).contains(&most)) {
+            return fault("/limits/cost_usd_micros", "use 10000 (a cent) to 1000000000 (1,000 dollars), or null");
+        }
+        if self.limits.turns.is_some_and(|most| !(1..=10_000).contains(&most)) {
+            return fault("/limits/turns", "use 1 to 10000, or null");
+        }
+        if self.limits.disk_mib.is_some_and(|most| !(16..=1_048_576).contains(&most)) {
+            return fault("/limits/disk_mib", "use 16 to 1048576 MiB, or null");
         }
         self.budget.check()
     }

@@ -75,7 +75,7 @@ pub(crate) fn repository() -> Repository {
         name: RepositoryName::new("acme/app").unwrap(),
         default_branch: "main".into(),
         clone_url: "https://forge.test/acme/app.git".into(),
-        agent: Agent { capability: "command".into(), command: vec!["./agent".into()] },
+        agent: Agent { capability: "command".into(), command: vec!["./agent".into()], model: None },
     }
 }
 

@@ -149,10 +149,13 @@ pub struct RevisedComment {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
-    /// `command`, later also `claude_code` and `codex`.
+    /// `claude_code`, `codex`, `command`, or `auto`: the first of Claude Code and Codex that is installed.
     pub capability: String,
     /// Program and arguments of the `command` agent; a relative program is found in the worktree.
     pub command: Vec<String>,
+    /// The model to ask for, as the agent names it; its own default if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// Title and text of a pull request.
@@ -173,6 +176,15 @@ pub struct Limits {
     pub wall_secs: u64,
     /// Without any event from the agent.
     pub stall_secs: u64,
+    /// What the agent may cost, by its own count. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_micros: Option<u64>,
+    /// Requests to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
+    /// Of the attempt's work folder. Units: MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_mib: Option<u64>,
 }
 
 /// Says how far the attempt is.
@@ -277,6 +289,9 @@ pub struct FinishRequest {
     /// What the attempt cost, if that is known. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
+    /// Which agent worked, and what it took; absent when none began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<pullyard_domain::job::Work>,
 }
 
 /// How an attempt ended, as its runner saw it.

@@ -118,7 +118,14 @@ fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result)
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
         trace: options.trace.clone(),
-        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros: None },
+        finish: FinishRequest {
+            finish_id: ids::finish()?,
+            outcome,
+            failure,
+            result,
+            spent_usd_micros: None,
+            work: None,
+        },
     })
 }
 

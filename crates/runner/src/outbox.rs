@@ -205,6 +205,7 @@ mod tests {
                 failure: None,
                 result: None,
                 spent_usd_micros: None,
+                work: None,
             },
             trace: None,
         };

@@ -114,7 +114,7 @@ impl Repos {
                     (None, Some(name), Some(integration)) => (name, integration),
                     (None, ..) => return Err(Fault::usage("name a repository and its integration, or a --path")),
                 };
-                let agent = Agent { capability: "command".into(), command: agent_command };
+                let agent = Agent { capability: "command".into(), command: agent_command, model: None };
                 let made = session
                     .api
                     .add_repository(&project, &AddRepository { integration, name, agent, workflows })

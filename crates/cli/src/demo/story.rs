@@ -76,7 +76,7 @@ impl Teller<'_> {
         };
         let create = CreateProject { id: self.project.clone(), name: "Demo".into(), settings };
         self.api.create_project(&create).await?;
-        let agent = Agent { capability: "command".into(), command: vec!["./agent.sh".into()] };
+        let agent = Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None };
         let add = AddRepository { integration, name: RepositoryName::new(REPOSITORY)?, agent, workflows: false };
         let repository = self.api.add_repository(&self.project, &add).await?;
         self.screen

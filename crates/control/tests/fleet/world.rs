@@ -116,7 +116,7 @@ impl World {
             name: RepositoryName::new("acme/app").unwrap(),
             default_branch: "main".into(),
             clone_url: "https://forge.example/acme/app.git".into(),
-            agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()] },
+            agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
         };
         plan_without_ticket(&Plan {

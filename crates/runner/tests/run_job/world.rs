@@ -61,9 +61,13 @@ impl World {
             continues: None,
             revises: None,
             prompt: "Write a greeting.".into(),
-            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--now".into()] },
+            agent: Agent {
+                capability: "command".into(),
+                command: vec!["./agent.sh".into(), "--now".into()],
+                model: None,
+            },
             pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into() },
-            limits: Limits { wall_secs: 600, stall_secs: 300 },
+            limits: Limits { wall_secs: 600, stall_secs: 300, cost_usd_micros: None, turns: None, disk_mib: None },
             heartbeat_secs: 1,
         };
         let api = Api::start(assignment, TOKEN).await;

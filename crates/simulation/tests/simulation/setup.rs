@@ -52,7 +52,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, comput
         name,
         default_branch: "main".into(),
         clone_url: "http://forge.simulated/acme/app.git".into(),
-        agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()] },
+        agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
         workflows: false,
     };
     applied(store.put_repository(&stored).await.unwrap());
@@ -75,7 +75,7 @@ pub(crate) fn settings(dice: &mut Dice) -> Settings {
     Settings {
         auto_create: true,
         compute: if dice.percent(50) { Compute::Fargate } else { Compute::Runners },
-        limits: Limits { wall_secs: 600, stall_secs: 300, requeues: dice.below(3) as u32 },
+        limits: Limits { wall_secs: 600, stall_secs: 300, requeues: dice.below(3) as u32, ..Limits::default() },
         offline: if dice.percent(50) { OfflinePolicy::Requeue } else { OfflinePolicy::Fail },
         budget,
         ..Settings::default()

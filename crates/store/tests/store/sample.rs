@@ -55,7 +55,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         name: RepositoryName::new(name).unwrap(),
         default_branch: "main".into(),
         clone_url: format!("https://forge.example/{name}.git"),
-        agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()] },
+        agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()], model: None },
         workflows: false,
     }
 }

@@ -47,15 +47,29 @@ pub(crate) async fn start(
         branch: job.branch,
         revises: job.revises.map(|revises| revises_on_the_wire(revises, context.review.as_ref())),
         continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
-        agent: Agent { capability: context.repository.agent.capability, command: context.repository.agent.command },
+        agent: agent_on_the_wire(context.repository.agent),
         pull_request: PullRequestText { title, body },
-        limits: Limits { wall_secs: job.policy.wall_secs, stall_secs: job.policy.stall_secs },
+        limits: limits_on_the_wire(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,
         lease: made.lease,
         job: job.id,
         attempt: job.attempt,
         kind: job.kind,
     }))
+}
+
+fn agent_on_the_wire(agent: pullyard_domain::project::Agent) -> Agent {
+    Agent { capability: agent.capability, command: agent.command, model: agent.model }
+}
+
+fn limits_on_the_wire(policy: &domain::Policy) -> Limits {
+    Limits {
+        wall_secs: policy.wall_secs,
+        stall_secs: policy.stall_secs,
+        cost_usd_micros: policy.cost_usd_micros,
+        turns: policy.turns,
+        disk_mib: policy.disk_mib,
+    }
 }
 
 /// What is answered is what was told: a comment that the prompt had no room for gets no answer.

@@ -111,7 +111,7 @@ impl StackSetUp {
             steps.push(step);
         }
         if let Some(name) = self.repo {
-            let agent = Agent { capability: "command".into(), command: self.agent_command };
+            let agent = Agent { capability: "command".into(), command: self.agent_command, model: None };
             let wanted = AddRepository { integration: forge.id.clone(), name, agent, workflows };
             let step = repository(&session, &project, &wanted).await?;
             step.tell(screen);
