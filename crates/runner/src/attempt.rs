@@ -2,6 +2,7 @@
 
 use crate::access::Minted;
 use crate::orders::{Order, Orders};
+use crate::redact::Redactor;
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
 use crate::said::Said;
@@ -23,6 +24,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) until: Instant,
     /// Tokens of its own, taken back at its end.
     pub(crate) minted: Minted,
+    /// Takes its secrets out of what leaves this machine.
+    pub(crate) redactor: Redactor,
 }
 
 impl Attempt<'_> {
@@ -74,6 +77,7 @@ impl Attempt<'_> {
             _ => Failure::Unknown { last_words: error.to_string() },
         };
         let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
+        self.redactor.learn(&credentials.forge_token);
         if credentials.expires_in_secs.is_some() {
             self.minted.note(&credentials.forge_token);
         }

@@ -7,6 +7,7 @@ use crate::git::Fault;
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::push::{self, Published, Push};
+use crate::redact::Redactor;
 use crate::replies::{self, Words};
 use crate::reporter::Reporter;
 use crate::retry::while_away;
@@ -14,7 +15,7 @@ use crate::start::{Started, start};
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, ids, pull_request, signals, target};
+use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, signals, target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use pullyard_forge::{Forge, PullRequest};
@@ -62,7 +63,8 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
     let client = client.within(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
-    let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
+    let redactor = redactor(&options, lease);
+    let reporter = Reporter::start(client.clone(), heartbeat, orders.clone(), redactor.clone());
     let this = Attempt {
         assignment: &assignment,
         client: &client,
@@ -70,13 +72,15 @@ async fn run(options: Options) -> Result<Exit, Error> {
         orders: &orders,
         until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
         minted: Minted::default(),
+        redactor,
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
 
     let exit = match said(ended) {
-        Ok(ending) => {
-            let letter = letter(&options, &assignment, ending)?;
+        Ok((outcome, failure, result)) => {
+            let failure = failure.map(|failure| this.redactor.failure(failure).clipped());
+            let letter = letter(&options, &assignment, (outcome, failure, result))?;
             tracing::info!(
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
@@ -99,11 +103,22 @@ async fn run(options: Options) -> Result<Exit, Error> {
     exit
 }
 
+/// Knows what this process was given for the job, and what its environment calls a secret: the agent may say
+/// either.
+fn redactor(options: &Options, lease: &str) -> Redactor {
+    let readable = |variable: (std::ffi::OsString, std::ffi::OsString)| {
+        Some((variable.0.into_string().ok()?, variable.1.into_string().ok()?))
+    };
+    let redactor = Redactor::new(std::env::vars_os().filter_map(readable));
+    [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.learn(secret));
+    redactor
+}
+
 /// How the attempt ended, as far as it is ours to say.
 fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
     match ended {
         Ok(result) => Ok((FinishOutcome::Completed, None, Some(result))),
-        Err(Stop::Failed(failure)) => Ok((FinishOutcome::Failed, Some(failure.clipped()), None)),
+        Err(Stop::Failed(failure)) => Ok((FinishOutcome::Failed, Some(failure), None)),
         Err(Stop::Ordered(Order::Cancel)) => Ok((FinishOutcome::Cancelled, None, None)),
         Err(Stop::Ordered(order)) => Err(order),
     }
@@ -152,6 +167,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
             let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
             agent::run(assignment, workspace, this.events, bounds).await?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
+            let repository = workspace.repository();
+            this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
             let words = match &assignment.revises {
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
                 None => Words::default(),

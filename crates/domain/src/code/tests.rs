@@ -113,7 +113,7 @@ fn the_published_failures_exist_with_their_classes() {
         runner: isolation_missing workspace_failed agent_missing
         key: agent_auth agent_billing agent_quota model_unavailable
         provider: agent_overloaded agent_unreachable
-        agent: context_too_long permission_denied no_changes agent_refused agent_failed tool_server_failed tree_changed session_lost
+        agent: context_too_long permission_denied no_changes secret_in_change agent_refused agent_failed tool_server_failed tree_changed session_lost
         checks: checks_failed checks_timed_out",
     );
 }
