@@ -8,6 +8,7 @@ mod lines;
 mod program;
 
 use crate::attempt::later;
+use crate::enclosure::Enclosure;
 use crate::group::Group;
 use crate::orders::Orders;
 use crate::reporter::Events;
@@ -21,12 +22,11 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::{Span, clipped};
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -63,7 +63,8 @@ pub(crate) async fn run(
     let (named, args) = assignment.agent.command.split_first().ok_or_else(|| missing("no command is set".into()))?;
     let tree = workspace.tree();
     let found = program::find(named, &tree, std::env::var_os("PATH").as_deref()).map_err(missing)?;
-    let mut command = Command::new(found);
+    let enclosure = Enclosure::of_this_machine().await;
+    let mut command = enclosure.command(&found);
     command
         .args(args)
         .current_dir(&tree)
@@ -101,22 +102,25 @@ pub(crate) async fn run(
     let ending = supervise(&mut child, assignment, &heard, &bounds).await;
     drop(prompt);
     let stopped = group.stop(&mut child, bounds.grace).await;
-    stray::kill(&workspace.temporary()).await;
+    let strays = stray::end_all(&workspace.temporary()).await;
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_WORDS_LIMIT, reader).await;
     }
-    if let Err(error) = stopped {
-        tracing::error!(error = %error, "the agent's processes could not be stopped: {error}");
+    let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
+    if let Some(error) = alive {
+        tracing::error!(error, "failed to {error}");
         // Whatever it is, it may still write: nothing of this is published.
         let reason = "processes of the agent could not be stopped".into();
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
     match ending {
         Ending::Done(status) if status.success() => Ok(()),
-        Ending::Done(status) => {
-            Err(Failure::AgentFailed { agent: NAME.into(), exit: exit_of(status), last_words: heard.last_words() }
-                .into())
+        Ending::Done(status) => Err(Failure::AgentFailed {
+            agent: NAME.into(),
+            exit: enclosure.end_of(status).to_string(),
+            last_words: heard.last_words(),
         }
+        .into()),
         Ending::Stopped(stop) => Err(stop),
     }
 }
@@ -157,14 +161,6 @@ fn kind_of(assignment: &Assignment) -> String {
     // The name on the wire is the name for the agent.
     let name = serde_json::to_value(assignment.kind).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn exit_of(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => status.to_string(),
-    }
 }
 
 /// What the agent said last, for the sentence about how it ended, and when.

@@ -59,6 +59,7 @@ impl RunJob {
     /// Errors: the bootstrap token is missing, or what [`run_job`](crate::run_job) fails with.
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
+        crate::stray::adopt_orphans();
         crate::run_job(self.options()?).await
     }
 

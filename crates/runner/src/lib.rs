@@ -13,6 +13,7 @@ mod command;
 mod commit;
 mod daemon;
 mod ecs;
+mod enclosure;
 mod error;
 mod exit;
 mod finish;

@@ -81,7 +81,9 @@ impl Workspace {
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
         if let Ok(root) = work_dir.join("worktrees").join(format!("{job}-{attempt}")).canonicalize() {
-            crate::stray::kill(&root.join(TEMPORARY)).await;
+            if let Err(error) = crate::stray::end_marked(&root.join(TEMPORARY)).await {
+                tracing::error!(error = %error, "failed to {error}");
+            }
         }
     }
 

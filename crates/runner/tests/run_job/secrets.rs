@@ -15,7 +15,11 @@ fn told(world: &World) -> String {
 
 async fn check(script: &str, hidden: &[&str]) -> World {
     let world = World::with_agent(script).await;
-    let ran = world.run_with(|command| drop(command.env("SOME_MODEL_KEY", MODEL_KEY))).await;
+    let ran = world
+        .run_with(|command| {
+            command.env("SOME_MODEL_KEY", MODEL_KEY);
+        })
+        .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let told = told(&world);
     assert!(told.contains("[redacted]"), "{told}");
@@ -63,7 +67,11 @@ async fn a_change_that_has_one_is_not_pushed() {
         format!("echo fine > {TOKEN}.txt"),
     ] {
         let world = World::with_agent(&script).await;
-        let ran = world.run_with(|command| drop(command.env("SOME_MODEL_KEY", MODEL_KEY))).await;
+        let ran = world
+            .run_with(|command| {
+                command.env("SOME_MODEL_KEY", MODEL_KEY);
+            })
+            .await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         let failure = world.api.finish().failure.unwrap();
         assert_eq!(failure.code(), "secret_in_change", "{script}");
@@ -75,7 +83,11 @@ async fn a_change_that_has_one_is_not_pushed() {
 #[tokio::test]
 async fn taking_one_out_of_the_repository_is_no_leak() {
     let world = World::with_agent(&format!("rm -f agent.sh # {MODEL_KEY}")).await;
-    let ran = world.run_with(|command| drop(command.env("SOME_MODEL_KEY", MODEL_KEY))).await;
+    let ran = world
+        .run_with(|command| {
+            command.env("SOME_MODEL_KEY", MODEL_KEY);
+        })
+        .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
 }
