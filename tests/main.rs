@@ -6,6 +6,7 @@
     reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
 )]
 
+mod agent_choice;
 mod agents;
 mod apps;
 mod attempts;

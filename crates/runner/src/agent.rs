@@ -10,6 +10,7 @@ mod program;
 use crate::attempt::later;
 use crate::enclosure::Enclosure;
 use crate::group::Group;
+use crate::options::ProcessNamespace;
 use crate::orders::Orders;
 use crate::reporter::Events;
 use crate::said::Said;
@@ -44,6 +45,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) until: Instant,
     /// How long the agent may take to stop by itself.
     pub(crate) grace: Duration,
+    /// Whether it gets a process namespace.
+    pub(crate) namespace: ProcessNamespace,
     /// What stops it from outside.
     pub(crate) orders: &'a Orders,
 }
@@ -63,7 +66,7 @@ pub(crate) async fn run(
     let (named, args) = assignment.agent.command.split_first().ok_or_else(|| missing("no command is set".into()))?;
     let tree = workspace.tree();
     let found = program::find(named, &tree, std::env::var_os("PATH").as_deref()).map_err(missing)?;
-    let enclosure = Enclosure::of_this_machine().await;
+    let enclosure = Enclosure::of_this_machine(bounds.namespace).await;
     let mut command = enclosure.command(&found);
     command
         .args(args)

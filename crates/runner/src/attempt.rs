@@ -74,10 +74,12 @@ impl Attempt<'_> {
             Some("forge_refused" | "secret_missing") => {
                 Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() }
             }
+            Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
             _ => Failure::Unknown { last_words: error.to_string() },
         };
         let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
-        self.redactor.learn(&credentials.forge_token);
+        let model = credentials.model.iter().map(|model| model.value.as_str());
+        std::iter::once(credentials.forge_token.as_str()).chain(model).for_each(|secret| self.redactor.learn(secret));
         if credentials.expires_in_secs.is_some() {
             self.minted.note(&credentials.forge_token);
         }

@@ -6,7 +6,7 @@
 //!
 //! Source: pid_namespaces(7), unshare(1) of util-linux from 2.38 on (`--kill-child`, `--map-current-user`).
 
-use std::ffi::OsStr;
+use crate::options::ProcessNamespace;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -27,8 +27,6 @@ const NAMESPACE: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
 /// first: a shell is, that waits for it. What follows keeps the shell from becoming the agent; its own words
 /// about how the agent ended go nowhere.
 const FIRST: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec \"$0\" \"$@\" 2>&3 3>&-); exit $?"];
-/// `off` runs agents without one.
-const SWITCH: &str = "PULLYARD_PROCESS_NAMESPACE";
 
 /// What there is on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +57,15 @@ impl std::fmt::Display for Ended {
 
 impl Enclosure {
     /// What this machine has; tried once for each process of ours.
-    pub(crate) async fn of_this_machine() -> Self {
+    pub(crate) async fn of_this_machine(wanted: ProcessNamespace) -> Self {
         static FOUND: OnceCell<Enclosure> = OnceCell::const_new();
-        *FOUND.get_or_init(async || Self::found(std::env::var_os(SWITCH).as_deref()).await).await
+        match wanted {
+            ProcessNamespace::Auto => *FOUND.get_or_init(Self::found).await,
+            ProcessNamespace::Off => Self::None,
+        }
     }
 
-    async fn found(switch: Option<&OsStr>) -> Self {
-        if switch.is_some_and(|switch| switch.eq_ignore_ascii_case("off")) {
-            return Self::None;
-        }
+    async fn found() -> Self {
         for way in WAYS {
             let enclosure = Self::Namespace(way);
             if enclosure.works().await {
@@ -83,7 +81,7 @@ impl Enclosure {
     async fn works(self) -> bool {
         let mut command = self.command(Path::new("/bin/sh"));
         // It must be one of its own, or nothing would end with it.
-        command.args(["-c", "[ \"$PPID\" = 1 ]"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.args(["-c", "[ \"$PPID\" = 1 ]"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let Ok(mut child) = command.spawn() else { return false };
         matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
@@ -118,7 +116,7 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     async fn here() -> Option<Enclosure> {
-        let enclosure = Enclosure::of_this_machine().await;
+        let enclosure = Enclosure::of_this_machine(ProcessNamespace::Auto).await;
         if enclosure == Enclosure::None {
             eprintln!("skipped: this machine makes no process namespaces");
         }
@@ -137,11 +135,6 @@ mod tests {
             let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).contains(mark)
         })
-    }
-
-    #[tokio::test]
-    async fn switched_off_there_is_none() {
-        assert_eq!(Enclosure::found(Some(OsStr::new("off"))).await, Enclosure::None);
     }
 
     #[tokio::test]

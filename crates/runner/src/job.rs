@@ -106,10 +106,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
 /// Knows what this process was given for the job, and what its environment calls a secret: the agent may say
 /// either.
 fn redactor(options: &Options, lease: &str) -> Redactor {
-    let readable = |variable: (std::ffi::OsString, std::ffi::OsString)| {
-        Some((variable.0.into_string().ok()?, variable.1.into_string().ok()?))
-    };
-    let redactor = Redactor::new(std::env::vars_os().filter_map(readable));
+    let redactor = Redactor::new(options.secrets.iter().cloned());
     [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.learn(secret));
     redactor
 }
@@ -164,7 +161,12 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let (commit, words) = match &target.adopted {
         Some(commit) => (commit.clone(), Words::default()),
         None => {
-            let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
+            let bounds = agent::Bounds {
+                until: this.until,
+                grace: options.stop_grace,
+                namespace: options.process_namespace,
+                orders: this.orders,
+            };
             agent::run(assignment, workspace, this.events, bounds).await?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
             let repository = workspace.repository();

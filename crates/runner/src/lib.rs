@@ -46,4 +46,4 @@ pub use daemon::{Check, Config, Start};
 pub use error::Error;
 pub use exit::Exit;
 pub use job::run_job;
-pub use options::{Afterwards, Isolation, Options};
+pub use options::{Afterwards, Isolation, Options, ProcessNamespace};

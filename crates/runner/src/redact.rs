@@ -35,10 +35,9 @@ struct Known {
 }
 
 impl Redactor {
-    /// Knows the shapes of tokens, and what the environment calls a secret.
-    pub(crate) fn new(environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        let named = environment.into_iter().filter(|(name, _)| is_name_of_secret(name));
-        let secrets: BTreeSet<String> = named.map(|(_, value)| value).filter(|value| forms::is_secret(value)).collect();
+    /// Knows the shapes of tokens, and these secrets.
+    pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+        let secrets: BTreeSet<String> = secrets.into_iter().filter(|secret| forms::is_secret(secret)).collect();
         let scanner = Arc::new(Scanner::of(&secrets));
         Self(Arc::new(RwLock::new(Known { secrets, scanner })))
     }

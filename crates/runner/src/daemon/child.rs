@@ -36,6 +36,7 @@ const INHERITED: &[&str] = &[
     "LANG",
     "LC_ALL",
     "TZ",
+    "PULLYARD_PROCESS_NAMESPACE",
     "USER",
     "LOGNAME",
     "RUST_LOG",

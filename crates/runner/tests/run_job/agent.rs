@@ -128,7 +128,7 @@ async fn a_daemon_that_left_the_group_is_dead_as_well() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_daemon_that_left_nothing_to_know_it_by_is_dead_after_every_ending() {
-    for namespace in ["on", "off"] {
+    for namespace in ["auto", "off"] {
         for (ending, good) in [("echo hello > greeting.txt", true), ("exit 3", false), ("kill -9 $$", false)] {
             let script = format!(
                 "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo started > @DIR@/started; while :; do sleep 0.1; done\" &) & exit 0' >/dev/null 2>&1
