@@ -53,6 +53,7 @@ mod tasks;
 mod tickets;
 mod token_gate;
 mod tokens;
+mod try_job;
 mod up;
 mod walk;
 mod webhooks;
