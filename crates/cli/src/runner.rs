@@ -18,22 +18,10 @@ impl Runner {
     }
 }
 
-/// What agents that this program runs get of its environment: where they are, and the keys of their models.
-const OF_AGENTS: &[&str] = &[
-    "PULLYARD_CLAUDE_CODE",
-    "PULLYARD_CODEX",
-    "PULLYARD_CODEX_AUTH",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "NODE_EXTRA_CA_CERTS",
-];
-
 /// What the runners of an embedded ECS are given for their agents, as task definitions give it on AWS.
 pub(crate) fn agents_environment() -> TaskEnvironment {
-    let found = OF_AGENTS.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    let found =
+        pullyard_runner::agent_variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     TaskEnvironment(found.filter(|(_, value)| !value.is_empty()).collect())
 }
 

@@ -1,6 +1,7 @@
 //! `run-job` on a command line: its flags, each with an environment name, and the one secret that only
 //! comes from the environment. What is done with them is in `job`.
 
+use crate::agent::{Waits, waits};
 use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
 use crate::redact::is_name_of_secret;
 use crate::{Error, Exit};
@@ -49,6 +50,9 @@ pub struct RunJob {
     /// Run the agent in a process namespace where this machine makes one, so that nothing it starts outlives it.
     #[arg(long, env = "PULLYARD_PROCESS_NAMESPACE", value_name = "WHEN", value_enum, default_value_t)]
     pub process_namespace: ProcessNamespace,
+    /// Seconds to wait before each time that an agent which could not reach its model is started again.
+    #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
+    pub agent_retry_secs: Waits,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
@@ -83,6 +87,7 @@ impl RunJob {
             process_namespace: self.process_namespace,
             secrets: secrets(),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
+            agent_waits: self.agent_retry_secs,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })

@@ -1,6 +1,7 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
 use crate::access::Minted;
+use crate::agent::Tally;
 use crate::orders::{Order, Orders};
 use crate::redact::Redactor;
 use crate::reporter::Events;
@@ -26,6 +27,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) minted: Minted,
     /// Takes its secrets out of what leaves this machine.
     pub(crate) redactor: Redactor,
+    /// What its agent was and took.
+    pub(crate) tally: Tally,
 }
 
 impl Attempt<'_> {

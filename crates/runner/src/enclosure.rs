@@ -37,20 +37,23 @@ pub(crate) enum Enclosure {
     None,
 }
 
-/// How a program ended.
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum Exit {
     /// By itself.
     Code(i32),
     /// By a signal.
     Signal(i32),
+    /// Nobody could learn it.
+    Unknown,
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Unknown => f.write_str("an unknown exit code"),
         }
     }
 }
@@ -100,11 +103,12 @@ impl Enclosure {
     }
 
     /// How the program ended: the shell that waits for it tells of a signal as shells do.
-    pub(crate) fn end_of(self, status: ExitStatus) -> Ended {
+    pub(crate) fn end_of(self, status: ExitStatus) -> Exit {
         match (self, status.code(), status.signal()) {
-            (Self::Namespace(_), Some(code @ 129..=192), _) => Ended::Signal(code - 128),
-            (_, Some(code), _) => Ended::Code(code),
-            (_, None, signal) => Ended::Signal(signal.unwrap_or_default()),
+            (Self::Namespace(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
+            (_, Some(code), _) => Exit::Code(code),
+            (_, None, Some(signal)) => Exit::Signal(signal),
+            (_, None, None) => Exit::Unknown,
         }
     }
 }
@@ -141,7 +145,7 @@ mod tests {
     async fn the_programs_end_is_the_commands_end() {
         for enclosure in [Some(Enclosure::None), here().await].into_iter().flatten() {
             for (script, expected) in
-                [("exit 7", Ended::Code(7)), ("exit 0", Ended::Code(0)), ("kill -9 $$", Ended::Signal(9))]
+                [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))]
             {
                 let status = shell(enclosure, script).wait().await.unwrap();
                 assert_eq!(enclosure.end_of(status), expected, "{enclosure:?}");

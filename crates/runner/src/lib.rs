@@ -40,6 +40,8 @@ mod stray;
 mod target;
 mod workspace;
 
+pub use agent::Waits;
+pub use agent::agent_variables;
 pub use args::RunJob;
 pub use command::Command;
 pub use daemon::{Check, Config, Start};
