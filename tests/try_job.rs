@@ -79,6 +79,6 @@ async fn nothing_begins_without_a_yes_a_token_that_works_and_an_agent() {
     check(&["--agent-command", "./agent.sh"], TOKEN, 2, "add --yes").await;
     check(&["--yes", "--agent-command", "./agent.sh"], "wrong-token-0123", 1, "refused").await;
     check(&["--yes", "--agent", "codex"], TOKEN, 6, "not installed").await;
-    check(&["--yes", "--agent", "command"], TOKEN, 1, "name a program").await;
+    check(&["--yes", "--agent", "command"], TOKEN, 2, "name a program").await;
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }
