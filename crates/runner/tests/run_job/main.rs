@@ -23,3 +23,4 @@ mod stops;
 mod token_gate;
 mod tokens;
 mod world;
+mod zz_live;
