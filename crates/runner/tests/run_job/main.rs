@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod agent;
+mod agents;
 mod api;
 mod daemon;
 mod daemon_ends;
@@ -23,3 +24,4 @@ mod stops;
 mod token_gate;
 mod tokens;
 mod world;
+mod zz_live;
