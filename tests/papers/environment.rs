@@ -11,7 +11,7 @@ const READERS: &[(&str, &str)] = &[
     ("crates/demo_forge/src/git.rs", "what git inherits"),
     ("crates/emulator/src/ecs/process.rs", "what a task inherits"),
     ("crates/entry/src/config.rs", "the functions' one reader"),
-    ("crates/runner/src/agent.rs", "what an agent inherits, and where it is found"),
+    ("crates/runner/src/agent/environment.rs", "what an agent inherits, where it is found, the keys of models"),
     ("crates/runner/src/args.rs", "the bootstrap token, which is never a flag"),
     ("crates/runner/src/daemon/args.rs", "the runner's one reader"),
     ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),

@@ -2,8 +2,7 @@
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, RepositoryName};
-use crate::text::Span;
-use crate::time::Timestamp;
+use crate::text::{Span, Until};
 use serde::{Deserialize, Serialize};
 
 /// What kind of person acts on a failure.
@@ -53,7 +52,7 @@ vocabulary! {
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
-        AgentQuota { time: Timestamp } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
+        AgentQuota { time: Until } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
         AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider stayed overloaded through {n} retries.", "Later: `pullyard jobs retry`.";
         AgentUnreachable { reason: String } [Provider] "agent_unreachable", "The provider could not be reached: {reason}.", "Check the network; then `pullyard jobs retry`.";
         ModelUnavailable { model: String } [Key] "model_unavailable", "The model `{model}` does not exist or is not allowed for this key.", "Choose another model.";

@@ -23,6 +23,18 @@ impl From<Duration> for Span {
     }
 }
 
+/// When something ends, as far as whoever ends it said so.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Until(pub Option<Timestamp>);
+
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.say())
+    }
+}
+
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
     let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
@@ -157,6 +169,15 @@ impl Fact for Timestamp {
     }
     fn sample() -> Self {
         Timestamp::from_millis(1_795_154_401_000)
+    }
+}
+
+impl Fact for Until {
+    fn say(&self) -> String {
+        self.0.map_or_else(|| "its provider opens it again".into(), |time| time.say())
+    }
+    fn sample() -> Self {
+        Until(Some(Timestamp::sample()))
     }
 }
 

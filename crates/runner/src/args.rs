@@ -1,6 +1,7 @@
 //! `run-job` on a command line: its flags, each with an environment name, and the one secret that only
 //! comes from the environment. What is done with them is in `job`.
 
+use crate::agent::{Waits, waits};
 use crate::options::{Afterwards, Isolation, Options};
 use crate::{Error, Exit};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
@@ -45,6 +46,9 @@ pub struct RunJob {
     /// Seconds that the agent may take to stop by itself before it is killed.
     #[arg(long, env = "PULLYARD_STOP_GRACE_SECS", value_name = "N", default_value_t = 10)]
     pub stop_grace_secs: u64,
+    /// Seconds to wait before each time that an agent which could not reach its model is started again.
+    #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
+    pub agent_retry_secs: Waits,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
@@ -76,6 +80,7 @@ impl RunJob {
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
+            agent_waits: self.agent_retry_secs,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })

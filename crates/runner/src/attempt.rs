@@ -1,6 +1,7 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
 use crate::access::Minted;
+use crate::agent::Tally;
 use crate::orders::{Order, Orders};
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
@@ -23,6 +24,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) until: Instant,
     /// Tokens of its own, taken back at its end.
     pub(crate) minted: Minted,
+    /// What its agent was and took.
+    pub(crate) tally: Tally,
 }
 
 impl Attempt<'_> {

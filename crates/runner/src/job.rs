@@ -1,6 +1,7 @@
 //! One job from start to finish: the order of the steps, and nothing of what they do.
 
 use crate::access::{Access, Minted};
+use crate::agent::{Environment, Tally};
 use crate::attempt::{Attempt, later};
 use crate::finish::finish;
 use crate::git::Fault;
@@ -70,13 +71,14 @@ async fn run(options: Options) -> Result<Exit, Error> {
         orders: &orders,
         until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
         minted: Minted::default(),
+        tally: Tally::default(),
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
 
     let exit = match said(ended) {
         Ok(ending) => {
-            let letter = letter(&options, &assignment, ending)?;
+            let letter = letter(&options, &this, ending)?;
             tracing::info!(
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
@@ -111,21 +113,15 @@ fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
 
 type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
-fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result): Ending) -> Result<Letter, Error> {
+fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): Ending) -> Result<Letter, Error> {
+    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.tally.told());
     Ok(Letter {
         api_url: options.api_url.clone(),
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
         trace: options.trace.clone(),
-        finish: FinishRequest {
-            finish_id: ids::finish()?,
-            outcome,
-            failure,
-            result,
-            spent_usd_micros: None,
-            work: None,
-        },
+        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros, work },
     })
 }
 
@@ -138,9 +134,11 @@ async fn flush(reporter: &Reporter, orders: &Orders) {
 
 async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Workspace>) -> Result<FinishResult, Stop> {
     let assignment = this.assignment;
-    if options.isolation.is_none() {
+    let Some(isolation) = options.isolation else {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
-    }
+    };
+    let environment = Environment::ours();
+    let chosen = this.bounded(agent::choose(assignment, &environment)).await?;
     let mut prepared = this.bounded(prepare(this, options, workspace)).await?;
     let Prepared { access, mirror, target, workspace } = &prepared;
     let git = &access.git;
@@ -149,8 +147,20 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let (commit, words) = match &target.adopted {
         Some(commit) => (commit.clone(), Words::default()),
         None => {
-            let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
-            agent::run(assignment, workspace, this.events, bounds).await?;
+            let run = agent::Run {
+                assignment,
+                workspace,
+                events: this.events,
+                orders: this.orders,
+                git,
+                base: (&target.base_branch, &target.base),
+                isolation,
+                until: this.until,
+                grace: options.stop_grace,
+                waits: &options.agent_waits,
+                tally: &this.tally,
+            };
+            agent::run(&run, chosen, &environment).await?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
             let words = match &assignment.revises {
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,

@@ -37,6 +37,7 @@ mod stray;
 mod target;
 mod workspace;
 
+pub use agent::Waits;
 pub use args::RunJob;
 pub use command::Command;
 pub use daemon::{Check, Config, Start};

@@ -1,5 +1,6 @@
 //! What a run is told from outside, checked.
 
+use crate::agent::Waits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub struct Options {
     pub metadata_uri: Option<String>,
     /// How long the agent may take to stop by itself before it is killed.
     pub stop_grace: Duration,
+    /// How long is waited before an agent that could not reach its model is started again.
+    pub agent_waits: Waits,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
     /// What the start was part of.

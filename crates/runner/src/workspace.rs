@@ -67,6 +67,11 @@ impl Workspace {
         Ok(workspace)
     }
 
+    /// Everything of the attempt.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The files the agent works on.
     pub(crate) fn tree(&self) -> PathBuf {
         self.root.join("tree")
