@@ -5,9 +5,18 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+#[expect(dead_code, reason = "the runner's other tests use more of it")]
+#[path = "../run_job/api.rs"]
+mod api;
+mod attempts;
 mod call_outs;
 mod claude_code;
 mod codex;
+mod independent;
 mod left_over;
+mod misbehaving;
 mod running;
 mod scene;
+#[expect(dead_code, reason = "the runner's other tests use more of it")]
+#[path = "../run_job/world.rs"]
+mod world;
