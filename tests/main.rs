@@ -8,6 +8,7 @@
 
 mod agents;
 mod apps;
+mod artifacts;
 mod attempts;
 mod authorisation;
 mod board;

@@ -228,6 +228,7 @@ fn listen(
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
         while let Some(line) = lines.next().await {
+            events.raw(&line);
             if let Some(said) = line::read(stream, &line) {
                 heard.note(stream, &said);
                 events.add(said);

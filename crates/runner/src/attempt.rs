@@ -1,6 +1,7 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
 use crate::access::Minted;
+use crate::artifacts::Artifacts;
 use crate::orders::{Order, Orders};
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
@@ -21,6 +22,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) orders: &'a Orders,
     /// When its time is used up.
     pub(crate) until: Instant,
+    /// What it leaves behind.
+    pub(crate) artifacts: &'a Artifacts,
     /// Tokens of its own, taken back at its end.
     pub(crate) minted: Minted,
 }

@@ -1,9 +1,10 @@
 //! One job from start to finish: the order of the steps, and nothing of what they do.
 
 use crate::access::{Access, Minted};
+use crate::artifacts::{RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, later};
 use crate::finish::finish;
-use crate::git::Fault;
+use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::push::{self, Published, Push};
@@ -15,6 +16,7 @@ use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
 use crate::{Error, Exit, Options, access, agent, commit, ids, pull_request, signals, target};
+use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use pullyard_forge::{Forge, PullRequest};
@@ -28,6 +30,8 @@ use tracing::Instrument;
 const SOURCE_AWAY: Duration = Duration::from_secs(20);
 /// How long the last events may hold up the finish.
 const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
+/// How long the last artifacts may: the finish of a cancelled job is waited for a minute, stopping it included.
+const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
 /// The same when the process was told to end.
 const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
 
@@ -63,7 +67,9 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let client = client.within(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
+    let uploads = Uploads::start(client.clone());
     let this = Attempt {
+        artifacts: uploads.artifacts(),
         assignment: &assignment,
         client: &client,
         events: reporter.events(),
@@ -73,6 +79,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
+    this.events.end_record();
 
     let exit = match said(ended) {
         Ok(ending) => {
@@ -81,7 +88,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
             );
-            flush(&reporter, &orders).await;
+            flush(&reporter, &uploads, &orders).await;
             finish(&outbox, letter, &orders).await
         }
         Err(Order::Shutdown) => {
@@ -129,10 +136,15 @@ fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result)
     })
 }
 
-async fn flush(reporter: &Reporter, orders: &Orders) {
+/// The last events and artifacts, side by side. After the finish nothing of the attempt is taken any more.
+async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
+    let both = |events, artifacts| async move { tokio::join!(reporter.flush(events), uploads.flush(artifacts)) };
     tokio::select! {
-        () = reporter.flush(LAST_EVENTS_LIMIT) => {}
-        _ = orders.at_least(Order::Shutdown) => reporter.flush(SHUTDOWN_EVENTS_LIMIT).await,
+        _ = both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT) => {}
+        _ = async {
+            orders.at_least(Order::Shutdown).await;
+            both(SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_EVENTS_LIMIT).await
+        } => {}
     }
 }
 
@@ -150,8 +162,11 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         Some(commit) => (commit.clone(), Words::default()),
         None => {
             let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
-            agent::run(assignment, workspace, this.events, bounds).await?;
+            let ran = agent::run(assignment, workspace, this.events, bounds).await;
+            this.events.end_record();
+            ran?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
+            this.bounded(async { Ok(keep_patch(this, git, workspace, target, &commit).await) }).await?;
             let words = match &assignment.revises {
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
                 None => Words::default(),
@@ -189,6 +204,18 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     })
 }
 
+/// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's.
+async fn keep_patch(this: &Attempt<'_>, git: &Git, workspace: &Workspace, target: &Target, commit: &str) {
+    const NAME: &str = "changes.patch";
+    let Some(file) = this.artifacts.file(NAME) else { return };
+    match commit::patch(git, &workspace.repository(), &target.start, commit, &file).await {
+        Ok(()) => {
+            this.artifacts.hand_in(Kind::Patch, NAME);
+        }
+        Err(fault) => tracing::warn!(error = %fault, "the patch could not be made: {fault}"),
+    }
+}
+
 /// Everything that is there before the agent begins.
 struct Prepared<'a> {
     access: Access,
@@ -220,6 +247,9 @@ async fn prepare<'a>(
     let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
     let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
+    this.artifacts.open(workspace.artifacts()).map_err(failed)?;
+    let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
+    this.events.record(Record::begin(this.artifacts, raw));
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
     Ok(Prepared { access, mirror, target, workspace })
 }

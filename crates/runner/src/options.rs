@@ -49,6 +49,8 @@ pub struct Options {
     pub stop_grace: Duration,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
+    /// Lines are kept as the agent printed them.
+    pub raw_capture: bool,
     /// What the start was part of.
     pub trace: Option<TraceId>,
 }

@@ -4,11 +4,12 @@
 mod queue;
 mod sender;
 
+use crate::artifacts::Record;
 use crate::orders::Orders;
 use crate::said::Said;
 use pullyard_protocol::client::AttemptClient;
 use queue::Queue;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -20,6 +21,7 @@ pub(crate) struct Events(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
+    record: OnceLock<Record>,
     /// Something for the sender to look at.
     changed: Notify,
     /// The sender has been answered, or has ended.
@@ -42,9 +44,33 @@ impl Shared {
 }
 
 impl Events {
+    /// Takes an event. It is recorded whole, where something records, and sent cut.
     pub(crate) fn add(&self, said: Said) {
-        self.0.state().queue.add(Instant::now(), said);
+        let said = match self.0.record.get() {
+            Some(record) => record.note(said),
+            None => said,
+        };
+        self.0.state().queue.add(Instant::now(), said.cut());
         self.0.changed.notify_one();
+    }
+
+    /// Takes a line as the agent printed it.
+    pub(crate) fn raw(&self, line: &[u8]) {
+        if let Some(record) = self.0.record.get() {
+            record.raw(line);
+        }
+    }
+
+    /// From now on events are recorded, too. Once in an attempt.
+    pub(crate) fn record(&self, record: Record) {
+        let _ = self.0.record.set(record);
+    }
+
+    /// Nothing more is recorded: what was is handed in.
+    pub(crate) fn end_record(&self) {
+        if let Some(record) = self.0.record.get() {
+            record.end();
+        }
     }
 }
 
@@ -59,6 +85,7 @@ impl Reporter {
     pub(crate) fn start(client: AttemptClient, heartbeat: Duration, orders: Orders) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
+            record: OnceLock::new(),
             changed: Notify::new(),
             answered: Notify::new(),
         });

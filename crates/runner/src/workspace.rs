@@ -90,6 +90,11 @@ impl Workspace {
         self.root.join(TEMPORARY)
     }
 
+    /// What the attempt leaves behind, until it is uploaded.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
     /// The runner's own repository.
     pub(crate) fn repository(&self) -> PathBuf {
         self.root.join("git")

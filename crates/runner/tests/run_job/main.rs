@@ -5,6 +5,7 @@
 
 mod agent;
 mod api;
+mod artifacts;
 mod daemon;
 mod daemon_ends;
 mod daemon_start;
