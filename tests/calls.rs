@@ -67,10 +67,15 @@ fn of(call: &Call) -> Vec<Asked> {
     asked.collect()
 }
 
-/// A task is a task, whatever its number: without it the same line is written once.
+/// A task is a task, whatever its number, and an object is one: without it the same line is written once.
 fn without_ids(resource: String) -> String {
     match resource.rsplit_once('/') {
         Some((tasks, _)) if tasks.contains(":task/") => format!("{tasks}/ID"),
+        Some((objects, _)) if objects.contains(":s3:::") => {
+            // Job and attempt come before the artifact's own id.
+            let mut parts = objects.split('/');
+            format!("{}/{}/ID", parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        }
         _ => resource,
     }
 }

@@ -296,12 +296,14 @@ impl Story {
             key_secret: "pullyard/signing-key".into(),
             api_url: self.local.api_url().into(),
             task_isolation: "none".into(),
+            artifacts_bucket: "pullyard-artifacts".into(),
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),
                 sqs: Some(at.sqs),
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),
+                s3: Some(at.s3),
             },
         }
     }

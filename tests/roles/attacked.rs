@@ -122,6 +122,10 @@ fn nobody_makes_or_deletes_what_the_stack_made_or_reads_what_is_others() {
         ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:AddPermission"];
     nobody(&deployed, &changes, &queues);
     nobody(&deployed, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[arn("sqs", "production")]);
+    let bucket = format!("arn:aws:s3:::{DEPLOYMENT}-artifacts");
+    let changes = ["s3:DeleteObject", "s3:ListBucket", "s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"];
+    nobody(&deployed, &changes, &[bucket.clone(), format!("{bucket}/artifacts/job_0/0001/art_0")]);
+    nobody(&deployed, &["s3:PutObject", "s3:GetObject"], &[format!("{bucket}/elsewhere"), bucket]);
     let far =
         ["s3:GetObject", "sts:AssumeRole", "iam:CreateRole", "lambda:InvokeFunction", "lambda:UpdateFunctionCode"];
     nobody(&deployed, &far, &["*".into(), "arn:aws:s3:::pullyard-bucket/x".into()]);

@@ -105,6 +105,7 @@ impl Account {
             ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:py-alarms".into()),
             ("Version", env!("CARGO_PKG_VERSION").into()),
             ("BucketName", "py-bucket".into()),
+            ("ArtifactsBucketName", "py-artifacts".into()),
         ];
         let embedded = vec![
             ("DynamoDB_", at.dynamodb.clone()),

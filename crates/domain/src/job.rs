@@ -403,6 +403,22 @@ pub struct Work {
     pub output_tokens: u64,
 }
 
+impl Work {
+    /// The same with every word of the runner's cut, so that what is stored stays small.
+    #[must_use]
+    pub fn clipped(self) -> Self {
+        let cut = |text: String| crate::text::clipped(&text, 200);
+        Self {
+            agent: cut(self.agent),
+            version: self.version.map(cut),
+            model: self.model.map(cut),
+            session: self.session.map(cut),
+            isolation: cut(self.isolation),
+            ..self
+        }
+    }
+}
+
 /// What a job made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
@@ -482,6 +498,12 @@ pub struct Attempt {
     pub ended_at: Timestamp,
     /// How it ended.
     pub ended: AttemptEnd,
+    /// Which agent worked and what it took; none when none began, or its runner did not come to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+    /// What it cost, if that is known. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
 }
 
 /// How one attempt ended.

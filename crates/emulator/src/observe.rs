@@ -35,12 +35,15 @@ pub enum Service {
     SecretsManager,
     /// ECS.
     Ecs,
+    /// S3. Its body says `Bucket` and `Key`.
+    S3,
 }
 
 /// One request, before it is answered.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The name that the caller's SDK was given: `app/NAME` in its User-Agent.
+    /// The name that the caller's SDK was given: `app/NAME` in its User-Agent. Of a signed address, of whoever
+    /// signed it: `x-app`.
     pub app: Option<String>,
     /// Whom it is for.
     pub service: Service,
@@ -76,7 +79,7 @@ impl Observer {
         Self(Arc::new(observe))
     }
 
-    fn tell(&self, call: &Call) {
+    pub(crate) fn tell(&self, call: &Call) {
         (self.0)(call);
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn asked(call: &Call) -> Vec<Permission> {
         Service::Sqs => vec![sqs(call)],
         Service::SecretsManager => vec![secretsmanager(call)],
         Service::Ecs => vec![ecs(call)],
+        Service::S3 => vec![s3(call)],
     }
 }
 
@@ -109,6 +110,13 @@ fn secretsmanager(call: &Call) -> Permission {
     permission(format!("secretsmanager:{}", call.operation), resource)
 }
 
+/// Looking at an object is asked for as getting it.
+fn s3(call: &Call) -> Permission {
+    let operation = if call.operation == "HeadObject" { "GetObject" } else { &call.operation };
+    let part = |name| word(&call.body, name).unwrap_or_default();
+    permission(format!("s3:{operation}"), format!("arn:aws:s3:::{}/{}", part("Bucket"), part("Key")))
+}
+
 fn ecs(call: &Call) -> Permission {
     let last = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
     let cluster = last(word(&call.body, "cluster").unwrap_or("default"));
@@ -186,6 +194,13 @@ mod tests {
         check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": "t/user/a" }), &get);
         check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": secret }), &get);
         check(Service::SecretsManager, "ListSecrets", json!({}), &[("secretsmanager:ListSecrets", "*")]);
+    }
+
+    #[test]
+    fn an_object_is_looked_at_by_the_right_to_get_it() {
+        let body = || json!({ "Bucket": "b", "Key": "a/c" });
+        check(Service::S3, "PutObject", body(), &[("s3:PutObject", "arn:aws:s3:::b/a/c")]);
+        check(Service::S3, "HeadObject", body(), &[("s3:GetObject", "arn:aws:s3:::b/a/c")]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -101,7 +101,7 @@ pub(super) async fn run(
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let mut meter = launch.meter;
 
-    let ending = supervise(&mut child, enclosure, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
+    let ending = supervise(&mut child, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
@@ -127,18 +127,18 @@ pub(super) async fn run(
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
     let record = shared.record().clone();
-    Ok(End { exit: ending.exit, stopped: ending.stopped, record })
+    let exit = ending.status.map_or(Exit::Unknown, |status| enclosure.end_of(status));
+    Ok(End { exit, stopped: ending.stopped, record })
 }
 
 /// How the agent's own process came to its end.
 struct Ending {
-    exit: Exit,
+    status: Option<ExitStatus>,
     stopped: Option<Stop>,
 }
 
 async fn supervise(
     child: &mut Child,
-    enclosure: Enclosure,
     shared: &Shared,
     input: &mut Input,
     meter: &mut Option<Box<dyn Meter>>,
@@ -146,7 +146,7 @@ async fn supervise(
     workspace: &Workspace,
     bounds: &Bounds<'_>,
 ) -> Ending {
-    let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
+    let stop = |stop: Stop| Ending { status: None, stopped: Some(stop) };
     let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib, disk::LOOK_EVERY);
     tokio::pin!(too_large);
     let mut looks = interval(LOOK_EVERY);
@@ -177,7 +177,7 @@ async fn supervise(
             biased;
             order = bounds.orders.any() => return stop(Stop::Ordered(order)),
             status = child.wait() => return match status {
-                Ok(status) => Ending { exit: enclosure.end_of(status), stopped: None },
+                Ok(status) => Ending { status: Some(status), stopped: None },
                 Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(bounds.until) => {
@@ -294,6 +294,7 @@ fn listen(
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
         while let Some(line) = lines.next().await {
+            events.raw(&line);
             hear(reader.read(&line), &events, &shared);
         }
     }))
@@ -308,6 +309,7 @@ fn listen_to_errors(
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
         while let Some(line) = lines.next().await {
+            events.raw(&line);
             if let Some(said) = line::read(Stream::Err, &line) {
                 shared.note_error(said.text.as_deref().unwrap_or_default(), &said);
                 events.add(said);
