@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 24] = [
+const ROOMS: [(&str, &str); 25] = [
     ("domain", ""),
     ("protocol", "domain"),
     ("store", "domain"),
@@ -28,6 +28,7 @@ const ROOMS: [(&str, &str); 24] = [
     ("runner", "domain forge protocol"),
     ("emulator", ""),
     ("demo-forge", ""),
+    ("demo-model", ""),
     ("testkit", ""),
     ("simulation", ""),
     (
@@ -51,7 +52,7 @@ const RESERVED: [(&str, &str); 16] = [
     ("aws-sigv4", "admin"),
     ("xmlparser", "admin"),
     ("askama", "function-pages"),
-    ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge"),
+    ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model"),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),

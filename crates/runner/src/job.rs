@@ -253,9 +253,7 @@ async fn prepare<'a>(
     let mirror =
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
     let target = target::choose(git, &mirror, this.assignment, open).await?;
-    let (job, attempt) = (job.clone(), *attempt);
-    let made = tokio::task::spawn_blocking(move || Workspace::make(&work_dir, &job, attempt)).await;
-    let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
+    let workspace = &*workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?);
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
     Ok(Prepared { access, chosen, given, mirror, target, workspace })

@@ -12,14 +12,16 @@ pub(crate) use mirror::Mirror;
 
 use crate::git::{self, Call, Fault, Git};
 use crate::options::Afterwards;
+use crate::stray;
 use pullyard_domain::id::JobId;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Held while worktrees are made and stale ones removed.
+/// By this folder's name in their environment, an attempt's processes are found.
 const TEMPORARY: &str = "tmp";
+/// Held while worktrees are made and stale ones removed.
 const MAKING: &str = ".making";
 /// Held as long as the attempt of a worktree lives.
 const LIVING: &str = "lock";
@@ -43,15 +45,23 @@ pub(crate) struct Checkout<'a> {
 }
 
 impl Workspace {
-    /// Makes the folders, after removing those of attempts that died.
-    pub(crate) fn make(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
+    /// Makes the folders, after removing those of attempts that died, with whatever these left running.
+    pub(crate) async fn make(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
         let all = work_dir.join("worktrees");
-        private_dirs(&all)?;
-        let making = lock_file(&all.join(MAKING))?;
-        making.lock()?;
-        remove_stale(&all);
+        let folder = all.clone();
+        let making = on_disk(move || {
+            private_dirs(&folder)?;
+            let making = lock_file(&folder.join(MAKING))?;
+            making.lock().map(|()| making)
+        });
+        let _making = making.await?;
+        remove_stale(&all).await;
         let root = all.join(format!("{job}-{attempt}"));
-        private_dirs(&root)?;
+        on_disk(move || Self::make_root(&root)).await
+    }
+
+    fn make_root(root: &Path) -> io::Result<Self> {
+        private_dirs(root)?;
         let living = lock_file(&root.join(LIVING))?;
         living
             .try_lock()
@@ -91,7 +101,7 @@ impl Workspace {
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
         if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize() {
-            if let Err(error) = crate::stray::end_marked(&root.join(TEMPORARY)).await {
+            if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
                 tracing::error!(error = %error, "failed to {error}");
             }
         }
@@ -181,21 +191,38 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Removes the worktrees whose process is gone: their lock is free.
-fn remove_stale(all: &Path) {
-    let Ok(listing) = fs::read_dir(all) else {
-        return;
-    };
-    for entry in listing.flatten() {
-        let root = entry.path();
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+/// Does what waits for a disk or a lock where that holds nobody else up.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Removes the worktrees whose process is gone: their lock is free. What it left running goes first: an agent
+/// that outlived its runner would go on writing, and asking its model.
+async fn remove_stale(all: &Path) {
+    let all = all.to_owned();
+    for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
+        if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
+            // They may still write in it; the next attempt looks again.
+            tracing::error!(error = %error, "failed to {error}");
             continue;
         }
-        let stale = lock_file(&root.join(LIVING)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if stale && let Err(error) = remove::tree(&root) {
+        let removed = on_disk(move || remove::tree(&root)).await;
+        // Until here nobody could begin the same attempt again.
+        drop(lock);
+        if let Err(error) = removed {
             tracing::warn!(error = %error, "a stale worktree could not be removed: {error}");
         }
     }
+}
+
+/// The folders of attempts that died, as the attempts themselves named them, each with its lock, held.
+fn stale(all: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+    let dead = |entry: fs::DirEntry| {
+        let root = entry.file_type().is_ok_and(|kind| kind.is_dir()).then(|| entry.path().canonicalize().ok())??;
+        let lock = lock_file(&root.join(LIVING)).ok()?;
+        lock.try_lock().ok().map(|()| (root, lock))
+    };
+    Ok(fs::read_dir(all)?.flatten().filter_map(dead).collect())
 }
 
 #[cfg(test)]
@@ -209,13 +236,13 @@ mod tests {
     #[tokio::test]
     async fn only_worktrees_of_dead_attempts_are_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let one = Workspace::make(dir.path(), &job("a"), 1).unwrap();
-        let two = Workspace::make(dir.path(), &job("b"), 1).unwrap();
-        assert!(Workspace::make(dir.path(), &job("a"), 1).is_err());
+        let one = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let two = Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
+        assert!(Workspace::make(dir.path(), &job("a"), 1).await.is_err());
         fs::write(one.tree().join("dirty"), "").unwrap();
         let (living, dead) = (two.root.clone(), one.root.clone());
         drop(one);
-        let three = Workspace::make(dir.path(), &job("a"), 1).unwrap();
+        let three = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
         assert!(living.is_dir());
         assert_eq!(three.root, dead);
         assert!(!three.tree().join("dirty").exists());

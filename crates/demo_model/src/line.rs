@@ -1,0 +1,93 @@
+//! Connections that can be reset: their next byte is never written, and who reads gets an error, not an end.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::{
+    extract::connect_info::Connected,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    serve::{IncomingStream, Listener},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+};
+
+/// A connection, as a request knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Line(Arc<AtomicBool>);
+
+impl Line {
+    pub(crate) fn reset(&self) -> Response {
+        self.0.store(true, Ordering::SeqCst);
+        // Nobody gets it: writing its first byte fails.
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
+    }
+}
+
+impl Connected<IncomingStream<'_, Lines>> for Line {
+    fn connect_info(stream: IncomingStream<'_, Lines>) -> Self {
+        Self(stream.io().reset.clone())
+    }
+}
+
+/// A listener whose connections can be reset.
+pub(crate) struct Lines(pub(crate) TcpListener);
+
+#[derive(Debug)]
+pub(crate) struct Resettable {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Listener for Lines {
+    type Io = Resettable;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Resettable, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        (Resettable { stream, reset: Arc::default() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl AsyncRead for Resettable {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.reset.load(Ordering::SeqCst) {
+            // Closed with nothing lingering, it ends by RST and not by FIN.
+            self.stream.set_zero_linger()?;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset.load(Ordering::SeqCst) {
+            // An end would be sent before the reset.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,120 @@
+//! What was asked, in the order in which it came. A key is never kept, only whether one was there.
+
+use axum::http::{HeaderMap, Method, Uri};
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// One request as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Such as `POST`.
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    /// Null without a body; text where the body is not JSON.
+    pub body: Value,
+    /// Whether somebody signed in.
+    pub credential: Credential,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// How a request was signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// It was not.
+    Missing,
+    /// By `x-api-key`.
+    ApiKey,
+    /// By `authorization: Bearer`.
+    Bearer,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The script's answer was sent, whole or not.
+    Answered,
+    /// The script's refusal was sent, with this status.
+    Refused(u16),
+    /// The connection was reset.
+    Reset,
+    /// It was left without an answer.
+    Hung,
+    /// It asked for an answer, and the script was used up.
+    NothingLeft,
+    /// It needs no step: a look whether somebody is there, or a count of tokens.
+    Aside,
+    /// Nothing is served there.
+    NotServed,
+}
+
+impl Outcome {
+    /// Whether it took a step of the script, or wanted one.
+    pub fn is_a_turn(self) -> bool {
+        !matches!(self, Self::Aside | Self::NotServed)
+    }
+}
+
+impl Request {
+    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8], outcome: Outcome) -> Self {
+        let credential = if headers.contains_key("x-api-key") {
+            Credential::ApiKey
+        } else if headers.contains_key("authorization") {
+            Credential::Bearer
+        } else {
+            Credential::Missing
+        };
+        let text = || Value::String(String::from_utf8_lossy(body).into_owned());
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).unwrap_or_else(|_| text()) };
+        Self { method: method.to_string(), path: uri.to_string(), body, credential, outcome }
+    }
+
+    /// Whether some text in the body has these words.
+    pub fn mentions(&self, words: &str) -> bool {
+        mentions(&self.body, words)
+    }
+}
+
+fn mentions(value: &Value, words: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(words),
+        Value::Array(values) => values.iter().any(|value| mentions(value, words)),
+        Value::Object(fields) => fields.values().any(|value| mentions(value, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    requests: watch::Sender<Vec<Request>>,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self { requests: watch::Sender::new(Vec::new()) }
+    }
+
+    /// Returns its number, from one.
+    pub(crate) fn add(&self, request: Request) -> usize {
+        let mut number = 0;
+        self.requests.send_modify(|requests| {
+            requests.push(request);
+            number = requests.len();
+        });
+        number
+    }
+
+    pub(crate) fn all(&self) -> Vec<Request> {
+        self.requests.borrow().clone()
+    }
+
+    pub(crate) async fn wait_for(&self, seen: impl Fn(&[Request]) -> bool) -> Vec<Request> {
+        let mut requests = self.requests.subscribe();
+        match requests.wait_for(|requests| seen(requests)).await {
+            Ok(requests) => requests.clone(),
+            // The sender is ours: it is not gone while we are here.
+            Err(_) => self.all(),
+        }
+    }
+}

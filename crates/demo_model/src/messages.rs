@@ -1,0 +1,97 @@
+//! Anthropic's Messages: an answer as its events, and as one body.
+
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Answer, Part},
+    faults::Stumble,
+    sending::Written,
+    sse::halves,
+};
+
+/// Writes an answer to the request with this number, which asked for this model.
+pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
+    let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
+    let ended_by = match (answer.declines, answer.calls_a_tool()) {
+        (true, _) => "refusal",
+        (false, true) => "tool_use",
+        (false, false) => "end_turn",
+    };
+    let mut message = json!({
+        "id": format!("msg_{number:04}"),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": null,
+        "stop_sequence": null,
+        "usage": usage(answer, 1),
+    });
+    let mut events = vec![json!({ "type": "message_start", "message": message.clone() })];
+    for (index, block) in blocks.iter().enumerate() {
+        events.extend(events_of(index, block));
+    }
+    events.push(json!({
+        "type": "message_delta",
+        "delta": { "stop_reason": ended_by, "stop_sequence": null },
+        "usage": { "output_tokens": answer.usage.output },
+    }));
+    events.push(json!({ "type": "message_stop" }));
+    if let Some(fields) = message.as_object_mut() {
+        fields.insert("content".to_owned(), Value::Array(blocks));
+        fields.insert("stop_reason".to_owned(), json!(ended_by));
+        fields.insert("usage".to_owned(), usage(answer, answer.usage.output));
+    }
+    Written { events, whole: message, stumble }
+}
+
+fn usage(answer: &Answer, output: u64) -> Value {
+    json!({
+        "input_tokens": answer.usage.input,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": answer.usage.cached,
+        "output_tokens": output,
+        "service_tier": "standard",
+    })
+}
+
+fn block(part: &Part, number: usize, n: usize) -> Value {
+    let tool = |name: &str, input: &Value| json!({ "type": "tool_use", "id": format!("toolu_{number:04}_{n}"), "name": name, "input": input });
+    match part {
+        Part::Text(words) => json!({ "type": "text", "text": words }),
+        Part::Tool { name, arguments } => tool(name, arguments),
+        Part::Freeform { name, input } => tool(name, &json!({ "input": input })),
+    }
+}
+
+fn events_of(index: usize, block: &Value) -> Vec<Value> {
+    let (empty, deltas) = match block.get("text").and_then(Value::as_str) {
+        Some(words) => {
+            let (first, second) = halves(words);
+            let delta = |words: &str| json!({ "type": "text_delta", "text": words });
+            (json!({ "type": "text", "text": "" }), [delta(first), delta(second)])
+        }
+        None => {
+            let input = block.get("input").map(Value::to_string).unwrap_or_default();
+            let (first, second) = halves(&input);
+            let delta = |json: &str| json!({ "type": "input_json_delta", "partial_json": json });
+            let mut empty = block.clone();
+            if let Some(fields) = empty.as_object_mut() {
+                fields.insert("input".to_owned(), json!({}));
+            }
+            (empty, [delta(first), delta(second)])
+        }
+    };
+    let begins = [
+        json!({ "type": "content_block_start", "index": index, "content_block": empty }),
+        // It comes at any moment, and means nothing.
+        json!({ "type": "ping" }),
+    ];
+    let goes_on = deltas.map(|delta| json!({ "type": "content_block_delta", "index": index, "delta": delta }));
+    let ends = json!({ "type": "content_block_stop", "index": index });
+    begins.into_iter().chain(goes_on).chain([ends]).collect()
+}
+
+fn stumble(stumble: &Stumble) -> Value {
+    json!({ "type": "error", "error": { "type": stumble.code, "message": stumble.message } })
+}

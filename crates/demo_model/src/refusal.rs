@@ -1,0 +1,125 @@
+//! An answer that is an error: a status, headers, and the body in the words of the provider.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+/// A refusal as a provider sends it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    body: Value,
+}
+
+impl Refusal {
+    /// With any status and body.
+    pub fn new(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+
+    /// In Anthropic's form.
+    pub fn anthropic(status: u16, kind: &str, message: &str) -> Self {
+        let error = json!({ "type": kind, "message": message });
+        Self::new(status, json!({ "type": "error", "error": error, "request_id": "req_scripted" }))
+    }
+
+    /// In OpenAI's form; without a code it is null there.
+    pub fn openai(status: u16, kind: &str, code: Option<&str>, message: &str) -> Self {
+        Self::new(status, json!({ "error": { "message": message, "type": kind, "param": null, "code": code } }))
+    }
+
+    /// One header more.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// 529 of Anthropic: no room for anybody.
+    pub fn overloaded() -> Self {
+        Self::anthropic(529, "overloaded_error", "Overloaded")
+    }
+
+    /// 500 of Anthropic.
+    pub fn internal() -> Self {
+        Self::anthropic(500, "api_error", "Internal server error")
+    }
+
+    /// 429 of Anthropic, to be tried again after so long.
+    pub fn too_many(retry_after_secs: u64) -> Self {
+        let message = "This request would exceed your account's rate limit. Please try again later.";
+        Self::anthropic(429, "rate_limit_error", message).with("retry-after", retry_after_secs.to_string())
+    }
+
+    /// 401 of Anthropic.
+    pub fn wrong_key() -> Self {
+        Self::anthropic(401, "authentication_error", "invalid x-api-key")
+    }
+
+    /// 400 of Anthropic: nothing is left to pay with.
+    pub fn no_credit() -> Self {
+        let message = "Your credit balance is too low to access the Anthropic API. \
+                       Please go to Plans & Billing to upgrade or purchase credits.";
+        Self::anthropic(400, "invalid_request_error", message)
+    }
+
+    /// 400 of Anthropic: the work does not fit the model.
+    pub fn prompt_too_long() -> Self {
+        Self::anthropic(400, "invalid_request_error", "prompt is too long: 214000 tokens > 200000 maximum")
+    }
+
+    /// 404 of Anthropic: no such model for this key.
+    pub fn no_such_model(model: &str) -> Self {
+        Self::anthropic(404, "not_found_error", &format!("model: {model}"))
+    }
+
+    /// 503 of OpenAI with the code that says that the model has no room.
+    pub fn openai_at_capacity() -> Self {
+        let message = "The server is overloaded. Please try again later.";
+        Self::openai(503, "server_error", Some("server_is_overloaded"), message)
+    }
+
+    /// A 5xx of OpenAI without a code.
+    pub fn openai_server_error(status: u16) -> Self {
+        Self::openai(status, "server_error", None, "The server had an error while processing your request.")
+    }
+
+    /// 401 of OpenAI.
+    pub fn openai_wrong_key() -> Self {
+        let message = "Incorrect API key provided. You can find your API key at https://platform.openai.com.";
+        Self::openai(401, "invalid_request_error", Some("invalid_api_key"), message)
+    }
+
+    /// 429 of OpenAI, to be tried again after so long.
+    pub fn openai_too_many(retry_after_secs: u64) -> Self {
+        let message = "Rate limit reached for requests. Please try again later.";
+        Self::openai(429, "requests", Some("rate_limit_exceeded"), message)
+            .with("retry-after", retry_after_secs.to_string())
+    }
+
+    /// 429 of OpenAI: nothing is left to pay with.
+    pub fn openai_quota() -> Self {
+        let message = "You exceeded your current quota, please check your plan and billing details.";
+        Self::openai(429, "insufficient_quota", Some("insufficient_quota"), message)
+    }
+
+    /// 404 of OpenAI: no such model for this key.
+    pub fn openai_no_such_model(model: &str) -> Self {
+        let message = format!("The model `{model}` does not exist or you do not have access to it.");
+        Self::openai(404, "invalid_request_error", Some("model_not_found"), &message)
+    }
+
+    pub(crate) fn answer(&self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut sent = HeaderMap::new();
+        for (name, value) in &self.headers {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+                sent.append(name, value);
+            }
+        }
+        (status, sent, Json(&self.body)).into_response()
+    }
+}

@@ -1,0 +1,143 @@
+//! OpenAI's Responses: an answer as its events, and as one body.
+
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Answer, Part},
+    faults::Stumble,
+    sending::Written,
+    sse::halves,
+};
+
+/// Writes an answer to the request with this number, which asked for this model.
+pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
+    let response = |status: &str, output: &[Value], usage: Value| {
+        json!({
+            "id": format!("resp_{number:04}"),
+            "object": "response",
+            "created_at": 1_700_000_000 + number,
+            "status": status,
+            "model": model,
+            "output": output,
+            "error": null,
+            "incomplete_details": answer.declines.then(|| json!({ "reason": "content_filter" })),
+            "usage": usage,
+        })
+    };
+    let started = response("in_progress", &[], Value::Null);
+    let mut events = vec![
+        json!({ "type": "response.created", "response": started }),
+        json!({ "type": "response.in_progress", "response": started }),
+    ];
+    let mut output = Vec::new();
+    for (index, part) in answer.parts.iter().enumerate() {
+        let (item, of_item) = match part {
+            Part::Text(words) => message(words, number, index),
+            Part::Tool { name, arguments } => function_call(name, &arguments.to_string(), number, index),
+            Part::Freeform { name, input } => custom_call(name, input, number, index),
+        };
+        events.extend(of_item);
+        output.push(item);
+    }
+    let ended = if answer.declines { "incomplete" } else { "completed" };
+    let whole = response(ended, &output, usage(answer));
+    events.push(json!({ "type": format!("response.{ended}"), "response": whole }));
+    for (n, event) in events.iter_mut().enumerate() {
+        if let Some(fields) = event.as_object_mut() {
+            fields.insert("sequence_number".to_owned(), json!(n));
+        }
+    }
+    Written { events, whole, stumble }
+}
+
+fn usage(answer: &Answer) -> Value {
+    let input = answer.usage.input + answer.usage.cached;
+    json!({
+        "input_tokens": input,
+        "input_tokens_details": { "cached_tokens": answer.usage.cached },
+        "output_tokens": answer.usage.output,
+        "output_tokens_details": { "reasoning_tokens": 0 },
+        "total_tokens": input + answer.usage.output,
+    })
+}
+
+fn added(index: usize, item: &Value) -> Value {
+    json!({ "type": "response.output_item.added", "output_index": index, "item": item })
+}
+
+fn done(index: usize, item: &Value) -> Value {
+    json!({ "type": "response.output_item.done", "output_index": index, "item": item })
+}
+
+fn message(words: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
+    let id = format!("msg_{number:04}_{index}");
+    let item = |status: &str, content: Value| json!({ "type": "message", "id": id, "status": status, "role": "assistant", "content": content });
+    let part = |words: &str| json!({ "type": "output_text", "text": words, "annotations": [] });
+    let whole = item("completed", json!([part(words)]));
+    let (first, second) = halves(words);
+    let delta = |words: &str| {
+        json!({ "type": "response.output_text.delta", "item_id": id, "output_index": index,
+                "content_index": 0, "delta": words })
+    };
+    let events = vec![
+        added(index, &item("in_progress", json!([]))),
+        json!({ "type": "response.content_part.added", "item_id": id, "output_index": index,
+                "content_index": 0, "part": part("") }),
+        delta(first),
+        delta(second),
+        json!({ "type": "response.output_text.done", "item_id": id, "output_index": index,
+                "content_index": 0, "text": words }),
+        json!({ "type": "response.content_part.done", "item_id": id, "output_index": index,
+                "content_index": 0, "part": part(words) }),
+        done(index, &whole),
+    ];
+    (whole, events)
+}
+
+fn function_call(name: &str, arguments: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
+    let id = format!("fc_{number:04}_{index}");
+    let item = |status: &str, arguments: &str| {
+        json!({ "type": "function_call", "id": id, "call_id": format!("call_{number:04}_{index}"),
+                "status": status, "name": name, "arguments": arguments })
+    };
+    let events = vec![
+        added(index, &item("in_progress", "")),
+        json!({ "type": "response.function_call_arguments.delta", "item_id": id, "output_index": index,
+                "delta": arguments }),
+        json!({ "type": "response.function_call_arguments.done", "item_id": id, "output_index": index,
+                "arguments": arguments }),
+        done(index, &item("completed", arguments)),
+    ];
+    (item("completed", arguments), events)
+}
+
+fn custom_call(name: &str, input: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
+    let id = format!("ctc_{number:04}_{index}");
+    let item = |status: &str, input: &str| {
+        json!({ "type": "custom_tool_call", "id": id, "call_id": format!("call_{number:04}_{index}"),
+                "status": status, "name": name, "input": input })
+    };
+    let events = vec![
+        added(index, &item("in_progress", "")),
+        json!({ "type": "response.custom_tool_call_input.delta", "item_id": id, "output_index": index,
+                "delta": input }),
+        json!({ "type": "response.custom_tool_call_input.done", "item_id": id, "output_index": index,
+                "input": input }),
+        done(index, &item("completed", input)),
+    ];
+    (item("completed", input), events)
+}
+
+fn stumble(stumble: &Stumble) -> Value {
+    json!({
+        "type": "response.failed",
+        "response": {
+            "id": "resp_failed",
+            "object": "response",
+            "status": "failed",
+            "error": { "code": stumble.code, "message": stumble.message },
+            "output": [],
+            "usage": null,
+        },
+    })
+}

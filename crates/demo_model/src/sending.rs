@@ -1,0 +1,104 @@
+//! The body of an answer, piece by piece, and how it ends.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use axum::{body::Body, http::header::CONTENT_TYPE, response::Response};
+use bytes::Bytes;
+use futures::stream;
+
+use crate::{
+    answer::Answer,
+    faults::{Ending, Stumble},
+    refusal::Refusal,
+    sse,
+};
+
+/// How one provider writes an answer down.
+pub(crate) struct Written {
+    /// Each one event of a stream.
+    pub(crate) events: Vec<serde_json::Value>,
+    /// The same as one body.
+    pub(crate) whole: serde_json::Value,
+    /// What a stumble is in a stream.
+    pub(crate) stumble: fn(&Stumble) -> serde_json::Value,
+}
+
+/// Sends it, as a stream or whole, as far as its ending lets it come.
+pub(crate) fn send(answer: &Answer, written: Written, streamed: bool) -> Response {
+    if !streamed {
+        return send_whole(answer, &written.whole);
+    }
+    let mut events: VecDeque<Bytes> = written.events.iter().map(sse::event).collect();
+    let last = match &answer.ending {
+        Ending::Whole => Last::End,
+        Ending::CutAfter(most) => {
+            events.truncate(*most);
+            Last::Cut
+        }
+        Ending::HangsAfter(most) => {
+            events.truncate(*most);
+            Last::Hang
+        }
+        Ending::StumblesAfter(most, stumble) => {
+            events.truncate(*most);
+            events.push_back(sse::event(&(written.stumble)(stumble)));
+            Last::End
+        }
+    };
+    respond("text/event-stream", body(events, last, answer.pause))
+}
+
+fn send_whole(answer: &Answer, whole: &serde_json::Value) -> Response {
+    let text = whole.to_string();
+    let (half, _) = sse::halves(&text);
+    let (pieces, last) = match &answer.ending {
+        Ending::Whole => (Bytes::from(text), Last::End),
+        Ending::CutAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), Last::Cut),
+        Ending::HangsAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), Last::Hang),
+        Ending::StumblesAfter(_, stumble) => {
+            let body = serde_json::json!({
+                "type": "error",
+                "error": { "type": stumble.code, "code": stumble.code, "message": stumble.message },
+            });
+            return Refusal::new(500, body).answer();
+        }
+    };
+    respond("application/json", body(VecDeque::from([pieces]), last, answer.pause))
+}
+
+fn respond(kind: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(kind));
+    response
+}
+
+/// What follows the last piece.
+#[derive(Clone, Copy)]
+enum Last {
+    End,
+    Cut,
+    Hang,
+}
+
+fn body(pieces: VecDeque<Bytes>, last: Last, pause: Duration) -> Body {
+    Body::from_stream(stream::unfold(Some(pieces), move |left| async move {
+        let mut pieces = left?;
+        if let Some(piece) = pieces.pop_front() {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            // Otherwise everything leaves in one write, and no reader ever sees half of it.
+            tokio::task::yield_now().await;
+            return Some((Ok(piece), Some(pieces)));
+        }
+        match last {
+            Last::End => None,
+            Last::Cut => {
+                // What was said before it is on its way first.
+                tokio::task::yield_now().await;
+                Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None))
+            }
+            Last::Hang => std::future::pending().await,
+        }
+    }))
+}

@@ -1,0 +1,247 @@
+//! The server as its host sees it, and what becomes of each request.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{head, post},
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+
+use crate::{
+    answer::Answer,
+    error::Error,
+    line::{Line, Lines},
+    log::{Log, Outcome, Request},
+    messages,
+    refusal::Refusal,
+    responses,
+    script::{Script, Step},
+    sending::{self, Written},
+};
+
+/// How long answers under way may take once the server is told to stop: some of them never end.
+const STOP_LIMIT: Duration = Duration::from_millis(200);
+/// A conversation is sent whole with each request, with what its tools said. Units: bytes.
+const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// Bound by the caller on a loopback address.
+    pub listener: TcpListener,
+}
+
+/// A running server; dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct DemoModel {
+    shared: Arc<Shared>,
+    url: String,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    script: Script,
+    log: Log,
+}
+
+impl DemoModel {
+    /// Serves the listener until `shutdown`, with nothing in its script.
+    ///
+    /// Errors: the listener is not on a loopback address.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let address = options.listener.local_addr().map_err(|source| Error::Listener { source })?;
+        if !address.ip().is_loopback() {
+            return Err(Error::NotLoopback { address });
+        }
+        let shared = Arc::new(Shared { script: Script::default(), log: Log::new() });
+        let routes = Router::new()
+            .route("/", head(aside))
+            .route("/v1/messages", post(anthropic))
+            .route("/v1/messages/count_tokens", post(aside))
+            .route("/v1/responses", post(openai))
+            .fallback(not_served)
+            .method_not_allowed_fallback(not_served)
+            .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
+            .with_state(shared.clone())
+            .into_make_service_with_connect_info::<Line>();
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            let stopped = async move {
+                // A dropped server stops as well.
+                let _ = stopped.await;
+            };
+            if let Err(error) = axum::serve(Lines(options.listener), routes).with_graceful_shutdown(stopped).await {
+                tracing::error!(error = %error, "the demo model stopped serving: {error}");
+            }
+        });
+        Ok(Self { shared, url: base_url(address), running: Mutex::new(Some(Running { stop, server })) })
+    }
+
+    /// Its base, such as `http://127.0.0.1:4010`, without a slash at the end: what Anthropic's clients are given.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// What OpenAI's clients are given.
+    pub fn openai_url(&self) -> String {
+        format!("{}/v1", self.url)
+    }
+
+    /// The next requests take these steps, after those that wait already.
+    pub fn play(&self, steps: impl IntoIterator<Item = impl Into<Step>>) {
+        self.shared.script.add(steps.into_iter().map(Into::into));
+    }
+
+    /// Every request takes this step once nothing else waits.
+    pub fn keep(&self, step: impl Into<Step>) {
+        self.shared.script.keep(step.into());
+    }
+
+    /// How many steps nobody has taken.
+    pub fn steps_left(&self) -> usize {
+        self.shared.script.left()
+    }
+
+    /// Everything that was asked.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.log.all()
+    }
+
+    /// What was asked of the model itself: the requests that took a step, or wanted one.
+    pub fn turns(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| request.outcome.is_a_turn()).collect()
+    }
+
+    /// Waits until what was asked is as it should be, for ever if it never is.
+    pub async fn wait_for(&self, seen: impl Fn(&[Request]) -> bool) -> Vec<Request> {
+        self.shared.log.wait_for(seen).await
+    }
+
+    /// Waits until the model was asked so many times.
+    pub async fn wait_for_turns(&self, count: usize) {
+        self.wait_for(|requests| requests.iter().filter(|request| request.outcome.is_a_turn()).count() >= count).await;
+    }
+
+    /// Stops serving. Repeating it does nothing.
+    pub async fn shutdown(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { stop, mut server }) = running else {
+            return;
+        };
+        let _ = stop.send(());
+        if timeout(STOP_LIMIT, &mut server).await.is_err() {
+            server.abort();
+        }
+    }
+}
+
+fn base_url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+type Asked = (Method, Uri, HeaderMap, Bytes);
+
+async fn anthropic(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    turn(&shared, &line, (method, uri, headers, body), messages::write).await
+}
+
+async fn openai(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    turn(&shared, &line, (method, uri, headers, body), responses::write).await
+}
+
+/// Takes a step, and does what it says.
+async fn turn(
+    shared: &Shared,
+    line: &Line,
+    (method, uri, headers, body): Asked,
+    write: fn(&Answer, usize, &str) -> Written,
+) -> Response {
+    let step = shared.script.next();
+    let outcome = match &step {
+        Some(Step::Answer(_)) => Outcome::Answered,
+        Some(Step::Refuse(refusal)) => Outcome::Refused(refusal.status),
+        Some(Step::Reset) => Outcome::Reset,
+        Some(Step::Hang) => Outcome::Hung,
+        None => Outcome::NothingLeft,
+    };
+    let request = Request::new(&method, &uri, &headers, &body, outcome);
+    let field = |name: &str| request.body.get(name).cloned().unwrap_or_default();
+    let (model, streamed) = (field("model"), field("stream") == json!(true));
+    let number = shared.log.add(request);
+    match step {
+        Some(Step::Answer(answer)) => {
+            let written = write(&answer, number, model.as_str().unwrap_or("scripted"));
+            sending::send(&answer, written, streamed)
+        }
+        Some(Step::Refuse(refusal)) => refusal.answer(),
+        Some(Step::Reset) => line.reset(),
+        Some(Step::Hang) => std::future::pending().await,
+        None => {
+            tracing::warn!("the demo model's script is used up");
+            used_up()
+        }
+    }
+}
+
+/// A refusal that no client should take for a passing one.
+fn used_up() -> Response {
+    let message = "the demo model's script is used up: no step is left for this request";
+    let body: Value = json!({
+        "type": "error",
+        "error": { "type": "script_used_up", "code": "script_used_up", "message": message },
+    });
+    Refusal::new(500, body).with("x-should-retry", "false").answer()
+}
+
+async fn aside(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    shared.log.add(Request::new(&method, &uri, &headers, &body, Outcome::Aside));
+    Json(json!({ "input_tokens": 100 })).into_response()
+}
+
+async fn not_served(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    shared.log.add(Request::new(&method, &uri, &headers, &body, Outcome::NotServed));
+    StatusCode::NOT_FOUND.into_response()
+}

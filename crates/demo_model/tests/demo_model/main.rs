@@ -1,0 +1,9 @@
+//! The demo model as a client sees it, byte by byte.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod client;
+mod endings;
+mod messages;
+mod responses;
+mod scripts;

@@ -1,0 +1,11 @@
+//! Whole attempts of the runner with the agents' own programs: from the claim to the finish, with a real forge
+//! and a scripted model.
+
+mod faults;
+mod kills;
+mod limits;
+mod repositories;
+mod resumes;
+pub(crate) mod stage;
+mod stops;
+mod work;

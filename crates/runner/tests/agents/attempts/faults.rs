@@ -1,0 +1,117 @@
+//! Each fault of a provider ends an attempt as the failure that people can do something about.
+
+use super::stage::{Agent, Stage};
+use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
+use pullyard_domain::failure::Failure;
+
+/// Every request meets the same fault.
+async fn check(agent: Agent, step: impl Into<Step>, code: &str) -> Failure {
+    let stage = Stage::of(agent).await;
+    stage.model.keep(step);
+    let failure = stage.fails().await;
+    assert_eq!(failure.code(), code, "{agent:?} {failure:?}");
+    let starts = stage.world.api.finish().work.unwrap().starts;
+    let transient = ["agent_overloaded", "agent_unreachable"].contains(&code);
+    assert_eq!(starts, if transient { 2 } else { 1 }, "{agent:?} {failure:?}");
+    stage.end();
+    failure
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_meets_a_provider_without_room() {
+    check(Agent::ClaudeCode, Refusal::overloaded(), "agent_overloaded").await;
+    check(Agent::ClaudeCode, Refusal::internal(), "agent_overloaded").await;
+    let stumbles = Answer::text("Let me").stumbling_after(4, Stumble::overloaded());
+    check(Agent::ClaudeCode, stumbles, "agent_overloaded").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_is_asked_to_slow_down() {
+    check(Agent::ClaudeCode, Refusal::too_many(1), "agent_overloaded").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_loses_its_connection() {
+    check(Agent::ClaudeCode, Step::Reset, "agent_unreachable").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_loses_every_stream() {
+    check(Agent::ClaudeCode, Answer::text("Half of it").cut_after(4), "agent_unreachable").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_is_refused_for_good() {
+    check(Agent::ClaudeCode, Refusal::wrong_key(), "agent_auth").await;
+    check(Agent::ClaudeCode, Refusal::no_credit(), "agent_billing").await;
+    check(Agent::ClaudeCode, Refusal::prompt_too_long(), "context_too_long").await;
+    check(Agent::ClaudeCode, Refusal::no_such_model("x"), "model_unavailable").await;
+    check(Agent::ClaudeCode, Answer::text("I can't").declining(), "agent_refused").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_meets_a_provider_without_room() {
+    check(Agent::Codex, Refusal::openai_server_error(503), "agent_overloaded").await;
+    check(Agent::Codex, Refusal::openai_at_capacity(), "agent_overloaded").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_meets_a_provider_that_fails_inside() {
+    check(Agent::Codex, Refusal::openai_server_error(500), "agent_overloaded").await;
+    let stumbles = Answer::text("Let me").stumbling_after(3, Stumble::at_capacity());
+    check(Agent::Codex, stumbles, "agent_overloaded").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_is_asked_to_slow_down() {
+    check(Agent::Codex, Refusal::openai_too_many(1), "agent_overloaded").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_loses_its_connection() {
+    check(Agent::Codex, Step::Reset, "agent_unreachable").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_loses_every_stream() {
+    check(Agent::Codex, Answer::text("Half of it").cut_after(4), "agent_unreachable").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_is_refused_for_good() {
+    check(Agent::Codex, Refusal::openai_wrong_key(), "agent_auth").await;
+    check(Agent::Codex, Answer::text("x").stumbling_after(2, Stumble::quota()), "agent_billing").await;
+    check(Agent::Codex, Refusal::openai_quota(), "agent_billing").await;
+    check(Agent::Codex, Answer::text("x").stumbling_after(2, Stumble::too_long()), "context_too_long").await;
+    check(Agent::Codex, Refusal::openai_no_such_model("gpt-5"), "model_unavailable").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn an_address_where_nobody_listens_is_unreachable() {
+    for agent in super::stage::BOTH {
+        let stage = Stage::of(agent).await;
+        stage.model.shutdown().await;
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let ran = stage
+            .run_with(|command| {
+                command.env("ANTHROPIC_BASE_URL", format!("http://{nobody}"));
+                command.env("OPENAI_BASE_URL", format!("http://{nobody}/v1"));
+            })
+            .await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert_eq!(stage.world.api.failure(), "agent_unreachable", "{agent:?} {}", ran.log);
+        stage.end();
+    }
+}

@@ -1,0 +1,81 @@
+//! Limits of a job end it, each with a failure of its own, and no further request is made.
+
+use super::stage::{Agent, BOTH, Stage};
+use pullyard_demo_model::{Answer, Step, Usage};
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn the_limit_of_turns_lets_no_further_request_out() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        stage.world.api.assign(|job| job.limits.turns = Some(2));
+        stage.model.keep(agent.shell("echo again >> again.txt; sleep 1"));
+        let failure = stage.fails().await;
+        assert_eq!(failure.code(), "turn_limit", "{agent:?} {failure:?}");
+        assert_eq!(stage.model.turns().len(), 2, "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn the_limit_of_money_lets_no_further_request_out() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        stage.world.api.assign(|job| job.limits.cost_usd_micros = Some(500_000));
+        let dear = agent.shell("echo again >> again.txt; sleep 1");
+        stage.model.keep(dear.taking(Usage { input: 100_000, cached: 0, output: 100_000 }));
+        let failure = stage.fails().await;
+        assert_eq!(failure.code(), "cost_limit", "{agent:?} {failure:?}");
+        assert_eq!(stage.model.turns().len(), 1, "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_model_that_never_answers_is_a_stall() {
+    for agent in BOTH {
+        for silence in [Step::Hang, Answer::text("Let me").hanging_after(4).into()] {
+            let stage = Stage::of(agent).await;
+            stage.world.api.assign(|job| job.limits.stall_secs = 8);
+            stage.model.keep(silence);
+            let failure = stage.fails().await;
+            assert_eq!(failure.code(), "stalled", "{agent:?} {failure:?}");
+            stage.end();
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        stage.world.api.assign(|job| job.limits.stall_secs = 8);
+        stage.model.play([agent.shell("sleep 10; echo hello > greeting.txt"), Answer::text("All done.")]);
+        // Codex asks the model what to do with a command that takes long.
+        stage.model.keep(match agent {
+            Agent::ClaudeCode => Answer::text("All done."),
+            Agent::Codex => Answer::text("I wait no longer."),
+        });
+        let ran = stage.run().await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let failure = stage.world.api.finish().failure;
+        assert!(failure.as_ref().is_none_or(|failure| failure.code() != "stalled"), "{agent:?} {failure:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn the_time_of_the_attempt_ends_a_tool_that_runs() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        stage.world.api.assign(|job| job.limits.wall_secs = 15);
+        stage.model.play([agent.shell("while :; do sleep 0.1; done")]);
+        stage.model.keep(Step::Hang);
+        let failure = stage.fails().await;
+        assert_eq!(failure.code(), "time_limit", "{agent:?} {failure:?}");
+        stage.end();
+    }
+}

@@ -1,0 +1,148 @@
+//! One attempt with one agent, and what must hold after every one of them.
+
+use crate::call_outs::CallOuts;
+use crate::left_over::{kill_left_over, left_over};
+use crate::scene::{KEY, program};
+use crate::world::{BRANCH, Ran, World, end_of};
+use pullyard_demo_model::{Answer, DemoModel, Options, Outcome};
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::attempt::FinishOutcome;
+use pullyard_protocol::event::{Event, EventKind};
+use serde_json::json;
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+/// The agents that have a program of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agent {
+    ClaudeCode,
+    Codex,
+}
+
+pub(crate) const BOTH: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
+
+impl Agent {
+    pub(crate) fn capability(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude_code",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// The model has a command run.
+    pub(crate) fn shell(self, command: &str) -> Answer {
+        match self {
+            Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
+            Self::Codex => Answer::tool("exec_command", json!({ "cmd": command })),
+        }
+    }
+}
+
+pub(crate) struct Stage {
+    pub(crate) agent: Agent,
+    pub(crate) world: World,
+    pub(crate) model: DemoModel,
+    pub(crate) call_outs: CallOuts,
+}
+
+impl Stage {
+    /// With an agent that is asked for by name.
+    pub(crate) async fn of(agent: Agent) -> Self {
+        let world = World::with_agent("exit 1").await;
+        world.api.assign(|job| {
+            job.agent.capability = agent.capability().into();
+            job.agent.command = Vec::new();
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let model = DemoModel::start(Options { listener }).await.unwrap();
+        Self { agent, world, model, call_outs: CallOuts::watched().await }
+    }
+
+    /// What a runner is given: both programs, both addresses, a key, and a proxy that lets nobody through.
+    pub(crate) fn equip(&self, command: &mut Command) {
+        command
+            .env("PULLYARD_CLAUDE_CODE", program("PULLYARD_CLAUDE_CODE"))
+            .env("PULLYARD_CODEX", program("PULLYARD_CODEX"))
+            .env("PULLYARD_AGENT_RETRY_SECS", "0")
+            .env("ANTHROPIC_API_KEY", KEY)
+            .env("ANTHROPIC_BASE_URL", self.model.url())
+            .env("OPENAI_API_KEY", KEY)
+            .env("OPENAI_BASE_URL", self.model.openai_url())
+            .env("HTTPS_PROXY", &self.call_outs.url)
+            .env("HTTP_PROXY", &self.call_outs.url)
+            .env("NO_PROXY", "127.0.0.1,localhost");
+    }
+
+    pub(crate) fn start(&self) -> Child {
+        self.world.spawn(|command| self.equip(command))
+    }
+
+    pub(crate) async fn run(&self) -> Ran {
+        self.run_with(|_| ()).await
+    }
+
+    pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> Ran {
+        let child = self.world.spawn(|command| {
+            self.equip(command);
+            change(command);
+        });
+        end_of(child).await
+    }
+
+    /// Runs to an end that must be a failure. Returns which.
+    pub(crate) async fn fails(&self) -> Failure {
+        let ran = self.run().await;
+        assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
+        let finish = self.world.api.finish();
+        assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{:?} {finish:?}", self.agent);
+        assert_eq!(self.world.head(BRANCH), None, "something was pushed");
+        finish.failure.unwrap()
+    }
+
+    /// Runs to an end that must be a success.
+    pub(crate) async fn succeeds(&self) {
+        let ran = self.run().await;
+        assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
+        let finish = self.world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{:?} {finish:?}\n{}", self.agent, ran.log);
+    }
+
+    /// Where the attempt's files are.
+    pub(crate) fn tree(&self) -> PathBuf {
+        let assignment = self.world.api.assignment();
+        let name = format!("{}-{}", assignment.job, assignment.attempt);
+        self.world.work_dir().join("worktrees").join(name).join("tree")
+    }
+
+    pub(crate) fn told(&self, kind: EventKind) -> Vec<Event> {
+        self.world.api.events().into_iter().filter(|event| event.kind == kind).collect()
+    }
+
+    /// Everything that left the runner as an event, for a look whether something is in it.
+    pub(crate) fn everything(&self) -> String {
+        serde_json::to_string(&self.world.api.events()).unwrap()
+    }
+
+    pub(crate) fn left_over(&self) -> Vec<(i32, String)> {
+        left_over(self.world.dir.path())
+    }
+
+    /// What must hold when everything is over.
+    pub(crate) fn end(self) {
+        assert_eq!(self.left_over(), [], "{:?}: something still runs", self.agent);
+        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "{:?}: somebody called out", self.agent);
+        let requests = self.model.requests();
+        let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
+        let strange: Vec<_> = requests.iter().filter(|request| strange(request.outcome)).collect();
+        assert!(strange.is_empty(), "{:?}: {strange:?}", self.agent);
+        let finishes = serde_json::to_string(&self.world.api.finishes()).unwrap();
+        assert!(!self.everything().contains(KEY) && !finishes.contains(KEY), "{:?}: the key left", self.agent);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        kill_left_over(self.world.dir.path());
+    }
+}

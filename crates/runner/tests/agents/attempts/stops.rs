@@ -1,0 +1,100 @@
+//! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
+
+use super::stage::{Agent, BOTH, Stage};
+use crate::world::{BRANCH, end_of};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_demo_model::Step;
+use pullyard_protocol::attempt::FinishOutcome;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// With a tool that runs until somebody stops it, and would have something to push.
+async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Child) {
+    let stage = Stage::of(agent).await;
+    stage.model.play([agent.shell("echo hello > greeting.txt; while :; do sleep 0.1; done")]);
+    stage.model.keep(Step::Hang);
+    let runner = stage.start();
+    let tree = stage.tree();
+    let look = async {
+        while !tree.join("greeting.txt").exists() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap();
+    (stage, runner)
+}
+
+pub(super) async fn while_the_model_thinks(agent: Agent) -> (Stage, Child) {
+    let stage = Stage::of(agent).await;
+    stage.model.keep(Step::Hang);
+    let runner = stage.start();
+    timeout(PATIENCE, stage.model.wait_for_turns(1)).await.unwrap();
+    (stage, runner)
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
+    for agent in BOTH {
+        let (stage, runner) = with_a_tool_that_runs(agent).await;
+        stage.world.api.script(|script| script.cancel = true);
+        assert_eq!(end_of(runner).await.code, Some(0));
+        let finish = stage.world.api.finish();
+        assert_eq!((finish.outcome, finish.failure), (FinishOutcome::Cancelled, None), "{agent:?}");
+        assert_eq!((stage.world.head(BRANCH), stage.model.turns().len()), (None, 1), "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
+    for agent in BOTH {
+        let (stage, runner) = while_the_model_thinks(agent).await;
+        stage.world.api.script(|script| script.cancel = true);
+        assert_eq!(end_of(runner).await.code, Some(0));
+        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Cancelled, "{agent:?}");
+        assert_eq!(stage.model.turns().len(), 1, "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_lost_lease_leaves_nothing_running() {
+    for agent in BOTH {
+        let (stage, runner) = with_a_tool_that_runs(agent).await;
+        stage.world.api.script(|script| script.refuse("events", 409, "lease_lost"));
+        assert_eq!(end_of(runner).await.code, Some(0));
+        assert!(stage.world.api.finishes().is_empty() && stage.world.head(BRANCH).is_none(), "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
+    for agent in BOTH {
+        let (stage, runner) = with_a_tool_that_runs(agent).await;
+        kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(end_of(runner).await.code, Some(143), "{agent:?}");
+        assert!(stage.world.api.finishes().is_empty());
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn what_a_successful_agent_leaves_running_is_gone_before_anything_is_pushed() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        let daemon = "setsid nohup sleep 600 >/dev/null 2>&1 & echo hello > greeting.txt";
+        stage.model.play([agent.shell(daemon), pullyard_demo_model::Answer::text("All done.")]);
+        stage.succeeds().await;
+        stage.end();
+    }
+}

@@ -1,0 +1,86 @@
+//! Work that is done becomes a commit and a pull request, and is told as it happens.
+
+use super::stage::{Agent, BOTH, Stage};
+use crate::world::BRANCH;
+use pullyard_demo_model::{Answer, Usage};
+use pullyard_protocol::event::EventKind;
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        let usage = |input, output| Usage { input, cached: 0, output };
+        stage.model.play([
+            agent.shell("echo hello > greeting.txt").taking(usage(1_000, 50)),
+            Answer::text("All done.").taking(usage(2_000, 70)),
+        ]);
+        stage.succeeds().await;
+        assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n", "{agent:?}");
+        assert_eq!(stage.world.git_line(&["diff", "--name-only", "main", BRANCH]), "greeting.txt", "{agent:?}");
+        assert!(stage.world.open_pull_request(BRANCH).await.is_some());
+        assert!(stage.model.turns()[0].mentions("Write a greeting."));
+
+        let work = stage.world.api.finish().work.unwrap();
+        assert_eq!((work.agent.as_str(), work.starts, work.turns), (agent.capability(), 1, 2), "{work:?}");
+        assert_eq!((work.input_tokens, work.output_tokens), (3_000, 120), "{work:?}");
+        assert!(work.version.is_some() && work.session.is_some() && work.isolation == "none", "{work:?}");
+        if agent == Agent::ClaudeCode {
+            assert!(stage.world.api.finish().spent_usd_micros.unwrap() > 0);
+        }
+        assert!(stage.world.api.texts().contains("All done."), "{agent:?}");
+        let called = stage.told(EventKind::ToolCall).len() + stage.told(EventKind::Command).len();
+        assert!(called >= 1 && stage.everything().contains("greeting.txt"), "{agent:?}");
+        assert!(!stage.told(EventKind::Usage).is_empty() && !stage.told(EventKind::Result).is_empty(), "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn without_a_name_claude_code_is_taken_first() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    stage.world.api.assign(|job| job.agent.capability = "auto".into());
+    stage.model.play([Agent::ClaudeCode.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.succeeds().await;
+    assert_eq!(stage.world.api.finish().work.unwrap().agent, "claude_code");
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn an_agent_that_only_asks_back_made_no_changes_and_is_heard() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        stage.model.play([Answer::text("In which language shall it greet?")]);
+        assert_eq!(stage.fails().await.code(), "no_changes", "{agent:?}");
+        assert!(stage.world.api.texts().contains("In which language shall it greet?"), "{agent:?}");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_tool_that_was_not_allowed_is_named_when_nothing_came_of_the_work() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    // Its own settings are what it asks a person about, whatever is allowed.
+    let path = stage.tree().join(".claude/settings.json");
+    let write = serde_json::json!({ "file_path": path, "content": "{}" });
+    stage.model.play([Answer::tool("Write", write), Answer::text("I could not.")]);
+    let failure = stage.fails().await;
+    assert_eq!((failure.code(), failure.sentence().contains("Write")), ("permission_denied", true), "{failure:?}");
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn commits_of_the_agents_own_are_folded_into_ours() {
+    // Codex can't commit in its own sandbox.
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    let commit = "echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b.c commit -qm mine";
+    stage.model.play([Agent::ClaudeCode.shell(commit), Answer::text("All done.")]);
+    stage.succeeds().await;
+    assert_eq!(stage.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+    assert!(!stage.world.git_line(&["log", "-1", "--format=%B", BRANCH]).contains("mine"));
+    stage.end();
+}

@@ -1,0 +1,38 @@
+//! A proxy that lets nobody through, and remembers who wanted to go where.
+
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+#[derive(Clone)]
+pub(crate) struct CallOuts {
+    pub(crate) url: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl CallOuts {
+    pub(crate) async fn watched() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let this = Self { url, seen: Arc::default() };
+        let seen = this.seen.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(refuse(stream, seen.clone()));
+            }
+        });
+        this
+    }
+
+    /// The first line of each request, such as `CONNECT example.com:443 HTTP/1.1`.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+async fn refuse(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
+    let mut line = String::new();
+    let _ = BufReader::new(&mut stream).read_line(&mut line).await;
+    seen.lock().unwrap().push(line.trim().to_owned());
+    let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+}

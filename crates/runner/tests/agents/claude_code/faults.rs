@@ -1,0 +1,148 @@
+//! What each fault of the provider looks like from outside: the class, the status, and the words.
+
+use super::{ask, claude, error_class};
+use crate::running::Ended;
+use crate::scene::Scene;
+use pullyard_demo_model::{Answer, Outcome, Refusal, Step, Stumble};
+use serde_json::{Value, json};
+
+/// A failed request is a result that calls itself a success and an error at once.
+async fn check(step: impl Into<Step>, class: &str, status: Value, words: &str) -> (Ended, Vec<Outcome>) {
+    let scene = Scene::new().await;
+    scene.model.keep(step);
+    let ended = ask(claude(&scene), "Look.").await;
+    let result = ended.one("result");
+    assert_eq!(
+        (ended.code(), &result["subtype"], &result["is_error"]),
+        (1, &json!("success"), &json!(true)),
+        "{ended:?}"
+    );
+    assert_eq!(error_class(&ended), Some(json!(class)), "{ended:?}");
+    assert_eq!(result["api_error_status"], status, "{result}");
+    assert!(result["result"].as_str().unwrap().contains(words), "{result}");
+    let outcomes = scene.model.turns().iter().map(|request| request.outcome).collect();
+    scene.end();
+    (ended, outcomes)
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn an_overloaded_provider_has_its_status_only_while_it_was_asked_once_more() {
+    let (ended, outcomes) = check(Refusal::overloaded(), "server_error", json!(529), "529 Overloaded").await;
+    assert_eq!(outcomes, [Outcome::Refused(529); 2]);
+    let retries: Vec<_> = ended.of("system").into_iter().filter(|event| event["subtype"] == "api_retry").collect();
+    assert_eq!((retries.len(), &retries[0]["error"]), (1, &json!("overloaded")), "{retries:?}");
+    // As it is without a setting: three times, and the status is lost.
+    let scene = Scene::new().await;
+    scene.model.keep(Refusal::overloaded());
+    let mut run = claude(&scene);
+    run.env_remove("CLAUDE_CODE_MAX_RETRIES");
+    let ended = ask(run, "Look.").await;
+    let result = ended.one("result");
+    assert_eq!((&result["api_error_status"], scene.model.turns().len()), (&Value::Null, 3), "{result}");
+    assert!(result["result"].as_str().unwrap().contains("Repeated 529 Overloaded"), "{result}");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_server_error_is_tried_again_and_keeps_its_status() {
+    let (_, outcomes) = check(Refusal::internal(), "server_error", json!(500), "API Error: 500").await;
+    assert_eq!(outcomes, [Outcome::Refused(500); 2]);
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn too_many_requests_are_told_with_their_status() {
+    let (_, outcomes) = check(Refusal::too_many(1), "rate_limit", json!(429), "(429)").await;
+    assert_eq!(outcomes, [Outcome::Refused(429); 2]);
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_wait_that_is_too_long_is_not_waited_for() {
+    let (_, outcomes) = check(Refusal::too_many(100_000), "rate_limit", json!(429), "(429)").await;
+    assert_eq!(outcomes, [Outcome::Refused(429)]);
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_wrong_key_is_a_class_of_its_own() {
+    check(Refusal::wrong_key(), "authentication_failed", json!(401), "Invalid API key").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn an_empty_account_is_not_tried_again() {
+    let (_, outcomes) = check(Refusal::no_credit(), "billing_error", json!(400), "Credit balance is too low").await;
+    assert_eq!(outcomes, [Outcome::Refused(400)]);
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn work_that_is_too_long_ends_for_that_reason() {
+    let (ended, _) = check(Refusal::prompt_too_long(), "invalid_request", json!(400), "Prompt is too long").await;
+    assert_eq!(ended.one("result")["terminal_reason"], "prompt_too_long");
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn an_unknown_model_is_a_class_of_its_own() {
+    check(Refusal::no_such_model("x"), "model_not_found", json!(404), "issue with the selected model").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_reset_connection_has_no_status() {
+    let (_, outcomes) = check(Step::Reset, "server_error", Value::Null, "Unable to connect to API (ECONNRESET)").await;
+    assert_eq!(outcomes, [Outcome::Reset; 2]);
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_refused_connection_ends() {
+    let scene = Scene::new().await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut run = claude(&scene);
+    run.env("ANTHROPIC_BASE_URL", format!("http://{nobody}"));
+    let ended = ask(run, "Look.").await;
+    let result = ended.one("result");
+    assert_eq!((ended.code(), error_class(&ended)), (1, Some(json!("server_error"))), "{ended:?}");
+    assert!(result["result"].as_str().unwrap().contains("(ConnectionRefused)"), "{result}");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_broken_stream_is_asked_for_again_without_a_stream() {
+    for broken in
+        [Answer::text("Half of it").cut_after(4), Answer::text("Half of it").stumbling_after(4, Stumble::overloaded())]
+    {
+        let scene = Scene::new().await;
+        scene.model.play([broken, Answer::text("All of it.")]);
+        let ended = ask(claude(&scene), "Look.").await;
+        assert_eq!((ended.code(), &ended.one("result")["result"]), (0, &json!("All of it.")), "{ended:?}");
+        let streamed: Vec<_> = scene.model.turns().iter().map(|turn| turn.body["stream"].clone()).collect();
+        assert_eq!(streamed, [json!(true), Value::Null]);
+        scene.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_stream_that_is_cut_every_time_is_a_lost_connection() {
+    check(Answer::text("Half of it").cut_after(4), "server_error", Value::Null, "API Error").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn silence_before_an_answer_ends_after_its_own_limit() {
+    let scene = Scene::new().await;
+    scene.model.keep(Step::Hang);
+    let mut run = claude(&scene);
+    run.env("API_TIMEOUT_MS", "1500").env("CLAUDE_CODE_MAX_RETRIES", "0");
+    let ended = ask(run, "Look.").await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert!(ended.one("result")["result"].as_str().unwrap().contains("timed out"), "{ended:?}");
+    scene.end();
+}

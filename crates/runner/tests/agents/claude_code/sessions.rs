@@ -1,0 +1,66 @@
+//! Sessions: taken up again by their id, from the folder that they began in.
+
+use super::{SESSION, ask, claude};
+use crate::scene::Scene;
+use pullyard_demo_model::Answer;
+use serde_json::json;
+
+async fn begun() -> Scene {
+    let scene = Scene::new().await;
+    scene.model.play([Answer::text("Forty-two.")]);
+    let mut run = claude(&scene);
+    run.args(["--session-id", SESSION]);
+    let ended = ask(run, "What is the answer?").await;
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    scene
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_session_goes_on_under_its_id_with_all_that_was_said() {
+    let scene = begun().await;
+    scene.model.play([Answer::text("Because.")]);
+    let mut run = claude(&scene);
+    run.args(["--resume", SESSION]);
+    let ended = ask(run, "Why?").await;
+    assert_eq!((ended.code(), &ended.one("result")["session_id"]), (0, &json!(SESSION)), "{ended:?}");
+    let turns = scene.model.turns();
+    let told = turns.last().unwrap();
+    assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| told.mentions(words)));
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_session_is_not_found_from_another_folder() {
+    let scene = begun().await;
+    let mut run = claude(&scene);
+    run.args(["--resume", SESSION]).current_dir(scene.dir.path().join("outside"));
+    let ended = ask(run, "Why?").await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert!(ended.everything().contains("No conversation found with session ID"), "{ended:?}");
+    assert_eq!(scene.model.turns().len(), 1);
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn an_id_that_is_used_is_refused_for_a_new_session() {
+    let scene = begun().await;
+    let mut run = claude(&scene);
+    run.args(["--session-id", SESSION]);
+    let ended = ask(run, "Why?").await;
+    assert_eq!((ended.code(), ended.events.len()), (1, 0), "{ended:?}");
+    assert!(ended.errors.contains("is already in use"), "{}", ended.errors);
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn nothing_is_written_to_the_home_folder() {
+    let scene = begun().await;
+    let home = std::fs::read_dir(scene.dir.path().join("home")).unwrap().flatten();
+    assert_eq!(home.map(|entry| entry.path()).collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+    assert!(scene.config().join("projects").is_dir());
+    scene.end();
+}

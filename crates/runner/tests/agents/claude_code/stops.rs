@@ -1,0 +1,138 @@
+//! How it ends when it is told to: by its own interrupt, and by signals.
+
+use super::claude;
+use crate::left_over::kill_left_over;
+use crate::running::Running;
+use crate::scene::Scene;
+use nix::sys::signal::Signal;
+use pullyard_demo_model::{Answer, Step};
+use serde_json::json;
+
+const WAITS: &str = "touch started; while :; do sleep 0.1; done";
+
+fn shell(command: &str) -> Answer {
+    Answer::tool("Bash", json!({ "command": command, "description": "run" }))
+}
+
+/// With a tool that runs until somebody stops it.
+async fn with_a_tool_that_runs() -> (Scene, Running) {
+    let scene = Scene::new().await;
+    scene.model.play([shell(WAITS)]);
+    let mut running = Running::start(claude(&scene));
+    running.say("Wait.").await;
+    scene.appears("started").await;
+    (scene, running)
+}
+
+async fn while_the_model_thinks() -> (Scene, Running) {
+    let scene = Scene::new().await;
+    scene.model.keep(Step::Hang);
+    let mut running = Running::start(claude(&scene));
+    running.say("Think.").await;
+    scene.model.wait_for_turns(1).await;
+    (scene, running)
+}
+
+async fn interrupt(running: &mut Running) {
+    let request = json!({ "subtype": "interrupt" });
+    running.send(&json!({ "type": "control_request", "request_id": "r1", "request": request })).await;
+    running.wait_for("control_response", 1).await;
+    running.wait_for("result", 1).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn an_interrupt_ends_the_tool_and_asks_the_model_nothing_more() {
+    let (scene, mut running) = with_a_tool_that_runs().await;
+    interrupt(&mut running).await;
+    let ended = running.end().await;
+    let result = ended.one("result");
+    assert_eq!(ended.one("control_response")["response"]["request_id"], "r1");
+    assert_eq!(
+        (&result["subtype"], &result["terminal_reason"]),
+        (&json!("error_during_execution"), &json!("aborted_tools"))
+    );
+    assert_eq!(scene.model.turns().len(), 1);
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn an_interrupt_ends_a_request_that_is_waited_for() {
+    let (scene, mut running) = while_the_model_thinks().await;
+    interrupt(&mut running).await;
+    let ended = running.end().await;
+    let result = ended.one("result");
+    assert_eq!((&result["subtype"], scene.model.turns().len()), (&json!("error_during_execution"), 1), "{ended:?}");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn what_was_interrupted_takes_another_message() {
+    let (scene, mut running) = with_a_tool_that_runs().await;
+    interrupt(&mut running).await;
+    scene.model.play([Answer::text("Then not.")]);
+    running.say("Never mind.").await;
+    running.wait_for("result", 2).await;
+    let ended = running.end().await;
+    assert_eq!(ended.of("result")[1]["result"], "Then not.");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn sigterm_while_the_model_thinks_ends_it_without_a_result() {
+    let (scene, running) = while_the_model_thinks().await;
+    running.signal(Signal::SIGTERM);
+    let ended = running.end().await;
+    assert_eq!((ended.code(), ended.of("result").len()), (143, 0), "{ended:?}");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn sigint_while_the_model_thinks_ends_it_as_if_all_were_well() {
+    let (scene, running) = while_the_model_thinks().await;
+    running.signal(Signal::SIGINT);
+    let ended = running.end().await;
+    // No result: the exit code alone says nothing.
+    assert_eq!((ended.code(), ended.of("result").len()), (0, 0), "{ended:?}");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn sigterm_while_a_tool_runs_may_end_in_a_success() {
+    let (scene, running) = with_a_tool_that_runs().await;
+    scene.model.keep(Answer::text("All done."));
+    running.signal(Signal::SIGTERM);
+    let ended = running.end().await;
+    // Measured: it may ask the model once more and end well, or die by the signal. Whoever asked it to stop
+    // must not believe what it says of itself.
+    let success = ended.code() == 0 && ended.of("result").iter().any(|result| result["subtype"] == "success");
+    assert!(success || ended.code() == 143, "{ended:?}");
+    // Nor that its tool is gone.
+    kill_left_over(scene.dir.path());
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn what_is_killed_leaves_its_tools_running() {
+    let (scene, running) = with_a_tool_that_runs().await;
+    running.signal(Signal::SIGKILL);
+    let ended = running.end().await;
+    assert_eq!((ended.code(), ended.of("result").len()), (137, 0));
+    assert!(!scene.left_over().is_empty(), "if this holds no longer, all the better");
+    kill_left_over(scene.dir.path());
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_success_may_leave_something_running() {
+    let scene = Scene::new().await;
+    scene.model.play([shell("setsid nohup sleep 600 >/dev/null 2>&1 &"), Answer::text("Done.")]);
+    let ended = super::ask(claude(&scene), "Leave something.").await;
+    assert_eq!((ended.code(), scene.left_over().len()), (0, 1), "{ended:?}");
+    kill_left_over(scene.dir.path());
+}

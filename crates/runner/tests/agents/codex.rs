@@ -1,0 +1,63 @@
+//! Codex by itself.
+
+mod bounds;
+mod faults;
+mod sessions;
+mod stops;
+mod work;
+
+use crate::running::Ended;
+use crate::scene::{KEY, Scene, program};
+use tokio::process::Command;
+
+/// What every run of ours has.
+pub(crate) const ALWAYS: [&str; 6] = [
+    "--json",
+    "--disable=plugins",
+    "--disable=unbounded_connection_retries",
+    "-c=shell_environment_policy.inherit=\"core\"",
+    "-c=sandbox_mode=\"workspace-write\"",
+    "-c=approval_policy=\"never\"",
+];
+
+/// Its configuration: the scripted model, two tries for each request, and nobody else to call.
+pub(crate) fn configure(scene: &Scene, address: &str) {
+    let text = format!(
+        "model = \"gpt-5\"\nmodel_provider = \"scripted\"\ncheck_for_update_on_startup = false\n\n\
+         [analytics]\nenabled = false\n\n\
+         [model_providers.scripted]\nname = \"scripted\"\nbase_url = \"{address}\"\nenv_key = \"OPENAI_API_KEY\"\n\
+         wire_api = \"responses\"\nrequest_max_retries = 1\nstream_max_retries = 1\n"
+    );
+    std::fs::write(scene.config().join("config.toml"), text).unwrap();
+}
+
+/// `codex exec` with what every run has, and nothing to do yet.
+pub(crate) fn codex(scene: &Scene) -> Command {
+    started(scene, &["exec"])
+}
+
+/// A run that takes up a session.
+pub(crate) fn resuming(scene: &Scene) -> Command {
+    started(scene, &["exec", "resume"])
+}
+
+fn started(scene: &Scene, command: &[&str]) -> Command {
+    if !scene.config().join("config.toml").exists() {
+        configure(scene, &scene.model.openai_url());
+    }
+    let mut run = scene.command(&program("PULLYARD_CODEX"));
+    run.args(command).args(ALWAYS).env("CODEX_HOME", scene.config()).env("OPENAI_API_KEY", KEY);
+    run
+}
+
+/// One prompt from its start to its end.
+pub(crate) async fn ask(scene: &Scene, prompt: &str) -> Ended {
+    let mut run = codex(scene);
+    run.arg("--").arg(prompt);
+    scene.run(run).await
+}
+
+/// What a failed turn says.
+pub(crate) fn failure(ended: &Ended) -> String {
+    ended.one("turn.failed")["error"]["message"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,104 @@
+//! What each fault of the provider looks like from outside: the words of the failed turn, for there is nothing else.
+
+use super::{ask, failure};
+use crate::scene::Scene;
+use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
+
+/// Every request meets the same fault. Returns how many there were.
+async fn check(step: impl Into<Step>, words: &str) -> usize {
+    let scene = Scene::new().await;
+    scene.model.keep(step);
+    let ended = ask(&scene, "Look.").await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    let said = failure(&ended);
+    assert!(said.contains(words), "{said}");
+    let turns = scene.model.turns().len();
+    scene.end();
+    turns
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn statuses_are_named_in_the_words() {
+    let overloaded = Refusal::openai(529, "server_error", None, "Overloaded");
+    check(overloaded, "unexpected status 529").await;
+    check(Refusal::openai_server_error(503), "unexpected status 503 Service Unavailable").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_wrong_key_is_named_by_its_status() {
+    check(Refusal::openai_wrong_key(), "unexpected status 401 Unauthorized").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_server_error_is_called_high_demand() {
+    check(Refusal::openai_server_error(500), "currently experiencing high demand").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_model_without_room_says_so_in_a_status_or_in_the_stream() {
+    check(Refusal::openai_at_capacity(), "Selected model is at capacity").await;
+    check(Answer::text("x").stumbling_after(2, Stumble::at_capacity()), "Selected model is at capacity").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn too_many_requests_say_so_in_a_status_or_in_the_stream() {
+    check(Refusal::openai_too_many(1), "429 Too Many Requests").await;
+    check(Answer::text("x").stumbling_after(2, Stumble::too_fast()), "ate limit reached").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn an_empty_account_is_not_tried_again() {
+    let in_stream = Answer::text("x").stumbling_after(2, Stumble::quota());
+    assert_eq!(check(in_stream, "Quota exceeded").await, 1);
+    check(Refusal::openai_quota(), "").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn work_that_is_too_long_is_not_tried_again() {
+    let in_stream = Answer::text("x").stumbling_after(2, Stumble::too_long());
+    assert_eq!(check(in_stream, "ran out of room in the model's context window").await, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn an_unknown_model_is_named() {
+    check(Refusal::openai_no_such_model("gpt-5"), "gpt-5").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn lost_connections_say_where_they_were_lost() {
+    check(Step::Reset, "error sending request").await;
+    check(Answer::text("Half of it").cut_after(4), "stream disconnected before completion").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_refused_connection_ends() {
+    let scene = Scene::new().await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    super::configure(&scene, &format!("http://{nobody}/v1"));
+    let ended = ask(&scene, "Look.").await;
+    assert_eq!((ended.code(), failure(&ended).contains("Connection failed")), (1, true), "{ended:?}");
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_broken_stream_is_mended_by_the_next_one() {
+    let scene = Scene::new().await;
+    scene.model.play([Answer::text("Half of it").cut_after(4), Answer::text("All of it.")]);
+    let ended = ask(&scene, "Look.").await;
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    // Progress is told as an error, and is none.
+    assert!(!ended.of("error").is_empty() && ended.of("turn.failed").is_empty(), "{ended:?}");
+    assert_eq!(ended.items("agent_message").last().unwrap()["text"], "All of it.");
+    scene.end();
+}

@@ -1,0 +1,40 @@
+//! Sessions: taken up again by their id, with a count that goes on.
+
+use super::{ask, resuming};
+use crate::scene::Scene;
+use pullyard_demo_model::{Answer, Usage};
+use serde_json::json;
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_session_goes_on_under_its_id_and_its_usage_is_the_sum() {
+    let scene = Scene::new().await;
+    let usage = |input, output| Usage { input, cached: 0, output };
+    scene
+        .model
+        .play([Answer::text("Forty-two.").taking(usage(100, 10)), Answer::text("Because.").taking(usage(200, 30))]);
+    let first = ask(&scene, "What is the answer?").await;
+    let id = first.one("thread.started")["thread_id"].as_str().unwrap().to_owned();
+    let mut run = resuming(&scene);
+    run.args([id.as_str(), "Why?"]);
+    let second = scene.run(run).await;
+    assert_eq!((second.code(), &second.one("thread.started")["thread_id"]), (0, &json!(id)), "{second:?}");
+    let usage = &second.one("turn.completed")["usage"];
+    // Of the session, not of this run.
+    assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(300), &json!(40)));
+    let turns = scene.model.turns();
+    assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| turns[1].mentions(words)));
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn an_unknown_session_is_refused_on_standard_error_alone() {
+    let scene = Scene::new().await;
+    let mut run = resuming(&scene);
+    run.args(["01a1fba9-c4e7-7861-a3f8-1c342e3e1e3c", "Why?"]);
+    let ended = scene.run(run).await;
+    assert_eq!((ended.code(), ended.events.len()), (1, 0), "{ended:?}");
+    assert!(ended.errors.contains("no rollout found for thread id"), "{}", ended.errors);
+    scene.end();
+}

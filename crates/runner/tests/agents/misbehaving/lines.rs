@@ -1,0 +1,85 @@
+//! Lines that nobody should write.
+
+use super::stand_in::{StandIn, WELL};
+use pullyard_protocol::event::EventKind;
+
+const WORK: &str = "echo hello > greeting.txt";
+
+#[tokio::test]
+async fn garbage_between_its_lines_changes_nothing() {
+    let garbage = r#"echo 'not json'; echo '{"type":'; echo '[1,2]'; echo 'null'; echo '{"type":"of-tomorrow","x":1}'
+        echo '{"type":"assistant"}'; echo '{"type":"assistant","message":7}'; echo '{"type":"user","message":{"content":{}}}'
+        printf '\377\376\n\n\r\n\t\n'; echo '{"type":"stream_event","event":null}'"#;
+    StandIn::that(&format!("@BEGIN@; {garbage}; {WORK}; @WELL@")).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_line_in_two_halves_is_one_line() {
+    let (first, second) = WELL.split_at(40);
+    let does = format!("@BEGIN@; {WORK}; printf '%s' '{first}'; sleep 0.3; echo '{second}'");
+    StandIn::that(&does).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_last_line_without_an_end_counts() {
+    StandIn::that(&format!("@BEGIN@; {WORK}; printf '%s' '{WELL}'")).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn half_a_last_line_is_none() {
+    let half = WELL.split_at(WELL.len() - 20).0;
+    let code = StandIn::that(&format!("@BEGIN@; {WORK}; printf '%s' '{half}'")).await.fails().await;
+    assert_eq!(code, "agent_failed");
+}
+
+#[tokio::test]
+async fn a_line_of_twenty_megabytes_is_survived() {
+    let long = r#"printf '{"type":"assistant","message":{"id":"a","content":[{"type":"text","text":"'
+        head -c 20000000 /dev/zero | tr '\0' x; echo '"}]}}'"#;
+    let one = StandIn::that(&format!("@BEGIN@; {long}; {WORK}; @WELL@")).await;
+    let (finish, ran) = one.run().await;
+    assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
+    for call in one.world.api.calls("events") {
+        assert!(call.body.to_string().len() < 500_000);
+    }
+    one.end();
+}
+
+#[tokio::test]
+async fn a_good_exit_without_a_last_word_is_no_success() {
+    assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}")).await.fails().await, "agent_failed");
+    assert_eq!(StandIn::that(WORK).await.fails().await, "agent_failed");
+}
+
+#[tokio::test]
+async fn a_good_last_word_with_a_bad_exit_is_no_success() {
+    assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; exit 3")).await.fails().await, "agent_failed");
+}
+
+#[tokio::test]
+async fn a_success_that_is_an_error_is_no_success() {
+    let error = WELL.replace("\"is_error\":false", "\"is_error\":true");
+    assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}; echo '{error}'")).await.fails().await, "agent_failed");
+}
+
+#[tokio::test]
+async fn what_it_says_after_its_last_word_changes_nothing() {
+    StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; echo more; @BEGIN@")).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn standard_error_is_kept_as_a_log() {
+    let one = StandIn::that(&format!("@BEGIN@; {WORK}; echo 'a word of warning' >&2; @WELL@")).await;
+    let (finish, ran) = one.run().await;
+    assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
+    let logs = one.world.api.events().into_iter().filter(|event| event.kind == EventKind::Log);
+    assert!(logs.filter_map(|event| event.text).any(|text| text.contains("a word of warning")));
+    one.end();
+}
+
+#[tokio::test]
+async fn a_program_that_says_no_version_is_not_installed() {
+    let one = StandIn::that("exit 1").await;
+    std::fs::write(one.world.outside("claude"), "#!/bin/sh\nexit 1\n").unwrap();
+    assert_eq!(one.fails().await, "agent_missing");
+}

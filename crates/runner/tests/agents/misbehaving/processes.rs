@@ -1,0 +1,100 @@
+//! Processes that won't go, pipes that won't close, and input that is not read.
+
+use super::stand_in::StandIn;
+use crate::left_over::left_over;
+use crate::world::{BRANCH, end_of};
+use pullyard_protocol::attempt::FinishOutcome;
+
+const WORK: &str = "echo hello > greeting.txt";
+
+#[tokio::test]
+async fn a_program_that_ignores_every_signal_it_can_is_gone_after_a_cancel() {
+    let does = "@BEGIN@; trap '' INT TERM HUP; echo '{\"type\":\"assistant\",\"message\":{\"id\":\"a\",\"content\":\
+                [{\"type\":\"text\",\"text\":\"waiting\"}]}}'; while :; do sleep 0.1; done";
+    let one = StandIn::that(&format!("{WORK}; {does}")).await;
+    let runner = one.start();
+    one.world.api.wait_for_text("waiting").await;
+    one.world.api.script(|script| script.cancel = true);
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!(one.world.api.finish().outcome, FinishOutcome::Cancelled);
+    assert_eq!(one.world.head(BRANCH), None);
+    one.end();
+}
+
+#[tokio::test]
+async fn a_program_that_stays_after_its_last_word_is_let_go() {
+    // It waits for the end of its input as the real one does, and for nothing else.
+    StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; cat > /dev/null")).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_child_that_keeps_the_pipes_holds_nothing_up_and_is_gone() {
+    let child = "setsid sh -c 'trap \"\" TERM HUP; while :; do sleep 0.1; done' &";
+    StandIn::that(&format!("@BEGIN@; {WORK}; {child} @WELL@")).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_child_that_hides_in_a_session_of_its_own_is_gone() {
+    let child = "setsid nohup sh -c 'while :; do sleep 0.1; done' > /dev/null 2>&1 < /dev/null &";
+    StandIn::that(&format!("@BEGIN@; {WORK}; {child} @WELL@")).await.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_program_that_closed_its_output_and_lives_on_is_a_stall() {
+    let one = StandIn::that("@BEGIN@; exec >&- 2>&-; while :; do sleep 0.1; done").await;
+    one.world.api.assign(|job| job.limits.stall_secs = 2);
+    assert_eq!(one.fails().await, "stalled");
+}
+
+#[tokio::test]
+async fn a_prompt_that_nobody_reads_holds_nothing_up() {
+    let one = StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; exit 0")).await;
+    one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
+    one.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_program_that_closes_its_input_at_once_is_no_error() {
+    let one = StandIn::that(&format!("exec <&-; @BEGIN@; {WORK}; sleep 0.2; @WELL@")).await;
+    one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
+    one.succeeds().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_killed_is_quoted_with_its_signal() {
+    let one = StandIn::that(&format!("@BEGIN@; {WORK}; kill -9 $$")).await;
+    let (finish, ran) = one.run().await;
+    let failure = finish.failure.unwrap();
+    assert_eq!(failure.code(), "agent_failed", "{}", ran.log);
+    assert!(failure.sentence().contains("signal 9"), "{}", failure.sentence());
+    one.end();
+}
+
+#[tokio::test]
+async fn what_a_killed_runner_left_running_is_gone_when_the_next_attempt_begins() {
+    let waits = "while [ ! -e @DIR@/go ]; do sleep 0.1; done";
+    let one = StandIn::that(&format!("@BEGIN@; touch @DIR@/begun; {waits}; {WORK}; @WELL@")).await;
+    let mut runner = one.start();
+    appears(&one.world.outside("begun")).await;
+    runner.kill().await.unwrap();
+    let (first, _) = left_over(one.world.dir.path()).remove(0);
+    std::fs::remove_file(one.world.outside("begun")).unwrap();
+    one.world.api.assign(|job| job.attempt = 2);
+    let runner = one.start();
+    appears(&one.world.outside("begun")).await;
+    let still: Vec<_> = left_over(one.world.dir.path()).into_iter().map(|(pid, _)| pid).collect();
+    assert!(!still.contains(&first), "{first} is among {still:?}");
+    std::fs::write(one.world.outside("go"), "").unwrap();
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!(one.world.api.finish().outcome, FinishOutcome::Completed);
+    one.end();
+}
+
+async fn appears(path: &std::path::Path) {
+    let look = async {
+        while !path.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::running::PATIENCE, look).await.unwrap();
+}

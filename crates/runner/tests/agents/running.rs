@@ -1,0 +1,134 @@
+//! An agent's program while it runs, and what it came to.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Fails a test that waits for something that never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    said: watch::Receiver<Said>,
+    reader: JoinHandle<()>,
+    errors: JoinHandle<String>,
+}
+
+#[derive(Clone, Default)]
+struct Said {
+    events: Vec<Value>,
+    odd: Vec<String>,
+}
+
+/// What a program came to.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) events: Vec<Value>,
+    /// Lines of standard output that are no JSON.
+    pub(crate) odd: Vec<String>,
+    pub(crate) errors: String,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut stderr = child.stderr.take().unwrap();
+        let (say, said) = watch::channel(Said::default());
+        let reader = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                say.send_modify(|said| match serde_json::from_str(&line) {
+                    Ok(event) => said.events.push(event),
+                    Err(_) => said.odd.push(line),
+                });
+            }
+        });
+        let errors = tokio::spawn(async move {
+            let mut errors = Vec::new();
+            let _ = stderr.read_to_end(&mut errors).await;
+            String::from_utf8_lossy(&errors).into_owned()
+        });
+        Self { stdin: child.stdin.take(), child, said, reader, errors }
+    }
+
+    /// One line of JSON on standard input.
+    pub(crate) async fn send(&mut self, line: &Value) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        stdin.flush().await.unwrap();
+    }
+
+    /// What a person says, in Claude Code's form.
+    pub(crate) async fn say(&mut self, words: &str) {
+        let content = json!([{ "type": "text", "text": words }]);
+        self.send(&json!({ "type": "user", "message": { "role": "user", "content": content } })).await;
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until an event of this type was said, so many times.
+    pub(crate) async fn wait_for(&mut self, kind: &str, times: usize) {
+        let seen = |said: &Said| said.events.iter().filter(|event| event["type"] == kind).count() >= times;
+        let heard = timeout(PATIENCE, self.said.wait_for(seen)).await.map(|heard| heard.is_ok());
+        assert_eq!(heard, Ok(true), "{kind} was not said {times} times: {:?}", self.said.borrow().events);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), signal).unwrap();
+    }
+
+    /// Closes its input, and waits for its end.
+    pub(crate) async fn end(mut self) -> Ended {
+        self.close();
+        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        // Whatever it left running may hold the pipes open.
+        let _ = timeout(Duration::from_secs(2), &mut self.reader).await;
+        self.reader.abort();
+        let errors = timeout(Duration::from_secs(2), &mut self.errors).await;
+        self.errors.abort();
+        let Said { events, odd } = self.said.borrow().clone();
+        Ended { status, events, odd, errors: errors.map(|errors| errors.unwrap()).unwrap_or_default() }
+    }
+}
+
+impl Ended {
+    /// As a shell says it: a signal is 128 and its number.
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().or_else(|| self.status.signal().map(|signal| 128 + signal)).unwrap()
+    }
+
+    pub(crate) fn of(&self, kind: &str) -> Vec<&Value> {
+        self.events.iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// The one event of this type.
+    pub(crate) fn one(&self, kind: &str) -> &Value {
+        let of = self.of(kind);
+        assert_eq!(of.len(), 1, "{self:?}");
+        of[0]
+    }
+
+    /// Items of Codex that are complete, of this type.
+    pub(crate) fn items(&self, kind: &str) -> Vec<&Value> {
+        let completed = self.of("item.completed").into_iter().map(|event| &event["item"]);
+        completed.filter(|item| item["type"] == kind).collect()
+    }
+
+    /// Everything that it said, for a look whether something is in it.
+    pub(crate) fn everything(&self) -> String {
+        format!("{:?}", self)
+    }
+}

@@ -1,0 +1,116 @@
+//! Where an agent's program is tried: a repository, a scripted model, folders of its own, and a proxy that counts
+//! who calls out. A scene that ends has left nothing running and called nobody.
+
+use crate::call_outs::CallOuts;
+use crate::left_over::{kill_left_over, left_over};
+use crate::running::{Ended, PATIENCE, Running};
+use pullyard_demo_model::{DemoModel, Options, Outcome};
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+pub(crate) const KEY: &str = "model-key-91d2";
+
+pub(crate) struct Scene {
+    pub(crate) dir: TempDir,
+    pub(crate) model: DemoModel,
+    pub(crate) call_outs: CallOuts,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        for folder in ["repository", "home", "config", "tmp", "outside"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let model = DemoModel::start(Options { listener }).await.unwrap();
+        let scene = Self { dir, model, call_outs: CallOuts::watched().await };
+        let git = std::process::Command::new("git").args(["init", "--quiet"]).current_dir(scene.repository()).status();
+        assert!(git.unwrap().success());
+        scene
+    }
+
+    pub(crate) fn repository(&self) -> PathBuf {
+        self.dir.path().join("repository")
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        self.dir.path().join("outside").join(name)
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.repository().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.repository().join(path)).ok()
+    }
+
+    /// Waits until there is a file in the repository.
+    pub(crate) async fn appears(&self, path: &str) {
+        let path = self.repository().join(path);
+        let look = async {
+            while !path.exists() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{} never appeared", path.display()));
+    }
+
+    /// A program in the repository with nothing of our environment, and nothing but the proxy to call out by.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.repository())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.dir.path().join("home"))
+            .env("TMPDIR", self.dir.path().join("tmp"))
+            .env("HTTPS_PROXY", &self.call_outs.url)
+            .env("HTTP_PROXY", &self.call_outs.url)
+            .env("NO_PROXY", "127.0.0.1,localhost");
+        command
+    }
+
+    /// Runs it with nothing on its input.
+    pub(crate) async fn run(&self, command: Command) -> Ended {
+        let mut running = Running::start(command);
+        running.close();
+        running.end().await
+    }
+
+    /// Pid and command line of whatever still runs.
+    pub(crate) fn left_over(&self) -> Vec<(i32, String)> {
+        left_over(self.dir.path())
+    }
+
+    /// What must hold when everything is over.
+    pub(crate) fn end(self) {
+        assert_eq!(self.left_over(), [], "something still runs");
+        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "somebody called out");
+        let requests = self.model.requests();
+        let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
+        assert!(!requests.iter().any(|request| strange(request.outcome)), "{requests:?}");
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        kill_left_over(self.dir.path());
+    }
+}
+
+/// The program that a variable names.
+pub(crate) fn program(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no program: run .ci/agents"))
+}
