@@ -21,7 +21,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -101,7 +101,8 @@ pub(super) async fn run(
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let mut meter = launch.meter;
 
-    let ending = supervise(&mut child, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
+    let around = Around { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
+    let ending = supervise(&mut child, &mut input, &mut meter, &around).await;
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
@@ -127,26 +128,32 @@ pub(super) async fn run(
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
     let record = shared.record().clone();
-    let exit = ending.status.map_or(Exit::Unknown, |status| enclosure.end_of(status));
-    Ok(End { exit, stopped: ending.stopped, record })
+    Ok(End { exit: ending.exit, stopped: ending.stopped, record })
 }
 
 /// How the agent's own process came to its end.
 struct Ending {
-    status: Option<ExitStatus>,
+    exit: Exit,
     stopped: Option<Stop>,
+}
+
+/// Everything around a start that is not changed by it.
+struct Around<'a> {
+    enclosure: &'a Enclosure,
+    shared: &'a Shared,
+    events: &'a Events,
+    workspace: &'a Workspace,
+    bounds: &'a Bounds<'a>,
 }
 
 async fn supervise(
     child: &mut Child,
-    shared: &Shared,
     input: &mut Input,
     meter: &mut Option<Box<dyn Meter>>,
-    events: &Events,
-    workspace: &Workspace,
-    bounds: &Bounds<'_>,
+    around: &Around<'_>,
 ) -> Ending {
-    let stop = |stop: Stop| Ending { status: None, stopped: Some(stop) };
+    let Around { enclosure, shared, events, workspace, bounds } = *around;
+    let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
     let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib, disk::LOOK_EVERY);
     tokio::pin!(too_large);
     let mut looks = interval(LOOK_EVERY);
@@ -177,7 +184,7 @@ async fn supervise(
             biased;
             order = bounds.orders.any() => return stop(Stop::Ordered(order)),
             status = child.wait() => return match status {
-                Ok(status) => Ending { status: Some(status), stopped: None },
+                Ok(status) => Ending { exit: enclosure.end_of(status), stopped: None },
                 Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(bounds.until) => {
