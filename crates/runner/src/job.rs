@@ -166,7 +166,11 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
             this.events.end_record();
             ran?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
-            this.bounded(async { Ok(keep_patch(this, git, workspace, target, &commit).await) }).await?;
+            let kept = async {
+                keep_patch(this, git, workspace, target, &commit).await;
+                Ok(())
+            };
+            this.bounded(kept).await?;
             let words = match &assignment.revises {
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
                 None => Words::default(),
