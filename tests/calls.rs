@@ -28,6 +28,10 @@ pub(crate) struct Asked {
     pub(crate) resource: String,
     /// The ARN of the cluster that an action of ECS is about.
     pub(crate) cluster: Option<String>,
+    /// What the partition key of an item begins with, up to its first `#`.
+    pub(crate) items: Option<String>,
+    /// What an update names: attributes of its key and its expressions.
+    pub(crate) attributes: Vec<String>,
 }
 
 /// Everything that was asked for, once each.
@@ -63,8 +67,15 @@ fn of(call: &Call) -> Vec<Asked> {
         action: permission.action,
         resource: without_ids(permission.resource),
         cluster: permission.cluster,
+        items: permission.leading_key.map(|key| kind_of(&key).to_owned()),
+        attributes: permission.attributes,
     });
     asked.collect()
+}
+
+/// `JOB#` of `JOB#1`, and `SWEEPER` of `SWEEPER`.
+fn kind_of(key: &str) -> &str {
+    key.find('#').and_then(|end| key.get(..=end)).unwrap_or(key)
 }
 
 /// A task is a task, whatever its number, and an object is one: without it the same line is written once.

@@ -221,6 +221,7 @@ fn whoever_deploys_finds_the_outputs_that_init_doctor_and_push_read() {
         "DispatchDeadLetterUrl",
         "EffectsQueueUrl",
         "EffectsDeadLetterUrl",
+        "UndeliveredUrl",
         "ClusterName",
         "TaskDefinitions",
         "RepositoryUri",

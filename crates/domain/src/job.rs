@@ -29,7 +29,7 @@ use crate::pull_request::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where a job is.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -290,6 +290,20 @@ pub struct Revises {
     pub review: Option<ReviewId>,
 }
 
+/// As it may have been stored: when a job remembered the last of its dead tasks only, that one stood alone.
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Several(Vec<String>),
+        One(String),
+    }
+    Stored::deserialize(from).map(|stored| match stored {
+        Stored::Several(all) => all,
+        Stored::One(one) => vec![one],
+    })
+}
+
 /// Starting a Fargate task for the next attempt. A start is only a try: the attempt is counted at the claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
@@ -302,9 +316,10 @@ pub struct Dispatch {
     /// The task, once ECS named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// The task that died before it claimed: its claim may still be on the way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead: Option<String>,
+    /// The tasks of this attempt that died before they claimed, the last of them last: their claims may still be on
+    /// the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
+    pub dead: Vec<String>,
     /// Why the last start did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,

@@ -2,8 +2,9 @@
 //! for it.
 //!
 //! Owns the words of IAM for what the services here answer: one action for each item of a transaction, an ARN
-//! for each index. It refuses nothing: whether somebody may is for the observer to say.
+//! for each index, the item's partition key and the attributes that an update names. It refuses nothing: whether somebody may is for the observer to say.
 
+mod expression;
 mod permission;
 mod tap;
 

@@ -72,6 +72,11 @@ pub fn handler() -> Option<String> {
     std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
 }
 
+/// `RUST_LOG`: what is logged.
+pub(crate) fn logged() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty())
+}
+
 /// A variable that is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Missing(pub &'static str);
