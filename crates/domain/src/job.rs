@@ -340,7 +340,7 @@ pub struct Died {
 }
 
 /// What a job may use up, frozen when it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// From the claim to the end. Units: seconds.
     pub wall_secs: u64,
@@ -359,6 +359,10 @@ pub struct Policy {
     /// How big the work folder may grow. Units: MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
+    /// Its agent's capability, where its project names secrets for that agent's model: they are looked up when
+    /// its runner asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_of: Option<String>,
 }
 
 /// Which agent worked in an attempt, under what, and what it took: its usage, session and provenance.

@@ -2,6 +2,7 @@
 //!
 //! Short ways to values only; what is claimed of them stands in the tests.
 
+use crate::agent::Agent;
 use crate::budget::{Day, Today};
 use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
@@ -12,7 +13,7 @@ use crate::id::{
     TicketKey,
 };
 use crate::job::{Claim, End, Fence, Job, JobResult, Plan, Revision, Status, plan_for_ticket, plan_revision};
-use crate::project::{Agent, Project, Repository, Settings};
+use crate::project::{Project, Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestId};
 use crate::runner::{Introduction, Runner, Slot};
 use crate::ticket::{Entry, Ticket};

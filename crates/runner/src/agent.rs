@@ -11,6 +11,7 @@ mod codex;
 mod command;
 mod disk;
 mod environment;
+mod given;
 mod installed;
 mod instructions;
 mod line;
@@ -26,13 +27,15 @@ mod watch;
 
 pub use again::Waits;
 pub(crate) use again::waits;
-pub(crate) use environment::{Environment, for_jobs};
+pub(crate) use environment::Environment;
+pub use environment::agent_variables;
+pub(crate) use given::Given;
 pub(crate) use installed::{Installed, Known, probe};
 pub(crate) use tally::Tally;
 
 use crate::commit;
 use crate::git::Git;
-use crate::options::Isolation;
+use crate::options::{Isolation, ProcessNamespace};
 use crate::orders::Orders;
 use crate::reporter::Events;
 use crate::said::Said;
@@ -81,6 +84,8 @@ pub(crate) struct Run<'a> {
     pub(crate) isolation: Isolation,
     /// When the whole attempt has used up its time.
     pub(crate) until: Instant,
+    /// Whether the agent gets a process namespace.
+    pub(crate) namespace: ProcessNamespace,
     /// How long the agent may take to stop by itself.
     pub(crate) grace: Duration,
     /// How long is waited before each further start.
@@ -117,7 +122,7 @@ pub(crate) async fn choose(assignment: &Assignment, environment: &Environment<'_
 }
 
 /// Runs the agent to its end. It has done its work when this is well.
-pub(crate) async fn run(run: &Run<'_>, chosen: Chosen, environment: &Environment<'_>) -> Result<(), Stop> {
+pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<(), Stop> {
     let mut adapter = adapter_of(run, chosen, environment)?;
     let instructions = instructions(run, adapter.as_ref()).await?;
     let limits = Limits {
@@ -150,6 +155,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: Chosen, environment: &Environment
             until: run.until,
             wall_secs: run.assignment.limits.wall_secs,
             grace: run.grace,
+            namespace: run.namespace,
             orders: run.orders,
             limits,
             spent,
@@ -183,11 +189,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: Chosen, environment: &Environment
 }
 
 /// The driver of the chosen agent.
-fn adapter_of(run: &Run<'_>, chosen: Chosen, environment: &Environment<'_>) -> Result<Box<dyn Adapter>, Stop> {
+fn adapter_of(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<Box<dyn Adapter>, Stop> {
     Ok(match chosen {
         Chosen::Known(installed) => match installed.known {
-            Known::ClaudeCode => Box::new(ClaudeCode::new(installed, environment)),
-            Known::Codex => Box::new(Codex::new(installed, environment)),
+            Known::ClaudeCode => Box::new(ClaudeCode::new(installed.clone(), environment)),
+            Known::Codex => Box::new(Codex::new(installed.clone(), environment)),
         },
         Chosen::Command => {
             let command = &run.assignment.agent.command;

@@ -15,8 +15,8 @@ use crate::options::Afterwards;
 use crate::stray;
 use pullyard_domain::id::JobId;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// By this folder's name in their environment, an attempt's processes are found.
@@ -56,7 +56,7 @@ impl Workspace {
         });
         let _making = making.await?;
         remove_stale(&all).await;
-        let root = all.join(format!("{job}-{attempt}"));
+        let root = Self::root_in(work_dir, job, attempt);
         on_disk(move || Self::make_root(&root)).await
     }
 
@@ -82,6 +82,11 @@ impl Workspace {
         &self.root
     }
 
+    /// Where the folder of an attempt is, whether it is there or not.
+    pub(crate) fn root_in(work_dir: &Path, job: &JobId, attempt: u32) -> PathBuf {
+        work_dir.join("worktrees").join(format!("{job}-{attempt}"))
+    }
+
     /// The files the agent works on.
     pub(crate) fn tree(&self) -> PathBuf {
         self.root.join("tree")
@@ -95,8 +100,8 @@ impl Workspace {
     /// Kills what an attempt left behind whose own process died: its agent, and whatever that started.
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
-        if let Ok(root) = work_dir.join("worktrees").join(format!("{job}-{attempt}")).canonicalize() {
-            stray::kill(&root.join(TEMPORARY)).await;
+        if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize() {
+            end_remains(&root).await;
         }
     }
 
@@ -169,6 +174,16 @@ pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
+/// A new file that only this user can read, from its first byte on. What stands there goes.
+pub(crate) fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)
+}
+
 /// A file that exists to be locked.
 pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
@@ -184,13 +199,20 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
 async fn remove_stale(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
-        stray::kill(&root.join(TEMPORARY)).await;
+        end_remains(&root).await;
         let removed = on_disk(move || remove::tree(&root)).await;
         // Until here nobody could begin the same attempt again.
         drop(lock);
         if let Err(error) = removed {
             tracing::warn!(error = %error, "a stale worktree could not be removed: {error}");
         }
+    }
+}
+
+/// Ends what still runs of an attempt that died.
+async fn end_remains(root: &Path) {
+    if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
+        tracing::error!(error = %error, "failed to {error}");
     }
 }
 

@@ -119,7 +119,7 @@ said! {
         post "/v1/jobs/{job}/attempts/{attempt}/events" send_events = "A batch of events; an empty one is a heartbeat."
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
-            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused")];
+            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused, model_secret_missing")];
         post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."
             [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
     }

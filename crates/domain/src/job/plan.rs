@@ -104,6 +104,10 @@ pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
     bare(plan, format!("pullyard/{}/job-{tail}", plan.project))
 }
 
+fn model_of(settings: &Settings, capability: &str) -> Option<String> {
+    settings.model_secrets.named().any(|(key, _)| key.is_for(capability)).then(|| capability.to_owned())
+}
+
 fn bare(plan: &Plan<'_>, branch: String) -> Job {
     let limits = plan.settings.limits;
     Job {
@@ -148,6 +152,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             cost_usd_micros: limits.cost_usd_micros,
             turns: limits.turns,
             disk_mib: limits.disk_mib,
+            model_of: model_of(plan.settings, &plan.repository.agent.capability),
         },
         reserved: plan.settings.budget.reserve(plan.now),
         spent_usd_micros: 0,

@@ -8,6 +8,7 @@
 use super::quota;
 use super::sign::Terminal;
 use super::watch;
+use crate::enclosure::Exit;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::{Until, clipped};
@@ -17,25 +18,6 @@ use pullyard_domain::time::Timestamp;
 const TRY_AGAIN: i32 = 75;
 /// How much of a reason stands in a sentence. Units: characters.
 const QUOTED: usize = 120;
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    Code(i32),
-    Signal(i32),
-    /// Nobody could learn it.
-    Unknown,
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-            Self::Unknown => f.write_str("an unknown exit code"),
-        }
-    }
-}
 
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]

@@ -12,14 +12,13 @@ use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPEN
 use super::installed::Installed;
 use super::start::Start;
 use crate::options::Isolation;
-use crate::workspace::private_dirs;
+use crate::workspace::{private_dirs, private_file};
 use lines::Lines;
 use prices::Prices;
 use rollout::Rollouts;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -136,12 +135,7 @@ fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
     let secret = fs::read(from).map_err(|error| {
         io::Error::new(error.kind(), format!("{CODEX_AUTH} names {}, which can't be read: {error}", from.display()))
     })?;
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
-    file.write_all(&secret)
+    private_file(to, &secret)
 }
 
 /// For tests of what lines mean elsewhere.

@@ -14,8 +14,12 @@ pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
 pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
 /// How long is waited before an agent is started again; a flag of `run-job` reads it.
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
+/// The key of Claude Code's model.
+pub(super) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
+/// The token of a subscription, instead of a key.
+pub(super) const CLAUDE_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 /// What Claude Code needs to reach its model. The first and the last are secrets.
-pub(super) const CLAUDE_KEYS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN"];
+pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, "ANTHROPIC_BASE_URL", CLAUDE_TOKEN];
 /// The key of Codex's model.
 pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 /// Where it is, if not at OpenAI.
@@ -26,14 +30,14 @@ const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Who the operator trusts to be the model's provider, as programs on Node.js are told.
 const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
-/// What the daemon hands on to the process of a job, and nobody else gets.
-pub(crate) fn for_jobs() -> impl Iterator<Item = &'static str> {
+/// The variables that agents' drivers read: what starts a job's process hands them on, and nobody else gets them.
+pub fn agent_variables() -> impl Iterator<Item = &'static str> {
     [CLAUDE_CODE, CODEX, CODEX_AUTH, CODEX_PRICES, RETRIES, OPENAI_KEY, OPENAI_URL, CERTIFICATES]
         .into_iter()
         .chain(CLAUDE_KEYS.iter().copied())
 }
 
-/// The environment that drivers read. A stand-in for tests; `Environment::ours` is this process's.
+/// The environment that drivers read.
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a>(&'a (dyn Fn(&str) -> Option<OsString> + Sync));
 
@@ -44,7 +48,6 @@ impl<'a> Environment<'a> {
     }
 
     /// Another one.
-    #[cfg(test)]
     pub(crate) fn of(read: &'a (dyn Fn(&str) -> Option<OsString> + Sync)) -> Self {
         Self(read)
     }
@@ -89,6 +92,6 @@ mod tests {
         assert_eq!(environment.inherited(), [("PATH", OsString::from("/bin"))]);
         assert_eq!(environment.network(), []);
         assert_eq!(environment.those(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
-        assert!(for_jobs().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
+        assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
     }
 }

@@ -3,14 +3,15 @@
 //! in `agent`.
 
 use super::adapter::{InputEnds, Launch, Meter, Reader};
-use super::classify::Exit;
 use super::disk;
 use super::line::{self, Stream};
 use super::lines::Lines;
 use super::record::{Record, Shared};
 use super::sign::Sign;
 use super::watch::{Limits, Spent};
+use crate::enclosure::{Enclosure, Exit};
 use crate::group::Group;
+use crate::options::ProcessNamespace;
 use crate::orders::Orders;
 use crate::reporter::Events;
 use crate::stop::Stop;
@@ -19,12 +20,11 @@ use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -45,6 +45,8 @@ pub(super) struct Bounds<'a> {
     pub(super) wall_secs: u64,
     /// How long the agent may take to stop by itself.
     pub(super) grace: Duration,
+    /// Whether it gets a process namespace.
+    pub(super) namespace: ProcessNamespace,
     /// What stops it from outside.
     pub(super) orders: &'a Orders,
     /// Everything else.
@@ -74,7 +76,8 @@ pub(super) async fn run(
     events: &Events,
     bounds: Bounds<'_>,
 ) -> Result<End, Stop> {
-    let mut command = Command::new(program);
+    let enclosure = Enclosure::of_this_machine(bounds.namespace).await;
+    let mut command = enclosure.command(program);
     command
         .args(&launch.args)
         .current_dir(workspace.tree())
@@ -98,13 +101,13 @@ pub(super) async fn run(
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let mut meter = launch.meter;
 
-    let ending = supervise(&mut child, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
+    let ending = supervise(&mut child, enclosure, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
     drop(input);
     let stopped = group.stop(&mut child, bounds.grace).await;
-    stray::kill(&workspace.temporary()).await;
+    let strays = stray::end_all(&workspace.temporary()).await;
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_WORDS_LIMIT, reader).await;
     }
@@ -116,8 +119,9 @@ pub(super) async fn run(
         .await;
         hear(looked.unwrap_or_default(), events, &shared);
     }
-    if let Err(error) = stopped {
-        tracing::error!(error = %error, "the agent's processes could not be stopped: {error}");
+    let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
+    if let Some(error) = alive {
+        tracing::error!(error, "failed to {error}");
         // Whatever it is, it may still write: nothing of this is published.
         let reason = "processes of the agent could not be stopped".into();
         return Err(Failure::WorkspaceFailed { reason }.into());
@@ -134,6 +138,7 @@ struct Ending {
 
 async fn supervise(
     child: &mut Child,
+    enclosure: Enclosure,
     shared: &Shared,
     input: &mut Input,
     meter: &mut Option<Box<dyn Meter>>,
@@ -172,7 +177,7 @@ async fn supervise(
             biased;
             order = bounds.orders.any() => return stop(Stop::Ordered(order)),
             status = child.wait() => return match status {
-                Ok(status) => Ending { exit: exit_of(status), stopped: None },
+                Ok(status) => Ending { exit: enclosure.end_of(status), stopped: None },
                 Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(bounds.until) => {
@@ -267,14 +272,6 @@ async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiv
             return;
         }
         next = more.recv().await;
-    }
-}
-
-fn exit_of(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Unknown,
     }
 }
 

@@ -38,6 +38,7 @@ const INHERITED: &[&str] = &[
     "LANG",
     "LC_ALL",
     "TZ",
+    "PULLYARD_PROCESS_NAMESPACE",
     "USER",
     "LOGNAME",
     "RUST_LOG",
@@ -108,7 +109,7 @@ pub(crate) enum Ended {
 
 /// What of our own environment is set, and meant for whoever runs a job.
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
-    let names = INHERITED.iter().chain(NETWORK_ENVIRONMENT).copied().chain(agent::for_jobs());
+    let names = INHERITED.iter().chain(NETWORK_ENVIRONMENT).copied().chain(agent::agent_variables());
     names.filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 

@@ -16,6 +16,7 @@ mod replies;
 mod review_desk;
 mod review_loop;
 mod revise;
+mod secrets;
 mod sources;
 mod stops;
 #[path = "../../../../tests/token_gate.rs"]

@@ -11,8 +11,8 @@ use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
-    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, Limits, Phase, PullRequestText, RevisedComment,
-    RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, Limits, ModelCredential, Phase, PullRequestText,
+    RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
 };
 
 /// How often a runner is to be heard. Units: seconds.
@@ -58,7 +58,7 @@ pub(crate) async fn start(
     }))
 }
 
-fn agent_on_the_wire(agent: pullyard_domain::project::Agent) -> Agent {
+fn agent_on_the_wire(agent: pullyard_domain::agent::Agent) -> Agent {
     Agent { capability: agent.capability, command: agent.command, model: agent.model }
 }
 
@@ -138,9 +138,10 @@ pub(crate) async fn credentials(
     Leased(fence): Leased,
     Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
-    let control::Credentials { forge_token, expires_in } = control::credentials(&ctx, &fence).await?;
+    let control::Credentials { forge_token, expires_in, model } = control::credentials(&ctx, &fence).await?;
     let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
-    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs }))
+    let model = model.into_iter().map(|(key, value)| ModelCredential { key, value: value.to_string() }).collect();
+    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs, model }))
 }
 
 /// The attempt has ended.
