@@ -1,13 +1,14 @@
 //! The events of an attempt: batches, repeats, heartbeats, and how they are read.
 
 use super::{GRACE, claimed, dies, failed, lease_lost, refusal};
-use crate::story::Story;
+use crate::story::{Story, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Want;
 use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::event::{Event, EventKind};
+use std::time::Duration;
 
 fn events(first: u64, count: u64, text: &str) -> EventsRequest {
     let event = |seq| Event {
@@ -154,5 +155,25 @@ async fn a_heartbeat_stores_nothing_and_tells_the_wish() {
     assert_eq!(refusal(client.events(&events(3, 0, "")).await), lease_lost(false));
     assert_eq!(refusal(client.events(&events(3, 1, "late")).await), lease_lost(false));
     assert_eq!(read(&story, &job, None).await.0.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_wanted_soon_only_while_somebody_reads_them() {
+    let (story, job, client, _) = claimed().await;
+    let wanted = async || {
+        let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await.unwrap();
+        (answer.watched, answer.send_every_ms)
+    };
+    assert_eq!(wanted().await, (false, 10_000));
+    story.api.events(&job, None).await.unwrap();
+    until("it is told that somebody looks", async || {
+        // A moment ago nobody did.
+        let told = wanted().await;
+        if told == (true, 500) { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
+    story.pass(Duration::from_secs(31)).await;
+    assert_eq!(wanted().await, (false, 10_000));
     story.end().await;
 }

@@ -151,6 +151,7 @@ pub async fn events_of<E: DeserializeOwned>(
     let Some(job) = ctx.store.job(id).await? else {
         return Err(Error::NotFound { what: "job", name: id.to_string() });
     };
+    note_watched(ctx, &job).await;
     let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
     let mut events = Vec::new();
     loop {
@@ -172,5 +173,14 @@ pub async fn events_of<E: DeserializeOwned>(
             return Ok(JobEvents { events, cursor: (attempt, seq), end });
         }
         (attempt, seq) = (attempt + 1, 0);
+    }
+}
+
+/// Whoever reads a job's events looks at it: its runner is told to send them soon. Best effort: the next page
+/// says it again.
+async fn note_watched(ctx: &Context, job: &Job) {
+    let Some(until) = job.watch(ctx.clock.now()) else { return };
+    if let Err(error) = ctx.store.note_watched(&job.id, until).await {
+        tracing::warn!(job.id = %job.id, error = %error, "that somebody looks could not be noted: {error}");
     }
 }

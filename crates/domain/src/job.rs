@@ -10,6 +10,7 @@ mod fault;
 mod plan;
 mod retry;
 mod transition;
+mod watch;
 
 pub use cancel::{Cancel, LONGEST_REASON, STOP_WITHIN};
 pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
@@ -259,6 +260,9 @@ pub struct Job {
     /// Not to be swept before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// Somebody looks at what it does, at least until then. Written past `rev`: whoever looks says it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_until: Option<Timestamp>,
     /// Raised by every write.
     pub rev: u64,
 }

@@ -237,6 +237,13 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_nobody_knows_is_said_so() {
+        assert_eq!(Until(Some(Timestamp::sample())).to_string(), "2026-11-20 06:00 UTC");
+        assert_eq!(Until(None).to_string(), "its provider opens it again");
+        assert_eq!(serde_json::to_string(&Until(None)).ok().as_deref(), Some("null"));
+    }
+
+    #[test]
     fn spans_use_the_unit_people_would() {
         for (seconds, said) in
             [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (200_000, "2 days")]

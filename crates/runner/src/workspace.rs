@@ -56,7 +56,7 @@ impl Workspace {
         });
         let _making = making.await?;
         remove_stale(&all).await;
-        let root = Self::root_in(work_dir, job, attempt);
+        let root = all.join(format!("{job}-{attempt}"));
         on_disk(move || Self::make_root(&root)).await
     }
 
@@ -101,7 +101,9 @@ impl Workspace {
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
         if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize() {
-            end_remains(&root).await;
+            if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
+                tracing::error!(error = %error, "failed to {error}");
+            }
         }
     }
 
@@ -199,20 +201,17 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
 async fn remove_stale(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
-        end_remains(&root).await;
+        if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
+            // They may still write in it; the next attempt looks again.
+            tracing::error!(error = %error, "failed to {error}");
+            continue;
+        }
         let removed = on_disk(move || remove::tree(&root)).await;
         // Until here nobody could begin the same attempt again.
         drop(lock);
         if let Err(error) = removed {
             tracing::warn!(error = %error, "a stale worktree could not be removed: {error}");
         }
-    }
-}
-
-/// Ends what still runs of an attempt that died.
-async fn end_remains(root: &Path) {
-    if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
-        tracing::error!(error = %error, "failed to {error}");
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job, Want};
 use pullyard_store::Batch;
 use serde::Serialize;
+use std::time::Duration;
 
 /// The answer to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,10 @@ pub struct Heard {
     pub next: u64,
     /// What the job's people want.
     pub want: Want,
+    /// Somebody looks.
+    pub watched: bool,
+    /// How soon the next batch is to be sent.
+    pub send_every: Duration,
 }
 
 /// The job, if the attempt holds it. As it was a moment ago: the batch is not fenced, and what its people want
@@ -43,5 +48,11 @@ pub async fn record_events<E: Serialize>(
         let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.store_events(&batch).await?;
     }
-    Ok(Heard { next: first + events.len() as u64, want: job.want })
+    let now = ctx.clock.now();
+    Ok(Heard {
+        next: first + events.len() as u64,
+        want: job.want,
+        watched: job.is_watched(now),
+        send_every: job.send_every(now),
+    })
 }

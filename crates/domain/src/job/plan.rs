@@ -163,6 +163,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         ended_at: None,
         tries: 0,
         not_before: None,
+        watched_until: None,
         rev: 0,
     }
 }

@@ -193,6 +193,7 @@ fn by_mark(terminal: &Terminal) -> Option<Meaning> {
         ("billing_error", Meaning::Billing),
         ("authentication_failed", Meaning::Auth),
         ("model_not_found", Meaning::Model),
+        ("refusal", Meaning::Refused),
     ];
     if let Some((_, meaning)) = exact.iter().find(|(mark, _)| terminal.is_marked(mark)) {
         return Some(*meaning);

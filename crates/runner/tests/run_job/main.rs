@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod agent;
+mod agents;
 mod api;
 mod daemon;
 mod daemon_ends;

@@ -2,6 +2,7 @@
 
 use crate::transaction::{Condition, Transaction, number};
 use crate::{Error, Store, WorkKey, Write, key};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 
@@ -17,6 +18,20 @@ impl Store {
 }
 
 impl Store {
+    /// Notes that somebody looks at a job.
+    ///
+    /// Writes: `watched_until` of JOB, if it is there and is not noted for as long already. Not over `rev`: it
+    /// decides nothing, a write that did not see it puts it back to what it was, and it is said again soon.
+    /// Idempotent: the same look again is stale.
+    pub async fn note_watched(&self, job: &JobId, until: Timestamp) -> Result<Write, Error> {
+        let condition = "attribute_exists(pk) AND (attribute_not_exists(watched_until) OR watched_until < :until)";
+        let condition = Condition::of(condition).value(":until", number(until.millis()));
+        Transaction::new("note that a job is looked at")
+            .update(key::job(job), "watched_until = :until", "", condition)
+            .commit(self)
+            .await
+    }
+
     /// Moves the row of an item that can't be read further back, so that it does not stand in the way of
     /// the others. The one write that does not know the item it changes.
     ///

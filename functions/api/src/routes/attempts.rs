@@ -17,8 +17,6 @@ use pullyard_protocol::attempt::{
 
 /// How often a runner is to be heard. Units: seconds.
 const HEARTBEAT_SECS: u64 = 10;
-/// How soon a batch of events is to be sent. Units: milliseconds.
-const SEND_EVERY_MS: u64 = 1_000;
 /// How many events a batch may hold.
 const MOST_EVENTS: usize = 1_000;
 /// The highest number of a batch. The table sorts numbers of at most ten digits.
@@ -115,7 +113,8 @@ pub(crate) async fn events(
 ) -> Result<Json<EventsAnswer>, Problem> {
     check(&batch)?;
     let heard = control::record_events(&ctx, &fence, batch.first_seq, &batch.events).await?;
-    Ok(Json(EventsAnswer { next_seq: heard.next, want: heard.want, watched: true, send_every_ms: SEND_EVERY_MS }))
+    let send_every_ms = u64::try_from(heard.send_every.as_millis()).unwrap_or(u64::MAX);
+    Ok(Json(EventsAnswer { next_seq: heard.next, want: heard.want, watched: heard.watched, send_every_ms }))
 }
 
 fn check(batch: &EventsRequest) -> Result<(), Problem> {

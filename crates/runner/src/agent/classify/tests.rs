@@ -41,8 +41,7 @@ fn recorded(agent: &str, name: &str) -> Option<Terminal> {
     for line in lines.lines() {
         reader.read(line.as_bytes()).iter().for_each(|sign| shared.note(sign));
     }
-    let terminal = shared.record().terminal.clone();
-    terminal
+    shared.record().terminal.clone()
 }
 
 fn auth() -> Verdict {
@@ -133,6 +132,10 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
         ("You're out of extra usage", "agent_quota"),
         ("You've hit your usage limit. Try again in 3 hours.", "agent_quota"),
         ("Failed to authenticate. API Error: 401 x", "agent_auth"),
+        (
+            "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
+            "agent_refused",
+        ),
         ("something new", "agent_failed"),
         ("", "agent_failed"),
     ] {

@@ -181,7 +181,8 @@ impl Lines {
         let words = text(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
         let subtype = text(object, "subtype").unwrap_or_default();
-        let marks = [Some(subtype), text(object, "terminal_reason"), self.error.as_deref()];
+        let declined = text(object, "stop_reason").filter(|reason| *reason == "refusal");
+        let marks = [Some(subtype), text(object, "terminal_reason"), self.error.as_deref(), declined];
         let denials = object.get("permission_denials").and_then(Value::as_array);
         let terminal = Terminal {
             well: subtype == "success" && !is_error,

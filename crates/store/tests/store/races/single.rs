@@ -7,7 +7,7 @@ use crate::world::{World, count, requeue_of};
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::{Job, Status};
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::{Drain, Presence};
 use pullyard_domain::select::Needs;
@@ -294,6 +294,24 @@ async fn many_late_results_of_an_attempt_leave_one_of_them_whole() {
     let expected = pullyard_domain::job::JobResult { ..sample::result(number.unsigned_abs()) };
     assert_eq!(crate::world::decoded::<pullyard_domain::job::JobResult>(&late), expected);
     world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_look_at_a_job_the_longest_look_is_noted_and_no_write_is_lost() {
+    let world = world().await;
+    let job = world.triggered("APP-1").await;
+    let answers = race(&world, |world, number| {
+        let id = job.id.clone();
+        async move { world.store.note_watched(&id, at(100 + number as u64)).await }
+    })
+    .await;
+    assert!(applied(&answers) >= 1);
+    let looked_at = world.job(&job).await;
+    assert_eq!(looked_at.watched_until, Some(at(100 + RACERS as u64 - 1)));
+    assert_eq!(Job { watched_until: None, ..looked_at.clone() }, job);
+    // It moved no revision: whoever read the job before writes over it.
+    world.applies(world.store.update_job(&Job { tries: 1, ..job.clone() })).await;
+    world.refuses(world.store.note_watched(&sample::job_id("gone"), at(100))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -129,6 +129,13 @@ fn the_end_of_a_limit_is_kept_and_a_question_is_one() {
 }
 
 #[test]
+fn a_model_that_declines_is_marked() {
+    let declined = r#"{"type":"result","subtype":"success","is_error":true,"stop_reason":"refusal","result":"No."}"#;
+    let (_, record) = read([declined]);
+    assert!(record.terminal.unwrap().is_marked("refusal"));
+}
+
+#[test]
 fn parts_of_messages_prove_life_and_make_no_events() {
     let delta = r#"{"type":"stream_event","event":{"type":"message_delta","usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}}"#;
     let (said, record) = read([delta, r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#]);

@@ -1,0 +1,65 @@
+//! Whether somebody looks at a job while it works: then its runner sends small batches of events soon, else
+//! large ones now and then, which cost less than a tenth.
+
+use super::Job;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// How long a look is taken to last.
+const LASTS: Duration = Duration::from_secs(30);
+/// A look is noted again when it is this near its end: at most one write in twenty seconds, whoever looks.
+const RENEW_WITHIN: Duration = Duration::from_secs(10);
+/// How soon a runner sends what it has while somebody looks.
+const WATCHED: Duration = Duration::from_millis(500);
+/// And while nobody does.
+const UNWATCHED: Duration = Duration::from_secs(10);
+
+impl Job {
+    /// Until when it is to be noted that somebody looks, if that is news. What has ended says no more.
+    pub fn watch(&self, now: Timestamp) -> Option<Timestamp> {
+        let known = self.watched_until.is_some_and(|until| until > now.plus(RENEW_WITHIN));
+        (!known && !self.status.is_terminal()).then(|| now.plus(LASTS))
+    }
+
+    /// Whether somebody looks.
+    pub fn is_watched(&self, now: Timestamp) -> bool {
+        self.watched_until.is_some_and(|until| until > now)
+    }
+
+    /// How soon its runner is to send its next events.
+    pub fn send_every(&self, now: Timestamp) -> Duration {
+        if self.is_watched(now) { WATCHED } else { UNWATCHED }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Status;
+    use crate::story;
+
+    fn executing() -> Job {
+        Job { status: Status::Executing, ..story::job_and_ticket().0 }
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1_000)
+    }
+
+    #[test]
+    fn a_look_is_noted_once_and_again_near_its_end() {
+        let job = executing();
+        assert_eq!(job.watch(at(100)), Some(at(130)));
+        let job = Job { watched_until: Some(at(130)), ..job };
+        assert_eq!(job.watch(at(119)), None);
+        assert_eq!(job.watch(at(120)), Some(at(150)));
+        assert_eq!(Job { status: Status::Completed, ..job }.watch(at(500)), None);
+    }
+
+    #[test]
+    fn events_are_sent_soon_only_while_somebody_looks() {
+        let job = Job { watched_until: Some(at(130)), ..executing() };
+        assert_eq!((job.is_watched(at(129)), job.send_every(at(129))), (true, WATCHED));
+        assert_eq!((job.is_watched(at(130)), job.send_every(at(130))), (false, UNWATCHED));
+    }
+}
