@@ -29,9 +29,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long the last words may take to be read once nobody is left to say more. Something that left
-/// the group may hold the pipe open for ever.
-const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
+/// How long the last words may take to be read once nobody is left to say more. What could hold the pipe open is
+/// ended before, as a rule: then this is how long a busy machine may take over a line of megabytes.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked at what an agent writes beside its lines.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long an agent may take to end after it was told that nothing more comes.

@@ -6,6 +6,7 @@ mod kills;
 mod limits;
 mod repositories;
 mod resumes;
+mod secrets;
 pub(crate) mod stage;
 mod stops;
 mod work;
