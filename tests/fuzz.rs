@@ -12,8 +12,8 @@
 mod mutate;
 mod targets;
 
-use crate::soak::dice::Dice;
 use mutate::Mutator;
+use pullyard_testkit::Dice;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;

@@ -293,6 +293,26 @@ async fn a_job_goes_its_way_though_every_copy_is_of_its_first_moment() {
     story.end().await;
 }
 
+/// The copy says that an entry still waits, and the retry of the job that it met has answered it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_a_retry_answered_is_not_said_to_wait_for_the_retry() {
+    let setup = Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() };
+    let (story, lag) = before(Lagging::still().await, setup).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.tell("e2", "APP-1", TODO, 2).await;
+    let met = story.tell("e3", "APP-1", TRIGGER, 3).await;
+    assert_eq!(met.code, "job_active", "{}", met.sentence);
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    lag.catch_up().await;
+    let retry = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    story.pass(WAKE).await;
+    story.quiet().await;
+    assert_eq!(story.ticket("APP-1").await.active_job, Some(retry));
+    let entry = story.api.delivery(&met.delivery).await.unwrap();
+    assert_eq!((entry.code, entry.sentence), (met.code, met.sentence), "it met the first job, and no other");
+    story.end().await;
+}
+
 /// Its death is told once, and the copy still says that it was never claimed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_death_of_a_task_is_noted_though_its_claim_is_not_seen_yet() {

@@ -7,6 +7,7 @@ mod edited;
 mod failed;
 mod faults;
 mod killed;
+mod lagging;
 mod life;
 mod requested;
 mod told;

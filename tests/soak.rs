@@ -21,13 +21,12 @@
 //! that failed keeps its folder, with all logs, and says where it is.
 
 mod chaos;
-pub(crate) mod dice;
 mod hands;
 mod verdict;
 
 use chaos::Chaos;
-use dice::Dice;
 use hands::World;
+use pullyard_testkit::Dice;
 use std::time::{Duration, Instant};
 
 /// How long what was begun may take once nothing is disturbed any more: a runner is silent for 90 s before

@@ -1,7 +1,7 @@
 //! Changing inputs. Every change is one that breaks parsers: bytes, numbers at their bounds, words of the
 //! target's language, pieces twice, pieces of another input.
 
-use crate::soak::dice::Dice;
+use pullyard_testkit::Dice;
 
 const NUMBERS: [&str; 10] =
     ["0", "-1", "1e400", "18446744073709551615", "18446744073709551616", "-0", "0.1", "9007199254740993", "1E9", "00"];

@@ -4,7 +4,7 @@ use crate::story::{REPOSITORY, Setup, Story, TODO, Tasks, until};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::project::Settings;
-use pullyard_local::{AccountKind, Hints, Remark, Role, User};
+use pullyard_local::{AccountKind, Between, Hints, Remark, Role, User};
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::job::Job;
@@ -35,11 +35,13 @@ pub(super) struct Begin {
     pub(super) hints: Hints,
     pub(super) hook: bool,
     pub(super) settings: fn(&mut Settings),
+    /// What stands between the functions and DynamoDB.
+    pub(super) between: Option<Between>,
 }
 
 impl Default for Begin {
     fn default() -> Self {
-        Self { hints: Hints::Arrive, hook: true, settings: |_| {} }
+        Self { hints: Hints::Arrive, hook: true, settings: |_| {}, between: None }
     }
 }
 
@@ -73,7 +75,8 @@ impl Desk {
     async fn bare(begin: &Begin) -> Self {
         let mut settings = Settings { revise_on_review: true, ..Setup::default().settings };
         (begin.settings)(&mut settings);
-        let story = Story::with(Setup { settings, hints: begin.hints, ..Setup::default() }).await;
+        let before_dynamodb = begin.between.clone();
+        let story = Story::with(Setup { settings, hints: begin.hints, before_dynamodb, ..Setup::default() }).await;
         let forge = story.local.forge();
         let ann = User { login: ANN.into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();

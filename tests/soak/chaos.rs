@@ -1,11 +1,11 @@
 //! What happens to machines, and what people do.
 
-use super::dice::Dice;
 use super::hands::{RUNNERS, TODO, TRIGGER, World, stop};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use pullyard_domain::job::Status;
 use pullyard_protocol::fleet::RunnerOrder;
+use pullyard_testkit::Dice;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;

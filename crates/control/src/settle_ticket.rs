@@ -122,6 +122,11 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
         text: None,
     };
     let (facts, text) = facts_of(ctx, &event).await?;
+    if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {
+        // Not every answer is proven by a write of the ticket: of an older one it would say that an entry waits which
+        // a job has meanwhile.
+        return Ok(Done::Stale);
+    }
     let decision = decide_again(&event, &facts);
     let delivery = delivery_of(&event, &facts, &decision.reason);
     // Status and text may be newer than the entry and stay as they are.

@@ -2,15 +2,19 @@
 
 /// A row of numbers that its seed alone decides.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The row of this seed, from its beginning.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
+    /// The next number of the row.
+    ///
     /// Source: SplitMix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
-    fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,15 +22,49 @@ impl Dice {
         bits ^ (bits >> 31)
     }
 
-    /// Below `end`, which is more than 0.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+    /// Below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        // Below a usize, and thus one.
+        (self.number() % end as u64) as usize
     }
 
-    /// One of these.
-    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        let at = self.next().checked_rem(all.len() as u64)?;
-        all.get(usize::try_from(at).ok()?).copied()
+    /// From `from` to `to`, both included.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+        from + self.number() % (to - from + 1)
+    }
+
+    /// True in so many of a hundred cases.
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.number() % 100 < percent
+    }
+
+    /// True in so many of a thousand cases.
+    pub fn permille(&mut self, permille: u64) -> bool {
+        self.number() % 1_000 < permille
+    }
+
+    /// From 0 to 1.
+    pub fn part(&mut self) -> f64 {
+        self.below(1_000_000) as f64 / 1e6
+    }
+
+    /// One of these; none of none.
+    pub fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        if of.is_empty() { None } else { of.get(self.below(of.len())) }
+    }
+
+    /// Where one of them is, by their weights; none if nothing weighs.
+    pub fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
+        let all: u64 = weights.iter().sum();
+        if all == 0 {
+            return None;
+        }
+        let mut at = self.number() % all;
+        weights.iter().position(|weight| {
+            let here = at < *weight;
+            at = at.saturating_sub(*weight);
+            here
+        })
     }
 }
 
@@ -38,9 +76,29 @@ mod tests {
     fn the_same_seed_gives_the_same_numbers() {
         let row = |seed| {
             let mut dice = Dice::new(seed);
-            std::array::from_fn::<u64, 8, _>(|_| dice.below(1_000))
+            std::array::from_fn::<usize, 8, _>(|_| dice.below(1_000))
         };
         assert_eq!(row(7), row(7));
         assert_ne!(row(7), row(8));
+    }
+
+    #[test]
+    fn what_weighs_nothing_is_never_taken_and_what_weighs_more_is_taken_more_often() {
+        let mut dice = Dice::new(1);
+        assert_eq!((dice.weighted(&[]), dice.weighted(&[0, 0])), (None, None));
+        let mut taken = [0; 3];
+        for _ in 0..1_000 {
+            taken[dice.weighted(&[1, 0, 3]).unwrap()] += 1;
+        }
+        assert_eq!(taken[1], 0);
+        assert!(taken[0] > 150 && taken[2] > 2 * taken[0], "{taken:?}");
+    }
+
+    #[test]
+    fn one_of_none_is_none_and_both_ends_of_a_range_come_up() {
+        let mut dice = Dice::new(1);
+        assert_eq!(dice.one::<u8>(&[]), None);
+        let drawn: std::collections::BTreeSet<_> = (0..100).map(|_| dice.between(3, 5)).collect();
+        assert_eq!(drawn, [3, 4, 5].into());
     }
 }

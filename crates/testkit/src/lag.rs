@@ -24,14 +24,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What DynamoDB's operations are named under.
 const TARGET: &str = "DynamoDB_20120810.";
 /// An item that lags is brought up to date by one read of so many.
-const ONE_OF: u64 = 3;
+const ONE_OF: usize = 3;
 
 /// What the hand brings up to date before a read.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
     Everything,
     /// Each item that lags by one read of so many.
-    OneOf(u64),
+    OneOf(usize),
     Nothing,
 }
 /// What a shadow is for, as its name ends.

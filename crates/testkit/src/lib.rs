@@ -8,6 +8,7 @@ mod proxy;
 mod schedule;
 mod wire;
 
+pub use dice::Dice;
 pub use fault::Fault;
 pub use lag::{Ask, Asked, Lag, Passing};
 pub use meter::{Meter, Units};

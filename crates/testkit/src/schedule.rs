@@ -13,7 +13,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 /// One call of so many meets a fault.
-const ONE_OF: u64 = 8;
+const ONE_OF: usize = 8;
 /// How often in all one write meets other writers. The store tries six times.
 const CONFLICTS: u32 = 3;
 
@@ -65,7 +65,7 @@ impl Schedule {
     fn decide(&self, call: &Call) -> Option<Fault> {
         let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
         // Whatever the call is, so that what one call is allowed does not decide about the next.
-        let (strikes, way) = (so_far.dice.below(ONE_OF) == 0, so_far.dice.below(u64::MAX));
+        let (strikes, way) = (so_far.dice.below(ONE_OF) == 0, so_far.dice.number());
         if !strikes {
             return None;
         }
@@ -79,7 +79,7 @@ impl Schedule {
         if !call.is_last_try {
             possible.extend_from_slice(call.outages());
         }
-        let kind = dice.one_of(&possible)?;
+        let kind = *dice.one(&possible)?;
         if call.conflicts().contains(&kind) {
             so_far.conflicts.insert(content, conflicts + 1);
         }
@@ -140,12 +140,12 @@ impl Call {
             Kind::Cancelled => self.cancelled(&["None", "ConditionalCheckFailed"], "TransactionConflict", dice),
             Kind::ItemsThrottled => {
                 let code = ["ThrottlingError", "ProvisionedThroughputExceeded"];
-                let code = dice.one_of(&code).unwrap_or("ThrottlingError");
+                let code = dice.one(&code).copied().unwrap_or("ThrottlingError");
                 self.cancelled(&["None", "ConditionalCheckFailed"], code, dice)
             }
             Kind::Throttled => {
                 let codes = ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
-                Fault::error(400, dice.one_of(&codes).unwrap_or("ThrottlingException"))
+                Fault::error(400, dice.one(&codes).copied().unwrap_or("ThrottlingException"))
             }
             Kind::Internal => Fault::error(500, "InternalServerError"),
             Kind::InternalAfterEffect => Fault::internal_error_after_effect(),
@@ -157,10 +157,10 @@ impl Call {
     /// One item for this reason, each of the others for it, for one of these, or for none.
     fn cancelled(&self, others: &[&'static str], reason: &'static str, dice: &mut Dice) -> Fault {
         let count = self.body["TransactItems"].as_array().map_or(1, Vec::len).max(1);
-        let certain = dice.below(count as u64);
+        let certain = dice.below(count);
         let possible = [others, &[reason]].concat();
-        let reasons: Vec<_> = (0..count as u64)
-            .map(|item| if item == certain { reason } else { dice.one_of(&possible).unwrap_or(reason) })
+        let reasons: Vec<_> = (0..count)
+            .map(|item| if item == certain { reason } else { dice.one(&possible).copied().unwrap_or(reason) })
             .collect();
         Fault::cancelled(&reasons)
     }

@@ -4,11 +4,12 @@ use crate::daemon::Daemon;
 use crate::dice::Dice;
 use crate::gate::Gate;
 use crate::plane::{KEY_SECRET, TABLE, sdk};
+use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{
-    Account, Agent, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
+    Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
 };
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::stored_token;
