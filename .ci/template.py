@@ -38,6 +38,11 @@ EVERYWHERE = {
 }
 
 
+# What may only be allowed on items that are named by their partition key.
+WRITES = {f"dynamodb:{one}" for one in (
+    "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete")}
+
+
 def fail(*what):
     print(*what)
     raise SystemExit(1)
@@ -150,10 +155,12 @@ def judged(name, role):
             actions, resources = many(statement["Action"]), many(statement["Resource"])
             if statement["Effect"] != "Allow" or any("*" in action for action in actions):
                 left.append(f"{name} allows {actions}")
+            keys = {key for test in statement.get("Condition", {}).values() for key in test}
+            if any(action in WRITES for action in actions) and "dynamodb:LeadingKeys" not in keys:
+                left.append(f"{name} may write every item of the table")
             if "*" in resources:
                 for action in actions:
                     by = EVERYWHERE.get(action, "")
-                    keys = {key for test in statement.get("Condition", {}).values() for key in test}
                     if by == "" or (by and by not in keys):
                         left.append(f"{name} may {action} everywhere")
         for found in parliament.analyze_policy_string(json.dumps(document)).findings:

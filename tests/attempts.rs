@@ -200,6 +200,7 @@ async fn only_the_attempts_own_lease_speaks_for_it() {
         ("status", json!({ "status": "preparing" })),
         ("events", json!({ "first_seq": 1, "events": [] })),
         ("credentials", json!({})),
+        ("artifacts", json!({ "kind": "patch", "name": "a", "size_bytes": 1, "sha256": "a".repeat(64) })),
         ("finish", json!({ "finish_id": "f1", "outcome": "cancelled" })),
     ];
     for (route, body) in &bodies {

@@ -2,6 +2,7 @@
 
 use crate::story::{REPOSITORY, Story, told};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::artifact::Kind;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_store::{Scope, Token, TokenKind, Write};
@@ -49,6 +50,7 @@ pub(crate) struct Objects {
     delivery: String,
     bootstrap: String,
     lease: String,
+    artifact: String,
     runner_token: String,
     runner_name: String,
     runner: String,
@@ -76,14 +78,16 @@ impl Objects {
         let decision = story.api.ticket_event(&event).await.unwrap();
         let (job, delivery) = (decision.job.unwrap(), decision.delivery.to_string());
         let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
-        let lease = story.claim(&job, "c1").await.unwrap().0.lease;
+        let (assignment, client) = story.claim(&job, "c1").await.unwrap();
+        let lease = assignment.lease;
+        let artifact = crate::artifacts::keep(&client, Kind::Patch, "changes.patch", b"one").await.to_string();
         let runner_token = story.runner_token(project, Some(&[project]), None).await;
         let runner_name = format!("kite-{project}");
         let runner = story.runner(&runner_token, &runner_name, "i1").await.id.to_string();
         let hook = format!("hook-{project}");
         let install = serde_json::from_value(hook_of(story, project)).unwrap();
         story.api.install_hook(&install).await.unwrap();
-        Self { project, key, job, delivery, bootstrap, lease, runner_token, runner_name, runner, hook }
+        Self { project, key, job, delivery, bootstrap, lease, artifact, runner_token, runner_name, runner, hook }
     }
 }
 
@@ -151,6 +155,7 @@ impl World {
         let revise = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number });
         let link = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number, "ticket": of.key });
         let start = json!({ "claim_id": "c1", "instance": "instance-c1" });
+        let keep = json!({ "kind": "patch", "name": "other.patch", "size_bytes": 1, "sha256": "a".repeat(64) });
         let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
         let register = json!({
             "name": of.runner_name, "instance": "i1", "capabilities": ["command"], "version": "0.1.0", "slots": 1,
@@ -169,6 +174,7 @@ impl World {
                 ("{key}", of.key),
                 ("{job}", of.job.as_str()),
                 ("{attempt}", "1"),
+                ("{artifact}", &of.artifact),
                 ("{delivery}", &of.delivery),
                 ("{runner}", &of.runner),
                 ("{hook}", &of.hook),
@@ -231,6 +237,12 @@ impl World {
             route(&post, "/v1/jobs/{job}/retry", Object(Scope::Jobs), json!({})),
             route(&get, "/v1/jobs/{job}/why", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/events", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/artifacts", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/artifacts/{artifact}", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/attempts", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/context", Object(Scope::Read), none()),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/artifacts", Lease, keep),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", Lease, json!({})),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/start", Bootstrap, start),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/status", Lease, json!({ "status": "preparing" })),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/events", Lease, json!({ "first_seq": 1, "events": [] })),

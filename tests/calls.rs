@@ -28,6 +28,10 @@ pub(crate) struct Asked {
     pub(crate) resource: String,
     /// The ARN of the cluster that an action of ECS is about.
     pub(crate) cluster: Option<String>,
+    /// What the partition key of an item begins with, up to its first `#`.
+    pub(crate) items: Option<String>,
+    /// What an update names: attributes of its key and its expressions.
+    pub(crate) attributes: Vec<String>,
 }
 
 /// Everything that was asked for, once each.
@@ -63,14 +67,26 @@ fn of(call: &Call) -> Vec<Asked> {
         action: permission.action,
         resource: without_ids(permission.resource),
         cluster: permission.cluster,
+        items: permission.leading_key.map(|key| kind_of(&key).to_owned()),
+        attributes: permission.attributes,
     });
     asked.collect()
 }
 
-/// A task is a task, whatever its number: without it the same line is written once.
+/// `JOB#` of `JOB#1`, and `SWEEPER` of `SWEEPER`.
+fn kind_of(key: &str) -> &str {
+    key.find('#').and_then(|end| key.get(..=end)).unwrap_or(key)
+}
+
+/// A task is a task, whatever its number, and an object is one: without it the same line is written once.
 fn without_ids(resource: String) -> String {
     match resource.rsplit_once('/') {
         Some((tasks, _)) if tasks.contains(":task/") => format!("{tasks}/ID"),
+        Some((objects, _)) if objects.contains(":s3:::") => {
+            // Job and attempt come before the artifact's own id.
+            let mut parts = objects.split('/');
+            format!("{}/{}/ID", parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        }
         _ => resource,
     }
 }

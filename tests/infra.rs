@@ -194,6 +194,15 @@ fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
 }
 
 #[test]
+fn objects_of_artifacts_are_deleted_with_the_items_that_name_them() {
+    let bucket = resources(include_str!("../infra/data.yaml"))["Artifacts"]["Properties"].clone();
+    let rule = &bucket["LifecycleConfiguration"]["Rules"][0];
+    let days = pullyard_domain::artifact::KEPT.as_secs() / 86_400;
+    assert_eq!((&rule["ExpirationInDays"], &rule["Status"]), (&json!(days), &json!("Enabled")));
+    assert!(rule.get("Prefix").is_none() && rule.get("Filter").is_none(), "of all objects");
+}
+
+#[test]
 fn the_release_of_the_stack_is_the_programs() {
     let root = read(include_str!("../infra/template.yaml"));
     assert_eq!(root["Mappings"]["Release"]["Pullyard"]["Version"], env!("CARGO_PKG_VERSION"));
@@ -212,6 +221,7 @@ fn whoever_deploys_finds_the_outputs_that_init_doctor_and_push_read() {
         "DispatchDeadLetterUrl",
         "EffectsQueueUrl",
         "EffectsDeadLetterUrl",
+        "UndeliveredUrl",
         "ClusterName",
         "TaskDefinitions",
         "RepositoryUri",
@@ -220,6 +230,7 @@ fn whoever_deploys_finds_the_outputs_that_init_doctor_and_push_read() {
         "AlarmTopicArn",
         "Version",
         "BucketName",
+        "ArtifactsBucketName",
         "Architecture",
     ] {
         assert!(outputs.contains_key(name), "{name}");

@@ -9,6 +9,7 @@
 mod agent_choice;
 mod agents;
 mod apps;
+mod artifacts;
 mod attempts;
 mod authorisation;
 mod board;

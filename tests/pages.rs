@@ -26,7 +26,7 @@ pub(crate) struct Browser {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -35,11 +35,11 @@ impl Answer {
     }
 
     /// Where it leads.
-    fn to(&self) -> (u16, &str) {
+    pub(crate) fn to(&self) -> (u16, &str) {
         (self.status, self.header("location"))
     }
 
-    fn says(&self, words: &str) -> bool {
+    pub(crate) fn says(&self, words: &str) -> bool {
         self.body.contains(words)
     }
 }

@@ -1,10 +1,11 @@
 //! Least privilege, proven: what the functions ask of AWS is the list, and the list is what their roles allow.
 //!
-//! The list (`roles/list.rs`) is the middle: a rich run here, and every story of all tests in `.ci/roles`, is held
+//! The list (`roles/list.rs`, and `roles/items.rs` for the items of the table) is the middle: a rich run here, and every story of all tests in `.ci/roles`, is held
 //! against it from one side, the roles of `infra/functions.yaml` from the other. `docs/roles.md` is written from it.
 
 mod attacked;
 mod deployed;
+mod items;
 mod list;
 mod paper;
 mod policy;
@@ -82,13 +83,17 @@ async fn what_functions_ask_of_aws_is_in_the_list() {
     assert_eq!(functions, BTreeSet::from(FUNCTIONS), "each of them was at work");
     let listed = listed();
     assert_none("not in tests/roles/list.rs", &lines.difference(&listed).collect::<Vec<_>>());
+    items::check(&calls.all());
 }
 
 #[test]
 #[ignore = "it is about what all other tests wrote down: .ci/roles"]
 fn everything_that_was_recorded_is_the_list() {
     let file = PathBuf::from(std::env::var_os(RECORDED).expect("PULLYARD_RECORDED_CALLS names a file"));
-    let (recorded, listed) = (lines(&calls::read(&file)).unwrap(), listed());
+    let asked = calls::read(&file);
+    items::check(&asked);
+    items::check_all(&asked);
+    let (recorded, listed) = (lines(&asked).unwrap(), listed());
     assert_none("asked for and not in tests/roles/list.rs", &recorded.difference(&listed).collect::<Vec<_>>());
     assert_none("in tests/roles/list.rs and never asked for", &listed.difference(&recorded).collect::<Vec<_>>());
 }
@@ -114,7 +119,9 @@ fn each_role_allows_what_its_function_asks_for() {
     let mut refused = Vec::new();
     for (function, action, what, _) in LIST {
         let (resources, cluster) = what.deployed();
-        let context = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str())).collect::<Vec<_>>();
+        let key = items::allowed_key(function, action).filter(|_| *what == What::Table);
+        let cluster = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str()));
+        let context = cluster.chain(key.iter().map(|key| (items::LEADING_KEYS, key.as_str()))).collect::<Vec<_>>();
         for resource in &resources {
             if !deployed.role(function).allows(&Request { action, resource, context: &context }) {
                 refused.push(format!("{function} {action} {resource}"));

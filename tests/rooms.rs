@@ -49,14 +49,14 @@ const RESERVED: [(&str, &str); 16] = [
     ("aws-sdk-ecs", "cloud"),
     ("aws-sdk-secretsmanager", "cloud"),
     ("aws-config", "store cloud entry admin"),
-    ("aws-sigv4", "admin"),
+    ("aws-sigv4", "admin cloud"),
     ("xmlparser", "admin"),
     ("askama", "function-pages"),
     ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model"),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner demo-forge admin"),
+    ("reqwest", "protocol forge runner demo-forge admin cloud"),
     ("clap", "cli runner"),
 ];
 

@@ -296,12 +296,14 @@ impl Story {
             key_secret: "pullyard/signing-key".into(),
             api_url: self.local.api_url().into(),
             task_isolation: "none".into(),
+            artifacts_bucket: "pullyard-artifacts".into(),
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),
                 sqs: Some(at.sqs),
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),
+                s3: Some(at.s3),
             },
         }
     }
@@ -444,4 +446,17 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
 /// The status of a job, for short.
 pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
+}
+
+/// How many processes are there that the agent of a job started, itself among them: by their folder for
+/// temporary files, which is the attempt's own.
+pub(crate) fn started_by_agent(job: &JobId) -> usize {
+    let mark = format!("/worktrees/{job}-");
+    let is_marked = |process: &std::fs::DirEntry| {
+        // Empty for what is dead and only waits to be noticed.
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        variables.any(|variable| variable.starts_with("TMPDIR=") && variable.contains(&mark))
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter(is_marked).count()
 }

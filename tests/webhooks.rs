@@ -6,9 +6,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::Kind;
-use pullyard_domain::project::Settings;
+use pullyard_domain::project::{Integration, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_local::{AccountKind, DeliveryFault, Local, Role, User};
+use pullyard_local::{AccountKind, Clock, DeliveryFault, Local, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
 use pullyard_protocol::job::{CancelJob, Job};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
@@ -17,6 +17,7 @@ use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) const ANN: u64 = 9_007_199_254_740_997;
@@ -408,6 +409,48 @@ async fn a_repository_without_a_hook_is_looked_at_every_minute() {
     assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
     assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
+    world.story.end().await;
+}
+
+/// A forge that takes so long for a pull request that a round has time for one, and knows none of them.
+async fn slow_forge(clock: Clock, asked: Arc<Mutex<Vec<String>>>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = async move |request: axum::extract::Request| {
+        clock.advance(Duration::from_secs(20));
+        asked.lock().unwrap().push(request.uri().path().rsplit('/').next().unwrap_or_default().to_owned());
+        (axum::http::StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#)
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_a_slow_forge_goes_on_where_its_time_was_over() {
+    let world = World::make().await;
+    let (story, store) = (&world.story, world.story.store().await);
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let slow = IntegrationId::new("slow").unwrap();
+    let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+    let api_url = slow_forge(story.clock.clone(), asked.clone()).await;
+    store.put_integration(&Integration { id: slow.clone(), api_url, ..known.clone() }).await.unwrap();
+    let here = store.repository(&story.project, &known.id, world.repository).await.unwrap().unwrap();
+    let name = RepositoryName::new("acme/slow").unwrap();
+    let there = Repository { integration: slow.clone(), id: 77, name: name.clone(), ..here };
+    store.put_repository(&there).await.unwrap();
+    for number in 1..=3 {
+        let id = PullRequestId { integration: slow.clone(), repository: 77, number };
+        let linked = PullRequest::linked(id, story.project.clone(), None, None);
+        assert_eq!(store.update_pull_request(&linked).await.unwrap(), Write::Applied);
+    }
+    story.api.set_ingress(&story.project, &SetIngress { repository: name, ingress: Ingress::Poll }).await.unwrap();
+    for round in 1..=4 {
+        story.pass(Duration::from_secs(61)).await;
+        story.quiet().await;
+        let seen = asked.lock().unwrap().clone();
+        assert_eq!(seen.len(), round, "each round has time for one, and writes down that it was compared: {seen:?}");
+    }
+    assert_eq!(*asked.lock().unwrap(), ["1", "2", "3", "1"], "each in its turn, and then the first again");
     world.story.end().await;
 }
 

@@ -31,7 +31,7 @@ const LOG_BYTES: f64 = 1_000.0;
 const SECRETS: f64 = 5.0;
 const METRICS: f64 = 12.0;
 /// An alarm costs as much as the metrics that it looks at.
-const ALARM_METRICS: f64 = 28.0;
+const ALARM_METRICS: f64 = 34.0;
 const DASHBOARDS: f64 = 1.0;
 /// Lambda's own pollers: five a queue, each asking every 20 s.
 const POLLS_A_MINUTE: f64 = 15.0;
@@ -42,6 +42,15 @@ const TASK_GB: f64 = 2.0;
 const TASK_HOURS: f64 = 10.0 / 60.0;
 /// Batches of events while an agent works: one a second at most, and this many seconds of talk.
 const EVENT_BATCHES: f64 = 120.0;
+
+/// Artifacts of a job whose agent talks, beside its patch, which the flows have: output and last word; and how large
+/// all of a job are together, kept for three months.
+const ARTIFACTS: f64 = 2.0;
+const ARTIFACT_GB: f64 = 0.001;
+const ARTIFACT_MONTHS: f64 = 3.0;
+const PUT_THOUSAND: f64 = 0.005;
+const GET_THOUSAND: f64 = 0.000_4;
+const STORED_GB_MONTH: f64 = 0.023;
 
 /// One line of a bill: what, and its dollars.
 type Line = (&'static str, f64);
@@ -71,6 +80,17 @@ fn a_thousand(flow: Flow) -> Vec<Line> {
 fn talk() -> Vec<Line> {
     let batch = Flow { written: 1.0, read: 3.0, requests: 1.0, messages: 0.0 };
     a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
+}
+
+/// The further artifacts of a thousand jobs: each a place and a word that it is there, both a request and a write of
+/// about one unit, with the lease's job and the item read; and of all of them a put and a look at the bucket.
+fn artifacts() -> Vec<Line> {
+    let kept = Flow { written: 2.0, read: 4.5, requests: 2.0, messages: 0.0 };
+    let calls = a_thousand(kept).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
+    let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
+    calls
+        .chain([("S3, requests", bucket), ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH)])
+        .collect()
 }
 
 fn containers() -> f64 {
@@ -159,12 +179,14 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     bill(&mut page, &a_thousand(IMPLEMENT));
     writeln!(page, "\nEach second in which an agent talks adds a batch of events; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
     bill(&mut page, &talk());
+    writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
+    bill(&mut page, &artifacts());
     writeln!(
         page,
         "\nFargate arm64, {TASK_VCPU} vCPU and {TASK_GB} GB for ten minutes each: {:.2} dollars; on self-hosted runners nothing of that.\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {:.2}.\n",
         containers(),
-        containers() + total(&a_thousand(IMPLEMENT)) + total(&talk()),
-        total(&a_thousand(IMPLEMENT)) + total(&talk()),
+        containers() + total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
+        total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
     )
     .unwrap();
     page.push_str("## A thousand revise jobs\n\n");
@@ -176,7 +198,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     writeln!(page, "\nTen thousand of them cost {:.0} dollars a month for asking alone: `--poll-interval-ms` makes them ask more seldom.\n", 10_000.0 * total(&idle_runner())).unwrap();
     writeln!(
         page,
-        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), the image's registry, X-Ray.",
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), the image's registry, X-Ray.",
         FUNCTION_SECONDS * 1_000.0,
         FUNCTION_GB * 1_024.0,
         LOG_BYTES,

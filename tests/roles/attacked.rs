@@ -1,6 +1,7 @@
 //! What somebody can't do who has taken over a function, or a task.
 
 use super::deployed::{DEPLOYMENT, Deployed, arn};
+use super::items;
 use super::policy::Request;
 use crate::calls::FUNCTIONS;
 
@@ -98,6 +99,39 @@ fn only_the_api_sets_secrets_and_only_peoples() {
     nobody(&deployed, &more.each_ref().map(String::as_str), &all);
 }
 
+/// Who may do one of these to the item of this key, whatever attributes it names.
+fn touch(deployed: &Deployed, actions: &[&str], key: &str) -> Vec<&'static str> {
+    let any =
+        |function: &&str| actions.iter().any(|action| items::may(deployed, function, action, key, &["pk", "scopes"]));
+    FUNCTIONS.into_iter().filter(any).collect()
+}
+
+#[test]
+fn nobody_but_the_api_makes_a_token_connects_a_forge_or_says_which_secret_counts() {
+    let deployed = Deployed::read();
+    let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
+    for key in ["TOKEN#abc", "INTEGRATION#gh1", "ROTATION#hook-acme"] {
+        assert_eq!(touch(&deployed, &writes, key), ["api"], "{key}");
+    }
+    // A session is one of a token that is there; the link that signs in is used up by the pages.
+    assert_eq!(touch(&deployed, &writes, "SIGNIN#nonce"), ["pages"]);
+    assert_eq!(touch(&deployed, &writes, "FIRST"), Vec::<&str>::new());
+    assert_eq!(touch(&deployed, &writes, "TOKEN"), Vec::<&str>::new(), "a key that only looks like one");
+}
+
+#[test]
+fn who_signs_sessions_and_shows_no_page_finds_no_token_to_sign_for() {
+    let deployed = Deployed::read();
+    let signs = may(&deployed, "secretsmanager:GetSecretValue", &secret("pullyard/key"), CLUSTER);
+    let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem"];
+    for key in ["TOKEN#abc", "FIRST"] {
+        let both = touch(&deployed, &reads, key).into_iter().filter(|function| signs.contains(function));
+        assert_eq!(both.collect::<Vec<_>>(), ["api", "pages"], "{key}");
+    }
+    let list = arn("dynamodb", &format!("table/{DEPLOYMENT}/index/list"));
+    assert!(!may(&deployed, "dynamodb:Query", &list, CLUSTER).contains(&"dispatcher"));
+}
+
 #[test]
 fn nobody_makes_or_deletes_what_the_stack_made_or_reads_what_is_others() {
     let deployed = Deployed::read();
@@ -122,6 +156,10 @@ fn nobody_makes_or_deletes_what_the_stack_made_or_reads_what_is_others() {
         ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:AddPermission"];
     nobody(&deployed, &changes, &queues);
     nobody(&deployed, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[arn("sqs", "production")]);
+    let bucket = format!("arn:aws:s3:::{DEPLOYMENT}-artifacts");
+    let changes = ["s3:DeleteObject", "s3:ListBucket", "s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"];
+    nobody(&deployed, &changes, &[bucket.clone(), format!("{bucket}/artifacts/job_0/0001/art_0")]);
+    nobody(&deployed, &["s3:PutObject", "s3:GetObject"], &[format!("{bucket}/elsewhere"), bucket]);
     let far =
         ["s3:GetObject", "sts:AssumeRole", "iam:CreateRole", "lambda:InvokeFunction", "lambda:UpdateFunctionCode"];
     nobody(&deployed, &far, &["*".into(), "arn:aws:s3:::pullyard-bucket/x".into()]);

@@ -167,7 +167,8 @@ fn attributes(name: &str, resource: &Value, known: &Known) -> Vec<(&'static str,
             vec![("Arn", arn("logs", &format!("log-group:{group}:*"))), ("", group)]
         }
         "AWS::S3::Bucket" => {
-            vec![("Arn", format!("arn:aws:s3:::{DEPLOYMENT}-bucket")), ("", format!("{DEPLOYMENT}-bucket"))]
+            let bucket = format!("{DEPLOYMENT}-{}", name.to_lowercase());
+            vec![("Arn", format!("arn:aws:s3:::{bucket}")), ("", bucket)]
         }
         "AWS::IAM::Role" => vec![("Arn", format!("arn:aws:iam::000000000000:role/{DEPLOYMENT}-{name}"))],
         "AWS::Serverless::Function" | "AWS::Lambda::Function" => {

@@ -29,6 +29,8 @@ pub(super) enum What {
     Definitions,
     /// Tasks of our cluster.
     Tasks,
+    /// The objects of artifacts.
+    Artifacts,
     /// The list of our cluster's tasks: an action about no resource, on our cluster.
     TaskList,
 }
@@ -49,6 +51,7 @@ impl What {
             SecretNames => ("`*`", ""),
             Definitions => ("the task definitions of the deployment, on its cluster", ""),
             Tasks => ("tasks of the cluster", ""),
+            Artifacts => ("objects under `artifacts/` in the bucket for artifacts", ""),
             TaskList => ("`*`, on the cluster", ""),
         }
     }
@@ -68,6 +71,7 @@ impl What {
             (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
             (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(Peoples),
             ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
+            (_, object) if object.starts_with("arn:aws:s3:::pullyard-artifacts/artifacts/") => Some(Artifacts),
             ("ecs:ListTasks", "*") if ours => Some(TaskList),
             (_, task) if ours && task.starts_with("task/pullyard/") => Some(Tasks),
             (_, definition) if ours && definition.starts_with("task-definition/pullyard-") => Some(Definitions),
@@ -99,6 +103,10 @@ impl What {
                 (all.into_iter().map(definition).collect(), cluster)
             }
             Tasks => (vec![arn("ecs", &format!("task/{name}/0123456789abcdef"))], cluster),
+            Artifacts => {
+                let object = "job_0/0001/art_0";
+                (vec![format!("arn:aws:s3:::{name}-artifacts/artifacts/{object}")], None)
+            }
             TaskList => (vec!["*".into()], cluster),
         }
     }
@@ -165,6 +173,8 @@ pub(super) const LIST: &[Row] = &[
         SecretNames,
         "the names of people's secrets; it can't be limited to them, and shows no value",
     ),
+    ("api", "s3:PutObject", Artifacts, "the addresses that runners put artifacts to"),
+    ("api", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
     ("pages", "dynamodb:GetItem", Table, "the visitor's token and what is shown"),
     ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs and deliveries"),
     ("pages", "dynamodb:Query", Table, "events of a job, repositories, runners"),
@@ -181,6 +191,7 @@ pub(super) const LIST: &[Row] = &[
     ("pages", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told"),
     ("pages", "secretsmanager:GetSecretValue", SigningKey, "what sessions and sign-in links are sealed with"),
     ("pages", "secretsmanager:GetSecretValue", Peoples, "the forge's token, for a revision that a person asks for"),
+    ("pages", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
     ("dispatcher", "dynamodb:GetItem", Table, "the job that may need a task, or left one"),
     ("dispatcher", "dynamodb:PutItem", Table, "the start of its task, over the revision that was read"),
     ("dispatcher", "secretsmanager:GetSecretValue", SigningKey, "the token that a task claims its job with"),

@@ -1,5 +1,6 @@
 //! `docs/roles.md`, written from the list.
 
+use super::items::{NOTE_USES, OF_A_USE, READ, WRITTEN};
 use super::list::{BESIDES, EVERYBODY, LIST};
 use crate::calls::FUNCTIONS;
 use std::fmt::Write as _;
@@ -14,10 +15,17 @@ This page is written from `tests/roles/list.rs`; `PULLYARD_WRITE_PAPERS=1 cargo 
 - What functions ask for is recorded while the tests run, as IAM would be asked: an action for each item of a transaction, an ARN for each index.
 - `.ci/roles` compares everything that was recorded with this list, both ways.
 - `tests/roles.rs` compares this list with the roles of `infra/functions.yaml`, both ways, as they would be deployed.
-- `tests/roles/attacked.rs` says what nobody can do: no function but the dispatcher touches tasks, none reads a secret that was not set through Pullyard, none makes or deletes a table, a queue or a task definition.
+- `tests/roles/attacked.rs` says what nobody can do: no function but the dispatcher touches tasks, none reads a secret that was not set through Pullyard, none makes or deletes a table, a queue or a task definition, and none but api makes a token or connects a forge.
 
 A task has no rights on AWS at all: it has no role, and asks the API.
 On AWS, the User-Agent of every call names its function (`AWS_SDK_UA_APP_ID`), so CloudTrail does, too.
+";
+
+const ITEMS: &str = "
+## Which items of the table each function writes
+
+By what their partition key begins with (`dynamodb:LeadingKeys`), from `tests/roles/items.rs`; what is recorded is held against it, too.
+Whoever takes over a function can change what it changes anyway; tokens are made by api alone, and which of them was the first is written by no function.
 ";
 
 fn written() -> String {
@@ -28,6 +36,23 @@ fn written() -> String {
             let (on, index) = what.words();
             let _ = writeln!(page, "| `{action}` | {on} | {index} | {why} |");
         }
+    }
+    page.push_str(ITEMS);
+    let _ =
+        write!(page, "\n| items | what | {} |\n|---|---|{}\n", FUNCTIONS.join(" | "), "---|".repeat(FUNCTIONS.len()));
+    for (items, what, writers) in WRITTEN {
+        let marks = FUNCTIONS.map(|function| if writers.contains(&function) { "x" } else { "" });
+        let _ = writeln!(page, "| `{items}` | {what} | {} |", marks.join(" | "));
+    }
+    let _ = writeln!(
+        page,
+        "\n- {} note when a token was used: an update of `TOKEN#` that names {} and nothing else, so it can make no token and change none.",
+        NOTE_USES.join(" and "),
+        OF_A_USE.map(|attribute| format!("`{attribute}`")).join(", "),
+    );
+    for (function, items) in READ {
+        let items = items.iter().map(|items| format!("`{items}`")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(page, "- {function} reads {items} only.");
     }
     page.push_str(
         "\n## What is allowed and never asked for by our code\n\n| function | action | on | why |\n|---|---|---|---|\n",

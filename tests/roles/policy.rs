@@ -25,7 +25,7 @@ pub(super) enum Effect {
     Deny,
 }
 
-/// One key of one operator; one of the values is enough.
+/// One key of one operator; one of the values is enough for each that the request has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     operator: Operator,
@@ -39,6 +39,11 @@ enum Operator {
     Equals,
     /// `StringLike`, `ArnLike`, and `ArnEquals`, which is the same.
     Like,
+    /// `ForAllValues:StringEquals` and `ForAllValues:StringLike`, for a key that a request has several values of. It
+    /// holds where the request has none: `Null` must stand beside it.
+    All { like: bool },
+    /// `Null`: whether the request has no such key.
+    Absent,
 }
 
 /// What is asked.
@@ -47,7 +52,7 @@ pub(super) struct Request<'a> {
     pub(super) action: &'a str,
     /// An ARN, or `*` for an action about no resource.
     pub(super) resource: &'a str,
-    /// Condition keys with their values.
+    /// Condition keys with their values; one that has several stands there several times.
     pub(super) context: &'a [(&'a str, &'a str)],
 }
 
@@ -85,6 +90,9 @@ impl Statement {
             let operator = match operator.as_str() {
                 "StringEquals" => Operator::Equals,
                 "StringLike" | "ArnLike" | "ArnEquals" => Operator::Like,
+                "ForAllValues:StringEquals" => Operator::All { like: false },
+                "ForAllValues:StringLike" => Operator::All { like: true },
+                "Null" => Operator::Absent,
                 other => return Err(format!("the condition {other} is not understood")),
             };
             for (key, values) in keys.as_object().ok_or("a condition is no map")? {
@@ -103,15 +111,22 @@ impl Statement {
 }
 
 impl Condition {
-    /// A key that the request does not have fulfils nothing.
+    pub(super) fn is_about(&self, key: &str) -> bool {
+        self.key.eq_ignore_ascii_case(key)
+    }
+
+    /// A key that the request does not have fulfils nothing, but where all of none are asked for.
     fn holds(&self, request: &Request<'_>) -> bool {
-        let found = request.context.iter().find(|(key, _)| key.eq_ignore_ascii_case(&self.key));
-        found.is_some_and(|(_, value)| {
-            self.values.iter().any(|wanted| match self.operator {
-                Operator::Equals => wanted == value,
-                Operator::Like => like(wanted, value),
-            })
-        })
+        let mut found = request.context.iter().filter(|(key, _)| key.eq_ignore_ascii_case(&self.key));
+        let equals = |value: &str| self.values.iter().any(|wanted| wanted == value);
+        let is_like = |value: &str| self.values.iter().any(|wanted| like(wanted, value));
+        match self.operator {
+            Operator::Equals => found.any(|(_, value)| equals(value)),
+            Operator::Like => found.any(|(_, value)| is_like(value)),
+            Operator::All { like: false } => found.all(|(_, value)| equals(value)),
+            Operator::All { like: true } => found.all(|(_, value)| is_like(value)),
+            Operator::Absent => equals(if found.next().is_none() { "true" } else { "false" }),
+        }
     }
 }
 
@@ -215,6 +230,31 @@ mod tests {
                 ("s:Del", "arn:u", &[("e:cluster", "arn:c/1")], false),
                 ("s:Del", "arn:u", &[("e:cluster", "arn:d/1"), ("k", "1")], false),
                 ("s:Del", "arn:u", &[("e:cluster", "arn:c/1"), ("k", "?")], false),
+            ],
+        );
+    }
+
+    #[test]
+    fn each_value_of_a_key_must_fit_and_none_at_all_is_told_apart() {
+        let document = json!({ "Statement": [
+            { "Effect": "Allow", "Action": "d:Put", "Resource": "*",
+              "Condition": { "ForAllValues:StringLike": { "d:Keys": ["JOB#*", "SWEEPER"] }, "Null": { "d:Keys": "false" } } },
+            { "Effect": "Allow", "Action": "d:Set", "Resource": "*",
+              "Condition": { "ForAllValues:StringEquals": { "d:Names": ["a", "b"] } } },
+        ] });
+        check(
+            document,
+            &[
+                ("d:Put", "t", &[("d:Keys", "JOB#1")], true),
+                ("d:Put", "t", &[("d:Keys", "SWEEPER")], true),
+                ("d:Put", "t", &[("d:Keys", "SWEEPERS")], false),
+                ("d:Put", "t", &[("d:Keys", "TOKEN#1")], false),
+                ("d:Put", "t", &[("d:Keys", "JOB#1"), ("d:Keys", "TOKEN#1")], false),
+                ("d:Put", "t", &[], false),
+                ("d:Set", "t", &[("d:Names", "a"), ("d:Names", "b")], true),
+                ("d:Set", "t", &[("d:Names", "a"), ("d:Names", "c")], false),
+                ("d:Set", "t", &[("d:Names", "a*")], false),
+                ("d:Set", "t", &[], true),
             ],
         );
     }

@@ -31,7 +31,8 @@ struct Desk {
 pub(super) struct Account {
     desk: Arc<Mutex<Desk>>,
     url: String,
-    dead_letters: [String; 2],
+    /// Of dispatch, of effects, and what reached nobody.
+    dead_letters: [String; 3],
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -83,7 +84,7 @@ impl Account {
     pub(super) async fn never_swept(story: &Story) -> Self {
         let at = story.local.aws().endpoints().clone();
         let mut dead_letters = Vec::new();
-        for name in ["dead-dispatch", "dead-effects"] {
+        for name in ["dead-dispatch", "dead-effects", "undelivered"] {
             let made = sqs(&at.sqs, "CreateQueue", json!({ "QueueName": name })).await;
             dead_letters.push(made["QueueUrl"].as_str().unwrap().to_owned());
         }
@@ -97,6 +98,7 @@ impl Account {
             ("DispatchDeadLetterUrl", dead_letters[0].clone()),
             ("EffectsQueueUrl", queue("effects.fifo").await),
             ("EffectsDeadLetterUrl", dead_letters[1].clone()),
+            ("UndeliveredUrl", dead_letters[2].clone()),
             ("ClusterName", "py".into()),
             ("TaskDefinitions", "small=py-small,medium=py-medium,large=py-large".into()),
             ("RepositoryUri", IMAGES.into()),
@@ -105,6 +107,7 @@ impl Account {
             ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:py-alarms".into()),
             ("Version", env!("CARGO_PKG_VERSION").into()),
             ("BucketName", "py-bucket".into()),
+            ("ArtifactsBucketName", "py-artifacts".into()),
         ];
         let embedded = vec![
             ("DynamoDB_", at.dynamodb.clone()),
@@ -202,6 +205,12 @@ impl Account {
     /// A message that nobody could deal with.
     pub(super) async fn dead_letter(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[0], "MessageBody": "{}" });
+        sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
+    }
+
+    /// A death of a task that the tasks function did not take.
+    pub(super) async fn undelivered(&self, story: &Story) {
+        let body = json!({ "QueueUrl": self.dead_letters[2], "MessageBody": "{}" });
         sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
     }
 

@@ -174,6 +174,8 @@ async fn alarms_that_nobody_hears_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_backed_up_and_dead_letters_are_found() {
     let sick = Sick::healthy().await;
+    sick.account.undelivered(&sick.story).await;
+    sick.says("queue", "warning", &["1 death of a task was not taken", "py-undelivered"]).await;
     let attributes = |waiting: &str| json!({ "Attributes": { "ApproximateNumberOfMessages": waiting } }).to_string();
     sick.account.dead_letter(&sick.story).await;
     sick.says("queue", "wrong", &["dead-letter queue of dispatch keeps 1 message", "pullyard dlq list"]).await;

@@ -138,12 +138,14 @@ impl World {
             key_secret: KEY_SECRET.into(),
             api_url: "http://api.test".into(),
             task_isolation: "none".into(),
+            artifacts_bucket: "pullyard-artifacts".into(),
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),
                 sqs: Some(at.sqs),
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),
+                s3: Some(at.s3),
             },
         };
         let (clock, contexts, notes) = (Clock::default(), Mutex::default(), Mutex::default());

@@ -21,6 +21,8 @@ pub struct Stack {
     pub user_secret_prefix: String,
     /// Queues, with their dead-letter queues.
     pub queues: [Queue; 2],
+    /// The address of the queue of task state changes that nobody took. None: a release that did not tell it.
+    pub undelivered: Option<String>,
     /// The cluster of tasks.
     pub cluster: String,
     /// The family of each size: `small=FAMILY,…`.
@@ -91,6 +93,7 @@ impl Stack {
                 },
                 Queue { name: "effects", url: said("EffectsQueueUrl")?, dead_letters: said("EffectsDeadLetterUrl")? },
             ],
+            undelivered: said("UndeliveredUrl").ok(),
             cluster: said("ClusterName")?,
             task_definitions: sizes
                 .filter_map(|pair| pair.split_once('=').map(|(size, family)| (size.into(), family.into())))

@@ -5,18 +5,20 @@ use pullyard_local::telemetry::{self, Times};
 use std::path::Path;
 use std::sync::Mutex;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-fn filter() -> EnvFilter {
+fn filter() -> Targets {
     // The embedded DynamoDB warns of every refused condition; here a refused condition is an answer.
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error"))
+    telemetry::filter("info,dynoxide=error")
 }
 
 /// To standard error, for the runner: whoever starts it keeps that.
 pub(crate) fn to_stderr() {
-    tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).with_ansi(false).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter())).init();
 }
 
 /// To a file, one JSON object a line, for the local system.

@@ -33,6 +33,8 @@ pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
+    /// Names that were looked for and had no secret, and when. Names of hooks only, so there are few.
+    absent: Arc<Mutex<HashMap<String, Instant>>>,
     /// Whose turn it is to fetch versions anew.
     refetching: Arc<tokio::sync::Mutex<()>>,
 }
@@ -55,7 +57,8 @@ impl Secrets {
         let mut builder = aws_sdk_secretsmanager::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
         let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
-        Self { client, cache: Arc::default(), versions: Arc::default(), refetching: Arc::default() }
+        let (cache, versions, absent, refetching) = Default::default();
+        Self { client, cache, versions, absent, refetching }
     }
 
     /// The value of a secret.

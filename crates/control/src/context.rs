@@ -4,7 +4,7 @@ use crate::review::Permissions;
 use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
-use pullyard_cloud::{DeadLetters, Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
@@ -41,6 +41,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Secrets Manager.
     pub secrets: Secrets,
+    /// The bucket of artifacts.
+    pub objects: Objects,
     /// What was minted for the control plane itself.
     pub forge_tokens: ForgeTokens,
     /// The time.

@@ -4,12 +4,21 @@ use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place};
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Work};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Write};
+
+/// What an attempt's runner said of its work, for its record. Nothing when somebody else ended it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took<'a> {
+    /// Which agent worked and what it took.
+    pub(crate) work: Option<&'a Work>,
+    /// What it cost. Units: millionths of a US dollar.
+    pub(crate) spent_usd_micros: Option<u64>,
+}
 
 /// Writes an ended job: with its ticket, its attempt and its pull request, or not at all.
 ///
@@ -21,7 +30,23 @@ pub(crate) async fn write_end(
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    let attempt = attempt_of(before, ended.attempt_end(), now);
+    write_told_end(ctx, before, ended, Took::default(), proof, now).await
+}
+
+/// The same with what its runner said of the work.
+pub(crate) async fn write_told_end(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    took: Took<'_>,
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    let attempt = attempt_of(before, ended.attempt_end(), now).map(|attempt| Attempt {
+        work: took.work.cloned(),
+        spent_usd_micros: took.spent_usd_micros,
+        ..attempt
+    });
     let ticket = match &ended.ticket {
         None => None,
         Some(key) => {
@@ -138,7 +163,8 @@ pub(crate) async fn write_requeue(
 
 fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
     let run = before.run.clone().filter(|_| before.status.is_active())?;
-    Some(Attempt { job: before.id.clone(), number: before.attempt, run, ended_at: now, ended })
+    let (job, number) = (before.id.clone(), before.attempt);
+    Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
 }
 
 /// The link of the pull request a job left behind. One that belongs to another ticket is left alone:

@@ -1,5 +1,6 @@
 //! How a use case can fail. A refusal by a guard is not a failure: it is an answer.
 
+use pullyard_domain::artifact::Refusal as Refused;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::TokenId;
 use pullyard_domain::job::{NotNow, Status};
@@ -87,6 +88,9 @@ pub enum Error {
     /// A self-hosted runner is not let in, or not heard.
     #[error("let the runner in: {}", .0.sentence())]
     Runner(Refusal),
+    /// Something can't be kept, or is not there.
+    #[error("keep an artifact: {}", .0.code())]
+    Artifact(Refused),
     /// A token was not made by us, has expired, or is for something else.
     #[error("accept the token")]
     BadProof,

@@ -10,6 +10,7 @@ use pullyard_domain::id::RepositoryName;
 use pullyard_domain::permission::{self, Granted};
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_forge::{Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
+use std::time::Duration;
 
 /// The client of a connected forge, for a connected repository.
 pub(crate) async fn forge_of(
@@ -115,6 +116,12 @@ pub(crate) async fn mint(
         return Err(forbidden(what, "the App's installation was not granted it"));
     }
     Ok(app.installation_token(installation.id, only, &wanted).await?)
+}
+
+/// What is said of a forge that did not answer within the time that somebody has for it: it is away, for now.
+pub(crate) fn too_slow(integration: &Integration, within: Duration) -> Error {
+    let reason = format!("it did not answer within {} s", within.as_secs());
+    Error::Forge(pullyard_forge::Error::Unreachable { host: integration.api_url.clone(), reason })
 }
 
 pub(crate) fn endpoint(api_url: &str) -> Endpoint {

@@ -12,12 +12,14 @@ pub mod attempt {
     mod progress;
     mod start;
 
+    pub(crate) use credentials::held;
     pub use credentials::{Credentials, credentials};
     pub use events::{Heard, record_events};
     pub use finish::{Finish, finish};
     pub use progress::{Progressed, progress};
     pub use start::{Assignment, start};
 }
+mod artifacts;
 mod board;
 mod board_view;
 mod cancel_job;
@@ -60,6 +62,9 @@ mod unreadable;
 mod views;
 pub mod webhook;
 
+pub use artifacts::{
+    Place, artifact_address, artifact_stored, artifacts_of, attempts_of, context_of, reserve_artifact,
+};
 pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
 pub use board_view::{BoardView, Card, board_view, jobs_of_ticket};
 pub use cancel_job::cancel_job;

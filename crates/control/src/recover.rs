@@ -7,7 +7,7 @@
 
 mod look;
 
-use crate::forge::forge_of_hook;
+use crate::forge::{forge_of_hook, too_slow};
 use crate::review::Reach;
 use crate::webhook::reach_of;
 use crate::{Context, Error};
@@ -19,9 +19,15 @@ use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Forge, HookScope};
 use pullyard_store::Write;
+use std::time::Duration;
 
 /// How many pages of deliveries a round reads at most; a hundred are on each.
 const MOST_PAGES: u32 = 30;
+
+/// How long a forge may take for its list of deliveries, and until when it is asked for some of them again: the
+/// function is stopped after a minute, and open pull requests are still to be compared.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
+const ASK_UNTIL: Duration = Duration::from_secs(12);
 
 /// What a round found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,23 +92,27 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     };
     let scope = scope_of(ctx, &hook).await?;
     let id = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
-    let reached = match id {
+    let listed = match id {
         // Made by hand, and its first ping has not come yet: there is no list to read.
         None => Ok(None),
-        Some(id) => forge_of_hook(ctx, &integration, &hook).await.map(|forge| Some((id, forge))),
-    };
-    let listed = match reached {
-        Ok(Some((id, forge))) => match rows(&forge, &scope, id, &hook.recovery, now).await {
-            Ok(rows) => Ok(Some((id, forge, rows))),
-            Err(error) => Err(error.into()),
-        },
-        Ok(None) => Ok(None),
-        Err(error) => Err(error),
+        Some(id) => {
+            let list = async {
+                let forge = forge_of_hook(ctx, &integration, &hook).await?;
+                let listed = rows(&forge, &scope, id, &hook.recovery, now).await?;
+                Ok::<_, Error>(Some((id, forge, listed)))
+            };
+            let listed = tokio::time::timeout(LIST_WITHIN, list).await;
+            listed.unwrap_or_else(|_| Err(too_slow(&integration, LIST_WITHIN)))
+        }
     };
     let (known, ask) = match listed {
-        Ok(Some((id, forge, rows))) => {
-            found.looked_at = rows.len();
-            let (known, ask) = hook.recovery.take_stock(&rows, now);
+        Ok(Some((id, forge, listed))) => {
+            found.looked_at = listed.rows.len();
+            let (mut known, ask) = hook.recovery.take_stock(&listed.rows, now);
+            if listed.left_out {
+                tracing::warn!(hook = %hook.name, read = found.looked_at, "older deliveries of a hook were passed over");
+                known.problem = Some(PASSED_OVER.to_owned());
+            }
             (known, Some((id, forge, ask)))
         }
         Ok(None) => (hook.recovery.take_stock(&[], now).0, None),
@@ -122,6 +132,10 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     hook.rev += 1;
     if let Some((id, forge, ask)) = ask {
         for (at, delivery) in ask.iter().enumerate() {
+            if ctx.clock.now().since(now) >= ASK_UNTIL {
+                hook.recovery.not_asked(ask.get(at..).unwrap_or_default());
+                break;
+            }
             match forge.redeliver(&scope, id, *delivery).await {
                 Ok(()) => found.asked += 1,
                 Err(error) => {
@@ -156,6 +170,18 @@ fn counted(found: &mut Recovered, looked: (Found, Look), kept: &mut Look) {
     *kept = next;
 }
 
+/// What is said where the list was longer than a round reads. What is older is known no more by the list; the
+/// comparison with open pull requests finds the reviews among it.
+const PASSED_OVER: &str = "more than 3,000 deliveries are new, and the older of them were passed over; comments and labels \
+                           among them are not asked for again";
+
+/// The list of a forge, as far as it was read.
+struct Listed {
+    rows: Vec<Tried>,
+    /// There are older ones that were not looked at before either.
+    left_out: bool,
+}
+
 /// The tries that were not looked at before, newest first. All of them, for the forge's own filter leaves out
 /// those that nobody answered.
 async fn rows(
@@ -164,7 +190,7 @@ async fn rows(
     hook: u64,
     known: &Recovery,
     now: Timestamp,
-) -> Result<Vec<Tried>, pullyard_forge::Error> {
+) -> Result<Listed, pullyard_forge::Error> {
     let (mut rows, mut cursor) = (Vec::new(), None);
     for _ in 0..MOST_PAGES {
         let page = forge.deliveries(scope, hook, cursor.as_deref()).await?;
@@ -177,16 +203,16 @@ async fn rows(
                 guid: delivery.guid,
             };
             if known.knows(&tried, now) {
-                return Ok(rows);
+                return Ok(Listed { rows, left_out: false });
             }
             rows.push(tried);
         }
         cursor = page.next;
         if cursor.is_none() {
-            break;
+            return Ok(Listed { rows, left_out: false });
         }
     }
-    Ok(rows)
+    Ok(Listed { rows, left_out: true })
 }
 
 /// Where a hook is at its forge; a repository by the name it has now.

@@ -8,7 +8,7 @@ mod verify;
 
 pub use strangers::Strangers;
 
-use crate::forge::forge_of;
+use crate::forge::{forge_of, too_slow};
 use crate::review::translate::{Told, repository_of, translate};
 use crate::review::{Changed, Reach, decide_or_queue, pull_request_changed, repository_changed};
 use crate::tally::Count;
@@ -23,6 +23,11 @@ use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
 use pullyard_forge::webhook::{Event, parse};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// How long a forge may take to say what the pull request of a comment is: its own calls are tried three times of ten
+/// seconds, and the function has less than that in all.
+const FORGE_WITHIN: Duration = Duration::from_secs(8);
 
 /// One call of a webhook, as it came.
 #[derive(Clone, Copy)]
@@ -117,8 +122,13 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             let integration = ctx.store.integration(&hook.integration).await?;
             let integration = integration
                 .ok_or_else(|| Error::NotFound { what: "integration", name: hook.integration.to_string() })?;
-            let forge = forge_of(ctx, &integration, &connected).await?;
-            let pull_request = forge.pull_request(connected.name.as_str(), command.number).await?;
+            let asked = async {
+                let forge = forge_of(ctx, &integration, &connected).await?;
+                Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
+            };
+            // Whoever told us waits for ten seconds; without an answer it is told again, or looked for.
+            let asked = tokio::time::timeout(FORGE_WITHIN, asked).await;
+            let pull_request = asked.unwrap_or_else(|_| Err(too_slow(&integration, FORGE_WITHIN)))?;
             decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
         }
         Told::PullRequest { seen, event } => {

@@ -116,6 +116,12 @@ ids! {
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
     /// A message as its queue calls it, the same for as long as it stands there; 1 to 64 of `A-Za-z0-9._-`.
     MessageId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    /// What an attempt left behind under one name, `art_` and 26 characters.
+    ArtifactId checked by artifact_id, r"^art_[a-z0-9]{26}$";
+    /// What such a thing is called, as files are: 1 to 100 of `A-Za-z0-9._-`.
+    ArtifactName checked by artifact_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
+    /// A SHA-256: 64 hex digits.
+    Sha256Hex checked by sha256_hex, r"^[0-9a-f]{64}$";
 }
 
 fn slug(text: &str) -> Result<(), BadId> {
@@ -197,6 +203,34 @@ fn secret_name(text: &str) -> Result<(), BadId> {
         Ok(())
     } else {
         Err(BadId("use 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
+    }
+}
+
+fn artifact_id(text: &str) -> Result<(), BadId> {
+    if prefixed(text, "art_") { Ok(()) } else { Err(BadId("an artifact's id is art_ and 26 characters")) }
+}
+
+/// Whoever saves it names a file so: nothing in it may lead anywhere, or need quoting.
+fn artifact_name(text: &str) -> Result<(), BadId> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if first && text.len() <= 100 && text.chars().all(good) {
+        Ok(())
+    } else {
+        Err(BadId("use 1 to 100 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
+    }
+}
+
+fn sha256_hex(text: &str) -> Result<(), BadId> {
+    let good = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if text.len() == 64 && text.chars().all(good) { Ok(()) } else { Err(BadId("a SHA-256 is 64 hex digits")) }
+}
+
+impl ArtifactId {
+    /// What an attempt keeps under this kind and name: keeping it again finds the first.
+    pub fn of(job: &JobId, attempt: u32, kind: crate::artifact::Kind, name: &ArtifactName) -> Self {
+        let attempt = attempt.to_string();
+        Self(derived("art_", "artifact", &[job.as_str(), &attempt, kind.as_str(), name.as_str()]))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::pull_request::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where a job is.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -290,6 +290,20 @@ pub struct Revises {
     pub review: Option<ReviewId>,
 }
 
+/// As it may have been stored: when a job remembered the last of its dead tasks only, that one stood alone.
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Several(Vec<String>),
+        One(String),
+    }
+    Stored::deserialize(from).map(|stored| match stored {
+        Stored::Several(all) => all,
+        Stored::One(one) => vec![one],
+    })
+}
+
 /// Starting a Fargate task for the next attempt. A start is only a try: the attempt is counted at the claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
@@ -302,9 +316,10 @@ pub struct Dispatch {
     /// The task, once ECS named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// The task that died before it claimed: its claim may still be on the way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead: Option<String>,
+    /// The tasks of this attempt that died before they claimed, the last of them last: their claims may still be on
+    /// the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
+    pub dead: Vec<String>,
     /// Why the last start did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
@@ -403,6 +418,22 @@ pub struct Work {
     pub output_tokens: u64,
 }
 
+impl Work {
+    /// The same with every word of the runner's cut, so that what is stored stays small.
+    #[must_use]
+    pub fn clipped(self) -> Self {
+        let cut = |text: String| crate::text::clipped(&text, 200);
+        Self {
+            agent: cut(self.agent),
+            version: self.version.map(cut),
+            model: self.model.map(cut),
+            session: self.session.map(cut),
+            isolation: cut(self.isolation),
+            ..self
+        }
+    }
+}
+
 /// What a job made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
@@ -482,6 +513,12 @@ pub struct Attempt {
     pub ended_at: Timestamp,
     /// How it ended.
     pub ended: AttemptEnd,
+    /// Which agent worked and what it took; none when none began, or its runner did not come to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+    /// What it cost, if that is known. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
 }
 
 /// How one attempt ended.

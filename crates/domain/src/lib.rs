@@ -5,6 +5,7 @@
 //! Does no IO: no clock, no random number, no environment, no async. `now` is always an argument.
 
 pub mod agent;
+pub mod artifact;
 pub mod auth;
 pub mod budget;
 pub mod code;

@@ -8,6 +8,7 @@ use crate::Error;
 use crate::dynamodb::DynamoDb;
 use crate::ecs::{self, Ecs};
 use crate::observe::Observer;
+use crate::s3::{Buckets, S3};
 use crate::secretsmanager::SecretsManager;
 use crate::sqs::{self, Sqs};
 
@@ -15,15 +16,15 @@ use crate::sqs::{self, Sqs};
 pub const REGION: &str = "us-east-1";
 /// The only account there is.
 pub const ACCOUNT: &str = "000000000000";
-/// The access key id for clients; signatures are never checked.
+/// The access key id for clients; S3 alone checks signatures.
 pub const ACCESS_KEY_ID: &str = "local";
-/// The secret access key for clients; signatures are never checked.
+/// The secret access key for clients.
 pub const SECRET_ACCESS_KEY: &str = "local";
 
 /// How the embedded AWS is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder of what DynamoDB and Secrets Manager keep; none keeps it in memory.
+    /// The folder of what DynamoDB, Secrets Manager and S3 keep; none keeps it in memory.
     pub data: Option<PathBuf>,
     /// How tasks run.
     pub tasks: ecs::Options,
@@ -40,6 +41,8 @@ pub struct Endpoints {
     pub secretsmanager: String,
     /// ECS.
     pub ecs: String,
+    /// S3, with the bucket as the first part of the path.
+    pub s3: String,
 }
 
 /// The running services.
@@ -50,6 +53,7 @@ pub struct Aws {
     sqs: sqs::Service,
     secretsmanager: SecretsManager,
     ecs: Ecs,
+    s3: S3,
 }
 
 impl Aws {
@@ -69,14 +73,16 @@ impl Aws {
         let dynamodb = DynamoDb::start(options.data.as_deref(), observer.clone()).await?;
         let sqs = sqs::Service::start(observer.clone()).await?;
         let secretsmanager = SecretsManager::start(options.data.as_deref(), observer.clone()).await?;
+        let s3 = S3::start(options.data.as_deref(), observer.clone()).await?;
         let ecs = Ecs::observed(options.tasks, observer).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
             sqs: sqs.url.clone(),
             secretsmanager: secretsmanager.url.clone(),
             ecs: ecs.url().to_owned(),
+            s3: s3.url.clone(),
         };
-        Ok(Self { endpoints, dynamodb, sqs, secretsmanager, ecs })
+        Ok(Self { endpoints, dynamodb, sqs, secretsmanager, ecs, s3 })
     }
 
     /// Where each service listens.
@@ -103,6 +109,12 @@ impl Aws {
         &self.sqs.queues
     }
 
+    /// The buckets: making one, faults on order.
+    #[must_use]
+    pub fn s3(&self) -> &Buckets {
+        &self.s3.buckets
+    }
+
     /// Ends every service and leaves the tasks as they are, as a crash of the host would.
     pub async fn abandon(self) {
         self.ecs.abandon().await;
@@ -111,6 +123,11 @@ impl Aws {
     /// Kills running tasks, then ends every service; bounded by the tasks' stop timeout.
     pub async fn shutdown(mut self) {
         self.ecs.shutdown().await;
-        tokio::join!(self.sqs.shutdown(), self.secretsmanager.server.stop(), self.dynamodb.stop());
+        tokio::join!(
+            self.sqs.shutdown(),
+            self.secretsmanager.server.stop(),
+            self.dynamodb.stop(),
+            self.s3.server.stop(),
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! The embedded AWS: DynamoDB, SQS, Secrets Manager and ECS on loopback ports, and Lambda's triggers.
+//! The embedded AWS: DynamoDB, SQS, Secrets Manager, S3 and ECS on loopback ports, and Lambda's triggers.
 //!
 //! Owns generic AWS pieces for local runs and tests; each service speaks its own wire protocol.
 //! It knows nothing of the program that runs on it: no table, queue or task is named here.
 
 pub mod ecs;
 pub mod lambda;
+pub mod s3;
 pub mod sqs;
 
 mod aws;

@@ -2,8 +2,9 @@
 //! for it.
 //!
 //! Owns the words of IAM for what the services here answer: one action for each item of a transaction, an ARN
-//! for each index. It refuses nothing: whether somebody may is for the observer to say.
+//! for each index, the item's partition key and the attributes that an update names. It refuses nothing: whether somebody may is for the observer to say.
 
+mod expression;
 mod permission;
 mod tap;
 
@@ -35,12 +36,15 @@ pub enum Service {
     SecretsManager,
     /// ECS.
     Ecs,
+    /// S3. Its body says `Bucket` and `Key`.
+    S3,
 }
 
 /// One request, before it is answered.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The name that the caller's SDK was given: `app/NAME` in its User-Agent.
+    /// The name that the caller's SDK was given: `app/NAME` in its User-Agent. Of a signed address, of whoever
+    /// signed it: `x-app`.
     pub app: Option<String>,
     /// Whom it is for.
     pub service: Service,
@@ -76,7 +80,7 @@ impl Observer {
         Self(Arc::new(observe))
     }
 
-    fn tell(&self, call: &Call) {
+    pub(crate) fn tell(&self, call: &Call) {
         (self.0)(call);
     }
 }

@@ -13,6 +13,7 @@ use pullyard_control::{Bootstrap, Context, Requester};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
 use pullyard_store::{Scope, Token, TokenKind};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
@@ -152,7 +153,13 @@ where
 
 /// The job and attempt a runner's route names.
 async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
-    let Path((job, attempt)) = Path::<(JobId, u32)>::from_request_parts(parts, &())
+    /// By name: a route may name more.
+    #[derive(Deserialize)]
+    struct Named {
+        job: JobId,
+        attempt: u32,
+    }
+    let Path(Named { job, attempt }) = Path::<Named>::from_request_parts(parts, &())
         .await
         .map_err(|_| Problem::not_found("There is no such job or attempt."))?;
     Ok((job, attempt))

@@ -11,8 +11,9 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 pub use pullyard_cloud::Definitions;
-use pullyard_cloud::{DeadLetters, Lane, Network, Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Lane, Network, Objects, Secrets, Tasks, Wakeups};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts};
+pub use pullyard_domain::artifact::KEPT as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub api_url: String,
     /// `PULLYARD_TASK_ISOLATION`: `external` where a task is a container of its own; else `none`.
     pub task_isolation: String,
+    /// `PULLYARD_ARTIFACTS_BUCKET`: where artifacts are.
+    pub artifacts_bucket: String,
     /// `PULLYARD_DEPLOYMENT`: the name that metrics are kept under, the stack's; without it none are written.
     pub deployment: Option<String>,
     /// Where AWS's services are; on AWS itself none of them is set.
@@ -60,11 +63,18 @@ pub struct Endpoints {
     pub ecs: Option<String>,
     /// `PULLYARD_SECRETSMANAGER_ENDPOINT`.
     pub secretsmanager: Option<String>,
+    /// `PULLYARD_S3_ENDPOINT`.
+    pub s3: Option<String>,
 }
 
 /// `_HANDLER`: which function this process is, as Lambda tells it.
 pub fn handler() -> Option<String> {
     std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
+}
+
+/// `RUST_LOG`: what is logged.
+pub(crate) fn logged() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty())
 }
 
 /// A variable that is missing.
@@ -107,12 +117,14 @@ impl Config {
             key_secret: needed("PULLYARD_KEY_SECRET")?,
             api_url: needed("PULLYARD_API_URL")?,
             task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
+            artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             deployment: var("PULLYARD_DEPLOYMENT"),
             endpoints: Endpoints {
                 dynamodb: var("PULLYARD_DYNAMODB_ENDPOINT"),
                 sqs: var("PULLYARD_SQS_ENDPOINT"),
                 ecs: var("PULLYARD_ECS_ENDPOINT"),
                 secretsmanager: var("PULLYARD_SECRETSMANAGER_ENDPOINT"),
+                s3: var("PULLYARD_S3_ENDPOINT"),
             },
         })
     }
@@ -128,7 +140,7 @@ impl Config {
 
     /// Connects to everything as `sdk` says.
     pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
-        let Endpoints { dynamodb, sqs, ecs, secretsmanager } = self.endpoints;
+        let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = self.endpoints;
         // The table's name is the deployment's own: two in one account never share a secret.
         let secret_prefix = format!("{}/user/", self.table);
         let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
@@ -140,6 +152,7 @@ impl Config {
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()),
+            objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
             forge_tokens: ForgeTokens::default(),
             clock,
             key_secret: self.key_secret,

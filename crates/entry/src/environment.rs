@@ -20,10 +20,11 @@ impl Config {
             key_secret,
             api_url,
             task_isolation,
+            artifacts_bucket,
             deployment,
             endpoints,
         } = self;
-        let Endpoints { dynamodb, sqs, ecs, secretsmanager } = endpoints;
+        let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = endpoints;
         let definitions = task_definitions.to_string();
         let told = [
             ("PULLYARD_TABLE", table),
@@ -35,6 +36,7 @@ impl Config {
             ("PULLYARD_KEY_SECRET", key_secret),
             ("PULLYARD_API_URL", api_url),
             ("PULLYARD_TASK_ISOLATION", task_isolation),
+            ("PULLYARD_ARTIFACTS_BUCKET", artifacts_bucket),
         ];
         let optional = [
             ("PULLYARD_DISPATCH_DLQ_URL", dispatch_dlq_url),
@@ -44,6 +46,7 @@ impl Config {
             ("PULLYARD_SQS_ENDPOINT", sqs),
             ("PULLYARD_ECS_ENDPOINT", ecs),
             ("PULLYARD_SECRETSMANAGER_ENDPOINT", secretsmanager),
+            ("PULLYARD_S3_ENDPOINT", s3),
         ];
         let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         let told = told.into_iter().map(|(name, value)| (name, value.clone()));
@@ -89,6 +92,7 @@ mod tests {
             key_secret: "key".into(),
             api_url: "http://api".into(),
             task_isolation: "none".into(),
+            artifacts_bucket: "b".into(),
             deployment: None,
             endpoints: Endpoints::default(),
         };
@@ -101,6 +105,7 @@ mod tests {
             sqs: Some("http://s".into()),
             ecs: Some("http://e".into()),
             secretsmanager: Some("http://m".into()),
+            s3: Some("http://o".into()),
         };
         config.network =
             Some(Network { subnets: vec!["a".into(), "b".into()], security_groups: vec!["g".into()], public_ip: true });

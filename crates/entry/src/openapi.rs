@@ -7,7 +7,7 @@ mod answers;
 mod inputs;
 mod tidy;
 
-pub use answers::{Accepted, Asked, Created, Made, Unkept};
+pub use answers::{Accepted, Asked, Created, Made, SentOn, Unkept};
 
 use aide::axum::ApiRouter;
 use aide::generate::in_context;

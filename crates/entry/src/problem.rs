@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Error;
+use pullyard_domain::artifact::Refusal;
 use pullyard_protocol as protocol;
 
 /// An error answer.
@@ -136,6 +137,10 @@ impl From<Error> for Problem {
             Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).help(denial.help()),
             Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job is to stop."),
             Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
+            Error::Artifact(refusal @ Refusal::NotThere) => Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence())
+                .help("Look again when the attempt has ended; what is not there then will not come."),
+            Error::Artifact(refusal) => Self::new(S::UNPROCESSABLE_ENTITY, refusal.code(), refusal.sentence())
+                .help("Keep less of it, or keep it under another name."),
             Error::BadProof => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", format!("The forge refused: it failed to {error}."))

@@ -12,7 +12,7 @@ use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Observer, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::stored_token;
-use pullyard_entry::config::{self, Config, Endpoints};
+use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, Endpoints};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const TABLE: &str = "pullyard";
 const KEY_SECRET: &str = "pullyard/signing-key";
 /// The secret that holds our token at the demo forge; a person's, as every forge's is.
 const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
+/// The bucket of artifacts.
+const BUCKET: &str = "pullyard-artifacts";
 const FORGE_FOLDER: &str = "forge";
 /// The task definitions; on this machine they differ in nothing but their names.
 const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
@@ -232,6 +234,7 @@ impl Local {
         let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY).await?;
         let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY).await?;
 
+        aws.s3().make(BUCKET, Some(KEPT))?;
         let lost = at.sqs.clone();
         let config = Config {
             table: TABLE.into(),
@@ -247,12 +250,14 @@ impl Local {
             api_url: api_url.clone(),
             // A task is a plain child process here; it says so on the job and on the pull request.
             task_isolation: "none".into(),
+            artifacts_bucket: BUCKET.into(),
             deployment,
             endpoints: Endpoints {
                 dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),
                 sqs: Some(at.sqs),
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),
+                s3: Some(at.s3),
             },
         };
         let heard = config.clone();

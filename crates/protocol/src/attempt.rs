@@ -1,5 +1,5 @@
 //! What the runner of one attempt says and hears:
-//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,finish}`.
+//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,finish}`; what it keeps is in `artifact`.
 //!
 //! `start` is called with the bootstrap token of the task, everything after it with the lease from its
 //! answer. A call of a superseded attempt gets 409 `lease_lost`. Only durations are sent to a runner,

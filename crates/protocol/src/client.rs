@@ -4,6 +4,7 @@
 //! only read) are tried again with jittered back-off; what the server refused is never tried again.
 
 mod access;
+mod artifact;
 mod attempt;
 mod dead_letter;
 mod fleet;
@@ -14,6 +15,7 @@ mod pull;
 mod runner;
 mod sign_in;
 
+pub use artifact::Download;
 pub use attempt::AttemptClient;
 pub use operator::Operator;
 pub use runner::RunnerClient;
@@ -113,6 +115,19 @@ impl Http {
             .build()
             .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
         Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
+    }
+
+    /// For an address that is no part of the API.
+    fn anonymous(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
+        let mut builder = reqwest::Client::builder();
+        if is_loopback(address) {
+            builder = builder.no_proxy();
+        }
+        let client =
+            builder.timeout(limit).connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let unusable =
+            |error: reqwest::Error| Error::Unreachable { url: "an address".into(), reason: error.to_string() };
+        client.build().map_err(unusable)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

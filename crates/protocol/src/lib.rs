@@ -3,6 +3,7 @@
 //! Requests refuse unknown fields; answers may grow, so their readers ignore what they don't know.
 //! Times are RFC 3339 text, durations carry their unit in the name. No rule of business is here.
 
+pub mod artifact;
 pub mod attempt;
 #[cfg(feature = "client")]
 pub mod client;

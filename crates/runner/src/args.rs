@@ -56,6 +56,9 @@ pub struct RunJob {
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
+    /// Keep what the agent printed as it came, too, as an artifact of the job.
+    #[arg(long, env = "PULLYARD_RAW_CAPTURE")]
+    pub raw_capture: bool,
     /// What the start was part of, for logs; anything that is no trace id is left out.
     #[arg(long, env = "PULLYARD_TRACE_ID", value_name = "ID", hide = true)]
     pub trace_id: Option<String>,
@@ -88,6 +91,7 @@ impl RunJob {
             secrets: secrets(),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
             agent_waits: self.agent_retry_secs,
+            raw_capture: self.raw_capture,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })

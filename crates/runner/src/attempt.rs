@@ -2,6 +2,7 @@
 
 use crate::access::Minted;
 use crate::agent::Tally;
+use crate::artifacts::Artifacts;
 use crate::orders::{Order, Orders};
 use crate::redact::Redactor;
 use crate::reporter::Events;
@@ -23,6 +24,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) orders: &'a Orders,
     /// When its time is used up.
     pub(crate) until: Instant,
+    /// What it leaves behind.
+    pub(crate) artifacts: &'a Artifacts,
     /// Tokens of its own, taken back at its end.
     pub(crate) minted: Minted,
     /// Takes its secrets out of what leaves this machine.

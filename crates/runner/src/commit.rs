@@ -126,6 +126,19 @@ fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::R
     Ok(())
 }
 
+/// Writes what a commit changed into a file, as `git apply` takes it, binary files too. A patch that can't be made
+/// is no reason to fail a job whose work is there.
+pub(crate) async fn patch(git: &Git, repository: &Path, start: &str, commit: &str, file: &Path) -> Result<(), Fault> {
+    let mut output = OsString::from("--output=");
+    output.push(file);
+    let mut args: Vec<OsString> =
+        ["diff", "--binary", "--full-index", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"]
+            .map(OsString::from)
+            .to_vec();
+    args.extend([output, "--end-of-options".into(), start.into(), commit.into(), "--".into()]);
+    git.run(Call::new(args).repository(repository)).await.map(drop)
+}
+
 /// What a commit changed against the base, for the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {

@@ -2,9 +2,10 @@
 
 use crate::access::{Access, Minted};
 use crate::agent::{Chosen, Environment, Given, Tally};
+use crate::artifacts::{RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, later};
 use crate::finish::finish;
-use crate::git::Fault;
+use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::push::{self, Published, Push};
@@ -17,6 +18,7 @@ use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
 use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, signals, target};
+use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use pullyard_forge::{Forge, PullRequest};
@@ -30,6 +32,8 @@ use tracing::Instrument;
 const SOURCE_AWAY: Duration = Duration::from_secs(20);
 /// How long the last events may hold up the finish.
 const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
+/// How long the last artifacts may: the finish of a cancelled job is waited for a minute, stopping it included.
+const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
 /// The same when the process was told to end.
 const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
 
@@ -66,7 +70,9 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let redactor = redactor(&options, lease);
     let reporter = Reporter::start(client.clone(), heartbeat, orders.clone(), redactor.clone());
+    let uploads = Uploads::start(client.clone());
     let this = Attempt {
+        artifacts: uploads.artifacts(),
         assignment: &assignment,
         client: &client,
         events: reporter.events(),
@@ -78,6 +84,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
+    this.events.end_record();
 
     let exit = match said(ended) {
         Ok((outcome, failure, result)) => {
@@ -87,7 +94,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
             );
-            flush(&reporter, &orders).await;
+            flush(&reporter, &uploads, &orders).await;
             finish(&outbox, letter, &orders).await
         }
         Err(Order::Shutdown) => {
@@ -137,10 +144,15 @@ fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): End
     })
 }
 
-async fn flush(reporter: &Reporter, orders: &Orders) {
+/// The last events and artifacts, side by side. After the finish nothing of the attempt is taken any more.
+async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
+    let both = |events, artifacts| async move { tokio::join!(reporter.flush(events), uploads.flush(artifacts)) };
     tokio::select! {
-        () = reporter.flush(LAST_EVENTS_LIMIT) => {}
-        _ = orders.at_least(Order::Shutdown) => reporter.flush(SHUTDOWN_EVENTS_LIMIT).await,
+        _ = both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT) => {}
+        _ = async {
+            orders.at_least(Order::Shutdown).await;
+            both(SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_EVENTS_LIMIT).await
+        } => {}
     }
 }
 
@@ -174,10 +186,13 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
             let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
             prepared.given.put_down().map_err(failed)?;
             let read = |name: &str| prepared.given.read(name, ours);
-            agent::run(&run, &prepared.chosen, &Environment::of(&read)).await?;
+            let ran = agent::run(&run, &prepared.chosen, &Environment::of(&read)).await;
+            this.events.end_record();
+            ran?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
             let repository = workspace.repository();
             this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
+            this.bounded(keep_patch(this, git, workspace, target, &commit)).await?;
             let words = match &assignment.revises {
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
                 None => Words::default(),
@@ -219,6 +234,25 @@ fn ours(name: &str) -> Option<std::ffi::OsString> {
     Environment::ours().get(name)
 }
 
+/// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's.
+async fn keep_patch(
+    this: &Attempt<'_>,
+    git: &Git,
+    workspace: &Workspace,
+    target: &Target,
+    commit: &str,
+) -> Result<(), Stop> {
+    const NAME: &str = "changes.patch";
+    let Some(file) = this.artifacts.file(NAME) else { return Ok(()) };
+    match commit::patch(git, &workspace.repository(), &target.start, commit, &file).await {
+        Ok(()) => {
+            this.artifacts.hand_in(Kind::Patch, NAME);
+        }
+        Err(fault) => tracing::warn!(error = %fault, "the patch could not be made: {fault}"),
+    }
+    Ok(())
+}
+
 /// Everything that is there before the agent begins.
 struct Prepared<'a> {
     access: Access,
@@ -255,6 +289,9 @@ async fn prepare<'a>(
     let target = target::choose(git, &mirror, this.assignment, open).await?;
     let workspace = &*workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?);
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
+    this.artifacts.open(workspace.artifacts()).map_err(failed)?;
+    let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
+    this.events.record(Record::begin(this.artifacts, raw));
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
     Ok(Prepared { access, chosen, given, mirror, target, workspace })
 }

@@ -8,6 +8,7 @@
 mod access;
 mod agent;
 mod args;
+mod artifacts;
 mod attempt;
 mod command;
 mod commit;

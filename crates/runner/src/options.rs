@@ -66,6 +66,8 @@ pub struct Options {
     pub agent_waits: Waits,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
+    /// Lines are kept as the agent printed them.
+    pub raw_capture: bool,
     /// What the start was part of.
     pub trace: Option<TraceId>,
 }

@@ -4,12 +4,13 @@
 mod queue;
 mod sender;
 
+use crate::artifacts::Record;
 use crate::orders::Orders;
 use crate::redact::Redactor;
 use crate::said::Said;
 use pullyard_protocol::client::AttemptClient;
 use queue::Queue;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -22,6 +23,7 @@ pub(crate) struct Events(Arc<Shared>);
 struct Shared {
     redactor: Redactor,
     state: Mutex<State>,
+    record: OnceLock<Record>,
     /// Something for the sender to look at.
     changed: Notify,
     /// The sender has been answered, or has ended.
@@ -44,11 +46,35 @@ impl Shared {
 }
 
 impl Events {
-    /// Takes an event in: without secrets from here on, and cut only then, or half of one could stay.
+    /// Takes an event: without secrets from here on. It is recorded whole, where something records, and sent cut,
+    /// but only then, or half of a secret could stay.
     pub(crate) fn add(&self, said: Said) {
-        let said = self.0.redactor.said(said).cut();
-        self.0.state().queue.add(Instant::now(), said);
+        let said = self.0.redactor.said(said);
+        let said = match self.0.record.get() {
+            Some(record) => record.note(said),
+            None => said,
+        };
+        self.0.state().queue.add(Instant::now(), said.cut());
         self.0.changed.notify_one();
+    }
+
+    /// Takes a line as the agent printed it, but for secrets.
+    pub(crate) fn raw(&self, line: &[u8]) {
+        if let Some(record) = self.0.record.get().filter(|record| record.is_raw()) {
+            record.raw(self.0.redactor.text(&String::from_utf8_lossy(line)).as_bytes());
+        }
+    }
+
+    /// From now on events are recorded, too. Once in an attempt.
+    pub(crate) fn record(&self, record: Record) {
+        let _ = self.0.record.set(record);
+    }
+
+    /// Nothing more is recorded: what was is handed in.
+    pub(crate) fn end_record(&self) {
+        if let Some(record) = self.0.record.get() {
+            record.end();
+        }
     }
 }
 
@@ -64,6 +90,7 @@ impl Reporter {
         let shared = Arc::new(Shared {
             redactor,
             state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
+            record: OnceLock::new(),
             changed: Notify::new(),
             answered: Notify::new(),
         });

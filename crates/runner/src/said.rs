@@ -4,11 +4,11 @@ use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 
 /// Longer words are cut, and say so.
-const MAX_TEXT_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Names are names.
 const MAX_NAME_BYTES: usize = 1024;
 /// Larger data is left out, and says so.
-const MAX_DATA_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
 
 /// An event without number and age.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,18 @@ impl Said {
             if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size }) } else { data }
         });
         self
+    }
+
+    /// Names the artifact that has what the event leaves out.
+    pub(crate) fn refers_to(&mut self, artifact: Option<String>) {
+        let Some(artifact) = artifact else { return };
+        match &mut self.data {
+            Some(Value::Object(data)) => {
+                data.insert("artifact".into(), artifact.into());
+            }
+            Some(other) => *other = json!({ "artifact": artifact, "data": other.take() }),
+            none => *none = Some(json!({ "artifact": artifact })),
+        }
     }
 
     /// About how much room it takes. Units: bytes.

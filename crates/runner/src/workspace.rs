@@ -100,16 +100,21 @@ impl Workspace {
     /// Kills what an attempt left behind whose own process died: its agent, and whatever that started.
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
-        if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize() {
-            if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
-                tracing::error!(error = %error, "failed to {error}");
-            }
+        if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize()
+            && let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await
+        {
+            tracing::error!(error = %error, "failed to {error}");
         }
     }
 
     /// The agent's folder for temporary files.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join(TEMPORARY)
+    }
+
+    /// What the attempt leaves behind, until it is uploaded.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
     }
 
     /// The runner's own repository.

@@ -4,6 +4,7 @@
 //! its row of the `work` index (always what the domain's `due` names for the whole value), its row of
 //! the `list` index, and when it may be deleted.
 
+pub(crate) mod artifact;
 pub(crate) mod blob;
 pub(crate) mod class;
 pub(crate) mod hook;

@@ -74,8 +74,19 @@ pub(crate) fn context(job: &JobId, hash: &str) -> Key {
 }
 
 pub(crate) fn attempt(job: &JobId, number: u32) -> Key {
-    Key::new(format!("JOB#{job}"), format!("ATTEMPT#{number:04}"))
+    Key::new(format!("JOB#{job}"), format!("{ATTEMPTS}{number:04}"))
 }
+
+/// What an attempt keeps in the bucket.
+pub(crate) fn artifacts(job: &JobId, attempt: u32) -> Key {
+    Key::new(format!("JOB#{job}"), format!("{ARTIFACTS}{attempt:04}"))
+}
+
+/// What the sort keys of a job's attempts begin with.
+pub(crate) const ATTEMPTS: &str = "ATTEMPT#";
+
+/// What the sort keys of that which they keep begin with.
+pub(crate) const ARTIFACTS: &str = "ARTIFACTS#";
 
 /// Events stand in a partition of their own per attempt: their writes must not slow claim and finish.
 pub(crate) fn events(job: &JobId, attempt: u32, first: u64) -> Key {

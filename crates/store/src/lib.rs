@@ -14,6 +14,7 @@ mod mark;
 mod schema;
 mod transaction;
 mod read {
+    mod artifact;
     mod budget;
     mod event;
     mod hook;
@@ -32,6 +33,7 @@ mod read {
     pub use work::WorkKey;
 }
 mod write {
+    mod artifact;
     mod budget;
     mod claim;
     mod context;

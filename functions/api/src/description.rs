@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
-use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, SecretName, TicketKey, TokenId};
+use pullyard_domain::id::{ArtifactId, DeliveryId, IntegrationId, JobId, ProjectId, SecretName, TicketKey, TokenId};
 use pullyard_entry::{Caller, Problem, Strict, openapi, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::TicketEvent;
@@ -71,6 +71,7 @@ fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "project" => schemas.subschema_for::<ProjectId>(),
         "key" => schemas.subschema_for::<TicketKey>(),
         "job" => schemas.subschema_for::<JobId>(),
+        "artifact" => schemas.subschema_for::<ArtifactId>(),
         "delivery" => schemas.subschema_for::<DeliveryId>(),
         "token" => schemas.subschema_for::<TokenId>(),
         "secret" => schemas.subschema_for::<SecretName>(),

@@ -1,6 +1,7 @@
 //! `/v1/…`: everything that people, programs and runners ask, but ticket events.
 
 mod routes {
+    pub(crate) mod artifacts;
     pub(crate) mod attempts;
     pub(crate) mod dead_letters;
     pub(crate) mod deliveries;
@@ -34,8 +35,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    attempts, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs, meta,
-    metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
+    artifacts, attempts, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs,
+    meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
@@ -85,6 +86,12 @@ macro_rules! routes {
             .$route("/v1/jobs/{job}/retry", post(job_orders::retry))
             .$route("/v1/jobs/{job}/why", get(jobs::why))
             .$route("/v1/jobs/{job}/events", get(jobs::events))
+            .$route("/v1/jobs/{job}/artifacts", get(artifacts::list))
+            .$route("/v1/jobs/{job}/artifacts/{artifact}", get(artifacts::show))
+            .$route("/v1/jobs/{job}/attempts", get(artifacts::attempts))
+            .$route("/v1/jobs/{job}/context", get(artifacts::context))
+            .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts", post(artifacts::reserve))
+            .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(artifacts::stored))
             .$route("/v1/jobs/{job}/attempts/{attempt}/start", post(attempts::start))
             .$route("/v1/jobs/{job}/attempts/{attempt}/status", post(attempts::status))
             .$route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))

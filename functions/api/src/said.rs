@@ -99,6 +99,11 @@ said! {
             [(409, "not_over, not_failed, job_active, project_held, budget_exhausted, ticket_without_repository, repository_not_integrated"), (422, "invalid, idempotency_key_reused")];
         get "/v1/jobs/{job}/why" why = "One plain sentence on why a job is where it is.";
         get "/v1/jobs/{job}/events" list_events = "What the agent did, oldest first.";
+        get "/v1/jobs/{job}/artifacts" list_artifacts = "What a job's attempts left behind.";
+        get "/v1/jobs/{job}/artifacts/{artifact}" show_artifact = "The way to something that an attempt left behind."
+            [(404, "not_found, artifact_missing")];
+        get "/v1/jobs/{job}/attempts" list_attempts = "How a job's attempts went: agent, model, session, tokens, cost.";
+        get "/v1/jobs/{job}/context" show_context = "What a job's agent is told, as it was frozen.";
     }
     pulls {
         get "/v1/pulls" list_pulls = "The open pull requests that a project's tickets are linked to.";
@@ -120,6 +125,11 @@ said! {
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
             [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused, model_secret_missing")];
+        post "/v1/jobs/{job}/attempts/{attempt}/artifacts" reserve_artifact = "A place for something that the attempt keeps."
+            [(404, "not_found"), (409, "lease_lost"),
+            (422, "artifact_too_large, artifacts_too_large, too_many_artifacts, artifact_differs")];
+        post "/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored" artifact_stored = "It is in its place."
+            [(404, "not_found, artifact_missing"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."
             [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
     }

@@ -4,8 +4,9 @@ use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::Place;
+use pullyard_domain::job::{self as domain, AttemptEnd, Place};
 use pullyard_domain::wait::Wait;
+use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
 use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult};
@@ -64,6 +65,44 @@ pub(crate) fn job(view: JobView) -> Job {
         created: job.created,
         ended: job.ended_at,
     }
+}
+
+/// An attempt that ended.
+pub(crate) fn attempt(attempt: domain::Attempt) -> Attempt {
+    let domain::Attempt { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
+    let (how, why) = match ended {
+        AttemptEnd::Completed {} => (AttemptOutcome::Completed, None),
+        AttemptEnd::Cancelled {} => (AttemptOutcome::Cancelled, None),
+        AttemptEnd::Failed { failure } => (AttemptOutcome::Failed, Some(failure)),
+        AttemptEnd::Requeued { failure } => (AttemptOutcome::Requeued, Some(failure)),
+    };
+    Attempt {
+        attempt: number,
+        runner: run.runner,
+        task: run.task,
+        started: run.started,
+        ended: Some(ended_at),
+        how,
+        failure: why.as_ref().map(failure),
+        work,
+        spent_usd_micros,
+    }
+}
+
+/// The attempt that holds a job, if one does.
+pub(crate) fn running(job: &domain::Job) -> Option<Attempt> {
+    let run = job.run.clone().filter(|_| job.status.is_active())?;
+    Some(Attempt {
+        attempt: job.attempt,
+        runner: run.runner,
+        task: run.task,
+        started: run.started,
+        ended: None,
+        how: AttemptOutcome::Running,
+        failure: None,
+        work: None,
+        spent_usd_micros: None,
+    })
 }
 
 pub(crate) fn ticket(view: TicketView) -> Ticket {

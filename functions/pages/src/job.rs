@@ -6,6 +6,7 @@ use crate::asked;
 use crate::board::{Link, address_of};
 use crate::fault::Fault;
 use crate::frame::{Frame, page};
+use crate::kept;
 use crate::log::{self, Entry};
 use crate::text::{Text, line, web};
 use crate::tickets::once;
@@ -44,6 +45,8 @@ struct JobPage {
     head: Head,
     /// What its reviewers asked for.
     asked: Option<asked::Asked>,
+    /// What its attempts left behind.
+    kept: Option<kept::Kept>,
     entries: Vec<Entry>,
     /// This page does not begin at the first event.
     later: bool,
@@ -178,6 +181,7 @@ pub(crate) async fn show(
         }
     };
     let asked = asked::of(&visit.ctx, &view).await?;
+    let kept = kept::of(&visit.ctx, &id).await?;
     let head = Head::new(&view, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
     let shown = JobPage {
@@ -187,6 +191,7 @@ pub(crate) async fn show(
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
         head,
         asked,
+        kept,
         live,
     };
     Ok(page(StatusCode::OK, &shown))

@@ -15,6 +15,7 @@ mod guard;
 mod hold;
 mod job;
 mod jobs;
+mod kept;
 mod log;
 mod pulls;
 mod sign_in;
@@ -44,6 +45,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs", get(jobs::list).post(jobs::create))
         .route("/jobs/new", get(jobs::blank))
         .route("/jobs/{job}", get(job::show))
+        .route("/jobs/{job}/artifacts/{artifact}", get(kept::show))
         .route("/jobs/{job}/cancel", post(job::orders::cancel))
         .route("/jobs/{job}/retry", post(job::orders::retry))
         .route("/pulls/revise", post(pulls::revise))

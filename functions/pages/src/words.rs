@@ -122,6 +122,15 @@ pub(crate) fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// `812 B`, `12 KB`, `1.4 MB`.
+pub(crate) fn bytes(size: u64) -> String {
+    match size {
+        0..1_000 => format!("{size} B"),
+        1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
+        _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
+    }
+}
+
 /// When a list is looked at again: soon while something goes on, for every look reads the whole list. Units:
 /// milliseconds.
 pub(crate) fn refresh(busy: bool) -> u32 {

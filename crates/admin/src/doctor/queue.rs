@@ -1,4 +1,4 @@
-//! Queues whose messages wait, and messages that nobody could deal with.
+//! Queues whose messages wait, messages that nobody could deal with, and events that reached nobody.
 
 use super::Finding;
 use super::metric::Statistic;
@@ -19,6 +19,9 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     let mut findings = Vec::new();
     for seen in join_all(stack.queues.iter().map(|queue| of_one(aws, stack, queue))).await {
         findings.extend(seen?);
+    }
+    if let Some(url) = &stack.undelivered {
+        findings.extend(undelivered(stack, messages(aws, url).await?));
     }
     if findings.is_empty() {
         findings.push(Finding::good("queue", "No message waits for long, and no dead letter is kept."));
@@ -57,6 +60,24 @@ async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>,
         ));
     }
     Ok(findings)
+}
+
+/// Deaths of tasks that the tasks function was not told of, or failed on.
+fn undelivered(stack: &Stack, events: u64) -> Option<Finding> {
+    let Stack { name, .. } = stack;
+    let what = match events {
+        0 => return None,
+        1 => "1 death of a task was".to_owned(),
+        events => format!("{events} deaths of tasks were"),
+    };
+    Some(Finding::warning(
+        "queue",
+        format!("{what} not taken by the tasks function; the sweeper finds the same deaths, later."),
+        format!(
+            "See why: `aws logs tail /pullyard/{name}/tasks --since 1d`. Nothing is to be sent again: purge the queue \
+             {name}-undelivered once it is mended."
+        ),
+    ))
 }
 
 async fn messages(aws: &Aws, url: &str) -> Result<u64, Error> {

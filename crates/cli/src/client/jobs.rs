@@ -1,10 +1,12 @@
 //! `pullyard jobs`: what can be asked about jobs and ordered of them. One file for each subject.
 
+mod artifacts;
 mod cancel;
 mod create;
 mod events;
 mod list;
 mod logs;
+mod provenance;
 mod retry;
 mod show;
 
@@ -17,7 +19,7 @@ use super::watch;
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// List, show, make, follow, cancel and retry jobs.
+/// List, show, make, follow, cancel and retry jobs, and get what they left behind.
 ///
 /// A job is named by its id, by the id's last characters (7F2K) or first ones, or by @last.
 #[derive(clap::Args)]
@@ -52,6 +54,22 @@ enum Command {
     },
     Logs(logs::Logs),
     Events(events::Events),
+    Artifacts(artifacts::List),
+    Diff(artifacts::Diff),
+    /// Print what a job's agent is told: the whole prompt, as it was frozen.
+    #[command(after_help = "Examples:\n  pullyard jobs context 7F2K\n  pullyard jobs context @last --json")]
+    Context {
+        /// Its id.
+        #[arg(value_name = "JOB")]
+        id: String,
+    },
+    /// Show of each attempt which agent and model worked, in which session, and what it took.
+    #[command(after_help = "Examples:\n  pullyard jobs provenance 7F2K\n  pullyard jobs provenance @last --json")]
+    Provenance {
+        /// Its id.
+        #[arg(value_name = "JOB")]
+        id: String,
+    },
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
 }
@@ -69,6 +87,10 @@ impl Jobs {
             Command::Watch { id } => watch::watch(session, &session.job(&id).await?).await,
             Command::Logs(logs) => logs.run(session).await,
             Command::Events(events) => events.run(session).await,
+            Command::Artifacts(artifacts) => artifacts.run(session).await,
+            Command::Diff(diff) => diff.run(session).await,
+            Command::Context { id } => provenance::context(session, &session.job(&id).await?).await,
+            Command::Provenance { id } => provenance::provenance(session, &session.job(&id).await?).await,
             Command::Cancel(cancel) => cancel.run(session).await,
             Command::Retry(retry) => retry.run(session).await,
         }

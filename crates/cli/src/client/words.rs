@@ -76,6 +76,26 @@ pub(super) fn files(count: u32) -> String {
     if count == 1 { "1 file".into() } else { format!("{count} files") }
 }
 
+/// `812 B`, `12 KB`, `1.4 MB`; in bytes for programs.
+pub(super) fn bytes(size: u64) -> Cell {
+    let shown = match size {
+        0..1_000 => format!("{size} B"),
+        1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
+        _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
+    };
+    Cell::new(shown, size.to_string())
+}
+
+/// `$0.42`, a dash where it is not known; in millionths for programs.
+pub(super) fn dollars(micros: Option<u64>) -> Cell {
+    match micros {
+        None => Cell::maybe(None::<&str>),
+        // A tenth of a cent is the least that anybody looks at.
+        Some(micros) if micros < 10_000 => Cell::new(format!("${:.4}", micros as f64 / 1e6), micros.to_string()),
+        Some(micros) => Cell::new(format!("${:.2}", micros as f64 / 1e6), micros.to_string()),
+    }
+}
+
 /// `0:40`, `1 h 04`.
 pub(super) fn length(length: Duration) -> String {
     let secs = length.as_secs();

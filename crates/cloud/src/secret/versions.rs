@@ -16,6 +16,10 @@ const KEPT_FOR: Duration = Duration::from_secs(300);
 /// How often at most they are fetched because something did not fit: strangers can send what they like.
 const REFETCHED_EVERY: Duration = Duration::from_secs(10);
 
+/// How long it is remembered that there is no secret of a name: as long as strangers may send without having it
+/// looked for again, and no longer than somebody who has just set it can wait.
+const ABSENT_FOR: Duration = Duration::from_secs(10);
+
 /// What is tried; reads after "failed to".
 const READ: &str = "read a version of a secret";
 
@@ -61,11 +65,16 @@ struct Refetch {
 impl Secrets {
     /// The present value and the one before, at most five minutes old.
     ///
-    /// Errors: `NoSecret` when there is none of that name or it is empty.
+    /// Errors: `NoSecret` when there is none of that name or it is empty, or was none ten seconds ago: whoever knows
+    /// an address can send to it, and each call of the service costs.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
         let fresh = |kept: &KeptVersions| (kept.since.elapsed() < KEPT_FOR).then(|| kept.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
             return Ok(versions);
+        }
+        let is_absent = |since: &Instant| since.elapsed() < ABSENT_FOR;
+        if self.lock_absent().get(name).is_some_and(is_absent) {
+            return Err(Error::NoSecret { name: name.into() });
         }
         self.fetch_versions(name, None).await
     }
@@ -108,11 +117,15 @@ impl Secrets {
 
     async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {
         let since = Instant::now();
-        let current = self.staged(name, "AWSCURRENT").await?.ok_or_else(|| Error::NoSecret { name: name.into() })?;
+        let Some(current) = self.staged(name, "AWSCURRENT").await? else {
+            self.lock_absent().insert(name.to_owned(), since);
+            return Err(Error::NoSecret { name: name.into() });
+        };
         let previous = self.staged(name, "AWSPREVIOUS").await?;
         let versions = Versions { current, previous };
         let kept = KeptVersions { since, refetched, versions: versions.clone() };
         self.lock_versions().insert(name.to_owned(), kept);
+        self.lock_absent().remove(name);
         Ok(versions)
     }
 
@@ -132,6 +145,11 @@ impl Secrets {
 
     pub(super) fn forget_versions(&self, name: &str) {
         self.lock_versions().remove(name);
+        self.lock_absent().remove(name);
+    }
+
+    fn lock_absent(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Instant>> {
+        self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// As with the other cache, only whole values are in it.

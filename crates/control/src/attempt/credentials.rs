@@ -94,7 +94,7 @@ async fn minted(
 }
 
 /// The job, if the attempt holds it and its runner may still work.
-async fn held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+pub(crate) async fn held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
     let run = job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
     trusted(ctx, run).await?;

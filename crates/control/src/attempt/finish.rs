@@ -1,9 +1,9 @@
 //! A runner ends its attempt.
 
-use crate::ending::{pull_request_of, write_end};
+use crate::ending::{Took, pull_request_of, write_told_end};
 use crate::{Context, Error};
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{End, Fence, Job, NotNow, Status};
+use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Work};
 use pullyard_domain::outcome::link_of;
 use pullyard_store::{Proof, Write};
 
@@ -16,6 +16,8 @@ pub struct Finish {
     pub end: End,
     /// What it cost, if that is known. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
+    /// Which agent worked and what it took; none when none began.
+    pub work: Option<Work>,
 }
 
 /// Ends an attempt and its job.
@@ -40,7 +42,8 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             }
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
-        if write_end(ctx, &job, &ended, Proof::Nothing, now).await? == Write::Applied {
+        let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
+        if write_told_end(ctx, &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
             return Ok(ended.status);
         }
         rounds.again().await?;

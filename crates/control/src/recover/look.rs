@@ -1,7 +1,7 @@
 //! Comparing what we know of open pull requests with what their forge says.
 
 use super::said;
-use crate::forge::forge_of;
+use crate::forge::{forge_of, too_slow};
 use crate::review::translate::{review_event, seen};
 use crate::review::{Reach, decide_review, pull_request_changed};
 use crate::{Context, Error};
@@ -20,6 +20,11 @@ const MOST: usize = 20;
 
 /// How many rows of the list are read at once.
 const PAGE: i32 = 20;
+
+/// How long a round may take, and how long one pull request of it: its function is stopped after a minute, and
+/// whatever was not written down by then is compared again and again.
+const ROUND: Duration = Duration::from_secs(15);
+const ONE: Duration = Duration::from_secs(15);
 
 /// How far the forge's clock and ours may be apart.
 const APART: Duration = Duration::from_secs(600);
@@ -43,27 +48,34 @@ pub(super) struct Found {
     pub(super) reviews: usize,
 }
 
-/// One round, from where the last one stopped. A round that is whole, and had no problem, moves on what was
-/// seen.
+/// One round, from where the last one stopped: after so many, or when its time is over. A round that is whole, and
+/// had no problem, moves on what was seen.
 pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Result<(Found, Look), Error> {
     let mut found = Found::default();
     let since = known.since.unwrap_or(place.from).minus(APART);
-    let began = known.began.filter(|_| known.resume.is_some()).unwrap_or_else(|| ctx.clock.now());
+    let started = ctx.clock.now();
+    let began = known.began.filter(|_| known.resume.is_some()).unwrap_or(started);
     let mut problem = known.problem.clone().filter(|_| known.resume.is_some());
     let (first, mut after) = known.resume.clone().unwrap_or_default();
     let projects: Vec<_> = std::iter::once(&place.reach.home).chain(&place.reach.others).collect();
     for (at, project) in projects.iter().enumerate().skip(first) {
         loop {
             let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), PAGE).await?;
-            for id in ids.iter().filter(|id| is_here(place, id)) {
+            let last = ids.len();
+            for (nth, (id, row)) in ids.iter().enumerate().filter(|(_, (id, _))| is_here(place, id)) {
                 found.pull_requests += 1;
-                match compare(ctx, place, id, since).await {
+                match in_time(place, compare(ctx, place, id, since)).await {
                     Ok(reviews) => found.reviews += reviews,
                     Err(Error::Store(error)) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
                         problem = Some(said(&error));
                     }
+                }
+                let is_over = ctx.clock.now().since(started) >= ROUND;
+                if is_over && (nth + 1 < last || next.is_some() || at + 1 < projects.len()) {
+                    let resume = Some((at, Some(row.clone())));
+                    return Ok((found, Look { since: known.since, began: Some(began), resume, problem }));
                 }
             }
             after = next;
@@ -78,6 +90,14 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
     }
     let since = if problem.is_none() { Some(began) } else { known.since };
     Ok((found, Look { since, began: None, resume: None, problem }))
+}
+
+/// A forge that says nothing for so long says nothing to the next call either, and the others wait.
+async fn in_time<T>(place: &Place<'_>, comparing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ONE, comparing).await {
+        Ok(compared) => compared,
+        Err(_) => Err(too_slow(place.integration, ONE)),
+    }
 }
 
 fn is_here(place: &Place<'_>, id: &PullRequestId) -> bool {

@@ -66,7 +66,7 @@ pub async fn pull_request_views(
 ) -> Result<(Vec<PullRequestView>, Option<String>), Error> {
     let (ids, next) = ctx.store.open_pull_requests(project, after, limit).await?;
     let mut views = Vec::with_capacity(ids.len());
-    for id in ids {
+    for (id, _) in ids {
         // The index may name what was closed since.
         let linked = ctx.store.pull_request(&id).await?;
         // The index names every open one: also what a person took from its ticket, or a job made for none.

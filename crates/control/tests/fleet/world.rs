@@ -6,7 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use futures::StreamExt as _;
-use pullyard_cloud::{DeadLetters, Definitions, Lane, Secrets, Tasks, Wakeups};
+use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wakeups};
 use pullyard_control::runner::{Registration, RunnerToken, register};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts, create_project};
 use pullyard_domain::agent::Agent;
@@ -58,6 +58,7 @@ impl World {
             dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane()),
             tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, Definitions { small, medium, large }, "runner", None),
             secrets,
+            objects: Objects::new(&sdk, None, "nobody"),
             forge_tokens: ForgeTokens::default(),
             clock: Clock::default(),
             key_secret: KEY.into(),

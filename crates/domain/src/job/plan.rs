@@ -136,7 +136,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             due: plan.now.plus(WAKE_WITHIN),
             starting: false,
             task: None,
-            dead: None,
+            dead: Vec::new(),
             fault: None,
             trace: None,
         },

@@ -319,7 +319,7 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
             due: at(400),
             starting: false,
             task: None,
-            dead: None,
+            dead: Vec::new(),
             fault: None,
             trace: None,
         },

@@ -40,6 +40,10 @@ pub const PUSH_FOR: Duration = Duration::from_secs(120);
 /// How long a finish may still be on its way after its container died.
 pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 
+/// How many dead tasks of one attempt are remembered: a claim comes within seconds of its task's death, starts come
+/// minutes apart, and the item must stay small.
+const MOST_DEAD: usize = 10;
+
 /// Proof that an attempt was claimed: every write for that attempt takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
@@ -140,7 +144,9 @@ impl Job {
         job.dispatch.starting = false;
         job.dispatch.task = None;
         if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted { .. }) {
-            job.dispatch.dead.clone_from(&self.dispatch.task);
+            job.dispatch.dead.extend(self.dispatch.task.clone());
+            let forgotten = job.dispatch.dead.len().saturating_sub(MOST_DEAD);
+            job.dispatch.dead.drain(..forgotten);
         }
         job.dispatch.due = now.plus(fault.back_off());
         job.dispatch.fault = Some(fault);
@@ -195,7 +201,7 @@ impl Job {
         if self.want != Want::Run {
             return Err(NotNow::Unwanted);
         }
-        if claim.task.is_some() && claim.task == self.dispatch.dead {
+        if claim.task.as_ref().is_some_and(|task| self.dispatch.dead.contains(task)) {
             // Nobody would hear of its death a second time.
             return Err(NotNow::LeaseLost);
         }
@@ -212,7 +218,7 @@ impl Job {
         });
         job.dispatch.starting = false;
         job.dispatch.task = None;
-        job.dispatch.dead = None;
+        job.dispatch.dead.clear();
         job.dispatch.fault = None;
         job.dispatch.trace = None;
         job.went_on();

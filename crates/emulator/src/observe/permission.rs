@@ -5,11 +5,15 @@
 
 use serde_json::Value;
 
+use super::expression::attributes;
 use super::{Call, Service};
 use crate::{ACCOUNT, REGION};
 
 /// What Secrets Manager hangs on a secret's name in its ARN: six characters of its own choice.
 const CHOSEN: &str = "AbCdEf";
+
+/// The name of the partition key in the tables here.
+const PARTITION: &str = "pk";
 
 /// One thing that a policy must allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +24,11 @@ pub struct Permission {
     pub resource: String,
     /// The condition key `ecs:cluster`: the cluster's ARN.
     pub cluster: Option<String>,
+    /// The condition key `dynamodb:LeadingKeys`: the partition key of the one item it is about. None for a query,
+    /// whose key stands in an expression; no policy of ours limits one by it.
+    pub leading_key: Option<String>,
+    /// The condition key `dynamodb:Attributes`, of updates only: what their key and expressions name, in order.
+    pub attributes: Vec<String>,
 }
 
 pub(super) fn asked(call: &Call) -> Vec<Permission> {
@@ -28,11 +37,12 @@ pub(super) fn asked(call: &Call) -> Vec<Permission> {
         Service::Sqs => vec![sqs(call)],
         Service::SecretsManager => vec![secretsmanager(call)],
         Service::Ecs => vec![ecs(call)],
+        Service::S3 => vec![s3(call)],
     }
 }
 
 fn permission(action: String, resource: String) -> Permission {
-    Permission { action, resource, cluster: None }
+    Permission { action, resource, cluster: None, leading_key: None, attributes: Vec::new() }
 }
 
 fn arn(service: &str, resource: &str) -> String {
@@ -41,6 +51,19 @@ fn arn(service: &str, resource: &str) -> String {
 
 fn word<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
     body.get(field).and_then(Value::as_str).filter(|word| !word.is_empty())
+}
+
+/// The partition key of an item or of a key; it has the same name in every table of ours.
+fn leading_key(of: &Value) -> Option<String> {
+    Some(of.get(PARTITION)?.get("S")?.as_str()?.to_owned())
+}
+
+/// What is asked for one item: by itself or as a part of a transaction.
+fn item(kind: &str, resource: String, of: &Value) -> Permission {
+    let key = of.get("Item").or_else(|| of.get("Key"));
+    let asked = permission(format!("dynamodb:{kind}"), resource);
+    let attributes = if kind == "UpdateItem" { attributes(of) } else { Vec::new() };
+    Permission { leading_key: key.and_then(leading_key), attributes, ..asked }
 }
 
 /// Transactions have no action of their own: each of their items is asked for by its own.
@@ -56,7 +79,7 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
         "TransactWriteItems" | "TransactGetItems" => {
             let items = call.body.get("TransactItems").and_then(Value::as_array);
             let each = items.into_iter().flatten().filter_map(Value::as_object).flatten();
-            each.filter_map(|(kind, item)| {
+            each.filter_map(|(kind, one)| {
                 let kind = match kind.as_str() {
                     "Put" => "PutItem",
                     "Update" => "UpdateItem",
@@ -65,13 +88,23 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
                     "ConditionCheck" => "ConditionCheckItem",
                     other => other,
                 };
-                Some(permission(action(kind), named(item)?))
+                Some(item(kind, named(one)?, one))
             })
             .collect()
         }
+        "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" => {
+            named(&call.body).into_iter().map(|table| item(&call.operation, table, &call.body)).collect()
+        }
         "BatchGetItem" | "BatchWriteItem" => {
             let tables = call.body.get("RequestItems").and_then(Value::as_object);
-            tables.into_iter().flatten().map(|(name, _)| permission(own(), table(name))).collect()
+            let each = tables.into_iter().flatten().flat_map(|(name, of)| {
+                let keys = of.get("Keys").and_then(Value::as_array).into_iter().flatten();
+                let keys =
+                    keys.map(|key| Permission { leading_key: leading_key(key), ..permission(own(), table(name)) });
+                let keys = keys.collect::<Vec<_>>();
+                if keys.is_empty() { vec![permission(own(), table(name))] } else { keys }
+            });
+            each.collect()
         }
         "Query" | "Scan" => {
             let table = named(&call.body);
@@ -109,6 +142,13 @@ fn secretsmanager(call: &Call) -> Permission {
     permission(format!("secretsmanager:{}", call.operation), resource)
 }
 
+/// Looking at an object is asked for as getting it.
+fn s3(call: &Call) -> Permission {
+    let operation = if call.operation == "HeadObject" { "GetObject" } else { &call.operation };
+    let part = |name| word(&call.body, name).unwrap_or_default();
+    permission(format!("s3:{operation}"), format!("arn:aws:s3:::{}/{}", part("Bucket"), part("Key")))
+}
+
 fn ecs(call: &Call) -> Permission {
     let last = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
     let cluster = last(word(&call.body, "cluster").unwrap_or("default"));
@@ -124,7 +164,8 @@ fn ecs(call: &Call) -> Permission {
         _ => "*".to_owned(),
     };
     let action = format!("ecs:{}", call.operation);
-    Permission { action, resource, cluster: Some(arn("ecs", &format!("cluster/{cluster}"))) }
+    let cluster = Some(arn("ecs", &format!("cluster/{cluster}")));
+    Permission { cluster, ..permission(action, resource) }
 }
 
 #[cfg(test)]
@@ -162,6 +203,29 @@ mod tests {
     }
 
     #[test]
+    fn an_item_is_asked_for_by_its_partition_key_and_an_update_by_its_attributes_too() {
+        let of = |operation: &str, body: Value| {
+            let call = Call { app: None, service: Service::DynamoDb, operation: operation.into(), body };
+            let each = call.permissions().into_iter();
+            each.map(|one| (one.leading_key.unwrap_or_default(), one.attributes.join(" "))).collect::<Vec<_>>()
+        };
+        let (key, item) = (json!({ "pk": { "S": "JOB#1" }, "sk": { "S": "JOB" } }), json!({ "pk": { "S": "JOB#1" } }));
+        let update = json!({ "TableName": "t", "Key": key, "UpdateExpression": "SET mark = :m" });
+        let plain = || ("JOB#1".to_owned(), String::new());
+        let updated = || ("JOB#1".to_owned(), "mark pk sk".to_owned());
+        assert_eq!(of("GetItem", json!({ "TableName": "t", "Key": key })), [plain()]);
+        assert_eq!(of("PutItem", json!({ "TableName": "t", "Item": item })), [plain()]);
+        assert_eq!(of("UpdateItem", update.clone()), [updated()]);
+        let batch = json!({ "RequestItems": { "t": { "Keys": [key, { "pk": { "S": "PR#1" } }] } } });
+        assert_eq!(of("BatchGetItem", batch), [plain(), ("PR#1".to_owned(), String::new())]);
+        let whole = json!({ "TransactItems": [
+            { "Update": update }, { "Delete": { "TableName": "t", "Key": key } }, { "Put": { "TableName": "t", "Item": item } },
+        ] });
+        assert_eq!(of("TransactWriteItems", whole), [plain(), plain(), updated()]);
+        assert_eq!(of("Query", json!({ "TableName": "t" })), [(String::new(), String::new())]);
+    }
+
+    #[test]
     fn an_index_is_asked_for_instead_of_its_table() {
         let table = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
         let index = "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/i";
@@ -189,6 +253,13 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_looked_at_by_the_right_to_get_it() {
+        let body = || json!({ "Bucket": "b", "Key": "a/c" });
+        check(Service::S3, "PutObject", body(), &[("s3:PutObject", "arn:aws:s3:::b/a/c")]);
+        check(Service::S3, "HeadObject", body(), &[("s3:GetObject", "arn:aws:s3:::b/a/c")]);
+    }
+
+    #[test]
     fn a_task_is_asked_for_by_its_definition_and_on_its_cluster() {
         let call = |operation: &str, body| {
             let call = Call { app: None, service: Service::Ecs, operation: operation.into(), body };
@@ -199,6 +270,8 @@ mod tests {
             action: action.into(),
             resource: resource.into(),
             cluster: cluster.clone(),
+            leading_key: None,
+            attributes: Vec::new(),
         };
         let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/f:1";
         for named in ["f", "f:1", definition] {

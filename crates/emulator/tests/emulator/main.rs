@@ -8,6 +8,7 @@ mod event_source;
 mod gateway;
 mod observed;
 mod runtime;
+mod s3;
 mod services;
 mod support;
 mod triggers;

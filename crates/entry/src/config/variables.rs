@@ -99,6 +99,7 @@ pub const VARIABLES: &[Variable] = &[
         "dispatcher, api, pages",
         "What tasks are told about their isolation: a container of their own, or none.",
     ),
+    variable("PULLYARD_ARTIFACTS_BUCKET", "name", None, "api, pages", "The bucket that artifacts are in."),
     variable(
         "PULLYARD_DEPLOYMENT",
         "name",
@@ -122,4 +123,5 @@ pub const VARIABLES: &[Variable] = &[
         ALL_FUNCTIONS,
         "Where Secrets Manager is; for local systems.",
     ),
+    variable("PULLYARD_S3_ENDPOINT", "URL", Some("AWS's own"), "api, pages", "Where S3 is; for local systems."),
 ];

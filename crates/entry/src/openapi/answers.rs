@@ -76,6 +76,30 @@ pub enum Asked<T> {
     Later(T),
 }
 
+/// `302` to where it is, for a short while.
+#[derive(Clone, Debug)]
+pub struct SentOn(pub String);
+
+impl IntoResponse for SentOn {
+    fn into_response(self) -> axum::response::Response {
+        // The address is a credential: nobody on the way may keep it.
+        let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        match HeaderValue::from_str(&self.0) {
+            Ok(to) => (StatusCode::FOUND, unkept, [(header::LOCATION, to)]).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+impl OperationOutput for SentOn {
+    type Inner = ();
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+        let description = "It is at `Location` for five minutes, without a credential.".to_owned();
+        vec![(Some(302), Response { description, ..Response::default() })]
+    }
+}
+
 /// A kind of answer: its statuses with what they mean, and how it becomes one.
 macro_rules! answers {
     ($($Kind:ident: $(($status:literal, $said:literal)),+; $made:expr;)*) => {$(

@@ -1,11 +1,12 @@
 //! The calls of one attempt. All of them are safe to repeat.
 
 use super::{Error, Http, Repeat};
+use crate::artifact::{ArtifactPlace, ReserveArtifact, StoredArtifact};
 use crate::attempt::{
     Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest,
     StartRequest, StatusAnswer, StatusRequest,
 };
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
 
 /// Speaks for one attempt, with its lease.
@@ -64,6 +65,16 @@ impl AttemptClient {
     /// Fetches the secrets of this attempt.
     pub async fn credentials(&self) -> Result<Credentials, Error> {
         self.call("credentials", &CredentialsRequest {}).await
+    }
+
+    /// Asks for the place of something that is to be kept.
+    pub async fn reserve_artifact(&self, request: &ReserveArtifact) -> Result<ArtifactPlace, Error> {
+        self.call("artifacts", request).await
+    }
+
+    /// Says that it is there.
+    pub async fn artifact_stored(&self, artifact: &ArtifactId) -> Result<StoredArtifact, Error> {
+        self.call(&format!("artifacts/{artifact}/stored"), &StoredArtifact {}).await
     }
 
     /// Ends the attempt.

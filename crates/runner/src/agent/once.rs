@@ -101,7 +101,8 @@ pub(super) async fn run(
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let mut meter = launch.meter;
 
-    let ending = supervise(&mut child, enclosure, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
+    let around = Around { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
+    let ending = supervise(&mut child, &mut input, &mut meter, &around).await;
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
@@ -136,16 +137,22 @@ struct Ending {
     stopped: Option<Stop>,
 }
 
+/// Everything around a start that is not changed by it.
+struct Around<'a> {
+    enclosure: &'a Enclosure,
+    shared: &'a Shared,
+    events: &'a Events,
+    workspace: &'a Workspace,
+    bounds: &'a Bounds<'a>,
+}
+
 async fn supervise(
     child: &mut Child,
-    enclosure: Enclosure,
-    shared: &Shared,
     input: &mut Input,
     meter: &mut Option<Box<dyn Meter>>,
-    events: &Events,
-    workspace: &Workspace,
-    bounds: &Bounds<'_>,
+    around: &Around<'_>,
 ) -> Ending {
+    let Around { enclosure, shared, events, workspace, bounds } = *around;
     let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
     let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib, disk::LOOK_EVERY);
     tokio::pin!(too_large);
@@ -294,6 +301,7 @@ fn listen(
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
         while let Some(line) = lines.next().await {
+            events.raw(&line);
             hear(reader.read(&line), &events, &shared);
         }
     }))
@@ -308,6 +316,7 @@ fn listen_to_errors(
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
         while let Some(line) = lines.next().await {
+            events.raw(&line);
             if let Some(said) = line::read(Stream::Err, &line) {
                 shared.note_error(said.text.as_deref().unwrap_or_default(), &said);
                 events.add(said);

@@ -2,6 +2,9 @@
 //! which is somebody else's: nothing in it may lead out of it.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +36,18 @@ pub(super) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<Pat
 
 pub(super) fn usable(file: PathBuf) -> Option<PathBuf> {
     let about = file.metadata().ok()?;
-    (about.is_file() && about.permissions().mode() & 0o111 != 0).then_some(file)
+    (about.is_file() && about.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
+}
+
+/// A script whose interpreter is not there can't be started: the system says so only when it is too late to
+/// tell it from an agent's own end. What can't be read is taken for a program.
+fn has_interpreter(file: &Path) -> bool {
+    let mut begin = [0; 256];
+    let read = File::open(file).and_then(|mut file| file.read(&mut begin)).unwrap_or_default();
+    let line = begin.get(..read).and_then(|begin| begin.split(|byte| *byte == b'\n').next()).unwrap_or_default();
+    let Some(words) = line.strip_prefix(b"#!") else { return true };
+    let interpreter = words.trim_ascii().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    interpreter.is_empty() || Path::new(OsStr::from_bytes(interpreter)).exists()
 }
 
 #[cfg(test)]
@@ -45,6 +59,19 @@ mod tests {
     fn executable(path: &Path) {
         fs::write(path, "#!/bin/sh\n").unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_script_without_its_interpreter_is_no_program() {
+        let dir = tempfile::tempdir().unwrap();
+        for (begin, expected) in
+            [("#!/bin/sh\n", true), ("#! /bin/sh -e", true), ("#!/no/such/one\n", false), ("", true)]
+        {
+            let file = dir.path().join("script");
+            executable(&file);
+            fs::write(&file, begin).unwrap();
+            assert_eq!(usable(file).is_some(), expected, "{begin:?}");
+        }
     }
 
     #[test]

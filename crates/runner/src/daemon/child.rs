@@ -43,6 +43,7 @@ const INHERITED: &[&str] = &[
     "LOGNAME",
     "RUST_LOG",
     "PULLYARD_KEEP_WORKTREE",
+    "PULLYARD_RAW_CAPTURE",
     "HTTP_PROXY",
 ];
 

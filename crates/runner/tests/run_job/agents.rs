@@ -198,15 +198,15 @@ async fn what_an_agent_says_of_itself_is_not_believed() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_not_here_is_missing_before_anything_is_changed() {
+async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
     for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
         let machine = Machine::with(CLAUDE, "exit 0").await;
         machine.world.api.assign(|job| job.agent.capability = capability.into());
         let finish = machine.run().await;
         let missing = Failure::AgentMissing { agent: said.into(), runner: "the runner".into() };
         assert_eq!((finish.failure, finish.work), (Some(missing), None));
-        assert_eq!(machine.world.api.statuses(), Vec::<String>::new());
-        assert!(machine.world.worktrees().is_empty());
+        assert_eq!(machine.world.api.statuses(), ["preparing"]);
+        assert!(machine.world.worktrees().is_empty() && !machine.world.work_dir().join("mirrors").exists());
     }
 }
 

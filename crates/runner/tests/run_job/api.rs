@@ -2,15 +2,16 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use pullyard_protocol::artifact::ReserveArtifact;
 use pullyard_protocol::attempt::{Assignment, EventsRequest, FinishRequest, StartRequest, StatusRequest};
 use pullyard_protocol::event::Event;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -55,6 +56,9 @@ struct Inner {
     script: Mutex<Script>,
     calls: watch::Sender<Vec<Call>>,
     events: Mutex<BTreeMap<u64, Event>>,
+    /// What was put into the bucket, by name.
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    url: OnceLock<String>,
 }
 
 #[derive(Clone)]
@@ -76,14 +80,19 @@ impl Api {
             script: Mutex::default(),
             calls: watch::Sender::new(Vec::new()),
             events: Mutex::default(),
+            kept: Mutex::default(),
+            url: OnceLock::new(),
         });
         let routes = Router::new()
             .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(answer))
+            .route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(stored))
+            .route("/bucket/{name}", put(bucket).layer(DefaultBodyLimit::max(64 << 20)))
             .route("/ecs/task", get(async || axum::Json(json!({ "TaskARN": TASK }))))
             .with_state(inner.clone())
             .merge(more);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        inner.url.set(url.clone()).unwrap();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { url, inner }
     }
@@ -124,6 +133,11 @@ impl Api {
     pub(crate) fn finishes(&self) -> Vec<FinishRequest> {
         let calls = self.calls("finish").into_iter();
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
+    }
+
+    /// What was put into the bucket under this name.
+    pub(crate) fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        self.inner.kept.lock().unwrap().get(name).cloned()
     }
 
     /// The one finish.
@@ -194,6 +208,14 @@ async fn answer(
             let next = kept.keys().last().map_or(1, |seq| seq + 1);
             json!({ "next_seq": next, "want": want, "watched": true, "send_every_ms": 20 })
         }
+        "artifacts" => {
+            let asked: ReserveArtifact = serde_json::from_value(body).unwrap();
+            let url = inner.url.get().unwrap();
+            json!({
+                "id": format!("art_{}", "a".repeat(26)), "put_url": format!("{url}/bucket/{}", asked.name),
+                "headers": { "x-amz-checksum-sha256": asked.sha256 },
+            })
+        }
         "finish" => {
             let _: FinishRequest = serde_json::from_value(body).unwrap();
             json!({ "status": "completed" })
@@ -207,6 +229,31 @@ async fn answer(
         return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
     }
     axum::Json(said).into_response()
+}
+
+async fn stored(State(inner): State<Arc<Inner>>) -> Response {
+    let call = Call { route: "stored".into(), attempt: 1, body: Value::Null };
+    inner.calls.send_modify(|calls| calls.push(call));
+    axum::Json(json!({})).into_response()
+}
+
+/// The bucket. It cuts an upload as often as answers of the route `put` are to be lost.
+async fn bucket(
+    State(inner): State<Arc<Inner>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    assert!(headers.contains_key("x-amz-checksum-sha256") && !headers.contains_key("authorization"), "{headers:?}");
+    let call = Call { route: "put".into(), attempt: 1, body: json!(name) };
+    inner.calls.send_modify(|calls| calls.push(call));
+    let mut script = inner.script.lock().unwrap();
+    if let Some(left) = script.lose.get_mut("put").filter(|left| **left > 0) {
+        *left -= 1;
+        return (StatusCode::SERVICE_UNAVAILABLE, "<Error><Code>SlowDown</Code></Error>").into_response();
+    }
+    inner.kept.lock().unwrap().insert(name, body.to_vec());
+    StatusCode::OK.into_response()
 }
 
 fn problem(status: u16, code: &str) -> Response {

@@ -6,6 +6,7 @@
 mod agent;
 mod agents;
 mod api;
+mod artifacts;
 mod daemon;
 mod daemon_ends;
 mod daemon_start;

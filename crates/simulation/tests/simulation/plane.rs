@@ -170,12 +170,14 @@ fn config() -> Config {
         key_secret: KEY_SECRET.into(),
         api_url: "http://api.simulated".into(),
         task_isolation: "external".into(),
+        artifacts_bucket: "artifacts".into(),
         deployment: None,
         endpoints: Endpoints {
             dynamodb: Some("http://dynamodb.simulated".into()),
             sqs: Some("http://sqs.simulated".into()),
             ecs: Some("http://ecs.simulated".into()),
             secretsmanager: Some("http://secrets.simulated".into()),
+            s3: Some("http://s3.simulated".into()),
         },
     }
 }

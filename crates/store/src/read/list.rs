@@ -42,6 +42,21 @@ impl Store {
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<String>, Option<String>), Error> {
+        let (rows, next) = self.list_rows(list, order, between, after, limit).await?;
+        Ok((rows.into_iter().map(|(key, _)| key).collect(), next))
+    }
+
+    /// The same, each key with a cursor of its own: whoever is stopped between two rows goes on there.
+    ///
+    /// Errors: `BadCursor` for a cursor that no page gave.
+    pub(crate) async fn list_rows(
+        &self,
+        list: &str,
+        order: Order,
+        between: Option<(&str, &str)>,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<(String, String)>, Option<String>), Error> {
         let start = after.map(|cursor| row_of(list, cursor).ok_or(Error::BadCursor)).transpose()?;
         let mut condition = "lk = :list".to_owned();
         let mut values = HashMap::from([(":list".to_owned(), text(list))]);
@@ -70,7 +85,7 @@ impl Store {
             .await
             .map_err(|error| Error::unavailable("list", error))?;
         let next = page.last_evaluated_key().map(cursor_of);
-        Ok((page.items().iter().map(|item| word(item, "pk")).collect(), next))
+        Ok((page.items().iter().map(|item| (word(item, "pk"), cursor_of(item))).collect(), next))
     }
 }
 

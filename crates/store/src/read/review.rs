@@ -49,9 +49,13 @@ impl Store {
         project: &ProjectId,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<(Vec<PullRequestId>, Option<String>), Error> {
-        let (keys, next) = self.list(&key::pull_request_list(project), Order::ByName, after, limit).await?;
-        let id = |pk: &String| pk.strip_prefix("PR#")?.replace('#', "/").parse().ok();
-        Ok((keys.iter().filter_map(id).collect(), next))
+    ) -> Result<(Vec<(PullRequestId, String)>, Option<String>), Error> {
+        let list = key::pull_request_list(project);
+        let (rows, next) = self.list_rows(&list, Order::ByName, None, after, limit).await?;
+        let id = |(pk, cursor): (String, String)| {
+            let id = pk.strip_prefix("PR#")?.replace('#', "/").parse().ok()?;
+            Some((id, cursor))
+        };
+        Ok((rows.into_iter().filter_map(id).collect(), next))
     }
 }

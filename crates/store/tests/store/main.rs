@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod artifacts;
 mod budgets;
 mod cancels;
 mod conditions;

@@ -71,6 +71,13 @@ const KINDS: &[Kind] = &[
     of("JOB", "JOB#{job}", "JOB", "The job.", &["trigger", "job", "claim", "requeue", "end", "review"]),
     of("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "What the agent is told, frozen, zstd.", &["context"]),
     of("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went.", &["requeue", "end", "late"]),
+    of(
+        "ARTIFACTS",
+        "JOB#{job}",
+        "ARTIFACTS#{n:04}",
+        "What one attempt keeps in the bucket: kinds, names, sizes, hashes, and whose object was seen.",
+        &["artifact"],
+    ),
     of("EVENTS", "EVENTS#{job}#{n:04}", "{first seq:010}", "One batch of events, zstd.", &["event"]),
     of(
         "PR",

@@ -251,6 +251,8 @@ pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Opt
         run: before.run.clone().filter(|_| before.status.is_active())?,
         ended_at: now,
         ended,
+        work: None,
+        spent_usd_micros: None,
     })
 }
 

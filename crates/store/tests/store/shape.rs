@@ -171,6 +171,7 @@ pub(crate) async fn everything() -> World {
     world.applies(world.store.record(&refused)).await;
     world.store.note_repeat(&refused.id, at(3)).await.unwrap();
 
+    crate::artifacts::kept(&world).await;
     let batch = Batch { job: &job.id, attempt: 1, first: 1, at: at(60), events: &["event"] };
     world.applies(world.store.store_events(&batch)).await;
     let job = world.claimed(&world.job(&job).await, &sample::claim_by(&runner, &job, "c1")).await;
@@ -223,6 +224,7 @@ fn kinds(items: &Items, has: impl Fn(&Item) -> bool) -> BTreeSet<String> {
 async fn every_kind_of_item_is_known_here() {
     let items = everything().await.items().await;
     let expected = [
+        "ARTIFACTS",
         "ATTEMPT",
         "BUDGET",
         "CLASS",
@@ -295,7 +297,10 @@ async fn every_time_is_a_number() {
 async fn only_what_may_go_has_an_end() {
     let items = everything().await.items().await;
     let ends = kinds(&items, |item| item.contains_key("expires"));
-    assert_eq!(ends, ["ATTEMPT", "BUDGET", "DELIVERY", "EVENTS", "IDEMPOTENCY", "SIGNIN"].map(str::to_owned).into());
+    assert_eq!(
+        ends,
+        ["ARTIFACTS", "ATTEMPT", "BUDGET", "DELIVERY", "EVENTS", "IDEMPOTENCY", "SIGNIN"].map(str::to_owned).into()
+    );
     for ((pk, sk), item) in &items {
         let Some(end) = count(item, "expires") else { continue };
         let begin = at(0).millis() / 1_000;
@@ -315,7 +320,7 @@ async fn only_what_may_go_has_an_end() {
 async fn what_coordinates_has_a_revision() {
     let items = everything().await.items().await;
     let revised = kinds(&items, |item| item.contains_key("rev"));
-    assert_eq!(revised, ["JOB", "PR", "SETTINGS", "TICKET"].map(str::to_owned).into());
+    assert_eq!(revised, ["ARTIFACTS", "JOB", "PR", "SETTINGS", "TICKET"].map(str::to_owned).into());
     let first = kinds(&items, |item| count(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use pullyard_control::attempt as control;
 use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{self as domain, End, JobResult, Status};
+use pullyard_domain::job::{self as domain, End, JobResult, Status, Work};
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
@@ -150,7 +150,8 @@ pub(crate) async fn finish(
     Strict(request): Strict<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = end_of(&request)?;
-    let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros };
+    let work = request.work.map(Work::clipped);
+    let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros, work };
     let status = control::finish(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))
 }

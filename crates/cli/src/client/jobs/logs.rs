@@ -128,7 +128,7 @@ fn say(screen: &Screen, seen: &SeenEvent) -> Result<(), Fault> {
 }
 
 /// As `tame`, but the line's own spaces at its beginning stay: they are how code and diffs are read.
-fn tame_line(line: &str) -> String {
+pub(super) fn tame_line(line: &str) -> String {
     let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect::<String>();
     format!("{indent}{}", tame(line))
 }

@@ -50,3 +50,35 @@ async fn nothing_newer_is_said_only_by_a_fetch_that_was_answered() {
     assert_eq!(secrets.refetched_versions("s", &new).await.unwrap(), None);
     assert_eq!(wire.calls(GET), 4);
 }
+
+#[tokio::test]
+async fn a_name_without_a_secret_is_asked_for_once_in_ten_seconds() {
+    let wire = Wire::default();
+    let secrets = secrets(&wire);
+    let none = || Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" }));
+    wire.next(GET, none());
+    for _ in 0..3 {
+        assert!(matches!(secrets.versions("s").await, Err(Error::NoSecret { .. })));
+    }
+    assert_eq!(wire.calls(GET), 1, "strangers must not drive calls");
+
+    has(&wire, "first");
+    let fetched = secrets.fresh_versions("s").await.unwrap();
+    assert_eq!(secrets.versions("s").await.unwrap(), fetched, "who looks anew finds what was set meanwhile");
+    secrets.forget_versions("s");
+    wire.next(GET, none());
+    assert!(matches!(secrets.versions("s").await, Err(Error::NoSecret { .. })));
+    secrets.forget_versions("s");
+    has(&wire, "second");
+    assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "second", "whoever sets it here uses it at once");
+}
+
+#[tokio::test]
+async fn a_service_that_says_nothing_has_not_said_that_there_is_no_secret() {
+    let wire = Wire::default();
+    let secrets = secrets(&wire);
+    wire.next(GET, Fault::error(500, "InternalServiceError"));
+    assert!(secrets.versions("s").await.unwrap_err().is_transient());
+    has(&wire, "there");
+    assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "there");
+}

@@ -128,5 +128,30 @@ fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
     let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();
     let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
     assert_eq!(died.claimed(&by("arn:dead"), at(3)), Err(NotNow::LeaseLost));
-    assert_eq!(died.claimed(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(None));
+    assert_eq!(died.claimed(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(Vec::new()));
+}
+
+#[test]
+fn neither_the_first_nor_a_later_task_that_was_heard_to_die_claims_any_more() {
+    let dies = |job: Job, number: u32, task: &str| {
+        let started = job.dispatched(at(u64::from(number) * 100)).unwrap();
+        let named = started.start_named(1, number, task).unwrap();
+        named.start_failed(1, number, DispatchFault::Interrupted { times: 1 }, at(u64::from(number) * 100 + 1)).unwrap()
+    };
+    let died = (1..=2).fold(ready(), |job, number| dies(job, number, &format!("arn:{number}")));
+    let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
+    for dead in ["arn:1", "arn:2"] {
+        assert_eq!(died.claimed(&by(dead), at(900)), Err(NotNow::LeaseLost), "{dead}");
+    }
+    assert!(died.claimed(&by("arn:3"), at(900)).is_ok());
+    let many = (3..=40).fold(died, |job, number| dies(job, number, &format!("arn:{number}")));
+    assert_eq!(many.dispatch.dead.len(), 10, "the item stays small");
+    assert_eq!(many.dispatch.dead.last().map(String::as_str), Some("arn:40"));
+}
+
+#[test]
+fn a_job_that_was_stored_with_its_last_dead_task_alone_is_read() {
+    let mut stored = serde_json::to_value(ready()).unwrap();
+    stored["dispatch"]["dead"] = "arn:1".into();
+    assert_eq!(serde_json::from_value::<Job>(stored).unwrap().dispatch.dead, ["arn:1"]);
 }

@@ -204,7 +204,7 @@ impl Rules {
                 let attempt = if self.keeps(Rule::ClaimAttempt) { attempt.into() } else { job.attempt + 1 };
                 let mut job = job.clone();
                 if !self.keeps(Rule::DeadTask) {
-                    job.dispatch.dead = None;
+                    job.dispatch.dead.clear();
                 }
                 let instance = InstanceId::new("i1").unwrap();
                 let (claim, task) = (claim_id(task), Some(task_name(task)));

@@ -35,11 +35,8 @@ impl World {
                 let mut noted = written.unwrap_or(*state);
                 noted.hears = Hears::Idle;
                 if written.is_some() {
-                    // A job remembers the last task that died; a claim of an earlier one is found at the time limit.
-                    for (other, task) in noted.tasks.iter_mut().enumerate() {
-                        if let Some(task) = task.as_mut().filter(|task| task.job == of.job) {
-                            task.noted = other == at;
-                        }
+                    if let Some(task) = noted.tasks[at].as_mut() {
+                        task.noted = true;
                     }
                 }
                 next.push((step, noted));

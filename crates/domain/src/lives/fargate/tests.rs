@@ -50,6 +50,7 @@ fn a_death_at_any_moment_whose_state_change_may_be_lost_or_doubled_leaves_nothin
             Setting { moments: SILENCE, ..DEATH },
             Setting { goes_back: false, ..DEATH },
             Setting { faults: 1, ..DEATH },
+            Setting { deaths: 2, tasks: 3, ..DEATH },
         ],
     );
 }

@@ -3,7 +3,6 @@ use crate::metrics;
 use serde_json::Value;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -31,7 +30,7 @@ impl<'a> MakeWriter<'a> for Written {
 
 fn lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
     let written = Written::default();
-    let subscriber = tracing_subscriber::registry().with(layer(written.clone(), EnvFilter::new(filter), Times::Left));
+    let subscriber = tracing_subscriber::registry().with(layer(written.clone(), filter.parse().unwrap(), Times::Left));
     tracing::subscriber::with_default(subscriber, say);
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

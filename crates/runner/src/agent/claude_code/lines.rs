@@ -102,7 +102,7 @@ impl Lines {
             },
         };
         let said = Said { name: Some(name), call: Some(id.clone()), data: Some(json!({ "input": input })), ..said };
-        vec![Sign::ToolBegan(id), Sign::MoreFollows, Sign::Said(said.cut())]
+        vec![Sign::ToolBegan(id), Sign::MoreFollows, Sign::Said(said)]
     }
 
     fn user(&mut self, object: &Value) -> Vec<Sign> {
@@ -128,7 +128,7 @@ impl Lines {
         if let Some(path) = path.filter(|_| edits && !failed) {
             let change = if about.and_then(|about| text(about, "type")) == Some("create") { "add" } else { "update" };
             let said = Said { call: Some(id.clone()), ..file_edit(self.inside(path), change) };
-            signs.push(Sign::Said(said.cut()));
+            signs.push(Sign::Said(said));
         }
         let words = match block.get("content") {
             Some(Value::String(words)) => words.clone(),
@@ -143,7 +143,7 @@ impl Lines {
             data: Some(json!({ "failed": failed })),
             ..Said::words(EventKind::ToolResult, words)
         };
-        signs.push(Sign::Said(said.cut()));
+        signs.push(Sign::Said(said));
         signs
     }
 
@@ -214,7 +214,7 @@ impl Lines {
         };
         let mut signs = vec![Sign::Used(used)];
         signs.extend(cost.map(Sign::Cost));
-        signs.extend([Sign::Said(usage.cut()), Sign::Said(result.cut()), Sign::Ended(terminal)]);
+        signs.extend([Sign::Said(usage), Sign::Said(result), Sign::Ended(terminal)]);
         signs
     }
 
@@ -266,7 +266,7 @@ fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn raw(object: &Value) -> Sign {
-    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) }.cut())
+    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) })
 }
 
 fn log(words: String, object: &Value) -> Sign {
@@ -274,7 +274,7 @@ fn log(words: String, object: &Value) -> Sign {
     let about: serde_json::Map<_, _> =
         about.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
     let data = (!about.is_empty()).then_some(Value::Object(about));
-    Sign::Said(Said { data, ..Said::words(EventKind::Log, words) }.cut())
+    Sign::Said(Said { data, ..Said::words(EventKind::Log, words) })
 }
 
 fn file_edit(path: String, change: &str) -> Said {

@@ -61,7 +61,7 @@ impl Lines {
             return Vec::new();
         }
         self.begun.push(id.to_owned());
-        vec![Sign::ToolBegan(id.to_owned()), Sign::Said(Said { call: Some(id.to_owned()), ..said }.cut())]
+        vec![Sign::ToolBegan(id.to_owned()), Sign::Said(Said { call: Some(id.to_owned()), ..said })]
     }
 
     fn end(&mut self, id: &str) -> Sign {
@@ -80,7 +80,7 @@ impl Lines {
                 json!({ "exit_code": item.get("exit_code"), "failed": text(item, "status") != Some("completed") });
             let output = text(item, "aggregated_output").unwrap_or_default();
             let said = Said { name, call: Some(id), data: Some(data), ..Said::words(EventKind::ToolResult, output) };
-            signs.push(Sign::Said(said.cut()));
+            signs.push(Sign::Said(said));
         }
         signs
     }
@@ -106,11 +106,11 @@ impl Lines {
                 name: Some(kind.into()),
                 ..Said::new(EventKind::FileEdit)
             };
-            signs.push(Sign::Said(said.cut()));
+            signs.push(Sign::Said(said));
         }
         let said =
             Said { name, call: Some(id), data: Some(json!({ "failed": failed })), ..Said::new(EventKind::ToolResult) };
-        signs.push(Sign::Said(said.cut()));
+        signs.push(Sign::Said(said));
         signs
     }
 
@@ -122,14 +122,14 @@ impl Lines {
         if ended {
             signs.push(self.end(&id));
             let data = Some(item.clone());
-            signs.push(Sign::Said(Said { name, call: Some(id), data, ..Said::new(EventKind::ToolResult) }.cut()));
+            signs.push(Sign::Said(Said { name, call: Some(id), data, ..Said::new(EventKind::ToolResult) }));
         }
         signs
     }
 
     fn ended(&mut self, well: bool, words: String) -> Vec<Sign> {
         let said = Said { data: Some(json!({ "well": well })), ..Said::words(EventKind::Result, words.clone()) };
-        vec![Sign::Said(said.cut()), Sign::Ended(Terminal { well, words, ..Terminal::default() })]
+        vec![Sign::Said(said), Sign::Ended(Terminal { well, words, ..Terminal::default() })]
     }
 
     /// As people name a file of the repository.
@@ -189,7 +189,7 @@ pub(super) fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 fn raw(object: &Value) -> Sign {
-    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) }.cut())
+    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) })
 }
 
 #[cfg(test)]

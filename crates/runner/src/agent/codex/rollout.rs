@@ -14,14 +14,14 @@ use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read as _, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Year, month and day, and the file.
 const DEEPEST: u32 = 4;
-/// More files are not looked at.
+/// More files are not looked at, nor more folders.
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
@@ -74,8 +74,8 @@ impl Rollouts {
         let mut signs = Vec::new();
         for file in files(sessions) {
             let from = self.read.get(&file).copied().unwrap_or(0);
-            let Ok(new) = whole_lines(&file, from) else { continue };
-            self.read.insert(file, from + new.len() as u64);
+            let Ok(Read { new, end }) = whole_lines(&file, from, MOST_BYTES) else { continue };
+            self.read.insert(file, end);
             for line in new.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 if let Ok(line) = serde_json::from_slice::<Value>(line) {
                     self.line(&line, prices, &mut signs);
@@ -180,7 +180,9 @@ impl Meter for Look {
 /// The files of sessions, links and the like left out.
 fn files(sessions: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), DEEPEST)]);
-    while let Some((folder, depth)) = folders.pop() {
+    let mut looked = 0;
+    while let Some((folder, depth)) = folders.pop().filter(|_| looked < MOST_FILES) {
+        looked += 1;
         for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_FILES) {
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
@@ -195,8 +197,15 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What stands in a file from a place on, up to its last whole line.
-fn whole_lines(file: &Path, from: u64) -> io::Result<Vec<u8>> {
+/// What is new in a file: whole lines, and how far it is read then.
+struct Read {
+    new: Vec<u8>,
+    end: u64,
+}
+
+/// What stands in a file from a place on, up to its last whole line. A line that is longer than what is read
+/// at once is nothing of Codex's: it is passed over, not read again and again.
+fn whole_lines(file: &Path, from: u64, most: u64) -> io::Result<Read> {
     // A pipe in its place must not hold us up.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(file)?;
@@ -205,10 +214,12 @@ fn whole_lines(file: &Path, from: u64) -> io::Result<Vec<u8>> {
     }
     file.seek(SeekFrom::Start(from))?;
     let mut new = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut new)?;
+    file.take(most).read_to_end(&mut new)?;
+    let read = new.len() as u64;
     let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     new.truncate(whole);
-    Ok(new)
+    let is_too_long = whole == 0 && read == most;
+    Ok(Read { end: from + if is_too_long { read } else { whole as u64 }, new })
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Sixty-four callers at once on the writes of webhooks, repositories, runners, tokens, and on notes.
 
 use super::{RACERS, race, winner, world};
+use crate::artifacts::artifacts;
 use crate::hooks::hook;
 use crate::sample::{self, at};
 use crate::world::{World, count, requeue_of};
+use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::RepositoryName;
@@ -104,6 +106,18 @@ async fn one_of_many_rotations_of_a_secret_is_stored() {
     let answers = race(&world, |world, number| async move { world.store.put_rotation(&rotation(number)).await }).await;
     let stored = world.store.rotation("s").await.unwrap();
     assert_eq!(stored, Some(Rotation { rev: 1, ..rotation(winner(&answers)) }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_changes_of_what_an_attempt_keeps_is_stored() {
+    let world = world().await;
+    let named = |number: usize, rev| Artifacts { rev, ..artifacts(&[&format!("check-{number}.txt")]) };
+    for rev in 0..2 {
+        let answers =
+            race(&world, |world, number| async move { world.store.put_artifacts(&named(number, rev)).await }).await;
+        let stored = world.store.artifacts(&artifacts(&[]).job, 1).await.unwrap();
+        assert_eq!(stored, Some(named(winner(&answers), rev + 1)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

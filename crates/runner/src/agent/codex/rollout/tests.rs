@@ -99,6 +99,18 @@ fn the_end_tells_what_a_start_used_and_with_which_prices() {
 }
 
 #[test]
+fn a_line_without_an_end_is_passed_over_and_not_read_for_ever() {
+    let world = World::new();
+    world.write("0123456789\nab\n");
+    let read = |from| {
+        let Read { new, end } = whole_lines(&world.file(), from, 4).unwrap();
+        (String::from_utf8(new).unwrap(), end)
+    };
+    assert_eq!((read(0), read(4), read(8)), (("".into(), 4), ("".into(), 8), ("89\n".into(), 11)));
+    assert_eq!((read(11), read(14)), (("ab\n".into(), 14), ("".into(), 14)));
+}
+
+#[test]
 fn pipes_links_and_half_lines_are_not_waited_for() {
     let world = World::new();
     world.begin();

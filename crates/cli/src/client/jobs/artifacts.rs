@@ -1,0 +1,170 @@
+//! `pullyard jobs artifacts` and `jobs diff`: what attempts left behind, as a list and as bytes.
+
+use crate::client::fault::{Exit, Fault};
+use crate::client::session::Session;
+use crate::client::table::{Cell, Column, Table};
+use crate::client::words;
+use pullyard_domain::artifact::Kind;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::artifact::{Artifact, Artifacts};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// List what a job's attempts left behind, or print one of them.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs artifacts 7F2K
+  pullyard jobs artifacts 7F2K agent-output.jsonl --out log.jsonl
+  pullyard jobs artifacts @last final-message.md")]
+pub(super) struct List {
+    /// The job's id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// One of them, by its name or id; the newest attempt's of that name.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Only this attempt's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Write it into this file, and not to the standard output.
+    #[arg(long, value_name = "FILE", requires = "name")]
+    out: Option<PathBuf>,
+}
+
+/// Print what a job changed, as `git apply` takes it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs diff 7F2K
+  pullyard jobs diff @last | git apply
+  pullyard jobs diff 7F2K --attempt 1 --out changes.patch")]
+pub(super) struct Diff {
+    /// The job's id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// This attempt's; the newest that has one if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Write it into this file, and not to the standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl List {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let id = session.job(&self.id).await?;
+        let mut artifacts = session.api.artifacts(&id).await?.artifacts;
+        artifacts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
+        let Some(name) = &self.name else {
+            return listed(session, &id, artifacts);
+        };
+        let is_meant = |one: &&Artifact| one.name.as_str() == name || one.id.as_str() == name;
+        let meant = artifacts.iter().rev().find(is_meant).ok_or_else(|| {
+            Fault::not_found(format!("job {} keeps no artifact {name}", id.short()))
+                .help(format!("`pullyard jobs artifacts {}` lists them", id.short()))
+        })?;
+        fetched(session, &id, meant, self.out.as_deref()).await
+    }
+}
+
+impl Diff {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let id = session.job(&self.id).await?;
+        let artifacts = session.api.artifacts(&id).await?.artifacts;
+        let is_meant =
+            |one: &&Artifact| one.kind == Kind::Patch && self.attempt.is_none_or(|attempt| attempt == one.attempt);
+        let Some(patch) = artifacts.iter().rev().find(is_meant) else {
+            return Err(none(session, &id, self.attempt).await?);
+        };
+        fetched(session, &id, patch, self.out.as_deref()).await
+    }
+}
+
+/// Why there is no patch, as far as the job says it.
+async fn none(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<Fault, Fault> {
+    let job = session.api.job(id).await?;
+    let short = id.short();
+    let error = match attempt {
+        Some(attempt) => format!("attempt {attempt} of job {short} keeps no patch"),
+        None if job.ended.is_none() => format!("job {short} keeps no patch yet: it is made when its agent is done"),
+        None => format!("job {short} keeps no patch: no attempt of it changed anything, or it was not uploaded"),
+    };
+    let fault = Fault::not_found(error);
+    Ok(match job.result {
+        Some(made) => fault.help(format!("its work is at {}", made.url)),
+        None => fault,
+    })
+}
+
+fn listed(session: &Session, id: &JobId, artifacts: Vec<Artifact>) -> Result<ExitCode, Fault> {
+    let screen = &session.screen;
+    if screen.is_json() {
+        screen.json(&Artifacts { artifacts })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let now = words::now();
+    let mut table = Table::new([
+        Column::Text("NAME"),
+        Column::Whole("KIND"),
+        Column::Right("SIZE"),
+        Column::Right("ATTEMPT"),
+        Column::Whole("MADE"),
+        Column::Whole("STORED"),
+    ]);
+    for one in &artifacts {
+        table.row([
+            Cell::same(one.name.as_str()),
+            Cell::new(one.kind.words(), one.kind.as_str()),
+            words::bytes(one.size_bytes),
+            Cell::same(one.attempt.to_string()),
+            words::when(one.at, now),
+            Cell::same(if one.stored { "yes" } else { "no" }),
+        ]);
+    }
+    table.show(screen, &format!("Job {} keeps nothing.", id.short()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The bytes as they are, to a file or to the standard output. With `--json` only what is known of them is printed,
+/// and a file is needed for the bytes.
+async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Path>) -> Result<ExitCode, Fault> {
+    let screen = &session.screen;
+    if screen.is_json() && out.is_none() {
+        return Err(Fault::usage("--json prints one document, and an artifact may be anything").help("add --out FILE"));
+    }
+    let mut download = session.api.artifact(id, &one.id).await?;
+    let unwritten = |error: io::Error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Fault::unread(),
+        _ => Fault::new(Exit::Failed, format!("can't write the artifact: {error}")),
+    };
+    // Beside its place first: whoever finds the file has all of it.
+    let half = out.map(half_of);
+    let mut to: Box<dyn Write + Send> = match &half {
+        Some(half) => Box::new(std::fs::File::create(half).map_err(unwritten)?),
+        None => Box::new(io::stdout()),
+    };
+    let mut size = 0;
+    while let Some(bytes) = download.chunk().await? {
+        size += bytes.len() as u64;
+        to.write_all(&bytes).map_err(unwritten)?;
+    }
+    to.flush().map_err(unwritten)?;
+    if size != one.size_bytes {
+        return Err(Fault::new(Exit::Failed, format!("{size} of {} bytes came", one.size_bytes)).help("try again"));
+    }
+    if let (Some(out), Some(half)) = (out, &half) {
+        std::fs::rename(half, out).map_err(unwritten)?;
+        if screen.is_json() {
+            screen.json(one)?;
+        } else {
+            screen.note(&format!("{} was written to {}.", one.name, out.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn half_of(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".half");
+    out.with_file_name(name)
+}

@@ -1,0 +1,290 @@
+//! The bucket of artifacts: signed addresses to put and to get an object, and whether one is there.
+//!
+//! Not an SDK: three requests need none, and a signed address is what runners and people get. It is signed with this
+//! process's own credentials, so it can do what the process may and no more, and only for as long as they last.
+
+use crate::Error;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{
+    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
+use aws_sigv4::sign::v4;
+use pullyard_domain::artifact::Artifact;
+use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::text::causes;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+/// How long a runner has to begin an upload.
+const PUT_WITHIN: Duration = Duration::from_secs(900);
+/// How long a person's address is good: to be followed at once.
+const GET_WITHIN: Duration = Duration::from_secs(300);
+/// How long our own question may take on its way.
+const LOOK_WITHIN: Duration = Duration::from_secs(60);
+
+const TRY_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const TRIES: u32 = 3;
+
+/// What an object is served as, whatever its uploader said: nothing that a browser runs.
+const TYPE: &str = "application/octet-stream";
+
+/// The bucket.
+#[derive(Clone)]
+pub struct Objects {
+    /// The bucket's own address, without a slash at its end.
+    address: String,
+    region: String,
+    /// The name of this function, for the bucket's access log.
+    app: Option<String>,
+    credentials: Option<SharedCredentialsProvider>,
+    /// Made when it is needed: most invocations never ask.
+    http: Arc<OnceLock<reqwest::Client>>,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Where and how something is uploaded. The address is a credential.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// To be put to, once and as it is.
+    pub url: String,
+    /// To be sent with it, as they are: the signature covers them.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Upload { .. }")
+    }
+}
+
+impl Objects {
+    /// The bucket of this name; `endpoint` replaces AWS's own address.
+    pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, bucket: &str) -> Self {
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        let address = match endpoint {
+            // A name of its own for the bucket needs a name server.
+            Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+            None => {
+                let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+                format!("https://{bucket}.s3.{region}.{suffix}")
+            }
+        };
+        Self {
+            address,
+            region,
+            app: config.app_name().map(ToString::to_string),
+            credentials: config.credentials_provider(),
+            http: Arc::default(),
+        }
+    }
+
+    /// Where an artifact's object is put. The bucket takes nothing under it but exactly these bytes.
+    ///
+    /// Idempotent: putting them again changes nothing.
+    pub async fn upload(&self, key: &str, artifact: &Artifact) -> Result<Upload, Error> {
+        let headers = vec![
+            ("content-length".to_owned(), artifact.size_bytes.to_string()),
+            ("content-type".to_owned(), TYPE.to_owned()),
+            ("x-amz-checksum-sha256".to_owned(), base64_of(&artifact.sha256)),
+        ];
+        let url = self.signed("PUT", key, &headers, &[], PUT_WITHIN).await?;
+        Ok(Upload { url, headers })
+    }
+
+    /// Where an artifact's object is got for a short while, as a file of the artifact's name.
+    pub async fn download(&self, key: &str, artifact: &Artifact) -> Result<String, Error> {
+        // The name needs no quoting: it is checked where it enters.
+        let disposition = format!("attachment; filename=\"{}\"", artifact.name);
+        let query = [("response-content-disposition", disposition.as_str()), ("response-content-type", TYPE)];
+        self.signed("GET", key, &[], &query, GET_WITHIN).await
+    }
+
+    /// The size of an object; none if there is none. Units: bytes.
+    ///
+    /// Errors: `Unavailable` when the bucket did not answer after three tries.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
+        let mut tries = 1;
+        loop {
+            match self.look(key).await {
+                Err(error) if tries < TRIES && error.is_transient() => {
+                    let most = 100 << tries;
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(most / 2..=most))).await;
+                    tries += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn look(&self, key: &str) -> Result<Option<u64>, Error> {
+        let url = self.signed("HEAD", key, &[], &[], LOOK_WITHIN).await?;
+        // Without the address, which is a credential.
+        let unreachable = |error: reqwest::Error| Error::unavailable("look at an object", error.without_url());
+        let answer = self.http()?.head(url).send().await.map_err(unreachable)?;
+        match answer.status().as_u16() {
+            200 => {
+                let length =
+                    answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+                length.map(Some).ok_or_else(|| refused("it did not say how large it is"))
+            }
+            // S3 says 403 of a key that is not there to whoever may not list the bucket, and we may not. The role
+            // is held against this call by tests, so that it means nothing else.
+            403 | 404 => Ok(None),
+            status => Err(refused(&format!("the bucket answered {status}"))),
+        }
+    }
+
+    fn http(&self) -> Result<&reqwest::Client, Error> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let mut builder = reqwest::Client::builder()
+            .timeout(TRY_LIMIT)
+            .connect_timeout(CONNECT_LIMIT)
+            .redirect(reqwest::redirect::Policy::none());
+        if self.address.starts_with("http://127.0.0.1") {
+            // A proxy can't reach this machine from inside it.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| Error::unavailable("look at an object", error))?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    /// An address that is signed for one method, these headers, and so long.
+    ///
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
+    async fn signed(
+        &self,
+        method: &str,
+        key: &str,
+        headers: &[(String, String)],
+        query: &[(&str, &str)],
+        within: Duration,
+    ) -> Result<String, Error> {
+        let provider = self.credentials.as_ref().ok_or_else(|| refused("there are no credentials to sign with"))?;
+        let credentials = provider.provide_credentials().await;
+        let identity = credentials.map_err(|error| Error::unavailable("sign an address", error))?.into();
+        // S3 passes over what begins with `x-` and writes it into its access log.
+        let app = self.app.as_deref().map(|app| ("x-app", app));
+        let query: Vec<_> = query.iter().copied().chain(app).map(pair).collect();
+        let mut url = format!("{}/{key}", self.address);
+        if !query.is_empty() {
+            url = format!("{url}?{}", query.join("&"));
+        }
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(within);
+        // As S3 alone wants it: what is in the path is signed as it is.
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let unsigned = |reason: &dyn std::error::Error| refused(&causes(reason));
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("s3")
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|error| unsigned(&error))?
+            .into();
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let request = SignableRequest::new(method, &url, headers, SignableBody::UnsignedPayload)
+            .map_err(|error| unsigned(&error))?;
+        let (instructions, _) = sign(request, &parameters).map_err(|error| unsigned(&error))?.into_parts();
+        let (_, added) = instructions.into_parts();
+        let added: Vec<_> = added.iter().map(|(name, value)| pair((name, value.as_ref()))).collect();
+        Ok(format!("{url}{}{}", if query.is_empty() { '?' } else { '&' }, added.join("&")))
+    }
+}
+
+fn refused(reason: &str) -> Error {
+    Error::Unavailable { operation: "reach the bucket of artifacts", reason: reason.to_owned() }
+}
+
+fn pair((name, value): (&str, &str)) -> String {
+    format!("{name}={}", encoded(value))
+}
+
+/// As signatures want it: everything but what is unreserved as `%XX`.
+fn encoded(text: &str) -> String {
+    let mut said = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            said.push(char::from(byte));
+        } else {
+            said.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    said
+}
+
+/// As S3 writes checksums.
+fn base64_of(sha256: &Sha256Hex) -> String {
+    let digits: Vec<u32> = sha256.as_str().chars().filter_map(|digit| digit.to_digit(16)).collect();
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit) as u8).collect();
+    data_encoding::BASE64.encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::artifact::Kind;
+    use pullyard_domain::id::{ArtifactId, ArtifactName};
+    use pullyard_domain::time::Timestamp;
+
+    async fn objects(endpoint: Option<&str>, region: &str) -> Objects {
+        let credentials =
+            aws_credential_types::Credentials::new("AKIA", "secret", Some("session".into()), None, "test");
+        let config = aws_config::SdkConfig::builder()
+            .region(aws_config::Region::new(region.to_owned()))
+            .app_name(aws_config::AppName::new("api").unwrap())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        Objects::new(&config, endpoint, "bucket")
+    }
+
+    fn artifact() -> Artifact {
+        Artifact {
+            id: ArtifactId::new(format!("art_{}", "a".repeat(26))).unwrap(),
+            kind: Kind::Patch,
+            name: ArtifactName::new("patch.diff").unwrap(),
+            size_bytes: 12,
+            sha256: Sha256Hex::new("00ff".repeat(16)).unwrap(),
+            at: Timestamp::from_millis(0),
+            stored: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_signed_for_exactly_one_content() {
+        let upload = objects(None, "eu-west-1").await.upload("artifacts/x", &artifact()).await.unwrap();
+        assert!(upload.url.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/artifacts/x?x-app=api&X-Amz-"));
+        let signed = "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256&";
+        assert!(upload.url.contains(signed), "{}", upload.url);
+        assert!(upload.url.contains("X-Amz-Security-Token=session"), "{}", upload.url);
+        assert_eq!(upload.headers[0], ("content-length".into(), "12".into()));
+        assert_eq!(upload.headers[2].1, "AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=");
+        assert_eq!(format!("{upload:?}"), "Upload { .. }", "the address is a credential");
+    }
+
+    #[tokio::test]
+    async fn a_download_is_saved_under_its_name_and_never_shown() {
+        let url = objects(Some("http://127.0.0.1:9/"), "us-east-1").await;
+        let url = url.download("artifacts/x", &artifact()).await.unwrap();
+        let named = "http://127.0.0.1:9/bucket/artifacts/x?response-content-disposition=attachment%3B%20filename%3D%22patch.diff%22&response-content-type=application%2Foctet-stream&x-app=api&";
+        assert!(url.starts_with(named), "{url}");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_in_china_has_the_address_of_that_partition() {
+        assert_eq!(objects(None, "cn-north-1").await.address, "https://bucket.s3.cn-north-1.amazonaws.com.cn");
+    }
+}

@@ -1,0 +1,128 @@
+//! What attempts leave behind in the bucket: a place for it, that it is there, and the way to it.
+//!
+//! The place is written first, then the object, then that it was seen. Whoever dies in between leaves a place
+//! without an object, which nobody is sent to, or an object that was not seen yet: the next one who asks for it looks.
+
+use crate::attempt::held;
+use crate::{Context, Error};
+use pullyard_cloud::Upload;
+use pullyard_domain::artifact::{Artifact, Artifacts, KEPT, Offer, Refusal, Reserved, object_key};
+use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_domain::job::{Attempt, Fence, Job};
+use pullyard_domain::prompt;
+use pullyard_store::Write;
+
+/// The place of something that an attempt keeps.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What it is called from now on.
+    pub id: ArtifactId,
+    /// How it is stored; none when it is.
+    pub upload: Option<Upload>,
+}
+
+/// Makes a place for an artifact of an attempt that holds its job.
+///
+/// Not fenced by the job's own revision: an attempt that loses its lease at this very moment may still get the
+/// place, under its own number.
+/// Idempotent: by kind and name; a repeat gets a fresh address while nothing was seen there.
+/// Errors: `LeaseLost`; `Artifact` when a limit is reached, or the name stands for something else.
+pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Result<Place, Error> {
+    held(ctx, fence).await?;
+    let mut rounds = ctx.rounds(&fence.job);
+    let artifact = loop {
+        let now = ctx.clock.now();
+        let kept = rounds.reads(ctx).artifacts(&fence.job, fence.attempt).await?;
+        let kept = kept.unwrap_or_else(|| Artifacts::none(fence.job.clone(), fence.attempt, now));
+        match kept.reserve(offer, now) {
+            Ok(Reserved::Before(before)) => break before,
+            Ok(Reserved::Place(next, made)) => {
+                if ctx.store.put_artifacts(&next).await? == Write::Applied {
+                    break made;
+                }
+                rounds.again().await?;
+            }
+            Err(_) if rounds.look_again() => {}
+            Err(refusal) => return Err(Error::Artifact(refusal)),
+        }
+    };
+    let upload = if artifact.stored {
+        None
+    } else {
+        let key = object_key(&fence.job, fence.attempt, &artifact.id);
+        Some(ctx.objects.upload(&key, &artifact).await?)
+    };
+    Ok(Place { id: artifact.id, upload })
+}
+
+/// Notes that an artifact's object is there, after a look at it.
+///
+/// Idempotent: by the artifact.
+/// Errors: `LeaseLost`; `NotFound` when the attempt has no such place; `Artifact` when nothing is there.
+pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
+    held(ctx, fence).await?;
+    let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?;
+    let kept = kept.and_then(|kept| kept.find(id).is_some().then_some(kept)).ok_or_else(|| missing(id))?;
+    look(ctx, kept, id).await.map(drop)
+}
+
+/// What the attempts of a job keep, the first attempt's first.
+pub async fn artifacts_of(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Artifact)>, Error> {
+    let kept = kept_by(ctx, job).await?;
+    Ok(kept.into_iter().flat_map(|kept| kept.kept.into_iter().map(move |one| (kept.attempt, one))).collect())
+}
+
+/// Where an artifact can be got for a short while.
+///
+/// Errors: `NotFound`; `Artifact` when its bytes never came.
+pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result<String, Error> {
+    let kept = kept_by(ctx, job).await?.into_iter().find(|kept| kept.find(id).is_some());
+    let kept = kept.ok_or_else(|| missing(id))?;
+    let key = object_key(job, kept.attempt, id);
+    let artifact = look(ctx, kept, id).await?;
+    Ok(ctx.objects.download(&key, &artifact).await?)
+}
+
+/// The attempts of a job that ended, the first one first.
+pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<Attempt>, Error> {
+    Ok(ctx.store.attempts(job).await?)
+}
+
+/// What the agent of a job is told; none while that is still being read.
+pub async fn context_of(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
+    Ok(ctx.store.eventually().context(&job.id, &job.context).await?)
+}
+
+fn missing(id: &ArtifactId) -> Error {
+    Error::NotFound { what: "artifact", name: id.to_string() }
+}
+
+/// What is expired and not yet deleted is not there any more: neither are its objects.
+async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
+    let now = ctx.clock.now();
+    let mut all = ctx.store.all_artifacts(job).await?;
+    all.retain(|kept| kept.at.plus(KEPT) > now);
+    Ok(all)
+}
+
+/// An artifact whose object was seen, now or before.
+async fn look(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Artifact, Error> {
+    let (job, attempt) = (kept.job.clone(), kept.attempt);
+    let artifact = kept.find(id).cloned().ok_or_else(|| missing(id))?;
+    if artifact.stored {
+        return Ok(artifact);
+    }
+    let size = ctx.objects.size(&object_key(&job, attempt, id)).await?;
+    if size != Some(artifact.size_bytes) {
+        return Err(Error::Artifact(Refusal::NotThere));
+    }
+    let mut rounds = ctx.rounds(&job);
+    while let Some(next) = kept.seen(id) {
+        if ctx.store.put_artifacts(&next).await? == Write::Applied {
+            break;
+        }
+        rounds.again().await?;
+        kept = ctx.store.artifacts(&job, attempt).await?.ok_or_else(|| missing(id))?;
+    }
+    Ok(artifact)
+}

@@ -1,0 +1,102 @@
+//! Limits, repeats, and which names mean the same.
+
+use super::*;
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_000)
+}
+
+fn nothing() -> Artifacts {
+    Artifacts::none(JobId::new(format!("job_{}", "a".repeat(26))).unwrap(), 1, now())
+}
+
+fn offer(kind: Kind, name: &str, size_bytes: u64) -> Offer {
+    let sha256 = Sha256Hex::new("0".repeat(64)).unwrap();
+    Offer { kind, name: ArtifactName::new(name).unwrap(), size_bytes, sha256 }
+}
+
+fn with(artifacts: &Artifacts, offer: &Offer) -> Artifacts {
+    match artifacts.reserve(offer, now()) {
+        Ok(Reserved::Place(next, made)) => {
+            assert_eq!(next.kept.last(), Some(&made));
+            next
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_same_again_finds_the_first_and_other_content_is_refused() {
+    let patch = offer(Kind::Patch, "patch.diff", 12);
+    let one = with(&nothing(), &patch);
+    assert_eq!(one.reserve(&patch, now()), Ok(Reserved::Before(one.kept[0].clone())));
+    let larger = Offer { size_bytes: 13, ..patch.clone() };
+    let other = Offer { sha256: Sha256Hex::new("1".repeat(64)).unwrap(), ..patch.clone() };
+    assert_eq!(one.reserve(&larger, now()), Err(Refusal::Differs));
+    assert_eq!(one.reserve(&other, now()), Err(Refusal::Differs));
+    // Another kind of the same name is another artifact.
+    assert_eq!(with(&one, &offer(Kind::CheckOutput, "patch.diff", 12)).kept.len(), 2);
+}
+
+#[test]
+fn limits_hold_to_the_byte() {
+    let whole = offer(Kind::AgentOutput, "a", LARGEST);
+    let above = offer(Kind::AgentOutput, "a", LARGEST + 1);
+    assert_eq!(nothing().reserve(&above, now()), Err(Refusal::TooLarge));
+    let mut all = with(&nothing(), &whole);
+    for name in ["b", "c", "d"] {
+        all = with(&all, &offer(Kind::AgentOutput, name, LARGEST));
+    }
+    assert_eq!(all.size_bytes(), LARGEST_TOGETHER);
+    assert_eq!(all.reserve(&offer(Kind::Patch, "e", 1), now()), Err(Refusal::TooLargeTogether));
+    // What takes no room has room.
+    assert_eq!(with(&all, &offer(Kind::Patch, "e", 0)).kept.len(), 5);
+    // A repeat is not measured again.
+    assert!(matches!(all.reserve(&whole, now()), Ok(Reserved::Before(_))));
+}
+
+#[test]
+fn an_attempt_keeps_fifty() {
+    let mut all = nothing();
+    for number in 0..MOST {
+        all = with(&all, &offer(Kind::CheckOutput, &format!("check-{number}"), 1));
+    }
+    assert_eq!(all.reserve(&offer(Kind::Patch, "patch.diff", 1), now()), Err(Refusal::TooMany));
+}
+
+#[test]
+fn an_object_is_seen_once() {
+    let one = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
+    let id = one.kept[0].id.clone();
+    let seen = one.seen(&id).unwrap();
+    assert!(seen.kept[0].stored);
+    assert_eq!(seen.seen(&id), None);
+    assert_eq!(nothing().seen(&id), None);
+}
+
+#[test]
+fn attempts_share_no_object() {
+    let name = ArtifactName::new("patch.diff").unwrap();
+    let job = nothing().job;
+    let (one, two) = (ArtifactId::of(&job, 1, Kind::Patch, &name), ArtifactId::of(&job, 2, Kind::Patch, &name));
+    assert_ne!(object_key(&job, 1, &one), object_key(&job, 2, &two));
+    assert_ne!(one, two);
+    assert!(object_key(&job, 1, &one).starts_with(OBJECTS));
+}
+
+#[test]
+fn names_are_names_of_files() {
+    for good in ["patch.diff", "a", "A-1_b.jsonl", &"x".repeat(100)] {
+        assert!(ArtifactName::new(good).is_ok(), "{good}");
+    }
+    for bad in ["", ".", "..", ".hidden", "-f", "a/b", "a\\b", "a b", "a\"b", "a\nb", "ü", &"x".repeat(101)] {
+        assert!(ArtifactName::new(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn kinds_are_written_as_they_are_read() {
+    for kind in Kind::ALL {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    }
+}

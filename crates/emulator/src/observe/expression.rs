@@ -1,0 +1,76 @@
+//! Which attributes a request names in its key and its expressions, as the condition key `dynamodb:Attributes` has
+//! them: top-level names only, each once.
+//!
+//! It knows what separates words in DynamoDB's expressions, not what they mean.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Words of the language itself; functions are known by their parenthesis.
+const WORDS: [&str; 9] = ["SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"];
+
+/// What the key, the update and the condition of this request name.
+pub(super) fn attributes(request: &Value) -> Vec<String> {
+    let key = request.get("Key").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.clone());
+    let mut all: BTreeSet<String> = key.collect();
+    for field in ["UpdateExpression", "ConditionExpression"] {
+        let expression = request.get(field).and_then(Value::as_str).unwrap_or_default();
+        all.extend(named(expression, |placeholder| {
+            let name = request.get("ExpressionAttributeNames").and_then(|names| names.get(placeholder));
+            name.and_then(Value::as_str).unwrap_or(placeholder).to_owned()
+        }));
+    }
+    all.into_iter().collect()
+}
+
+fn named(expression: &str, meant: impl Fn(&str) -> String) -> Vec<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '#' | ':' | '.');
+    let mut found = Vec::new();
+    let mut rest = expression;
+    while let Some(start) = rest.find(is_part) {
+        let from = rest.get(start..).unwrap_or_default();
+        let end = from.find(|c: char| !is_part(c)).unwrap_or(from.len());
+        let (word, after) = from.split_at(end);
+        rest = after;
+        let is_call = after.trim_start().starts_with('(');
+        // What follows a dot lies inside of the attribute.
+        let name = word.split('.').next().unwrap_or_default();
+        let is_value = name.starts_with(|c: char| c == ':' || c.is_ascii_digit());
+        let is_word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
+        if is_word || is_value || is_call || name.is_empty() {
+            continue;
+        }
+        found.push(if name.starts_with('#') { meant(name) } else { name.to_owned() });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(update: &str, condition: &str, expected: &[&str]) {
+        let request = json!({
+            "Key": { "pk": { "S": "a" } },
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": { "#e": "expires", "#n": "name" },
+        });
+        assert_eq!(attributes(&request), expected, "{update} / {condition}");
+    }
+
+    #[test]
+    fn names_are_found_and_words_values_and_functions_are_not_names() {
+        check("SET mark = :mark", "", &["mark", "pk"]);
+        check("SET a = if_not_exists(b, :zero) + :one REMOVE c, d ADD e :f", "", &["a", "b", "c", "d", "e", "pk"]);
+        check("SET slots.#n = :s, list[3] = :t", "", &["list", "pk", "slots"]);
+        check(
+            "SET #e = :e",
+            "(attribute_exists(pk) AND size (slots) < :max) AND NOT mark = :m",
+            &["expires", "mark", "pk", "slots"],
+        );
+        check("set x=:x", "attribute_not_exists (#e) or y between :a and :b", &["expires", "pk", "x", "y"]);
+    }
+}

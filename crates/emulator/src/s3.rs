@@ -1,0 +1,332 @@
+//! S3 on a loopback port: objects that are put, looked at and got by signed addresses.
+//!
+//! Owns the port, the answers of the three requests, and what makes S3 refuse one: a signature that is wrong, over or
+//! about something else, a size or a checksum that does not fit. Signatures are checked by rustack's verifier. Where
+//! objects lie is in `shelf`. Not here: requests that are signed by a header, parts, versions, ranges, lists.
+
+mod shelf;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http_body_util::{Full, Limited};
+use rustack_auth::{AuthError, StaticCredentialProvider, verify_presigned};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::observe::{Call, Observer, Service};
+use crate::server::{self, Server};
+use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, moment};
+use shelf::{About, Object, Shelf};
+
+/// The largest object that is taken: far less than S3's, far more than anybody puts here. Units: bytes.
+const LARGEST: usize = 1 << 30;
+/// As S3 says it: no key is longer. Units: bytes.
+const LONGEST_KEY: usize = 1_024;
+/// S3 itself promises no more than a day or so.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// A running S3.
+#[derive(Debug)]
+pub(crate) struct S3 {
+    pub(crate) url: String,
+    pub(crate) server: Server,
+    pub(crate) buckets: Buckets,
+}
+
+/// The buckets. Clones are the same ones.
+#[derive(Clone)]
+pub struct Buckets(Arc<Inner>);
+
+struct Inner {
+    shelf: Shelf,
+    /// Each with how long its objects are kept.
+    made: Mutex<HashMap<String, Option<Duration>>>,
+    faults: Mutex<Vec<Fault>>,
+    signers: StaticCredentialProvider,
+    observer: Option<Observer>,
+}
+
+/// What goes wrong on order, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The next request is answered with 503 `SlowDown`.
+    SlowDown,
+    /// The next object is stored, and its answer is lost.
+    LostAnswer,
+    /// The next upload is cut: nothing of it is stored, and the connection ends.
+    CutUpload,
+}
+
+impl std::fmt::Debug for Buckets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Buckets { .. }")
+    }
+}
+
+impl Buckets {
+    /// Makes a bucket, or finds it; its objects are deleted when they are so old.
+    ///
+    /// # Errors
+    /// Its folder can't be made.
+    pub fn make(&self, bucket: &str, kept: Option<Duration>) -> Result<(), Error> {
+        self.0.shelf.make(bucket)?;
+        lock(&self.0.made).insert(bucket.to_owned(), kept);
+        Ok(())
+    }
+
+    /// Orders a fault.
+    pub fn order(&self, fault: Fault) {
+        lock(&self.0.faults).push(fault);
+    }
+
+    /// Whether a bucket has an object.
+    #[must_use]
+    pub fn has(&self, bucket: &str, key: &str) -> bool {
+        self.0.shelf.about(bucket, key).is_ok_and(|about| about.is_some())
+    }
+
+    fn is_due(&self, wanted: &[Fault]) -> Option<Fault> {
+        let mut faults = lock(&self.0.faults);
+        let at = faults.iter().position(|fault| wanted.contains(fault))?;
+        Some(faults.remove(at))
+    }
+
+    fn forget_expired(&self) {
+        let made = lock(&self.0.made).clone();
+        for (bucket, kept) in made.iter().filter_map(|(bucket, kept)| Some((bucket, (*kept)?))) {
+            match self.0.shelf.forget(bucket, kept) {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "{count} expired objects were deleted"),
+                Err(error) => tracing::warn!(%error, "expired objects could not be deleted: {error}"),
+            }
+        }
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl S3 {
+    /// Serves from a folder, or from memory when there is none.
+    pub(crate) async fn start(data: Option<&Path>, observer: Option<Observer>) -> Result<Self, Error> {
+        let (listener, address) = server::bind("S3").await?;
+        let buckets = Buckets(Arc::new(Inner {
+            shelf: Shelf::of(data.map(|data| data.join("s3"))),
+            made: Mutex::default(),
+            faults: Mutex::default(),
+            signers: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
+            observer,
+        }));
+        let router = Router::new().fallback(answer).with_state(buckets.clone());
+        let forgetting = buckets.clone();
+        let server = Server::spawn(|stop| async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            tokio::select! {
+                served = served.into_future() => if let Err(error) = served {
+                    tracing::error!(%error, "the embedded S3 ended by itself");
+                },
+                () = async { loop {
+                    tokio::time::sleep(FORGET_EVERY).await;
+                    let forgetting = forgetting.clone();
+                    let _ = tokio::task::spawn_blocking(move || forgetting.forget_expired()).await;
+                } } => {}
+            }
+        });
+        Ok(Self { url: format!("http://{address}"), server, buckets })
+    }
+}
+
+/// Why S3 does not do it.
+struct Refused(StatusCode, &'static str, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(status, code, message) = self;
+        let id = moment::random_uuid();
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>"
+        );
+        (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+    }
+}
+
+impl From<std::io::Error> for Refused {
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "the embedded S3 could not use its folder: {error}");
+        Self(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error.".into())
+    }
+}
+
+fn refuse<T>(status: StatusCode, code: &'static str, message: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused(status, code, message.into()))
+}
+
+async fn answer(State(buckets): State<Buckets>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let is_head = parts.method == Method::HEAD;
+    let answered = answered(&buckets, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
+    // An answer to HEAD says nothing but its head, whatever it is.
+    if is_head && !answered.status().is_success() { answered.map(|_| Body::empty()) } else { answered }
+}
+
+async fn answered(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Response, Refused> {
+    if buckets.is_due(&[Fault::SlowDown]).is_some() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.");
+    }
+    let query = Query::of(parts.uri.query().unwrap_or_default());
+    if query.get("X-Amz-Signature").is_none() {
+        return refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied");
+    }
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        let message = "Only one auth mechanism allowed.";
+        return refuse(StatusCode::BAD_REQUEST, "InvalidArgument", message);
+    }
+    if let Err(error) = verify_presigned(parts, &buckets.0.signers) {
+        return Err(unsigned(&error));
+    }
+    let path = decoded(parts.uri.path().trim_start_matches('/'));
+    let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
+    if !lock(&buckets.0.made).contains_key(bucket) {
+        return refuse(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist");
+    }
+    if key.is_empty() || key.len() > LONGEST_KEY {
+        return refuse(StatusCode::BAD_REQUEST, "KeyTooLongError", "Your key is too long, or there is none.");
+    }
+    tell(buckets, parts, &query, bucket, key);
+    match parts.method {
+        Method::PUT => put(buckets, parts, body, bucket, key).await,
+        Method::GET | Method::HEAD => get(buckets, parts, &query, bucket, key),
+        _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "The method is not allowed."),
+    }
+}
+
+fn tell(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) {
+    let Some(observer) = &buckets.0.observer else { return };
+    let operation = match parts.method {
+        Method::PUT => "PutObject",
+        Method::HEAD => "HeadObject",
+        _ => "GetObject",
+    };
+    observer.tell(&Call {
+        app: query.get("x-app").map(str::to_owned),
+        service: Service::S3,
+        operation: operation.to_owned(),
+        body: json!({ "Bucket": bucket, "Key": key }),
+    });
+}
+
+fn unsigned(error: &AuthError) -> Refused {
+    let code = match error {
+        AuthError::SignatureDoesNotMatch => "SignatureDoesNotMatch",
+        AuthError::AccessKeyNotFound(_) => "InvalidAccessKeyId",
+        AuthError::MissingQueryParam(_) | AuthError::InvalidAuthParam(_) => "AuthorizationQueryParametersError",
+        _ => "AccessDenied",
+    };
+    Refused(StatusCode::FORBIDDEN, code, error.to_string())
+}
+
+async fn put(buckets: &Buckets, parts: &Parts, body: Body, bucket: &str, key: &str) -> Result<Response, Refused> {
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if parts.headers.get(header::CONTENT_LENGTH).is_none() {
+        return refuse(StatusCode::LENGTH_REQUIRED, "MissingContentLength", "You must provide Content-Length.");
+    }
+    if buckets.is_due(&[Fault::CutUpload]).is_some() {
+        // As whoever sends it sees a connection that breaks.
+        return Ok(broken());
+    }
+    let Ok(bytes) = to_bytes(body, LARGEST).await else {
+        return refuse(StatusCode::BAD_REQUEST, "IncompleteBody", "The body is shorter than it says, or too large.");
+    };
+    let sha256 = BASE64.encode(Sha256::digest(&bytes));
+    if text("x-amz-checksum-sha256").is_some_and(|said| said != sha256) {
+        let message = "The sha256 you specified did not match the calculated checksum.";
+        return refuse(StatusCode::BAD_REQUEST, "BadDigest", message);
+    }
+    let content_type = text("content-type").unwrap_or_else(|| "binary/octet-stream".into());
+    let about = About { content_type, disposition: text("content-disposition"), sha256 };
+    buckets.0.shelf.put(bucket, key, &about, &bytes)?;
+    if buckets.is_due(&[Fault::LostAnswer]).is_some() {
+        return Ok(broken());
+    }
+    let headers = [("x-amz-checksum-sha256", about.sha256.clone()), ("etag", etag(&about))];
+    Ok((StatusCode::OK, headers).into_response())
+}
+
+/// An answer that promises one byte and breaks before it, and the connection with it.
+fn broken() -> Response {
+    Response::new(Body::new(Limited::new(Full::new(Bytes::from_static(b"never")), 1)))
+}
+
+fn get(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, Refused> {
+    let missing = || Refused(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.".into());
+    let (about, length, body) = if parts.method == Method::HEAD {
+        let (about, length) = buckets.0.shelf.about(bucket, key)?.ok_or_else(missing)?;
+        (about, length, Body::empty())
+    } else {
+        let Object { about, bytes } = buckets.0.shelf.get(bucket, key)?.ok_or_else(missing)?;
+        (about, bytes.len() as u64, Body::from(bytes))
+    };
+    let mut headers = HeaderMap::new();
+    let mut say = |name: &'static str, value: Option<String>| {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            headers.insert(name, value);
+        }
+    };
+    let or = |name: &str, own: Option<String>| query.get(name).map(str::to_owned).or(own);
+    say("content-type", or("response-content-type", Some(about.content_type.clone())));
+    say("content-disposition", or("response-content-disposition", about.disposition.clone()));
+    say("content-length", Some(length.to_string()));
+    say("etag", Some(etag(&about)));
+    Ok((headers, body).into_response())
+}
+
+/// S3's own are of another hash; nobody may rely on which.
+fn etag(about: &About) -> String {
+    format!("\"{}\"", about.sha256.chars().filter(char::is_ascii_alphanumeric).take(32).collect::<String>())
+}
+
+/// The parameters of an address, decoded.
+struct Query(HashMap<String, String>);
+
+impl Query {
+    fn of(text: &str) -> Self {
+        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+        Self(pairs.map(|(name, value)| (decoded(name), decoded(value))).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// What `%XX` stands for. What is no such thing stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

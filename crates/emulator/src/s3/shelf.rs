@@ -1,0 +1,160 @@
+//! Where objects lie: a file each, with a line of what is known of it before its bytes; or memory.
+//!
+//! A file is written beside its place, synced and renamed, so that an object is there whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Error, moment};
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct About {
+    pub(super) content_type: String,
+    pub(super) disposition: Option<String>,
+    /// Base64.
+    pub(super) sha256: String,
+}
+
+/// An object.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) about: About,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Objects by bucket and key, with when they were put.
+type Kept = BTreeMap<(String, String), (Object, SystemTime)>;
+
+/// Where they lie.
+pub(super) enum Shelf {
+    Folder(PathBuf),
+    Memory(Mutex<Kept>),
+}
+
+impl Shelf {
+    pub(super) fn of(folder: Option<PathBuf>) -> Self {
+        folder.map_or_else(|| Self::Memory(Mutex::default()), Self::Folder)
+    }
+
+    pub(super) fn make(&self, bucket: &str) -> Result<(), Error> {
+        let Self::Folder(folder) = self else { return Ok(()) };
+        let path = folder.join(bucket);
+        fs::create_dir_all(&path).map_err(|source| Error::Folder { path, source })
+    }
+
+    pub(super) fn put(&self, bucket: &str, key: &str, about: &About, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Memory(kept) => {
+                let object = Object { about: about.clone(), bytes: bytes.to_vec() };
+                lock(kept).insert((bucket.to_owned(), key.to_owned()), (object, SystemTime::now()));
+                Ok(())
+            }
+            Self::Folder(folder) => {
+                let folder = folder.join(bucket);
+                let half = folder.join(format!("{}.half", moment::random_uuid()));
+                let write = || {
+                    let mut file = File::create(&half)?;
+                    let mut head = serde_json::to_vec(&Head { key: key.to_owned(), about: about.clone() })?;
+                    head.push(b'\n');
+                    file.write_all(&head)?;
+                    file.write_all(bytes)?;
+                    file.sync_all()?;
+                    fs::rename(&half, folder.join(name_of(key)))
+                };
+                write().inspect_err(|_| drop(fs::remove_file(&half)))
+            }
+        }
+    }
+
+    pub(super) fn get(&self, bucket: &str, key: &str) -> io::Result<Option<Object>> {
+        match self {
+            Self::Memory(kept) => {
+                Ok(lock(kept).get(&(bucket.to_owned(), key.to_owned())).map(|(object, _)| object.clone()))
+            }
+            Self::Folder(folder) => {
+                let Some((about, mut file)) = opened(&folder.join(bucket).join(name_of(key)))? else {
+                    return Ok(None);
+                };
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes)?;
+                Ok(Some(Object { about, bytes }))
+            }
+        }
+    }
+
+    /// What is known of an object, and its size.
+    pub(super) fn about(&self, bucket: &str, key: &str) -> io::Result<Option<(About, u64)>> {
+        match self {
+            Self::Memory(_) => Ok(self.get(bucket, key)?.map(|Object { about, bytes }| (about, bytes.len() as u64))),
+            Self::Folder(folder) => {
+                let Some((about, mut file)) = opened(&folder.join(bucket).join(name_of(key)))? else {
+                    return Ok(None);
+                };
+                let head = file.stream_position()?;
+                let whole = file.get_ref().metadata()?.len();
+                Ok(Some((about, whole.saturating_sub(head))))
+            }
+        }
+    }
+
+    /// Deletes what is so old, and says how much that was.
+    pub(super) fn forget(&self, bucket: &str, kept: Duration) -> io::Result<usize> {
+        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > kept);
+        match self {
+            Self::Memory(objects) => {
+                let mut objects = lock(objects);
+                let before = objects.len();
+                objects.retain(|(of, _), (_, at)| of != bucket || !is_old(*at));
+                Ok(before - objects.len())
+            }
+            Self::Folder(folder) => {
+                let mut count = 0;
+                for entry in fs::read_dir(folder.join(bucket))? {
+                    let entry = entry?;
+                    if is_old(entry.metadata()?.modified()?) {
+                        fs::remove_file(entry.path())?;
+                        count += 1;
+                    }
+                }
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// The first line of an object's file; the key is for whoever looks into the folder.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    key: String,
+    #[serde(flatten)]
+    about: About,
+}
+
+fn opened(path: &Path) -> io::Result<Option<(About, BufReader<File>)>> {
+    let mut file = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut line = Vec::new();
+    file.read_until(b'\n', &mut line)?;
+    let head: Head = serde_json::from_slice(&line)?;
+    Ok(Some((head.about, file)))
+}
+
+/// A file's name for any key: a hash, so that no key leads anywhere and none is too long.
+fn name_of(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}

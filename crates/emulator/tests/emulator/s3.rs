@@ -1,0 +1,162 @@
+//! S3 takes what was signed for, gives it back, and refuses everything else; its folder outlives the process.
+
+use pullyard_emulator::s3::Fault;
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, SECRET_ACCESS_KEY, ecs};
+use reqwest::{Client, Method, Response};
+use tempfile::TempDir;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
+use aws_sigv4::sign::v4;
+use std::time::{Duration, SystemTime};
+
+/// SHA-256 of `hello`, base64.
+const HELLO: &str = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+
+struct Bucket {
+    aws: Aws,
+    folder: TempDir,
+}
+
+async fn bucket() -> Bucket {
+    in_folder(TempDir::new().unwrap()).await
+}
+
+async fn in_folder(folder: TempDir) -> Bucket {
+    let tasks = ecs::Options::new(folder.path().join("ecs"), Vec::new());
+    let aws = Aws::start(Options { data: Some(folder.path().join("data")), tasks }).await.unwrap();
+    aws.s3().make("bucket", None).unwrap();
+    Bucket { aws, folder }
+}
+
+/// By the signer of AWS's own SDKs, which the verifier has nothing in common with.
+fn signed_by(secret: &str, method: &str, url: &str, headers: &[(&str, &str)], age: Duration) -> String {
+    let identity = Credentials::new(ACCESS_KEY_ID, secret, None, None, "test").into();
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_secs(60));
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("s3")
+        .time(SystemTime::now() - age)
+        .settings(settings)
+        .build()
+        .unwrap()
+        .into();
+    let request = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::UnsignedPayload).unwrap();
+    let (instructions, _) = sign(request, &parameters).unwrap().into_parts();
+    let (_, added) = instructions.into_parts();
+    let mut url = reqwest::Url::parse(url).unwrap();
+    url.query_pairs_mut().extend_pairs(added);
+    url.to_string()
+}
+
+impl Bucket {
+    fn signed(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+        let url = format!("{}/{path}", self.aws.endpoints().s3);
+        signed_by(SECRET_ACCESS_KEY, method, &url, headers, Duration::ZERO)
+    }
+
+    async fn put(&self, path: &str, checksum: &str, body: &str) -> Response {
+        let length = body.len().to_string();
+        let headers = [("content-length", length.as_str()), ("x-amz-checksum-sha256", checksum)];
+        let url = self.signed("PUT", path, &headers);
+        let sent = headers.into_iter().fold(Client::new().put(url), |sent, (name, value)| sent.header(name, value));
+        sent.body(body.to_owned()).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        Client::new().get(self.signed("GET", path, &[])).send().await.unwrap()
+    }
+}
+
+async fn check(answer: Response, status: u16, says: &str) {
+    assert_eq!(answer.status().as_u16(), status);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains(says), "{text}");
+}
+
+#[tokio::test]
+async fn what_was_signed_for_is_stored_and_given_back() {
+    let bucket = bucket().await;
+    check(bucket.put("bucket/a/b", HELLO, "hello").await, 200, "").await;
+    check(bucket.get("bucket/a/b").await, 200, "hello").await;
+    let answer = Client::new().head(bucket.signed("HEAD", "bucket/a/b", &[])).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["content-length"]), (200, &"5".parse().unwrap()));
+    let named = "bucket/a/b?response-content-disposition=attachment%3B%20filename%3D%22x.txt%22&x-app=one";
+    let answer = bucket.get(named).await;
+    assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"x.txt\"");
+    check(bucket.get("bucket/a/c").await, 404, "NoSuchKey").await;
+    check(bucket.get("other/a/b").await, 404, "NoSuchBucket").await;
+}
+
+#[tokio::test]
+async fn other_content_than_was_signed_for_is_not_stored() {
+    let bucket = bucket().await;
+    check(bucket.put("bucket/a", HELLO, "jello").await, 400, "BadDigest").await;
+    // Another size than the signed one.
+    let url = bucket.signed("PUT", "bucket/a", &[("content-length", "5")]);
+    let answer = Client::new().put(url).body("hello there").send().await.unwrap();
+    check(answer, 403, "SignatureDoesNotMatch").await;
+    assert!(!bucket.aws.s3().has("bucket", "a"));
+}
+
+#[tokio::test]
+async fn an_address_is_good_for_what_it_was_signed_for_and_no_longer() {
+    let bucket = bucket().await;
+    check(bucket.put("bucket/a", HELLO, "hello").await, 200, "").await;
+    let get = |url: String| async move { Client::new().get(url).send().await.unwrap() };
+    let at = format!("{}/bucket/a", bucket.aws.endpoints().s3);
+    check(get(at.clone()).await, 403, "AccessDenied").await;
+    check(get(signed_by("other", "GET", &at, &[], Duration::ZERO)).await, 403, "SignatureDoesNotMatch").await;
+    let old = signed_by(SECRET_ACCESS_KEY, "GET", &at, &[], Duration::from_secs(61));
+    check(get(old).await, 403, "expired").await;
+    let signed = bucket.signed("GET", "bucket/a", &[]);
+    check(get(signed.replace("/bucket/a", "/bucket/b")).await, 403, "SignatureDoesNotMatch").await;
+    check(Client::new().request(Method::PUT, &signed).body("x").send().await.unwrap(), 403, "Signature").await;
+    let twice = Client::new().get(&signed).bearer_auth("token").send().await.unwrap();
+    check(twice, 400, "Only one auth mechanism").await;
+    check(get(signed).await, 200, "hello").await;
+}
+
+#[tokio::test]
+async fn objects_outlive_the_process_and_half_ones_are_none() {
+    let first = bucket().await;
+    check(first.put("bucket/a", HELLO, "hello").await, 200, "").await;
+    first.aws.s3().order(Fault::CutUpload);
+    let length = [("content-length", "5")];
+    let url = first.signed("PUT", "bucket/b", &length);
+    let cut = Client::new().put(url).header("content-length", "5").body("hello").send().await;
+    let cut = match cut {
+        Err(_) => true,
+        Ok(answer) => answer.bytes().await.is_err(),
+    };
+    assert!(cut, "the connection breaks");
+    let Bucket { aws, folder } = first;
+    aws.shutdown().await;
+    let second = in_folder(folder).await;
+    check(second.get("bucket/a").await, 200, "hello").await;
+    assert!(!second.aws.s3().has("bucket", "b"));
+}
+
+#[tokio::test]
+async fn faults_happen_once_each_when_they_are_ordered() {
+    let bucket = bucket().await;
+    bucket.aws.s3().order(Fault::SlowDown);
+    check(bucket.put("bucket/a", HELLO, "hello").await, 503, "SlowDown").await;
+    check(bucket.put("bucket/a", HELLO, "hello").await, 200, "").await;
+    bucket.aws.s3().order(Fault::LostAnswer);
+    let url = bucket.signed("PUT", "bucket/c", &[("content-length", "5")]);
+    let answer = Client::new().put(url).header("content-length", "5").body("hello").send().await;
+    let lost = match answer {
+        Err(_) => true,
+        Ok(answer) => answer.bytes().await.is_err(),
+    };
+    assert!(lost && bucket.aws.s3().has("bucket", "c"));
+}

@@ -1,0 +1,86 @@
+//! A file as the body of a request: read as it is sent, so that a large one takes no memory.
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::fs::File;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// How much is read at once.
+const PIECE: usize = 64 * 1024;
+
+/// A file of known size.
+pub(super) struct FileBody {
+    file: File,
+    left: u64,
+    piece: Vec<u8>,
+}
+
+impl FileBody {
+    pub(super) fn new(file: File, size: u64) -> Self {
+        Self { file, left: size, piece: vec![0; PIECE] }
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.get_mut();
+        if this.left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut piece = ReadBuf::new(&mut this.piece);
+        if let Err(error) = ready!(Pin::new(&mut this.file).poll_read(cx, &mut piece)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let read = piece.filled();
+        if read.is_empty() {
+            // Somebody made it shorter: what was promised can't be sent.
+            return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
+        }
+        // Somebody made it longer: what was promised is sent.
+        let most = usize::try_from(this.left).unwrap_or(usize::MAX).min(read.len());
+        this.left = this.left.saturating_sub(most as u64);
+        let bytes = Bytes::copy_from_slice(read.get(..most).unwrap_or_default());
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    async fn sent(content: &[u8], size: u64) -> io::Result<Vec<u8>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        let mut body = FileBody::new(File::open(&path).await.unwrap(), size);
+        let mut all = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            all.extend(frame?.into_data().unwrap_or_default());
+        }
+        Ok(all)
+    }
+
+    #[tokio::test]
+    async fn exactly_what_was_promised_is_sent_or_nothing_whole() {
+        let large: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+        assert_eq!(sent(&large, 200_000).await.unwrap(), large);
+        assert_eq!(sent(b"longer than said", 6).await.unwrap(), b"longer");
+        assert_eq!(sent(b"short", 6).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(sent(b"", 0).await.unwrap(), b"");
+    }
+}

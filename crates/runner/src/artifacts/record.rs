@@ -1,0 +1,272 @@
+//! What the agent and its tools said, as one file: an event on each line, whole where the events that are sent are
+//! cut; what is too large for a line of its own stands beside it.
+//!
+//! Everything comes here as it goes to the events, so what is hidden there is hidden here, too. Lines as the agent
+//! printed them are kept only where an operator wants that.
+
+use super::Artifacts;
+use crate::said::{MAX_DATA_BYTES, MAX_TEXT_BYTES, Said};
+use pullyard_domain::artifact::{Kind, LARGEST};
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
+
+const OUTPUT: &str = "agent-output.jsonl";
+const PAYLOAD: &str = "provider-payload.txt";
+const LAST_WORD: &str = "final-message.md";
+/// So many large outputs stand beside the log; room is left for what comes at the end.
+const MOST_BESIDE: usize = 40;
+/// Room for the line that says that there was none.
+const LAST_LINE: u64 = 1_024;
+/// A last word is read by people. Units: bytes.
+const LONGEST_WORD: usize = 1024 * 1024;
+
+/// Whether lines are kept as the agent printed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RawCapture {
+    Off,
+    On,
+}
+
+/// The record of one attempt; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Record(Arc<Mutex<Open>>);
+
+struct Open {
+    artifacts: Artifacts,
+    began: Instant,
+    output: Option<Lines>,
+    payload: Option<Lines>,
+    beside: usize,
+    /// The agent's last word, and whether it said that it is one.
+    last_word: Option<(bool, String)>,
+}
+
+/// A file that grows line by line up to a limit.
+struct Lines {
+    file: BufWriter<File>,
+    size: u64,
+    full: bool,
+}
+
+impl Record {
+    /// Begins to record into the folder of these artifacts.
+    pub(crate) fn begin(artifacts: &Artifacts, raw: RawCapture) -> Self {
+        let open = |name: &str| {
+            let path = artifacts.file(name)?;
+            match File::create(&path) {
+                Ok(file) => Some(Lines { file: BufWriter::new(file), size: 0, full: false }),
+                Err(error) => {
+                    tracing::warn!(name, error = %error, "an artifact could not be begun: {error}");
+                    None
+                }
+            }
+        };
+        Self(Arc::new(Mutex::new(Open {
+            output: open(OUTPUT),
+            payload: if raw == RawCapture::On { open(PAYLOAD) } else { None },
+            artifacts: artifacts.clone(),
+            began: Instant::now(),
+            beside: 0,
+            last_word: None,
+        })))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is sent as an event, and names in it what had to be put beside.
+    pub(crate) fn note(&self, said: Said) -> Said {
+        if said.kind == EventKind::Phase {
+            return said;
+        }
+        self.open().note(said)
+    }
+
+    /// Lines are wanted as the agent printed them.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.open().payload.is_some()
+    }
+
+    /// Notes a line as the agent printed it, where that is wanted.
+    pub(crate) fn raw(&self, line: &[u8]) {
+        if let Some(payload) = &mut self.open().payload {
+            payload.add(line);
+        }
+    }
+
+    /// The agent has ended: what was recorded is handed in.
+    pub(crate) fn end(&self) {
+        let mut open = self.open();
+        let (output, payload) = (open.output.take(), open.payload.take());
+        for (lines, kind, name) in [(output, Kind::AgentOutput, OUTPUT), (payload, Kind::ProviderPayload, PAYLOAD)] {
+            if lines.is_some_and(Lines::finish) {
+                open.artifacts.hand_in(kind, name);
+            }
+        }
+        if let Some((_, words)) = open.last_word.take() {
+            open.artifacts.keep(Kind::FinalMessage, LAST_WORD, &words);
+        }
+    }
+}
+
+impl Open {
+    fn note(&mut self, mut said: Said) -> Said {
+        if let (Some(text), EventKind::Text | EventKind::Result) = (&said.text, said.kind) {
+            let is_result = said.kind == EventKind::Result;
+            if is_result || !self.last_word.as_ref().is_some_and(|(is_result, _)| *is_result) {
+                let mut words = text.clone();
+                words.truncate(words.floor_char_boundary(LONGEST_WORD));
+                self.last_word = Some((is_result, words));
+            }
+        }
+        let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let line = json!({
+            "at_ms": at_ms, "kind": said.kind, "text": said.text, "name": said.name, "path": said.path,
+            "call": said.call, "data": said.data,
+        });
+        if let Some(output) = &mut self.output {
+            output.add(without_nulls(line).to_string().as_bytes());
+        }
+        if said.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
+            let name = said.text.as_deref().and_then(|text| self.beside("txt", text));
+            said.refers_to(name);
+        } else if let Some(data) = said.data.as_ref().map(Value::to_string).filter(|data| data.len() > MAX_DATA_BYTES) {
+            let name = self.beside("json", &data);
+            said.data = Some(json!({ "left_out_bytes": data.len() }));
+            said.refers_to(name);
+        }
+        said
+    }
+
+    /// Keeps a large output as an artifact of its own, if there is room for one.
+    fn beside(&mut self, ending: &str, text: &str) -> Option<String> {
+        if self.beside >= MOST_BESIDE || self.output.is_none() {
+            return None;
+        }
+        let name = format!("output-{}.{ending}", self.beside + 1);
+        let path = self.artifacts.file(&name)?;
+        std::fs::write(path, text).ok()?;
+        self.beside += 1;
+        self.artifacts.hand_in(Kind::AgentOutput, &name).then_some(name)
+    }
+}
+
+fn without_nulls(mut line: Value) -> Value {
+    if let Some(fields) = line.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    line
+}
+
+impl Lines {
+    fn add(&mut self, line: &[u8]) {
+        if self.full {
+            return;
+        }
+        let size = self.size.saturating_add(line.len() as u64 + 1);
+        if size > LARGEST - LAST_LINE {
+            self.full = true;
+            self.write(br#"{"left_out":"the rest: there is no room for more"}"#);
+            return;
+        }
+        self.size = size;
+        self.write(line);
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
+        if let Err(error) = written {
+            // A full disk is the job's own trouble; the record just ends here.
+            tracing::warn!(error = %error, "a record of the agent's output broke off: {error}");
+            self.full = true;
+        }
+    }
+
+    /// False if nothing of it can be used.
+    fn finish(mut self) -> bool {
+        self.file.flush().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifacts::tests::artifacts;
+
+    fn recorded(raw: RawCapture, said: Vec<Said>) -> (tempfile::TempDir, Vec<Said>, Vec<String>) {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.open(dir.path().join("artifacts")).unwrap();
+        let record = Record::begin(&artifacts, raw);
+        record.raw(b"{\"as\":\"it came\"}");
+        let sent = said.into_iter().map(|said| record.note(said)).collect();
+        record.end();
+        let mut names = Vec::new();
+        while let Ok(kept) = waiting.try_recv() {
+            names.push(kept.name.to_string());
+        }
+        (dir, sent, names)
+    }
+
+    fn read(dir: &tempfile::TempDir, name: &str) -> String {
+        std::fs::read_to_string(dir.path().join("artifacts").join(name)).unwrap()
+    }
+
+    #[test]
+    fn the_record_is_whole_where_the_event_names_what_it_left_out() {
+        let large = "x".repeat(MAX_TEXT_BYTES + 1);
+        let result = Said { text: Some(large.clone()), ..Said::new(EventKind::ToolResult) };
+        let small = Said { text: Some("ok".into()), ..Said::new(EventKind::ToolResult) };
+        let data = Said { data: Some(json!({ "d": large })), ..Said::new(EventKind::ToolCall) };
+        let (dir, sent, names) = recorded(RawCapture::Off, vec![result, small.clone(), data]);
+        assert_eq!(names, ["output-1.txt", "output-2.json", OUTPUT]);
+        assert_eq!(read(&dir, "output-1.txt"), large);
+        assert_eq!(sent[0].data, Some(json!({ "artifact": "output-1.txt" })));
+        assert_eq!(sent[1], small);
+        assert_eq!(sent[2].data.as_ref().unwrap()["artifact"], "output-2.json");
+        let lines: Vec<Value> = read(&dir, OUTPUT).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0]["text"], large.as_str());
+        assert!(lines[1].get("data").is_none());
+    }
+
+    #[test]
+    fn the_last_word_is_what_the_agent_says_is_one_else_what_it_said_last() {
+        let word = |kind, text: &str| Said::words(kind, text);
+        let talk = || vec![word(EventKind::Text, "One."), word(EventKind::Text, "Two.")];
+        let (dir, _, _) = recorded(RawCapture::Off, talk());
+        assert_eq!(read(&dir, LAST_WORD), "Two.");
+        let result = [vec![word(EventKind::Result, "Done.")], talk()].concat();
+        let (dir, _, names) = recorded(RawCapture::Off, result);
+        assert_eq!(read(&dir, LAST_WORD), "Done.");
+        assert_eq!(names, [OUTPUT, LAST_WORD]);
+    }
+
+    #[test]
+    fn lines_as_they_came_are_kept_only_when_that_is_wanted() {
+        let (_, _, names) = recorded(RawCapture::Off, Vec::new());
+        assert_eq!(names, [""; 0], "and nothing of an agent that said nothing");
+        let (dir, _, names) = recorded(RawCapture::On, Vec::new());
+        assert_eq!(names, [PAYLOAD]);
+        assert_eq!(read(&dir, PAYLOAD), "{\"as\":\"it came\"}\n");
+    }
+
+    #[test]
+    fn a_record_ends_with_a_line_that_says_so_before_it_is_too_large() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let mut lines =
+            Lines { file: BufWriter::new(File::create(&path).unwrap()), size: LARGEST - 2_000, full: false };
+        lines.add(&[b'a'; 900]);
+        lines.add(&[b'b'; 900]);
+        lines.add(b"c");
+        assert!(lines.finish());
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("there is no room for more\"}\n"));
+    }
+}

@@ -1,0 +1,97 @@
+//! One artifact on its way: a place, the bytes, and that they are there.
+//!
+//! Each step may be repeated: the place is found again by its name, the same bytes replace themselves, and what is
+//! there is there. A cut in between leaves a place without bytes, which nobody is sent to.
+
+use super::body::FileBody;
+use super::{Kept, measured};
+use crate::retry::{BackOff, Refusal, refusal};
+use pullyard_domain::text::causes;
+use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
+use pullyard_protocol::client::{self, AttemptClient};
+use reqwest::redirect::Policy;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often the bytes are sent in all.
+const TRIES: u32 = 4;
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// A slower line than this is no line. Units: bytes a second.
+const SLOWEST: u64 = 100_000;
+const LEAST_LIMIT: Duration = Duration::from_secs(20);
+
+/// Why something was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("read it: {0}")]
+    Unreadable(#[from] std::io::Error),
+    #[error("{0}")]
+    Plane(#[from] client::Error),
+    #[error("put it into the bucket: {0}")]
+    Bucket(String),
+}
+
+impl Failed {
+    /// The attempt is not ours any more: nothing else will be kept, either.
+    pub(super) fn is_for_all(&self) -> bool {
+        matches!(self, Self::Plane(error) if matches!(refusal(error), Refusal::LeaseLost | Refusal::Unwanted))
+    }
+}
+
+pub(super) async fn upload(client: &AttemptClient, kept: Kept) -> Result<(), Failed> {
+    let path = kept.path.clone();
+    let (size_bytes, sha256) =
+        tokio::task::spawn_blocking(move || measured(&path)).await.map_err(std::io::Error::from)??;
+    let request = ReserveArtifact { kind: kept.kind, name: kept.name, size_bytes, sha256 };
+    let (mut tries, mut back_off) = (1, BackOff::new());
+    loop {
+        // Anew each time: an address ends, and what was put without an answer needs none.
+        match once(client, &request, &kept.path).await {
+            Err(failed) if tries < TRIES && is_passing(&failed) => sleep(back_off.next()).await,
+            ended => return ended,
+        }
+        tries += 1;
+    }
+}
+
+fn is_passing(failed: &Failed) -> bool {
+    match failed {
+        Failed::Unreadable(_) => false,
+        // A place where nothing is yet: the bytes are sent again.
+        Failed::Plane(error) => refusal(error) == Refusal::Transient || error.code() == Some("artifact_missing"),
+        Failed::Bucket(_) => true,
+    }
+}
+
+async fn once(client: &AttemptClient, request: &ReserveArtifact, path: &Path) -> Result<(), Failed> {
+    let ArtifactPlace { id, put_url, headers } = client.reserve_artifact(request).await?;
+    let Some(url) = put_url else { return Ok(()) };
+    put(&url, &headers, path, request.size_bytes).await?;
+    client.artifact_stored(&id).await?;
+    Ok(())
+}
+
+async fn put(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), Failed> {
+    // Never the address: it is a credential.
+    let failed = |error: reqwest::Error| Failed::Bucket(causes(&error.without_url()));
+    let limit = LEAST_LIMIT + Duration::from_secs(size / SLOWEST);
+    let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
+    if url.starts_with("http://127.0.0.1:") {
+        // A proxy can't reach this machine from inside it.
+        http = http.no_proxy();
+    }
+    let body = reqwest::Body::wrap(FileBody::new(tokio::fs::File::open(path).await?, size));
+    let request = http.build().map_err(failed)?.put(url);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+    let answer = request.body(body).send().await.map_err(failed)?;
+    let status = answer.status();
+    // To its end: an answer that breaks off is no answer.
+    let said = answer.text().await.map_err(failed)?;
+    if status.is_success() {
+        return Ok(());
+    }
+    let code = said.split_once("<Code>").and_then(|(_, rest)| rest.split('<').next()).unwrap_or_default();
+    Err(Failed::Bucket(format!("it answered {status} {code}")))
+}

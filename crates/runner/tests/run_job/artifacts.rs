@@ -1,0 +1,104 @@
+//! What a run leaves behind, and that nothing of it fails a job.
+
+use crate::world::{BRANCH, World};
+use pullyard_protocol::attempt::FinishOutcome;
+use serde_json::Value;
+
+/// Says something, answers a tool with more than fits into an event, and changes a text and a binary file.
+const AGENT: &str = r#"cat > /dev/null
+echo 'Looking.'
+printf '{"kind":"tool_result","call":"c1","text":"'
+head -c 100000 /dev/zero | tr '\0' 'x'
+echo '"}'
+printf 'a\000b\377' > picture.bin
+echo '{"kind":"result","text":"Done."}'"#;
+
+fn text(world: &World, name: &str) -> String {
+    String::from_utf8(world.api.kept(name).unwrap_or_else(|| panic!("{name} was not kept"))).unwrap()
+}
+
+#[tokio::test]
+async fn a_run_leaves_its_patch_its_output_and_its_last_word_before_it_finishes() {
+    let world = World::with_agent(AGENT).await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!(text(&world, "final-message.md"), "Done.");
+    let log = text(&world, "agent-output.jsonl");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["text"]), (3, &Value::from("Looking.")));
+    assert_eq!(lines[1]["text"].as_str().unwrap().len(), 100_000, "whole");
+    // The event is cut, and says where the rest is.
+    assert_eq!(text(&world, "output-1.txt").len(), 100_000);
+    let events = world.api.events();
+    let result = events.iter().find(|event| event.call.as_deref() == Some("c1")).unwrap();
+    assert_eq!(result.data.as_ref().unwrap()["artifact"], "output-1.txt");
+    assert!(result.text.as_ref().unwrap().len() < 70_000);
+    // As git takes it, binary files too: on the base it makes the branch.
+    let patch = world.outside("changes.patch");
+    std::fs::write(&patch, world.api.kept("changes.patch").unwrap()).unwrap();
+    let index = world.outside("index").display().to_string();
+    let git = |args: &[&str]| {
+        let git = std::process::Command::new("git")
+            .arg("--git-dir")
+            .arg(&world.repository.git_dir)
+            .args(args)
+            .env("GIT_INDEX_FILE", &index)
+            .output()
+            .unwrap();
+        assert!(git.status.success(), "{args:?}: {}", String::from_utf8_lossy(&git.stderr));
+        String::from_utf8_lossy(&git.stdout).trim().to_owned()
+    };
+    git(&["read-tree", "main"]);
+    git(&["apply", "--cached", patch.to_str().unwrap()]);
+    assert_eq!(git(&["write-tree"]), git(&["rev-parse", &format!("{BRANCH}^{{tree}}")]));
+    assert!(world.api.kept("provider-payload.txt").is_none(), "nobody asked for it");
+    assert_eq!(world.api.calls("stored").len(), 4);
+    assert!(world.worktrees().is_empty());
+}
+
+#[tokio::test]
+async fn lines_are_kept_as_they_came_where_the_operator_says_so() {
+    let world = World::with_agent("cat > /dev/null; echo '{\"kind\":\"usage\",\"odd\":1}'; echo x > work.txt").await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_RAW_CAPTURE", "true");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(text(&world, "provider-payload.txt"), "{\"kind\":\"usage\",\"odd\":1}\n");
+}
+
+#[tokio::test]
+async fn a_failed_run_leaves_its_output_too() {
+    let world = World::with_agent("cat > /dev/null; echo 'I give up.'; exit 3").await;
+    world.run().await;
+    assert_eq!(world.api.failure(), "agent_failed");
+    assert_eq!(text(&world, "final-message.md"), "I give up.");
+    assert!(world.api.kept("agent-output.jsonl").is_some());
+    assert!(world.api.kept("changes.patch").is_none());
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_busy_is_asked_again() {
+    let world = World::with_agent("cat > /dev/null; echo x > work.txt").await;
+    world.api.script(|script| {
+        script.lose.insert("put", 2);
+    });
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(text(&world, "changes.patch").contains("+x"));
+    assert_eq!(world.api.calls("put").len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_control_plane_will_not_keep_costs_the_job_nothing() {
+    for (status, code) in [(422, "artifact_too_large"), (404, "not_found"), (403, "not_allowed")] {
+        let world = World::with_agent(AGENT).await;
+        world.api.script(|script| script.refuse("artifacts", status, code));
+        let ran = world.run().await;
+        assert_eq!((ran.code, world.api.finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
+        assert!(ran.log.contains("an artifact was not kept"), "{}", ran.log);
+        assert_eq!(world.api.calls("artifacts").len(), 4, "each is asked for once");
+    }
+}

@@ -1,0 +1,63 @@
+//! What attempts keep: over what was read, by attempt, and how the attempts went.
+
+use crate::sample::{self, at};
+use crate::world::World;
+use pullyard_domain::artifact::{Artifacts, Kind, Offer, Reserved};
+use pullyard_domain::id::{ArtifactName, Sha256Hex};
+use pullyard_domain::job::{AttemptEnd, Status};
+use pullyard_store::Write;
+use std::pin::Pin;
+
+/// What the first attempt of a job keeps under these names; each is seen but the last.
+pub(crate) fn artifacts(names: &[&str]) -> Artifacts {
+    let mut all = Artifacts::none(sample::job("one").id, 1, at(1));
+    for name in names {
+        if let Some(last) = all.kept.last().map(|last| last.id.clone()) {
+            all = all.seen(&last).unwrap();
+        }
+        let sha256 = Sha256Hex::new("ab".repeat(32)).unwrap();
+        let name = ArtifactName::new(*name).unwrap();
+        let offer = Offer { kind: Kind::CheckOutput, name, size_bytes: 1_234, sha256 };
+        match all.reserve(&offer, at(1)) {
+            Ok(Reserved::Place(next, _)) => all = next,
+            other => panic!("{other:?}"),
+        }
+    }
+    all
+}
+
+/// Two of them in the table. Boxed, for whoever calls it makes very many calls in one function.
+pub(crate) fn kept(world: &World) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+    Box::pin(async { world.applies(world.store.put_artifacts(&artifacts(&["a.txt", "b.txt"]))).await })
+}
+
+#[tokio::test]
+async fn what_an_attempt_keeps_is_written_over_what_was_read() {
+    let world = World::new().await;
+    let new = artifacts(&["a.txt", "b.txt"]);
+    assert_eq!(world.store.put_artifacts(&new).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.put_artifacts(&new).await.unwrap(), Write::Stale);
+    let stored = world.store.artifacts(&new.job, 1).await.unwrap().unwrap();
+    assert_eq!(stored, Artifacts { rev: 1, ..new.clone() });
+    assert_eq!(stored.kept.iter().map(|artifact| artifact.stored).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(world.store.artifacts(&new.job, 2).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_lists_of_a_job_hold_its_own_attempts_in_order() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Executing).await;
+    for attempt in [2, 1, 10] {
+        let kept = Artifacts { job: job.id.clone(), attempt, ..artifacts(&["a.txt"]) };
+        world.applies(world.store.put_artifacts(&kept)).await;
+    }
+    let found = world.store.all_artifacts(&job.id).await.unwrap();
+    assert_eq!(found.iter().map(|kept| kept.attempt).collect::<Vec<_>>(), [1, 2, 10]);
+    assert_eq!(world.store.all_artifacts(&sample::job("other").id).await.unwrap(), []);
+    assert_eq!(world.store.attempts(&job.id).await.unwrap(), []);
+    let ending = world.ending(&job, crate::world::failed(), at(300)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    let attempts = world.store.attempts(&job.id).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert!(matches!(attempts[0].ended, AttemptEnd::Failed { .. }));
+}

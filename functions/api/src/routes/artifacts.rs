@@ -1,0 +1,93 @@
+//! What attempts leave behind: their runners keep it, people list it and are sent on to it. How the attempts went,
+//! and what their agents were told.
+
+use super::jobs::visible;
+use crate::wire;
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::{self as control, Context};
+use pullyard_domain::artifact::Offer;
+use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_entry::openapi::SentOn;
+use pullyard_entry::{Caller, Leased, Path, Problem, Strict, scope};
+use pullyard_protocol::artifact;
+use pullyard_protocol::artifact::{ArtifactPlace, Artifacts, Attempts, JobContext, ReserveArtifact, StoredArtifact};
+
+/// Makes a place for something that the attempt keeps.
+pub(crate) async fn reserve(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Strict(request): Strict<ReserveArtifact>,
+) -> Result<Json<ArtifactPlace>, Problem> {
+    let ReserveArtifact { kind, name, size_bytes, sha256 } = request;
+    let place = control::reserve_artifact(&ctx, &fence, &Offer { kind, name, size_bytes, sha256 }).await?;
+    let (put_url, headers) = place.upload.map(|upload| (upload.url, upload.headers)).unzip();
+    Ok(Json(ArtifactPlace { id: place.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
+}
+
+/// Notes that it is there.
+pub(crate) async fn stored(
+    State(ctx): State<Context>,
+    Path((_, _, id)): Path<(JobId, u32, ArtifactId)>,
+    Leased(fence): Leased,
+    Strict(StoredArtifact {}): Strict<StoredArtifact>,
+) -> Result<Json<StoredArtifact>, Problem> {
+    control::artifact_stored(&ctx, &fence, &id).await?;
+    Ok(Json(StoredArtifact {}))
+}
+
+/// What a job's attempts left behind.
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+) -> Result<Json<Artifacts>, Problem> {
+    visible(&ctx, &caller, &job).await?;
+    let artifacts = control::artifacts_of(&ctx, &job).await?;
+    let shown = artifacts.into_iter().map(|(attempt, kept)| artifact::Artifact {
+        id: kept.id,
+        attempt,
+        kind: kept.kind,
+        name: kept.name,
+        size_bytes: kept.size_bytes,
+        sha256: kept.sha256,
+        at: kept.at,
+        stored: kept.stored,
+    });
+    Ok(Json(Artifacts { artifacts: shown.collect() }))
+}
+
+/// The way to one of them.
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path((job, artifact)): Path<(JobId, ArtifactId)>,
+) -> Result<SentOn, Problem> {
+    visible(&ctx, &caller, &job).await?;
+    Ok(SentOn(control::artifact_address(&ctx, &job, &artifact).await?))
+}
+
+/// How a job's attempts went, the one that runs among them.
+pub(crate) async fn attempts(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+) -> Result<Json<Attempts>, Problem> {
+    let view = visible(&ctx, &caller, &job).await?;
+    let mut attempts: Vec<_> = control::attempts_of(&ctx, &job).await?.into_iter().map(wire::attempt).collect();
+    attempts.extend(wire::running(&view.job));
+    Ok(Json(Attempts { job, attempts }))
+}
+
+/// What a job's agent is told.
+pub(crate) async fn context(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+) -> Result<Json<JobContext>, Problem> {
+    let view = visible(&ctx, &caller, &job).await?;
+    let context = control::context_of(&ctx, &view.job).await?;
+    let context = context.ok_or_else(|| Problem::not_found(format!("What {job} is told is not known yet.")))?;
+    let (repository, base, prompt) = (context.repository_name().clone(), context.base.clone(), context.prompt());
+    Ok(Json(JobContext { job, hash: view.job.context, repository, base, prompt }))
+}

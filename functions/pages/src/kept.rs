@@ -1,0 +1,109 @@
+//! What a job's attempts left behind, and which agent worked in each: on the job's page, and the way to one artifact.
+
+use crate::fault::Fault;
+use crate::text::{Text, line};
+use crate::visit::Visit;
+use crate::words;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use pullyard_control::{self as control, Context, Error};
+use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_domain::job::{Attempt, AttemptEnd, Work};
+use pullyard_entry::{Path, Problem};
+
+/// What is kept of a job.
+pub(crate) struct Kept {
+    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) attempts: Vec<Provenance>,
+}
+
+/// One artifact.
+pub(crate) struct Artifact {
+    pub(crate) address: String,
+    /// Its bytes were seen; else it may be on its way, and its page says so.
+    pub(crate) stored: bool,
+    pub(crate) name: Text,
+    pub(crate) kind: &'static str,
+    pub(crate) size: String,
+    pub(crate) attempt: u32,
+}
+
+/// One attempt, on a line.
+pub(crate) struct Provenance {
+    pub(crate) attempt: u32,
+    pub(crate) how: &'static str,
+    pub(crate) took: String,
+    pub(crate) agent: Text,
+    pub(crate) usage: String,
+}
+
+/// None while nothing is kept and no attempt has ended.
+pub(crate) async fn of(ctx: &Context, job: &JobId) -> Result<Option<Kept>, Fault> {
+    let artifacts = control::artifacts_of(ctx, job).await?;
+    let attempts = control::attempts_of(ctx, job).await?;
+    if artifacts.is_empty() && attempts.is_empty() {
+        return Ok(None);
+    }
+    let artifacts = artifacts.into_iter().map(|(attempt, one)| Artifact {
+        address: format!("/jobs/{job}/artifacts/{}", one.id),
+        stored: one.stored,
+        name: line(one.name.as_str()),
+        kind: one.kind.words(),
+        size: words::bytes(one.size_bytes),
+        attempt,
+    });
+    Ok(Some(Kept { artifacts: artifacts.collect(), attempts: attempts.iter().map(provenance).collect() }))
+}
+
+fn provenance(attempt: &Attempt) -> Provenance {
+    Provenance {
+        attempt: attempt.number,
+        how: match attempt.ended {
+            AttemptEnd::Completed {} => "Completed",
+            AttemptEnd::Failed { .. } => "Failed",
+            AttemptEnd::Cancelled {} => "Cancelled",
+            AttemptEnd::Requeued { .. } => "Put back",
+        },
+        took: words::length(attempt.ended_at.since(attempt.run.started)),
+        agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "No agent was told of".into())),
+        usage: usage(attempt.work.as_ref(), attempt.spent_usd_micros),
+    }
+}
+
+/// `claude_code 2.1.197, claude-opus-4, isolation none, session 4f…`.
+fn agent(work: &Work) -> String {
+    let version = work.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let model = work.model.as_ref().map(|model| format!(", {model}")).unwrap_or_default();
+    let session = work.session.as_ref().map(|session| format!(", session {session}")).unwrap_or_default();
+    format!("{}{version}{model}, isolation {}{session}", work.agent, work.isolation)
+}
+
+fn usage(work: Option<&Work>, spent_usd_micros: Option<u64>) -> String {
+    let tokens = work.filter(|work| work.input_tokens + work.output_tokens > 0);
+    let tokens = tokens.map(|work| {
+        let turns = words::count(work.turns.into(), "turn");
+        format!("{turns}, {} tokens read, {} written", work.input_tokens, work.output_tokens)
+    });
+    let cost = spent_usd_micros.map(|micros| format!("${:.2}", micros as f64 / 1e6));
+    [tokens, cost].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// To the bytes themselves, for a short while.
+pub(crate) async fn show(visit: Visit, names: Result<Path<(JobId, ArtifactId)>, Problem>) -> Result<Response, Fault> {
+    let Path((job, artifact)) = names?;
+    let gone = || Fault::not_found(&format!("There is no job {job}."));
+    let found = match visit.ctx.store.job(&job).await {
+        Ok(found) => found.ok_or_else(gone)?,
+        Err(error) => return Err(Error::from(error).into()),
+    };
+    // One of another project is as if it were not there.
+    if !visit.visitor.may_touch(&found.project) {
+        return Err(gone());
+    }
+    let address = control::artifact_address(&visit.ctx, &job, &artifact).await?;
+    let unusable = |_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The artifact has no address.");
+    let to = HeaderValue::from_str(&address).map_err(unusable)?;
+    // The address is a credential: it stands in no history and no cache.
+    Ok((StatusCode::FOUND, [(header::LOCATION, to), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+        .into_response())
+}

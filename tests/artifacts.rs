@@ -1,0 +1,294 @@
+//! What attempts leave behind, from the runner to the command line and the page: who may have it, what survives a cut
+//! at each point, and what is known of who made it.
+
+use crate::cli::{User, short};
+use crate::pages::Browser;
+use crate::story::{Setup, Story, Task, is};
+use pullyard_domain::artifact::{Kind, LARGEST};
+use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
+use pullyard_domain::job::{Status, Work};
+use pullyard_emulator::s3::Fault;
+use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
+use pullyard_protocol::attempt::FinishRequest;
+use pullyard_protocol::client::{AttemptClient, Error};
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// An agent that says something and changes a file.
+const TALKER: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
+
+fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let (name, sha256) = (ArtifactName::new(name).unwrap(), Sha256Hex::new(hex).unwrap());
+    ReserveArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }
+}
+
+/// Puts bytes to a place; none if no answer came whole.
+async fn put(place: &ArtifactPlace, bytes: &[u8]) -> Option<u16> {
+    let request = reqwest::Client::new().put(place.put_url.as_ref().unwrap());
+    let request = place.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+    let answer = request.body(bytes.to_vec()).send().await.ok()?;
+    let status = answer.status().as_u16();
+    answer.bytes().await.ok().map(|_| status)
+}
+
+/// Keeps something as a runner does.
+pub(crate) async fn keep(client: &AttemptClient, kind: Kind, name: &str, bytes: &[u8]) -> ArtifactId {
+    let place = client.reserve_artifact(&offer(kind, name, bytes)).await.unwrap();
+    assert_eq!(put(&place, bytes).await, Some(200));
+    client.artifact_stored(&place.id).await.unwrap();
+    place.id
+}
+
+fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
+    match answer.unwrap_err() {
+        Error::Problem(problem) => (problem.status, problem.code),
+        other => panic!("{other}"),
+    }
+}
+
+async fn claimed() -> (Story, JobId, AttemptClient) {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    (story, job, client)
+}
+
+/// Status and code of a person's request for an artifact, not followed.
+async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> (u16, String) {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let url = format!("{}/v1/jobs/{job}/artifacts/{id}", story.local.api_url());
+    let answer = client.request(Method::GET, url).bearer_auth(token).send().await.unwrap();
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap_or_default();
+    (status, body["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and_page() {
+    let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    let listed = user.json(&["jobs", "artifacts", job.as_str()]).await;
+    let mut names: Vec<_> = listed["artifacts"].as_array().unwrap().iter().collect();
+    names.sort_by_key(|one| one["name"].to_string());
+    let found: Vec<_> =
+        names.iter().map(|one| (one["name"].as_str().unwrap(), one["kind"].as_str().unwrap())).collect();
+    let expected =
+        [("agent-output.jsonl", "agent_output"), ("changes.patch", "patch"), ("final-message.md", "final_message")];
+    assert_eq!(found, expected);
+    assert!(names.iter().all(|one| one["stored"] == true && one["attempt"] == 1), "{listed}");
+    let table = user.run(&["jobs", "artifacts", &short(&job)]).await.done();
+    assert_eq!(table.lines().count(), 3, "{table}");
+
+    // As git takes it.
+    let patch = user.run(&["jobs", "diff", job.as_str()]).await.done();
+    assert!(patch.starts_with("diff --git a/work.txt b/work.txt\nnew file mode 100644\n"), "{patch}");
+    assert!(patch.ends_with("@@ -0,0 +1 @@\n+done\n"), "{patch}");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("my.patch").display().to_string();
+    let ran = user.run(&["jobs", "diff", job.as_str(), "--out", &out]).await;
+    assert!(ran.err.contains("was written to"), "{ran:?}");
+    assert_eq!((ran.done().as_str(), std::fs::read_to_string(&out).unwrap()), ("", patch));
+    let word = user.run(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await.done();
+    assert_eq!(word, "All is done.");
+    let log = user.run(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await.done();
+    let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["kind"], &first["text"]), (&json!("text"), &json!("I look around.")));
+    user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.ended(5, "keeps no artifact nothing.txt");
+    user.run(&["jobs", "diff", job.as_str(), "--attempt", "2"]).await.ended(5, "attempt 2 of job");
+    user.run(&["jobs", "diff", job.as_str(), "--json"]).await.ended(2, "--out");
+
+    // The page has them, too, and its links lead there.
+    let browser = Browser::admin(&story).await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    let link = page.body.split(&format!("href=\"/jobs/{job}/artifacts/")).nth(1).unwrap().split('"').next().unwrap();
+    assert!(page.says("changes.patch") && page.says("Final message"), "{}", page.body);
+    let answer = browser.get(&format!("/jobs/{job}/artifacts/{link}")).await;
+    let (status, to) = answer.to();
+    assert_eq!(status, 302);
+    let got = reqwest::get(to).await.unwrap();
+    let disposition = got.headers()["content-disposition"].to_str().unwrap().to_owned();
+    assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
+    assert_eq!(got.headers()["content-type"], "application/octet-stream");
+
+    // What the agent was told.
+    let prompt = user.run(&["jobs", "context", job.as_str()]).await.done();
+    assert!(prompt.contains("APP-1: About APP-1"), "{prompt}");
+    let whole = user.json(&["jobs", "context", job.as_str()]).await;
+    assert_eq!((&whole["base"], &whole["repository"]), (&json!("main"), &json!("acme/app")));
+
+    // Another project's people see nothing of it.
+    let stranger = story.token(&[Scope::Read], Some(&["other"])).await;
+    let others = User::with(&story, &stranger);
+    for command in ["artifacts", "diff", "context", "provenance"] {
+        others.run(&["jobs", command, job.as_str()]).await.ended(5, "there is no job");
+    }
+    let id = ArtifactId::new(link).unwrap();
+    assert_eq!(asked_for(&story, &job, &id, &stranger).await, (404, "not_found".into()));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_changed_nothing_says_that_it_has_no_patch() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "keeps no patch yet");
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "no attempt of it changed anything");
+    assert_eq!(user.json(&["jobs", "artifacts", job.as_str()]).await, json!({ "artifacts": [] }));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_made_once_and_limits_hold() {
+    let (story, job, client) = claimed().await;
+    let patch = offer(Kind::Patch, "changes.patch", b"one");
+    let first = client.reserve_artifact(&patch).await.unwrap();
+    assert_eq!(client.reserve_artifact(&patch).await.unwrap().id, first.id);
+    let other = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"two")).await;
+    assert_eq!(code(other), (422, "artifact_differs".into()));
+    let large = ReserveArtifact { size_bytes: LARGEST + 1, ..offer(Kind::AgentOutput, "a", b"x") };
+    assert_eq!(code(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
+    // What is stored needs no other upload, and nothing but its own bytes was ever taken.
+    assert_eq!(put(&first, b"two").await, Some(400));
+    assert_eq!(put(&first, b"one").await, Some(200));
+    client.artifact_stored(&first.id).await.unwrap();
+    client.artifact_stored(&first.id).await.unwrap();
+    assert_eq!(client.reserve_artifact(&patch).await.unwrap(), ArtifactPlace { id: first.id.clone(), ..bare(&first) });
+    let unknown = ArtifactId::new(format!("art_{}", "a".repeat(26))).unwrap();
+    assert_eq!(code(client.artifact_stored(&unknown).await), (404, "not_found".into()));
+    assert_eq!(story.api.artifacts(&job).await.unwrap().artifacts.len(), 1);
+    story.end().await;
+}
+
+fn bare(place: &ArtifactPlace) -> ArtifactPlace {
+    ArtifactPlace { id: place.id.clone(), put_url: None, headers: Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_dies_between_place_and_object_leaves_a_place_that_leads_nowhere() {
+    let (story, job, client) = claimed().await;
+    let admin = story.local.admin_token();
+    let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
+    let stored = async || story.api.artifacts(&job).await.unwrap().artifacts[0].stored;
+    assert!(!stored().await);
+    assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
+    assert_eq!(asked_for(&story, &job, &place.id, admin).await, (404, "artifact_missing".into()));
+    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "bytes are not there");
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", place.id)).await;
+    assert!(page.status == 404 && page.says("artifact_missing"), "{}", page.body);
+    // It died after the object: whoever asks for it first sees it, and the list says so from then on.
+    assert_eq!(put(&place, b"one").await, Some(200));
+    assert!(!stored().await);
+    assert_eq!(asked_for(&story, &job, &place.id, admin).await.0, 302);
+    assert!(stored().await);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_cut_leaves_nothing_and_its_repeat_everything() {
+    let (story, job, client) = claimed().await;
+    let bucket = story.local.aws().s3();
+    let place = client.reserve_artifact(&offer(Kind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
+    bucket.order(Fault::CutUpload);
+    assert_eq!(put(&place, b"all of it").await, None);
+    assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
+    bucket.order(Fault::LostAnswer);
+    assert_eq!(put(&place, b"all of it").await, None);
+    client.artifact_stored(&place.id).await.unwrap();
+    let got = User::of(&story).run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.done();
+    assert_eq!(got, "all of it");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_away_or_cuts_uploads_costs_a_job_nothing() {
+    let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
+    for fault in [Fault::CutUpload, Fault::SlowDown, Fault::LostAnswer] {
+        story.local.aws().s3().order(fault);
+    }
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
+    assert_eq!(artifacts.iter().filter(|one| one.stored).count(), 3, "{artifacts:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superseded_attempt_can_add_nothing() {
+    let (story, job, client) = claimed().await;
+    let kept = keep(&client, Kind::AgentOutput, "log.jsonl", b"first").await;
+    let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
+    let task = story.task_of(&job, 1).await;
+    story.kill(&task).await;
+    story.died(&job).await;
+    story.pass(Duration::from_secs(16)).await;
+    story.job_until(&job, is(Status::Ready)).await;
+    let lost = (409, "lease_lost".to_owned());
+    assert_eq!(code(client.reserve_artifact(&offer(Kind::Patch, "other.patch", b"two")).await), lost);
+    assert_eq!(code(client.artifact_stored(&place.id).await), lost);
+    let task = story.task_of(&job, 2).await;
+    let (_, second) = story.claim_as(&task, &job, "c2").await.unwrap();
+    assert_eq!(code(client.reserve_artifact(&offer(Kind::Patch, "other.patch", b"two")).await), lost);
+    // The second keeps its own under the same name, and nothing of the first is gone.
+    let again = keep(&second, Kind::AgentOutput, "log.jsonl", b"second").await;
+    assert_ne!(again, kept);
+    let user = User::of(&story);
+    assert_eq!(user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.done(), "second");
+    let first = user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await.done();
+    assert_eq!(first, "first");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
+    let setup = Setup { task: Task::Waiting, ..Setup::default() };
+    let story = Story::with(setup).await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let running = user.json(&["jobs", "provenance", job.as_str()]).await;
+    assert_eq!((&running["attempts"][0]["how"], &running["attempts"][0]["work"]), (&json!("running"), &Value::Null));
+    let work = Work {
+        agent: "claude_code".into(),
+        version: Some("2.1.197".into()),
+        model: Some("opus <b>".repeat(100)),
+        session: Some("4f2a".into()),
+        isolation: "none".into(),
+        starts: 2,
+        turns: 7,
+        input_tokens: 12_000,
+        cached_input_tokens: 9_000,
+        output_tokens: 345,
+    };
+    let finish = json!({
+        "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" },
+        "spent_usd_micros": 420_000, "work": work,
+    });
+    let finish: FinishRequest = serde_json::from_value(finish).unwrap();
+    client.finish(&finish).await.unwrap();
+    let told = user.json(&["jobs", "provenance", job.as_str()]).await;
+    let attempt = &told["attempts"][0];
+    assert_eq!((&attempt["how"], &attempt["spent_usd_micros"]), (&json!("failed"), &json!(420_000)));
+    assert_eq!(attempt["failure"]["code"], "no_changes");
+    assert_eq!((&attempt["work"]["turns"], &attempt["work"]["input_tokens"]), (&json!(7), &json!(12_000)));
+    assert_eq!(attempt["work"]["model"].as_str().unwrap().chars().count(), 200, "a runner's words are bounded");
+    let lines = user.run(&["jobs", "provenance", &short(&job)]).await.done();
+    for line in ["agent\tclaude_code", "version\t2.1.197", "session\t4f2a", "tokens_written\t345", "cost\t420000"] {
+        assert!(lines.lines().any(|said| said == line), "{line}: {lines}");
+    }
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
+    for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", "7 turns, 12000 tokens read", "$0.42"] {
+        assert!(page.says(words), "{words}: {}", page.body);
+    }
+    assert!(!page.says("<b>"), "{}", page.body);
+    story.end().await;
+}

@@ -1,0 +1,238 @@
+//! Which items of the table each function writes, and which it reads where it may not read all of them.
+//!
+//! A role tells items apart by what their partition key begins with (`dynamodb:LeadingKeys`). So whoever takes over
+//! a function can change what that function changes anyway, and can't give himself a token, a session or a forge.
+
+use super::deployed::{DEPLOYMENT, Deployed, arn};
+use super::list::{LIST, What};
+use super::policy::{Effect, Request};
+use crate::calls::{Asked, FUNCTIONS};
+use std::collections::BTreeSet;
+
+/// The keys of the store: every kind of item is named there.
+const KEYS: &str = include_str!("../../crates/store/src/key.rs");
+
+pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
+pub(super) const ATTRIBUTES: &str = "dynamodb:Attributes";
+
+/// What the partition key begins with, what it is, and who writes it.
+pub(super) type Items = (&'static str, &'static str, &'static [&'static str]);
+
+pub(super) const WRITTEN: &[Items] = &[
+    (
+        "JOB#",
+        "jobs, their contexts and attempts",
+        &["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"],
+    ),
+    ("EVENTS#", "what agents said", &["api"]),
+    ("TICKET#", "tickets and their texts", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
+    ("PR#", "links to pull requests, and their reviews", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
+    ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects"]),
+    ("BUDGET#", "what a day's jobs took", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
+    ("PROJECT#", "projects, their repositories and the names of those", &["webhook", "api", "pages"]),
+    ("INTEGRATION#", "connected forges", &["api"]),
+    ("HOOK#", "webhooks, and when they were heard", &["webhook", "api", "effects", "sweeper"]),
+    ("POLL#", "repositories that are looked at", &["webhook", "api", "effects", "sweeper"]),
+    ("POOL#", "classes of runners' jobs", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
+    ("RUNNERS#", "runners", &["api", "sweeper"]),
+    ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
+    ("NAME#", "names of runners", &["api", "sweeper"]),
+    ("ROTATION#", "secrets that are being replaced", &["api"]),
+    ("IDEMPOTENCY#", "keys of requests", &["api", "pages"]),
+    ("SIGNIN#", "sign-in links that were used", &["pages"]),
+    ("TOKEN#", "tokens", &["api"]),
+    ("SWEEPER", "the last sweep", &["api", "sweeper"]),
+    ("FIRST", "which token was the first; written by `pullyard init --stack`, with the operator's own rights", &[]),
+];
+
+/// Who may read these items only: function and what their partition key begins with. The others may read the whole
+/// table.
+pub(super) const READ: &[(&str, &[&str])] = &[("dispatcher", &["JOB#"]), ("tasks", &["JOB#"])];
+
+/// Who notes that a token was used, and makes and changes none: an update that names these attributes only.
+pub(super) const NOTE_USES: &[&str] = &["tickets", "pages"];
+pub(super) const OF_A_USE: [&str; 4] = ["pk", "sk", "mark", "last_used"];
+
+/// What the code does where the tests need not come by: function, items, when.
+const RARE: &[(&str, &str, &str)] = &[
+    ("webhook", "POOL#", "a review starts a job of a project whose jobs wait for runners"),
+    ("effects", "POOL#", "what waited starts such a job"),
+    ("pages", "POOL#", "a person starts such a job"),
+    ("sweeper", "POOL#", "a job follows its project to runners"),
+    ("webhook", "BUDGET#", "a review starts a job under a budget"),
+    ("pages", "BUDGET#", "a person starts a job under a budget, or cancels one"),
+    ("webhook", "POLL#", "a repository is gone"),
+    ("sweeper", "HOOK#", "a look that can't be asked for is put off"),
+    ("sweeper", "POLL#", "the same of a repository without a hook"),
+];
+
+const WRITES: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
+const READS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:BatchGetItem"];
+
+fn table() -> String {
+    arn("dynamodb", &format!("table/{DEPLOYMENT}"))
+}
+
+fn is_asked(function: &str, action: &str) -> bool {
+    LIST.iter().any(|(of, does, what, _)| *of == function && *does == action && *what == What::Table)
+}
+
+/// A partition key of these items.
+fn example(items: &str) -> String {
+    if items.ends_with('#') { format!("{items}acme#1") } else { items.to_owned() }
+}
+
+/// A partition key that this function may do this with, if it is limited to some.
+pub(super) fn allowed_key(function: &str, action: &str) -> Option<String> {
+    let written = WRITTEN.iter().find(|(.., writers)| WRITES.contains(&action) && writers.contains(&function));
+    let read = READ.iter().find(|(of, _)| READS.contains(&action) && *of == function);
+    written.map(|(items, ..)| *items).or(read.and_then(|(_, all)| all.first().copied())).map(example)
+}
+
+/// Whether a function may do this with the item of this key, naming these attributes.
+pub(super) fn may(deployed: &Deployed, function: &str, action: &str, key: &str, attributes: &[&str]) -> bool {
+    let named = attributes.iter().map(|attribute| (ATTRIBUTES, *attribute));
+    let context = std::iter::once((LEADING_KEYS, key)).chain(named).collect::<Vec<_>>();
+    deployed.role(function).allows(&Request { action, resource: &table(), context: &context })
+}
+
+/// Everything that was recorded about items is allowed, and what was written is in the list.
+pub(super) fn check(asked: &BTreeSet<Asked>) {
+    let deployed = Deployed::read();
+    let mut refused = Vec::new();
+    for one in asked {
+        let Some(items) = &one.items else { continue };
+        let attributes = one.attributes.iter().map(String::as_str).collect::<Vec<_>>();
+        let (function, action) = (one.function.as_str(), one.action.as_str());
+        if !may(&deployed, function, action, &example(items), &attributes) {
+            refused.push(format!("{function} {action} {items} {attributes:?}\n"));
+        }
+    }
+    assert!(refused.is_empty(), "refused by infra/functions.yaml:\n{}", refused.concat());
+}
+
+/// Everything that is in the list was recorded.
+pub(super) fn check_all(asked: &BTreeSet<Asked>) {
+    let written = |function: &str, items: &str| {
+        let of = |one: &&Asked| one.function == function && one.items.as_deref() == Some(items);
+        let rare = RARE.iter().any(|(rarely, what, _)| *rarely == function && *what == items);
+        rare || asked.iter().filter(of).any(|one| WRITES.contains(&one.action.as_str()))
+    };
+    let never = WRITTEN.iter().flat_map(|(items, _, writers)| {
+        writers.iter().filter(|function| !written(function, items)).map(move |function| format!("{function} {items}"))
+    });
+    assert_eq!(never.collect::<Vec<_>>(), Vec::<String>::new(), "in tests/roles/items.rs and never written");
+    let note = |one: &&Asked| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
+    let notes: BTreeSet<&str> = asked.iter().filter(note).map(|one| one.function.as_str()).collect();
+    assert!(NOTE_USES.iter().all(|function| notes.contains(function)), "only {notes:?} note uses");
+}
+
+#[test]
+fn every_kind_of_item_is_in_the_list() {
+    let production = KEYS.split("#[cfg(test)]").next().unwrap();
+    let (keys, _) = production.split_once("/// The `work` partition of due items.").unwrap();
+    // What stands in an index only is no item.
+    let indexed = ["HOOK", "INTEGRATION", "PROJECT", "TOKEN", "JOB", "TICKET", "PR", "DELIVERY"];
+    let words = keys.split('"').skip(1).step_by(2);
+    let kinds = words.filter_map(|word| {
+        let end = word.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(word.len());
+        let (kind, rest) = word.split_at(end);
+        (!kind.is_empty()).then(|| if rest.starts_with('#') { format!("{kind}#") } else { kind.to_owned() })
+    });
+    let sort = [
+        "REPO#",
+        "REPONAME#",
+        "CLASS#",
+        "CONTEXT#",
+        "ATTEMPT#",
+        "REVIEW#",
+        "SETTINGS",
+        "TEXT",
+        "PROFILE",
+        "NAME",
+        "ROTATION",
+        "SIGNIN",
+        "BUDGET",
+        "IDEMPOTENCY",
+        "POLL",
+    ];
+    let listed = WRITTEN.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
+    let unknown = kinds.filter(|kind| {
+        let kind = kind.as_str();
+        !listed.contains(kind) && !sort.contains(&kind) && !indexed.contains(&kind)
+    });
+    assert_eq!(unknown.collect::<BTreeSet<_>>(), BTreeSet::new(), "a kind of item that nobody may write");
+    assert_eq!(listed.len(), WRITTEN.len(), "one stands there twice");
+    for (items, ..) in WRITTEN {
+        assert!(keys.contains(&format!("\"{items}")), "{items} is no kind of item any more");
+    }
+}
+
+#[test]
+fn each_function_writes_its_own_items_and_no_others() {
+    let deployed = Deployed::read();
+    let mut wrong = Vec::new();
+    for function in FUNCTIONS {
+        for (items, _, writers) in WRITTEN {
+            for action in WRITES {
+                let expected = writers.contains(&function) && is_asked(function, action);
+                if may(&deployed, function, action, &example(items), &["pk", "sk", "anything"]) != expected {
+                    wrong.push(format!("{function} {action} {items}: expected {expected}\n"));
+                }
+            }
+        }
+        for action in WRITES {
+            assert!(!may(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
+            let request = Request { action, resource: &table(), context: &[] };
+            assert!(!deployed.role(function).allows(&request), "{function} {action} of no item that is said");
+        }
+    }
+    assert!(wrong.is_empty(), "infra/functions.yaml and tests/roles/items.rs:\n{}", wrong.concat());
+}
+
+#[test]
+fn who_reads_a_part_of_the_table_reads_no_other() {
+    let deployed = Deployed::read();
+    for function in FUNCTIONS {
+        let only = READ.iter().find(|(of, _)| *of == function).map(|(_, items)| *items);
+        for (items, ..) in WRITTEN {
+            for action in READS.into_iter().filter(|action| is_asked(function, action)) {
+                let expected = only.is_none_or(|only| only.contains(items));
+                assert_eq!(
+                    may(&deployed, function, action, &example(items), &[]),
+                    expected,
+                    "{function} {action} {items}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_use_of_a_token_is_noted_and_nothing_else_of_it_changed() {
+    let deployed = Deployed::read();
+    let note = "dynamodb:UpdateItem";
+    for function in FUNCTIONS.into_iter().filter(|function| *function != "api") {
+        let notes = NOTE_USES.contains(&function);
+        assert_eq!(may(&deployed, function, note, "TOKEN#abc", &OF_A_USE), notes, "{function}");
+        for other in ["scopes", "revoked", "kind", "projects", "expires", "v", "lk"] {
+            let attributes = [&OF_A_USE[..], &[other]].concat();
+            assert!(!may(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
+        }
+        // An update that names nothing would be none; it must not slip through either.
+        assert!(!may(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
+        assert!(!may(&deployed, function, note, "FIRST", &OF_A_USE), "{function}");
+    }
+}
+
+#[test]
+fn no_statement_about_writing_is_without_the_items_it_is_about() {
+    let deployed = Deployed::read();
+    for function in FUNCTIONS {
+        for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {
+            let writes = statement.actions.iter().any(|action| WRITES.contains(&action.as_str()));
+            let limited = statement.conditions.iter().any(|condition| condition.is_about(LEADING_KEYS));
+            assert!(!writes || limited, "{function}: {:?}", statement.actions);
+        }
+    }
+}
