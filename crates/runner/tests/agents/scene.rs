@@ -8,7 +8,7 @@ use pullyard_demo_model::{DemoModel, Options, Outcome};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
@@ -107,6 +107,21 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         kill_left_over(self.dir.path());
+    }
+}
+
+/// An address where nobody listens, for as long as this is held: otherwise somebody else's server could get it.
+pub(crate) struct Nobody {
+    _taken: TcpSocket,
+    pub(crate) url: String,
+}
+
+impl Nobody {
+    pub(crate) fn somewhere() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        Self { _taken: socket, url }
     }
 }
 

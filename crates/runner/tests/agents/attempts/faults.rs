@@ -1,6 +1,7 @@
 //! Each fault of a provider ends an attempt as the failure that people can do something about.
 
 use super::stage::{Agent, Stage};
+use crate::scene::Nobody;
 use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
 use pullyard_domain::failure::Failure;
 
@@ -103,11 +104,11 @@ async fn an_address_where_nobody_listens_is_unreachable() {
     for agent in super::stage::BOTH {
         let stage = Stage::of(agent).await;
         stage.model.shutdown().await;
-        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let nobody = Nobody::somewhere();
         let ran = stage
             .run_with(|command| {
-                command.env("ANTHROPIC_BASE_URL", format!("http://{nobody}"));
-                command.env("OPENAI_BASE_URL", format!("http://{nobody}/v1"));
+                command.env("ANTHROPIC_BASE_URL", &nobody.url);
+                command.env("OPENAI_BASE_URL", format!("{}/v1", nobody.url));
             })
             .await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);

@@ -50,20 +50,13 @@ async fn a_model_that_never_answers_is_a_stall() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
-    for agent in BOTH {
-        let stage = Stage::of(agent).await;
-        stage.world.api.assign(|job| job.limits.stall_secs = 8);
-        stage.model.play([agent.shell("sleep 10; echo hello > greeting.txt"), Answer::text("All done.")]);
-        // Codex asks the model what to do with a command that takes long.
-        stage.model.keep(match agent {
-            Agent::ClaudeCode => Answer::text("All done."),
-            Agent::Codex => Answer::text("I wait no longer."),
-        });
-        let ran = stage.run().await;
-        assert_eq!(ran.code, Some(0), "{}", ran.log);
-        let failure = stage.world.api.finish().failure;
-        assert!(failure.as_ref().is_none_or(|failure| failure.code() != "stalled"), "{agent:?} {failure:?}");
-    }
+    // Codex asks its model again after ten seconds, whatever still runs.
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    // More than a busy machine takes to start the program.
+    stage.world.api.assign(|job| job.limits.stall_secs = 20);
+    stage.model.play([Agent::ClaudeCode.shell("sleep 22; echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.succeeds().await;
+    stage.end();
 }
 
 #[tokio::test]

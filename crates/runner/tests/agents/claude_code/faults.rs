@@ -2,7 +2,7 @@
 
 use super::{ask, claude, error_class};
 use crate::running::Ended;
-use crate::scene::Scene;
+use crate::scene::{Nobody, Scene};
 use pullyard_demo_model::{Answer, Outcome, Refusal, Step, Stumble};
 use serde_json::{Value, json};
 
@@ -102,9 +102,9 @@ async fn a_reset_connection_has_no_status() {
 #[ignore = "needs Claude Code: .ci/agents"]
 async fn a_refused_connection_ends() {
     let scene = Scene::new().await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = Nobody::somewhere();
     let mut run = claude(&scene);
-    run.env("ANTHROPIC_BASE_URL", format!("http://{nobody}"));
+    run.env("ANTHROPIC_BASE_URL", &nobody.url);
     let ended = ask(run, "Look.").await;
     let result = ended.one("result");
     assert_eq!((ended.code(), error_class(&ended)), (1, Some(json!("server_error"))), "{ended:?}");

@@ -1,7 +1,7 @@
 //! What each fault of the provider looks like from outside: the words of the failed turn, for there is nothing else.
 
 use super::{ask, failure};
-use crate::scene::Scene;
+use crate::scene::{Nobody, Scene};
 use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
 
 /// Every request meets the same fault. Returns how many there were.
@@ -83,8 +83,8 @@ async fn lost_connections_say_where_they_were_lost() {
 #[ignore = "needs Codex: .ci/agents"]
 async fn a_refused_connection_ends() {
     let scene = Scene::new().await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    super::configure(&scene, &format!("http://{nobody}/v1"));
+    let nobody = Nobody::somewhere();
+    super::configure(&scene, &format!("{}/v1", nobody.url));
     let ended = ask(&scene, "Look.").await;
     assert_eq!((ended.code(), failure(&ended).contains("Connection failed")), (1, true), "{ended:?}");
     scene.end();
