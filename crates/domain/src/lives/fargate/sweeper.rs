@@ -34,10 +34,10 @@ impl World {
                 let step = if written.is_some() { step } else { step.but(": stale") };
                 let mut noted = written.unwrap_or(*state);
                 noted.hears = Hears::Idle;
-                if written.is_some() {
-                    if let Some(task) = noted.tasks[at].as_mut() {
-                        task.noted = true;
-                    }
+                if written.is_some()
+                    && let Some(task) = noted.tasks[at].as_mut()
+                {
+                    task.noted = true;
                 }
                 next.push((step, noted));
             }
