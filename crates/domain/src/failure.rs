@@ -51,7 +51,7 @@ vocabulary! {
         WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Check the disk and the folder's rights; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
-        ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model can't be had: {reason}", "Set it with `pullyard secrets set`, or take it out of `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
+        ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model can't be had: {reason}.", "Set it with `pullyard secrets set`, or take it out of `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
         AgentQuota { time: Until } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
         AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider stayed overloaded through {n} retries.", "Later: `pullyard jobs retry`.";
