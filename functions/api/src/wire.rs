@@ -8,7 +8,7 @@ use pullyard_domain::job::Place;
 use pullyard_domain::wait::Wait;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
-use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult};
+use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult, Pause, Question};
 use pullyard_protocol::pull::PullRequest;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
@@ -32,6 +32,9 @@ pub(crate) fn job(view: JobView) -> Job {
     Job {
         waits,
         cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),
+        pause: job.pause.map(|pause| Pause { by: pause.by, at: pause.at }),
+        question: job.question.map(|question| Question { text: question.text, at: question.at }),
+        inputs: job.inputs,
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         started: job.run.as_ref().map(|run| run.started),

@@ -12,6 +12,8 @@ pub struct Heard {
     pub next: u64,
     /// What the job's people want.
     pub want: Want,
+    /// How many inputs they gave it.
+    pub inputs: u32,
 }
 
 /// The job, if the attempt holds it. As it was a moment ago: the batch is not fenced, and what its people want
@@ -43,5 +45,5 @@ pub async fn record_events<E: Serialize>(
         let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.store_events(&batch).await?;
     }
-    Ok(Heard { next: first + events.len() as u64, want: job.want })
+    Ok(Heard { next: first + events.len() as u64, want: job.want, inputs: job.inputs })
 }

@@ -3,7 +3,7 @@
 use super::{Error, Http, Repeat};
 use crate::attempt::{
     Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest,
-    StartRequest, StatusAnswer, StatusRequest,
+    InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_domain::id::JobId;
 use pullyard_domain::trace::TraceId;
@@ -64,6 +64,16 @@ impl AttemptClient {
     /// Fetches the secrets of this attempt.
     pub async fn credentials(&self) -> Result<Credentials, Error> {
         self.call("credentials", &CredentialsRequest {}).await
+    }
+
+    /// What people said after this number.
+    pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {
+        self.http.get(&format!("{}/inputs?after={after}", self.path)).await
+    }
+
+    /// Gives the job back before its work is done.
+    pub async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Error> {
+        self.call("yield", request).await
     }
 
     /// Ends the attempt.

@@ -23,6 +23,7 @@ mod model;
 mod paper;
 mod races;
 mod review_races;
+mod rests;
 mod reviews;
 mod runners;
 mod sample;
