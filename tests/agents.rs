@@ -245,12 +245,15 @@ async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
     assert!(pulls[0]["title"].as_str().unwrap().chars().count() < 250, "{}", pulls[0]["title"]);
     let events = story.api.events(&job.id, None).await.unwrap();
     assert!(!serde_json::to_string(&events).unwrap().contains(marker));
-    let mut found = Vec::new();
-    for folder in ["ecs", "work"] {
-        holding(&story.folder().join(folder), marker, &mut found);
-    }
-    // The mirror holds what git holds, compressed; nothing of it is in the open.
-    assert!(found.is_empty(), "{found:?}");
+    // The mirror holds what git holds, compressed; nothing of it is in the open. The worktree goes after the finish.
+    until("nothing of it is in the open", async || {
+        let mut found = Vec::new();
+        for folder in ["ecs", "work"] {
+            holding(&story.folder().join(folder), marker, &mut found);
+        }
+        if found.is_empty() { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
     let find = std::process::Command::new("find").arg(story.folder()).args(["-name", "PWNED*"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&find.stdout), "");
     story.end().await;

@@ -1,8 +1,8 @@
 //! Who may do what: every route with every kind of credential.
 
 use crate::story::{REPOSITORY, Story, told};
+use pullyard_domain::agent::Agent;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName};
-use pullyard_domain::project::Agent;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_store::{Scope, Token, TokenKind, Write};
 use reqwest::Method;

@@ -14,7 +14,15 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 async fn prompted(story: &Story, words: &str) -> JobId {
     let project = story.project.clone();
-    let request = CreateJob { project, ticket: None, prompt: Some(words.into()), repository: None, base: None };
+    let request = CreateJob {
+        project,
+        ticket: None,
+        prompt: Some(words.into()),
+        repository: None,
+        base: None,
+        agent: None,
+        model: None,
+    };
     story.api.create_job(&request, None).await.unwrap().job.unwrap()
 }
 

@@ -70,6 +70,8 @@ async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_relea
         prompt: None,
         repository: None,
         base: None,
+        agent: None,
+        model: None,
     };
     let Err(Error::Problem(problem)) = story.api.create_job(&person, None).await else { panic!("a job was made") };
     assert_eq!(problem.code, "project_held");

@@ -6,6 +6,7 @@
     reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
 )]
 
+mod agent_choice;
 mod agents;
 mod apps;
 mod attempts;
@@ -52,6 +53,7 @@ mod tasks;
 mod tickets;
 mod token_gate;
 mod tokens;
+mod try_job;
 mod up;
 mod walk;
 mod webhooks;

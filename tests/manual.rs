@@ -32,6 +32,8 @@ fn asking(story: &Story, ticket: Option<&str>, prompt: Option<&str>) -> CreateJo
         prompt: prompt.map(str::to_owned),
         repository: None,
         base: None,
+        agent: None,
+        model: None,
     }
 }
 

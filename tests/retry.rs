@@ -94,6 +94,8 @@ async fn a_cancelled_prompt_is_retried_with_the_same_words_and_base() {
         prompt: Some("Paint it black.".into()),
         repository: Some(RepositoryName::new(crate::story::REPOSITORY).unwrap()),
         base: Some("next".into()),
+        agent: None,
+        model: None,
     };
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();

@@ -8,10 +8,11 @@ mod aws;
 pub(crate) use aws::told;
 
 use crate::calls::Calls;
+use pullyard_domain::agent::Agent;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Status;
-use pullyard_domain::project::{Agent, ForgeKind, Settings};
+use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};

@@ -2,8 +2,9 @@
 
 use super::{check, quiet};
 use crate::story::{REPOSITORY, Setup, Story, TRIGGER, Task};
+use pullyard_domain::agent::Agent;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Agent, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_local::Hints;
 use pullyard_protocol::project::AddRepository;
 use reqwest::Method;

@@ -39,9 +39,22 @@ use clap::{ColorChoice, Subcommand};
 pub(crate) use config::{Config, Signed};
 pub(crate) use fault::{Exit, Fault};
 pub(crate) use open::open;
+use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_protocol::client::Operator;
 pub(crate) use screen::Screen;
 use session::Session;
 use std::process::ExitCode;
+
+/// Follows a job of a server that this process runs, until it ends.
+pub(crate) async fn follow(
+    screen: Screen,
+    url: &str,
+    api: Operator,
+    project: ProjectId,
+    job: &JobId,
+) -> Result<ExitCode, Fault> {
+    watch::watch(&Session::with(screen, url, api, project), job).await
+}
 
 /// What every command that speaks to a server may be told.
 #[derive(clap::Args)]

@@ -10,6 +10,7 @@ mod screen;
 mod story;
 
 use crate::{functions, logs};
+use agent::Cast;
 use anyhow::Context as _;
 use pullyard_local::{Local, Options};
 use screen::Screen;
@@ -21,12 +22,13 @@ use std::time::Duration;
 ///
 /// Starts DynamoDB, SQS, ECS, Secrets Manager, a git forge and Pullyard's own functions in this process,
 /// on 127.0.0.1; needs git and sh, no account, no Docker, no network. The agent is a script: no AI is
-/// called. Exits 0 only if everything was seen through the public API and by git.
+/// called, unless you name one. Exits 0 only if everything was seen through the public API and by git.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard demo
   pullyard demo --json > demo.json
   pullyard demo --keep ./demo --stay
+  pullyard demo --agent claude_code  with your own ANTHROPIC_API_KEY
   pullyard demo --functions          each function a process of its own, as on AWS")]
 pub(crate) struct Demo {
     /// Print the story as one JSON document at the end, and nothing else.
@@ -38,17 +40,27 @@ pub(crate) struct Demo {
     /// Keep running after the story, until Ctrl-C, so that its addresses can be opened.
     #[arg(long)]
     stay: bool,
+    /// The agent: command, which is the script, or claude_code, codex, auto (whichever is installed) with their
+    /// keys from your environment. An AI costs a few cents here, and is not asked to fail.
+    #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED, value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    agent: String,
+    /// The model of the agent, as it names it.
+    #[arg(long, value_name = "MODEL", requires = "agent")]
+    model: Option<String>,
     #[command(flatten)]
     functions: functions::Functions,
 }
 
 impl Demo {
+    fn cast(&self) -> Cast {
+        Cast { agent: self.agent.clone(), model: self.model.clone() }
+    }
+
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let functions = self.functions.how()?;
-        let mut screen = Screen::new(self.json);
-        screen.title(
-            "Pullyard demo: tickets become pull requests, on this machine only. No AI is called: the agent is a script.",
-        );
+        let cast = self.cast();
+        let mut screen = Screen::new(self.json, cast.is_ai());
+        screen.title(&format!("Pullyard demo: tickets become pull requests, on this machine only. {}", cast.words()));
         let temporary;
         let folder = match &self.keep {
             Some(folder) => new_folder(folder)?,
@@ -78,8 +90,8 @@ impl Demo {
     }
 
     async fn tell(&self, screen: &mut Screen, local: &Local, folder: &Path) -> anyhow::Result<ExitCode> {
-        let told = match story::tell(local, screen).await {
-            Ok(pull_requests) => finish(local, screen, &pull_requests).await,
+        let told = match story::tell(local, screen, self.cast()).await {
+            Ok(pull_requests) => finish(local, screen, self.cast(), &pull_requests).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &told {
@@ -93,10 +105,10 @@ impl Demo {
 }
 
 /// Looks at what was claimed with `git`, then merges the first pull request.
-async fn finish(local: &Local, screen: &mut Screen, claims: &[evidence::Expected]) -> anyhow::Result<()> {
+async fn finish(local: &Local, screen: &mut Screen, cast: Cast, claims: &[evidence::Expected]) -> anyhow::Result<()> {
     evidence::check(local, screen, claims).await?;
     let first = claims.first().context("the story has no pull request")?;
-    story::Teller::new(local, screen)?.it_is_merged(local, first).await
+    story::Teller::new(local, screen, cast)?.it_is_merged(local, first).await
 }
 
 /// The local system, with this very program as its runner.
@@ -104,13 +116,14 @@ async fn start(folder: &Path, functions: pullyard_local::Functions) -> anyhow::R
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
     let mut options = Options::new(folder.to_path_buf(), runner);
+    options.task_environment = crate::runner::agents_environment();
     options.sweep_every = Duration::from_secs(2);
     options.functions = functions;
     Ok(Local::start(options).await?)
 }
 
 /// An existing folder may hold somebody's work, so only a new or empty one is taken.
-fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
+pub(crate) fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     let mut entries = std::fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
     if entries.next().is_some() {

@@ -6,6 +6,7 @@ mod disk;
 mod functions;
 mod logs;
 mod runner;
+mod try_job;
 mod up;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -24,6 +25,7 @@ struct Line {
 
 const EXAMPLES: &str = "Examples:
   pullyard demo                    watch three tickets become pull requests, on this machine only
+  pullyard try acme/app 'Do it'    one job on a real repository, with nothing set up
   pullyard up                      run all of Pullyard on this machine, and keep it running
   pullyard jobs                    what the jobs of a project are doing
 
@@ -34,6 +36,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not a
 enum Command {
     Demo(demo::Demo),
     Up(up::Up),
+    Try(try_job::Try),
     #[command(flatten)]
     Client(client::Command),
     /// The runner's commands: what the embedded ECS starts, and `pullyard-runner` without a second program.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let ended = match command {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
+        Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
         Command::Client(command) => Ok(runtime.block_on(command.run(&global, Line::command()))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),

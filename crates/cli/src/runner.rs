@@ -1,6 +1,7 @@
 //! `pullyard runner …`: the runner inside this program, for the embedded ECS, which must not depend on
 //! a second program having been built.
 
+use pullyard_local::TaskEnvironment;
 use std::process::ExitCode;
 
 /// The runner.
@@ -15,4 +16,16 @@ impl Runner {
         crate::logs::to_stderr();
         Ok(ExitCode::from(self.command.run(&["runner"]).await?))
     }
+}
+
+/// What the runners of an embedded ECS are given for their agents, as task definitions give it on AWS.
+pub(crate) fn agents_environment() -> TaskEnvironment {
+    let found =
+        pullyard_runner::agent_variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    TaskEnvironment(found.filter(|(_, value)| !value.is_empty()).collect())
+}
+
+/// The token of a forge that people's tools read from the environment.
+pub(crate) fn forge_token() -> Option<String> {
+    ["GH_TOKEN", "GITHUB_TOKEN"].iter().find_map(|name| std::env::var(name).ok().filter(|token| !token.is_empty()))
 }

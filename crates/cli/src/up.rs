@@ -79,6 +79,7 @@ impl Up {
         let data = folder::prepare(&self.data)?;
         let mut options = Options::new(data.clone(), runner()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
+        options.task_environment = crate::runner::agents_environment();
         options.new_admin_token = self.new_admin_token;
         options.functions = self.functions.how().map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
@@ -143,7 +144,7 @@ impl Up {
 }
 
 /// This very program runs the jobs: `cargo run` builds no second one.
-fn runner() -> Result<Vec<String>, Fault> {
+pub(crate) fn runner() -> Result<Vec<String>, Fault> {
     let program = std::env::current_exe()
         .map_err(|error| Fault::new(Exit::Failed, format!("can't find this program on disk: {error}")))?;
     Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])

@@ -29,6 +29,12 @@ pub struct JobRequest {
     pub repository: Option<RepositoryName>,
     /// The branch to start from.
     pub base: Option<String>,
+    /// Which agent; the repository's when none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Which model of it; the agent's own default, or the repository's, when none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The ended job whose work this does again.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_id")]
     pub retry_of: Option<Job>,
@@ -96,6 +102,11 @@ fn check(request: &JobRequest) -> Result<(), Error> {
     }
 }
 
+/// Where a field of an agent stands in a request.
+fn chosen(field: &str) -> &'static str {
+    if field == "model" { "/model" } else { "/agent" }
+}
+
 /// Decides and writes once. None when the facts were stale.
 async fn decide_once(
     ctx: &Context,
@@ -139,7 +150,11 @@ async fn decide_once(
         seen: Vec::new(),
     };
     let written = match (&reason, fact) {
-        (Reason::Accepted { .. }, RepositoryFact::Connected(repository)) => {
+        (Reason::Accepted { .. }, RepositoryFact::Connected(mut repository)) => {
+            repository.agent = repository
+                .agent
+                .chosen(request.agent.as_deref(), request.model.as_deref())
+                .map_err(|bad| Error::Invalid { pointer: chosen(bad.field), fault: bad.fault })?;
             let new = NewJob {
                 id: id.clone(),
                 project: &project,

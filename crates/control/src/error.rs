@@ -15,6 +15,12 @@ pub enum Error {
     /// Another service failed.
     #[error(transparent)]
     Cloud(#[from] pullyard_cloud::Error),
+    /// A secret that the project names for its agents' models is not there, or is empty.
+    #[error("find the secret {name} for the agent's model")]
+    NoModelSecret {
+        /// Which.
+        name: String,
+    },
     /// The forge failed or refused.
     #[error("ask the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),

@@ -4,9 +4,10 @@ use crate::forge::{forge_at, forge_for_new};
 use crate::hold::wake_held;
 use crate::secrets::of_people;
 use crate::{Context, Error};
+use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Account, Agent, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_store::Write;
 
 /// Makes a project.
@@ -15,7 +16,7 @@ use pullyard_store::Write;
 /// Errors: `Invalid` settings; `Taken` when there is another project of that name.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
     let settings = settings.tidied();
-    check(&settings)?;
+    check(ctx, &settings)?;
     let project = Project { id, name, settings, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
@@ -31,7 +32,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 /// Errors: `Invalid`; `NotFound`; `ChangedMeanwhile`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.tidied();
-    check(&settings)?;
+    check(ctx, &settings)?;
     let Some(project) = ctx.store.project(id).await? else {
         return Err(Error::NotFound { what: "project", name: id.to_string() });
     };
@@ -102,22 +103,7 @@ pub async fn add_repository(
         return Err(Error::NotFound { what: "integration", name: integration.to_string() });
     };
     let RepositoryWork { agent, workflows } = works;
-    if agent.capability != "command" {
-        return Err(Error::Invalid {
-            pointer: "/agent/capability",
-            fault: "this version drives \"command\" only".into(),
-        });
-    }
-    if agent.command.first().is_none_or(|program| program.is_empty()) {
-        return Err(Error::Invalid { pointer: "/agent/command", fault: "name a program".into() });
-    }
-    let (arguments, bytes) = (agent.command.len(), agent.command.iter().map(String::len).sum::<usize>());
-    if arguments > 50 || bytes > 4_096 || agent.command.iter().any(|argument| argument.contains('\0')) {
-        return Err(Error::Invalid {
-            pointer: "/agent/command",
-            fault: "use at most 50 arguments of at most 4096 bytes in all".into(),
-        });
-    }
+    agent.check().map_err(|bad| Error::Invalid { pointer: of_agent(bad.field), fault: bad.fault })?;
     let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !may_clone_from(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {
@@ -151,8 +137,27 @@ pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     Ok(api_url)
 }
 
-fn check(settings: &Settings) -> Result<(), Error> {
-    settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })
+fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
+    settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+    // Runners are given their values.
+    settings.model_secrets.named().try_for_each(|(key, secret)| {
+        let pointer = match key {
+            ModelKey::AnthropicApiKey => "/model_secrets/anthropic_api_key",
+            ModelKey::ClaudeToken => "/model_secrets/claude_token",
+            ModelKey::OpenaiApiKey => "/model_secrets/openai_api_key",
+            ModelKey::CodexAuth => "/model_secrets/codex_auth",
+        };
+        of_people(ctx, secret, pointer)
+    })
+}
+
+/// Where a field of an agent stands in a request.
+fn of_agent(field: &str) -> &'static str {
+    match field {
+        "command" => "/agent/command",
+        "model" => "/agent/model",
+        _ => "/agent/capability",
+    }
 }
 
 /// Git sends the forge's token to wherever the repository is cloned from, so that must be the forge's own

@@ -8,7 +8,7 @@ use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::may_be_retried;
 
 /// Makes a new job for what a failed or cancelled one was to do: the same ticket with its present text, the
-/// same words, repository and base; unless a guard refuses it, as it may any request.
+/// same words, repository, base and agent; unless a guard refuses it, as it may any request.
 ///
 /// Idempotent: with a key, as any request for a job.
 /// Errors: `NotFound` (job, ticket), `Denied` when it has not failed, `KeyReused`, `Contended`.
@@ -24,8 +24,10 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             project: job.project.clone(),
             ticket: job.ticket.clone(),
             instructions: context.instructions,
-            repository: Some(context.repository.name),
+            repository: Some(context.repository.name.clone()),
             base: Some(context.base),
+            agent: Some(context.repository.agent.capability),
+            model: context.repository.agent.model,
             retry_of: Some(job),
         },
         // Its review was never read; its retry waits for that again.
@@ -39,6 +41,8 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
                 instructions: None,
                 repository: Some(repository.name),
                 base: None,
+                agent: None,
+                model: None,
                 retry_of: Some(job),
             }
         }

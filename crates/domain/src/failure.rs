@@ -2,8 +2,7 @@
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, RepositoryName};
-use crate::text::Span;
-use crate::time::Timestamp;
+use crate::text::{Span, Until};
 use serde::{Deserialize, Serialize};
 
 /// What kind of person acts on a failure.
@@ -52,14 +51,16 @@ vocabulary! {
         WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Check the disk and the folder's rights; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
+        ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model can't be had: {reason}", "Set it with `pullyard secrets set`, or take it out of `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
-        AgentQuota { time: Timestamp } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
+        AgentQuota { time: Until } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
         AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider stayed overloaded through {n} retries.", "Later: `pullyard jobs retry`.";
         AgentUnreachable { reason: String } [Provider] "agent_unreachable", "The provider could not be reached: {reason}.", "Check the network; then `pullyard jobs retry`.";
         ModelUnavailable { model: String } [Key] "model_unavailable", "The model `{model}` does not exist or is not allowed for this key.", "Choose another model.";
         ContextTooLong {} [Agent] "context_too_long", "The work no longer fits the model's context.", "Split the ticket.";
         PermissionDenied { tool: String } [Agent] "permission_denied", "The agent was not allowed to use `{tool}` and could not finish.", "Allow the tool, or change the role.";
         NoChanges {} [Agent] "no_changes", "The agent finished without changing a file.", "Read its last words with `pullyard jobs logs`; make the ticket more exact.";
+        SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; tell it in the ticket to keep keys out of files, then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last words with `pullyard jobs logs`.";
         AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} ended with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";

@@ -359,7 +359,7 @@ pub struct Died {
 }
 
 /// What a job may use up, frozen when it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// From the claim to the end. Units: seconds.
     pub wall_secs: u64,
@@ -384,6 +384,10 @@ pub struct Policy {
     /// What becomes of one that yielded where its session can't be found again.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub resume: Resume,
+    /// Its agent's capability, where its project names secrets for that agent's model: they are looked up when
+    /// its runner asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_of: Option<String>,
 }
 
 impl Policy {

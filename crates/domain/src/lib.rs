@@ -4,6 +4,7 @@
 //! the outcome of a job for its ticket, and when each item is due next.
 //! Does no IO: no clock, no random number, no environment, no async. `now` is always an argument.
 
+pub mod agent;
 pub mod auth;
 pub mod budget;
 pub mod code;

@@ -1,5 +1,6 @@
 //! A project's settings, its repositories and the forges they live on.
 
+use crate::agent::{Agent, ModelSecrets};
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
@@ -63,6 +64,9 @@ pub struct Settings {
     pub budget: Budget,
     /// Our account in the ticket tool: what it does is our own echo.
     pub tool_account: Option<String>,
+    /// The secrets that agents prove themselves with to their models, by what they are. A runner uses those of
+    /// its own environment where none is named here.
+    pub model_secrets: ModelSecrets,
 }
 
 impl Default for Settings {
@@ -83,6 +87,7 @@ impl Default for Settings {
             held_reason: None,
             budget: Budget::default(),
             tool_account: None,
+            model_secrets: ModelSecrets::default(),
         }
     }
 }
@@ -270,22 +275,6 @@ pub struct Repository {
     /// Jobs may change the files under `.github/workflows`, which run with the repository's own secrets.
     #[serde(default)]
     pub workflows: bool,
-}
-
-/// Which agent works on a repository.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Agent {
-    /// What a runner must be able to drive: `claude_code`, `codex`, `command`, or `auto` for the first of
-    /// Claude Code and Codex that is installed where the job runs.
-    pub capability: String,
-    /// Program and arguments of `command`; a relative program is found in the repository. Empty for the others.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
-    /// The model to ask for, as the agent names it; its own default if none. Not for `command`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
 }
 
 /// What is wrong with a setting: its JSON pointer and the fault in words.

@@ -2,6 +2,7 @@
 //!
 //! Short ways to values only; what is claimed of them stands in the tests.
 
+use crate::agent::Agent;
 use crate::budget::{Day, Today};
 use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
@@ -14,7 +15,7 @@ use crate::id::{
 use crate::job::{
     Claim, End, Fence, Job, JobResult, Pause, Plan, Rest, Revision, Status, Yielded, plan_for_ticket, plan_revision,
 };
-use crate::project::{Agent, Project, Repository, Settings};
+use crate::project::{Project, Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestId};
 use crate::runner::{Introduction, Runner, Slot};
 use crate::ticket::{Entry, Ticket};

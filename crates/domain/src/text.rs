@@ -23,6 +23,18 @@ impl From<Duration> for Span {
     }
 }
 
+/// When something ends, as far as whoever ends it said so.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Until(pub Option<Timestamp>);
+
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.say())
+    }
+}
+
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
     let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
@@ -171,6 +183,15 @@ impl Fact for Timestamp {
     }
 }
 
+impl Fact for Until {
+    fn say(&self) -> String {
+        self.0.map_or_else(|| "its provider opens it again".into(), |time| time.say())
+    }
+    fn sample() -> Self {
+        Until(Some(Timestamp::sample()))
+    }
+}
+
 impl Fact for JobId {
     fn say(&self) -> String {
         self.short()
@@ -226,6 +247,13 @@ mod tests {
             (said("whole.", 5), said("halves", 5), said("cut before…", 48)),
             ("whole".into(), "halv…".into(), "cut before…".into())
         );
+    }
+
+    #[test]
+    fn an_end_that_nobody_knows_is_said_so() {
+        assert_eq!(Until(Some(Timestamp::sample())).to_string(), "2026-11-20 06:00 UTC");
+        assert_eq!(Until(None).to_string(), "its provider opens it again");
+        assert_eq!(serde_json::to_string(&Until(None)).ok().as_deref(), Some("null"));
     }
 
     #[test]

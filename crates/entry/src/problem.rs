@@ -147,6 +147,12 @@ impl From<Error> for Problem {
                 format!("The secret {name} does not exist or is empty."),
             )
             .help("Put the value into Secrets Manager under that name, for example with `pullyard secrets set`."),
+            Error::NoModelSecret { name } => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "model_secret_missing",
+                format!("The secret {name} for the agent's model does not exist or is empty."),
+            )
+            .help("Set it with `pullyard secrets set`, or take it out of the project's `model_secrets`."),
             Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::new(
                 S::CONFLICT,
                 "secret_refused",

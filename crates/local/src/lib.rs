@@ -18,4 +18,4 @@ pub use pullyard_demo_forge::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
 };
 pub use pullyard_entry::{Clock, telemetry};
-pub use system::{Between, Hints, Invocations, Local, Options};
+pub use system::{Between, Hints, Invocations, Local, Options, TaskEnvironment};

@@ -44,6 +44,8 @@ pub struct Options {
     pub forge: String,
     /// Program and arguments that run one job: what the container's image starts on AWS.
     pub runner: Vec<String>,
+    /// What every task has in its environment, as a task definition on AWS gives it.
+    pub task_environment: TaskEnvironment,
     /// How often the sweeper goes round.
     pub sweep_every: Duration,
     /// The time, for every function.
@@ -60,6 +62,16 @@ pub struct Options {
     pub functions: Functions,
     /// The name that metrics are written under, into the log; none are without one.
     pub deployment: Option<String>,
+}
+
+/// Variables with their values, keys among them: its `Debug` has none.
+#[derive(Clone, Default)]
+pub struct TaskEnvironment(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for TaskEnvironment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// Something that stands before a service and counts its calls, or breaks them.
@@ -97,6 +109,7 @@ impl Options {
             api: any(),
             forge: any(),
             runner,
+            task_environment: TaskEnvironment::default(),
             sweep_every: Duration::from_secs(5),
             clock: Clock::default(),
             hints: Hints::Arrive,
@@ -151,6 +164,7 @@ impl Local {
             api,
             forge,
             runner,
+            task_environment,
             sweep_every,
             clock,
             hints,
@@ -181,7 +195,10 @@ impl Local {
             family: family.into(),
             container: CONTAINER.into(),
             command: runner.clone(),
-            environment: vec![("PULLYARD_WORK_DIR".into(), work.clone())],
+            environment: [("PULLYARD_WORK_DIR".into(), work.clone())]
+                .into_iter()
+                .chain(task_environment.0.clone())
+                .collect(),
         };
         let services = pullyard_emulator::Options {
             data: Some(inner("dynamodb")?),

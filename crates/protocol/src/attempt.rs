@@ -359,6 +359,25 @@ pub struct Credentials {
     /// How long the token works; a new one is given at each call. None for one that is always the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_secs: Option<u64>,
+    /// What the agent proves itself with to its model, where the project says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model: Vec<ModelCredential>,
+}
+
+/// One secret for an agent's model. The type has no `Debug` of its content.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCredential {
+    /// What it is.
+    pub key: pullyard_domain::agent::ModelKey,
+    /// The secret.
+    pub value: String,
+}
+
+impl std::fmt::Debug for ModelCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ModelCredential {{ key: {:?}, .. }}", self.key)
+    }
 }
 
 impl std::fmt::Debug for Credentials {

@@ -28,6 +28,12 @@ pub struct CreateJob {
     /// The branch to start from; the repository's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Which agent: `claude_code`, `codex`, `auto` or `command`; the repository's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Which model of it; the repository's, or the agent's own default, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// `POST /v1/jobs/{id}/cancel`.

@@ -2,10 +2,11 @@
 
 #[cfg(feature = "schema")]
 use crate::limits;
+use pullyard_domain::agent::Agent;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::permission::Feature;
-use pullyard_domain::project::{Agent, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 

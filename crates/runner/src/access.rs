@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::ForgeKind;
 use pullyard_forge::{Endpoint, Forge, GitHub, Token, revoke_installation_token};
-use pullyard_protocol::attempt::AssignedRepository;
+use pullyard_protocol::attempt::{AssignedRepository, ModelCredential};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -21,6 +21,8 @@ pub(crate) struct Access {
     pub(crate) forge: Forge,
     /// The token ends some time, and a newer one is to be had.
     pub(crate) ends: bool,
+    /// For the agent's model.
+    pub(crate) model: Vec<ModelCredential>,
 }
 
 /// Asks for a token, and makes the ways to the forge of it.
@@ -34,7 +36,12 @@ pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
             Forge::GitHub(GitHub::new(endpoint(repository), Token::new(token.as_str())).map_err(denied)?)
         }
     };
-    Ok(Access { git: Git::new(&repository.clone_url, &token), forge, ends: credentials.expires_in_secs.is_some() })
+    Ok(Access {
+        git: Git::new(&repository.clone_url, &token),
+        forge,
+        ends: credentials.expires_in_secs.is_some(),
+        model: credentials.model,
+    })
 }
 
 fn endpoint(repository: &AssignedRepository) -> Endpoint {

@@ -1,156 +1,239 @@
-//! One run of the agent: started with its prompt, listened to, limited, and gone with everything it
-//! started when this returns.
+//! The agent of one attempt: which one it is, started until it has done its work or failed for good.
 //!
-//! Which program it is, is in `program`; what its lines mean, in `line`; how they are read, in `lines`.
+//! One start of it is in `once`, what an end means in `classify`, which limit it passed in `watch`. What is
+//! particular to a kind of agent is behind `adapter`: `claude_code`, `codex`, `command`.
 
+mod adapter;
+mod again;
+mod classify;
+mod claude_code;
+mod codex;
+mod command;
+mod disk;
+mod environment;
+mod given;
+mod installed;
+mod instructions;
 mod line;
 mod lines;
+mod once;
 mod program;
+mod quota;
+mod record;
+mod sign;
+mod start;
+mod tally;
+mod watch;
 
-use crate::attempt::later;
-use crate::group::Group;
+pub use again::Waits;
+pub(crate) use again::waits;
+pub(crate) use environment::Environment;
+pub use environment::agent_variables;
+pub(crate) use given::Given;
+pub(crate) use installed::{Installed, Known, probe};
+pub(crate) use tally::Tally;
+
+use crate::commit;
+use crate::git::Git;
+use crate::options::{Isolation, ProcessNamespace};
 use crate::orders::Orders;
 use crate::reporter::Events;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::stray;
 use crate::workspace::Workspace;
-use line::Stream;
-use lines::Lines;
+use adapter::Adapter;
+use again::Again;
+use classify::{Ended, Verdict};
+use claude_code::ClaudeCode;
+use codex::Codex;
+use command::CommandAgent;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::text::{Span, clipped};
+use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use start::Start;
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+use watch::{Limits, Spent};
 
-/// How long the last words may take to be read once nobody is left to say more. Something that left
-/// the group may hold the pipe open for ever.
-const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
-/// How much of the environment the agent gets from ours.
-const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
-/// As it stands in sentences.
-const NAME: &str = "The agent";
+/// What a session that broke off is told.
+const GO_ON: &str = "The connection to the model broke off. Go on with the task from where you were.";
+/// What a new session is told where an earlier one is lost.
+const BEGIN_AGAIN: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
+                           part of its work. Look at them first.";
 
-/// What bounds a run.
-pub(crate) struct Bounds<'a> {
+/// The agent that an attempt is for, found before anything is changed.
+pub(crate) enum Chosen {
+    /// One with a command line of its own.
+    Known(Installed),
+    /// What the repository's settings name; where it is shows when the files are there.
+    Command,
+}
+
+/// Everything that a run of the agent needs.
+pub(crate) struct Run<'a> {
+    pub(crate) assignment: &'a Assignment,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) events: &'a Events,
+    pub(crate) orders: &'a Orders,
+    /// The runner's own git.
+    pub(crate) git: &'a Git,
+    /// The base branch and its commit.
+    pub(crate) base: (&'a str, &'a str),
+    pub(crate) isolation: Isolation,
     /// When the whole attempt has used up its time.
     pub(crate) until: Instant,
+    /// Whether the agent gets a process namespace.
+    pub(crate) namespace: ProcessNamespace,
     /// How long the agent may take to stop by itself.
     pub(crate) grace: Duration,
-    /// What stops it from outside.
-    pub(crate) orders: &'a Orders,
+    /// How long is waited before each further start.
+    pub(crate) waits: &'a Waits,
+    /// What it was and took.
+    pub(crate) tally: &'a Tally,
 }
 
-/// Runs the agent to its end. It has done its work when it ends with exit code 0.
-pub(crate) async fn run(
-    assignment: &Assignment,
-    workspace: &Workspace,
-    events: &Events,
-    bounds: Bounds<'_>,
-) -> Result<(), Stop> {
-    let missing = |reason: String| {
-        events.add(Said::words(EventKind::Log, format!("The agent could not be started: {reason}.")));
-        let agent = assignment.agent.command.first().cloned().unwrap_or_else(|| NAME.into());
-        Stop::from(Failure::AgentMissing { agent, runner: "the runner".into() })
+/// Finds the agent that the assignment asks for.
+///
+/// Errors: `AgentMissing` with its name.
+pub(crate) async fn choose(assignment: &Assignment, environment: &Environment<'_>) -> Result<Chosen, Stop> {
+    let asked = assignment.agent.capability.as_str();
+    let candidates: Vec<Known> = match asked {
+        "command" => return Ok(Chosen::Command),
+        "auto" => Known::ALL.to_vec(),
+        named => Known::ALL.into_iter().filter(|known| known.capability() == named).collect(),
     };
-    let (named, args) = assignment.agent.command.split_first().ok_or_else(|| missing("no command is set".into()))?;
-    let tree = workspace.tree();
-    let found = program::find(named, &tree, std::env::var_os("PATH").as_deref()).map_err(missing)?;
-    let mut command = Command::new(found);
-    command
-        .args(args)
-        .current_dir(&tree)
-        .env_clear()
-        .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-        .env("TERM", "dumb")
-        .env("TMPDIR", workspace.temporary())
-        .env("HOME", workspace.home())
-        .env("PULLYARD_JOB", assignment.job.as_str())
-        .env("PULLYARD_KIND", kind_of(assignment))
-        .env("PULLYARD_TICKET", assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| missing(error.to_string()))?;
-    let Some(mut group) = Group::of(&child) else {
-        return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
-    };
-    let heard = Arc::new(Heard::new());
-    let readers = [
-        child.stdout.take().map(|pipe| listen(pipe, Stream::Out, events, &heard)),
-        child.stderr.take().map(|pipe| listen(pipe, Stream::Err, events, &heard)),
-    ];
-    // On a task of its own: an agent that never reads its prompt must not stop us from reading its words.
-    let prompt = child.stdin.take().map(|mut stdin| {
-        let prompt = assignment.prompt.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            // An agent that doesn't want to read further is free to close it.
-            let _ = stdin.write_all(prompt.as_bytes()).await;
-        }))
-    });
-
-    let ending = supervise(&mut child, assignment, &heard, &bounds).await;
-    drop(prompt);
-    let stopped = group.stop(&mut child, bounds.grace).await;
-    stray::kill(&workspace.temporary()).await;
-    for reader in readers.into_iter().flatten() {
-        let _ = timeout(LAST_WORDS_LIMIT, reader).await;
-    }
-    if let Err(error) = stopped {
-        tracing::error!(error = %error, "the agent's processes could not be stopped: {error}");
-        // Whatever it is, it may still write: nothing of this is published.
-        let reason = "processes of the agent could not be stopped".into();
-        return Err(Failure::WorkspaceFailed { reason }.into());
-    }
-    match ending {
-        Ending::Done(status) if status.success() => Ok(()),
-        Ending::Done(status) => {
-            Err(Failure::AgentFailed { agent: NAME.into(), exit: exit_of(status), last_words: heard.last_words() }
-                .into())
+    let mut keyless = None;
+    for known in &candidates {
+        match probe(*known, environment).await {
+            Ok(installed) if known.has_key(environment) => return Ok(Chosen::Known(installed)),
+            // It will say itself that it is not signed in, unless another one is.
+            Ok(installed) => keyless = keyless.or(Some(installed)),
+            Err(reason) => tracing::warn!("{} can't be used: {reason}", known.name()),
         }
-        Ending::Stopped(stop) => Err(stop),
     }
+    if let Some(installed) = keyless {
+        return Ok(Chosen::Known(installed));
+    }
+    let names: Vec<&str> = candidates.iter().map(|known| known.name()).collect();
+    let agent = if names.is_empty() { asked.to_owned() } else { names.join(" or ") };
+    Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }
 
-/// How the agent's own process came to its end.
-enum Ending {
-    Done(ExitStatus),
-    Stopped(Stop),
-}
-
-async fn supervise(child: &mut Child, assignment: &Assignment, heard: &Heard, bounds: &Bounds<'_>) -> Ending {
-    let stall = Duration::from_secs(assignment.limits.stall_secs);
+/// Runs the agent to its end. It has done its work when this is well.
+pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<(), Stop> {
+    let mut adapter = adapter_of(run, chosen, environment)?;
+    let instructions = instructions(run, adapter.as_ref()).await?;
+    let limits = Limits {
+        stall: Duration::from_secs(run.assignment.limits.stall_secs),
+        turns: run.assignment.limits.turns,
+        cost: run.assignment.limits.cost_usd_micros,
+    };
+    let mut spent = Spent::default();
+    let mut again = Again::new(run.waits);
+    let mut session: Option<String> = None;
+    let mut prompt = run.assignment.prompt.clone();
     loop {
-        let silent_until = later(heard.last(), stall);
-        tokio::select! {
-            biased;
-            order = bounds.orders.any() => return Ending::Stopped(Stop::Ordered(order)),
-            status = child.wait() => return match status {
-                Ok(status) => Ending::Done(status),
-                Err(error) => Ending::Stopped(Failure::Unknown { last_words: error.to_string() }.into()),
-            },
-            () = sleep_until(bounds.until) => {
-                let limit = Span(assignment.limits.wall_secs);
-                return Ending::Stopped(Failure::TimeLimit { limit }.into());
-            }
-            () = sleep_until(silent_until) => {
-                // It may have spoken meanwhile.
-                if later(heard.last(), stall) <= Instant::now() {
-                    let limit = Span::from(stall);
-                    return Ending::Stopped(Failure::Stalled { limit, event: heard.last_event() }.into());
-                }
-            }
+        if let Some(failure) = limits.used_up(&spent) {
+            return Err(failure.into());
         }
+        let start = Start {
+            prompt: &prompt,
+            instructions: &instructions,
+            session: session.as_deref(),
+            model: run.assignment.agent.model.as_deref(),
+            turns_left: limits.turns_left(&spent),
+            cost_left: limits.cost_left(&spent),
+            home: &run.workspace.home(),
+            tree: &run.workspace.tree(),
+            isolation: run.isolation,
+        };
+        let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
+        run.tally.starts(adapter.as_ref(), run.isolation);
+        let bounds = once::Bounds {
+            until: run.until,
+            wall_secs: run.assignment.limits.wall_secs,
+            grace: run.grace,
+            namespace: run.namespace,
+            orders: run.orders,
+            limits,
+            spent,
+            disk_mib: run.assignment.limits.disk_mib,
+        };
+        let env = common_environment(run, environment);
+        let end = once::run(&adapter.program(), launch, env, run.workspace, run.events, bounds).await?;
+        spent.add(&end.record);
+        run.tally.note(&end.record, &spent);
+        match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
+            Verdict::Done => return Ok(()),
+            Verdict::Stopped(stop) => return Err(stop),
+            Verdict::Failed(failure) => return Err(failure.into()),
+            Verdict::Again(transient) => {
+                again.wait(transient, run).await?;
+                session = end.record.session.or(session);
+            }
+            Verdict::SessionLost if session.take().is_some() => {
+                let words = format!("The earlier session of {} is lost: it begins again.", adapter.name());
+                run.events.add(Said::words(EventKind::Log, words));
+            }
+            Verdict::SessionLost => return Err(Failure::SessionLost {}.into()),
+        }
+        prompt = match (&session, adapter.says_its_end()) {
+            (Some(_), _) => GO_ON.to_owned(),
+            (None, true) => format!("{}{BEGIN_AGAIN}", run.assignment.prompt),
+            // What a command is told is its contract's.
+            (None, false) => run.assignment.prompt.clone(),
+        };
     }
+}
+
+/// The driver of the chosen agent.
+fn adapter_of(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<Box<dyn Adapter>, Stop> {
+    Ok(match chosen {
+        Chosen::Known(installed) => match installed.known {
+            Known::ClaudeCode => Box::new(ClaudeCode::new(installed.clone(), environment)),
+            Known::Codex => Box::new(Codex::new(installed.clone(), environment)),
+        },
+        Chosen::Command => {
+            let command = &run.assignment.agent.command;
+            let Some((named, args)) = command.split_first() else {
+                return Err(missing(run.events, "The agent", &"no command is set"));
+            };
+            let path = environment.get("PATH");
+            let found = program::find(named, &run.workspace.tree(), path.as_deref());
+            Box::new(CommandAgent::new(found.map_err(|reason| missing(run.events, named, &reason))?, args))
+        }
+    })
+}
+
+/// It is not there, and why.
+fn missing(events: &Events, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
+    events.add(Said::words(EventKind::Log, format!("The agent could not be started: {reason}.")));
+    Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
+}
+
+/// What the repository tells agents, for one that does not read it from the files that are worked on.
+async fn instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
+    let names = adapter.instruction_files();
+    let read = instructions::of_base(run.git, &run.workspace.repository(), run.base, names).await;
+    Ok(read.map_err(|fault| fault.of_workspace())?)
+}
+
+/// What every agent's environment has: nothing of ours is inherited beyond it.
+fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'static str, OsString)> {
+    let assignment = run.assignment;
+    let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
+    let mut common = environment.inherited();
+    common.extend([
+        ("TERM", "dumb".into()),
+        ("TMPDIR", run.workspace.temporary().into()),
+        ("HOME", run.workspace.home().into()),
+        ("PULLYARD_JOB", assignment.job.as_str().into()),
+        ("PULLYARD_KIND", kind_of(assignment).into()),
+        ("PULLYARD_TICKET", ticket.into()),
+    ]);
+    common
 }
 
 fn kind_of(assignment: &Assignment) -> String {
@@ -159,79 +242,37 @@ fn kind_of(assignment: &Assignment) -> String {
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn exit_of(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => status.to_string(),
-    }
-}
-
-/// What the agent said last, for the sentence about how it ended, and when.
-struct Heard(Mutex<Last>);
-
-struct Last {
-    at: Instant,
-    event: String,
-    out: String,
-    err: String,
-}
-
-impl Heard {
-    fn new() -> Self {
-        Self(Mutex::new(Last { at: Instant::now(), event: "its start".into(), out: String::new(), err: String::new() }))
-    }
-
-    fn note(&self, stream: Stream, said: &Said) {
-        let words = said.text.as_deref().or(said.name.as_deref()).unwrap_or_default();
-        let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let words = clipped(words, 200);
-        let mut last = self.last_mut();
-        last.at = Instant::now();
-        last.event = if words.is_empty() { line::kind_name(said.kind) } else { words.clone() };
-        let of_stream = match stream {
-            Stream::Out => &mut last.out,
-            Stream::Err => &mut last.err,
-        };
-        if !words.is_empty() {
-            *of_stream = words;
-        }
-    }
-
-    fn last(&self) -> Instant {
-        self.last_mut().at
-    }
-
-    fn last_event(&self) -> String {
-        self.last_mut().event.clone()
-    }
-
-    /// Errors say more than output.
-    fn last_words(&self) -> String {
-        let last = self.last_mut();
-        let words = [&last.err, &last.out].into_iter().find(|words| !words.is_empty());
-        words.map_or_else(|| "it said nothing".into(), String::clone)
-    }
-
-    fn last_mut(&self) -> std::sync::MutexGuard<'_, Last> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn listen(
-    pipe: impl AsyncRead + Unpin + Send + 'static,
-    stream: Stream,
-    events: &Events,
-    heard: &Arc<Heard>,
-) -> AbortOnDropHandle<()> {
-    let (events, heard) = (events.clone(), heard.clone());
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = Lines::new(pipe);
-        while let Some(line) = lines.next().await {
-            if let Some(said) = line::read(stream, &line) {
-                heard.note(stream, &said);
-                events.add(said);
-            }
-        }
+/// What the end of a start means, with everything that is known of it.
+async fn judge(
+    run: &Run<'_>,
+    adapter: &dyn Adapter,
+    end: &once::End,
+    limits: &Limits,
+    spent: &Spent,
+) -> Result<Verdict, Stop> {
+    let record = &end.record;
+    let denied = record.terminal.as_ref().is_some_and(|terminal| !terminal.denied.is_empty());
+    let changed = if denied { commit::is_changed(run.git, run.workspace).await? } else { true };
+    let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
+    Ok(classify::classify(&Ended {
+        agent: adapter.name(),
+        says_its_end: adapter.says_its_end(),
+        stopped: end.stopped.as_ref(),
+        exit: end.exit,
+        terminal: record.terminal.as_ref(),
+        stderr: &record.stderr,
+        last_words: &record.last_words(),
+        changed,
+        model,
+        turns: limits.turns,
+        cost: limits.cost,
+        spent: spent.cost_at_most,
+        now: now(),
     }))
+}
+
+/// The runner's own time: for limits of a model's account that end after so long.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,7 +1,9 @@
 //! `run-job` on a command line: its flags, each with an environment name, and the one secret that only
 //! comes from the environment. What is done with them is in `job`.
 
-use crate::options::{Afterwards, Isolation, Options};
+use crate::agent::{Waits, waits};
+use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
+use crate::redact::is_name_of_secret;
 use crate::{Error, Exit};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use std::path::PathBuf;
@@ -45,6 +47,12 @@ pub struct RunJob {
     /// Seconds that the agent may take to stop by itself before it is killed.
     #[arg(long, env = "PULLYARD_STOP_GRACE_SECS", value_name = "N", default_value_t = 10)]
     pub stop_grace_secs: u64,
+    /// Run the agent in a process namespace where this machine makes one, so that nothing it starts outlives it.
+    #[arg(long, env = "PULLYARD_PROCESS_NAMESPACE", value_name = "WHEN", value_enum, default_value_t)]
+    pub process_namespace: ProcessNamespace,
+    /// Seconds to wait before each time that an agent which could not reach its model is started again.
+    #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
+    pub agent_retry_secs: Waits,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
@@ -59,6 +67,7 @@ impl RunJob {
     /// Errors: the bootstrap token is missing, or what [`run_job`](crate::run_job) fails with.
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
+        crate::stray::adopt_orphans();
         crate::run_job(self.options()?).await
     }
 
@@ -75,11 +84,20 @@ impl RunJob {
             work_dir: self.work_dir.unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
+            process_namespace: self.process_namespace,
+            secrets: secrets(),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
+            agent_waits: self.agent_retry_secs,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })
     }
+}
+
+/// Every value of this process's environment whose name says that it is a secret.
+fn secrets() -> Vec<String> {
+    let named = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_name_of_secret));
+    named.filter_map(|(_, value)| value.into_string().ok()).collect()
 }
 
 /// Every child is started with an environment made for it, so none inherits the bootstrap token. On

@@ -1,7 +1,9 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
 use crate::access::Minted;
+use crate::agent::Tally;
 use crate::orders::{Order, Orders};
+use crate::redact::Redactor;
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
 use crate::said::Said;
@@ -23,6 +25,10 @@ pub(crate) struct Attempt<'a> {
     pub(crate) until: Instant,
     /// Tokens of its own, taken back at its end.
     pub(crate) minted: Minted,
+    /// Takes its secrets out of what leaves this machine.
+    pub(crate) redactor: Redactor,
+    /// What its agent was and took.
+    pub(crate) tally: Tally,
 }
 
 impl Attempt<'_> {
@@ -71,9 +77,12 @@ impl Attempt<'_> {
             Some("forge_refused" | "secret_missing") => {
                 Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() }
             }
+            Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
             _ => Failure::Unknown { last_words: error.to_string() },
         };
         let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
+        let model = credentials.model.iter().map(|model| model.value.as_str());
+        std::iter::once(credentials.forge_token.as_str()).chain(model).for_each(|secret| self.redactor.learn(secret));
         if credentials.expires_in_secs.is_some() {
             self.minted.note(&credentials.forge_token);
         }

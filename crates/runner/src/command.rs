@@ -32,7 +32,7 @@ impl Command {
             }
             Self::RunJob(run_job) => Ok(run_job.run().await?.code()),
             Self::Check(check) => Ok(check.run().await),
-            Self::Config(config) => Ok(config.run()),
+            Self::Config(config) => Ok(config.run().await),
             Self::Version => {
                 println!("pullyard-runner {} (protocol {PROTOCOL})", env!("CARGO_PKG_VERSION"));
                 Ok(0)

@@ -67,6 +67,14 @@ pub(crate) async fn commit(
     git.line(call).await.map_err(failed)
 }
 
+/// Whether there is anything to commit, as far as that shows without writing a tree.
+pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
+    let listed = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
+    Ok(!listed.map_err(|fault| fault.of_workspace())?.is_empty())
+}
+
 fn message(assignment: &Assignment) -> String {
     // One line: what follows an empty line could pass for a trailer of ours.
     let title: String = assignment.pull_request.title.split_whitespace().collect::<Vec<_>>().join(" ");

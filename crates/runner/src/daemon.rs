@@ -3,6 +3,7 @@
 //!
 //! Deliberately not here: how a job is run (`run-job` does that, in the child), and which job is given.
 
+mod agents;
 mod args;
 mod check;
 mod child;

@@ -1,12 +1,14 @@
 //! One job from start to finish: the order of the steps, and nothing of what they do.
 
 use crate::access::{Access, Minted};
+use crate::agent::{Chosen, Environment, Given, Tally};
 use crate::attempt::{Attempt, later};
 use crate::finish::finish;
 use crate::git::Fault;
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::push::{self, Published, Push};
+use crate::redact::Redactor;
 use crate::replies::{self, Words};
 use crate::reporter::Reporter;
 use crate::retry::while_away;
@@ -14,7 +16,7 @@ use crate::start::{Started, start};
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, ids, pull_request, signals, target};
+use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, signals, target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use pullyard_forge::{Forge, PullRequest};
@@ -62,7 +64,8 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
     let client = client.within(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
-    let reporter = Reporter::start(client.clone(), heartbeat, orders.clone());
+    let redactor = redactor(&options, lease);
+    let reporter = Reporter::start(client.clone(), heartbeat, orders.clone(), redactor.clone());
     let this = Attempt {
         assignment: &assignment,
         client: &client,
@@ -70,13 +73,16 @@ async fn run(options: Options) -> Result<Exit, Error> {
         orders: &orders,
         until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
         minted: Minted::default(),
+        redactor,
+        tally: Tally::default(),
     };
     let mut workspace = None;
     let ended = work(&this, &options, &mut workspace).await;
 
     let exit = match said(ended) {
-        Ok(ending) => {
-            let letter = letter(&options, &assignment, ending)?;
+        Ok((outcome, failure, result)) => {
+            let failure = failure.map(|failure| this.redactor.failure(failure).clipped());
+            let letter = letter(&options, &this, (outcome, failure, result))?;
             tracing::info!(
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
@@ -99,11 +105,19 @@ async fn run(options: Options) -> Result<Exit, Error> {
     exit
 }
 
+/// Knows what this process was given for the job, and what its environment calls a secret: the agent may say
+/// either.
+fn redactor(options: &Options, lease: &str) -> Redactor {
+    let redactor = Redactor::new(options.secrets.iter().cloned());
+    [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.learn(secret));
+    redactor
+}
+
 /// How the attempt ended, as far as it is ours to say.
 fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
     match ended {
         Ok(result) => Ok((FinishOutcome::Completed, None, Some(result))),
-        Err(Stop::Failed(failure)) => Ok((FinishOutcome::Failed, Some(failure.clipped()), None)),
+        Err(Stop::Failed(failure)) => Ok((FinishOutcome::Failed, Some(failure), None)),
         Err(Stop::Ordered(Order::Cancel)) => Ok((FinishOutcome::Cancelled, None, None)),
         Err(Stop::Ordered(order)) => Err(order),
     }
@@ -111,21 +125,15 @@ fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
 
 type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
-fn letter(options: &Options, assignment: &Assignment, (outcome, failure, result): Ending) -> Result<Letter, Error> {
+fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): Ending) -> Result<Letter, Error> {
+    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.tally.told());
     Ok(Letter {
         api_url: options.api_url.clone(),
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
         trace: options.trace.clone(),
-        finish: FinishRequest {
-            finish_id: ids::finish()?,
-            outcome,
-            failure,
-            result,
-            spent_usd_micros: None,
-            work: None,
-        },
+        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros, work },
     })
 }
 
@@ -138,20 +146,38 @@ async fn flush(reporter: &Reporter, orders: &Orders) {
 
 async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Workspace>) -> Result<FinishResult, Stop> {
     let assignment = this.assignment;
-    if options.isolation.is_none() {
+    let Some(isolation) = options.isolation else {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
-    }
+    };
     let mut prepared = this.bounded(prepare(this, options, workspace)).await?;
-    let Prepared { access, mirror, target, workspace } = &prepared;
+    let Prepared { access, mirror, target, workspace, .. } = &prepared;
     let git = &access.git;
 
     this.bounded(this.begin(Phase::Executing)).await?;
     let (commit, words) = match &target.adopted {
         Some(commit) => (commit.clone(), Words::default()),
         None => {
-            let bounds = agent::Bounds { until: this.until, grace: options.stop_grace, orders: this.orders };
-            agent::run(assignment, workspace, this.events, bounds).await?;
+            let run = agent::Run {
+                assignment,
+                workspace,
+                events: this.events,
+                orders: this.orders,
+                git,
+                base: (&target.base_branch, &target.base),
+                isolation,
+                until: this.until,
+                grace: options.stop_grace,
+                namespace: options.process_namespace,
+                waits: &options.agent_waits,
+                tally: &this.tally,
+            };
+            let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
+            prepared.given.put_down().map_err(failed)?;
+            let read = |name: &str| prepared.given.read(name, ours);
+            agent::run(&run, &prepared.chosen, &Environment::of(&read)).await?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
+            let repository = workspace.repository();
+            this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
             let words = match &assignment.revises {
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
                 None => Words::default(),
@@ -189,9 +215,16 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     })
 }
 
+fn ours(name: &str) -> Option<std::ffi::OsString> {
+    Environment::ours().get(name)
+}
+
 /// Everything that is there before the agent begins.
 struct Prepared<'a> {
     access: Access,
+    chosen: Chosen,
+    /// For its model.
+    given: Given,
     mirror: Mirror,
     target: Target,
     workspace: &'a Workspace,
@@ -204,7 +237,11 @@ async fn prepare<'a>(
 ) -> Result<Prepared<'a>, Stop> {
     let Assignment { job, attempt, repository, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
-    let access = access::ask(this).await?;
+    let mut access = access::ask(this).await?;
+    let auth = Workspace::root_in(&options.work_dir, job, *attempt).join("auth.json");
+    let given = Given::new(std::mem::take(&mut access.model), auth);
+    // Before anything is fetched: where its agent is not installed, nothing else matters.
+    let chosen = agent::choose(this.assignment, &Environment::of(&|name| given.read(name, ours))).await?;
     let Access { git, forge, .. } = &access;
     let open = pull_request_to_work_on(this, forge).await?;
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
@@ -221,7 +258,7 @@ async fn prepare<'a>(
     let workspace = &*workspace.insert(made.map_err(|error| failed(error.into()))?.map_err(failed)?);
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
-    Ok(Prepared { access, mirror, target, workspace })
+    Ok(Prepared { access, chosen, given, mirror, target, workspace })
 }
 
 /// The pull request that the work goes on with, if it does.

@@ -1,5 +1,6 @@
 //! What a run is told from outside, checked.
 
+use crate::agent::Waits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
 use std::path::PathBuf;
@@ -24,6 +25,16 @@ impl Isolation {
     }
 }
 
+/// Whether agents run in a process namespace of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProcessNamespace {
+    /// Where the machine makes one.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
 /// Everything a run needs to know.
 #[derive(Clone)]
 pub struct Options {
@@ -45,8 +56,14 @@ pub struct Options {
     pub isolation: Option<Isolation>,
     /// The ECS container metadata endpoint.
     pub metadata_uri: Option<String>,
+    /// Whether the agent gets a process namespace.
+    pub process_namespace: ProcessNamespace,
+    /// What the environment of this process calls secrets: the agent may find them, and nobody is told.
+    pub secrets: Vec<String>,
     /// How long the agent may take to stop by itself before it is killed.
     pub stop_grace: Duration,
+    /// How long is waited before an agent that could not reach its model is started again.
+    pub agent_waits: Waits,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
     /// What the start was part of.

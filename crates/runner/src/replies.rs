@@ -96,7 +96,11 @@ impl Answers<'_> {
         let mut again = None;
         for thread in open.keys().copied().collect::<Vec<_>>() {
             let said = match threads.found.iter().find(|one| one.comments.contains(&thread)) {
-                Some(at) => self.forge.reply(&at.id, &Marker::Job(job.clone()).on(&self.text(thread))).await.map(drop),
+                Some(at) => self
+                    .forge
+                    .reply(&at.id, &Marker::Job(job.clone()).on(&this.redactor.text(&self.text(thread))))
+                    .await
+                    .map(drop),
                 None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
             };
             match said {

@@ -5,6 +5,7 @@ mod queue;
 mod sender;
 
 use crate::orders::Orders;
+use crate::redact::Redactor;
 use crate::said::Said;
 use pullyard_protocol::client::AttemptClient;
 use queue::Queue;
@@ -19,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) struct Events(Arc<Shared>);
 
 struct Shared {
+    redactor: Redactor,
     state: Mutex<State>,
     /// Something for the sender to look at.
     changed: Notify,
@@ -42,7 +44,9 @@ impl Shared {
 }
 
 impl Events {
+    /// Takes an event in: without secrets from here on, and cut only then, or half of one could stay.
     pub(crate) fn add(&self, said: Said) {
+        let said = self.0.redactor.said(said).cut();
         self.0.state().queue.add(Instant::now(), said);
         self.0.changed.notify_one();
     }
@@ -56,8 +60,9 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Begins to report, with a heartbeat at least this often.
-    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, orders: Orders) -> Self {
+    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, orders: Orders, redactor: Redactor) -> Self {
         let shared = Arc::new(Shared {
+            redactor,
             state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
             changed: Notify::new(),
             answered: Notify::new(),

@@ -1,4 +1,4 @@
-//! One thing that was said or done, before it has a number: cut to a size that every table can keep.
+//! One thing that was said or done, before it has a number. `cut` gives it a size that every table can keep.
 
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl Said {
 
     /// Words of somebody.
     pub(crate) fn words(kind: EventKind, text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), ..Self::new(kind) }.cut()
+        Self { text: Some(text.into()), ..Self::new(kind) }
     }
 
     /// A phase of the runner begins.
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn long_words_are_cut_between_characters_and_say_so() {
-        let said = Said::words(EventKind::Text, "ü".repeat(40_000));
+        let said = Said::words(EventKind::Text, "ü".repeat(40_000)).cut();
         let text = said.text.unwrap();
         assert!(text.len() < MAX_TEXT_BYTES + 64);
         assert!(text.ends_with("[cut: 65536 of 80000 bytes]"), "{}", &text[text.len() - 40..]);

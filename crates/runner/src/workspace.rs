@@ -14,8 +14,8 @@ use crate::git::{self, Call, Fault, Git};
 use crate::options::Afterwards;
 use pullyard_domain::id::JobId;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Held while worktrees are made and stale ones removed.
@@ -67,6 +67,16 @@ impl Workspace {
         Ok(workspace)
     }
 
+    /// Everything of the attempt.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the folder of an attempt is, whether it is there or not.
+    pub(crate) fn root_in(work_dir: &Path, job: &JobId, attempt: u32) -> PathBuf {
+        work_dir.join("worktrees").join(format!("{job}-{attempt}"))
+    }
+
     /// The files the agent works on.
     pub(crate) fn tree(&self) -> PathBuf {
         self.root.join("tree")
@@ -80,8 +90,10 @@ impl Workspace {
     /// Kills what an attempt left behind whose own process died: its agent, and whatever that started.
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
-        if let Ok(root) = work_dir.join("worktrees").join(format!("{job}-{attempt}")).canonicalize() {
-            crate::stray::kill(&root.join(TEMPORARY)).await;
+        if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize() {
+            if let Err(error) = crate::stray::end_marked(&root.join(TEMPORARY)).await {
+                tracing::error!(error = %error, "failed to {error}");
+            }
         }
     }
 
@@ -152,6 +164,16 @@ const AGENT_CONFIG: &str = "\
 /// Folders that other users can't look into.
 pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// A new file that only this user can read, from its first byte on. What stands there goes.
+pub(crate) fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)
 }
 
 /// A file that exists to be locked.

@@ -125,7 +125,7 @@ said! {
         post "/v1/jobs/{job}/attempts/{attempt}/events" send_events = "A batch of events; an empty one is a heartbeat."
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
-            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused")];
+            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused, model_secret_missing")];
         get "/v1/jobs/{job}/attempts/{attempt}/inputs" list_inputs = "What people said to the agent, oldest first."
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/yield" give_back = "The runner gives the job back before its work is done."

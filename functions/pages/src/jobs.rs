@@ -12,6 +12,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobRequest, JobView};
+use pullyard_domain::agent;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::listing::JobFilter;
@@ -106,6 +107,14 @@ struct Blank {
     other: Option<String>,
 }
 
+/// The agents that a person can choose, and how they are called.
+const AGENTS: [(&str, &str); 4] = [
+    (agent::CLAUDE_CODE, "Claude Code"),
+    (agent::CODEX, "Codex"),
+    (agent::AUTO, "whichever is installed"),
+    (agent::COMMAND, "the repository’s command"),
+];
+
 /// A request as it was written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +128,10 @@ pub(crate) struct Asking {
     repository: String,
     #[serde(default)]
     base: String,
+    #[serde(default)]
+    agent: String,
+    #[serde(default)]
+    model: String,
     #[serde(default)]
     once: String,
 }
@@ -183,6 +196,8 @@ async fn make(visit: &Visit, project: &ProjectId, form: &Asking) -> Result<JobId
         prompt: given(&form.prompt.replace("\r\n", "\n")),
         repository: repository.map_err(|bad| wrong("repository", bad.0))?,
         base: given(&form.base),
+        agent: given(&form.agent),
+        model: given(&form.model),
     };
     limits::job(&new).map_err(Fault::from)?;
     let request = JobRequest {
@@ -191,6 +206,8 @@ async fn make(visit: &Visit, project: &ProjectId, form: &Asking) -> Result<JobId
         instructions: new.prompt,
         repository: new.repository,
         base: new.base,
+        agent: new.agent,
+        model: new.model,
         retry_of: None,
     };
     let requester = visit.requester();

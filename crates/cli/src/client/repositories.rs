@@ -7,9 +7,10 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
+use pullyard_domain::agent::{Agent, COMMAND};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Agent, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_protocol::hook::SetIngress;
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 /// Connect repositories to a project.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  pullyard repos add acme/app --integration gh1 --agent claude_code
+  pullyard repos add acme/app --integration gh1 --agent codex --model gpt-5.2-codex
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
   pullyard repos add --path . --agent-command ./agent.sh
   pullyard repos test acme/app
@@ -47,8 +50,14 @@ enum Command {
         /// Let jobs change the files under .github/workflows, which run with the repository's own secrets.
         #[arg(long)]
         workflows: bool,
-        /// The agent's program and its arguments, up to the end of the line.
-        #[arg(long, required = true, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+        /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), or command.
+        #[arg(long, value_name = "AGENT", required_unless_present = "agent_command", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+        agent: Option<String>,
+        /// The model to ask for, as the agent names it; its own default when not given.
+        #[arg(long, value_name = "MODEL")]
+        model: Option<String>,
+        /// The program of the agent `command` and its arguments, up to the end of the line.
+        #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
     },
     /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute), or both.
@@ -108,13 +117,14 @@ impl Repos {
                 }
             }
             Command::Test { name } => return test::test(session, &project, &name).await,
-            Command::Add { name, integration, path, workflows, agent_command } => {
+            Command::Add { name, integration, path, workflows, agent, model, agent_command } => {
                 let (name, integration) = match (path, name, integration) {
                     (Some(path), name, _) => local::link(session, &path, name)?,
                     (None, Some(name), Some(integration)) => (name, integration),
                     (None, ..) => return Err(Fault::usage("name a repository and its integration, or a --path")),
                 };
-                let agent = Agent { capability: "command".into(), command: agent_command, model: None };
+                let capability = agent.unwrap_or_else(|| COMMAND.into());
+                let agent = Agent { capability, command: agent_command, model };
                 let made = session
                     .api
                     .add_repository(&project, &AddRepository { integration, name, agent, workflows })

@@ -104,7 +104,7 @@ impl Screen {
     }
 
     /// Asks for a yes, on a terminal only; anything else is a no.
-    pub(super) fn agreed(&self, question: &str) -> Result<bool, Fault> {
+    pub(crate) fn agreed(&self, question: &str) -> Result<bool, Fault> {
         if self.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Err(Fault::usage("this asks first, and there is nobody to ask").help("add --yes"));
         }

@@ -61,6 +61,11 @@ impl Session {
         Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
     }
 
+    /// To a server that this process runs, about one project of it.
+    pub(super) fn with(screen: Screen, url: &str, api: Operator, project: ProjectId) -> Self {
+        Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
+    }
+
     fn found(global: &Global) -> Result<Found, Fault> {
         let context = context(global)?;
         let named = global.url()?;

@@ -1,5 +1,45 @@
 //! The demo's repository: a few text files, and the script that plays the agent.
 
+use pullyard_domain::agent::{self, Agent};
+use std::time::Duration;
+
+/// The agent that is a script.
+pub(super) const SCRIPTED: &str = agent::COMMAND;
+
+/// Who plays the agent.
+#[derive(Clone, Debug)]
+pub(super) struct Cast {
+    pub(super) agent: String,
+    pub(super) model: Option<String>,
+}
+
+impl Cast {
+    /// It is not the script.
+    pub(super) fn is_ai(&self) -> bool {
+        self.agent != SCRIPTED
+    }
+
+    /// As the repository has it.
+    pub(super) fn agent(&self) -> Agent {
+        let command = if self.is_ai() { Vec::new() } else { vec!["./agent.sh".into()] };
+        Agent { capability: self.agent.clone(), command, model: self.model.clone() }
+    }
+
+    /// In a sentence for the title.
+    pub(super) fn words(&self) -> &'static str {
+        if self.is_ai() {
+            "An AI is called, and your provider bills you for it."
+        } else {
+            "No AI is called: the agent is a script."
+        }
+    }
+
+    /// How long anything may take before the demo calls it lost.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(if self.is_ai() { 900 } else { 120 })
+    }
+}
+
 /// `owner/name` of the demo's repository.
 pub(super) const REPOSITORY: &str = "acme/shop";
 

@@ -3,7 +3,7 @@
 
 use super::agent::REPOSITORY;
 use super::evidence::Expected;
-use super::story::{LOOK_EVERY, PATIENCE, Teller};
+use super::story::{LOOK_EVERY, Teller};
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::{Kind, Status};
@@ -96,7 +96,11 @@ impl Teller<'_> {
                 self.screen.step("Told", &format!("beside the commit, {name} ({state}): {sentence}"));
                 return Ok(());
             }
-            ensure!(started.elapsed() < PATIENCE, "nothing is said on the pull request: {:?}", seen.statuses);
+            ensure!(
+                started.elapsed() < self.cast.patience(),
+                "nothing is said on the pull request: {:?}",
+                seen.statuses
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -125,7 +129,7 @@ impl Teller<'_> {
             if let Some(job) = jobs.into_iter().find(ours) {
                 return Ok(job);
             }
-            ensure!(started.elapsed() < PATIENCE, "the review never started a job");
+            ensure!(started.elapsed() < self.cast.patience(), "the review never started a job");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -148,7 +152,7 @@ impl Teller<'_> {
             if good(&pull) {
                 return Ok(pull);
             }
-            ensure!(started.elapsed() < PATIENCE, "{} never {what}: {}", pull.label, pull.sentence);
+            ensure!(started.elapsed() < self.cast.patience(), "{} never {what}: {}", pull.label, pull.sentence);
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

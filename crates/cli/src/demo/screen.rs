@@ -19,6 +19,7 @@ struct Step {
 pub(super) struct Screen {
     since: Instant,
     silent: bool,
+    is_ai: bool,
     colour: bool,
     ticket: Option<String>,
     steps: Vec<Step>,
@@ -26,9 +27,9 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(silent: bool) -> Self {
+    pub(super) fn new(silent: bool, is_ai: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { since: Instant::now(), silent, colour, ticket: None, steps: Vec::new(), tickets: Vec::new() }
+        Self { since: Instant::now(), silent, is_ai, colour, ticket: None, steps: Vec::new(), tickets: Vec::new() }
     }
 
     /// A line of its own; flushed, because the next thing may take a while.
@@ -102,7 +103,7 @@ impl Screen {
     pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> String {
         let record = json!({
             "ok": ok,
-            "ai_called": false,
+            "ai_called": self.is_ai,
             "took_ms": self.since.elapsed().as_millis(),
             "api": api,
             "forge": forge,
@@ -120,10 +121,15 @@ impl Screen {
         }
         self.line("");
         let seconds = self.since.elapsed().as_secs_f64();
+        let called = if self.is_ai { "An AI was called." } else { "No AI was called." };
         if ok {
-            self.line(&format!("Done in {seconds:.1} s: 3 tickets, 5 jobs, 3 pull requests, 1 revised, all seen through the public API and by git. No AI was called."));
+            let what =
+                if self.is_ai { "2 tickets, 3 jobs, 2 pull requests" } else { "3 tickets, 5 jobs, 3 pull requests" };
+            self.line(&format!(
+                "Done in {seconds:.1} s: {what}, 1 revised, all seen through the public API and by git. {called}"
+            ));
         } else {
-            self.line(&format!("The demo failed after {seconds:.1} s. No AI was called."));
+            self.line(&format!("The demo failed after {seconds:.1} s. {called}"));
         }
     }
 

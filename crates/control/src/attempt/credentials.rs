@@ -6,6 +6,7 @@
 use crate::forge::{endpoint, mint};
 use crate::runner::trusted;
 use crate::{Context, Error};
+use pullyard_domain::agent::ModelKey;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::permission::{Workflows, of_attempt};
@@ -21,6 +22,8 @@ pub struct Credentials {
     pub forge_token: Arc<str>,
     /// How long it works at least; none when that is not known.
     pub expires_in: Option<Duration>,
+    /// For the agent's model, where the project names secrets for it.
+    pub model: Vec<(ModelKey, Arc<str>)>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -31,19 +34,47 @@ impl std::fmt::Debug for Credentials {
 
 /// The forge token for an attempt: its own at every call, where the forge is connected as an App.
 ///
-/// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing; the forge's.
+/// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing, `NoModelSecret` when one for the
+/// agent's model is; the forge's.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = held(ctx, fence).await?;
     let integration = ctx.store.eventually().integration(&job.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?;
-    match &integration.auth {
-        Auth::Token { secret } => Ok(Credentials { forge_token: ctx.secrets.get(secret).await?, expires_in: None }),
-        Auth::App { .. } => minted(ctx, fence, &job, &integration).await,
-    }
+    let model = of_model(ctx, &job).await?;
+    let (forge_token, expires_in) = match &integration.auth {
+        Auth::Token { secret } => (ctx.secrets.get(secret).await?, None),
+        Auth::App { .. } => minted(ctx, fence, &job, &integration).await?,
+    };
+    Ok(Credentials { forge_token, expires_in, model })
 }
 
-async fn minted(ctx: &Context, fence: &Fence, job: &Job, integration: &Integration) -> Result<Credentials, Error> {
+/// What the project names now for the model of the job's agent.
+async fn of_model(ctx: &Context, job: &Job) -> Result<Vec<(ModelKey, Arc<str>)>, Error> {
+    let Some(capability) = &job.policy.model_of else {
+        return Ok(Vec::new());
+    };
+    let project = ctx.store.eventually().project(&job.project).await?;
+    let named = project.map(|project| project.settings.model_secrets).unwrap_or_default();
+    let mut model = Vec::new();
+    for (key, secret) in named.named().filter(|(key, _)| key.is_for(capability)) {
+        match ctx.secrets.get(secret).await {
+            Ok(value) => model.push((key, value)),
+            Err(pullyard_cloud::Error::NoSecret { name }) => {
+                return Err(Error::NoModelSecret { name });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(model)
+}
+
+async fn minted(
+    ctx: &Context,
+    fence: &Fence,
+    job: &Job,
+    integration: &Integration,
+) -> Result<(Arc<str>, Option<Duration>), Error> {
     let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
     let Repository { name, workflows, .. } =
         repository.ok_or_else(|| Error::Inconsistent(format!("{} names a repository that is gone", job.id)))?;
@@ -59,7 +90,7 @@ async fn minted(ctx: &Context, fence: &Fence, job: &Job, integration: &Integrati
         return Err(lost);
     }
     tracing::info!(job.id = %job.id, attempt = fence.attempt, repository = %name, "a forge token was minted");
-    Ok(Credentials { forge_token: token.reveal().into(), expires_in: Some(expires_in) })
+    Ok((token.reveal().into(), Some(expires_in)))
 }
 
 /// The job, if the attempt holds it and its runner may still work.

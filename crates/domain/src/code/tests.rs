@@ -111,9 +111,9 @@ fn the_published_failures_exist_with_their_classes() {
         infra: runner_offline runner_removed task_never_started task_stopped spot_interrupted runner_crashed source_unreachable lease_lost never_claimed unknown
         repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_protected branch_deleted pull_request_closed pull_request_refused conflict context_unavailable head_moved workflow_permission
         runner: isolation_missing workspace_failed agent_missing
-        key: agent_auth agent_billing agent_quota model_unavailable
+        key: agent_auth model_secret_missing agent_billing agent_quota model_unavailable
         provider: agent_overloaded agent_unreachable
-        agent: context_too_long permission_denied no_changes agent_refused agent_failed tool_server_failed tree_changed session_lost
+        agent: context_too_long permission_denied no_changes secret_in_change agent_refused agent_failed tool_server_failed tree_changed session_lost
         checks: checks_failed checks_timed_out",
     );
 }

@@ -106,6 +106,10 @@ pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
     bare(plan, format!("pullyard/{}/job-{tail}", plan.project))
 }
 
+fn model_of(settings: &Settings, capability: &str) -> Option<String> {
+    settings.model_secrets.named().any(|(key, _)| key.is_for(capability)).then(|| capability.to_owned())
+}
+
 fn bare(plan: &Plan<'_>, branch: String) -> Job {
     let limits = plan.settings.limits;
     Job {
@@ -157,6 +161,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             // A week is not stored: it would be paid for at every step.
             input_secs: (limits.input_secs != REST_AT_MOST.as_secs()).then_some(limits.input_secs),
             resume: plan.settings.resume,
+            model_of: model_of(plan.settings, &plan.repository.agent.capability),
         },
         reserved: plan.settings.budget.reserve(plan.now),
         spent_usd_micros: 0,

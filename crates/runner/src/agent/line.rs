@@ -33,7 +33,7 @@ pub(super) fn read(stream: Stream, line: &[u8]) -> Option<Said> {
                 object.remove("kind");
                 of_object(kind, object)
             }
-            None => Said { data: Some(Value::Object(object)), ..Said::new(EventKind::Raw) }.cut(),
+            None => Said { data: Some(Value::Object(object)), ..Said::new(EventKind::Raw) },
         });
     }
     Some(Said::words(EventKind::Text, text))
@@ -66,7 +66,7 @@ fn of_object(kind: EventKind, mut object: Map<String, Value>) -> Said {
     let mut said =
         Said { text: text("text"), name: text("name"), path: text("path"), call: text("call"), ..Said::new(kind) };
     said.data = (!object.is_empty()).then_some(Value::Object(object));
-    said.cut()
+    said
 }
 
 /// A kind as it stands on the wire.

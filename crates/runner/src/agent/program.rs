@@ -31,7 +31,7 @@ pub(super) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<Pat
         .ok_or_else(|| format!("{named} is not in the runner's path"))
 }
 
-fn usable(file: PathBuf) -> Option<PathBuf> {
+pub(super) fn usable(file: PathBuf) -> Option<PathBuf> {
     let about = file.metadata().ok()?;
     (about.is_file() && about.permissions().mode() & 0o111 != 0).then_some(file)
 }

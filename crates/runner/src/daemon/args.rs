@@ -5,7 +5,8 @@ use super::life::{self, Ended};
 use super::names::Given;
 use super::refusals::{REFUSED, SIGNED_OUT};
 use super::settings::{Read, Settings, length};
-use super::{check, show};
+use super::{agents, check, show};
+use crate::agent::Environment;
 use crate::args::hide_from_children;
 use pullyard_domain::text::causes;
 use std::collections::BTreeMap;
@@ -46,7 +47,7 @@ pub(crate) struct Flags {
     /// Tags that jobs may require, separated by commas. [env: PULLYARD_RUNNER_LABELS]
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
-    /// The agents it drives; `command` if not given. [env: PULLYARD_RUNNER_CAPABILITIES]
+    /// The agents it drives; `command` and those that are installed with a key if not given. [env: PULLYARD_RUNNER_CAPABILITIES]
     #[arg(long, value_name = "A,B")]
     capabilities: Option<String>,
     /// Keeps mirrors, worktrees, logs and what this runner remembers. [env: PULLYARD_WORK_DIR]
@@ -129,7 +130,7 @@ impl Start {
     /// Runs the daemon; `this` are this program's arguments up to its `run-job`. Returns the exit code.
     pub async fn run(self, this: &[&str]) -> u8 {
         hide_from_children();
-        let Read { settings, faults, unused, .. } = self.flags.read();
+        let Read { mut settings, faults, unused, .. } = self.flags.read();
         for (name, why) in unused {
             tracing::warn!("{name} is set and changes nothing: {why}");
         }
@@ -138,6 +139,9 @@ impl Start {
         }
         if !faults.is_empty() {
             return if faults.iter().all(|fault| fault.signed_out) { SIGNED_OUT } else { WRONG_USAGE };
+        }
+        if !settings.capabilities_named {
+            settings.capabilities = agents::capabilities(&agents::find(&Environment::ours()).await);
         }
         let command = match self.command(this) {
             Ok(command) => command,
@@ -200,9 +204,9 @@ pub struct Config {
 
 impl Config {
     /// Shows everything. Returns the exit code: 2 if something can't be used.
-    pub fn run(self) -> u8 {
+    pub async fn run(self) -> u8 {
         let read = self.flags.read();
-        show::config(&read);
+        show::config(&read, &agents::find(&Environment::ours()).await);
         if read.faults.is_empty() { 0 } else { WRONG_USAGE }
     }
 }

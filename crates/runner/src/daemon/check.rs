@@ -1,12 +1,15 @@
 //! Whether this machine can be a runner, each line with its reason. Nothing is registered or claimed.
 
+use super::agents;
 use super::settings::{Read, Settings};
 use super::show::table;
 use crate::Isolation;
+use crate::agent::Environment;
 use crate::git::{self, Call, Git};
 use crate::workspace::private_dirs;
 use pullyard_protocol::client::{self, Operator};
 use pullyard_protocol::version::PROTOCOL;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -23,7 +26,7 @@ type Found = Result<String, String>;
 pub(crate) async fn run(read: &Read) -> u8 {
     let settings = &read.settings;
     let git = Git::new("", "");
-    let checks: Vec<(&str, Found)> = vec![
+    let mut checks: Vec<(&str, Found)> = vec![
         ("git", version(&git).await),
         ("git works", works(&git, &settings.work_dir).await),
         ("work folder", writable(&settings.work_dir)),
@@ -33,6 +36,10 @@ pub(crate) async fn run(read: &Read) -> u8 {
         ("isolation", isolation(settings)),
         ("other settings", others(read)),
     ];
+    for agent in agents::find(&Environment::ours()).await {
+        let named = if settings.capabilities_named { &settings.capabilities } else { &BTreeSet::new() };
+        checks.push((agent.name(), agent.words(named)));
+    }
     let failed = checks.iter().filter(|(_, found)| found.is_err()).count();
     let rows: Vec<_> = checks
         .into_iter()

@@ -7,6 +7,7 @@
 use super::disk;
 use super::state::Key;
 use crate::Isolation;
+use crate::agent;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::workspace::{lock_file, private_dirs};
 use nix::sys::signal::{Signal, kill};
@@ -28,7 +29,8 @@ use tokio::time::sleep;
 /// How often a process that is not our child is asked whether it lives.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// All that a child gets of our own environment. Never a token: what runs jobs knows one job.
+/// All that a child gets of our own environment, with what agents need to reach their models. Never a
+/// runner's token: what runs jobs knows one job.
 const INHERITED: &[&str] = &[
     "PATH",
     "HOME",
@@ -36,6 +38,7 @@ const INHERITED: &[&str] = &[
     "LANG",
     "LC_ALL",
     "TZ",
+    "PULLYARD_PROCESS_NAMESPACE",
     "USER",
     "LOGNAME",
     "RUST_LOG",
@@ -104,6 +107,12 @@ pub(crate) enum Ended {
     Badly(i32),
 }
 
+/// What of our own environment is set, and meant for whoever runs a job.
+fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
+    let names = INHERITED.iter().chain(NETWORK_ENVIRONMENT).copied().chain(agent::agent_variables());
+    names.filter_map(|name| Some((name, std::env::var_os(name)?)))
+}
+
 impl Starter {
     /// Starts the process of a claimed job.
     ///
@@ -134,7 +143,7 @@ impl Starter {
         command
             .args(args)
             .env_clear()
-            .envs(INHERITED.iter().chain(NETWORK_ENVIRONMENT).filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(inherited())
             .env("PULLYARD_API_URL", &self.api_url)
             .env("PULLYARD_JOB", record.job.as_str())
             .env("PULLYARD_ATTEMPT", record.attempt.to_string())

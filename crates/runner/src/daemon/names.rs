@@ -65,7 +65,7 @@ const NO_CONTAINERS: &str = "this runner starts no containers yet: run it in one
 pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("RUNNER_CLONE_DEPTH", "a mirror keeps each repository once, so a job fetches only what is new"),
     ("RUNNER_USER_ID", "the runner token says for whom it works"),
-    ("OVERSIGHT_CLI", "the repository's settings name the agent, and only `command` is driven yet"),
+    ("OVERSIGHT_CLI", "the repository's settings name the agent"),
     ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
     ("DOCKER_EXECUTOR_IMAGE", NO_CONTAINERS),
     ("DOCKER_MEMORY_LIMIT", NO_CONTAINERS),

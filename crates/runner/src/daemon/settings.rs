@@ -10,7 +10,7 @@ use std::time::Duration;
 /// More slots than this are refused by the control plane.
 const MOST_SLOTS: u32 = 12;
 /// The agents that this release can drive.
-const DRIVEN: &[&str] = &["command"];
+const DRIVEN: &[&str] = &["auto", "claude_code", "codex", "command"];
 
 /// One setting as `config` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
     pub(crate) labels: BTreeSet<String>,
     pub(crate) capabilities: BTreeSet<String>,
+    /// The operator named them; else the machine's programs decide.
+    pub(crate) capabilities_named: bool,
     pub(crate) work_dir: PathBuf,
     pub(crate) isolation: Option<Isolation>,
     /// Never sooner than the control plane asks.
@@ -72,6 +74,7 @@ impl Settings {
                 let driven = DRIVEN.contains(&word);
                 (!driven).then(|| format!("`{word}` can't be driven by this release: use {}", DRIVEN.join(", ")))
             }),
+            capabilities_named: given.find(&names::CAPABILITIES).is_some(),
             work_dir: reader.work_dir(),
             isolation: reader.isolation(),
             poll_interval: reader.millis(&names::POLL_INTERVAL, "as the server says"),

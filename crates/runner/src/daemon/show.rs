@@ -1,14 +1,18 @@
 //! Tables on standard output.
 
+use super::agents::Found;
 use super::settings::Read;
 use std::io::Write;
 
 /// Every setting, aligned.
-pub(crate) fn config(read: &Read) {
+pub(crate) fn config(read: &Read, agents: &[Found]) {
     let rows = read.rows.iter().map(|row| [row.name.to_owned(), row.value.clone(), row.from.clone()]);
     let unused = read.unused.iter().map(|(name, why)| [(*name).to_owned(), "not used".to_owned(), (*why).to_owned()]);
     let mut all = vec![["SETTING".to_owned(), "VALUE".to_owned(), "FROM".to_owned()]];
-    all.extend(rows.chain(unused).map(|row| row.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell })));
+    let agents = agents.iter().map(Found::row);
+    all.extend(
+        rows.chain(agents).chain(unused).map(|row| row.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell })),
+    );
     table(&all);
     for fault in &read.faults {
         line(&format!("wrong: {}", fault.sentence));

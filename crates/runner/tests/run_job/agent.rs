@@ -1,6 +1,6 @@
 //! What an agent may do, and how it ends.
 
-use crate::world::{BRANCH, World, is_alive};
+use crate::world::{BRANCH, World};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::FinishOutcome;
@@ -48,25 +48,22 @@ async fn an_agent_without_changes_made_none() {
 
 #[tokio::test]
 async fn a_silent_agent_is_stopped() {
-    let (_, failure) =
-        check("echo $$ > @DIR@/pid; echo 'thinking hard'; exec sleep 600", |job| job.limits.stall_secs = 3).await;
+    let (_, failure) = check("echo 'thinking hard'; exec sleep 600", |job| job.limits.stall_secs = 3).await;
     assert_eq!(failure, Failure::Stalled { limit: Span(3), event: "thinking hard".into() });
 }
 
 #[tokio::test]
 async fn an_agent_that_takes_too_long_is_stopped() {
-    let script = "echo $$ > @DIR@/pid; while :; do echo busy; sleep 0.1; done";
+    let script = "while :; do echo busy; sleep 0.1; done";
     let (world, failure) = check(script, |job| job.limits.wall_secs = 4).await;
     assert_eq!(failure, Failure::TimeLimit { limit: Span(4) });
-    if let Ok(pid) = std::fs::read_to_string(world.outside("pid")) {
-        assert!(!is_alive(&pid));
-    }
+    assert_eq!(world.left_running(), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_an_agent_leaves_running_is_dead_before_anything_is_pushed() {
     let world = World::with_agent(
-        "env -i PATH=$PATH sh -c 'trap \"\" TERM; echo started > @DIR@/started; while :; do sleep 0.1; done' & echo $! > @DIR@/pid
+        "env -i PATH=$PATH sh -c 'trap \"\" TERM; echo started > @DIR@/started; while :; do sleep 0.1; done' &
          while [ ! -e @DIR@/started ]; do sleep 0.02; done
          echo hello > greeting.txt",
     )
@@ -74,8 +71,7 @@ async fn what_an_agent_leaves_running_is_dead_before_anything_is_pushed() {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    let pid = std::fs::read_to_string(world.outside("pid")).unwrap();
-    assert!(!is_alive(&pid));
+    assert_eq!(world.left_running(), [""; 0]);
 }
 
 #[tokio::test]
@@ -125,7 +121,30 @@ async fn a_daemon_that_left_the_group_is_dead_as_well() {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    assert!(!is_alive(&std::fs::read_to_string(world.outside("pid")).unwrap()));
+    assert_eq!(world.left_running(), [""; 0]);
+}
+
+/// With a process namespace, and where the machine makes none.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_daemon_that_left_nothing_to_know_it_by_is_dead_after_every_ending() {
+    for namespace in ["auto", "off"] {
+        for (ending, good) in [("echo hello > greeting.txt", true), ("exit 3", false), ("kill -9 $$", false)] {
+            let script = format!(
+                "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo started > @DIR@/started; while :; do sleep 0.1; done\" &) & exit 0' >/dev/null 2>&1
+                 while [ ! -s @DIR@/started ]; do sleep 0.02; done; {ending}"
+            );
+            let world = World::with_agent(&script).await;
+            let ran = world
+                .run_with(|command| {
+                    command.env("PULLYARD_PROCESS_NAMESPACE", namespace);
+                })
+                .await;
+            assert_eq!(ran.code, Some(0), "{}", ran.log);
+            assert_eq!(world.api.finish().outcome == FinishOutcome::Completed, good, "{:?}", world.api.finish());
+            assert_eq!(world.left_running(), [""; 0], "{namespace}, {ending}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod agent;
+mod agents;
 mod api;
 mod daemon;
 mod daemon_ends;
@@ -16,9 +17,11 @@ mod replies;
 mod review_desk;
 mod review_loop;
 mod revise;
+mod secrets;
 mod sources;
 mod stops;
 #[path = "../../../../tests/token_gate.rs"]
 mod token_gate;
 mod tokens;
 mod world;
+mod zz_live;

@@ -1,17 +1,12 @@
 //! Everything that stops a run from outside.
 
-use crate::world::{BRANCH, World, end_of, is_alive};
+use crate::world::{BRANCH, World, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_protocol::attempt::FinishOutcome;
 
 /// Runs until it is stopped, and would have something to push.
-const ENDLESS: &str =
-    "echo $$ > @DIR@/pid; echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done";
-
-fn agent_is_dead(world: &World) -> bool {
-    !is_alive(&std::fs::read_to_string(world.outside("pid")).unwrap())
-}
+const ENDLESS: &str = "echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done";
 
 #[tokio::test]
 async fn a_lost_lease_stops_the_agent_and_nothing_is_pushed() {
@@ -21,7 +16,7 @@ async fn a_lost_lease_stops_the_agent_and_nothing_is_pushed() {
     world.api.script(|script| script.refuse("events", 409, "lease_lost"));
     let ran = end_of(runner).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(agent_is_dead(&world));
+    assert_eq!(world.left_running(), [""; 0]);
     assert!(world.api.finishes().is_empty());
     assert_eq!(world.api.statuses(), ["preparing", "executing"]);
     assert_eq!(world.head(BRANCH), None);
@@ -35,7 +30,7 @@ async fn a_cancelled_job_says_that_it_stopped() {
     world.api.wait_for_text("waiting").await;
     world.api.script(|script| script.cancel = true);
     assert_eq!(end_of(runner).await.code, Some(0));
-    assert!(agent_is_dead(&world));
+    assert_eq!(world.left_running(), [""; 0]);
     let finish = world.api.finish();
     assert_eq!((finish.outcome, finish.failure, finish.result), (FinishOutcome::Cancelled, None, None));
     assert_eq!(world.head(BRANCH), None);
@@ -63,7 +58,7 @@ async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
     kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
     let ran = end_of(runner).await;
     assert_eq!(ran.code, Some(143), "{}", ran.log);
-    assert!(agent_is_dead(&world));
+    assert_eq!(world.left_running(), [""; 0]);
     assert!(world.api.finishes().is_empty());
     // The next attempt starts clean, whatever stands there.
     world.api.assign(|job| job.attempt = 2);

@@ -166,6 +166,22 @@ impl World {
         entries(&self.work_dir().join("worktrees")).into_iter().filter(|path| path.is_dir()).collect()
     }
 
+    /// The processes that are there because of this world's agents, by what they were started with.
+    pub(crate) fn left_running(&self) -> Vec<String> {
+        let marks = ["outside", "work"].map(|name| self.dir.path().join(name).to_str().unwrap().to_owned());
+        let words = |process: &Path, file: &str| {
+            let words = std::fs::read(process.join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&words).replace('\0', " ")
+        };
+        let processes = entries(Path::new("/proc")).into_iter();
+        let marked = processes.filter(|process| {
+            // Empty for what is dead and only waits to be noticed.
+            let all = words(process, "cmdline") + &words(process, "environ");
+            marks.iter().any(|mark| all.contains(mark))
+        });
+        marked.map(|process| words(&process, "cmdline")).collect()
+    }
+
     pub(crate) fn letters(&self) -> Vec<PathBuf> {
         entries(&self.work_dir().join("outbox"))
     }

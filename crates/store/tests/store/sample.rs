@@ -1,5 +1,6 @@
 //! Domain values that are valid and dull, each told apart by one word.
 
+use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
@@ -12,7 +13,7 @@ use pullyard_domain::id::{
 use pullyard_domain::job::{
     Attempt, AttemptEnd, Claim, Job, JobResult, Kind, Plan, plan_for_ticket, plan_without_ticket,
 };
-use pullyard_domain::project::{Account, Agent, Compute, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_domain::prompt::Context;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::{Presence, Profile, Runner};

@@ -185,8 +185,8 @@ pub(crate) async fn everything() -> World {
     let ending = world.ending(&job, crate::world::failed(), at(300)).await;
     world.applies(world.store.end(&ending.ended())).await;
     world.running_on(&runner, "APP-3", Status::Syncing).await;
-    let asking = world.asking("APP-4").await;
-    world.applies(crate::rests::tell(&world, &asking, "ann", "key")).await;
+    let asking = Box::pin(world.asking("APP-4")).await;
+    world.applies(Box::pin(crate::rests::tell(&world, &asking, "ann", "key"))).await;
     let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
     world.applies(world.store.remember_review(&waits, &held)).await;
     world

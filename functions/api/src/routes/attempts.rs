@@ -11,7 +11,7 @@ use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
-    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, Phase, PullRequestText, Resume,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, ModelCredential, Phase, PullRequestText, Resume,
     RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldOutcome,
     YieldRequest,
 };
@@ -79,7 +79,7 @@ fn input_on_the_wire(input: domain::Input) -> wire::Input {
     wire::Input { seq: input.seq, by: input.by, question: input.question, text: input.text }
 }
 
-fn agent_on_the_wire(agent: pullyard_domain::project::Agent) -> Agent {
+fn agent_on_the_wire(agent: pullyard_domain::agent::Agent) -> Agent {
     Agent { capability: agent.capability, command: agent.command, model: agent.model }
 }
 
@@ -163,9 +163,10 @@ pub(crate) async fn credentials(
     Leased(fence): Leased,
     Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
-    let control::Credentials { forge_token, expires_in } = control::credentials(&ctx, &fence).await?;
+    let control::Credentials { forge_token, expires_in, model } = control::credentials(&ctx, &fence).await?;
     let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
-    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs }))
+    let model = model.into_iter().map(|(key, value)| ModelCredential { key, value: value.to_string() }).collect();
+    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs, model }))
 }
 
 /// Which inputs are asked for.

@@ -91,6 +91,8 @@ pub(crate) async fn create(
         instructions: new.prompt,
         repository: new.repository,
         base: new.base,
+        agent: new.agent,
+        model: new.model,
         retry_of: None,
     };
     answered(control::create_job(&ctx, &request, &caller.requester(), key).await?)

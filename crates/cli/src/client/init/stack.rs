@@ -10,8 +10,9 @@ use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, ask};
 use pullyard_admin::{Aws, Error, FirstToken, Renew, Stack, first_token, new_token};
+use pullyard_domain::agent::Agent;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{Agent, ForgeKind, Settings};
+use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::secret::SetSecret;
@@ -33,9 +34,12 @@ pub(super) struct StackSetUp {
     #[arg(long, requires = "stack", conflicts_with = "repo")]
     no_forge: bool,
     /// Connect this repository of the forge.
-    #[arg(long, value_name = "OWNER/NAME", requires_all = ["stack", "agent_command"])]
+    #[arg(long, value_name = "OWNER/NAME", requires = "stack")]
     repo: Option<RepositoryName>,
-    /// The agent's program and its arguments, up to the end of the line.
+    /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), or command.
+    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "auto", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    agent: String,
+    /// The program of the agent `command` and its arguments, up to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]
     agent_command: Vec<String>,
 }
@@ -111,7 +115,7 @@ impl StackSetUp {
             steps.push(step);
         }
         if let Some(name) = self.repo {
-            let agent = Agent { capability: "command".into(), command: self.agent_command, model: None };
+            let agent = Agent { capability: self.agent, command: self.agent_command, model: None };
             let wanted = AddRepository { integration: forge.id.clone(), name, agent, workflows };
             let step = repository(&session, &project, &wanted).await?;
             step.tell(screen);

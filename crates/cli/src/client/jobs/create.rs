@@ -13,6 +13,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs create --ticket DEMO-1 --wait
+  pullyard jobs create --ticket DEMO-1 --agent codex --model gpt-5.2-codex
   pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1")]
 #[command(group = clap::ArgGroup::new("work").required(true).multiple(true).args(["ticket", "prompt"]))]
 pub(super) struct Create {
@@ -28,6 +29,12 @@ pub(super) struct Create {
     /// The branch to start from; the repository's default when not given.
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
+    /// The agent: claude_code, codex, auto (whichever is installed) or command; the repository's when not given.
+    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    agent: Option<String>,
+    /// The model, as the agent names it.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// The same key again is the same request, and gets the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -38,8 +45,8 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let Self { ticket, prompt, repository, base, idempotency_key, wait } = self;
-        let request = CreateJob { project: session.project().await?, ticket, prompt, repository, base };
+        let Self { ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
+        let request = CreateJob { project: session.project().await?, ticket, prompt, repository, base, agent, model };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
         decided(session, &decision, wait).await
     }

@@ -64,7 +64,7 @@ fn a_flag_stands_above_our_name_and_that_above_others() {
 #[test]
 fn every_fault_is_told_at_once_and_the_token_never() {
     let read = read(
-        &[("--slots", "13"), ("--capabilities", "command,claude_code"), ("--isolation", "maybe")],
+        &[("--slots", "13"), ("--capabilities", "command,gemini"), ("--isolation", "maybe")],
         &[("RUNNER_TOKEN", "pyt_secret"), ("RUNNER_NAME", "a b"), ("RUNNER_POLL_INTERVAL_MS", "soon")],
     );
     let told = faults(&read);

@@ -1,0 +1,198 @@
+//! `pullyard try`: one job on a real repository, from this machine, with nothing set up before or left after.
+//!
+//! Everything that `up` embeds is started on a folder that goes away again; the forge is the real one.
+
+use crate::client::{self, Exit, Fault, Global, Screen};
+use crate::logs;
+use pullyard_domain::agent::{AUTO, Agent, COMMAND};
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::project::{Compute, ForgeKind, Settings};
+use pullyard_local::{Local, Options};
+use pullyard_protocol::client::Operator;
+use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::job::CreateJob;
+use pullyard_protocol::project::{AddRepository, CreateProject};
+use pullyard_protocol::secret::SetSecret;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+
+const GITHUB: &str = "https://api.github.com";
+/// How long `gh` may take to say its token.
+const GH_LIMIT: Duration = Duration::from_secs(10);
+/// The one project of the one job.
+const PROJECT: &str = "try";
+
+/// Let an agent do one thing in a repository on GitHub, from this machine, and get a pull request.
+///
+/// Nothing has to be set up, and nothing stays but the branch and the pull request. Needs git, and Claude Code
+/// or Codex with their keys in the environment (ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN, OPENAI_API_KEY).
+/// The forge's token is GH_TOKEN or GITHUB_TOKEN, else what `gh` is signed in with, if you agree.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard try acme/app 'Fix the typo in the first line of README.md'
+  pullyard try acme/app 'Add a test for parse_date' --agent codex --yes
+  pullyard try acme/app 'Format everything' --agent-command sh -c 'make format'")]
+pub(crate) struct Try {
+    /// The repository.
+    #[arg(value_name = "OWNER/NAME")]
+    repository: RepositoryName,
+    /// What to do.
+    #[arg(value_name = "PROMPT")]
+    prompt: String,
+    /// The agent: claude_code, codex, auto (whichever is installed) or command.
+    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    agent: Option<String>,
+    /// The model, as the agent names it.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// The branch to start from; the repository's default when not given.
+    #[arg(long, value_name = "BRANCH")]
+    base: Option<String>,
+    /// The forge's REST address.
+    #[arg(long, value_name = "URL", default_value = GITHUB)]
+    api_url: String,
+    /// Agree to everything that is asked: `gh`'s token, and an agent with your rights on this machine.
+    #[arg(long)]
+    yes: bool,
+    /// Keep table, logs and worktree records in this new folder.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// The program of the agent `command` and its arguments, up to the end of the line.
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+    agent_command: Vec<String>,
+}
+
+impl Try {
+    pub(crate) async fn run(self, global: &Global) -> ExitCode {
+        match self.attempt(Screen::new(global)).await {
+            Ok(code) => code,
+            Err(fault) => fault.show(&Screen::new(global)),
+        }
+    }
+
+    async fn attempt(self, screen: Screen) -> Result<ExitCode, Fault> {
+        self.agrees(
+            &screen,
+            "The agent runs on this machine with your rights: it can read and change what you can. Go on?",
+            "run `pullyard up` in a container or virtual machine instead",
+        )?;
+        let token = self.token(&screen).await?;
+        let temporary;
+        let folder = match &self.keep {
+            Some(folder) => crate::demo::new_folder(folder).map_err(said)?,
+            None => {
+                temporary =
+                    tempfile::Builder::new().prefix("pullyard-try-").tempdir().map_err(|error| said(error.into()))?;
+                temporary.path().to_path_buf()
+            }
+        };
+        logs::to_file(&folder.join("pullyard.log")).map_err(said)?;
+        let mut options = Options::new(folder, crate::up::runner()?);
+        options.task_environment = crate::runner::agents_environment();
+        options.sweep_every = Duration::from_secs(2);
+        let local = tokio::select! {
+            local = Local::start(options) => local.map_err(|error| said(error.into()))?,
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted.into()),
+        };
+        // Whoever interrupts it has their agent stopped: nobody would be left to see what it does.
+        let ended = self.work(screen, &local, token).await;
+        local.shutdown().await;
+        ended
+    }
+
+    async fn work(self, screen: Screen, local: &Local, token: String) -> Result<ExitCode, Fault> {
+        let api = Operator::new(local.api_url(), local.admin_token())?;
+        let name = SecretName::new("forge").map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
+        let token_secret = api.set_secret(&name, &SetSecret { value: token }).await?.secret;
+        let integration = IntegrationId::new("github").map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
+        let connect =
+            CreateIntegration { id: integration.clone(), kind: ForgeKind::GitHub, api_url: self.api_url, token_secret };
+        let connected = api.create_integration(&connect).await?;
+        let project = ProjectId::new(PROJECT).map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
+        let settings = Settings { compute: Compute::Fargate, ..Settings::default() };
+        api.create_project(&CreateProject { id: project.clone(), name: PROJECT.into(), settings }).await?;
+        let capability = match self.agent {
+            Some(agent) => agent,
+            None if self.agent_command.is_empty() => AUTO.to_owned(),
+            None => COMMAND.to_owned(),
+        };
+        let agent = Agent { capability, command: self.agent_command, model: self.model };
+        let add = AddRepository { integration, name: self.repository, agent, workflows: false };
+        let repository = api.add_repository(&project, &add).await?;
+        screen.note(&format!("works on {} as {}", repository.name, connected.account.login));
+        let ask = CreateJob {
+            project: project.clone(),
+            ticket: None,
+            prompt: Some(self.prompt),
+            repository: Some(repository.name),
+            base: self.base,
+            agent: None,
+            model: None,
+        };
+        let decision = api.create_job(&ask, None).await?;
+        let Some(job) = decision.job else {
+            return Err(Fault::new(Exit::Refused, decision.sentence).help(decision.help));
+        };
+        client::follow(screen, local.api_url(), api, project, &job).await
+    }
+
+    /// A token of the environment, else `gh`'s, if that is agreed to.
+    async fn token(&self, screen: &Screen) -> Result<String, Fault> {
+        if let Some(token) = crate::runner::forge_token() {
+            return Ok(token);
+        }
+        let none = |why: String| {
+            Fault::new(Exit::NotAllowed, format!("there is no token for the forge: {why}")).help(
+                "set GH_TOKEN to one that may push branches and open pull requests, or sign in with `gh auth login`",
+            )
+        };
+        self.agrees(
+            screen,
+            "Use the token that `gh` is signed in with, to push a branch and open a pull request?",
+            "set GH_TOKEN to another one",
+        )?;
+        let mut gh = Command::new("gh");
+        gh.args(["auth", "token", "--hostname", &host(&self.api_url)]).stdin(Stdio::null()).kill_on_drop(true);
+        let said = match tokio::time::timeout(GH_LIMIT, gh.output()).await {
+            Err(_) => return Err(none("`gh` did not answer".into())),
+            Ok(Err(error)) => return Err(none(format!("`gh` could not be asked: {error}"))),
+            Ok(Ok(said)) => said,
+        };
+        let token = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+        if !said.status.success() || token.is_empty() {
+            return Err(none("`gh` is not signed in there".into()));
+        }
+        Ok(token)
+    }
+
+    fn agrees(&self, screen: &Screen, question: &str, otherwise: &str) -> Result<(), Fault> {
+        if self.yes || screen.agreed(question)? {
+            return Ok(());
+        }
+        Err(Fault::new(Exit::Failed, "nothing was done").help(otherwise))
+    }
+}
+
+/// The host that `gh` knows a forge by.
+fn host(api_url: &str) -> String {
+    let host = api_url.split_once("://").map_or(api_url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    host.strip_prefix("api.").unwrap_or(host).to_owned()
+}
+
+fn said(error: anyhow::Error) -> Fault {
+    Fault::new(Exit::Failed, format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn gh_knows_a_forge_by_the_host_of_its_pages() {
+        assert_eq!(host("https://api.github.com"), "github.com");
+        assert_eq!(host("https://github.example.org/api/v3"), "github.example.org");
+        assert_eq!(host("http://127.0.0.1:80/api/v3"), "127.0.0.1:80");
+    }
+}

@@ -1,0 +1,73 @@
+//! What the driver of an agent's command line does: what it starts, what its lines mean, how it is asked
+//! to stop, how it goes on. When to start and to stop, and what an end means, is not a driver's business.
+
+use super::sign::Sign;
+use super::start::Start;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// The driver of one kind of agent, for all starts of one attempt.
+pub(super) trait Adapter: Send {
+    /// What it can be asked for by: `claude_code`, `codex`, `command`.
+    fn capability(&self) -> &'static str;
+
+    /// As it stands in sentences.
+    fn name(&self) -> &'static str;
+
+    /// Its program.
+    fn program(&self) -> PathBuf;
+
+    /// The version that its program said it has.
+    fn version(&self) -> Option<String>;
+
+    /// Makes its files ready and says how it is started.
+    ///
+    /// Writes: its own folder below the agent's home, nothing else.
+    fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch>;
+
+    /// Files of the base branch that it is told of; those in the tree it does not read by itself.
+    fn instruction_files(&self) -> &'static [&'static str];
+
+    /// It says itself how it ended, so that an exit code alone proves nothing.
+    fn says_its_end(&self) -> bool;
+}
+
+/// One start of its program.
+pub(super) struct Launch {
+    /// Everything after the program's name.
+    pub(super) args: Vec<OsString>,
+    /// Beside what every agent gets.
+    pub(super) env: Vec<(&'static str, OsString)>,
+    /// What it is told first.
+    pub(super) input: Vec<u8>,
+    /// When its standard input ends.
+    pub(super) input_ends: InputEnds,
+    /// Reads its standard output.
+    pub(super) reader: Box<dyn Reader>,
+    /// Looks at what it writes elsewhere.
+    pub(super) meter: Option<Box<dyn Meter>>,
+}
+
+/// When an agent's standard input is closed.
+pub(super) enum InputEnds {
+    /// At once, after the prompt.
+    AfterPrompt,
+    /// When it said how it ended; until then, these bytes ask it to make no further request.
+    AfterItsEnd { interrupt: Vec<u8> },
+}
+
+/// Reads the lines of one start. Never fails: what it does not know is passed on as `raw`.
+pub(super) trait Reader: Send {
+    /// What a line of standard output says.
+    fn read(&mut self, line: &[u8]) -> Vec<Sign>;
+}
+
+/// Looks at files that an agent writes while it works. Called again and again, on a thread that may wait.
+pub(super) trait Meter: Send {
+    /// What is new since the last look.
+    fn look(&mut self) -> Vec<Sign>;
+
+    /// The same once its agent has ended, with what only the end shows.
+    fn finish(&mut self) -> Vec<Sign>;
+}

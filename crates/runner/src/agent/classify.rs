@@ -1,0 +1,303 @@
+//! What the end of one start means: a pure function over everything that is known of it.
+//!
+//! Nothing that an agent says of itself is believed alone. It has done its work when nobody stopped it, it
+//! said that all went well, its exit code is 0, and it was not kept from working. What went wrong is told
+//! by what its line was marked with, then by the provider's status, then by its words. What nobody knows is
+//! a failure, and not tried again.
+
+use super::quota;
+use super::sign::Terminal;
+use super::watch;
+use crate::enclosure::Exit;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::{Until, clipped};
+use pullyard_domain::time::Timestamp;
+
+/// The exit code by which any program says that it may be tried again: EX_TEMPFAIL.
+const TRY_AGAIN: i32 = 75;
+/// How much of a reason stands in a sentence. Units: characters.
+const QUOTED: usize = 120;
+
+/// Everything that is known of the end of a start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended<'a> {
+    /// Who, as it stands in sentences.
+    pub(super) agent: &'a str,
+    /// It has a line that says how it ended, so that its exit code alone proves nothing.
+    pub(super) says_its_end: bool,
+    /// Why it was stopped, if it was.
+    pub(super) stopped: Option<&'a Stop>,
+    /// How its process ended.
+    pub(super) exit: Exit,
+    /// How it said it ended.
+    pub(super) terminal: Option<&'a Terminal>,
+    /// The end of its standard error.
+    pub(super) stderr: &'a str,
+    /// What it said last.
+    pub(super) last_words: &'a str,
+    /// The files are not what they were.
+    pub(super) changed: bool,
+    /// The model that was asked, if that is known.
+    pub(super) model: Option<&'a str>,
+    /// The limits that it was told: requests to the model, and millionths of a US dollar.
+    pub(super) turns: Option<u32>,
+    pub(super) cost: Option<u64>,
+    /// What it cost by now, in all starts. Units: millionths of a US dollar.
+    pub(super) spent: u64,
+    /// For limits that end after so long.
+    pub(super) now: Timestamp,
+}
+
+/// What the end means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// It has done its work.
+    Done,
+    /// It was stopped, and whatever it said about that does not matter.
+    Stopped(Stop),
+    /// The same may go well later.
+    Again(Transient),
+    /// The session that it was to go on with is not there.
+    SessionLost,
+    /// It failed for good.
+    Failed(Failure),
+}
+
+/// Why it may go well later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Transient {
+    Overloaded,
+    SlowDown,
+    Unreachable {
+        reason: String,
+    },
+    /// It said so itself.
+    Asked {
+        agent: String,
+        exit: Exit,
+        last_words: String,
+    },
+}
+
+impl Transient {
+    /// The beginning of the sentence that tells of the wait.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Overloaded => "The model was overloaded".into(),
+            Self::SlowDown => "The provider asked to slow down".into(),
+            Self::Unreachable { .. } => "The connection broke".into(),
+            Self::Asked { agent, .. } => format!("{agent} asked to be started again"),
+        }
+    }
+
+    /// What it is when it was tried so often.
+    pub(super) fn for_good(self, retries: u64) -> Failure {
+        match self {
+            Self::Overloaded | Self::SlowDown => Failure::AgentOverloaded { n: retries },
+            Self::Unreachable { reason } => Failure::AgentUnreachable { reason },
+            Self::Asked { agent, exit, last_words } => {
+                Failure::AgentFailed { agent, exit: exit.to_string(), last_words }
+            }
+        }
+    }
+}
+
+/// Judges the end of a start.
+pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
+    if let Some(stop) = ended.stopped {
+        return Verdict::Stopped(stop.clone());
+    }
+    if !ended.says_its_end {
+        return match ended.exit {
+            Exit::Code(0) => Verdict::Done,
+            Exit::Code(TRY_AGAIN) => Verdict::Again(Transient::Asked {
+                agent: ended.agent.into(),
+                exit: ended.exit,
+                last_words: ended.last_words.into(),
+            }),
+            _ => Verdict::Failed(failed(ended)),
+        };
+    }
+    match ended.terminal {
+        None if has(ended.stderr, SESSION_LOST) => Verdict::SessionLost,
+        // A request that broke is not among these: then it says how it ended.
+        None => Verdict::Failed(failed(ended)),
+        Some(terminal) if !terminal.well => went_wrong(ended, terminal),
+        Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(failed(ended)),
+        Some(terminal) => match terminal.denied.first() {
+            Some(tool) if !ended.changed => Verdict::Failed(Failure::PermissionDenied { tool: tool.clone() }),
+            _ => Verdict::Done,
+        },
+    }
+}
+
+fn failed(ended: &Ended<'_>) -> Failure {
+    Failure::AgentFailed {
+        agent: ended.agent.into(),
+        exit: ended.exit.to_string(),
+        last_words: ended.last_words.into(),
+    }
+}
+
+/// An end that the agent itself calls a failure.
+fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
+    let words = terminal.words.as_str();
+    if has(ended.stderr, SESSION_LOST) || has(words, SESSION_LOST) {
+        return Verdict::SessionLost;
+    }
+    let meaning = by_mark(terminal).or_else(|| by_status(terminal)).or_else(|| by_words(words));
+    let failure = match meaning {
+        Some(Meaning::Turns) => watch::turns(ended.turns.unwrap_or_default()),
+        Some(Meaning::Cost) => watch::cost(ended.spent, ended.cost.unwrap_or_default()),
+        Some(Meaning::Context) => Failure::ContextTooLong {},
+        Some(Meaning::Limit) => {
+            let time = terminal.limit_until.or_else(|| quota::end_in(words, ended.now));
+            Failure::AgentQuota { time: Until(time) }
+        }
+        Some(Meaning::Billing) => Failure::AgentBilling {},
+        Some(Meaning::Auth) => Failure::AgentAuth { runner: "the runner".into() },
+        Some(Meaning::Model) => Failure::ModelUnavailable { model: ended.model.unwrap_or("its own default").into() },
+        Some(Meaning::Refused) => Failure::AgentRefused {},
+        Some(Meaning::SlowDown) => return Verdict::Again(Transient::SlowDown),
+        Some(Meaning::Overloaded) => return Verdict::Again(Transient::Overloaded),
+        Some(Meaning::Unreachable) => {
+            return Verdict::Again(Transient::Unreachable { reason: clipped(words, QUOTED) });
+        }
+        None => failed(ended),
+    };
+    Verdict::Failed(failure)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Turns,
+    Cost,
+    Context,
+    Limit,
+    Billing,
+    Auth,
+    Model,
+    Refused,
+    SlowDown,
+    Overloaded,
+    Unreachable,
+}
+
+/// What an end was marked with, where that leaves no doubt.
+fn by_mark(terminal: &Terminal) -> Option<Meaning> {
+    let exact = [
+        ("error_max_turns", Meaning::Turns),
+        ("error_max_budget_usd", Meaning::Cost),
+        ("prompt_too_long", Meaning::Context),
+        ("billing_error", Meaning::Billing),
+        ("authentication_failed", Meaning::Auth),
+        ("model_not_found", Meaning::Model),
+        ("refusal", Meaning::Refused),
+    ];
+    if let Some((_, meaning)) = exact.iter().find(|(mark, _)| terminal.is_marked(mark)) {
+        return Some(*meaning);
+    }
+    if terminal.limit_until.is_some() || is_limit(&terminal.words) {
+        return Some(Meaning::Limit);
+    }
+    // Of these two it says no more than that they are the provider's fault.
+    if terminal.is_marked("rate_limit") {
+        return Some(Meaning::SlowDown);
+    }
+    if terminal.is_marked("server_error") || terminal.is_marked("overloaded") {
+        return Some(if has(&terminal.words, UNREACHABLE) { Meaning::Unreachable } else { Meaning::Overloaded });
+    }
+    None
+}
+
+fn by_status(terminal: &Terminal) -> Option<Meaning> {
+    Some(match terminal.status? {
+        401 | 403 => Meaning::Auth,
+        402 => Meaning::Billing,
+        404 => Meaning::Model,
+        413 => Meaning::Context,
+        429 => Meaning::SlowDown,
+        408 | 500..=599 => Meaning::Overloaded,
+        _ => return None,
+    })
+}
+
+const SESSION_LOST: &[&str] =
+    &["no conversation found with session id", "no rollout found for thread id", "is already in use"];
+const LIMIT: &[&str] = &[
+    "usage limit",
+    "regain access",
+    "hit your limit",
+    "hit your session limit",
+    "hit your weekly limit",
+    "out of extra usage",
+    "spend limit",
+];
+const UNREACHABLE: &[&str] = &[
+    "unable to connect",
+    "connectionrefused",
+    "connection refused",
+    "econnreset",
+    "etimedout",
+    "timed out",
+    "connection failed",
+    "stream disconnected",
+    "error sending request",
+];
+
+/// Words that agents use, from the most certain to the least.
+const WORDS: &[(Meaning, &[&str])] = &[
+    (Meaning::Billing, &["credit balance", "quota exceeded", "insufficient_quota"]),
+    (
+        Meaning::Auth,
+        &["invalid api key", "not logged in", "failed to authenticate", "401 unauthorized", "403 forbidden"],
+    ),
+    (Meaning::Context, &["prompt is too long", "ran out of room", "context_length_exceeded", "context window"]),
+    (
+        Meaning::Model,
+        &[
+            "does not exist or you do not have access",
+            "model does not exist",
+            "selected model (",
+            "model is not supported",
+            "404 not found",
+        ],
+    ),
+    (Meaning::Refused, &["usage policy", "content_policy", "invalid_prompt"]),
+    (Meaning::SlowDown, &["429", "rate limit", "retry limit", "temporarily limiting requests"]),
+    (
+        Meaning::Overloaded,
+        &[
+            "529",
+            "overloaded",
+            "at capacity",
+            "experiencing high demand",
+            "unexpected status 5",
+            "502 bad gateway",
+            "503 service unavailable",
+            "internal server error",
+        ],
+    ),
+    (Meaning::Unreachable, UNREACHABLE),
+];
+
+/// One of its sentences says that it is no such limit.
+fn is_limit(words: &str) -> bool {
+    has(words, LIMIT) && !has(words, &["not your usage limit"])
+}
+
+fn by_words(words: &str) -> Option<Meaning> {
+    if is_limit(words) {
+        return Some(Meaning::Limit);
+    }
+    WORDS.iter().find(|(_, known)| has(words, known)).map(|(meaning, _)| *meaning)
+}
+
+fn has(words: &str, known: &[&str]) -> bool {
+    let words = words.to_lowercase();
+    known.iter().any(|known| words.contains(known))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+use super::*;
+use crate::agent::adapter::Reader;
+use crate::orders::Order;
+use Verdict::{Again, Done, Failed, SessionLost, Stopped};
+use std::path::Path;
+
+const BROKEN_OFF: &str = "[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=tool_use";
+const NOW: i64 = 1_795_255_200_000;
+
+fn claude(terminal: &Terminal) -> Ended<'_> {
+    Ended {
+        agent: "Claude Code",
+        says_its_end: true,
+        stopped: None,
+        exit: Exit::Code(if terminal.well { 0 } else { 1 }),
+        terminal: Some(terminal),
+        stderr: "",
+        last_words: &terminal.words,
+        changed: true,
+        model: Some("the-model"),
+        turns: Some(2),
+        cost: Some(600_000),
+        spent: 1_002_500,
+        now: Timestamp::from_millis(NOW),
+    }
+}
+
+fn well() -> Terminal {
+    Terminal { well: true, marks: vec!["success".into()], words: "Done.".into(), ..Terminal::default() }
+}
+
+/// The terminal line of a recorded run.
+fn recorded(agent: &str, name: &str) -> Option<Terminal> {
+    let path = format!("{}/tests/goldens/{agent}/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let lines = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let shared = crate::agent::record::Shared::new();
+    let mut reader: Box<dyn Reader> = match agent.split_once('-') {
+        Some(("codex", _)) => Box::new(crate::agent::codex::lines_for_tests(Path::new("/workspace"))),
+        _ => Box::new(crate::agent::claude_code::lines_for_tests(Path::new("/workspace"))),
+    };
+    for line in lines.lines() {
+        reader.read(line.as_bytes()).iter().for_each(|sign| shared.note(sign));
+    }
+    shared.record().terminal.clone()
+}
+
+fn auth() -> Verdict {
+    Failed(Failure::AgentAuth { runner: "the runner".into() })
+}
+
+fn model() -> Verdict {
+    Failed(Failure::ModelUnavailable { model: "the-model".into() })
+}
+
+fn unreachable(reason: &str) -> Verdict {
+    Again(Transient::Unreachable { reason: reason.into() })
+}
+
+fn failed_with(agent: &str, exit: &str, last_words: &str) -> Verdict {
+    Failed(Failure::AgentFailed { agent: agent.into(), exit: exit.into(), last_words: last_words.into() })
+}
+
+#[test]
+fn every_fault_that_was_measured_has_its_meaning() {
+    let until = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
+    let (overloaded, slow_down) = (Again(Transient::Overloaded), Again(Transient::SlowDown));
+    let cost = Failure::CostLimit { spent: "$1.00".into(), limit: "$0.60".into() };
+    let rows: Vec<(&str, &str, Verdict)> = vec![
+        ("claude_code-2.1.197", "tools_and_edits", Done),
+        ("claude_code-2.1.197", "resume_after", Done),
+        // It asked again without a stream, and got its answer.
+        ("claude_code-2.1.197", "stream_cut", Done),
+        ("claude_code-2.1.197", "overloaded", overloaded.clone()),
+        ("claude_code-2.1.197", "resume_before", overloaded.clone()),
+        ("claude_code-2.1.197", "server_error", overloaded.clone()),
+        ("claude_code-2.1.197", "rate_limited", slow_down.clone()),
+        ("claude_code-2.1.197", "usage_limit", Failed(Failure::AgentQuota { time: Until(Some(until)) })),
+        ("claude_code-2.1.197", "reset", unreachable("API Error: Unable to connect to API (ECONNRESET)")),
+        (
+            "claude_code-2.1.197",
+            "connection_refused",
+            unreachable("API Error: Unable to connect to API (ConnectionRefused)"),
+        ),
+        ("claude_code-2.1.197", "no_answer", unreachable("Request timed out")),
+        ("claude_code-2.1.197", "wrong_key", auth()),
+        ("claude_code-2.1.197", "no_key", auth()),
+        ("claude_code-2.1.197", "no_credit", Failed(Failure::AgentBilling {})),
+        ("claude_code-2.1.197", "prompt_too_long", Failed(Failure::ContextTooLong {})),
+        ("claude_code-2.1.197", "no_model", model()),
+        ("claude_code-2.1.197", "turns", Failed(Failure::TurnLimit { limit: 2 })),
+        ("claude_code-2.1.197", "budget", Failed(cost)),
+        ("claude_code-2.1.197", "interrupted_in_tool", failed_with("Claude Code", "exit code 1", BROKEN_OFF)),
+        ("codex-0.169.0", "tools_and_edits", Done),
+        ("codex-0.169.0", "resume_after", Done),
+        ("codex-0.169.0", "overloaded", overloaded.clone()),
+        ("codex-0.169.0", "unavailable", overloaded.clone()),
+        ("codex-0.169.0", "resume_before", overloaded.clone()),
+        ("codex-0.169.0", "server_error", overloaded.clone()),
+        ("codex-0.169.0", "at_capacity", overloaded),
+        ("codex-0.169.0", "rate_limited", slow_down.clone()),
+        ("codex-0.169.0", "rate_limited_in_stream", slow_down),
+        ("codex-0.169.0", "quota", Failed(Failure::AgentBilling {})),
+        ("codex-0.169.0", "wrong_key", auth()),
+        ("codex-0.169.0", "context_too_long", Failed(Failure::ContextTooLong {})),
+        ("codex-0.169.0", "no_model", model()),
+        ("codex-0.169.0", "reset", unreachable("stream disconnected before completion: error sending request")),
+        (
+            "codex-0.169.0",
+            "stream_cut",
+            unreachable("stream disconnected before completion: stream closed before response.completed"),
+        ),
+        ("codex-0.169.0", "connection_refused", unreachable("Connection failed: error sending request")),
+    ];
+    for (agent, name, expected) in rows {
+        let terminal = recorded(agent, name).unwrap_or_else(|| panic!("{agent}/{name} has no end"));
+        let words = terminal.words.clone();
+        let ended = Ended { last_words: &words, ..claude(&terminal) };
+        assert_eq!(classify(&ended), expected, "{agent}/{name}: {terminal:?}");
+    }
+}
+
+#[test]
+fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
+    for (words, code) in [
+        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", "again"),
+        (
+            "stream disconnected before completion: Transport error: network error: error decoding response body",
+            "again",
+        ),
+        ("Server is temporarily limiting requests (not your usage limit)", "again"),
+        ("You've hit your weekly limit", "agent_quota"),
+        ("You're out of extra usage", "agent_quota"),
+        ("You've hit your usage limit. Try again in 3 hours.", "agent_quota"),
+        ("Failed to authenticate. API Error: 401 x", "agent_auth"),
+        (
+            "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
+            "agent_refused",
+        ),
+        ("something new", "agent_failed"),
+        ("", "agent_failed"),
+    ] {
+        let terminal = Terminal { words: words.into(), ..Terminal::default() };
+        let found = match classify(&claude(&terminal)) {
+            Again(_) => "again",
+            Failed(failure) => failure.code(),
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(found, code, "{words}");
+    }
+}
+
+#[test]
+fn success_needs_everything_at_once() {
+    let terminal = well();
+    assert_eq!(classify(&claude(&terminal)), Done);
+    let stop = Stop::Ordered(Order::Cancel);
+    assert_eq!(classify(&Ended { stopped: Some(&stop), ..claude(&terminal) }), Stopped(stop));
+    for exit in [Exit::Code(1), Exit::Signal(15), Exit::Unknown] {
+        let ended = Ended { exit, ..claude(&terminal) };
+        assert_eq!(classify(&ended), failed_with("Claude Code", &exit.to_string(), "Done."));
+    }
+    let silent = Ended { terminal: None, exit: Exit::Code(0), ..claude(&terminal) };
+    assert_eq!(classify(&silent), failed_with("Claude Code", "exit code 0", "Done."));
+}
+
+#[test]
+fn a_denied_tool_fails_only_who_changed_nothing() {
+    let denied = Terminal { denied: vec!["Bash".into(), "Write".into()], ..well() };
+    let kept = Ended { changed: false, ..claude(&denied) };
+    assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
+    assert_eq!(classify(&claude(&denied)), Done);
+    // Without a change and without a denial, it is for the commit to say that there is nothing.
+    assert_eq!(classify(&Ended { changed: false, ..claude(&well()) }), Done);
+}
+
+#[test]
+fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_again() {
+    let nothing = well();
+    for (stderr, lost) in [
+        ("No conversation found with session ID: 3333", true),
+        ("Error: thread/resume: thread/resume failed: no rollout found for thread id 01a1 (code -32600)", true),
+        ("Error: Session ID 2222 is already in use.", true),
+        ("--dangerously-skip-permissions cannot be used with root/sudo privileges", false),
+        ("Not inside a trusted directory and --skip-git-repo-check was not specified.", false),
+        ("error: unexpected argument '--x' found", false),
+        ("ERROR stream disconnected", false),
+    ] {
+        let ended = Ended { terminal: None, stderr, last_words: stderr, exit: Exit::Code(1), ..claude(&nothing) };
+        let expected = if lost { SessionLost } else { failed_with("Claude Code", "exit code 1", stderr) };
+        assert_eq!(classify(&ended), expected, "{stderr}");
+    }
+    let terminal = recorded("claude_code-2.1.197", "session_unknown").unwrap();
+    let stderr = "No conversation found with session ID: 3333";
+    assert_eq!(classify(&Ended { stderr, ..claude(&terminal) }), SessionLost);
+}
+
+#[test]
+fn a_command_is_judged_by_its_exit_code_alone() {
+    let nothing = well();
+    let command = |exit| Ended {
+        agent: "The agent",
+        says_its_end: false,
+        terminal: None,
+        exit,
+        last_words: "bye",
+        ..claude(&nothing)
+    };
+    assert_eq!(classify(&command(Exit::Code(0))), Done);
+    let Again(transient) = classify(&command(Exit::Code(75))) else { panic!("75 may be tried again") };
+    assert_eq!(Failed(transient.for_good(3)), failed_with("The agent", "exit code 75", "bye"));
+    assert_eq!(classify(&command(Exit::Code(3))), failed_with("The agent", "exit code 3", "bye"));
+    assert_eq!(classify(&command(Exit::Signal(9))), failed_with("The agent", "signal 9", "bye"));
+}
+
+#[test]
+fn what_was_tried_often_enough_is_the_providers() {
+    assert_eq!(Transient::Overloaded.for_good(3), Failure::AgentOverloaded { n: 3 });
+    assert_eq!(Transient::SlowDown.for_good(3), Failure::AgentOverloaded { n: 3 });
+    let unreachable = Transient::Unreachable { reason: "x".into() };
+    assert_eq!(unreachable.for_good(3), Failure::AgentUnreachable { reason: "x".into() });
+}

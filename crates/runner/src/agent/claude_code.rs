@@ -1,0 +1,259 @@
+//! Claude Code: how it is started so that nothing but the model is called, nothing of the repository
+//! decides over it, and it can be asked to stop between two requests. What its lines mean is in `lines`.
+
+mod lines;
+
+use super::adapter::{Adapter, InputEnds, Launch};
+use super::environment::{CLAUDE_KEYS, Environment};
+use super::installed::Installed;
+use super::start::Start;
+use crate::workspace::private_dirs;
+use lines::Lines;
+use rand::RngExt;
+use serde_json::json;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// What it may use: files and commands in its own machine, and nothing that calls out, waits for a clock
+/// or moves its work to another folder.
+const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
+
+/// No call-out but to the model, no memory, nothing in the background that outlives the run.
+const PINNED: &[(&str, &str)] = &[
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ("DISABLE_AUTOUPDATER", "1"),
+    ("DISABLE_UPDATES", "1"),
+    ("DISABLE_TELEMETRY", "1"),
+    ("DISABLE_ERROR_REPORTING", "1"),
+    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+    ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
+    ("CLAUDE_CODE_DISABLE_CRON", "1"),
+    // We try again as well, after longer, and tell people.
+    ("CLAUDE_CODE_MAX_RETRIES", "3"),
+    ("API_TIMEOUT_MS", "600000"),
+    // Builds and tests take longer than the two minutes that it gives a command by itself.
+    ("BASH_DEFAULT_TIMEOUT_MS", "300000"),
+    ("BASH_MAX_TIMEOUT_MS", "1800000"),
+];
+
+/// The longest argument that Linux takes is 128 KiB.
+const MOST_INSTRUCTIONS_BYTES: usize = 96 * 1024;
+
+/// Claude Code as this machine has it.
+pub(super) struct ClaudeCode {
+    installed: Installed,
+    env: Vec<(&'static str, OsString)>,
+}
+
+impl ClaudeCode {
+    pub(super) fn new(installed: Installed, environment: &Environment<'_>) -> Self {
+        let mut env = environment.network();
+        env.extend(environment.those(CLAUDE_KEYS));
+        Self { installed, env }
+    }
+}
+
+impl Adapter for ClaudeCode {
+    fn capability(&self) -> &'static str {
+        self.installed.known.capability()
+    }
+
+    fn name(&self) -> &'static str {
+        self.installed.known.name()
+    }
+
+    fn program(&self) -> PathBuf {
+        self.installed.program.clone()
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(self.installed.version.clone())
+    }
+
+    fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
+        // It finds a session again only with the same folder of settings and the same working folder.
+        let config = start.home.join("claude");
+        private_dirs(&config)?;
+        let mut args: Vec<OsString> = [
+            "-p",
+            "--input-format",
+            "stream-json",
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            "--include-partial-messages",
+            // The repository's own settings may run hooks, start servers and send the key elsewhere.
+            "--setting-sources",
+            "",
+            "--strict-mcp-config",
+            "--permission-mode",
+            "acceptEdits",
+            "--tools",
+            TOOLS,
+            "--allowedTools",
+            TOOLS,
+        ]
+        .map(OsString::from)
+        .to_vec();
+        // One argument each, so that no value can be taken for an option.
+        let mut option = |name: &str, value: String| args.push(OsString::from(format!("{name}={value}")));
+        match start.session {
+            Some(session) => option("--resume", session.to_owned()),
+            None => option("--session-id", new_session()),
+        }
+        if let Some(model) = start.model {
+            option("--model", model.to_owned());
+        }
+        if let Some(turns) = start.turns_left {
+            option("--max-turns", turns.to_string());
+        }
+        if let Some(micros) = start.cost_left {
+            option("--max-budget-usd", dollars(micros));
+        }
+        if !start.instructions.is_empty() {
+            let end = start.instructions.floor_char_boundary(MOST_INSTRUCTIONS_BYTES);
+            let instructions = start.instructions.get(..end).unwrap_or_default();
+            option("--append-system-prompt", instructions.to_owned());
+        }
+        let mut env = self.env.clone();
+        env.extend(PINNED.iter().map(|(name, value)| (*name, OsString::from(value))));
+        env.push(("CLAUDE_CONFIG_DIR", config.into()));
+        let message = json!({
+            "type": "user",
+            "message": {"role": "user", "content": [{"type": "text", "text": start.prompt}]},
+        });
+        let interrupt = json!({
+            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
+        });
+        Ok(Launch {
+            args,
+            env,
+            input: format!("{message}\n").into_bytes(),
+            input_ends: InputEnds::AfterItsEnd { interrupt: format!("{interrupt}\n").into_bytes() },
+            reader: Box::new(Lines::new(start.tree)),
+            meter: None,
+        })
+    }
+
+    fn instruction_files(&self) -> &'static [&'static str] {
+        &["CLAUDE.md", "AGENTS.md"]
+    }
+
+    fn says_its_end(&self) -> bool {
+        true
+    }
+}
+
+/// A random id in the shape that it wants: a UUID of version 4.
+fn new_session() -> String {
+    let number: u128 = rand::rng().random();
+    let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
+    let hex = format!("{number:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+}
+
+/// For tests of what lines mean elsewhere.
+#[cfg(test)]
+pub(super) fn lines_for_tests(tree: &std::path::Path) -> impl super::adapter::Reader + use<> {
+    Lines::new(tree)
+}
+
+fn dollars(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::installed::Known;
+    use crate::options::Isolation;
+    use std::path::Path;
+
+    fn launch(change: impl FnOnce(&mut Start<'_>)) -> Launch {
+        let home = tempfile::tempdir().unwrap();
+        let read = |name: &str| match name {
+            "ANTHROPIC_API_KEY" => Some("sk-test".into()),
+            "HTTPS_PROXY" => Some("http://proxy".into()),
+            "AWS_SECRET_ACCESS_KEY" => Some("never".into()),
+            _ => None,
+        };
+        let installed =
+            Installed { known: Known::ClaudeCode, program: "/bin/claude".into(), version: "2.1.197".into() };
+        let mut claude = ClaudeCode::new(installed, &Environment::of(&read));
+        let mut start = Start {
+            prompt: "Fix \"it\".\nNow.",
+            instructions: "",
+            session: None,
+            model: None,
+            turns_left: None,
+            cost_left: None,
+            home: home.path(),
+            tree: Path::new("/workspace"),
+            isolation: Isolation::None,
+        };
+        change(&mut start);
+        claude.prepare(&start).unwrap()
+    }
+
+    fn value(launch: &Launch, option: &str) -> Option<String> {
+        let mut args = launch.args.iter().map(|arg| arg.to_str().unwrap());
+        let at = args.find(|arg| *arg == option || arg.starts_with(&format!("{option}=")))?;
+        at.split_once('=').map(|(_, value)| value).or_else(|| args.next()).map(str::to_owned)
+    }
+
+    #[test]
+    fn nothing_of_the_repository_decides_over_it_and_it_skips_no_permission() {
+        let launch = launch(|_| ());
+        assert_eq!(value(&launch, "--setting-sources").as_deref(), Some(""));
+        assert!(launch.args.iter().any(|arg| arg == "--strict-mcp-config"));
+        assert_eq!(value(&launch, "--permission-mode").as_deref(), Some("acceptEdits"));
+        assert!(launch.args.iter().all(|arg| !arg.to_string_lossy().contains("dangerously")));
+        let tools = value(&launch, "--tools").unwrap();
+        for calls_out in ["WebFetch", "WebSearch", "ScheduleWakeup", "EnterWorktree"] {
+            assert!(!tools.contains(calls_out), "{calls_out}");
+        }
+        let names: Vec<_> = launch.env.iter().map(|(name, _)| *name).collect();
+        for pinned in ["CLAUDE_CONFIG_DIR", "DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] {
+            assert!(names.contains(&pinned), "{pinned}");
+        }
+        assert!(names.contains(&"ANTHROPIC_API_KEY") && names.contains(&"HTTPS_PROXY"));
+        assert!(!names.contains(&"AWS_SECRET_ACCESS_KEY") && !names.contains(&"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"));
+    }
+
+    #[test]
+    fn the_prompt_is_one_line_of_its_input_and_never_an_argument() {
+        let launch = launch(|_| ());
+        let input = String::from_utf8(launch.input.clone()).unwrap();
+        assert_eq!(input.matches('\n').count(), 1);
+        let message: serde_json::Value = serde_json::from_str(&input).unwrap();
+        assert_eq!(message["message"]["content"][0]["text"], "Fix \"it\".\nNow.");
+        assert!(launch.args.iter().all(|arg| !arg.to_string_lossy().contains("Fix")));
+    }
+
+    #[test]
+    fn limits_model_and_session_are_handed_over() {
+        let first = launch(|start| {
+            start.model = Some("opus");
+            start.turns_left = Some(7);
+            start.cost_left = Some(1_250_000);
+            start.instructions = "Use tabs.";
+        });
+        for (option, expected) in [
+            ("--model", "opus"),
+            ("--max-turns", "7"),
+            ("--max-budget-usd", "1.250000"),
+            ("--append-system-prompt", "Use tabs."),
+        ] {
+            assert_eq!(value(&first, option).as_deref(), Some(expected), "{option}");
+        }
+        assert_eq!(value(&first, "--resume"), None);
+        let session = value(&first, "--session-id").unwrap();
+        assert_eq!(session.len(), 36);
+        assert_eq!(session.get(14..15), Some("4"));
+        assert!(matches!(session.get(19..20), Some("8" | "9" | "a" | "b")), "{session}");
+        let again = launch(|start| start.session = Some("abc"));
+        assert_eq!((value(&again, "--resume").as_deref(), value(&again, "--session-id")), (Some("abc"), None));
+    }
+}

@@ -1,0 +1,302 @@
+//! What a line of Claude Code's `stream-json` means.
+//!
+//! Its traps are known here: a message comes once for each of its blocks under the same id, numbers of
+//! tokens in it are not final, a failed request is a message of a model that doesn't exist, and `success`
+//! stands beside `is_error`.
+
+use crate::agent::adapter::Reader;
+use crate::agent::sign::{Sign, Terminal, Tokens, micros};
+use crate::said::Said;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The model of messages that it writes itself about what went wrong.
+const SYNTHETIC: &str = "<synthetic>";
+
+/// One start's lines, in their order.
+pub(super) struct Lines {
+    tree: PathBuf,
+    /// Messages of the model that were counted: each comes once for each of its blocks.
+    messages: BTreeSet<String>,
+    /// What runs, by the id of its call.
+    calls: BTreeMap<String, String>,
+    /// Tokens told of so far.
+    told: Tokens,
+    /// What the message about what went wrong was marked with.
+    error: Option<String>,
+    /// When the account's limit ends, where it said so.
+    limit_until: Option<Timestamp>,
+}
+
+impl Lines {
+    pub(super) fn new(tree: &Path) -> Self {
+        Self {
+            tree: tree.to_owned(),
+            messages: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            told: Tokens::default(),
+            error: None,
+            limit_until: None,
+        }
+    }
+
+    fn system(&mut self, object: &Value) -> Vec<Sign> {
+        match text(object, "subtype") {
+            Some("init") => {
+                let session = text(object, "session_id").map(|id| Sign::Session(id.to_owned()));
+                let model = text(object, "model").map(|model| Sign::Model(model.to_owned()));
+                [Some(Sign::Alive), session, model].into_iter().flatten().collect()
+            }
+            Some("api_retry") => vec![log(retry_words(object), object)],
+            Some("status" | "task_started" | "task_notification" | "task_progress") => vec![Sign::Alive],
+            _ => vec![raw(object)],
+        }
+    }
+
+    fn assistant(&mut self, object: &Value) -> Vec<Sign> {
+        let Some(message) = object.get("message") else { return vec![raw(object)] };
+        let mut signs = vec![Sign::Alive];
+        if text(message, "model") == Some(SYNTHETIC) {
+            self.error = text(object, "error").map(str::to_owned);
+            let words = blocks(message).filter_map(|block| text(block, "text")).collect::<Vec<_>>().join("\n");
+            signs.push(log(words, object));
+            return signs;
+        }
+        if text(message, "id").is_none_or(|id| self.messages.insert(id.to_owned())) {
+            signs.push(Sign::Turn);
+        }
+        for block in blocks(message) {
+            signs.extend(self.block(block));
+        }
+        signs
+    }
+
+    fn block(&mut self, block: &Value) -> Vec<Sign> {
+        match text(block, "type") {
+            Some("text") => text(block, "text")
+                .filter(|words| !words.trim().is_empty())
+                .map(|words| Sign::Said(Said::words(EventKind::Text, words)))
+                .into_iter()
+                .collect(),
+            Some("tool_use") => self.call(block),
+            // Nobody but the model reads its thoughts.
+            Some("thinking" | "redacted_thinking") => Vec::new(),
+            _ => vec![raw(block)],
+        }
+    }
+
+    fn call(&mut self, block: &Value) -> Vec<Sign> {
+        let name = text(block, "name").unwrap_or_default().to_owned();
+        let id = text(block, "id").unwrap_or_default().to_owned();
+        let input = block.get("input").cloned().unwrap_or_default();
+        self.calls.insert(id.clone(), name.clone());
+        let said = match name.as_str() {
+            "Bash" => Said { text: text(&input, "command").map(str::to_owned), ..Said::new(EventKind::Command) },
+            "AskUserQuestion" => Said { text: Some(question(&input)), ..Said::new(EventKind::Question) },
+            _ => Said {
+                path: input.get("file_path").and_then(Value::as_str).map(|path| self.inside(path)),
+                ..Said::new(EventKind::ToolCall)
+            },
+        };
+        let said = Said { name: Some(name), call: Some(id.clone()), data: Some(json!({ "input": input })), ..said };
+        vec![Sign::ToolBegan(id), Sign::MoreFollows, Sign::Said(said.cut())]
+    }
+
+    fn user(&mut self, object: &Value) -> Vec<Sign> {
+        let Some(message) = object.get("message") else { return vec![raw(object)] };
+        let mut signs = vec![Sign::Alive];
+        for block in blocks(message) {
+            match text(block, "type") {
+                Some("tool_result") => signs.extend(self.answer(block, object.get("tool_use_result"))),
+                Some("text") => signs.push(log(text(block, "text").unwrap_or_default().to_owned(), &Value::Null)),
+                _ => signs.push(raw(block)),
+            }
+        }
+        signs
+    }
+
+    fn answer(&mut self, block: &Value, about: Option<&Value>) -> Vec<Sign> {
+        let id = text(block, "tool_use_id").unwrap_or_default().to_owned();
+        let name = self.calls.remove(&id);
+        let failed = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
+        let mut signs = vec![Sign::ToolEnded(id.clone())];
+        let edits = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));
+        let path = about.and_then(|about| text(about, "filePath").or_else(|| text(about, "notebook_path")));
+        if let Some(path) = path.filter(|_| edits && !failed) {
+            let change = if about.and_then(|about| text(about, "type")) == Some("create") { "add" } else { "update" };
+            let said = Said { call: Some(id.clone()), ..file_edit(self.inside(path), change) };
+            signs.push(Sign::Said(said.cut()));
+        }
+        let words = match block.get("content") {
+            Some(Value::String(words)) => words.clone(),
+            Some(Value::Array(parts)) => {
+                parts.iter().filter_map(|part| text(part, "text")).collect::<Vec<_>>().join("\n")
+            }
+            _ => String::new(),
+        };
+        let said = Said {
+            name,
+            call: Some(id),
+            data: Some(json!({ "failed": failed })),
+            ..Said::words(EventKind::ToolResult, words)
+        };
+        signs.push(Sign::Said(said.cut()));
+        signs
+    }
+
+    /// Parts of messages on their way: they prove life, and know the tokens that the message itself doesn't.
+    fn stream(&mut self, object: &Value) -> Vec<Sign> {
+        let mut signs = vec![Sign::Alive];
+        let event = object.get("event").unwrap_or(&Value::Null);
+        if text(event, "type") == Some("message_delta")
+            && let Some(usage) = event.get("usage")
+        {
+            let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+            let cached = count("cache_read_input_tokens");
+            let input = count("input_tokens") + cached + count("cache_creation_input_tokens");
+            let used = Tokens { input, cached, output: count("output_tokens") };
+            self.told += used;
+            signs.push(Sign::Used(used));
+        }
+        signs
+    }
+
+    fn result(&mut self, object: &Value) -> Vec<Sign> {
+        // `usage` is zero in some ends; what it counts by model is right in all.
+        let mut total = Tokens::default();
+        for model in object.get("modelUsage").and_then(Value::as_object).into_iter().flat_map(|models| models.values())
+        {
+            let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
+            let cached = count("cacheReadInputTokens");
+            let input = count("inputTokens") + cached + count("cacheCreationInputTokens");
+            total += Tokens { input, cached, output: count("outputTokens") };
+        }
+        let used = total - self.told;
+        self.told += used;
+        let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
+        let errors = object.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let words = text(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
+        let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
+        let subtype = text(object, "subtype").unwrap_or_default();
+        let declined = text(object, "stop_reason").filter(|reason| *reason == "refusal");
+        let marks = [Some(subtype), text(object, "terminal_reason"), self.error.as_deref(), declined];
+        let denials = object.get("permission_denials").and_then(Value::as_array);
+        let terminal = Terminal {
+            well: subtype == "success" && !is_error,
+            marks: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
+            status: object.get("api_error_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
+            words: words.clone(),
+            denied: denials
+                .into_iter()
+                .flatten()
+                .filter_map(|denial| text(denial, "tool_name"))
+                .map(str::to_owned)
+                .collect(),
+            limit_until: self.limit_until,
+        };
+        let usage = Said {
+            data: Some(json!({
+                "input_tokens": self.told.input,
+                "cached_input_tokens": self.told.cached,
+                "output_tokens": self.told.output,
+                "cost_usd_micros": cost,
+                "models": object.get("modelUsage"),
+            })),
+            ..Said::new(EventKind::Usage)
+        };
+        let result = Said {
+            name: Some(subtype.to_owned()),
+            data: Some(json!({ "well": terminal.well, "marks": terminal.marks, "status": terminal.status })),
+            ..Said::words(EventKind::Result, words)
+        };
+        let mut signs = vec![Sign::Used(used)];
+        signs.extend(cost.map(Sign::Cost));
+        signs.extend([Sign::Said(usage.cut()), Sign::Said(result.cut()), Sign::Ended(terminal)]);
+        signs
+    }
+
+    fn limit(&mut self, object: &Value) -> Vec<Sign> {
+        let about = object.get("rate_limit_info").unwrap_or(&Value::Null);
+        if text(about, "status") == Some("rejected") {
+            let seconds = about.get("resetsAt").and_then(Value::as_i64);
+            self.limit_until = seconds.and_then(|secs| secs.checked_mul(1_000)).map(Timestamp::from_millis);
+        }
+        vec![log("The model account's limit was reported.".into(), object)]
+    }
+
+    /// As people name a file of the repository.
+    fn inside(&self, path: &str) -> String {
+        let inner = Path::new(path).strip_prefix(&self.tree).ok().and_then(Path::to_str);
+        inner.unwrap_or(path).to_owned()
+    }
+}
+
+impl Reader for Lines {
+    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
+        let words = String::from_utf8_lossy(line);
+        let words = words.trim();
+        if words.is_empty() {
+            return Vec::new();
+        }
+        let Ok(object @ Value::Object(_)) = serde_json::from_str::<Value>(words) else {
+            return vec![Sign::Said(Said::words(EventKind::Raw, words))];
+        };
+        match text(&object, "type") {
+            Some("system") => self.system(&object),
+            Some("assistant") => self.assistant(&object),
+            Some("user") => self.user(&object),
+            Some("stream_event") => self.stream(&object),
+            Some("result") => self.result(&object),
+            Some("rate_limit_event") => self.limit(&object),
+            Some("control_response" | "keep_alive") => vec![Sign::Alive],
+            _ => vec![raw(&object)],
+        }
+    }
+}
+
+fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.get(name).and_then(Value::as_str)
+}
+
+fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
+    message.get("content").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn raw(object: &Value) -> Sign {
+    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) }.cut())
+}
+
+fn log(words: String, object: &Value) -> Sign {
+    let about = ["error", "error_status", "rate_limit_info"];
+    let about: serde_json::Map<_, _> =
+        about.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
+    let data = (!about.is_empty()).then_some(Value::Object(about));
+    Sign::Said(Said { data, ..Said::words(EventKind::Log, words) }.cut())
+}
+
+fn file_edit(path: String, change: &str) -> Said {
+    Said { path: Some(path), name: Some(change.to_owned()), ..Said::new(EventKind::FileEdit) }
+}
+
+fn retry_words(object: &Value) -> String {
+    let number = |name: &str| object.get(name).and_then(Value::as_f64).unwrap_or(0.0);
+    let cause = match object.get("error_status").and_then(Value::as_u64) {
+        Some(status) => format!("The model answered {status}"),
+        None => "The model could not be reached".to_owned(),
+    };
+    let (attempt, most) = (number("attempt"), number("max_retries"));
+    let secs = number("retry_delay_ms") / 1_000.0;
+    format!("{cause}. Claude Code tries again in {secs:.1} s ({attempt} of {most}).")
+}
+
+fn question(input: &Value) -> String {
+    let asked = input.get("questions").and_then(Value::as_array).into_iter().flatten();
+    let asked: Vec<&str> = asked.filter_map(|one| text(one, "question")).collect();
+    if asked.is_empty() { text(input, "question").unwrap_or_default().to_owned() } else { asked.join("\n") }
+}
+
+#[cfg(test)]
+mod tests;

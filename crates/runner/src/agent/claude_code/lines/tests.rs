@@ -1,0 +1,177 @@
+use super::*;
+use crate::agent::record::{Record, Shared};
+
+/// What a recorded run comes to: its events and its facts.
+fn golden(name: &str) -> (Vec<Said>, Record) {
+    let path = format!("{}/tests/goldens/claude_code-2.1.197/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let recorded = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    read(recorded.lines())
+}
+
+fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
+    let (mut reader, shared, mut said) = (Lines::new(Path::new("/workspace")), Shared::new(), Vec::new());
+    for line in lines {
+        for sign in reader.read(line.as_bytes()) {
+            shared.note(&sign);
+            if let Sign::Said(event) = sign {
+                said.push(event);
+            }
+        }
+    }
+    let record = shared.record().clone();
+    (said, record)
+}
+
+fn kinds(said: &[Said]) -> Vec<EventKind> {
+    said.iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn a_run_with_tools_is_told_in_our_words() {
+    use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult, Usage};
+    let (said, record) = golden("tools_and_edits");
+    assert_eq!(
+        kinds(&said),
+        [
+            Text, ToolCall, FileEdit, ToolResult, Command, ToolCall, ToolResult, ToolResult, ToolCall, FileEdit,
+            ToolResult, Text, Usage, Result
+        ]
+    );
+    let edit = &said[2];
+    assert_eq!((edit.path.as_deref(), edit.name.as_deref()), (Some("hello.txt"), Some("add")));
+    assert_eq!(said[9].name.as_deref(), Some("update"));
+    let (command, result) = (&said[4], &said[6]);
+    assert_eq!(command.text.as_deref(), Some("echo one; echo two >&2; exit 3"));
+    assert_eq!((command.call.clone(), result.data.clone().unwrap()), (result.call.clone(), json!({"failed": true})));
+    assert_eq!(result.text.as_deref(), Some("Exit code 3\none\ntwo"));
+
+    assert_eq!(record.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
+    assert_eq!(record.model.as_deref(), Some("claude-opus-4-8[1m]"));
+    assert_eq!((record.turns, record.more_follows, record.cost), (4, false, Some(7_000)));
+    assert_eq!(record.used, Tokens { input: 400, cached: 0, output: 200 });
+    assert!(record.tools.is_empty());
+    let terminal = record.terminal.unwrap();
+    assert!(terminal.well && terminal.denied.is_empty());
+    assert_eq!((terminal.words.as_str(), terminal.marks), ("All done.", vec!["success".into(), "completed".into()]));
+}
+
+#[test]
+fn tokens_are_those_by_model_where_its_own_count_is_wrong() {
+    let (_, record) = golden("budget");
+    assert_eq!(record.used, Tokens { input: 200_000, cached: 0, output: 100 });
+    assert_eq!(record.cost, Some(1_002_500));
+    let terminal = record.terminal.unwrap();
+    assert!(!terminal.well && terminal.is_marked("error_max_budget_usd"));
+}
+
+#[test]
+fn success_beside_an_error_is_no_success() {
+    for (name, mark, status) in [
+        ("overloaded", "server_error", Some(529)),
+        ("server_error", "server_error", Some(500)),
+        ("wrong_key", "authentication_failed", Some(401)),
+        ("no_key", "authentication_failed", None),
+        ("no_credit", "billing_error", Some(400)),
+        ("no_model", "model_not_found", Some(404)),
+        ("rate_limited", "rate_limit", Some(429)),
+        ("reset", "server_error", None),
+        ("prompt_too_long", "prompt_too_long", Some(400)),
+    ] {
+        let (_, record) = golden(name);
+        let terminal = record.terminal.unwrap();
+        assert!(!terminal.well && terminal.is_marked("success") && terminal.is_marked(mark), "{name}: {terminal:?}");
+        assert_eq!((terminal.status, record.turns), (status, 0), "{name}: no model has answered");
+    }
+}
+
+#[test]
+fn a_new_try_of_its_own_is_told_in_words() {
+    let (said, _) = golden("overloaded");
+    let words = said[0].text.as_deref().unwrap();
+    assert_eq!(words, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).");
+    let (said, _) = golden("reset");
+    assert!(said[0].text.as_deref().unwrap().starts_with("The model could not be reached."));
+}
+
+#[test]
+fn denials_and_interruptions_are_known_at_the_end() {
+    let (_, record) = golden("denied");
+    let terminal = record.terminal.unwrap();
+    assert_eq!((terminal.well, terminal.denied), (true, vec!["Bash".to_owned()]));
+    for name in ["interrupted_in_tool", "interrupted_waiting", "interrupted_in_stream"] {
+        let (_, record) = golden(name);
+        assert!(record.tools.is_empty() && !record.terminal.unwrap().well, "{name}");
+    }
+}
+
+#[test]
+fn a_message_in_several_lines_is_one_answer_of_the_model() {
+    let line =
+        |block: &str| format!(r#"{{"type":"assistant","message":{{"id":"m1","model":"x","content":[{block}]}}}}"#);
+    let (text, tool) =
+        (line(r#"{"type":"text","text":"a"}"#), line(r#"{"type":"tool_use","id":"t","name":"Bash","input":{}}"#));
+    let (said, record) = read([text.as_str(), tool.as_str()]);
+    assert_eq!((said.len(), record.turns, record.more_follows), (2, 1, true));
+    assert_eq!(record.tools.len(), 1);
+}
+
+#[test]
+fn the_end_of_a_limit_is_kept_and_a_question_is_one() {
+    let (_, record) = read([
+        r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1795154401}}"#,
+        r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit"}"#,
+    ]);
+    assert_eq!(record.terminal.unwrap().limit_until, Some(Timestamp::from_millis(1_795_154_401_000)));
+    let (said, _) = read([
+        r#"{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"t","name":"AskUserQuestion","input":{"questions":[{"question":"Which?"}]}}]}}"#,
+    ]);
+    assert_eq!((said[0].kind, said[0].text.as_deref()), (EventKind::Question, Some("Which?")));
+}
+
+#[test]
+fn a_model_that_declines_is_marked() {
+    let declined = r#"{"type":"result","subtype":"success","is_error":true,"stop_reason":"refusal","result":"No."}"#;
+    let (_, record) = read([declined]);
+    assert!(record.terminal.unwrap().is_marked("refusal"));
+}
+
+#[test]
+fn parts_of_messages_prove_life_and_make_no_events() {
+    let delta = r#"{"type":"stream_event","event":{"type":"message_delta","usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}}"#;
+    let (said, record) = read([delta, r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#]);
+    assert_eq!((said, record.used), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
+}
+
+#[test]
+fn nothing_unknown_is_lost_and_nothing_fails() {
+    let odd = [
+        r#"{"type":"new_thing","x":1}"#,
+        r#"{"type":"system","subtype":"compact_boundary"}"#,
+        r#"{"type":"assistant"}"#,
+        r#"{"type":"user","message":{"content":[{"type":"image"}]}}"#,
+        r#"{"no":"type"}"#,
+        "[1,2]",
+        "half a li",
+    ];
+    let (said, record) = read(odd);
+    assert_eq!(kinds(&said), [EventKind::Raw; 7]);
+    assert_eq!(said[0].data, Some(json!({"type": "new_thing", "x": 1})));
+    assert_eq!(said[6].text.as_deref(), Some("half a li"));
+    assert!(record.terminal.is_none());
+    for broken in [
+        r#"{"type":"result"}"#,
+        r#"{"type":"result","modelUsage":{"m":{"inputTokens":-1}},"total_cost_usd":"x","errors":[1]}"#,
+        r#"{"type":"assistant","message":{"content":"text"}}"#,
+        r#"{"type":"user","message":{"content":[{"type":"tool_result","content":[{}]}]}}"#,
+    ] {
+        let (_, record) = read([broken]);
+        assert!(record.terminal.is_none_or(|terminal| !terminal.well), "{broken}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_line_is_too_strange(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        Lines::new(Path::new("/workspace")).read(&line);
+    }
+}

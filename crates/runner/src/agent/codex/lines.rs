@@ -1,0 +1,196 @@
+//! What a line of `codex exec --json` means.
+//!
+//! Its traps are known here: an item of the type `error` is a warning, an `error` line is progress as often
+//! as it is an end, the same command may be told at its end only or not at all, and its tokens are those of
+//! the whole thread.
+
+use super::rollout::Rollouts;
+use crate::agent::adapter::Reader;
+use crate::agent::sign::{Sign, Terminal, Tokens};
+use crate::said::Said;
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One start's lines, in their order.
+pub(super) struct Lines {
+    tree: PathBuf,
+    counted: Arc<Mutex<Rollouts>>,
+    /// Its numbers of items begin anew with each start.
+    start: u32,
+    begun: Vec<String>,
+    last_message: String,
+}
+
+impl Lines {
+    pub(super) fn new(tree: &Path, counted: Arc<Mutex<Rollouts>>) -> Self {
+        let start = counted.lock().unwrap_or_else(PoisonError::into_inner).starts();
+        Self { tree: tree.to_owned(), counted, start, begun: Vec::new(), last_message: String::new() }
+    }
+
+    fn item(&mut self, object: &Value, ended: bool) -> Vec<Sign> {
+        let Some(item) = object.get("item") else { return vec![raw(object)] };
+        let id = text(item, "id").unwrap_or_default();
+        let id = if self.start > 1 { format!("{id}.{}", self.start) } else { id.to_owned() };
+        let mut signs = vec![Sign::Alive];
+        match text(item, "type") {
+            Some("agent_message") if ended => {
+                let words = text(item, "text").unwrap_or_default();
+                self.last_message = words.to_owned();
+                // It speaks when its tools have answered: one whose end was never told ended, too.
+                self.begun.clear();
+                signs.extend([Sign::ToolsEnded, Sign::Said(Said::words(EventKind::Text, words))]);
+            }
+            Some("command_execution") => signs.extend(self.command(item, id, ended)),
+            Some("file_change") => signs.extend(self.file_change(item, id, ended)),
+            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => signs.extend(self.tool(item, id, ended)),
+            Some("error") => {
+                signs.push(Sign::Said(Said::words(EventKind::Log, text(item, "message").unwrap_or_default())));
+            }
+            // Thoughts are the model's own; the rest comes once more when it is whole.
+            Some("reasoning" | "agent_message" | "todo_list") => {}
+            _ => signs.push(raw(object)),
+        }
+        signs
+    }
+
+    /// The signs of a call that begins, unless they were given already.
+    fn begin(&mut self, id: &str, said: Said) -> Vec<Sign> {
+        if self.begun.iter().any(|begun| begun == id) {
+            return Vec::new();
+        }
+        self.begun.push(id.to_owned());
+        vec![Sign::ToolBegan(id.to_owned()), Sign::Said(Said { call: Some(id.to_owned()), ..said }.cut())]
+    }
+
+    fn end(&mut self, id: &str) -> Sign {
+        self.begun.retain(|begun| begun != id);
+        Sign::ToolEnded(id.to_owned())
+    }
+
+    fn command(&mut self, item: &Value, id: String, ended: bool) -> Vec<Sign> {
+        let words = text(item, "command").unwrap_or_default();
+        let name = Some("exec_command".to_owned());
+        let said = Said { name: name.clone(), ..Said::words(EventKind::Command, words) };
+        let mut signs = self.begin(&id, said);
+        if ended {
+            signs.push(self.end(&id));
+            let data =
+                json!({ "exit_code": item.get("exit_code"), "failed": text(item, "status") != Some("completed") });
+            let output = text(item, "aggregated_output").unwrap_or_default();
+            let said = Said { name, call: Some(id), data: Some(data), ..Said::words(EventKind::ToolResult, output) };
+            signs.push(Sign::Said(said.cut()));
+        }
+        signs
+    }
+
+    fn file_change(&mut self, item: &Value, id: String, ended: bool) -> Vec<Sign> {
+        let name = Some("apply_patch".to_owned());
+        let changes = item.get("changes").and_then(Value::as_array).into_iter().flatten();
+        let changes: Vec<(String, &str)> = changes
+            .filter_map(|change| Some((self.inside(text(change, "path")?), text(change, "kind").unwrap_or("update"))))
+            .collect();
+        let data = json!({ "changes": changes.iter().map(|(path, kind)| json!({"path": path, "kind": kind})).collect::<Vec<_>>() });
+        let mut signs =
+            self.begin(&id, Said { name: name.clone(), data: Some(data), ..Said::new(EventKind::ToolCall) });
+        if !ended {
+            return signs;
+        }
+        signs.push(self.end(&id));
+        let failed = text(item, "status") != Some("completed");
+        for (path, kind) in changes.into_iter().filter(|_| !failed) {
+            let said = Said {
+                call: Some(id.clone()),
+                path: Some(path),
+                name: Some(kind.into()),
+                ..Said::new(EventKind::FileEdit)
+            };
+            signs.push(Sign::Said(said.cut()));
+        }
+        let said =
+            Said { name, call: Some(id), data: Some(json!({ "failed": failed })), ..Said::new(EventKind::ToolResult) };
+        signs.push(Sign::Said(said.cut()));
+        signs
+    }
+
+    /// Any other tool: what it was asked and what it answered go along as they came.
+    fn tool(&mut self, item: &Value, id: String, ended: bool) -> Vec<Sign> {
+        let name = text(item, "tool").or_else(|| text(item, "type")).map(str::to_owned);
+        let said = Said { name: name.clone(), data: Some(item.clone()), ..Said::new(EventKind::ToolCall) };
+        let mut signs = self.begin(&id, said);
+        if ended {
+            signs.push(self.end(&id));
+            let data = Some(item.clone());
+            signs.push(Sign::Said(Said { name, call: Some(id), data, ..Said::new(EventKind::ToolResult) }.cut()));
+        }
+        signs
+    }
+
+    fn ended(&mut self, well: bool, words: String) -> Vec<Sign> {
+        let said = Said { data: Some(json!({ "well": well })), ..Said::words(EventKind::Result, words.clone()) };
+        vec![Sign::Said(said.cut()), Sign::Ended(Terminal { well, words, ..Terminal::default() })]
+    }
+
+    /// As people name a file of the repository.
+    fn inside(&self, path: &str) -> String {
+        let inner = Path::new(path).strip_prefix(&self.tree).ok().and_then(Path::to_str);
+        inner.unwrap_or(path).to_owned()
+    }
+}
+
+impl Reader for Lines {
+    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
+        let words = String::from_utf8_lossy(line);
+        let words = words.trim();
+        if words.is_empty() {
+            return Vec::new();
+        }
+        let Ok(object @ Value::Object(_)) = serde_json::from_str::<Value>(words) else {
+            return vec![Sign::Said(Said::words(EventKind::Raw, words))];
+        };
+        match text(&object, "type") {
+            Some("thread.started") => match text(&object, "thread_id") {
+                Some(id) => vec![Sign::Alive, Sign::Session(id.to_owned())],
+                None => vec![raw(&object)],
+            },
+            Some("turn.started") => vec![Sign::Alive],
+            Some("item.started" | "item.updated") => self.item(&object, false),
+            Some("item.completed") => self.item(&object, true),
+            Some("turn.completed") => {
+                let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+                counted.note_thread(tokens(object.get("usage").unwrap_or(&Value::Null)));
+                drop(counted);
+                let words = std::mem::take(&mut self.last_message);
+                self.ended(true, words)
+            }
+            Some("turn.failed") => {
+                let error = object.get("error").unwrap_or(&Value::Null);
+                self.ended(false, text(error, "message").unwrap_or_default().to_owned())
+            }
+            // Not an end: it tells so of each new try as well. The end is the failed turn that follows.
+            Some("error") => {
+                let words = text(&object, "message").unwrap_or_default();
+                vec![Sign::Said(Said::words(EventKind::Log, words))]
+            }
+            _ => vec![raw(&object)],
+        }
+    }
+}
+
+/// A count as it stands in its lines and in its files.
+pub(super) fn tokens(usage: &Value) -> Tokens {
+    let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+    Tokens { input: count("input_tokens"), cached: count("cached_input_tokens"), output: count("output_tokens") }
+}
+
+pub(super) fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.get(name).and_then(Value::as_str)
+}
+
+fn raw(object: &Value) -> Sign {
+    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) }.cut())
+}
+
+#[cfg(test)]
+mod tests;

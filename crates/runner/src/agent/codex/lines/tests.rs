@@ -1,0 +1,115 @@
+use super::*;
+use crate::agent::record::{Record, Shared};
+
+fn golden(name: &str) -> (Vec<Said>, Record) {
+    let path = format!("{}/tests/goldens/codex-0.169.0/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let recorded = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    read(recorded.lines())
+}
+
+fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
+    let counted = Arc::new(Mutex::new(Rollouts::default()));
+    let (mut reader, shared, mut said) = (Lines::new(Path::new("/workspace"), counted), Shared::new(), Vec::new());
+    for line in lines {
+        for sign in reader.read(line.as_bytes()) {
+            shared.note(&sign);
+            if let Sign::Said(event) = sign {
+                said.push(event);
+            }
+        }
+    }
+    let record = shared.record().clone();
+    (said, record)
+}
+
+#[test]
+fn a_run_with_tools_is_told_in_our_words() {
+    use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult};
+    let (said, record) = golden("tools_and_edits");
+    let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            Text, Command, ToolResult, Command, ToolResult, ToolCall, FileEdit, FileEdit, ToolResult, Command,
+            ToolResult, Text, Result
+        ]
+    );
+    assert_eq!(said[2].text.as_deref(), Some("hi\n"));
+    assert_eq!(said[4].data, Some(json!({"exit_code": 3, "failed": true})));
+    let edits: Vec<_> = said.iter().filter(|event| event.kind == FileEdit).collect();
+    assert_eq!((edits[0].path.as_deref(), edits[0].name.as_deref()), (Some("b.txt"), Some("add")));
+    assert_eq!((edits[1].path.as_deref(), edits[1].name.as_deref()), (Some("hello.txt"), Some("update")));
+    assert_eq!(record.session.as_deref(), Some("01a1fbad-d7a7-71b0-93ec-bf8d23475498"));
+    let terminal = record.terminal.unwrap();
+    assert_eq!((terminal.well, terminal.words.as_str()), (true, "All done."));
+    assert!(record.tools.is_empty());
+}
+
+#[test]
+fn a_failed_turn_ends_it_and_a_new_try_does_not() {
+    let (said, record) = golden("overloaded");
+    assert_eq!(said[0].kind, EventKind::Log);
+    assert!(said[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
+    let terminal = record.terminal.unwrap();
+    assert!(!terminal.well && terminal.words.starts_with("unexpected status 529"), "{terminal:?}");
+    let (_, record) = golden("terminated");
+    assert!(record.terminal.is_none() && !record.tools.is_empty());
+}
+
+#[test]
+fn a_warning_is_no_failure_and_speech_ends_what_was_never_told_to_end() {
+    let (said, record) = read([
+        r#"{"type":"item.completed","item":{"id":"i0","type":"error","message":"Model metadata not found"}}"#,
+        r#"{"type":"item.started","item":{"id":"i1","type":"command_execution","command":"x"}}"#,
+        r#"{"type":"item.completed","item":{"id":"i2","type":"agent_message","text":"Denied."}}"#,
+    ]);
+    assert_eq!((said[0].kind, said[0].text.as_deref()), (EventKind::Log, Some("Model metadata not found")));
+    assert!(record.tools.is_empty() && record.terminal.is_none());
+}
+
+#[test]
+fn a_call_that_is_told_at_its_end_only_is_a_call_and_a_result() {
+    let (said, record) = read([
+        r#"{"type":"item.completed","item":{"id":"i1","type":"command_execution","command":"x","aggregated_output":"y","exit_code":0,"status":"completed"}}"#,
+        r#"{"type":"item.completed","item":{"id":"i2","type":"mcp_tool_call","tool":"search","server":"s"}}"#,
+    ]);
+    let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Command, EventKind::ToolResult, EventKind::ToolCall, EventKind::ToolResult]);
+    assert_eq!((said[0].call.as_deref(), said[2].name.as_deref()), (Some("i1"), Some("search")));
+    assert!(record.tools.is_empty());
+}
+
+#[test]
+fn calls_of_a_second_start_have_names_of_their_own() {
+    let mut counted = Rollouts::default();
+    let nowhere = Path::new("/nonexistent");
+    counted.begin(nowhere);
+    counted.begin(nowhere);
+    let mut reader = Lines::new(nowhere, Arc::new(Mutex::new(counted)));
+    let signs =
+        reader.read(br#"{"type":"item.started","item":{"id":"item_0","type":"command_execution","command":"x"}}"#);
+    assert!(signs.contains(&Sign::ToolBegan("item_0.2".into())), "{signs:?}");
+}
+
+#[test]
+fn nothing_unknown_is_lost_and_nothing_fails() {
+    for odd in [
+        r#"{"type":"new.thing"}"#,
+        r#"{"type":"item.completed","item":{"id":"i","type":"new_item"}}"#,
+        r#"{"type":"item.completed"}"#,
+        r#"{"type":"thread.started"}"#,
+        "garbage",
+        "17",
+    ] {
+        let (said, record) = read([odd]);
+        assert_eq!((said.len(), said[0].kind), (1, EventKind::Raw), "{odd}");
+        assert!(record.terminal.is_none());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_line_is_too_strange(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        Lines::new(Path::new("/workspace"), Arc::default()).read(&line);
+    }
+}

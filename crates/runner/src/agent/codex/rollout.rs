@@ -1,0 +1,215 @@
+//! What Codex writes of a session into its own folder while it works: every request to the model with its
+//! tokens, long before its last line tells their sum. Limits on turns and cost rest on it.
+//!
+//! The files stand where the agent's commands may write as well: nothing is followed, waited for or
+//! believed beyond a count.
+
+use super::lines::{text, tokens};
+use super::prices::{AS_OF, Cost, Prices};
+use crate::agent::adapter::Meter;
+use crate::agent::sign::{Sign, Tokens};
+use crate::said::Said;
+use nix::fcntl::OFlag;
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Year, month and day, and the file.
+const DEEPEST: u32 = 4;
+/// More files are not looked at.
+const MOST_FILES: usize = 256;
+/// At most so much of a file is read in one look.
+const MOST_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What was read of an attempt's files, over all starts.
+#[derive(Debug, Default)]
+pub(super) struct Rollouts {
+    starts: u32,
+    /// How far each file was read.
+    read: BTreeMap<PathBuf, u64>,
+    /// Tokens that were counted, in all starts.
+    counted: Tokens,
+    /// The model of the newest turn.
+    model: Option<String>,
+    /// Since the last request that was counted, the model asked for a tool.
+    asks: bool,
+    /// Of this start.
+    records: u32,
+    used: Tokens,
+    cost: u64,
+    is_at_most: bool,
+    /// What the thread as a whole used, as the last line of this start says it.
+    thread: Option<Tokens>,
+}
+
+impl Rollouts {
+    /// A start begins. What stands in the files before the first one is not this attempt's.
+    pub(super) fn begin(&mut self, sessions: &Path) {
+        if self.starts == 0 {
+            let sizes =
+                files(sessions).into_iter().filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len())));
+            self.read = sizes.collect();
+        }
+        self.starts += 1;
+        (self.records, self.used, self.cost, self.is_at_most) = (0, Tokens::default(), 0, false);
+        (self.thread, self.asks) = (None, false);
+    }
+
+    /// How many starts there were.
+    pub(super) fn starts(&self) -> u32 {
+        self.starts
+    }
+
+    /// The tokens of the whole thread, all starts of it together.
+    pub(super) fn note_thread(&mut self, tokens: Tokens) {
+        self.thread = Some(tokens);
+    }
+
+    fn look(&mut self, sessions: &Path, prices: &Prices) -> Vec<Sign> {
+        let mut signs = Vec::new();
+        for file in files(sessions) {
+            let from = self.read.get(&file).copied().unwrap_or(0);
+            let Ok(new) = whole_lines(&file, from) else { continue };
+            self.read.insert(file, from + new.len() as u64);
+            for line in new.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                if let Ok(line) = serde_json::from_slice::<Value>(line) {
+                    self.line(&line, prices, &mut signs);
+                }
+            }
+        }
+        signs
+    }
+
+    fn line(&mut self, line: &Value, prices: &Prices, signs: &mut Vec<Sign>) {
+        let about = line.get("payload").unwrap_or(&Value::Null);
+        match text(line, "type") {
+            Some("turn_context") => {
+                if let Some(model) = text(about, "model") {
+                    self.model = Some(model.to_owned());
+                    signs.push(Sign::Model(model.to_owned()));
+                }
+            }
+            Some("response_item") => {
+                let kind = text(about, "type").unwrap_or_default();
+                self.asks |= kind.ends_with("_call");
+            }
+            Some("token_usage_record") => {
+                self.count(tokens(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
+                signs.push(Sign::Turn);
+                if std::mem::take(&mut self.asks) {
+                    signs.push(Sign::MoreFollows);
+                }
+                self.records += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, tokens: Tokens, prices: &Prices, signs: &mut Vec<Sign>) {
+        self.counted += tokens;
+        self.used += tokens;
+        signs.push(Sign::Used(tokens));
+        match prices.cost(self.model.as_deref(), tokens) {
+            Cost::Known(cost) => self.cost = self.cost.saturating_add(cost),
+            Cost::AtMost(cost) => {
+                self.cost = self.cost.saturating_add(cost);
+                self.is_at_most = true;
+            }
+        }
+        signs.push(if self.is_at_most { Sign::CostAtMost(self.cost) } else { Sign::Cost(self.cost) });
+    }
+
+    /// The end of a start: where the files told nothing, the last line did, for the whole thread.
+    fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
+        let mut signs = Vec::new();
+        if let Some(thread) = self.thread.filter(|_| self.records == 0) {
+            self.count(thread - self.counted, prices, &mut signs);
+            signs.push(Sign::Turn);
+        }
+        if self.used == Tokens::default() {
+            return signs;
+        }
+        let cost = (!self.is_at_most).then_some(self.cost);
+        let usage = Said {
+            data: Some(json!({
+                "input_tokens": self.used.input,
+                "cached_input_tokens": self.used.cached,
+                "output_tokens": self.used.output,
+                "cost_usd_micros": cost,
+                "model": self.model,
+                "prices_of": cost.map(|_| AS_OF),
+            })),
+            ..Said::new(EventKind::Usage)
+        };
+        signs.push(Sign::Said(usage));
+        signs
+    }
+}
+
+/// Looks at the files of one start.
+pub(super) struct Look {
+    sessions: PathBuf,
+    counted: Arc<Mutex<Rollouts>>,
+    prices: Prices,
+}
+
+impl Look {
+    pub(super) fn new(sessions: PathBuf, counted: Arc<Mutex<Rollouts>>, prices: Prices) -> Self {
+        Self { sessions, counted, prices }
+    }
+}
+
+impl Meter for Look {
+    fn look(&mut self) -> Vec<Sign> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.look(&self.sessions, &self.prices)
+    }
+
+    fn finish(&mut self) -> Vec<Sign> {
+        let mut signs = self.look();
+        signs.extend(self.counted.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
+        signs
+    }
+}
+
+/// The files of sessions, links and the like left out.
+fn files(sessions: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), DEEPEST)]);
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_FILES) {
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = entry.path();
+            if kind.is_dir() && depth > 1 {
+                folders.push((path, depth - 1));
+            } else if kind.is_file() && path.extension().is_some_and(|end| end == "jsonl") && found.len() < MOST_FILES {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What stands in a file from a place on, up to its last whole line.
+fn whole_lines(file: &Path, from: u64) -> io::Result<Vec<u8>> {
+    // A pipe in its place must not hold us up.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(file)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    file.seek(SeekFrom::Start(from))?;
+    let mut new = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut new)?;
+    let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    new.truncate(whole);
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests;

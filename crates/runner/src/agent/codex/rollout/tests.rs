@@ -1,0 +1,113 @@
+use super::*;
+
+struct World {
+    dir: tempfile::TempDir,
+    counted: Arc<Mutex<Rollouts>>,
+    prices: Prices,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("2026/11/21")).unwrap();
+        Self { dir, counted: Arc::default(), prices: Prices::with("gpt-6.1-sol=2/0.5/10") }
+    }
+
+    fn begin(&self) {
+        self.counted.lock().unwrap().begin(self.dir.path());
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("2026/11/21/rollout-x.jsonl")
+    }
+
+    fn write(&self, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(self.file()).unwrap();
+        io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    }
+
+    fn look(&self) -> Look {
+        Look::new(self.dir.path().to_owned(), Arc::clone(&self.counted), self.prices.clone())
+    }
+}
+
+fn recorded() -> String {
+    let path = format!("{}/tests/goldens/codex-0.169.0/rollout.jsonl", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+const USED: Sign = Sign::Used(Tokens { input: 100, cached: 0, output: 50 });
+
+#[test]
+fn each_request_is_counted_once_while_it_works() {
+    let world = World::new();
+    world.begin();
+    let recorded = recorded();
+    let (first, rest) = recorded.split_at(recorded.len() / 2);
+    world.write(first);
+    let mut signs = world.look().look();
+    world.write(rest);
+    signs.extend(world.look().look());
+    assert_eq!(world.look().look(), []);
+    // 100 × 2 + 50 × 10 millionths, each.
+    let more = |cost| vec![USED, Sign::Cost(cost), Sign::Turn, Sign::MoreFollows];
+    let model = || vec![Sign::Model("gpt-6.1-sol".into())];
+    let last = vec![USED, Sign::Cost(2_100), Sign::Turn];
+    assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
+}
+
+#[test]
+fn what_stood_there_before_and_what_an_earlier_start_used_are_not_counted_again() {
+    let world = World::new();
+    world.write(&recorded());
+    world.begin();
+    assert_eq!(world.look().look(), []);
+    world.write(r#"{"type":"token_usage_record","payload":{"usage":{"input_tokens":7,"output_tokens":1}}}"#);
+    world.write("\n");
+    let used = Sign::Used(Tokens { input: 7, cached: 0, output: 1 });
+    assert!(world.look().look().contains(&used));
+    world.begin();
+    assert_eq!(world.look().finish(), []);
+}
+
+#[test]
+fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
+    let world = World::new();
+    world.begin();
+    world.counted.lock().unwrap().note_thread(Tokens { input: 100, cached: 0, output: 50 });
+    assert!(world.look().finish().contains(&USED));
+    world.begin();
+    world.counted.lock().unwrap().note_thread(Tokens { input: 300, cached: 0, output: 150 });
+    let signs = world.look().finish();
+    assert!(signs.contains(&Sign::Used(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
+    // The model is not known, so its price is not.
+    assert!(signs.iter().any(|sign| matches!(sign, Sign::CostAtMost(_))));
+    let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
+    assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
+}
+
+#[test]
+fn the_end_tells_what_a_start_used_and_with_which_prices() {
+    let world = World::new();
+    world.begin();
+    world.write(&recorded());
+    let signs = world.look().finish();
+    let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
+    let data = usage.data.as_ref().unwrap();
+    assert_eq!((&data["input_tokens"], &data["cost_usd_micros"]), (&json!(300), &json!(2_100)));
+    assert_eq!(data["prices_of"], json!(AS_OF));
+}
+
+#[test]
+fn pipes_links_and_half_lines_are_not_waited_for() {
+    let world = World::new();
+    world.begin();
+    nix::unistd::mkfifo(&world.dir.path().join("2026/11/21/a.jsonl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", world.dir.path().join("2026/b.jsonl")).unwrap();
+    std::os::unix::fs::symlink(world.dir.path(), world.dir.path().join("2026/loop")).unwrap();
+    assert_eq!(files(world.dir.path()), Vec::<PathBuf>::new());
+    world.write("{\"type\":\"token_usage_record\"");
+    assert_eq!(world.look().look(), []);
+    world.write(",\"payload\":{\"usage\":{\"input_tokens\":1}}}\nnonsense\n");
+    assert!(world.look().look().contains(&Sign::Turn));
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::agent::installed::Known;
+use std::os::unix::fs::PermissionsExt;
+
+fn codex(set: &[(&str, &str)]) -> Codex {
+    let read = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value));
+    let installed = Installed { known: Known::Codex, program: "/bin/codex".into(), version: "0.169.0".into() };
+    Codex::new(installed, &Environment::of(&read))
+}
+
+fn start(home: &Path) -> Start<'_> {
+    Start {
+        prompt: "Fix it.",
+        instructions: "Use tabs.",
+        session: None,
+        model: None,
+        turns_left: None,
+        cost_left: None,
+        home,
+        tree: Path::new("/workspace"),
+        isolation: Isolation::None,
+    }
+}
+
+fn words(launch: &Launch) -> Vec<String> {
+    launch.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
+    let home = tempfile::tempdir().unwrap();
+    let set = [("OPENAI_API_KEY", "sk-test"), ("OPENAI_BASE_URL", "http://127.0.0.1:8080/v1"), ("AWS_REGION", "x")];
+    let launch = codex(&set).prepare(&start(home.path())).unwrap();
+    let args = words(&launch);
+    assert_eq!(
+        args,
+        [
+            "exec",
+            "--json",
+            "--disable",
+            "plugins",
+            "--disable",
+            "unbounded_connection_retries",
+            "-c",
+            "shell_environment_policy.inherit=\"core\"",
+            "-c",
+            "sandbox_mode=\"workspace-write\"",
+            "--",
+            "-"
+        ]
+    );
+    let names: Vec<_> = launch.env.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["CODEX_HOME", "OPENAI_API_KEY"]);
+    assert_eq!(launch.input, b"Fix it.");
+    let config = fs::read_to_string(home.path().join("codex/config.toml")).unwrap();
+    assert!(config.contains("http://127.0.0.1:8080/v1") && config.contains("Use tabs.") && !config.contains("sk-test"));
+}
+
+#[test]
+fn a_session_goes_on_with_its_model_and_where_something_else_is_around_it_its_sandbox_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let again =
+        Start { session: Some("01a1"), model: Some("gpt-5.5"), isolation: Isolation::External, ..start(home.path()) };
+    let args = words(&codex(&[]).prepare(&again).unwrap());
+    assert_eq!(args.get(..2).unwrap(), ["exec", "resume"]);
+    assert_eq!(args.get(args.len() - 4..).unwrap(), ["--model=gpt-5.5", "--", "01a1", "-"]);
+    assert!(args.contains(&"sandbox_mode=\"danger-full-access\"".to_owned()));
+    assert!(!args.contains(&"--trust".to_owned()));
+}
+
+#[test]
+fn a_subscription_is_copied_where_only_we_can_read_it_and_a_missing_one_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let auth = dir.path().join("signed-in.json");
+    fs::write(&auth, "{\"tokens\":1}").unwrap();
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let mut signed_in = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
+    for _ in 0..2 {
+        signed_in.prepare(&start(&home)).unwrap();
+    }
+    let copy = home.join("codex/auth.json");
+    assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":1}");
+    assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!fs::read_to_string(home.join("codex/config.toml")).unwrap().contains("model_provider"));
+    fs::remove_file(&auth).unwrap();
+    let missing = signed_in.prepare(&start(&home)).err().unwrap().to_string();
+    assert!(missing.contains("PULLYARD_CODEX_AUTH names"), "{missing}");
+}

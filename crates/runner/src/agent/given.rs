@@ -1,0 +1,97 @@
+//! The keys that the control plane gave for the agent's model: they come before those of the runner's own
+//! environment, because somebody chose them for this very project.
+
+use super::environment::{ANTHROPIC_KEY, CLAUDE_TOKEN, CODEX_AUTH, OPENAI_KEY};
+use crate::workspace::private_file;
+use pullyard_domain::agent::ModelKey;
+use pullyard_protocol::attempt::ModelCredential;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// They and where the one that is a file goes.
+#[derive(Default)]
+pub(crate) struct Given {
+    keys: Vec<ModelCredential>,
+    auth: PathBuf,
+}
+
+impl Given {
+    /// `auth` is where the `auth.json` of a Codex goes, in the attempt's own folder.
+    pub(crate) fn new(keys: Vec<ModelCredential>, auth: PathBuf) -> Self {
+        Self { keys, auth }
+    }
+
+    /// A variable as the agent's driver shall see it. A key of one kind hides the runner's own keys of the same
+    /// agent: two would leave it to the agent which of them is billed.
+    pub(crate) fn read(&self, name: &str, ours: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
+        let Some(agent) = agent_of(name) else { return ours(name) };
+        let mut for_it = self.keys.iter().filter(|given| given.key.is_for(agent)).peekable();
+        if for_it.peek().is_none() {
+            return ours(name);
+        }
+        let given = for_it.find(|given| variable(given.key) == name)?;
+        Some(if given.key == ModelKey::CodexAuth { self.auth.clone().into() } else { given.value.clone().into() })
+    }
+
+    /// Writes the one that is a file.
+    ///
+    /// Writes: the file, for its owner only.
+    pub(crate) fn put_down(&self) -> io::Result<()> {
+        let Some(auth) = self.keys.iter().find(|given| given.key == ModelKey::CodexAuth) else { return Ok(()) };
+        private_file(&self.auth, auth.value.as_bytes())
+    }
+}
+
+/// Where an agent's driver looks for a key.
+fn variable(key: ModelKey) -> &'static str {
+    match key {
+        ModelKey::AnthropicApiKey => ANTHROPIC_KEY,
+        ModelKey::ClaudeToken => CLAUDE_TOKEN,
+        ModelKey::OpenaiApiKey => OPENAI_KEY,
+        ModelKey::CodexAuth => CODEX_AUTH,
+    }
+}
+
+/// Whose key a variable holds.
+fn agent_of(name: &str) -> Option<&'static str> {
+    use pullyard_domain::agent::{CLAUDE_CODE, CODEX};
+    match name {
+        ANTHROPIC_KEY | CLAUDE_TOKEN => Some(CLAUDE_CODE),
+        OPENAI_KEY | CODEX_AUTH => Some(CODEX),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(key: ModelKey, value: &str) -> ModelCredential {
+        ModelCredential { key, value: value.into() }
+    }
+
+    #[test]
+    fn a_given_key_hides_the_runners_own_keys_of_its_agent_and_nothing_else() {
+        let ours = |name: &str| Some(OsString::from(format!("our {name}")));
+        let none = Given::default();
+        assert_eq!(none.read("ANTHROPIC_API_KEY", ours), Some("our ANTHROPIC_API_KEY".into()));
+        let one = Given::new(vec![given(ModelKey::ClaudeToken, "theirs")], PathBuf::new());
+        assert_eq!(one.read("CLAUDE_CODE_OAUTH_TOKEN", ours), Some("theirs".into()));
+        assert_eq!(one.read("ANTHROPIC_API_KEY", ours), None);
+        assert_eq!(one.read("OPENAI_API_KEY", ours), Some("our OPENAI_API_KEY".into()));
+        assert_eq!(one.read("PATH", ours), Some("our PATH".into()));
+    }
+
+    #[test]
+    fn what_is_a_file_is_written_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("auth.json");
+        let given = Given::new(vec![given(ModelKey::CodexAuth, "{}")], path.clone());
+        assert_eq!(given.read("PULLYARD_CODEX_AUTH", |_| None), Some(path.clone().into()));
+        given.put_down().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,275 @@
+//! Which agents this machine has: found by their settings or in the path, and asked for their version.
+//!
+//! What npm puts into the path may be a stub that says that its program was never unpacked, or a script
+//! that needs another program; the program itself lies beside it, and is what is started.
+
+use super::environment::{self, Environment};
+use super::program;
+use crate::group::Group;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long a program may take to say its version: the first start after a reboot reads all of it.
+const VERSION_LIMIT: Duration = Duration::from_secs(20);
+/// How long it may take to end after that.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+/// Nobody's version is longer.
+const MAX_VERSION_BYTES: u64 = 4 * 1024;
+
+/// An agent with a command line of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    ClaudeCode,
+    Codex,
+}
+
+impl Known {
+    /// In the order in which `auto` takes them.
+    pub(crate) const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
+
+    /// What jobs ask for.
+    pub(crate) fn capability(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude_code",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// As it stands in sentences.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "Claude Code",
+            Self::Codex => "Codex",
+        }
+    }
+
+    /// The setting that names its program.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => environment::CLAUDE_CODE,
+            Self::Codex => environment::CODEX,
+        }
+    }
+
+    /// What it signs in with; any one of these will do.
+    pub(crate) fn keys(self) -> [&'static str; 2] {
+        match self {
+            Self::ClaudeCode => ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
+            Self::Codex => [environment::OPENAI_KEY, environment::CODEX_AUTH],
+        }
+    }
+
+    /// It can sign in.
+    pub(crate) fn has_key(self, environment: &Environment<'_>) -> bool {
+        self.keys().iter().any(|key| environment.get(key).is_some())
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// Its package: scope and name.
+    fn package(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ClaudeCode => ("@anthropic-ai", "claude-code"),
+            Self::Codex => ("@openai", "codex"),
+        }
+    }
+}
+
+/// An agent that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Installed {
+    /// Which.
+    pub(crate) known: Known,
+    /// Its program.
+    pub(crate) program: PathBuf,
+    /// The version that it says.
+    pub(crate) version: String,
+}
+
+/// Finds an agent and asks for its version, or says why it can't be used, as a fragment of a sentence.
+pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result<Installed, String> {
+    let program = native(known, locate(known, environment)?);
+    let version = version(&program, environment).await?;
+    Ok(Installed { known, program, version })
+}
+
+/// The file that the setting or the path names.
+fn locate(known: Known, environment: &Environment<'_>) -> Result<PathBuf, String> {
+    let path = environment.get("PATH");
+    match environment.get(known.setting()) {
+        Some(named) => {
+            let named = named.into_string().map_err(|_| format!("{} is not text", known.setting()))?;
+            if named.contains('/') && !named.starts_with('/') {
+                return Err(format!("{} names {named}: use an absolute path", known.setting()));
+            }
+            program::find(&named, Path::new("/"), path.as_deref())
+                .map_err(|reason| format!("{reason} ({})", known.setting()))
+        }
+        None => program::find(known.command(), Path::new("/"), path.as_deref()),
+    }
+}
+
+/// The program that a package of npm brought along for this machine, where the file is of such a package.
+fn native(known: Known, found: PathBuf) -> PathBuf {
+    let (scope, name) = known.package();
+    let Ok(real) = found.canonicalize() else { return found };
+    let is_package = |dir: &&Path| dir.ends_with(Path::new(scope).join(name));
+    let Some(package) = real.ancestors().find(is_package) else { return found };
+    let beside = package.parent().map(Path::to_owned);
+    let below = package.join("node_modules").join(scope);
+    let brought = [beside, Some(below)].into_iter().flatten().flat_map(|dir| {
+        let platform = format!("{name}-{}-{}", system(), architecture());
+        [format!("{platform}-musl"), platform].map(|package| dir.join(package))
+    });
+    brought.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
+}
+
+/// The program in a package made for one platform.
+fn program_of(known: Known, package: &Path) -> Option<PathBuf> {
+    match known {
+        Known::ClaudeCode => program::usable(package.join("claude")),
+        Known::Codex => {
+            let builds = std::fs::read_dir(package.join("vendor")).ok()?;
+            builds.flatten().find_map(|build| program::usable(build.path().join("bin/codex")))
+        }
+    }
+}
+
+/// A program for another C library has an interpreter that this machine lacks.
+fn runs_here(file: &Path) -> bool {
+    let musl = file.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-musl"));
+    let is_static = file.to_string_lossy().contains("/vendor/");
+    !musl || is_static || Path::new(&format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH)).exists()
+}
+
+fn system() -> &'static str {
+    match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    }
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// The first line that has a number in it.
+async fn version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
+    let shown = program.display();
+    let mut command = Command::new(program);
+    command
+        .arg("--version")
+        .env_clear()
+        .envs(environment.inherited())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| format!("{shown} can't be started: {error}"))?;
+    let mut group = Group::of(&child).ok_or_else(|| format!("{shown} has no process id"))?;
+    let mut said = Vec::new();
+    let asked = async {
+        if let Some(out) = child.stdout.take() {
+            let _ = out.take(MAX_VERSION_BYTES).read_to_end(&mut said).await;
+        }
+        child.wait().await
+    };
+    let ended = timeout(VERSION_LIMIT, asked).await;
+    let _ = group.stop(&mut child, STOP_GRACE).await;
+    match ended {
+        Err(_) => Err(format!("{shown} did not say its version within {} s", VERSION_LIMIT.as_secs())),
+        Ok(Err(error)) => Err(format!("{shown} could not be waited for: {error}")),
+        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` ended with {status}")),
+        Ok(Ok(_)) => number(&String::from_utf8_lossy(&said)).ok_or_else(|| format!("{shown} said no version")),
+    }
+}
+
+/// The first word that is a version.
+fn number(said: &str) -> Option<String> {
+    let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    said.split_whitespace().find(is_version).map(|word| word.chars().take(64).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn executable(path: &Path, script: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    async fn check(known: Known, set: &[(&str, &Path)]) -> Result<Installed, String> {
+        let set: Vec<(String, OsString)> =
+            set.iter().map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned())).collect();
+        let read = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
+        probe(known, &Environment::of(&read)).await
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_found_by_its_setting_before_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        executable(&dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
+        executable(&dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
+        let (path, own) = (dir.path().join("path"), dir.path().join("own/claude-nightly"));
+        let found = check(Known::ClaudeCode, &[("PATH", &path)]).await.unwrap();
+        assert_eq!((found.version.as_str(), found.program), ("1.0.1", path.join("claude")));
+        let found = check(Known::ClaudeCode, &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
+        assert_eq!(found.version, "2.1.197");
+        assert!(
+            check(Known::Codex, &[("PATH", &path)]).await.unwrap_err().contains("codex is not in the runner's path")
+        );
+        let wrong = check(Known::Codex, &[("PULLYARD_CODEX", Path::new("bin/codex"))]).await;
+        assert!(wrong.unwrap_err().contains("use an absolute path"));
+    }
+
+    #[tokio::test]
+    async fn the_program_beside_a_stub_of_npm_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let modules = dir.path().join("node_modules");
+        let platform = format!("{}-{}", system(), architecture());
+        executable(&modules.join("@anthropic-ai/claude-code/bin/claude.exe"), "echo 'not installed' >&2; exit 1");
+        let native = modules.join(format!("@anthropic-ai/claude-code-{platform}/claude"));
+        executable(&native, "echo '2.1.197 (Claude Code)'");
+        executable(&modules.join("@openai/codex/bin/codex.js"), "exit 1");
+        let nested = format!("@openai/codex/node_modules/@openai/codex-{platform}/vendor/some-triple/bin/codex");
+        executable(&modules.join(nested), "echo codex-cli 0.169.0");
+        let bin = modules.join(".bin");
+        fs::create_dir_all(&bin).unwrap();
+        symlink("../@anthropic-ai/claude-code/bin/claude.exe", bin.join("claude")).unwrap();
+        symlink("../@openai/codex/bin/codex.js", bin.join("codex")).unwrap();
+        let claude = check(Known::ClaudeCode, &[("PATH", &bin)]).await.unwrap();
+        assert_eq!((claude.version.as_str(), claude.program), ("2.1.197", native.canonicalize().unwrap()));
+        assert_eq!(check(Known::Codex, &[("PATH", &bin)]).await.unwrap().version, "0.169.0");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_say_a_version_is_not_an_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        for (script, reason) in [("exit 1", "does not work"), ("echo hello", "said no version")] {
+            let program = dir.path().join("codex");
+            executable(&program, script);
+            let found = check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await;
+            assert!(found.unwrap_err().contains(reason), "{script}");
+        }
+    }
+}

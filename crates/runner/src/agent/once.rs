@@ -1,0 +1,317 @@
+//! One start of an agent: started, told, listened to, limited, stopped when it must be, and gone with
+//! everything it started when this returns. What its end means is in `classify`, when it is started again
+//! in `agent`.
+
+use super::adapter::{InputEnds, Launch, Meter, Reader};
+use super::disk;
+use super::line::{self, Stream};
+use super::lines::Lines;
+use super::record::{Record, Shared};
+use super::sign::Sign;
+use super::watch::{Limits, Spent};
+use crate::enclosure::{Enclosure, Exit};
+use crate::group::Group;
+use crate::options::ProcessNamespace;
+use crate::orders::Orders;
+use crate::reporter::Events;
+use crate::stop::Stop;
+use crate::stray;
+use crate::workspace::Workspace;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long the last words may take to be read once nobody is left to say more. Something that left
+/// the group may hold the pipe open for ever.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked at what an agent writes beside its lines.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long an agent may take to end after it was told that nothing more comes.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What bounds a start.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    /// When the whole attempt has used up its time, and how much that was.
+    pub(super) until: Instant,
+    pub(super) wall_secs: u64,
+    /// How long the agent may take to stop by itself.
+    pub(super) grace: Duration,
+    /// Whether it gets a process namespace.
+    pub(super) namespace: ProcessNamespace,
+    /// What stops it from outside.
+    pub(super) orders: &'a Orders,
+    /// Everything else.
+    pub(super) limits: Limits,
+    /// What earlier starts used up of it.
+    pub(super) spent: Spent,
+    /// What its folder may take. Units: MiB.
+    pub(super) disk_mib: Option<u64>,
+}
+
+/// What a start came to.
+pub(super) struct End {
+    pub(super) exit: Exit,
+    /// Why it was stopped, if it was.
+    pub(super) stopped: Option<Stop>,
+    pub(super) record: Record,
+}
+
+/// Starts the program and sees it to its end.
+///
+/// Errors: it could not be started, or its processes not be stopped.
+pub(super) async fn run(
+    program: &Path,
+    launch: Launch,
+    env: Vec<(&'static str, OsString)>,
+    workspace: &Workspace,
+    events: &Events,
+    bounds: Bounds<'_>,
+) -> Result<End, Stop> {
+    let enclosure = Enclosure::of_this_machine(bounds.namespace).await;
+    let mut command = enclosure.command(program);
+    command
+        .args(&launch.args)
+        .current_dir(workspace.tree())
+        .env_clear()
+        .envs(env)
+        .envs(launch.env)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| super::missing(events, &program.display().to_string(), &error))?;
+    let Some(mut group) = Group::of(&child) else {
+        return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
+    };
+    let shared = Shared::new();
+    let readers = [
+        child.stdout.take().map(|pipe| listen(pipe, launch.reader, events, &shared)),
+        child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &shared)),
+    ];
+    let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
+    let mut meter = launch.meter;
+
+    let ending = supervise(&mut child, enclosure, &shared, &mut input, &mut meter, events, workspace, &bounds).await;
+    if ending.stopped.is_some() {
+        interrupt(&mut child, &shared, &mut input, bounds.grace).await;
+    }
+    drop(input);
+    let stopped = group.stop(&mut child, bounds.grace).await;
+    let strays = stray::end_all(&workspace.temporary()).await;
+    for reader in readers.into_iter().flatten() {
+        let _ = timeout(LAST_WORDS_LIMIT, reader).await;
+    }
+    if let Some(meter) = meter {
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut meter = meter;
+            meter.finish()
+        })
+        .await;
+        hear(looked.unwrap_or_default(), events, &shared);
+    }
+    let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
+    if let Some(error) = alive {
+        tracing::error!(error, "failed to {error}");
+        // Whatever it is, it may still write: nothing of this is published.
+        let reason = "processes of the agent could not be stopped".into();
+        return Err(Failure::WorkspaceFailed { reason }.into());
+    }
+    let record = shared.record().clone();
+    Ok(End { exit: ending.exit, stopped: ending.stopped, record })
+}
+
+/// How the agent's own process came to its end.
+struct Ending {
+    exit: Exit,
+    stopped: Option<Stop>,
+}
+
+async fn supervise(
+    child: &mut Child,
+    enclosure: Enclosure,
+    shared: &Shared,
+    input: &mut Input,
+    meter: &mut Option<Box<dyn Meter>>,
+    events: &Events,
+    workspace: &Workspace,
+    bounds: &Bounds<'_>,
+) -> Ending {
+    let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
+    let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib, disk::LOOK_EVERY);
+    tokio::pin!(too_large);
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let (silent_until, passed, ended) = {
+            let record = shared.record();
+            (
+                bounds.limits.silent_until(&record),
+                bounds.limits.passed(&bounds.spent, &record),
+                record.terminal.is_some(),
+            )
+        };
+        if let Some(failure) = passed {
+            return stop(failure.into());
+        }
+        if ended {
+            // It said how it ended, and waits for nothing but this.
+            input.close();
+        }
+        let silence = async {
+            match silent_until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            order = bounds.orders.any() => return stop(Stop::Ordered(order)),
+            status = child.wait() => return match status {
+                Ok(status) => Ending { exit: enclosure.end_of(status), stopped: None },
+                Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
+            },
+            () = sleep_until(bounds.until) => {
+                return stop(Failure::TimeLimit { limit: Span(bounds.wall_secs) }.into());
+            }
+            failure = &mut too_large => return stop(failure.into()),
+            () = silence => {
+                let record = shared.record();
+                // It may have spoken meanwhile.
+                if bounds.limits.silent_until(&record).is_some_and(|until| until <= Instant::now()) {
+                    let (limit, event) = (Span::from(bounds.limits.stall), record.last_event.clone());
+                    return stop(Failure::Stalled { limit, event }.into());
+                }
+            }
+            () = shared.changed() => {}
+            _ = looks.tick(), if meter.is_some() => look(meter, events, shared).await,
+        }
+    }
+}
+
+/// Reads what is new beside its lines, on a thread that may wait for a disk.
+async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shared) {
+    let Some(mut looking) = meter.take() else { return };
+    let looked = tokio::task::spawn_blocking(move || {
+        let signs = looking.look();
+        (looking, signs)
+    });
+    if let Ok((looked, signs)) = looked.await {
+        *meter = Some(looked);
+        hear(signs, events, shared);
+    }
+}
+
+/// Asks the agent to make no further request, and waits until it does as asked: when it is only told to
+/// end, it may send one more.
+async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace: Duration) {
+    if input.interrupt() {
+        let stopped = async {
+            while shared.record().terminal.is_none() {
+                shared.changed().await;
+            }
+        };
+        tokio::select! {
+            _ = child.wait() => return,
+            _ = timeout(grace, stopped) => {}
+        }
+    }
+    if input.close() {
+        let _ = timeout(LEAVE_LIMIT.min(grace), child.wait()).await;
+    }
+}
+
+/// The agent's standard input, on a task of its own: an agent that never reads its prompt must not stop us
+/// from reading its words. Closed when this is dropped.
+struct Input {
+    further: Option<UnboundedSender<Vec<u8>>>,
+    interrupt: Option<Vec<u8>>,
+    _writer: Option<AbortOnDropHandle<()>>,
+}
+
+impl Input {
+    fn begin(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnds) -> Self {
+        let (further, more) = unbounded_channel();
+        let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
+        match ends {
+            InputEnds::AfterPrompt => Self { further: None, interrupt: None, _writer: writer },
+            InputEnds::AfterItsEnd { interrupt } => {
+                Self { further: Some(further), interrupt: Some(interrupt), _writer: writer }
+            }
+        }
+    }
+
+    /// Asks for no further request. Whether that could be asked.
+    fn interrupt(&mut self) -> bool {
+        match (&self.further, self.interrupt.take()) {
+            (Some(further), Some(interrupt)) => further.send(interrupt).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// Says that nothing more comes. Whether that was news.
+    fn close(&mut self) -> bool {
+        self.further.take().is_some()
+    }
+}
+
+async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiver<Vec<u8>>) {
+    let mut next = Some(prompt);
+    while let Some(bytes) = next {
+        // An agent that doesn't want to read further is free to close it.
+        if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+        next = more.recv().await;
+    }
+}
+
+fn hear(signs: Vec<Sign>, events: &Events, shared: &Shared) {
+    for sign in signs {
+        shared.note(&sign);
+        if let Sign::Said(said) = sign {
+            events.add(said);
+        }
+    }
+}
+
+fn listen(
+    pipe: impl AsyncRead + Unpin + Send + 'static,
+    mut reader: Box<dyn Reader>,
+    events: &Events,
+    shared: &Shared,
+) -> AbortOnDropHandle<()> {
+    let (events, shared) = (events.clone(), shared.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut lines = Lines::new(pipe);
+        while let Some(line) = lines.next().await {
+            hear(reader.read(&line), &events, &shared);
+        }
+    }))
+}
+
+fn listen_to_errors(
+    pipe: impl AsyncRead + Unpin + Send + 'static,
+    events: &Events,
+    shared: &Shared,
+) -> AbortOnDropHandle<()> {
+    let (events, shared) = (events.clone(), shared.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut lines = Lines::new(pipe);
+        while let Some(line) = lines.next().await {
+            if let Some(said) = line::read(Stream::Err, &line) {
+                shared.note_error(said.text.as_deref().unwrap_or_default(), &said);
+                events.add(said);
+            }
+        }
+    }))
+}

@@ -1,0 +1,238 @@
+//! What one start of an agent has come to so far: facts, kept as they are heard, for the watchdogs and for
+//! the judgement at the end.
+
+use super::line::{Stream, kind_name};
+use super::sign::{Sign, Terminal, Tokens};
+use crate::said::Said;
+use pullyard_domain::text::clipped;
+use pullyard_protocol::event::EventKind;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How much of the standard error is kept for the judgement.
+const TAIL_BYTES: usize = 8 * 1024;
+/// How much of a last word is quoted. Units: characters.
+const QUOTED: usize = 200;
+
+/// Everything heard in one start.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    /// When it last gave a sign of life.
+    pub(super) last: Instant,
+    /// Its last event, in words.
+    pub(super) last_event: String,
+    /// Tools that run.
+    pub(super) tools: BTreeSet<String>,
+    /// Its session.
+    pub(super) session: Option<String>,
+    /// The model it asks.
+    pub(super) model: Option<String>,
+    /// Answers of the model.
+    pub(super) turns: u32,
+    /// The last answer asked for tools.
+    pub(super) more_follows: bool,
+    /// Tokens.
+    pub(super) used: Tokens,
+    /// What it cost, if that is known. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+    /// What it cost at most.
+    pub(super) cost_at_most: u64,
+    /// How it said it ended.
+    pub(super) terminal: Option<Terminal>,
+    /// The end of its standard error.
+    pub(super) stderr: String,
+    out: String,
+    err: String,
+}
+
+impl Record {
+    fn new(now: Instant) -> Self {
+        Self {
+            last: now,
+            last_event: "its start".into(),
+            tools: BTreeSet::new(),
+            session: None,
+            model: None,
+            turns: 0,
+            more_follows: false,
+            used: Tokens::default(),
+            cost: None,
+            cost_at_most: 0,
+            terminal: None,
+            stderr: String::new(),
+            out: String::new(),
+            err: String::new(),
+        }
+    }
+
+    fn note(&mut self, sign: &Sign, now: Instant) {
+        match sign {
+            // What was learned by looking elsewhere, or said at the end, is no sign of life.
+            Sign::Used(_) | Sign::Cost(_) | Sign::CostAtMost(_) | Sign::Model(_) => {}
+            _ => self.last = now,
+        }
+        match sign {
+            Sign::Said(said) => self.heard(Stream::Out, said),
+            Sign::Alive => {}
+            Sign::Session(id) => self.session = Some(id.clone()),
+            Sign::Model(model) => self.model = Some(model.clone()),
+            Sign::ToolBegan(id) => {
+                self.tools.insert(id.clone());
+            }
+            Sign::ToolEnded(id) => {
+                self.tools.remove(id);
+            }
+            Sign::ToolsEnded => self.tools.clear(),
+            Sign::Turn => {
+                self.turns = self.turns.saturating_add(1);
+                self.more_follows = false;
+            }
+            Sign::MoreFollows => self.more_follows = true,
+            Sign::Used(tokens) => self.used += *tokens,
+            Sign::Cost(cost) => {
+                self.cost = Some(*cost);
+                self.cost_at_most = self.cost_at_most.max(*cost);
+            }
+            Sign::CostAtMost(cost) => {
+                self.cost = None;
+                self.cost_at_most = self.cost_at_most.max(*cost);
+            }
+            Sign::Ended(terminal) => {
+                self.tools.clear();
+                // A second one is of a turn that nobody asked for; the first failure stays.
+                if self.terminal.as_ref().is_none_or(|known| known.well) {
+                    self.terminal = Some(terminal.clone());
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, stream: Stream, said: &Said) {
+        let words = said.text.as_deref().or(said.name.as_deref()).unwrap_or_default();
+        let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let words = clipped(words, QUOTED);
+        self.last_event = if words.is_empty() { kind_name(said.kind) } else { words.clone() };
+        if !words.is_empty() && said.kind != EventKind::Usage {
+            match stream {
+                Stream::Out => self.out = words,
+                Stream::Err => self.err = words,
+            }
+        }
+    }
+
+    fn erred(&mut self, line: &str) {
+        self.stderr.push_str(line);
+        self.stderr.push('\n');
+        if self.stderr.len() > 2 * TAIL_BYTES {
+            let from = self.stderr.ceil_char_boundary(self.stderr.len() - TAIL_BYTES);
+            self.stderr.drain(..from);
+        }
+    }
+
+    /// What it said last. Errors say more than output, and its own word on its end says most.
+    pub(super) fn last_words(&self) -> String {
+        let own = self.terminal.as_ref().map(|terminal| clipped(&terminal.words, QUOTED)).unwrap_or_default();
+        let words = [&own, &self.err, &self.out].into_iter().find(|words| !words.is_empty());
+        words.map_or_else(|| "it said nothing".into(), String::clone)
+    }
+}
+
+/// A record that several listen into.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Inner>);
+
+struct Inner {
+    record: Mutex<Record>,
+    changed: Notify,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner { record: Mutex::new(Record::new(Instant::now())), changed: Notify::new() }))
+    }
+
+    /// Notes what a line or a look came to.
+    pub(super) fn note(&self, sign: &Sign) {
+        self.record().note(sign, Instant::now());
+        self.0.changed.notify_one();
+    }
+
+    /// Notes a line of standard error.
+    pub(super) fn note_error(&self, line: &str, said: &Said) {
+        let mut record = self.record();
+        record.last = Instant::now();
+        record.heard(Stream::Err, said);
+        record.erred(line);
+        drop(record);
+        self.0.changed.notify_one();
+    }
+
+    /// Waits for something new.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// What is known by now.
+    pub(super) fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(signs: &[Sign]) -> Record {
+        let mut record = Record::new(Instant::now());
+        for sign in signs {
+            record.note(sign, Instant::now());
+        }
+        record
+    }
+
+    fn ended(well: bool, words: &str) -> Sign {
+        Sign::Ended(Terminal { well, words: words.into(), ..Terminal::default() })
+    }
+
+    #[test]
+    fn a_failure_is_not_undone_by_a_later_success() {
+        let heard = record(&[ended(true, "fine"), ended(false, "overloaded"), ended(true, "fine again")]);
+        assert_eq!(heard.terminal.unwrap().words, "overloaded");
+    }
+
+    #[test]
+    fn an_answer_that_asks_for_tools_is_not_the_last_one() {
+        assert!(record(&[Sign::Turn, Sign::MoreFollows]).more_follows);
+        let last = record(&[Sign::Turn, Sign::MoreFollows, Sign::Turn]);
+        assert_eq!((last.turns, last.more_follows), (2, false));
+    }
+
+    #[test]
+    fn a_cost_that_is_not_known_is_not_told_and_still_counts() {
+        let heard = record(&[Sign::Cost(10), Sign::CostAtMost(30)]);
+        assert_eq!((heard.cost, heard.cost_at_most), (None, 30));
+    }
+
+    #[test]
+    fn its_own_last_word_is_quoted_before_its_errors_and_those_before_its_output() {
+        let mut heard = record(&[Sign::Said(Said::words(EventKind::Text, "hello\n\n"))]);
+        assert_eq!(heard.last_words(), "hello");
+        heard.heard(Stream::Err, &Said::words(EventKind::Log, "oops"));
+        assert_eq!((heard.last_words().as_str(), heard.last_event.as_str()), ("oops", "oops"));
+        heard.note(&ended(false, "No credit"), Instant::now());
+        assert_eq!(heard.last_words(), "No credit");
+        assert_eq!(record(&[]).last_words(), "it said nothing");
+    }
+
+    #[test]
+    fn the_end_of_the_errors_is_kept() {
+        let mut heard = record(&[]);
+        for number in 0..10_000 {
+            heard.erred(&format!("ü line {number}"));
+        }
+        assert!(heard.stderr.len() <= 2 * TAIL_BYTES + 100);
+        assert!(heard.stderr.ends_with("line 9999\n"));
+    }
+}

@@ -1,0 +1,169 @@
+//! Which limit an agent has passed. Who stops it then, and how, is in `once`.
+//!
+//! A limit on turns or cost stops before the next request to the model: an agent that has just given its
+//! last answer is let go, whatever that answer cost.
+
+use super::record::Record;
+use super::sign::Tokens;
+use crate::attempt::later;
+use pullyard_domain::failure::Failure;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What an agent may use up, beside the time of the attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Without any sign of life, while no tool runs.
+    pub(super) stall: Duration,
+    /// Requests to the model, in all starts.
+    pub(super) turns: Option<u32>,
+    /// In all starts. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+}
+
+/// What the starts before used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) turns: u32,
+    pub(super) tokens: Tokens,
+    /// As far as it is known.
+    pub(super) cost: Option<u64>,
+    /// What it can't have passed.
+    pub(super) cost_at_most: u64,
+}
+
+impl Spent {
+    /// With what one more start used up.
+    pub(super) fn add(&mut self, record: &Record) {
+        self.turns = self.turns.saturating_add(record.turns);
+        self.tokens += record.used;
+        self.cost = match (self.cost, record.cost) {
+            (Some(before), Some(now)) => Some(before.saturating_add(now)),
+            (known, None) | (None, known) => known,
+        };
+        self.cost_at_most = self.cost_at_most.saturating_add(record.cost_at_most);
+    }
+}
+
+impl Limits {
+    /// How many requests are left.
+    pub(super) fn turns_left(&self, spent: &Spent) -> Option<u32> {
+        self.turns.map(|most| most.saturating_sub(spent.turns))
+    }
+
+    /// How much may still be spent.
+    pub(super) fn cost_left(&self, spent: &Spent) -> Option<u64> {
+        self.cost.map(|most| most.saturating_sub(spent.cost_at_most))
+    }
+
+    /// The limit that allows no further request, before a start.
+    pub(super) fn used_up(&self, spent: &Spent) -> Option<Failure> {
+        match (self.turns, self.cost) {
+            (Some(limit), _) if spent.turns >= limit => Some(turns(limit)),
+            (_, Some(limit)) if spent.cost_at_most >= limit => Some(cost(spent.cost_at_most, limit)),
+            _ => None,
+        }
+    }
+
+    /// The limit that allows no further request, while an agent works.
+    pub(super) fn passed(&self, spent: &Spent, record: &Record) -> Option<Failure> {
+        if record.terminal.is_some() || !record.more_follows {
+            return None;
+        }
+        let mut sum = *spent;
+        sum.add(record);
+        self.used_up(&sum)
+    }
+
+    /// When silence becomes a stall; never while a tool runs.
+    pub(super) fn silent_until(&self, record: &Record) -> Option<Instant> {
+        record.tools.is_empty().then(|| later(record.last, self.stall))
+    }
+}
+
+/// It used all its requests.
+pub(super) fn turns(limit: u32) -> Failure {
+    Failure::TurnLimit { limit: u64::from(limit) }
+}
+
+/// It spent all it may. Units: millionths of a US dollar.
+pub(super) fn cost(spent: u64, limit: u64) -> Failure {
+    Failure::CostLimit { spent: dollars(spent), limit: dollars(limit) }
+}
+
+/// An amount as people write it: whole cents, and more digits only below a cent.
+fn dollars(micros: u64) -> String {
+    if micros > 0 && micros < 10_000 {
+        return format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    }
+    let cents = micros.saturating_add(5_000) / 10_000;
+    format!("${}.{:02}", cents / 100, cents % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::record::Shared;
+    use crate::agent::sign::{Sign, Terminal};
+
+    const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };
+
+    fn record(signs: &[Sign]) -> Record {
+        let shared = Shared::new();
+        signs.iter().for_each(|sign| shared.note(sign));
+        shared.record().clone()
+    }
+
+    fn check(spent: Spent, signs: &[Sign], expected: Option<&str>) {
+        let passed = LIMITS.passed(&spent, &record(signs));
+        assert_eq!(passed.map(|failure| failure.sentence()).as_deref(), expected, "{spent:?} {signs:?}");
+    }
+
+    #[test]
+    fn only_an_agent_that_would_ask_again_is_stopped() {
+        let none = Spent::default();
+        let turn = [Sign::Turn, Sign::MoreFollows];
+        check(none, &[turn.clone(), turn.clone()].concat(), None);
+        let three = [turn.clone(), turn.clone(), turn.clone()].concat();
+        check(none, &three, Some("It used all 3 turns."));
+        check(none, &[&three[..5], &[Sign::Turn]].concat(), None);
+        let ended = Sign::Ended(Terminal::default());
+        check(none, &[three.clone(), vec![ended]].concat(), None);
+    }
+
+    #[test]
+    fn earlier_starts_count() {
+        let spent = Spent { turns: 2, cost_at_most: 600_000, ..Spent::default() };
+        check(spent, &[Sign::Turn, Sign::MoreFollows], Some("It used all 3 turns."));
+        let spent = Spent { turns: 0, ..spent };
+        let asks = [Sign::Turn, Sign::MoreFollows, Sign::Cost(400_000)];
+        check(spent, &asks, Some("It spent $1.00; the limit is $1.00."));
+        check(spent, &[Sign::Turn, Sign::MoreFollows, Sign::CostAtMost(399_999)], None);
+        assert_eq!((LIMITS.turns_left(&spent), LIMITS.cost_left(&spent)), (Some(3), Some(400_000)));
+        assert_eq!(LIMITS.used_up(&Spent { turns: 3, ..spent }).unwrap().code(), "turn_limit");
+        assert_eq!(LIMITS.used_up(&Spent { cost_at_most: 2_000_000, ..spent }).unwrap().code(), "cost_limit");
+    }
+
+    #[test]
+    fn silence_is_no_stall_while_a_tool_runs() {
+        assert!(LIMITS.silent_until(&record(&[])).is_some());
+        let busy = [Sign::ToolBegan("a".into()), Sign::ToolBegan("b".into()), Sign::ToolEnded("a".into())];
+        assert_eq!(LIMITS.silent_until(&record(&busy)), None);
+        assert!(LIMITS.silent_until(&record(&[&busy[..], &[Sign::ToolsEnded]].concat())).is_some());
+    }
+
+    #[test]
+    fn what_starts_cost_adds_up_as_far_as_it_is_known() {
+        let mut spent = Spent::default();
+        spent.add(&record(&[Sign::Cost(5), Sign::Turn]));
+        spent.add(&record(&[Sign::CostAtMost(7)]));
+        assert_eq!((spent.turns, spent.cost, spent.cost_at_most), (1, Some(5), 12));
+    }
+
+    #[test]
+    fn amounts_are_said_in_cents() {
+        for (micros, said) in [(0, "$0.00"), (1_500, "$0.001500"), (625_000, "$0.63"), (12_000_000, "$12.00")] {
+            assert_eq!(dollars(micros), said);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Whether a commit would publish a secret of its own job: a key that the agent wrote into a file is everybody's
+//! once it is pushed, whatever becomes of the pull request.
+
+use crate::git::{Call, Fault, Git};
+use crate::redact::Redactor;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use std::path::Path;
+
+/// Looks at what a commit adds to the one it starts from.
+///
+/// Errors: `SecretInChange` with the first such file.
+pub(crate) async fn look(
+    git: &Git,
+    repository: &Path,
+    (start, commit): (&str, &str),
+    redactor: &Redactor,
+) -> Result<(), Stop> {
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let diff = async |how: &[&str]| {
+        let fixed = ["diff", "--no-renames", "--no-ext-diff", "--no-textconv"];
+        let range = ["--end-of-options", start, commit, "--"];
+        let args = fixed.iter().chain(how).chain(&range);
+        git.run(Call::new(args).repository(repository)).await.map_err(failed)
+    };
+    let names = diff(&["--name-only", "-z", "--diff-filter=d"]).await?;
+    if let Some(name) = names.split(|byte| *byte == 0).find(|name| redactor.knows_one_in(name)) {
+        return Err(of(name, redactor));
+    }
+    // Binary files as text, or what is in them would not be seen. A secret of many lines is known line by line.
+    let all = diff(&["--text", "--unified=0"]).await?;
+    if !added(&all).any(|line| redactor.knows_one_in(line)) {
+        return Ok(());
+    }
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let spec = format!("{commit}:{}", String::from_utf8_lossy(name));
+        let content = git.run(Call::new(["cat-file", "blob", &spec]).repository(repository)).await;
+        // A submodule has no content.
+        if content.is_ok_and(|content| redactor.knows_one_in(&content)) {
+            return Err(of(name, redactor));
+        }
+    }
+    Err(of(b"its files", redactor))
+}
+
+fn of(name: &[u8], redactor: &Redactor) -> Stop {
+    Failure::SecretInChange { path: redactor.text(&String::from_utf8_lossy(name)).into_owned() }.into()
+}
+
+/// The lines that a diff adds; a header of a file that begins alike has no secret in it that its name hasn't.
+fn added(diff: &[u8]) -> impl Iterator<Item = &[u8]> {
+    diff.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"+"))
+}

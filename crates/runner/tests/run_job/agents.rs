@@ -1,0 +1,283 @@
+//! Agents with a command line of their own, played by scripts that say what real ones were recorded to say.
+
+use crate::world::{BRANCH, World};
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
+use pullyard_protocol::event::EventKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");
+const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
+
+/// A machine with one agent: `says` is what its program does when it is not asked for its version. In it,
+/// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs.
+struct Machine {
+    world: World,
+    setting: &'static str,
+    program: PathBuf,
+}
+
+impl Machine {
+    async fn with((setting, version): (&'static str, &str), says: &str) -> Self {
+        let world = World::with_agent("exit 9").await;
+        let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
+        let says = says
+            .replace("@DIR@", world.outside("").to_str().unwrap().trim_end_matches('/'))
+            .replace("@CLAUDE@", &format!("{goldens}/claude_code-2.1.197"))
+            .replace("@CODEX@", &format!("{goldens}/codex-0.169.0"));
+        let starts = world.outside("starts");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
+             for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}\n",
+            starts.display()
+        );
+        let program = world.outside("agent");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        world.api.assign(|job| {
+            job.agent.capability = if setting == CODEX.0 { "codex".into() } else { "claude_code".into() };
+            job.agent.command.clear();
+        });
+        Self { world, setting, program }
+    }
+
+    async fn run(&self) -> FinishRequest {
+        let ran = self
+            .world
+            .run_with(|command| {
+                command
+                    .env(self.setting, &self.program)
+                    .env("ANTHROPIC_API_KEY", "key-of-the-model")
+                    .env("OPENAI_API_KEY", "key-of-the-model")
+                    .env("PULLYARD_AGENT_RETRY_SECS", "0,0,0");
+            })
+            .await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert!(!ran.log.contains("key-of-the-model"));
+        self.world.api.finish()
+    }
+
+    /// The arguments of each start.
+    fn starts(&self) -> Vec<Vec<String>> {
+        let starts = std::fs::read_to_string(self.world.outside("starts")).unwrap_or_default();
+        let each = starts.split("----\n").filter(|start| !start.is_empty());
+        each.map(|start| start.lines().map(str::to_owned).collect()).collect()
+    }
+}
+
+/// Fails in this way, and has pushed nothing.
+async fn fails(
+    agent: (&'static str, &str),
+    says: &str,
+    change: impl FnOnce(&mut Assignment),
+) -> (Machine, Failure, u32) {
+    let machine = Machine::with(agent, says).await;
+    machine.world.api.assign(change);
+    let finish = machine.run().await;
+    assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{finish:?}");
+    assert_eq!(machine.world.head(BRANCH), None, "something was pushed");
+    let starts = finish.work.map_or(0, |work| work.starts);
+    (machine, finish.failure.unwrap(), starts)
+}
+
+/// Reads the prompt, works, says what was recorded, and ends when nothing more comes.
+const WORKS: &str =
+    "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
+
+#[tokio::test]
+async fn claude_code_works_and_what_it_took_is_told() {
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    let work = finish.work.unwrap();
+    assert_eq!((work.agent.as_str(), work.version.as_deref()), ("claude_code", Some("2.1.197")));
+    assert_eq!(work.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
+    assert_eq!(work.model.as_deref(), Some("claude-opus-4-8[1m]"));
+    assert_eq!((work.starts, work.turns, work.input_tokens, work.output_tokens), (1, 4, 400, 200));
+    assert_eq!((work.isolation.as_str(), finish.spent_usd_micros), ("none", Some(7_000)));
+    let events = machine.world.api.events();
+    for kind in [EventKind::Text, EventKind::ToolCall, EventKind::ToolResult, EventKind::FileEdit, EventKind::Command] {
+        assert!(events.iter().any(|event| event.kind == kind), "{kind:?}");
+    }
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(prompt.contains("Write a greeting."));
+    let [start] = machine.starts().try_into().unwrap();
+    assert!(start.iter().all(|arg| !arg.contains("greeting") && !arg.contains("key-of-the-model")));
+}
+
+#[tokio::test]
+async fn codex_works_and_what_it_took_is_told() {
+    let machine = Machine::with(
+        CODEX,
+        "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
+         cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
+    )
+    .await;
+    machine.world.api.assign(|job| job.agent.model = Some("gpt-6.1-sol".into()));
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.agent.as_str(), work.version.as_deref(), work.turns), ("codex", Some("0.169.0"), 3));
+    assert_eq!((work.input_tokens, work.output_tokens), (300, 150));
+    // Nobody knows the price of this model.
+    assert_eq!(finish.spent_usd_micros, None);
+    assert_eq!(std::fs::read_to_string(machine.world.outside("prompt")).unwrap(), "Write a greeting.");
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_tried_again_in_the_same_session() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt
+         if grep -q -- --resume @DIR@/starts.args; then
+           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           cat @CLAUDE@/resume_before.jsonl; exit 1
+         fi",
+    )
+    .await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let starts = machine.starts();
+    assert_eq!(starts.len(), 2);
+    assert!(starts[1].contains(&"--resume=11111111-1111-4111-8111-111111111111".to_owned()), "{starts:?}");
+    assert!(starts[1].iter().all(|arg| !arg.starts_with("--session-id")));
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(!prompt.contains("Write a greeting."), "the session knows its task: {prompt}");
+    assert!(machine.world.api.texts().contains("The model was overloaded. Trying again in 0 s (1 of 3)."));
+    let work = finish.work.unwrap();
+    assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 2, Some(3_500)));
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt
+         if grep -q -- --resume @DIR@/starts.args; then
+           echo 'No conversation found with session ID: 1' >&2; cat @CLAUDE@/session_unknown.jsonl; exit 1
+         elif [ -e @DIR@/again ]; then
+           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           touch @DIR@/again; cat @CLAUDE@/reset.jsonl; exit 1
+         fi",
+    )
+    .await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(finish.work.unwrap().starts, 3);
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(prompt.contains("Write a greeting.") && prompt.contains("earlier session"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_stays_overloaded_is_the_providers_and_what_is_wrong_for_good_is_told_at_once() {
+    let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/overloaded.jsonl; exit 1", |_| ()).await;
+    assert_eq!((failure, starts), (Failure::AgentOverloaded { n: 3 }, 4));
+    let (_, failure, starts) = fails(CODEX, "cat @CODEX@/connection_refused.jsonl; exit 1", |_| ()).await;
+    let reason = "Connection failed: error sending request".into();
+    assert_eq!((failure, starts), (Failure::AgentUnreachable { reason }, 4));
+    let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/wrong_key.jsonl; exit 1", |_| ()).await;
+    assert_eq!((failure.code(), starts), ("agent_auth", 1));
+}
+
+#[tokio::test]
+async fn what_an_agent_says_of_itself_is_not_believed() {
+    // No last line, though the exit code is 0.
+    let says = "echo x > x; head -n 7 @CLAUDE@/tools_and_edits.jsonl";
+    let (_, failure, _) = fails(CLAUDE, says, |_| ()).await;
+    assert_eq!(failure.sentence(), "Claude Code ended with exit code 0: \"I will write it\".");
+    // A last line that says success, and an exit code that doesn't.
+    let says = "echo x > x; cat @CODEX@/tools_and_edits.jsonl; exit 1";
+    assert_eq!(fails(CODEX, says, |_| ()).await.1.code(), "agent_failed");
+    // Success, without the tool that it needed.
+    let says = "cat @CLAUDE@/denied.jsonl; cat > /dev/null";
+    assert_eq!(fails(CLAUDE, says, |_| ()).await.1, Failure::PermissionDenied { tool: "Bash".into() });
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_here_is_missing_before_anything_is_changed() {
+    for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
+        let machine = Machine::with(CLAUDE, "exit 0").await;
+        machine.world.api.assign(|job| job.agent.capability = capability.into());
+        let finish = machine.run().await;
+        let missing = Failure::AgentMissing { agent: said.into(), runner: "the runner".into() };
+        assert_eq!((finish.failure, finish.work), (Some(missing), None));
+        assert_eq!(machine.world.api.statuses(), Vec::<String>::new());
+        assert!(machine.world.worktrees().is_empty());
+    }
+}
+
+/// Says that it uses a tool, then waits for what it is told; ends as a real one does when it is interrupted.
+const INTERRUPTIBLE: &str =
+    "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/interrupted_in_tool.jsonl | head -n 2
+     head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
+
+#[tokio::test]
+async fn a_limit_on_turns_asks_for_no_further_request() {
+    // The second line of the recorded run asks for a tool.
+    let says = "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl
+         head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
+    let (machine, failure, _) = fails(CLAUDE, says, |job| job.limits.turns = Some(1)).await;
+    assert_eq!(failure, Failure::TurnLimit { limit: 1 });
+    let told = std::fs::read_to_string(machine.world.outside("told")).unwrap();
+    assert!(told.contains("\"interrupt\""), "{told}");
+    assert!(machine.starts()[0].contains(&"--max-turns=1".to_owned()));
+    let work = machine.world.api.finish().work.unwrap();
+    // What it told of its end is counted, too.
+    assert_eq!((work.turns, work.output_tokens), (1, 50));
+}
+
+#[tokio::test]
+async fn a_limit_on_cost_holds_for_an_agent_that_tells_no_cost() {
+    let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
+         head -n 3 @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
+    let (_, failure, _) = fails(CODEX, says, |job| job.limits.cost_usd_micros = Some(1_000)).await;
+    assert_eq!(failure.code(), "cost_limit");
+}
+
+#[tokio::test]
+async fn a_cancelled_agent_is_interrupted_before_it_is_told_to_end() {
+    let machine = Machine::with(CLAUDE, &format!("trap 'echo > @DIR@/terminated' TERM; {INTERRUPTIBLE}")).await;
+    let child = machine.world.spawn(|command| {
+        command.env(machine.setting, &machine.program).env("ANTHROPIC_API_KEY", "k");
+    });
+    machine.world.api.wait_for(|calls| calls.iter().any(|call| call.body.to_string().contains("executing"))).await;
+    let starts = machine.world.outside("starts");
+    machine.world.api.wait_for(|_| starts.exists()).await;
+    machine.world.api.script(|script| script.cancel = true);
+    let ran = crate::world::end_of(child).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Cancelled);
+    assert_eq!(finish.work.unwrap().agent, "claude_code");
+    assert!(std::fs::read_to_string(machine.world.outside("told")).unwrap().contains("\"interrupt\""));
+    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
+}
+
+#[tokio::test]
+async fn a_command_may_ask_to_be_started_again() {
+    let world =
+        World::with_agent("[ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75").await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_AGENT_RETRY_SECS", "0");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.agent.as_str(), work.starts), ("command", 2));
+    assert!(world.api.texts().contains("The agent asked to be started again. Trying again in 0 s (1 of 1)."));
+    let world = World::with_agent("exit 75").await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_AGENT_RETRY_SECS", "0");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.failure(), "agent_failed");
+}

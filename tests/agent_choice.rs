@@ -1,0 +1,141 @@
+//! Which agent works on a job, and the keys for its model. The test speaks as the runner.
+
+use crate::story::{REPOSITORY, Setup, Story, Task};
+use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
+use pullyard_protocol::client::Error;
+use pullyard_protocol::job::CreateJob;
+use pullyard_protocol::project::AddRepository;
+use pullyard_protocol::secret::SetSecret;
+
+/// A repository on which Claude Code works, and whose command is known as well.
+async fn story() -> Story {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let agent =
+        Agent { capability: "claude_code".into(), command: vec!["./agent.sh".into()], model: Some("opus".into()) };
+    let add = AddRepository {
+        integration: IntegrationId::new("gh1").unwrap(),
+        name: RepositoryName::new(REPOSITORY).unwrap(),
+        agent,
+        workflows: false,
+    };
+    story.api.add_repository(&story.project, &add).await.unwrap();
+    story
+}
+
+fn asking(story: &Story, agent: Option<&str>, model: Option<&str>) -> CreateJob {
+    CreateJob {
+        project: story.project.clone(),
+        ticket: None,
+        prompt: Some("Do it.".into()),
+        repository: None,
+        base: None,
+        agent: agent.map(str::to_owned),
+        model: model.map(str::to_owned),
+    }
+}
+
+async fn made(story: &Story, agent: Option<&str>, model: Option<&str>) -> JobId {
+    let decision = story.api.create_job(&asking(story, agent, model), None).await.unwrap();
+    assert_eq!(decision.verdict, Verdict::Accepted, "{}", decision.sentence);
+    decision.job.unwrap()
+}
+
+fn failed() -> FinishRequest {
+    FinishRequest {
+        finish_id: FinishId::new("f1").unwrap(),
+        outcome: FinishOutcome::Failed,
+        failure: Some(Failure::NoChanges {}),
+        result: None,
+        spent_usd_micros: None,
+        work: None,
+    }
+}
+
+async fn told<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Option<String>) {
+    match answer {
+        Err(Error::Problem(problem)) => (problem.status, problem.code, problem.pointer),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
+    let story = story().await;
+    let whole = |assigned: pullyard_protocol::attempt::Agent| (assigned.capability, assigned.model);
+    for (agent, model, expected) in [
+        (None, None, ("claude_code", Some("opus"))),
+        (None, Some("haiku"), ("claude_code", Some("haiku"))),
+        (Some("codex"), None, ("codex", None)),
+        (Some("command"), None, ("command", None)),
+        (Some("auto"), None, ("auto", None)),
+    ] {
+        let job = made(&story, agent, model).await;
+        let (assignment, client) = story.claim(&job, "c1").await.unwrap();
+        let expected = (expected.0.to_owned(), expected.1.map(str::to_owned));
+        assert_eq!(whole(assignment.agent), expected);
+        client.finish(&failed()).await.unwrap();
+        let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+        assert_eq!(whole(story.claim(&again, "c2").await.unwrap().0.agent), expected);
+    }
+    let refused = async |agent, model| told(story.api.create_job(&asking(&story, agent, model), None).await).await;
+    assert_eq!(refused(Some("magic"), None).await, (422, "invalid".into(), Some("/agent".into())));
+    assert_eq!(refused(Some("codex"), Some("--help")).await, (422, "invalid".into(), Some("/model".into())));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_for_a_model_are_given_to_the_jobs_of_its_agent_alone() {
+    let story = story().await;
+    let stored = async |name: &str, value: &str| {
+        let set = SetSecret { value: value.into() };
+        story.api.set_secret(&SecretName::new(name).unwrap(), &set).await.unwrap().secret
+    };
+    let anthropic = stored("anthropic", "sk-ant-1").await;
+    let openai = stored("openai", "sk-2").await;
+    story
+        .settings(|settings| {
+            settings.model_secrets = ModelSecrets {
+                anthropic_api_key: Some(anthropic),
+                openai_api_key: Some(openai),
+                ..ModelSecrets::default()
+            };
+        })
+        .await;
+    for (agent, expected) in [
+        (None, vec![(ModelKey::AnthropicApiKey, "sk-ant-1")]),
+        (Some("codex"), vec![(ModelKey::OpenaiApiKey, "sk-2")]),
+        (Some("auto"), vec![(ModelKey::AnthropicApiKey, "sk-ant-1"), (ModelKey::OpenaiApiKey, "sk-2")]),
+        (Some("command"), vec![]),
+    ] {
+        let job = made(&story, agent, None).await;
+        let (_, client) = story.claim(&job, "c1").await.unwrap();
+        let given = client.credentials().await.unwrap().model;
+        let given = given.iter().map(|one| (one.key, one.value.as_str())).collect::<Vec<_>>();
+        assert_eq!(given, expected, "{agent:?}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_there_is_named_and_only_secrets_of_people_can_be() {
+    let story = story().await;
+    let prefix = story.local.forge_secret().rsplit_once('/').unwrap().0.to_owned();
+    let missing = format!("{prefix}/none");
+    story.settings(|settings| settings.model_secrets.claude_token = Some(missing)).await;
+    let job = made(&story, None, None).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let Err(Error::Problem(problem)) = client.credentials().await else { panic!("it was given something") };
+    assert_eq!((problem.status, problem.code.as_str()), (422, "model_secret_missing"));
+    assert!(problem.detail.contains("/none"), "{}", problem.detail);
+
+    let project = story.api.project(&story.project).await.unwrap();
+    let mut settings = project.settings;
+    settings.model_secrets.claude_token = Some("production/database".to_owned());
+    let refused = story.api.set_settings(&story.project, &settings, project.revision).await;
+    assert_eq!(told(refused).await, (422, "invalid".into(), Some("/model_secrets/claude_token".into())));
+    story.end().await;
+}
