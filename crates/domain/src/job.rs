@@ -17,7 +17,8 @@ pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
 pub use fault::DispatchFault;
 pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use rest::{
-    Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session, Yielded,
+    Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
+    Yielded,
 };
 pub use retry::{as_retry, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};

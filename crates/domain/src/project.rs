@@ -160,7 +160,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2, cost_usd_micros: None, turns: None, disk_mib: None, input_secs: crate::job::REST_AT_MOST.as_secs() }
+        Self {
+            wall_secs: 3_600,
+            stall_secs: 900,
+            requeues: 2,
+            cost_usd_micros: None,
+            turns: None,
+            disk_mib: None,
+            input_secs: crate::job::REST_AT_MOST.as_secs(),
+        }
     }
 }
 

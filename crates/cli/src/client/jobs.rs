@@ -1,10 +1,12 @@
 //! `pullyard jobs`: what can be asked about jobs and ordered of them. One file for each subject.
 
+mod answer;
 mod cancel;
 mod create;
 mod events;
 mod list;
 mod logs;
+mod pause;
 mod retry;
 mod show;
 
@@ -17,7 +19,7 @@ use super::watch;
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// List, show, make, follow, cancel and retry jobs.
+/// List, show, make, follow, pause, answer, cancel and retry jobs.
 ///
 /// A job is named by its id, by the id's last characters (7F2K) or first ones, or by @last.
 #[derive(clap::Args)]
@@ -53,6 +55,10 @@ enum Command {
     Logs(logs::Logs),
     Events(events::Events),
     Cancel(cancel::Cancel),
+    Pause(pause::Pause),
+    Continue(pause::Continue),
+    Answer(answer::Answer),
+    Send(answer::Send),
     Retry(retry::Retry),
 }
 
@@ -70,6 +76,10 @@ impl Jobs {
             Command::Logs(logs) => logs.run(session).await,
             Command::Events(events) => events.run(session).await,
             Command::Cancel(cancel) => cancel.run(session).await,
+            Command::Pause(pause) => pause.run(session).await,
+            Command::Continue(go_on) => go_on.run(session).await,
+            Command::Answer(answer) => answer.run(session).await,
+            Command::Send(send) => send.run(session).await,
             Command::Retry(retry) => retry.run(session).await,
         }
     }

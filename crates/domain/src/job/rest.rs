@@ -144,11 +144,9 @@ impl Job {
     pub fn paused(&self, pause: Pause, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Paused => Err(NotNow::Already),
-            Status::Pending
-            | Status::AwaitingInput
-            | Status::Completed
-            | Status::Failed
-            | Status::Cancelled => Err(NotNow::Status(self.status)),
+            Status::Pending | Status::AwaitingInput | Status::Completed | Status::Failed | Status::Cancelled => {
+                Err(NotNow::Status(self.status))
+            }
             _ if self.want == Want::Cancel => Err(NotNow::Unwanted),
             _ if self.want == Want::Pause => Err(NotNow::Already),
             Status::Ready => {
@@ -298,8 +296,7 @@ impl Job {
         let keeper = self.session.as_ref().and_then(|session| session.runner.as_ref());
         keeper.is_none_or(|keeper| {
             keeper == runner
-                || (self.policy.resume == crate::project::Resume::Prefer
-                    && now >= self.ready_since.plus(PREFERRED_FOR))
+                || (self.policy.resume == crate::project::Resume::Prefer && now >= self.ready_since.plus(PREFERRED_FOR))
         })
     }
 

@@ -178,7 +178,9 @@ impl State {
             let worked = work.is_some_and(|work| is(work.job));
             match call {
                 Call::Claim { job, fresh, .. } if is(*job) => *fresh = false,
-                Call::Progress { fresh, .. } | Call::Finish { fresh, .. } | Call::Yield { fresh, .. } if worked => *fresh = false,
+                Call::Progress { fresh, .. } | Call::Finish { fresh, .. } | Call::Yield { fresh, .. } if worked => {
+                    *fresh = false
+                }
                 _ => {}
             }
         }

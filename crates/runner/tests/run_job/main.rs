@@ -24,4 +24,3 @@ mod stops;
 mod token_gate;
 mod tokens;
 mod world;
-mod zz_live;

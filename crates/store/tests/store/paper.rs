@@ -237,7 +237,7 @@ fn more_work(kind: &str) -> &'static [&'static str] {
 #[tokio::test]
 async fn the_paper_of_the_table_is_what_the_writes_leave() {
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
-    for ((pk, sk), item) in whole().await.items().await {
+    for ((pk, sk), item) in Box::pin(whole()).await.items().await {
         let kind = kind(&pk, &sk);
         let known = KINDS.iter().find(|known| known.name == kind);
         let known = known.unwrap_or_else(|| panic!("{pk} / {sk} is of no kind that docs/table.md has"));

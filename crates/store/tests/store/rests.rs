@@ -6,6 +6,7 @@ use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, NotNow, Pause, Rest,
 use pullyard_domain::outcome::ticket_while;
 use pullyard_domain::ticket::{Badge, Ticket};
 use pullyard_store::{Error, Proof, Rested, Store, Write};
+use std::pin::Pin;
 
 /// A write, with everything that belongs to it.
 #[derive(Clone)]
@@ -75,6 +76,15 @@ pub(crate) async fn telling(world: &World, job: &Job, by: &str, key: &str) -> Re
 
 pub(crate) async fn tell(world: &World, job: &Job, by: &str, key: &str) -> Result<Write, Error> {
     telling(world, job, by, key).await.write(&world.store).await
+}
+
+/// A job of the ticket whose agent asked something and was answered. Boxed: whoever makes one of everything has
+/// little stack left.
+pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+    Box::pin(async move {
+        let asking = world.asking(ticket).await;
+        world.applies(tell(world, &asking, "ann", "key")).await;
+    })
 }
 
 /// Somebody pauses a job that its runner then gives back.

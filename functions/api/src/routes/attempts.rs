@@ -7,13 +7,13 @@ use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, End, JobResult, Status};
 use pullyard_domain::prompt::review::ReviewContext;
-use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
+use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
-    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, ModelCredential, Phase, PullRequestText, Resume,
-    RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldOutcome,
-    YieldRequest,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, ModelCredential, Phase,
+    PullRequestText, Resume, RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
+    YieldAnswer, YieldOutcome, YieldRequest,
 };
 
 /// How often a runner is to be heard. Units: seconds.
@@ -136,7 +136,9 @@ pub(crate) async fn events(
 ) -> Result<Json<EventsAnswer>, Problem> {
     check(&batch)?;
     let heard = control::record_events(&ctx, &fence, batch.first_seq, &batch.events).await?;
-    Ok(Json(EventsAnswer { next_seq: heard.next, want: heard.want,
+    Ok(Json(EventsAnswer {
+        next_seq: heard.next,
+        want: heard.want,
         inputs: heard.inputs,
         watched: true,
         send_every_ms: SEND_EVERY_MS,
@@ -170,9 +172,9 @@ pub(crate) async fn credentials(
 }
 
 /// Which inputs are asked for.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct InputsQuery {
     /// Those after this number.
     #[serde(default)]

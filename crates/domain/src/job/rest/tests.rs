@@ -262,7 +262,10 @@ fn the_runner_that_began_it_has_it_first_and_for_good_where_the_session_is_requi
     let mut back = gives_back(&held, Rest::Pauses, 0).unwrap().continued(at(300)).unwrap();
     let takes = |job: &Job, runner, secs| job.is_left_to(runner, at(secs));
     let later = 300 + PREFERRED_FOR.as_secs();
-    assert_eq!((takes(&back, &kite, 300), takes(&back, &gull, later - 1), takes(&back, &gull, later)), (true, false, true));
+    assert_eq!(
+        (takes(&back, &kite, 300), takes(&back, &gull, later - 1), takes(&back, &gull, later)),
+        (true, false, true)
+    );
     back.policy.resume = Resume::Require;
     assert!(takes(&back, &kite, later) && !takes(&back, &gull, 80_000));
     assert!(takes(&ready(), &gull, 0), "what nobody began is anybody's");
