@@ -235,6 +235,9 @@ impl World {
             route(&get, "/v1/jobs/{job}", Object(Scope::Read), none()),
             route(&post, "/v1/jobs/{job}/cancel", Object(Scope::Jobs), json!({})),
             route(&post, "/v1/jobs/{job}/retry", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/pause", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/continue", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/answer", Object(Scope::Jobs), json!({ "text": "Yes." })),
             route(&get, "/v1/jobs/{job}/why", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/events", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/artifacts", Object(Scope::Read), none()),
@@ -276,6 +279,13 @@ impl World {
             route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/finish", Lease, finish),
+            route(&get, "/v1/jobs/{job}/attempts/{attempt}/inputs", Lease, none()),
+            route(
+                &post,
+                "/v1/jobs/{job}/attempts/{attempt}/yield",
+                Lease,
+                json!({ "yield_id": "y1", "outcome": "paused" }),
+            ),
         ]
     }
 

@@ -264,7 +264,9 @@ async fn help_is_there_for_commands_and_topics() {
         assert!(out.contains(said), "{about:?}: {out}");
     }
     user.run(&["help", "nonsense"]).await.ended(2, "topics are exit-codes, json and environment");
-    for command in ["list", "show", "create", "watch", "logs", "events", "cancel", "retry"] {
+    for command in
+        ["list", "show", "create", "watch", "logs", "events", "cancel", "pause", "continue", "answer", "send", "retry"]
+    {
         let out = user.run(&["jobs", command, "--help"]).await.done();
         let examples = out.split("Examples:").nth(1).unwrap_or_default();
         assert!(examples.matches(&format!("pullyard jobs {command}")).count() >= 2, "{command}: {out}");

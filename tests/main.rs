@@ -39,6 +39,7 @@ mod pages;
 mod papers;
 mod processes;
 mod pulls;
+mod rests;
 mod retry;
 mod reviews;
 mod roles;

@@ -83,6 +83,10 @@ const TOLD: &[(&str, &str)] = &[
     ("PULLYARD_JOB", "The job's id."),
     ("PULLYARD_KIND", "What kind of work it is."),
     ("PULLYARD_TICKET", "The ticket's key; empty for a job without one."),
+    (
+        "PULLYARD_SESSION",
+        "The session that it goes on with, or else the job; only where the job was paused, asked something or was spoken to before.",
+    ),
 ];
 
 /// One variable as a help shows it.

@@ -1,10 +1,11 @@
 //! Writing the end of a job, whoever decided it, and putting one back.
 
+use crate::rest::write_rest;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Work};
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status, Work};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -114,7 +115,7 @@ pub(crate) async fn write_told_end(
 
 /// The ticket as its tool shows it: the built-in board is the table, so the write that ends the job writes back
 /// as well. Its guard is the one of settling, and nobody can come in between.
-async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
+pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
     if !ticket.is_unsynced() {
         return Ok(ticket);
     }
@@ -135,7 +136,7 @@ fn is_to_be_settled(ticket: &Ticket, now: Timestamp) -> bool {
 }
 
 /// Writes a job that goes back to Ready, and wakes it where somebody has to start it. One that its people
-/// want to stop has ended instead.
+/// want to stop has ended instead, or stands still.
 pub(crate) async fn write_requeue(
     ctx: &Context,
     before: &Job,
@@ -146,6 +147,10 @@ pub(crate) async fn write_requeue(
 ) -> Result<Write, Error> {
     if job.status.is_terminal() {
         return write_end(ctx, before, job, proof, now).await;
+    }
+    if job.status == Status::Paused {
+        // Its people want that, whoever lost it.
+        return write_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, None), proof, now).await;
     }
     let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
         return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));

@@ -117,7 +117,8 @@ impl Error {
             NotNow::LeaseLost => Self::LeaseLost { recorded: false },
             NotNow::Status(status) => Self::WrongStatus(status),
             NotNow::Unwanted => Self::Unwanted,
-            // These two are answered where they can happen; here they are our own mistake.
+            // These are answered where they can happen; here they are our own mistake.
+            NotNow::NewerInput | NotNow::TooMany => Self::Inconsistent("an input was not expected".into()),
             NotNow::Already => Self::Inconsistent("a repeat was not recognised".into()),
             NotNow::NotBefore(until) => Self::Inconsistent(format!("it may be pushed until {until}, now it is {now}")),
         }

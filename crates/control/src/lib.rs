@@ -9,6 +9,8 @@ pub mod attempt {
     mod credentials;
     mod events;
     mod finish;
+    mod give_back;
+    mod inputs;
     mod progress;
     mod start;
 
@@ -16,9 +18,12 @@ pub mod attempt {
     pub use credentials::{Credentials, credentials};
     pub use events::{Heard, record_events};
     pub use finish::{Finish, finish};
+    pub use give_back::{GaveBack, give_back};
+    pub use inputs::inputs;
     pub use progress::{Progressed, progress};
     pub use start::{Assignment, start};
 }
+mod answer_job;
 mod artifacts;
 mod board;
 mod board_view;
@@ -26,6 +31,7 @@ mod cancel_job;
 mod clock;
 mod connect_app;
 mod context;
+mod continue_job;
 mod create_job;
 mod dead_letters;
 mod dispatch;
@@ -40,11 +46,13 @@ mod list_deliveries;
 mod list_jobs;
 mod move_ticket;
 mod new_job;
+mod pause_job;
 mod projects;
 mod proof;
 mod readiness;
 mod recover;
 mod replay;
+mod rest;
 mod retry_job;
 pub mod review;
 mod rotate_secret;
@@ -62,6 +70,7 @@ mod unreadable;
 mod views;
 pub mod webhook;
 
+pub use answer_job::answer_job;
 pub use artifacts::{
     Place, artifact_address, artifact_stored, artifacts_of, attempts_of, context_of, reserve_artifact,
 };
@@ -71,6 +80,7 @@ pub use cancel_job::cancel_job;
 pub use clock::{Clock, Pause};
 pub use connect_app::{ExistingApp, connect_app, make_app};
 pub use context::{Context, Parts};
+pub use continue_job::continue_job;
 pub use create_job::{JobRequest, Requester, create_job};
 pub use dead_letters::{Letter, Letters, Moved, Order, dead_letter, dead_letters, move_dead_letters};
 pub use dispatch::{Dispatched, dispatch};
@@ -80,6 +90,7 @@ pub use hold::{budget_of, hold_project, release_project};
 pub use list_deliveries::{DeliveryList, list_deliveries};
 pub use list_jobs::{JobList, list_jobs};
 pub use move_ticket::{Answer, move_ticket};
+pub use pause_job::pause_job;
 pub use projects::{RepositoryWork, add_repository, connect_forge, create_project, set_settings};
 pub use proof::{Bootstrap, Keys, Session, SignInCode};
 pub use pullyard_store::Token as StoredToken;

@@ -3,15 +3,19 @@
 use crate::code::vocabulary;
 use crate::failure::Failure;
 use crate::id::JobId;
-use crate::job::{Job, Status};
+use crate::job::{Job, MOST_INPUTS, NotNow, Status};
 use crate::wait::Ends;
 
 vocabulary! {
-    /// Why a job can't be cancelled or retried, or a pull request not be linked.
+    /// Why a job can't be cancelled, retried, paused or continued, or a pull request not be linked.
     pub enum Denial: Ends {
         TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a job that failed or was cancelled is retried.", "Ask for another job.";
+        NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a job that is ready or at work can be paused.", "Nothing to do, or cancel it.";
+        Asks { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
+        IsCancelled { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait for its end; then `pullyard jobs retry`.";
+        TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} takes no more than {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is linked to {to} already.", "Take that link away first: `pullyard unlink {pr}`.";
     }
 }
@@ -20,6 +24,29 @@ impl Denial {
     /// A cancel of a job that has ended otherwise.
     pub fn too_late(job: &Job) -> Self {
         Self::TooLate { job: job.id.clone(), end: end_of(job) }
+    }
+
+    /// Why a job was not paused.
+    pub fn of_pause(job: &Job, refusal: &NotNow) -> Option<Self> {
+        let (id, status) = (job.id.clone(), job.status.words().to_lowercase());
+        match refusal {
+            NotNow::Status(_) if job.status.is_terminal() => Some(Self::too_late(job)),
+            NotNow::Status(_) => Some(Self::NotPausable { job: id, status }),
+            NotNow::Unwanted => Some(Self::IsCancelled { job: id }),
+            _ => None,
+        }
+    }
+
+    /// Why a job was not continued, or took no input.
+    pub fn of_going_on(job: &Job, refusal: &NotNow) -> Option<Self> {
+        let id = job.id.clone();
+        match refusal {
+            NotNow::Status(_) if job.status.is_terminal() => Some(Self::too_late(job)),
+            NotNow::Status(_) => Some(Self::Asks { job: id }),
+            NotNow::Unwanted => Some(Self::IsCancelled { job: id }),
+            NotNow::TooMany => Some(Self::TooManyInputs { job: id, n: MOST_INPUTS.into() }),
+            _ => None,
+        }
     }
 
     /// A retry of a job that did not fail.

@@ -59,8 +59,7 @@ pub fn job(job: &Job) -> Option<Due> {
         }
         // One that lost its wait is looked at at once: it would be forgotten otherwise.
         Status::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
-        // Nothing leads into these yet; once something does, their rows are named here.
-        Status::AwaitingInput | Status::Paused => return None,
+        Status::AwaitingInput | Status::Paused => job.rests_until()?,
         Status::Completed | Status::Failed | Status::Cancelled => return None,
     };
     Some(Due::At(job.not_before.map_or(at, |not_before| at.max(not_before))))

@@ -12,8 +12,10 @@ use crate::facts::{Facts, FirstAnswer, RepositoryFact};
 use crate::failure::Failure;
 use crate::guard::{Decision, Follow, decide, decide_again, decide_request, record};
 use crate::id::{EventId, JobId, TicketKey};
-use crate::job::{Cancel, DispatchFault, End, Fence, Job, NotNow, Status, as_retry, may_be_retried};
-use crate::outcome::ticket_after;
+use crate::job::{
+    Cancel, DispatchFault, End, Fence, Job, NotNow, Pause, Rest, Status, Yielded, as_retry, may_be_retried,
+};
+use crate::outcome::{ticket_after, ticket_while};
 use crate::project::Project;
 use crate::story;
 use crate::sweep::{Step, step};
@@ -394,13 +396,8 @@ impl World {
             // No reviews here: `review::corner` walks through those.
             Step::Nothing | Step::Admit => {}
             Step::Start | Step::StartAnew(_) => self.dispatch(job),
-            Step::Requeue(_) => match job.requeued(self.now) {
-                // Its people want it to stop.
-                Ok(ended) if ended.status.is_terminal() => self.end(&ended),
-                next => {
-                    self.write(next);
-                }
-            },
+            // Its people may want it to stop or to pause.
+            Step::Requeue(_) => self.rest(job.requeued(self.now)),
             Step::GiveUp(failure) => {
                 if let Ok(ended) = job.given_up(failure, self.now) {
                     self.end(&ended);
@@ -411,7 +408,39 @@ impl World {
                     self.end(&ended);
                 }
             }
+            Step::Expire => {
+                if let Ok(ended) = job.expired(self.now) {
+                    self.end(&ended);
+                }
+            }
         }
+    }
+
+    /// A write of a job that stands still or goes on, with what its ticket shows of that.
+    fn rest(&mut self, next: Result<Job, NotNow>) {
+        let Ok(next) = next else { return };
+        if next.status.is_terminal() {
+            return self.end(&next);
+        }
+        let ticket = self.tickets[&next.ticket.clone().unwrap()].clone();
+        self.put(Some(&next), ticket_while(&next, &ticket).as_ref());
+    }
+
+    /// Somebody pauses a job, continues it, or speaks to its agent; or its runner gives it back.
+    fn pause_or_speak(&mut self, job: &Job, pick: usize) {
+        let fence = job.run.as_ref();
+        let fence = fence.map(|run| Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() });
+        let rest = if pick.is_multiple_of(2) { story::asks() } else { Rest::Pauses };
+        let inputs = if pick.is_multiple_of(3) { 0 } else { job.inputs };
+        let yielded = Yielded { id: story::finish_id(&format!("y{}", self.step)), ..story::yielded(rest, inputs) };
+        let next = match (pick % 7, fence) {
+            (0, _) => job.paused(Pause::new("ann", self.now), self.now),
+            (1 | 2, _) => job.continued(self.now),
+            (3, _) => job.told(self.now),
+            (_, Some(fence)) => job.yielded(&fence, &yielded, self.now).map(|job| job.with_cost(400_000)),
+            _ => return,
+        };
+        self.rest(next);
     }
 
     /// Somebody cancels a job, or retries it if it is over.

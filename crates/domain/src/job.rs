@@ -8,6 +8,7 @@ mod cancel;
 mod context;
 mod fault;
 mod plan;
+mod rest;
 mod retry;
 mod transition;
 mod watch;
@@ -16,6 +17,10 @@ pub use cancel::{Cancel, LONGEST_REASON, STOP_WITHIN};
 pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
 pub use fault::DispatchFault;
 pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
+pub use rest::{
+    Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
+    Yielded,
+};
 pub use retry::{as_retry, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
@@ -24,12 +29,13 @@ use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
 };
-use crate::project::{Compute, OfflinePolicy};
+use crate::project::{Compute, OfflinePolicy, Resume};
 use crate::pull_request::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::time::Duration;
 
 /// Where a job is.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -139,6 +145,8 @@ pub enum Kind {
 pub enum Want {
     /// Go on.
     Run,
+    /// Stop, so that it can go on later.
+    Pause,
     /// Stop for good.
     Cancel,
 }
@@ -229,6 +237,18 @@ pub struct Job {
     /// Who wants it to end, while that is so and once it has been cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
+    /// Who paused it, while that is wanted or so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// What its agent asked, while nobody has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+    /// How many inputs people gave it.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub inputs: u32,
+    /// What its next attempt can go on with, if an earlier one yielded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// Until when nobody but its runner may end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,
@@ -248,7 +268,7 @@ pub struct Job {
     /// What it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
-    /// Who ended it, so that a repeat of that end is a repeat.
+    /// Who ended it or yielded it last, so that a repeat of that is a repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<EndedBy>,
     /// When it ended.
@@ -378,10 +398,23 @@ pub struct Policy {
     /// How big the work folder may grow. Units: MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
+    /// How long it may wait for an answer or stay paused. None is a week. Units: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_secs: Option<u64>,
+    /// What becomes of one that yielded where its session can't be found again.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub resume: Resume,
     /// Its agent's capability, where its project names secrets for that agent's model: they are looked up when
     /// its runner asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_of: Option<String>,
+}
+
+impl Policy {
+    /// How long it may stand still.
+    pub fn rest_at_most(&self) -> Duration {
+        self.input_secs.map_or(REST_AT_MOST, Duration::from_secs)
+    }
 }
 
 /// Which agent worked in an attempt, under what, and what it took: its usage, session and provenance.
@@ -534,6 +567,10 @@ pub enum AttemptEnd {
     },
     /// It was cancelled, and its job with it.
     Cancelled {},
+    /// Its agent asked something; its job waits for the answer.
+    Asked {},
+    /// It stopped for a pause; its job can go on.
+    Paused {},
     /// A platform fault ended it; its job went back.
     Requeued {
         /// Why.

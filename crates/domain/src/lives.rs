@@ -1,6 +1,6 @@
 //! The exhaustive check of what jobs of two tickets can go through on two self-hosted runners: every
 //! interleaving of their claims, phases, pushes, finishes and heartbeats with two sweepers, a person who
-//! cancels, and time, where any process may be slow for ever and any answer may be lost after its write.
+//! cancels, pauses, continues and answers, and time, where any process may be slow for ever and any answer may be lost after its write.
 //!
 //! The rules are the domain's own; this owns a small table whose writes have the conditions of
 //! `crates/store/src/write`, and the steps of `crates/control/src/{runner,attempt,sweep}` over it: what is read
@@ -10,7 +10,9 @@
 //! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not
 //! ended; a runner has exactly the slots of the jobs that it holds; whoever pushes holds its job at that moment;
 //! only what was pushed is completed; nobody who was heard loses a job for its silence; one claim gets one
-//! attempt; everything that has not ended has its row, and at the end everything has ended and is shown.
+//! attempt; everything that has not ended has its row, and at the end everything has ended and is shown. What stands
+//! still is held by nobody and its ticket says so; a job is paused exactly while people want that; a question is not
+//! left standing beside an answer, and what a person said once counts once.
 //!
 //! The sweepers' clock may be apart from the API's; then whoever pushes may have lost its job, and a runner that is
 //! heard may lose its jobs, and all else holds. What is read may be the item of a moment ago.
@@ -41,6 +43,12 @@ struct Setting {
     faults: u8,
     /// How often a person cancels.
     cancels: u8,
+    /// How often a person pauses; each pause may be taken back.
+    pauses: u8,
+    /// How often a person says something to the agent, an answer for one.
+    says: u8,
+    /// How often an agent asks something.
+    questions: u8,
     /// How many moments there are in which jobs are claimed, at most three.
     moments: u8,
     /// By how much the sweepers' clock is ahead of the API's. Units: seconds.
@@ -74,6 +82,18 @@ enum Rule {
     LastClaim,
     /// What no write proves is read again before it is answered.
     LookAgain,
+    /// A question counts only while everything that was said has been read.
+    NothingUnread,
+    /// A runner that stops for a pause leads to one only while that is wanted.
+    PauseIsWanted,
+    /// What goes back while a pause is wanted is paused by that.
+    RequeuePauses,
+    /// What was said is known by its key when it is said again.
+    SaidOnce,
+    /// What stands still for long ends.
+    RestEnds,
+    /// Standing still is written together with what the ticket shows of it.
+    BadgeWithJob,
 }
 
 /// The number of states, or the shortest way to one that must not be.

@@ -1,4 +1,4 @@
-//! What the end of a job means for its ticket.
+//! What the end of a job means for its ticket, and what its standing still does.
 //!
 //! | end | ticket, only from the status its job found it in | badge | is the ticket's last job |
 //! |---|---|---|---|
@@ -8,6 +8,7 @@
 //! | a revision failed before any agent worked | stays, and gives the pull request's hour back | stays | no |
 //! | cancelled by a person | todo | none | if an agent worked |
 //! | cancelled because its pull request was closed or merged, or its reviews dismissed | stays | stays | no |
+//! | none: it waits for an answer, or is paused | stays | AI Waiting, until it goes on | no |
 //! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
 
 use crate::job::{Job, Kind, Status};
@@ -35,7 +36,7 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     }
     if by_itself || never_began {
         // Nothing of the ticket's own was tried. A second entry that waits is settled as ever.
-        return ticket;
+        return ticket_while(ended, &ticket).unwrap_or(ticket);
     }
     if ended.worked || outcome == LastOutcome::Completed {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
@@ -57,6 +58,21 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     let status = to.zip(found_in).map(|(to, expected)| Move { to, expected });
     ticket.want(status, badge, link_of(ended));
     ticket
+}
+
+/// The ticket while its job stands still or goes on, if it should show that and does not.
+///
+/// A move that is wanted and not written yet stays wanted.
+pub fn ticket_while(job: &Job, ticket: &Ticket) -> Option<Ticket> {
+    let shows = ticket.wanted.badge == Some(Badge::AiWaiting);
+    let waits = matches!(job.status, Status::AwaitingInput | Status::Paused);
+    if shows == waits {
+        return None;
+    }
+    let mut ticket = ticket.clone();
+    let status = ticket.wanted.status.take().filter(|_| ticket.is_unsynced());
+    ticket.want(status, waits.then_some(Badge::AiWaiting), None);
+    Some(ticket)
 }
 
 /// The pull request after a job that revised it `ended`: its hour is given back if no agent worked, and

@@ -54,6 +54,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What becomes of a job whose runner died while the agent worked.
     pub offline: OfflinePolicy,
+    /// What becomes of a job that was paused or asked something, where its agent's session can't be found again.
+    pub resume: Resume,
     /// Nothing new starts while set; who set it.
     pub held_by: Option<String>,
     /// Why it is held, in that person's words.
@@ -80,6 +82,7 @@ impl Default for Settings {
             default_repository: None,
             limits: Limits::default(),
             offline: OfflinePolicy::Fail,
+            resume: Resume::Prefer,
             held_by: None,
             held_reason: None,
             budget: Budget::default(),
@@ -151,11 +154,21 @@ pub struct Limits {
     pub turns: Option<u32>,
     /// Of the attempt's work folder. None is no limit. Units: MiB.
     pub disk_mib: Option<u64>,
+    /// How long a job may wait for an answer or stay paused. Units: seconds.
+    pub input_secs: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { wall_secs: 3_600, stall_secs: 900, requeues: 2, cost_usd_micros: None, turns: None, disk_mib: None }
+        Self {
+            wall_secs: 3_600,
+            stall_secs: 900,
+            requeues: 2,
+            cost_usd_micros: None,
+            turns: None,
+            disk_mib: None,
+            input_secs: crate::job::REST_AT_MOST.as_secs(),
+        }
     }
 }
 
@@ -168,6 +181,18 @@ pub enum OfflinePolicy {
     Fail,
     /// It goes back, as often as the limit allows.
     Requeue,
+}
+
+/// What becomes of a job that was paused or asked something, where its agent's session can't be found again.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resume {
+    /// Its agent begins anew, is told what was asked and answered, and its log says so.
+    #[default]
+    Prefer,
+    /// It fails.
+    Require,
 }
 
 /// The kinds of forge that can be connected.
@@ -328,6 +353,9 @@ impl Settings {
         }
         if self.limits.disk_mib.is_some_and(|most| !(16..=1_048_576).contains(&most)) {
             return fault("/limits/disk_mib", "use 16 to 1048576 MiB, or null");
+        }
+        if !(60..=2_592_000).contains(&self.limits.input_secs) {
+            return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
         }
         self.budget.check()
     }

@@ -1,8 +1,9 @@
 //! Which runner may take which job, and in which order.
 
-use crate::id::{ClaimId, ClassId, JobId};
+use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{Job, Place, Status, Want};
 use crate::runner::Profile;
+use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -49,9 +50,11 @@ pub fn nth(claim: &ClaimId, tried: usize, left: usize) -> usize {
     digest.iter().take(4).fold(0, |number: usize, byte| number << 8 | usize::from(*byte)) % left
 }
 
-/// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class.
-pub fn is_claimable(job: &Job, class: &ClassId) -> bool {
-    job.status == Status::Ready && job.place == Place::Runners && job.want == Want::Run && job.class == *class
+/// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class, this
+/// one among them.
+pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestamp) -> bool {
+    let waits = job.status == Status::Ready && job.place == Place::Runners && job.want == Want::Run;
+    waits && job.class == *class && job.is_left_to(runner, now)
 }
 
 #[cfg(test)]
@@ -73,6 +76,8 @@ mod tests {
     fn only_a_ready_job_of_that_class_on_runners_is_claimable() {
         let job = Job { place: Place::Runners, ..ready() };
         let class = job.class.clone();
+        let kite = RunnerId::of("t1", "kite");
+        let is_claimable = |job: &Job, class: &ClassId| super::is_claimable(job, class, &kite, at(0));
         assert!(is_claimable(&job, &class));
         assert!(!is_claimable(&job, &ClassId::new("other").unwrap()));
         assert!(!is_claimable(&Job { place: Place::Fargate, ..job.clone() }, &class));

@@ -12,7 +12,9 @@ use crate::id::{
     ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
     TicketKey,
 };
-use crate::job::{Claim, End, Fence, Job, JobResult, Plan, Revision, Status, plan_for_ticket, plan_revision};
+use crate::job::{
+    Claim, End, Fence, Job, JobResult, Pause, Plan, Rest, Revision, Status, Yielded, plan_for_ticket, plan_revision,
+};
 use crate::project::{Project, Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestId};
 use crate::runner::{Introduction, Runner, Slot};
@@ -198,6 +200,27 @@ pub(crate) fn worked_to(job: &Job, status: Status) -> Job {
     }
     assert_eq!(job.status, status, "the story leads only into active states");
     job
+}
+
+/// Its first attempt gives it back at 250 s.
+pub(crate) fn yielded(rest: Rest, inputs: u32) -> Yielded {
+    Yielded { id: finish_id("y1"), rest, agent: Some("command".into()), session: Some("s1".into()), inputs }
+}
+
+pub(crate) fn asks() -> Rest {
+    Rest::Asks { question: "Which list?".into() }
+}
+
+/// Its agent asked something at 250 s.
+pub(crate) fn asking() -> Job {
+    let job = active(Status::Executing);
+    job.yielded(&fence(&job, 1, "c1"), &yielded(asks(), 0), at(250)).unwrap()
+}
+
+/// Paused by ann at 240 s, stopped at 250 s.
+pub(crate) fn paused() -> Job {
+    let job = active(Status::Executing).paused(Pause::new("ann", at(240)), at(240)).unwrap();
+    job.yielded(&fence(&job, 1, "c1"), &yielded(Rest::Pauses, 0), at(250)).unwrap()
 }
 
 pub(crate) fn active(status: Status) -> Job {

@@ -33,6 +33,8 @@ pub enum Step {
     GiveUp(Failure),
     /// It is cancelled: its runner was told to stop and did not in time.
     CallOff,
+    /// It ends: nobody answered or continued it in time.
+    Expire,
     /// It is too early, or others see to it.
     Nothing,
 }
@@ -43,6 +45,7 @@ pub fn step(job: &Job, now: Timestamp) -> Step {
         Status::Pending if job.waits.as_ref().is_none_or(|waits| waits.next <= now) => Step::Admit,
         Status::Ready if job.place == Place::Fargate => ready(job, now),
         Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => active(job, now),
+        Status::AwaitingInput | Status::Paused if job.rests_until().is_some_and(|until| until <= now) => Step::Expire,
         _ => Step::Nothing,
     }
 }

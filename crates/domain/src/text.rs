@@ -46,7 +46,18 @@ pub fn clipped(text: &str, most: usize) -> String {
     said
 }
 
-/// The same, cut before a word that does not fit whole, unless that is a long one: half a word reads as another.
+/// The same of a text of several lines, which stay.
+pub fn clipped_lines(text: &str, most: usize) -> String {
+    let tame: String = text.chars().map(|c| if is_tame(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect();
+    let mut said: String = tame.trim().chars().take(most).collect();
+    if tame.trim().chars().count() > most {
+        said.pop();
+        said.push('…');
+    }
+    said
+}
+
+/// The same as [`clipped`], cut before a word that does not fit whole, unless that is a long one: half a word reads as another.
 fn clipped_at_a_word(text: &str, most: usize) -> String {
     let said = clipped(text, most);
     let Some(kept) = said.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return said };
@@ -219,6 +230,8 @@ mod tests {
     fn text_from_outside_is_cut_and_tamed() {
         assert_eq!(clipped("a\u{1b}[31mb\nc ", 10), "a [31mb c");
         assert_eq!(clipped("äöüß", 3), "äö…");
+        assert_eq!(clipped_lines("\u{1b}[31ma\n\tb\u{202e}\n", 10), "[31ma\n\tb");
+        assert_eq!(clipped_lines("a\nbcd", 4), "a\nb…");
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub enum LastOutcome {
 pub enum Badge {
     /// The last job failed.
     AiFailed,
+    /// The job stands still until a person speaks.
+    AiWaiting,
 }
 
 impl Badge {
@@ -110,6 +112,7 @@ impl Badge {
     pub fn words(self) -> &'static str {
         match self {
             Self::AiFailed => "AI Failed",
+            Self::AiWaiting => "AI Waiting",
         }
     }
 }

@@ -36,8 +36,8 @@ vocabulary! {
         RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "It is tried again at {time} after {failure}.", "Nothing to do.";
         OwnerOffline { user: String, ago: Span, left: Span } [Itself] "owner_offline", "{user}'s runner is silent for {ago}; a steward takes over in {left}.", "Nothing to do.";
         OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may take it, and it is offline.", "Start it, or allow a steward.";
-        NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it on the job page.";
-        Paused { who: String, ago: Span } [Person] "paused", "{who} stopped it {ago} ago.", "Continue or cancel it.";
+        NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it: `pullyard jobs answer`.";
+        Paused { who: String, ago: Span } [Person] "paused", "{who} paused it {ago} ago.", "`pullyard jobs continue`, or cancel it.";
         ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "`pullyard release`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do, or use another account.";

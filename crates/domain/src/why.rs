@@ -15,6 +15,12 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
             _ => Wait::ContextFetch { forge, n: u64::from(waits.tries) + 1, time: waits.next },
         });
     }
+    if let (Status::AwaitingInput, Some(question)) = (job.status, &job.question) {
+        return Some(Wait::NeedsInput { ago: now.since(question.at).into() });
+    }
+    if let (Status::Paused, Some(pause)) = (job.status, &job.pause) {
+        return Some(Wait::Paused { who: pause.by.clone(), ago: now.since(pause.at).into() });
+    }
     if job.status != Status::Ready {
         return None;
     }
@@ -53,6 +59,14 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             _ => "its runner stops it",
         };
         return (format!("{} cancelled it {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
+    }
+    if let Some(pause) = job.pause.as_ref().filter(|_| job.status.is_active()) {
+        let asked = Span::from(now.since(pause.at)).say();
+        let held = match job.status {
+            Status::Syncing => "a push that succeeds comes first",
+            _ => "its runner stops",
+        };
+        return (format!("{} paused it {asked} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
     }
     let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
     match (job.status, &job.result) {

@@ -6,12 +6,13 @@
 
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::LONGEST_INPUT;
 use pullyard_domain::project::LONGEST_HOLD;
 use pullyard_domain::review::LONGEST_MESSAGE;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::dead_letter::{MOST_NAMED, MoveDeadLetters};
-use pullyard_protocol::job::{CancelJob, CreateJob};
+use pullyard_protocol::job::{AnswerJob, CancelJob, CreateJob};
 use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL};
 use pullyard_protocol::project::{CreateProject, HoldProject};
 use pullyard_protocol::pull::{LinkPullRequest, RevisePullRequest};
@@ -102,6 +103,12 @@ pub fn project(new: &CreateProject) -> Result<(), Fault> {
 /// A cancel.
 pub fn cancel(request: &CancelJob) -> Result<(), Fault> {
     request.reason.as_ref().map_or(Ok(()), |reason| words("/reason", reason, 1, pullyard_domain::job::LONGEST_REASON))
+}
+
+/// Something said to a job's agent.
+pub fn answer(request: &AnswerJob) -> Result<(), Fault> {
+    let says = !request.text.trim().is_empty() && request.text.chars().count() <= LONGEST_INPUT;
+    if says { Ok(()) } else { fault("/text", format!("use 1 to {LONGEST_INPUT} characters that say something")) }
 }
 
 /// A claim.

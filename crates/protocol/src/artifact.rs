@@ -132,6 +132,10 @@ pub enum AttemptOutcome {
     Cancelled,
     /// A platform fault ended it, and its job was put back.
     Requeued,
+    /// The agent asked something; its job waits for the answer, or went on with it.
+    Asked,
+    /// People paused its job.
+    Paused,
 }
 
 /// `GET /v1/jobs/{id}/attempts`: the first one first.

@@ -1,5 +1,6 @@
 //! What the runner of one attempt says and hears:
-//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,finish}`; what it keeps is in `artifact`.
+//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and `GET …/inputs`; what it
+//! keeps is in `artifact`.
 //!
 //! `start` is called with the bootstrap token of the task, everything after it with the lease from its
 //! answer. A call of a superseded attempt gets 409 `lease_lost`. Only durations are sent to a runner,
@@ -54,6 +55,9 @@ pub struct Assignment {
     /// The pull request that a revise job appends a commit to; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<Revises>,
+    /// What an earlier attempt left to go on with, and what people said since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
     /// The whole prompt for the agent.
     pub prompt: String,
     /// Which agent, and how it is started.
@@ -64,6 +68,95 @@ pub struct Assignment {
     pub limits: Limits,
     /// How often an `events` call is due, with or without events in it.
     pub heartbeat_secs: u64,
+}
+
+/// What an earlier attempt left to go on with.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The agent that worked; none where none had begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The agent's own id of its session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// How many of the inputs that session has read.
+    pub read: u32,
+    /// What becomes of the job where the session can't be found.
+    pub policy: pullyard_domain::project::Resume,
+    /// Everything that people said, oldest first.
+    pub inputs: Vec<Input>,
+}
+
+/// Something that a person said to the job's agent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its number, from 1.
+    pub seq: u32,
+    /// Who said it.
+    pub by: String,
+    /// The question that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// What.
+    pub text: String,
+}
+
+/// `GET …/inputs?after=N`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputsAnswer {
+    /// Those after that number, oldest first.
+    pub inputs: Vec<Input>,
+}
+
+/// Gives the job back before its work is done. Repeating it with the same `yield_id` gets the same answer.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct YieldRequest {
+    /// Chosen by the runner, once per attempt.
+    pub yield_id: FinishId,
+    /// Why.
+    pub outcome: YieldOutcome,
+    /// What the agent asks: required when it asks, refused otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// Which agent worked; absent when none began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The agent's own id of its session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// How many of the job's inputs the agent has read.
+    #[serde(default)]
+    pub inputs: u32,
+    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_usd_micros: Option<u64>,
+}
+
+/// Why a runner gives its job back.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum YieldOutcome {
+    /// The agent asked something.
+    Asks,
+    /// The runner stopped because the job's `want` was `pause`.
+    Paused,
+}
+
+/// The answer to a yield.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YieldAnswer {
+    /// The job's status now.
+    pub status: pullyard_domain::job::Status,
+    /// The attempt is not over: somebody said something that the agent has not read, and it goes on with that.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 /// The ticket a job is for.
@@ -216,7 +309,8 @@ pub struct StatusAnswer {
     /// What the job's people want of it now.
     pub want: pullyard_domain::job::Want,
     /// Only for `syncing`: nobody else ends the attempt for this long, counted from the server's clock.
-    /// The runner stops pushing well before, counted from when it sent the request.
+    /// The runner stops pushing well before, counted from when it sent the request. Absent where `want` is `pause`:
+    /// nothing is to be pushed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_for_secs: Option<u64>,
 }
@@ -242,6 +336,9 @@ pub struct EventsAnswer {
     pub next_seq: u64,
     /// What the job's people want of it now.
     pub want: pullyard_domain::job::Want,
+    /// How many inputs people gave the job: fetch those that the agent has not read.
+    #[serde(default)]
+    pub inputs: u32,
     /// Somebody is looking: send small batches.
     pub watched: bool,
     /// Send the next batch after at most this long.

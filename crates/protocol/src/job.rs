@@ -47,6 +47,52 @@ pub struct CancelJob {
     pub reason: Option<String>,
 }
 
+/// `POST /v1/jobs/{id}/pause`. No fields.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseJob {}
+
+/// `POST /v1/jobs/{id}/continue`. No fields.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContinueJob {}
+
+/// `POST /v1/jobs/{id}/answer`: something that a person says to the job's agent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerJob {
+    /// What.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::LONGEST_INPUT)))]
+    pub text: String,
+}
+
+/// Who paused a job. Until it stands still, its runner is stopping it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Their name.
+    pub by: String,
+    /// When they said so, or since when it stands still.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub at: Timestamp,
+}
+
+/// What a job's agent asked, while nobody has answered.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// In its words.
+    pub text: String,
+    /// When.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub at: Timestamp,
+}
+
 /// `POST /v1/jobs/{id}/retry`. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +183,15 @@ pub struct Job {
     /// Who cancelled it, or wants it to stop.
     #[serde(default)]
     pub cancel: Option<Cancel>,
+    /// Who paused it, or wants it to pause.
+    #[serde(default)]
+    pub pause: Option<Pause>,
+    /// What its agent asked, while nobody has answered.
+    #[serde(default)]
+    pub question: Option<Question>,
+    /// How many inputs people gave it.
+    #[serde(default)]
+    pub inputs: u32,
     /// The ended job whose work it does again.
     #[serde(default)]
     pub retry_of: Option<JobId>,

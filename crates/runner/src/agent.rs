@@ -166,7 +166,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         spent.add(&end.record);
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
-            Verdict::Done => return Ok(()),
+            Verdict::Done => {
+                // What a known agent asks in the middle of its work it has gone on without.
+                let asked = end.record.asked.filter(|_| !adapter.says_its_end());
+                return asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
+            }
             Verdict::Stopped(stop) => return Err(stop),
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Again(transient) => {
@@ -233,6 +237,11 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
         ("PULLYARD_KIND", kind_of(assignment).into()),
         ("PULLYARD_TICKET", ticket.into()),
     ]);
+    if let Some(resume) = &assignment.resume {
+        // Of use to a program that keeps what it learned somewhere else.
+        let session = resume.session.as_deref().unwrap_or(assignment.job.as_str());
+        common.extend([("PULLYARD_SESSION", session.into())]);
+    }
     common
 }
 

@@ -11,10 +11,15 @@ use crate::said::Said;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
-use pullyard_protocol::attempt::{Assignment, Credentials, Phase, StatusAnswer, StatusRequest};
+use pullyard_protocol::attempt::{
+    Assignment, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
+};
 use pullyard_protocol::client::{AttemptClient, Error};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
+
+/// How long the last events may hold up the end of an attempt.
+pub(crate) const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
 
 /// One attempt that is ours.
 pub(crate) struct Attempt<'a> {
@@ -40,6 +45,19 @@ impl Attempt<'_> {
         tokio::select! {
             biased;
             order = self.orders.any() => Err(Stop::Ordered(order)),
+            () = sleep_until(self.until) => {
+                let limit = Span(self.assignment.limits.wall_secs);
+                Err(Failure::TimeLimit { limit }.into())
+            }
+            done = step => done,
+        }
+    }
+
+    /// Does a step that a pause comes too late for: whether it took effect would not be known.
+    pub(crate) async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            order = self.orders.at_least(Order::Cancel) => Err(Stop::Ordered(order)),
             () = sleep_until(self.until) => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
@@ -90,6 +108,27 @@ impl Attempt<'_> {
             self.minted.note(&credentials.forge_token);
         }
         Ok(credentials)
+    }
+
+    /// Gives the job back before its work is done, once what its agent said is on record. A cancel is answered by
+    /// that, too.
+    pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
+        self.events.flush(LAST_EVENTS_LIMIT).await;
+        tokio::select! {
+            biased;
+            order = self.orders.grave() => Err(Stop::Ordered(order)),
+            () = sleep_until(self.until) => {
+                let limit = Span(self.assignment.limits.wall_secs);
+                Err(Failure::TimeLimit { limit }.into())
+            }
+            answer = self.insist(async || self.client.give_back(request).await) => answer,
+        }
+    }
+
+    /// What people said after this number.
+    pub(crate) async fn inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {
+        let asked = self.insist(async || self.client.inputs(after).await);
+        Ok(self.bounded(asked).await?.inputs)
     }
 
     /// Makes a call until it is answered for good.

@@ -3,7 +3,7 @@
 use crate::access::{Access, Minted};
 use crate::agent::{Chosen, Environment, Given, Tally};
 use crate::artifacts::{RawCapture, Record, Uploads};
-use crate::attempt::{Attempt, later};
+use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
 use crate::finish::finish;
 use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
@@ -15,9 +15,10 @@ use crate::reporter::Reporter;
 use crate::retry::while_away;
 use crate::start::{Started, start};
 use crate::stop::Stop;
+use crate::talk::{Asked, Talk};
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, signals, target};
+use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, signals, talk, target};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
@@ -30,8 +31,6 @@ use tracing::Instrument;
 
 /// How long the forge may be away before a job that only reads from it fails: a restart, not an outage.
 const SOURCE_AWAY: Duration = Duration::from_secs(20);
-/// How long the last events may hold up the finish.
-const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
 /// How long the last artifacts may: the finish of a cancelled job is waited for a minute, stopping it included.
 const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
 /// The same when the process was told to end.
@@ -83,11 +82,18 @@ async fn run(options: Options) -> Result<Exit, Error> {
         tally: Tally::default(),
     };
     let mut workspace = None;
-    let ended = work(&this, &options, &mut workspace).await;
+    let ended = match work(&this, &options, &mut workspace).await {
+        Err(Stop::Ordered(Order::Pause)) => talk::pauses(&this).await.and(Err(Stop::Rests)),
+        ended => ended,
+    };
     this.events.end_record();
 
     let exit = match said(ended) {
-        Ok((outcome, failure, result)) => {
+        Ok(Said::Rests) => {
+            tracing::info!(job.id = %job, attempt, "the attempt gave its job back");
+            Ok(Exit::Finished)
+        }
+        Ok(Said::Ends((outcome, failure, result))) => {
             let failure = failure.map(|failure| this.redactor.failure(failure).clipped());
             let letter = letter(&options, &this, (outcome, failure, result))?;
             tracing::info!(
@@ -121,13 +127,22 @@ fn redactor(options: &Options, lease: &str) -> Redactor {
 }
 
 /// How the attempt ended, as far as it is ours to say.
-fn said(ended: Result<FinishResult, Stop>) -> Result<Ending, Order> {
+fn said(ended: Result<FinishResult, Stop>) -> Result<Said, Order> {
     match ended {
-        Ok(result) => Ok((FinishOutcome::Completed, None, Some(result))),
-        Err(Stop::Failed(failure)) => Ok((FinishOutcome::Failed, Some(failure), None)),
-        Err(Stop::Ordered(Order::Cancel)) => Ok((FinishOutcome::Cancelled, None, None)),
+        Ok(result) => Ok(Said::Ends((FinishOutcome::Completed, None, Some(result)))),
+        Err(Stop::Failed(failure)) => Ok(Said::Ends((FinishOutcome::Failed, Some(failure), None))),
+        Err(Stop::Ordered(Order::Cancel)) => Ok(Said::Ends((FinishOutcome::Cancelled, None, None))),
         Err(Stop::Ordered(order)) => Err(order),
+        Err(Stop::Rests | Stop::Asks(_)) => Ok(Said::Rests),
     }
+}
+
+/// What is left to say of an attempt that is over.
+enum Said {
+    /// It has ended so.
+    Ends(Ending),
+    /// Nothing: its job was given back, and that was answered.
+    Rests,
 }
 
 type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
@@ -166,29 +181,39 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let git = &access.git;
 
     this.bounded(this.begin(Phase::Executing)).await?;
+    talk::begins_anew(this)?;
+    let mut talk = Talk::of(assignment);
     let (commit, words) = match &target.adopted {
         Some(commit) => (commit.clone(), Words::default()),
         None => {
-            let run = agent::Run {
-                assignment,
-                workspace,
-                events: this.events,
-                orders: this.orders,
-                git,
-                base: (&target.base_branch, &target.base),
-                isolation,
-                until: this.until,
-                grace: options.stop_grace,
-                namespace: options.process_namespace,
-                waits: &options.agent_waits,
-                tally: &this.tally,
-            };
             let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
             prepared.given.put_down().map_err(failed)?;
             let read = |name: &str| prepared.given.read(name, ours);
-            let ran = agent::run(&run, &prepared.chosen, &Environment::of(&read)).await;
+            loop {
+                let told = talk.told(assignment);
+                let run = agent::Run {
+                    assignment: &told,
+                    workspace,
+                    events: this.events,
+                    orders: this.orders,
+                    git,
+                    base: (&target.base_branch, &target.base),
+                    isolation,
+                    until: this.until,
+                    grace: options.stop_grace,
+                    namespace: options.process_namespace,
+                    waits: &options.agent_waits,
+                    tally: &this.tally,
+                };
+                match agent::run(&run, &prepared.chosen, &Environment::of(&read)).await {
+                    Err(Stop::Asks(question)) => match talk.asks(this, question).await? {
+                        Asked::Waits => return Err(Stop::Rests),
+                        Asked::Answered => {}
+                    },
+                    ended => break ended?,
+                }
+            }
             this.events.end_record();
-            ran?;
             let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
             let repository = workspace.repository();
             this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
@@ -311,7 +336,7 @@ async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Op
 /// Asks for the right to push, and uses it. Returns what stands at the forge.
 async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> Result<Published, Stop> {
     let sent = Instant::now();
-    let asked = this.bounded(this.begin(Phase::Syncing));
+    let asked = this.unless_cancelled(this.begin(Phase::Syncing));
     // Without an answer there is no right to push, and after this long no time for one.
     let answer = match timeout_at(push::deadline(sent, None), asked).await {
         Ok(answer) => answer?,
@@ -320,8 +345,11 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
             return Err(Failure::Unknown { last_words }.into());
         }
     };
-    if answer.want != Want::Run {
-        return Err(Stop::Ordered(Order::Cancel));
+    match answer.want {
+        Want::Cancel => return Err(Stop::Ordered(Order::Cancel)),
+        Want::Pause if answer.push_for_secs.is_none() => return Err(Stop::Ordered(Order::Pause)),
+        // A push that was granted beats a pause.
+        Want::Run | Want::Pause => {}
     }
     let Prepared { access: Access { git, .. }, target, workspace, .. } = prepared;
     if target.adopted.is_some() {

@@ -38,6 +38,7 @@ mod signals;
 mod start;
 mod stop;
 mod stray;
+mod talk;
 mod target;
 mod workspace;
 

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 /// Why an attempt stops before its work is done. Ordered by gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
+    /// The job's people want it to pause; the attempt gives its job back.
+    Pause,
     /// The job's people want it to stop; the attempt still says that it did.
     Cancel,
     /// Somebody else has the job now, or nobody has.
@@ -37,7 +39,7 @@ impl Orders {
 
     /// Waits for any order.
     pub(crate) async fn any(&self) -> Order {
-        self.at_least(Order::Cancel).await
+        self.at_least(Order::Pause).await
     }
 
     /// Waits for an order that also stops a push: a cancellation comes too late for one.
@@ -69,6 +71,8 @@ mod tests {
     #[tokio::test]
     async fn a_graver_order_replaces_a_lighter_one_and_never_the_reverse() {
         let orders = Orders::new();
+        orders.give(Order::Pause);
+        assert_eq!(orders.any().await, Order::Pause);
         orders.give(Order::Cancel);
         assert_eq!(orders.any().await, Order::Cancel);
         orders.give(Order::LeaseLost);

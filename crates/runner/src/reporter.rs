@@ -76,6 +76,29 @@ impl Events {
             record.end();
         }
     }
+
+    /// Sends what is waiting, for at most this long.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        let shared = &self.0;
+        shared.state().hurry = true;
+        shared.changed.notify_one();
+        let sent = async {
+            loop {
+                let answered = shared.answered.notified();
+                {
+                    let state = shared.state();
+                    if state.ended || (state.queue.is_empty() && !state.in_flight) {
+                        return;
+                    }
+                }
+                answered.await;
+            }
+        };
+        if timeout(limit, sent).await.is_err() {
+            tracing::warn!("some events could not be sent before the end");
+        }
+        shared.state().hurry = false;
+    }
 }
 
 /// The task that sends; it ends when this is dropped.
@@ -104,24 +127,6 @@ impl Reporter {
 
     /// Sends what is waiting, for at most this long.
     pub(crate) async fn flush(&self, limit: Duration) {
-        let shared = &self.events.0;
-        shared.state().hurry = true;
-        shared.changed.notify_one();
-        let sent = async {
-            loop {
-                let answered = shared.answered.notified();
-                {
-                    let state = shared.state();
-                    if state.ended || (state.queue.is_empty() && !state.in_flight) {
-                        return;
-                    }
-                }
-                answered.await;
-            }
-        };
-        if timeout(limit, sent).await.is_err() {
-            tracing::warn!("some events could not be sent before the end");
-        }
-        shared.state().hurry = false;
+        self.events.flush(limit).await;
     }
 }

@@ -10,6 +10,10 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// Somebody ended it.
     Ordered(Order),
+    /// Its agent asks something.
+    Asks(String),
+    /// Its job was given back, and goes on later.
+    Rests,
 }
 
 impl From<Failure> for Stop {

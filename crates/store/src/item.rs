@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::job::{Attempt, Job};
+use pullyard_domain::job::{Attempt, Input, Job};
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
@@ -229,6 +229,12 @@ impl Stored for Attempt {
     }
     fn expires(&self) -> Option<Timestamp> {
         Some(self.ended_at.plus(90 * DAY))
+    }
+}
+
+impl Stored for Input {
+    fn key(&self) -> Key {
+        key::input(&self.job, self.seq)
     }
 }
 

@@ -88,6 +88,10 @@ pub(crate) const ATTEMPTS: &str = "ATTEMPT#";
 /// What the sort keys of that which they keep begin with.
 pub(crate) const ARTIFACTS: &str = "ARTIFACTS#";
 
+pub(crate) fn input(job: &JobId, seq: u32) -> Key {
+    Key::new(format!("JOB#{job}"), format!("INPUT#{seq:010}"))
+}
+
 /// Events stand in a partition of their own per attempt: their writes must not slow claim and finish.
 pub(crate) fn events(job: &JobId, attempt: u32, first: u64) -> Key {
     Key::new(format!("EVENTS#{job}#{attempt:04}"), format!("{first:010}"))

@@ -18,6 +18,7 @@ mod read {
     mod budget;
     mod event;
     mod hook;
+    mod input;
     mod job;
     mod ledger;
     mod list;
@@ -47,6 +48,7 @@ mod write {
     mod project;
     mod register;
     mod requeue;
+    mod rest;
     mod review;
     mod runner;
     mod sign_in;
@@ -61,6 +63,7 @@ mod write {
     pub use event::Batch;
     pub use ledger::Conclusion;
     pub use register::Registered;
+    pub use rest::Rested;
     pub use review::TriggerReview;
     pub use snapshot::Snapshot;
     pub use trigger::{Request, Trigger};
@@ -71,7 +74,7 @@ pub use item::hook::{HookHeard, Rotation};
 pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
-pub use write::{Batch, Conclusion, Ended, Proof, Registered, Request, Snapshot, Trigger, TriggerReview};
+pub use write::{Batch, Conclusion, Ended, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::AsyncSleep;

@@ -95,6 +95,12 @@ said! {
         get "/v1/jobs/{job}" show_job = "A job.";
         post "/v1/jobs/{job}/cancel" cancel_job = "Cancels a job; its runner may have to stop it first."
             [(409, "too_late")];
+        post "/v1/jobs/{job}/pause" pause_job = "Pauses a job; its runner may have to stop first."
+            [(409, "too_late, not_pausable, is_cancelled")];
+        post "/v1/jobs/{job}/continue" continue_job = "Continues a paused job."
+            [(409, "too_late, asks, is_cancelled")];
+        post "/v1/jobs/{job}/answer" answer_job = "Says something to a job's agent: the answer to its question, for one."
+            [(409, "too_late, is_cancelled, too_many_inputs"), (422, "idempotency_key_reused")];
         post "/v1/jobs/{job}/retry" retry_job = "Makes a job that does the work of an ended one again."
             [(409, "not_over, not_failed, job_active, project_held, budget_exhausted, ticket_without_repository, repository_not_integrated"), (422, "invalid, idempotency_key_reused")];
         get "/v1/jobs/{job}/why" why = "One plain sentence on why a job is where it is.";
@@ -130,6 +136,10 @@ said! {
             (422, "artifact_too_large, artifacts_too_large, too_many_artifacts, artifact_differs")];
         post "/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored" artifact_stored = "It is in its place."
             [(404, "not_found, artifact_missing"), (409, "lease_lost")];
+        get "/v1/jobs/{job}/attempts/{attempt}/inputs" list_inputs = "What people said to the agent, oldest first."
+            [(404, "not_found"), (409, "lease_lost")];
+        post "/v1/jobs/{job}/attempts/{attempt}/yield" give_back = "The runner gives the job back before its work is done."
+            [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
         post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."
             [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
     }

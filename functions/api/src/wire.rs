@@ -9,7 +9,7 @@ use pullyard_domain::wait::Wait;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
-use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult};
+use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult, Pause, Question};
 use pullyard_protocol::pull::PullRequest;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
@@ -33,6 +33,9 @@ pub(crate) fn job(view: JobView) -> Job {
     Job {
         waits,
         cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),
+        pause: job.pause.map(|pause| Pause { by: pause.by, at: pause.at }),
+        question: job.question.map(|question| Question { text: question.text, at: question.at }),
+        inputs: job.inputs,
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         started: job.run.as_ref().map(|run| run.started),
@@ -75,6 +78,8 @@ pub(crate) fn attempt(attempt: domain::Attempt) -> Attempt {
         AttemptEnd::Cancelled {} => (AttemptOutcome::Cancelled, None),
         AttemptEnd::Failed { failure } => (AttemptOutcome::Failed, Some(failure)),
         AttemptEnd::Requeued { failure } => (AttemptOutcome::Requeued, Some(failure)),
+        AttemptEnd::Asked {} => (AttemptOutcome::Asked, None),
+        AttemptEnd::Paused {} => (AttemptOutcome::Paused, None),
     };
     Attempt {
         attempt: number,

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::frame::{Frame, page};
 use crate::kept;
 use crate::log::{self, Entry};
-use crate::text::{Text, line, web};
+use crate::text::{Text, block, line, web};
 use crate::tickets::once;
 use crate::visit::{FRAGMENT, Visit};
 use crate::words::{self, Pill, When};
@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobView};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Place, Status};
+use pullyard_domain::job::{Job, Place, Status};
 use pullyard_domain::why;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
@@ -87,6 +87,11 @@ struct Head {
     changed: Option<String>,
     ended_for_good: bool,
     may_cancel: bool,
+    may_pause: bool,
+    may_continue: bool,
+    /// What its agent asked.
+    question: Option<Text>,
+    may_answer: bool,
     may_retry: bool,
     /// A runner works on it.
     held: bool,
@@ -134,12 +139,22 @@ impl Head {
                 format!("{} +{} \u{2212}{}", words::count(made.files.into(), "file"), made.insertions, made.deletions)
             }),
             ended_for_good: job.status.is_terminal(),
+            may_pause: visit.visitor.may_work() && may_pause(job),
+            may_continue: visit.visitor.may_work() && (job.status == Status::Paused || job.pause.is_some()),
+            question: job.question.as_ref().map(|question| block(&question.text)),
+            may_answer: visit.visitor.may_work() && job.question.is_some(),
             may_cancel: visit.visitor.may_work() && !job.status.is_terminal() && job.cancel.is_none(),
             may_retry: visit.visitor.may_work() && matches!(job.status, Status::Failed | Status::Cancelled),
             held: job.status.is_active(),
             once: once(),
         }
     }
+}
+
+/// It waits to be taken or is at work, and nobody wants anything else of it.
+fn may_pause(job: &Job) -> bool {
+    let at_work = matches!(job.status, Status::Ready | Status::Claimed | Status::Preparing | Status::Executing);
+    at_work && job.pause.is_none() && job.cancel.is_none()
 }
 
 /// The whole page, or for its script what changed since a cursor.

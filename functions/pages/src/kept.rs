@@ -63,6 +63,8 @@ fn provenance(attempt: &Attempt) -> Provenance {
             AttemptEnd::Failed { .. } => "Failed",
             AttemptEnd::Cancelled {} => "Cancelled",
             AttemptEnd::Requeued { .. } => "Put back",
+            AttemptEnd::Asked {} => "Asked",
+            AttemptEnd::Paused {} => "Paused",
         },
         took: words::length(attempt.ended_at.since(attempt.run.started)),
         agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "No agent was told of".into())),

@@ -1,11 +1,13 @@
 //! `pullyard jobs`: what can be asked about jobs and ordered of them. One file for each subject.
 
+mod answer;
 mod artifacts;
 mod cancel;
 mod create;
 mod events;
 mod list;
 mod logs;
+mod pause;
 mod provenance;
 mod retry;
 mod show;
@@ -19,7 +21,7 @@ use super::watch;
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// List, show, make, follow, cancel and retry jobs, and get what they left behind.
+/// List, show, make, follow, pause, answer, cancel and retry jobs, and get what they left behind.
 ///
 /// A job is named by its id, by the id's last characters (7F2K) or first ones, or by @last.
 #[derive(clap::Args)]
@@ -71,6 +73,10 @@ enum Command {
         id: String,
     },
     Cancel(cancel::Cancel),
+    Pause(pause::Pause),
+    Continue(pause::Continue),
+    Answer(answer::Answer),
+    Send(answer::Send),
     Retry(retry::Retry),
 }
 
@@ -92,6 +98,10 @@ impl Jobs {
             Command::Context { id } => provenance::context(session, &session.job(&id).await?).await,
             Command::Provenance { id } => provenance::provenance(session, &session.job(&id).await?).await,
             Command::Cancel(cancel) => cancel.run(session).await,
+            Command::Pause(pause) => pause.run(session).await,
+            Command::Continue(go_on) => go_on.run(session).await,
+            Command::Answer(answer) => answer.run(session).await,
+            Command::Send(send) => send.run(session).await,
             Command::Retry(retry) => retry.run(session).await,
         }
     }

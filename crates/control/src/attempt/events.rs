@@ -17,6 +17,8 @@ pub struct Heard {
     pub watched: bool,
     /// How soon the next batch is to be sent.
     pub send_every: Duration,
+    /// How many inputs they gave it.
+    pub inputs: u32,
 }
 
 /// The job, if the attempt holds it. As it was a moment ago: the batch is not fenced, and what its people want
@@ -52,6 +54,7 @@ pub async fn record_events<E: Serialize>(
     Ok(Heard {
         next: first + events.len() as u64,
         want: job.want,
+        inputs: job.inputs,
         watched: job.is_watched(now),
         send_every: job.send_every(now),
     })

@@ -19,6 +19,7 @@ pub struct Progressed {
 ///
 /// Idempotent: the present phase again is a repeat. Repeating Syncing answers what is left of its time,
 /// it never extends it.
+/// Where the job is to pause, Syncing does not begin: the answer has no time to push.
 /// Errors: `LeaseLost`, `WrongStatus`, `Unwanted` (only for Syncing).
 pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progressed, Error> {
     let mut rounds = ctx.rounds(&fence.job);
@@ -31,6 +32,8 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progre
         let next = match job.progressed(fence, to, now) {
             Ok(next) => next,
             Err(_) if rounds.look_again() => continue,
+            // It is to pause instead of pushing: the answer says so, and that nothing has begun.
+            Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
             Err(NotNow::Already) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };

@@ -4,7 +4,7 @@ use crate::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::{Claim, Fence, Job, NotNow};
+use pullyard_domain::job::{Claim, Fence, Input, Job, NotNow};
 use pullyard_domain::project::Integration;
 use pullyard_domain::prompt;
 use pullyard_store::Write;
@@ -20,6 +20,8 @@ pub struct Assignment {
     pub integration: Integration,
     /// What stands between the agent and its host, for the pull request.
     pub isolation: String,
+    /// What people said to its agent so far, oldest first.
+    pub inputs: Vec<Input>,
     /// Credential of every further call.
     pub lease: String,
 }
@@ -62,6 +64,8 @@ pub async fn start(
     let reads = ctx.store.eventually();
     let (context, integration) =
         tokio::try_join!(reads.context(&job.id, &job.context), reads.integration(&job.integration))?;
+    // Nearly every job begins without any.
+    let inputs = if job.inputs > 0 { ctx.store.inputs(&job.id, 0).await? } else { Vec::new() };
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
@@ -71,6 +75,7 @@ pub async fn start(
             Some(run) if run.runner.is_some() => "the runner's own".into(),
             _ => ctx.task_isolation.clone(),
         },
+        inputs,
         lease: ctx.keys().await?.lease(&fence)?,
         job,
     })

@@ -65,7 +65,7 @@ pub async fn claim(
             Some(left) => left,
             None => left.insert(candidates(ctx, token, id).await?),
         };
-        let Some(job) = next(ctx, candidates, claim, tried).await? else { return Ok(Answer::Nothing) };
+        let Some(job) = next(ctx, candidates, id, claim, tried).await? else { return Ok(Answer::Nothing) };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -128,11 +128,18 @@ async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, 
 
 /// The next candidate that is what its row says, read strongly: a stale row costs a read, not a
 /// transaction.
-async fn next(ctx: &Context, left: &mut Vec<Candidate>, claim: &ClaimId, tried: usize) -> Result<Option<Job>, Error> {
+async fn next(
+    ctx: &Context,
+    left: &mut Vec<Candidate>,
+    runner: &RunnerId,
+    claim: &ClaimId,
+    tried: usize,
+) -> Result<Option<Job>, Error> {
     while !left.is_empty() {
+        let now = ctx.clock.now();
         let candidate = left.remove(nth(claim, tried, left.len()));
         let job = ctx.store.job(&candidate.job).await?;
-        if let Some(job) = job.filter(|job| is_claimable(job, &candidate.class)) {
+        if let Some(job) = job.filter(|job| is_claimable(job, &candidate.class, runner, now)) {
             return Ok(Some(job));
         }
     }

@@ -2,8 +2,8 @@ use super::*;
 use crate::failure::Failure;
 use crate::job::{ContextFault, DispatchFault, End, START_WITHIN, WAKE_WITHIN};
 use crate::story::{
-    TRIGGER, active, at, crashed, entry, finished, job_id, no_changes, pending, pull_request_id, ready, result,
-    ticket_in,
+    TRIGGER, active, asking, at, crashed, entry, finished, job_id, no_changes, paused, pending, pull_request_id, ready,
+    result, ticket_in,
 };
 use crate::ticket::Badge;
 
@@ -74,10 +74,14 @@ fn an_ended_job_is_never_due() {
 }
 
 #[test]
-fn nothing_is_due_where_nothing_leads_yet() {
-    for status in [Status::AwaitingInput, Status::Paused] {
-        check(&Job { status, ..ready() }, None);
-    }
+fn one_that_stands_still_is_due_when_nobody_has_spoken_for_a_week() {
+    check(&asking(), Some(at(250 + 7 * 86_400)));
+    check(&paused(), Some(at(250 + 7 * 86_400)));
+    let mut short = asking();
+    short.policy.input_secs = Some(600);
+    check(&short, Some(at(850)));
+    // One that lost what it waits for is not forgotten.
+    check(&Job { question: None, ..short }, Some(at(600)));
 }
 
 #[test]

@@ -99,6 +99,7 @@ impl World {
             }
             (19, Some(job)) if how % 4 == 0 => self.put_off(&job),
             (21, Some(job)) if how % 5 == 0 => self.cancel_or_retry(&job),
+            (22 | 23, Some(job)) => self.pause_or_speak(&job, how),
             (_, Some(job)) => self.work(&job, how),
             (_, None) => {}
         }
@@ -158,6 +159,9 @@ impl World {
         let running =
             self.jobs.values().filter(|job| job.ticket.as_ref() == Some(&ticket.key) && !job.status.is_terminal());
         assert!(running.count() <= 1, "two jobs of one ticket");
+        let job = ticket.active_job.as_ref().map(|job| self.jobs[job].status);
+        let stands = matches!(job, Some(Status::AwaitingInput | Status::Paused));
+        assert_eq!(ticket.wanted.badge == Some(Badge::AiWaiting), stands, "what stands still is said: {ticket:#?}");
         // From the table of due items: what it shows is behind what is wanted, or an entry waits for nobody.
         let shows = ticket.shown.badge == ticket.wanted.badge && ticket.shown.pull_request == ticket.pull_request;
         let written = ticket.synced_version == ticket.wanted.version;
@@ -232,7 +236,7 @@ fn check_job(job: &Job) {
     assert_eq!(job.run.is_some() && !job.status.is_terminal(), held, "{job:#?}");
     assert_eq!(job.push_until.is_some(), job.status == Status::Syncing, "{job:#?}");
     let due = due::job(job);
-    assert_eq!(due.is_some(), held || job.status == Status::Ready, "{job:#?}");
+    assert_eq!(due.is_some(), !job.status.is_terminal(), "{job:#?}");
     let Some(Due::At(at)) = due else { return };
     if job.not_before.is_none() {
         assert_eq!(step(job, just_before(at)), Step::Nothing, "too early: {job:#?}");
@@ -283,6 +287,15 @@ fn the_histories_reach_every_end_and_every_second_entry() {
             if job.retry_of.is_some() {
                 *reached.entry("retries".into()).or_default() += 1;
             }
+            if job.inputs > 0 {
+                *reached.entry("spoken to".into()).or_default() += 1;
+            }
+            if let Some(failure) = &job.failure {
+                *reached.entry(failure.code().into()).or_default() += 1;
+            }
+            if job.cancel.as_ref().is_some_and(|cancel| cancel.by == "Pullyard") {
+                *reached.entry("paused for ever".into()).or_default() += 1;
+            }
             if job.attempt > 1 {
                 *reached.entry("attempts".into()).or_default() += 1;
             }
@@ -296,7 +309,8 @@ fn the_histories_reach_every_end_and_every_second_entry() {
     }
     let wanted = "Completed Failed Cancelled attempts retries accepted job_active status_unchanged stale_event echo auto_create_off project_held budget_exhausted not_trigger_status";
     let wanted = wanted.split(' ').map(str::to_owned);
-    for wanted in wanted.chain(["entered during Completed".into(), "entered during Failed".into()]) {
+    let more = ["entered during Completed", "entered during Failed", "spoken to", "input_timeout", "paused for ever"];
+    for wanted in wanted.chain(more.map(str::to_owned)) {
         assert!(reached.get(&wanted).is_some_and(|times| *times >= 5), "{wanted}: {reached:#?}");
     }
 }

@@ -88,6 +88,7 @@ impl Job {
                 let mut job = self.clone();
                 job.want = Want::Cancel;
                 job.cancel = Some(cancel);
+                job.pause = None;
                 Ok(if status.is_active() { job } else { job.ended(End::Cancelled, None, now) })
             }
         }

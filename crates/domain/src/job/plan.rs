@@ -1,6 +1,8 @@
 //! A new job: everything that is frozen when it is made.
 
-use super::{ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, Revises, Status, WAKE_WITHIN, Want};
+use super::{
+    ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, REST_AT_MOST, Revises, Status, WAKE_WITHIN, Want,
+};
 use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
 use crate::project::{Repository, Settings};
 use crate::pull_request::{LastRevision, Note, PullRequest};
@@ -143,6 +145,10 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         run: None,
         want: Want::Run,
         cancel: None,
+        pause: None,
+        question: None,
+        inputs: 0,
+        session: None,
         push_until: None,
         policy: Policy {
             wall_secs: limits.wall_secs,
@@ -152,6 +158,9 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             cost_usd_micros: limits.cost_usd_micros,
             turns: limits.turns,
             disk_mib: limits.disk_mib,
+            // A week is not stored: it would be paid for at every step.
+            input_secs: (limits.input_secs != REST_AT_MOST.as_secs()).then_some(limits.input_secs),
+            resume: plan.settings.resume,
             model_of: model_of(plan.settings, &plan.repository.agent.capability),
         },
         reserved: plan.settings.budget.reserve(plan.now),

@@ -5,7 +5,8 @@ mod paper;
 
 use super::*;
 use crate::story::{
-    active, at, claim, crashed, fence, finish_id, finished, just_before, no_changes, pending, ready, result, worked_to,
+    active, asking, asks, at, claim, crashed, fence, finish_id, finished, just_before, no_changes, paused, pending,
+    ready, result, worked_to, yielded,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ type Outcome = Result<Job, NotNow>;
 type Way = fn(&Job, Timestamp) -> Outcome;
 
 /// Every way on there is, as attempt 1 with claim `c1` (or, for a claim, as somebody new) would try it.
-const WAYS: [(&str, Way); 18] = [
+const WAYS: [(&str, Way); 20] = [
     ("dispatched", |job, now| job.dispatched(now)),
     ("start_named", |job, _| job.start_named(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
@@ -35,6 +36,8 @@ const WAYS: [(&str, Way); 18] = [
     ("died", |job, now| job.container_died("task-c1", crashed(), now)),
     ("paused", |job, now| to(job, Status::Paused, now)),
     ("admitted", |job, now| job.admitted("c0ffee".into(), "9f3", now)),
+    ("asks", |job, now| job.yielded(&fence(job, 1, "c1"), &yielded(asks(), 0), now)),
+    ("yields", |job, now| job.yielded(&fence(job, 1, "c1"), &yielded(Rest::Pauses, 0), now)),
     ("unread", |job, now| job.context_failed(ContextFault::Away { reason: "502".into() }, now)),
 ];
 
@@ -44,11 +47,6 @@ fn to(job: &Job, status: Status, now: Timestamp) -> Outcome {
 
 fn by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
     job.finished(&fence(job, 1, "c1"), &finish_id("f2"), end, now)
-}
-
-/// A job that stands where nothing leads yet.
-fn stuck_in(status: Status) -> Job {
-    Job { status, run: None, ..active(Status::Executing) }
 }
 
 fn starting() -> Job {
@@ -67,8 +65,8 @@ fn places() -> Vec<(&'static str, Job, Timestamp)> {
         ("Executing", active(Status::Executing), at(900)),
         ("Syncing, pushing", syncing(), at(210)),
         ("Syncing, overdue", syncing(), at(900)),
-        ("AwaitingInput", stuck_in(Status::AwaitingInput), at(900)),
-        ("Paused", stuck_in(Status::Paused), at(900)),
+        ("AwaitingInput", asking(), at(900)),
+        ("Paused", paused(), at(900)),
         ("Completed", finished(&syncing(), End::Completed(result())), at(900)),
         ("Failed", finished(&syncing(), End::Failed(no_changes(), None)), at(900)),
         ("Cancelled", finished(&syncing(), End::Cancelled), at(900)),
@@ -87,6 +85,8 @@ fn cell(from: &Job, outcome: &Outcome) -> String {
         }
         Err(NotNow::NotBefore(_)) => "early".into(),
         Err(NotNow::Unwanted) => "unwanted".into(),
+        Err(NotNow::NewerInput) => "newer".into(),
+        Err(NotNow::TooMany) => "full".into(),
     }
 }
 
@@ -105,20 +105,20 @@ fn check_matrix(expected: &str) {
 #[test]
 fn exactly_the_published_ways_lead_on() {
     check_matrix(
-        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued died paused admitted unread
-        Pending: - - - - lost lost lost lost lost lost lost lost Failed - lost lost Ready stays
-        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - lost lost - -
-        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - lost lost - -
-        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays - - -
-        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays - - -
-        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays - - -
-        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays - - -
-        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays - - -
-        AwaitingInput: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
-        Paused: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
-        Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
-        Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost - -
-        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - -",
+        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued died paused admitted asks yields unread
+        Pending: - - - - lost lost lost lost lost lost lost lost Failed - lost lost Ready lost lost stays
+        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - lost lost - lost lost -
+        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - lost lost - lost lost -
+        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays - - - Ready -
+        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays - - - Ready -
+        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays - - AwaitingInput Ready -
+        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays - - - - -
+        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays - - - - -
+        AwaitingInput: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - already already -
+        Paused: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - already already -
+        Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost - lost lost -
+        Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost - lost lost -
+        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - lost lost -",
     );
 }
 

@@ -6,7 +6,12 @@
 //! | Ready | Ready | re-place: its project runs its jobs elsewhere now |
 //! | Ready | Claimed | claim |
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
-//! | Claimed … Executing | Ready | requeue after a platform fault |
+//! | Claimed … Executing | Ready | requeue after a platform fault; its runner yields for a pause that was taken back |
+//! | Executing | AwaitingInput | its runner: the agent asks ([`Job::yielded`]) |
+//! | Claimed … Executing | Paused | its runner, where a person wants that; a requeue of such a job |
+//! | Ready | Paused | a person ([`Job::paused`]) |
+//! | AwaitingInput, Paused | Ready | a person's answer ([`Job::told`]); Paused also when it is continued |
+//! | AwaitingInput, Paused | Failed, Cancelled | nobody answered or continued it in time ([`Job::expired`]) |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
 //! | Pending, Ready, AwaitingInput, Paused | Cancelled | a person ([`Job::cancelled`]) |
 //! | Pending | Ready | its review was read ([`Job::admitted`]) |
@@ -18,10 +23,10 @@
 //! | Syncing | Failed, Cancelled | its runner at once; others after `push_until` |
 //!
 //! While its people want a job to stop, whatever would put it back or let it fail without its runner ends
-//! it as cancelled.
+//! it as cancelled. While they want it to pause, what would put it back pauses it.
 
 use super::fault::DispatchFault;
-use super::{AttemptEnd, EndedBy, Job, JobResult, Place, Run, Status, Want};
+use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Place, Run, Status, Want};
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
 use crate::time::Timestamp;
@@ -43,6 +48,15 @@ pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 /// How many dead tasks of one attempt are remembered: a claim comes within seconds of its task's death, starts come
 /// minutes apart, and the item must stay small.
 const MOST_DEAD: usize = 10;
+
+impl Dispatch {
+    /// Its task claims nothing any more, whenever its claim comes.
+    pub(super) fn buries_its_task(&mut self) {
+        self.dead.extend(self.task.take());
+        let forgotten = self.dead.len().saturating_sub(MOST_DEAD);
+        self.dead.drain(..forgotten);
+    }
+}
 
 /// Proof that an attempt was claimed: every write for that attempt takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +108,10 @@ pub enum NotNow {
     NotBefore(Timestamp),
     /// Its people want it to stop.
     Unwanted,
+    /// Somebody said something that its agent has not read.
+    NewerInput,
+    /// It takes no more of these.
+    TooMany,
 }
 
 impl Job {
@@ -142,12 +160,10 @@ impl Job {
         let fault = fault.after(self.dispatch.fault.as_ref());
         let mut job = self.clone();
         job.dispatch.starting = false;
-        job.dispatch.task = None;
         if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted { .. }) {
-            job.dispatch.dead.extend(self.dispatch.task.clone());
-            let forgotten = job.dispatch.dead.len().saturating_sub(MOST_DEAD);
-            job.dispatch.dead.drain(..forgotten);
+            job.dispatch.buries_its_task();
         }
+        job.dispatch.task = None;
         job.dispatch.due = now.plus(fault.back_off());
         job.dispatch.fault = Some(fault);
         Ok(job)
@@ -191,8 +207,8 @@ impl Job {
         if self.attempt + 1 != claim.attempt {
             return Err(NotNow::LeaseLost);
         }
-        if self.status == Status::Cancelled {
-            // Its task was on the way when it ended: that is an order to stop, not a fault of the task.
+        if matches!(self.status, Status::Cancelled | Status::Paused | Status::AwaitingInput) {
+            // Its task was on the way when it ended or paused: that is an order to stop, not a fault of the task.
             return Err(NotNow::Unwanted);
         }
         if self.status != Status::Ready {
@@ -273,7 +289,7 @@ impl Job {
     }
 
     /// A platform fault puts it back, if it may go back again. One that shall stop does not go back: it is
-    /// cancelled by that.
+    /// cancelled or paused by that.
     pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         if !self.status.is_active() {
@@ -283,17 +299,14 @@ impl Job {
             return Ok(self.ended(End::Cancelled, None, now));
         }
         let mut job = self.clone();
+        job.requeues += 1;
+        if self.want == Want::Pause {
+            job.pauses_now(now);
+            return Ok(job);
+        }
+        job.leaves_its_attempt(now);
         job.status = Status::Ready;
         job.ready_since = now;
-        job.requeues += 1;
-        job.run = None;
-        job.push_until = None;
-        job.dispatch.number = 0;
-        job.dispatch.starting = false;
-        job.dispatch.task = None;
-        job.dispatch.fault = None;
-        job.dispatch.trace = None;
-        job.dispatch.due = now;
         job.went_on();
         Ok(job)
     }
@@ -333,8 +346,20 @@ impl Job {
         }
     }
 
+    /// Nothing is left of its attempt but the number, and the next one's starts are counted anew.
+    pub(super) fn leaves_its_attempt(&mut self, now: Timestamp) {
+        self.run = None;
+        self.push_until = None;
+        self.dispatch.number = 0;
+        self.dispatch.starting = false;
+        self.dispatch.task = None;
+        self.dispatch.fault = None;
+        self.dispatch.trace = None;
+        self.dispatch.due = now;
+    }
+
     /// What the sweeper failed on is over.
-    fn went_on(&mut self) {
+    pub(super) fn went_on(&mut self) {
         self.tries = 0;
         self.not_before = None;
     }
@@ -370,6 +395,9 @@ impl Job {
         job.push_until = None;
         job.waits = None;
         job.want = Want::Run;
+        job.pause = None;
+        job.question = None;
+        job.session = None;
         if job.status != Status::Cancelled {
             job.cancel = None;
         }

@@ -4,17 +4,18 @@
 
 use super::items::Items;
 pub(super) use super::items::Value;
+use super::state::Wish;
 use super::{Rule, Setting};
 use crate::due;
 use crate::explore::Fast;
 use crate::id::{ClaimId, InstanceId, JobId, RunnerId};
-use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Run, Status};
-use crate::outcome::ticket_after;
+use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Pause, Rest, Run, Status, Want, Yielded};
+use crate::outcome::{ticket_after, ticket_while};
 use crate::project::{Compute, Limits, OfflinePolicy, Settings};
 use crate::runner::sweep::{self, Loss, Token, holds};
 use crate::runner::{Heartbeat, Presence, Runner, Slot};
 use crate::select::is_claimable;
-use crate::story::{TRIGGER, at, finish_id, job_id, planned, result, runner, settings, ticket_in};
+use crate::story::{self, TRIGGER, at, finish_id, job_id, planned, result, runner, settings, ticket_in};
 use crate::sweep::{Step, Waiting, lost, step, waiting};
 use crate::ticket::{Settling, Ticket};
 use crate::time::Timestamp;
@@ -39,6 +40,14 @@ pub(super) enum Change {
         attempt: u8,
         completed: bool,
     },
+    /// A runner gives its job back, because its agent asks something or because of a pause.
+    Yield {
+        runner: u8,
+        claim: u8,
+        attempt: u8,
+        asks: bool,
+        read: u8,
+    },
     /// The sweeper, because of its runner.
     Lose {
         runner: u8,
@@ -47,7 +56,7 @@ pub(super) enum Change {
     },
     /// The sweeper, because it is due.
     Due,
-    Cancel,
+    Person(Wish),
 }
 
 /// Where a runner's progress leads.
@@ -76,6 +85,8 @@ pub(super) enum Outcome {
     LeaseLost,
     /// The runner shall stop.
     Unwanted,
+    /// Somebody said something that its agent has not read.
+    NewerInput,
     /// Nothing is to be done.
     Nothing,
 }
@@ -103,6 +114,16 @@ pub(super) struct Rules {
     fenced: bool,
     /// Whether others keep their hands off a job that may be pushing.
     push_until: bool,
+    /// Whether a question counts only while nothing is unread.
+    nothing_unread: bool,
+    /// Whether a runner that stops for a pause leads to one only while that is wanted.
+    pause_is_wanted: bool,
+    /// Whether what goes back while a pause is wanted is paused by that.
+    requeue_pauses: bool,
+    /// Whether what stands still for long ends.
+    rest_ends: bool,
+    /// Whether standing still is written together with what the ticket shows of it.
+    badge_with_job: bool,
     /// By how much the sweepers' clock is ahead. Units: seconds.
     ahead: i64,
     jobs: Items<Job>,
@@ -140,11 +161,17 @@ impl Rules {
     pub(super) fn new(setting: &Setting) -> Self {
         let keeps = |rule| setting.without != Some(rule);
         let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
-        let limits = Limits { requeues: 1, ..Limits::default() };
+        // Over at the same time as everything else that takes hours.
+        let limits = Limits { requeues: 1, input_secs: 3 * 3_600, ..Limits::default() };
         Self {
             settings: Settings { compute: Compute::Runners, offline, limits, ..settings() },
             fenced: keeps(Rule::Fence),
             push_until: keeps(Rule::PushUntil),
+            nothing_unread: keeps(Rule::NothingUnread),
+            pause_is_wanted: keeps(Rule::PauseIsWanted),
+            requeue_pauses: keeps(Rule::RequeuePauses),
+            rest_ends: keeps(Rule::RestEnds),
+            badge_with_job: keeps(Rule::BadgeWithJob),
             ahead: setting.ahead,
             jobs: Items::new(),
             tickets: Items::new(),
@@ -214,6 +241,7 @@ impl Rules {
             Err(NotNow::Already) => Outcome::Already,
             Err(NotNow::LeaseLost) => Outcome::LeaseLost,
             Err(NotNow::Unwanted) => Outcome::Unwanted,
+            Err(NotNow::NewerInput | NotNow::TooMany) => Outcome::NewerInput,
         };
         self.changes.insert(key, outcome);
         outcome
@@ -222,7 +250,7 @@ impl Rules {
     fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
         match change {
             Change::Claim { runner, claim } => {
-                if !is_claimable(job, &job.class) {
+                if !is_claimable(job, &job.class, &self.runner_ids[usize::from(runner)], now) {
                     return Ok(None);
                 }
                 let claim = Claim {
@@ -263,7 +291,19 @@ impl Rules {
                     Waiting::Nothing => self.take(job, now, |job| step(job, now)),
                 }
             }
-            Change::Cancel => job.cancelled(Cancel::new("ann", None, now), now).map(Some),
+            Change::Yield { runner, claim, attempt, asks, read } => {
+                let rest = if asks { story::asks() } else { Rest::Pauses };
+                let inputs = if self.nothing_unread { read.into() } else { job.inputs };
+                let id = finish_id(&format!("{runner}-{claim}-{asks}"));
+                let yielded = Yielded { id, ..story::yielded(rest, inputs) };
+                let blind = Job { want: Want::Pause, pause: Some(Pause::new("ann", now)), ..job.clone() };
+                let job = if asks || self.pause_is_wanted { job } else { &blind };
+                job.yielded(&self.fence(job, runner, claim, attempt), &yielded, now).map(Some)
+            }
+            Change::Person(Wish::Cancel) => job.cancelled(Cancel::new("ann", None, now), now).map(Some),
+            Change::Person(Wish::Pause) => job.paused(Pause::new("ann", now), now).map(Some),
+            Change::Person(Wish::Continue) => job.continued(now).map(Some),
+            Change::Person(Wish::Say(_)) => job.told(now).map(Some),
         }
     }
 
@@ -272,9 +312,14 @@ impl Rules {
         let blind = Job { push_until: None, ..job.clone() };
         let job = if self.push_until { job } else { &blind };
         match judge(job) {
+            Step::Requeue(_) if job.want == Want::Pause && !self.requeue_pauses => {
+                let back = Job { want: Want::Run, ..job.clone() }.requeued(now)?;
+                Ok(Some(Job { want: Want::Pause, ..back }))
+            }
             Step::Requeue(_) => job.requeued(now).map(Some),
             Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
             Step::CallOff => job.called_off(now).map(Some),
+            Step::Expire if self.rest_ends => job.expired(now).map(Some),
             _ => Ok(None),
         }
     }
@@ -296,6 +341,12 @@ impl Rules {
         let after = self.tickets.number(after);
         self.ends.insert((ended, ticket), after);
         after
+    }
+
+    /// The ticket while this job stands still or goes on.
+    pub(super) fn ticket_while(&mut self, job: Value, ticket: Value) -> Value {
+        let after = ticket_while(self.jobs.get(job), self.tickets.get(ticket)).filter(|_| self.badge_with_job);
+        after.map_or(ticket, |after| self.tickets.number(Ticket { rev: 0, ..after }))
     }
 
     /// The ticket once its tool shows what it should, if it does not.

@@ -17,7 +17,14 @@ impl World {
             return Ok(());
         };
         let progress = |to| Change::Progress { runner: small(at), claim: state.claims[at], attempt: work.attempt, to };
+        self.hears(state, at, work, next);
         match work.phase {
+            Phase::Asks | Phase::Pauses => {
+                let asks = work.phase == Phase::Asks;
+                let (runner, claim) = (small(at), state.claims[at]);
+                let change = Change::Yield { runner, claim, attempt: work.attempt, asks, read: work.read };
+                self.asks(state, at, work, change, next)?;
+            }
             Phase::Claimed => self.asks(state, at, work, progress(To::Preparing), next)?,
             Phase::Preparing => self.asks(state, at, work, progress(To::Executing), next)?,
             Phase::Executing => self.asks(state, at, work, progress(To::Syncing), next)?,
@@ -50,6 +57,25 @@ impl World {
         Ok(())
     }
 
+    /// What an agent does by itself, and what its runner hears beside.
+    fn hears(&mut self, state: &State, at: usize, work: Work, next: &mut Next) {
+        let job = self.rules.job(state.jobs[usize::from(work.job)]);
+        let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
+        // It asks to push when its agent has done.
+        let works = work.phase == Phase::Executing && !(held && job.status == Status::Syncing);
+        if works && state.questions > 0 {
+            let mut asks = *state;
+            asks.questions -= 1;
+            asks.work[at] = Some(Work { phase: Phase::Asks, ..work });
+            next.push((Step::of("has a question: runner", at), asks));
+        }
+        if works && held && job.want == Want::Pause {
+            let mut pauses = *state;
+            pauses.work[at] = Some(Work { phase: Phase::Pauses, ..work });
+            next.push((Step::of("hears of a pause: runner", at), pauses));
+        }
+    }
+
     /// A runner without work asks for some.
     fn claims(&mut self, state: &State, at: usize, next: &mut Next) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
@@ -58,7 +84,8 @@ impl World {
             if self.rules.claim_is(*value, small(at), claim) && self.rules.holds(*value, stored) {
                 let attempt = u8::try_from(self.rules.job(*value).attempt).unwrap_or(u8::MAX);
                 let mut again = *state;
-                again.work[at] = Some(Work { job: small(job), attempt, phase: Phase::Claimed });
+                let read = u8::try_from(self.rules.job(*value).inputs).unwrap_or(u8::MAX);
+                again.work[at] = Some(Work { job: small(job), attempt, phase: Phase::Claimed, read });
                 next.push((does("repeats its claim, and has its job: runner"), again));
                 return;
             }
@@ -107,13 +134,14 @@ impl World {
                 Outcome::Becomes(_) => {
                     asked.calls[at] = match change {
                         Change::Finish { .. } => Call::Finish { seen, ticket, then, fresh },
+                        Change::Yield { .. } => Call::Yield { seen, ticket, then, fresh },
                         _ => Call::Progress { seen, then, fresh },
                     };
                     "is read: the call of runner"
                 }
                 // The read that follows is the one above.
                 _ if !fresh && self.setting.without != Some(Rule::LookAgain) => continue,
-                Outcome::Already if matches!(change, Change::Finish { .. }) => {
+                Outcome::Already if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
                     drop_work(&mut asked, at);
                     "is told that it has finished: runner"
                 }
@@ -122,8 +150,15 @@ impl World {
                     "repeats its phase: runner"
                 }
                 Outcome::Unwanted => {
-                    asked.work[at] = Some(Work { phase: Phase::Stops, ..work });
+                    let pause = self.rules.job(seen).want == Want::Pause;
+                    let phase = if pause { Phase::Pauses } else { Phase::Stops };
+                    asked.work[at] = Some(Work { phase, ..work });
                     "is told to stop: runner"
+                }
+                Outcome::NewerInput => {
+                    let read = u8::try_from(self.rules.job(seen).inputs).unwrap_or(u8::MAX);
+                    asked.work[at] = Some(Work { phase: Phase::Executing, read, ..work });
+                    "reads what was said: runner"
                 }
                 Outcome::LeaseLost | Outcome::Nothing => {
                     let held = self.rules.job(state.jobs[job]).status.is_active()
@@ -145,6 +180,7 @@ impl World {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let phase = match work.phase {
             _ if job.want == Want::Cancel => Phase::Stops,
+            Phase::Claimed | Phase::Preparing if job.want == Want::Pause => Phase::Pauses,
             Phase::Claimed => Phase::Preparing,
             Phase::Preparing => Phase::Executing,
             _ if self.setting.without == Some(Rule::PushFromAsking) => Phase::MayPush(state.now),
@@ -165,7 +201,8 @@ impl World {
                 };
                 let written = table::claim(state, at, job, after, fresh, &mut self.rules, &self.setting)?;
                 let attempt = u8::try_from(self.rules.job(after).attempt).unwrap_or(u8::MAX);
-                let work = Some(Work { job, attempt, phase: Phase::Claimed });
+                let read = u8::try_from(self.rules.job(after).inputs).unwrap_or(u8::MAX);
+                let work = Some(Work { job, attempt, phase: Phase::Claimed, read });
                 ("gets a job: runner", written, work)
             }
             (Call::Progress { seen, then, fresh }, Some(work)) => {
@@ -202,6 +239,20 @@ impl World {
                     return Err(format!("attempt {pushed} of job {job} is completed and has not pushed"));
                 }
                 ("finishes: runner", written, None)
+            }
+            (Call::Yield { seen, ticket, then, fresh }, Some(work)) => {
+                let asks = work.phase == Phase::Asks;
+                let change = Change::Yield { runner, claim, attempt: work.attempt, asks, read: work.read };
+                let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
+                    return Err("a runner gave its job back otherwise".into());
+                };
+                let ending = Ending { job: work.job, before: seen, after, ticket, fresh, proof: None };
+                let written = table::end(state, ending, &mut self.rules, &self.setting)?;
+                let job = self.rules.job(after);
+                if written.is_some() && job.status == Status::AwaitingInput && job.inputs != u32::from(work.read) {
+                    return Err(format!("job {} waits for an answer that it has", work.job));
+                }
+                ("gives its job back: runner", written, None)
             }
             (Call::None, _) | (_, None) => return Ok(()),
         };

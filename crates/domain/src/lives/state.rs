@@ -23,6 +23,10 @@ pub(super) enum Phase {
     Pushed,
     /// It does not go on and says so.
     Stops,
+    /// Its agent asked something.
+    Asks,
+    /// It heard of a pause.
+    Pauses,
 }
 
 /// What a runner works on, as it knows it.
@@ -31,6 +35,8 @@ pub(super) struct Work {
     pub(super) job: u8,
     pub(super) attempt: u8,
     pub(super) phase: Phase,
+    /// How many inputs its agent has read.
+    pub(super) read: u8,
 }
 
 /// A call of a runner of which the function has read what it decides from. `fresh`: nobody wrote that since.
@@ -40,6 +46,7 @@ pub(super) enum Call {
     Claim { job: u8, seen: Value, then: u8, fresh: bool },
     Progress { seen: Value, then: u8, fresh: bool },
     Finish { seen: Value, ticket: Value, then: u8, fresh: bool },
+    Yield { seen: Value, ticket: Value, then: u8, fresh: bool },
 }
 
 /// A heartbeat that the function has read the runner for.
@@ -81,9 +88,20 @@ pub(super) enum Sweeper {
     },
 }
 
-/// A cancel whose function has read the job.
+/// What a person wants of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Cancelling {
+pub(super) enum Wish {
+    Cancel,
+    Pause,
+    Continue,
+    /// This is said to its agent.
+    Say(u8),
+}
+
+/// A wish whose function has read the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Wishing {
+    pub(super) wish: Wish,
     pub(super) job: u8,
     pub(super) value: Value,
     pub(super) ticket: Value,
@@ -107,7 +125,7 @@ pub(super) struct State {
     pub(super) calls: [Call; MOST],
     pub(super) beats: [Option<Beat>; MOST],
     pub(super) sweepers: [Sweeper; MOST],
-    pub(super) cancelling: Option<Cancelling>,
+    pub(super) wishing: Option<Wishing>,
     /// In which moment each runner was heard last, by a heartbeat of that very moment.
     pub(super) heard: [u8; MOST],
     /// Which claims of each runner got a job.
@@ -116,6 +134,13 @@ pub(super) struct State {
     pub(super) pushed: [u8; MOST],
     pub(super) faults: u8,
     pub(super) cancels: u8,
+    pub(super) pauses: u8,
+    pub(super) says: u8,
+    pub(super) questions: u8,
+    /// Which jobs people want to pause, by the last wish that was written.
+    pub(super) wants_pause: [bool; MOST],
+    /// What was said to each job.
+    pub(super) said: [u8; MOST],
 }
 
 impl State {
@@ -132,12 +157,17 @@ impl State {
             calls: [Call::None; MOST],
             beats: [None; MOST],
             sweepers: [Sweeper::Idle; MOST],
-            cancelling: None,
+            wishing: None,
             heard: [0; MOST],
             got: [0; MOST],
             pushed: [0; MOST],
             faults: setting.faults,
             cancels: setting.cancels,
+            pauses: setting.pauses,
+            says: setting.says,
+            questions: setting.questions,
+            wants_pause: [false; MOST],
+            said: [0; MOST],
         }
     }
 
@@ -148,7 +178,9 @@ impl State {
             let worked = work.is_some_and(|work| is(work.job));
             match call {
                 Call::Claim { job, fresh, .. } if is(*job) => *fresh = false,
-                Call::Progress { fresh, .. } | Call::Finish { fresh, .. } if worked => *fresh = false,
+                Call::Progress { fresh, .. } | Call::Finish { fresh, .. } | Call::Yield { fresh, .. } if worked => {
+                    *fresh = false
+                }
                 _ => {}
             }
         }
@@ -158,8 +190,8 @@ impl State {
                 _ => {}
             }
         }
-        if let Some(cancelling) = self.cancelling.as_mut().filter(|cancelling| is(cancelling.job)) {
-            cancelling.fresh = false;
+        if let Some(wishing) = self.wishing.as_mut().filter(|wishing| is(wishing.job)) {
+            wishing.fresh = false;
         }
     }
 }

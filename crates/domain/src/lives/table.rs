@@ -64,7 +64,7 @@ pub(super) fn claim(
     Ok(Some(next))
 }
 
-/// `end`, or `requeue` where the job goes on.
+/// `end`, or `requeue` or `rest` where the job has not ended.
 pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Setting) -> Write {
     let runner = rules.runner_of(ending.before);
     if let (Some(runner), Some((seen, lost))) = (runner, ending.proof) {
@@ -96,9 +96,10 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
         }
         next.runners[runner] = rules.without_slot(state.runners[runner], ending.before);
     }
-    if rules.job(ending.after).status.is_terminal() {
-        next.tickets[usize::from(ending.job)] = rules.ticket_after(ending.after, ending.ticket);
-    }
+    next.tickets[usize::from(ending.job)] = match rules.job(ending.after).status.is_terminal() {
+        true => rules.ticket_after(ending.after, ending.ticket),
+        false => rules.ticket_while(ending.after, ending.ticket),
+    };
     Ok(Some(next))
 }
 

@@ -7,6 +7,9 @@ const ONE: Setting = Setting {
     sweepers: 1,
     faults: 0,
     cancels: 0,
+    pauses: 0,
+    says: 0,
+    questions: 0,
     moments: 2,
     ahead: 0,
     lags: false,
@@ -37,6 +40,30 @@ fn a_cancel_at_any_moment_ends_the_job_once() {
     check("cancel", &[Setting { cancels: 1, ..ONE }]);
 }
 
+/// A person pauses, and may take that back; an agent asks, and is answered.
+const PAUSE: Setting = Setting { pauses: 1, ..ONE };
+const TALK: Setting = Setting { says: 1, questions: 1, moments: 1, ..ONE };
+
+#[test]
+fn a_pause_at_any_moment_holds_until_somebody_takes_it_back() {
+    check("pause", &[PAUSE, Setting { pauses: 2, moments: 1, ..ONE }]);
+}
+
+#[test]
+fn a_question_waits_for_its_answer_and_for_no_older_one() {
+    check("question", &[Setting { moments: 2, ..TALK }, Setting { says: 2, ..TALK }, Setting { faults: 1, ..TALK }]);
+}
+
+#[test]
+fn whatever_people_want_at_once_the_job_comes_to_one_end() {
+    check("wishes", &[Setting { pauses: 1, cancels: 1, ..TALK }, Setting { lags: true, moments: 1, ..PAUSE }]);
+}
+
+#[test]
+fn what_was_paused_or_asked_on_one_runner_may_go_on_on_another() {
+    check("two runners, paused", &[Setting { runners: 2, moments: 1, ..PAUSE }]);
+}
+
 #[test]
 fn two_runners_never_hold_one_job() {
     check("two runners", &[Setting { moments: 1, ..RACE }]);
@@ -64,6 +91,8 @@ fn two_tickets_and_two_runners() {
             RACE,
             Setting { moments: 1, faults: 1, ..RACE },
             Setting { moments: 1, cancels: 1, ..RACE },
+            Setting { goes_back: false, faults: 1, ..PAUSE },
+            Setting { pauses: 1, cancels: 1, says: 2, faults: 1, ..TALK },
             Setting { moments: 1, jobs: 2, ..RACE },
         ],
     );
@@ -118,4 +147,39 @@ fn a_claim_that_is_repeated_after_its_job_ended_gets_no_second_one() {
 #[test]
 fn a_refusal_made_from_a_late_read_takes_a_runners_own_job() {
     fails_without(Rule::LookAgain, Setting { lags: true, ..ONE }, "which it holds");
+}
+
+#[test]
+fn a_question_beside_an_answer_that_nobody_read_is_asked_for_ever() {
+    fails_without(Rule::NothingUnread, TALK, "waits for an answer that it has");
+}
+
+#[test]
+fn a_pause_that_was_taken_back_before_its_runner_stopped_would_hold_for_ever() {
+    fails_without(Rule::PauseIsWanted, PAUSE, "is paused, and nobody wants that");
+}
+
+#[test]
+fn a_job_put_back_with_a_pause_wanted_is_ready_and_nobodys() {
+    fails_without(Rule::RequeuePauses, PAUSE, "goes on, and was to be paused");
+}
+
+#[test]
+fn an_answer_that_is_sent_twice_would_count_twice() {
+    fails_without(Rule::SaidOnce, Setting { faults: 1, ..TALK }, "counts 2 inputs of 1");
+}
+
+#[test]
+fn a_job_that_nobody_continues_would_lock_its_ticket_for_ever() {
+    fails_without(Rule::RestEnds, PAUSE, "is left hanging: Paused");
+}
+
+#[test]
+fn a_ticket_that_is_written_apart_from_its_job_does_not_say_that_it_waits() {
+    fails_without(Rule::BadgeWithJob, TALK, "its ticket says that it waits: false");
+}
+
+#[test]
+fn what_is_said_over_any_revision_takes_the_job_from_its_runner() {
+    fails_without(Rule::JobOverRev, TALK, "the slot of job 0");
 }

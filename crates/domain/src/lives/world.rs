@@ -4,6 +4,8 @@ use super::Setting;
 use super::rules::{Change, Judged, Outcome, Rules};
 use super::state::{Call, LATER, MOMENTS, MOST, State, Sweeper};
 use crate::explore::{self, Step};
+use crate::job::Status;
+use crate::ticket::Badge;
 
 pub(super) type Next = Vec<(Step, State)>;
 
@@ -43,9 +45,30 @@ impl World {
                 later.calls = [Call::None; MOST];
                 later.beats = [None; MOST];
                 later.sweepers = [Sweeper::Idle; MOST];
-                later.cancelling = None;
+                later.wishing = None;
             }
             next.push((Step::of("time passes to", usize::from(later.now)), later));
+        }
+    }
+
+    /// What stands still, and what people said of it.
+    fn rests(&self, state: &State, at: usize) -> Result<(), String> {
+        let job = self.rules.job(state.jobs[at]);
+        let stands = matches!(job.status, Status::AwaitingInput | Status::Paused);
+        if stands && job.run.is_some() {
+            return Err(format!("job {at} stands still and is held"));
+        }
+        let shows = self.rules.ticket(state.tickets[at]).wanted.badge == Some(Badge::AiWaiting);
+        if shows != stands {
+            return Err(format!("job {at} is {}, and its ticket says that it waits: {shows}", job.status.words()));
+        }
+        match job.status {
+            Status::Paused if !state.wants_pause[at] => Err(format!("job {at} is paused, and nobody wants that")),
+            Status::Ready if state.wants_pause[at] => Err(format!("job {at} goes on, and was to be paused")),
+            _ if job.inputs != state.said[at].count_ones() => {
+                Err(format!("job {at} counts {} inputs of {}", job.inputs, state.said[at].count_ones()))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -57,7 +80,7 @@ impl World {
                 || matches!(self.rules.change(Change::Due, state.jobs[at], now), Outcome::Becomes(_))
         });
         let judged = (0..self.setting.runners).any(|at| self.rules.judge(state.runners[at], now) != Judged::Nothing);
-        !due && !judged && state.cancelling.is_none() && state.sweepers == [Sweeper::Idle; MOST]
+        !due && !judged && state.wishing.is_none() && state.sweepers == [Sweeper::Idle; MOST]
     }
 }
 
@@ -79,6 +102,7 @@ impl explore::World for World {
             if !self.rules.has_its_row(value, ticket) {
                 return Err(format!("job {at} or its ticket has no row"));
             }
+            self.rests(state, at)?;
             for runner in 0..self.setting.runners {
                 let stored = state.runners[runner];
                 let has_slot = self.rules.runner(stored).slots.contains_key(&job.id);

@@ -1,6 +1,8 @@
 use super::*;
 use crate::job::{Died, End, Policy, START_WITHIN};
-use crate::story::{active, at, claim, crashed, finished, just_before, no_changes, pending, ready, result};
+use crate::story::{
+    active, asking, at, claim, crashed, finished, just_before, no_changes, paused, pending, ready, result,
+};
 
 /// What the job needs at `due`, and nothing a moment earlier.
 #[track_caller]
@@ -131,10 +133,18 @@ fn nothing_is_needed_where_others_see_to_it() {
     let mut idle: Vec<_> = [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled]
         .map(|end| finished(&syncing, end))
         .into();
-    idle.extend([Status::AwaitingInput, Status::Paused].map(|status| Job { status, ..ready() }));
     idle.push(Job { place: Place::Runners, ..ready() });
     for job in idle {
         assert_eq!(step(&job, far), Step::Nothing, "{:?} {:?}", job.status, job.place);
+    }
+}
+
+#[test]
+fn one_that_stands_still_ends_when_nobody_has_spoken_for_a_week() {
+    let until = at(250 + 7 * 86_400);
+    for job in [asking(), paused()] {
+        check(&job, just_before(until), Step::Nothing);
+        check(&job, until, Step::Expire);
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Error, Http, Repeat};
 use crate::artifact::{ArtifactPlace, ReserveArtifact, StoredArtifact};
 use crate::attempt::{
     Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest,
-    StartRequest, StatusAnswer, StatusRequest,
+    InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
@@ -75,6 +75,16 @@ impl AttemptClient {
     /// Says that it is there.
     pub async fn artifact_stored(&self, artifact: &ArtifactId) -> Result<StoredArtifact, Error> {
         self.call(&format!("artifacts/{artifact}/stored"), &StoredArtifact {}).await
+    }
+
+    /// What people said after this number.
+    pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {
+        self.http.get(&format!("{}/inputs?after={after}", self.path)).await
+    }
+
+    /// Gives the job back before its work is done.
+    pub async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Error> {
+        self.call("yield", request).await
     }
 
     /// Ends the attempt.

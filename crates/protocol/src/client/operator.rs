@@ -7,7 +7,7 @@ use crate::event::EventPage;
 use crate::integration::{
     ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, MakeGitHubApp,
 };
-use crate::job::{CancelJob, CreateJob, Job, JobPage, JobQuery, RetryJob, Why};
+use crate::job::{AnswerJob, CancelJob, ContinueJob, CreateJob, Job, JobPage, JobQuery, PauseJob, RetryJob, Why};
 use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository, RepositoryTest};
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
@@ -165,6 +165,26 @@ impl Operator {
     /// Cancels a job. Safe to repeat: a cancelled job stays as it is.
     pub async fn cancel_job(&self, job: &JobId, request: &CancelJob) -> Result<Job, Error> {
         self.http.post(&format!("/v1/jobs/{job}/cancel"), request, Repeat::Safe).await
+    }
+
+    /// Pauses a job. Safe to repeat: a paused job stays as it is.
+    pub async fn pause_job(&self, job: &JobId) -> Result<Job, Error> {
+        self.http.post(&format!("/v1/jobs/{job}/pause"), &PauseJob {}, Repeat::Safe).await
+    }
+
+    /// Continues a job. Safe to repeat: one that goes on anyway stays as it is.
+    pub async fn continue_job(&self, job: &JobId) -> Result<Job, Error> {
+        self.http.post(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}, Repeat::Safe).await
+    }
+
+    /// Says something to a job's agent. `idempotency_key` makes repeating it safe.
+    pub async fn answer_job(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
+        let answer = AnswerJob { text: text.to_owned() };
+        let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
     /// Asks for the work of an ended job once more. `idempotency_key` makes repeating it safe.

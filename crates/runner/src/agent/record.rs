@@ -39,6 +39,8 @@ pub(super) struct Record {
     pub(super) cost: Option<u64>,
     /// What it cost at most.
     pub(super) cost_at_most: u64,
+    /// What it asked, if nothing that it said came after it.
+    pub(super) asked: Option<String>,
     /// How it said it ended.
     pub(super) terminal: Option<Terminal>,
     /// The end of its standard error.
@@ -60,6 +62,7 @@ impl Record {
             used: Tokens::default(),
             cost: None,
             cost_at_most: 0,
+            asked: None,
             terminal: None,
             stderr: String::new(),
             out: String::new(),
@@ -110,6 +113,9 @@ impl Record {
     }
 
     fn heard(&mut self, stream: Stream, said: &Said) {
+        if stream == Stream::Out && said.kind != EventKind::Usage {
+            self.asked = said.text.clone().filter(|_| said.kind == EventKind::Question);
+        }
         let words = said.text.as_deref().or(said.name.as_deref()).unwrap_or_default();
         let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let words = clipped(words, QUOTED);

@@ -132,8 +132,10 @@ impl Sender {
     fn heed(&mut self, answer: &EventsAnswer) {
         let asked = Duration::from_millis(answer.send_every_ms);
         self.send_every = asked.clamp(SHORTEST_SEND_EVERY, LONGEST_HEARTBEAT);
-        if answer.want == Want::Cancel {
-            self.orders.give(Order::Cancel);
+        match answer.want {
+            Want::Run => {}
+            Want::Pause => self.orders.give(Order::Pause),
+            Want::Cancel => self.orders.give(Order::Cancel),
         }
     }
 }

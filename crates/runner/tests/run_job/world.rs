@@ -69,6 +69,7 @@ impl World {
             pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into() },
             limits: Limits { wall_secs: 600, stall_secs: 300, cost_usd_micros: None, turns: None, disk_mib: None },
             heartbeat_secs: 1,
+            resume: None,
         };
         let api = Api::start(assignment, TOKEN).await;
         Self { dir, forge, repository, api }

@@ -240,6 +240,19 @@ async fn a_job_goes_back_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
+async fn an_answer_is_stored_once_though_the_answer_to_it_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |world| {
+            let job = world.asking("APP-1").await;
+            crate::rests::telling(world, &job, "ann", "k1").await
+        },
+        async |store, write| write.write(store).await,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_job_ends_though_the_answer_was_lost() {
     check_recovers(
         TRANSACTION,

@@ -23,6 +23,7 @@ mod lists;
 mod model;
 mod paper;
 mod races;
+mod rests;
 mod review_races;
 mod reviews;
 mod runners;

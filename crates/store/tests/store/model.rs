@@ -12,7 +12,7 @@ use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::sweep;
-use pullyard_domain::ticket::{Settling, Ticket};
+use pullyard_domain::ticket::{Badge, Settling, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Snapshot, WorkKey, Write};
 use serde::de::DeserializeOwned;
@@ -414,6 +414,7 @@ fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
 pub(crate) fn check_items(items: &Items) {
     let (mut jobs, mut tickets, mut runners) = (Vec::<Job>::new(), Vec::<Ticket>::new(), Vec::<Runner>::new());
     let mut attempts = BTreeSet::new();
+    let mut inputs = BTreeMap::<String, Vec<i64>>::new();
     for ((pk, sk), item) in items {
         let mut due = None;
         match sk.as_str() {
@@ -430,10 +431,22 @@ pub(crate) fn check_items(items: &Items) {
             _ if sk.starts_with("ATTEMPT#") => {
                 attempts.insert((word(item, "job"), count(item, "number").unwrap()));
             }
+            _ if sk.starts_with("INPUT#") => {
+                inputs.entry(word(item, "job")).or_default().push(count(item, "seq").unwrap());
+            }
             _ => {}
         }
         assert_eq!((word(item, "wk"), count(item, "ws")), named_row(pk, due), "{pk} / {sk}");
     }
+    for job in &jobs {
+        let said = inputs.remove(job.id.as_str()).unwrap_or_default();
+        assert_eq!(said, (1..=i64::from(job.inputs)).collect::<Vec<_>>(), "{}", job.id);
+        let stands = matches!(job.status, Status::AwaitingInput | Status::Paused);
+        let ticket = tickets.iter().find(|ticket| ticket.active_job.as_ref() == Some(&job.id));
+        let says = ticket.is_some_and(|ticket| ticket.wanted.badge == Some(Badge::AiWaiting));
+        assert_eq!(says, stands && ticket.is_some(), "{}", job.id);
+    }
+    assert_eq!(inputs, BTreeMap::new(), "something was said to no job");
     for ticket in &tickets {
         let open: Vec<_> = jobs
             .iter()

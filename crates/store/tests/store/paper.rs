@@ -65,12 +65,12 @@ const KINDS: &[Kind] = &[
         "TICKET#{project}#{key}",
         "TICKET",
         "Status, lock, last entry, second entry, wanted and shown.",
-        &["ticket", "trigger", "end", "snapshot", "review"],
+        &["ticket", "trigger", "rest", "end", "snapshot", "review"],
     ),
     of("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd.", &["snapshot"]),
-    of("JOB", "JOB#{job}", "JOB", "The job.", &["trigger", "job", "claim", "requeue", "end", "review"]),
+    of("JOB", "JOB#{job}", "JOB", "The job.", &["trigger", "job", "claim", "requeue", "rest", "end", "review"]),
     of("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "What the agent is told, frozen, zstd.", &["context"]),
-    of("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went.", &["requeue", "end", "late"]),
+    of("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went.", &["requeue", "rest", "end", "late"]),
     of(
         "ARTIFACTS",
         "JOB#{job}",
@@ -78,6 +78,7 @@ const KINDS: &[Kind] = &[
         "What one attempt keeps in the bucket: kinds, names, sizes, hashes, and whose object was seen.",
         &["artifact"],
     ),
+    of("INPUT", "JOB#{job}", "INPUT#{seq:010}", "What a person said to the job's agent.", &["rest"]),
     of("EVENTS", "EVENTS#{job}#{n:04}", "{first seq:010}", "One batch of events, zstd.", &["event"]),
     of(
         "PR",
@@ -99,7 +100,7 @@ const KINDS: &[Kind] = &[
         "RUNNERS#{shard}",
         "{runner}",
         "A self-hosted runner's slots, what it said it runs, and its heartbeat.",
-        &["runner", "register", "claim", "end"],
+        &["runner", "register", "claim", "rest", "end"],
     ),
     of("PROFILE", "RUNNER#{runner}", "PROFILE", "A runner's capabilities and labels.", &["register"]),
     of("NAME", "NAME#runner#{name}", "NAME", "Who has a name.", &["register"]),
@@ -243,7 +244,7 @@ fn more_work(kind: &str) -> &'static [&'static str] {
 #[tokio::test]
 async fn the_paper_of_the_table_is_what_the_writes_leave() {
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
-    for ((pk, sk), item) in whole().await.items().await {
+    for ((pk, sk), item) in Box::pin(whole()).await.items().await {
         let kind = kind(&pk, &sk);
         let known = KINDS.iter().find(|known| known.name == kind);
         let known = known.unwrap_or_else(|| panic!("{pk} / {sk} is of no kind that docs/table.md has"));

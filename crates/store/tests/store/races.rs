@@ -1,6 +1,7 @@
 //! Sixty-four callers at once on every write that can be won once.
 
 mod pairs;
+mod rests;
 mod rounds;
 mod single;
 mod table;

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Returned;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Status};
+use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Rest, Status};
 use pullyard_domain::outcome::{link_of, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::{Profile, Runner};
@@ -312,6 +312,14 @@ impl World {
     /// A finish that pushed, at the moment a runner may finish.
     pub(crate) async fn completing(&self, before: &Job) -> Ending {
         self.ending(before, End::Completed(sample::result(7)), sample::at(180)).await
+    }
+
+    /// A job of the ticket whose agent asked something.
+    pub(crate) async fn asking(&self, ticket: &str) -> Job {
+        let job = self.running(ticket, Status::Executing).await;
+        let rest = Rest::Asks { question: "Which list?".into() };
+        self.applies(crate::rests::give_back(self, &job, rest, 0)).await;
+        self.job(&job).await
     }
 
     /// A running job goes back.

@@ -7,12 +7,13 @@ use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, End, JobResult, Status, Work};
 use pullyard_domain::prompt::review::ReviewContext;
-use pullyard_entry::{Leased, Problem, Starting, Strict, limits, strict};
+use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
     Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
-    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, Limits, ModelCredential, Phase, PullRequestText,
-    RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
+    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, ModelCredential, Phase,
+    PullRequestText, Resume, RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
+    YieldAnswer, YieldOutcome, YieldRequest,
 };
 
 /// How often a runner is to be heard. Units: seconds.
@@ -33,6 +34,7 @@ pub(crate) async fn start(
     let (job, context) = (made.job, made.context);
     let (title, body) = context.pull_request(&job.id, &made.isolation);
     Ok(Json(Assignment {
+        resume: resume_on_the_wire(&job, made.inputs),
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
@@ -54,6 +56,25 @@ pub(crate) async fn start(
         attempt: job.attempt,
         kind: job.kind,
     }))
+}
+
+/// What an earlier attempt left, and what people said; none for a job that nobody spoke to and nobody stopped.
+fn resume_on_the_wire(job: &domain::Job, inputs: Vec<domain::Input>) -> Option<Resume> {
+    if job.session.is_none() && inputs.is_empty() {
+        return None;
+    }
+    let session = job.session.as_ref();
+    Some(Resume {
+        agent: session.map(|session| session.agent.clone()),
+        session: session.and_then(|session| session.id.clone()),
+        read: session.map_or(0, |session| session.inputs),
+        policy: job.policy.resume,
+        inputs: inputs.into_iter().map(input_on_the_wire).collect(),
+    })
+}
+
+fn input_on_the_wire(input: domain::Input) -> wire::Input {
+    wire::Input { seq: input.seq, by: input.by, question: input.question, text: input.text }
 }
 
 fn agent_on_the_wire(agent: pullyard_domain::agent::Agent) -> Agent {
@@ -114,7 +135,13 @@ pub(crate) async fn events(
     check(&batch)?;
     let heard = control::record_events(&ctx, &fence, batch.first_seq, &batch.events).await?;
     let send_every_ms = u64::try_from(heard.send_every.as_millis()).unwrap_or(u64::MAX);
-    Ok(Json(EventsAnswer { next_seq: heard.next, want: heard.want, watched: heard.watched, send_every_ms }))
+    Ok(Json(EventsAnswer {
+        next_seq: heard.next,
+        want: heard.want,
+        inputs: heard.inputs,
+        watched: heard.watched,
+        send_every_ms,
+    }))
 }
 
 fn check(batch: &EventsRequest) -> Result<(), Problem> {
@@ -141,6 +168,48 @@ pub(crate) async fn credentials(
     let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
     let model = model.into_iter().map(|(key, value)| ModelCredential { key, value: value.to_string() }).collect();
     Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs, model }))
+}
+
+/// Which inputs are asked for.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct InputsQuery {
+    /// Those after this number.
+    #[serde(default)]
+    after: u32,
+}
+
+/// What people said to the agent.
+pub(crate) async fn inputs(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Query(InputsQuery { after }): Query<InputsQuery>,
+) -> Result<Json<InputsAnswer>, Problem> {
+    let inputs = control::inputs(&ctx, &fence, after).await?;
+    Ok(Json(InputsAnswer { inputs: inputs.into_iter().map(input_on_the_wire).collect() }))
+}
+
+/// The runner gives the job back before its work is done.
+pub(crate) async fn give_back(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+    Strict(request): Strict<YieldRequest>,
+) -> Result<Json<YieldAnswer>, Problem> {
+    let rest = match (request.outcome, request.question) {
+        (YieldOutcome::Asks, Some(question)) if !question.trim().is_empty() => domain::Rest::Asks { question },
+        (YieldOutcome::Asks, _) => return Err(Problem::unreadable("/question", "an agent that asks says what")),
+        (YieldOutcome::Paused, None) => domain::Rest::Pauses,
+        (YieldOutcome::Paused, Some(_)) => return Err(Problem::unreadable("/question", "a paused attempt has none")),
+    };
+    let (agent, session, inputs) = (request.agent, request.session, request.inputs);
+    let yielded = domain::Yielded { id: request.yield_id, rest, agent, session, inputs };
+    let spent = request.spent_usd_micros.unwrap_or(0);
+    let (status, goes_on) = match control::give_back(&ctx, &fence, &yielded, spent).await? {
+        control::GaveBack::Over(status) => (status, false),
+        control::GaveBack::NewerInput => (Status::Executing, true),
+    };
+    Ok(Json(YieldAnswer { status, goes_on }))
 }
 
 /// The attempt has ended.

@@ -1,14 +1,15 @@
-//! What people order done with a job that is there: cancel it, do it again.
+//! What people order done with a job that is there: cancel, pause and continue it, answer it, do it again.
 
 use super::jobs::{answered, visible};
 use crate::wire;
+use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::id::JobId;
 use pullyard_entry::openapi::{Accepted, Made};
 use pullyard_entry::{Caller, Key, Path, Problem, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::job::{CancelJob, Job, RetryJob};
+use pullyard_protocol::job::{AnswerJob, CancelJob, ContinueJob, Job, PauseJob, RetryJob};
 
 /// Cancels a job: `200` when it has ended, `202` when its runner is to stop it, `409` with how it ended when
 /// that is too late.
@@ -24,6 +25,46 @@ pub(crate) async fn cancel(
     let over = job.status.is_terminal();
     let job = wire::job(control::JobView { job, ..before });
     Ok(if over { Accepted::Done(job) } else { Accepted::Soon(job) })
+}
+
+/// Pauses a job: `200` when it stands still, `202` when its runner is to stop, `409` where it can't be paused.
+pub(crate) async fn pause(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(job): Path<JobId>,
+    Strict(PauseJob {}): Strict<PauseJob>,
+) -> Result<Accepted<Job>, Problem> {
+    visible(&ctx, &caller, &job).await?;
+    let paused = control::pause_job(&ctx, &job, &caller.name).await?;
+    let stands = !paused.status.is_active();
+    let job = wire::job(control::job_view(&ctx, &job).await?);
+    Ok(if stands { Accepted::Done(job) } else { Accepted::Soon(job) })
+}
+
+/// Continues a paused job, or takes back a pause that its runner has not heeded yet.
+pub(crate) async fn go_on(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(job): Path<JobId>,
+    Strict(ContinueJob {}): Strict<ContinueJob>,
+) -> Result<Json<Job>, Problem> {
+    visible(&ctx, &caller, &job).await?;
+    control::continue_job(&ctx, &job, &caller.name).await?;
+    Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
+}
+
+/// Says something to a job's agent: one that waits for an answer goes on with it.
+pub(crate) async fn answer(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Key(key): Key,
+    Path(job): Path<JobId>,
+    Strict(request): Strict<AnswerJob>,
+) -> Result<Json<Job>, Problem> {
+    limits::answer(&request)?;
+    visible(&ctx, &caller, &job).await?;
+    control::answer_job(&ctx, &job, &request.text, &caller.requester(), key).await?;
+    Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
 }
 
 /// Makes a job that does the work of an ended one again; answers as a request for a job does.

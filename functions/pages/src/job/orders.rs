@@ -1,4 +1,4 @@
-//! What people order done with a job: cancel it, do it again.
+//! What people order done with a job: cancel, pause and continue it, answer it, do it again.
 
 use crate::fault::Fault;
 use crate::form::{Form, given};
@@ -9,7 +9,8 @@ use axum::response::Response;
 use pullyard_control::{self as control, Error};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, JobId};
-use pullyard_entry::{Path, Problem};
+use pullyard_entry::{Path, Problem, limits};
+use pullyard_protocol::job::AnswerJob;
 use serde::Deserialize;
 
 /// Refuses who may not, and what they may not see.
@@ -27,6 +28,43 @@ async fn ordered(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Result<JobI
 pub(crate) async fn cancel(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = ordered(&visit, id).await?;
     control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
+    Ok(go(&format!("/jobs/{id}")))
+}
+
+/// Pauses a job, and goes back to it. The form has no fields.
+pub(crate) async fn pause(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+    let id = ordered(&visit, id).await?;
+    control::pause_job(&visit.ctx, &id, &visit.visitor.name).await?;
+    Ok(go(&format!("/jobs/{id}")))
+}
+
+/// Lets a paused job go on, and goes back to it. The form has no fields.
+pub(crate) async fn go_on(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+    let id = ordered(&visit, id).await?;
+    control::continue_job(&visit.ctx, &id, &visit.visitor.name).await?;
+    Ok(go(&format!("/jobs/{id}")))
+}
+
+/// What is said to a job's agent, with the key of the form that was shown.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    text: String,
+    #[serde(default)]
+    once: String,
+}
+
+/// Answers a job's agent, and goes back to the job.
+pub(crate) async fn answer(
+    visit: Visit,
+    id: Result<Path<JobId>, Problem>,
+    Form(said): Form<Answer>,
+) -> Result<Response, Fault> {
+    let id = ordered(&visit, id).await?;
+    let text = said.text.replace("\r\n", "\n");
+    limits::answer(&AnswerJob { text: text.clone() })?;
+    let key = given(&said.once).and_then(|once| EventId::new(once).ok());
+    control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await?;
     Ok(go(&format!("/jobs/{id}")))
 }
 

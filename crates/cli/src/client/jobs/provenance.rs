@@ -32,6 +32,8 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
         AttemptOutcome::Failed => "Failed",
         AttemptOutcome::Cancelled => "Cancelled",
         AttemptOutcome::Requeued => "Put back",
+        AttemptOutcome::Asked => "Asked",
+        AttemptOutcome::Paused => "Paused",
     };
     let mut lines = vec![
         ("Attempt", Cell::same(attempt.attempt.to_string())),

@@ -1,7 +1,7 @@
 //! docs/states.md, from what the transitions do.
 
 use super::{WAYS, Way, cell, places};
-use crate::job::{Cancel, Place, Status};
+use crate::job::{Cancel, NotNow, Pause, Place, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -10,8 +10,12 @@ use std::fmt::Write as _;
 mod keep;
 
 /// Ways that the matrix of the tests leaves to tests of their own.
-const MORE: [(&str, Way); 2] = [
+const MORE: [(&str, Way); 6] = [
     ("cancelled_by_people", |job, now| job.cancelled(Cancel::new("ann", None, now), now)),
+    ("pause", |job, now| job.paused(Pause::new("ann", now), now)),
+    ("continue", |job, now| job.continued(now)),
+    ("input", |job, now| job.told(now)),
+    ("expired", |job, _| job.rests_until().map_or(Err(NotNow::Status(job.status)), |until| job.expired(until))),
     ("placed", |job, now| job.placed(if job.place == Place::Runners { Place::Fargate } else { Place::Runners }, now)),
 ];
 
@@ -29,6 +33,12 @@ fn words(way: &str) -> &'static str {
         "requeued" => "sweeper: a platform fault, another attempt",
         "died" => "its container died: noted",
         "admitted" => "admission: its reviews were read",
+        "asks" => "its runner yields: the agent asks something",
+        "yields" => "its runner yields for a pause",
+        "pause" => "pause, by people",
+        "continue" => "continue, by people",
+        "input" => "an input, which is the answer to a question",
+        "expired" => "sweeper: nobody answered or continued it in time",
         "unread" => "admission: the forge did not give the reviews yet",
         "cancelled_by_people" => "cancel, by people",
         "placed" => "re-place: its project runs jobs elsewhere now",
@@ -43,12 +53,14 @@ fn the_paper_of_states_is_what_the_transitions_do() {
     for (_, job, now) in places() {
         // What people want to stop goes other ways.
         let unwanted = job.cancelled(Cancel::new("ann", None, now), now).ok().filter(|next| next.status == job.status);
-        for (job, suffix) in [(Some(&job), ""), (unwanted.as_ref(), ", after a cancel")] {
+        let pausing = job.paused(Pause::new("ann", now), now).ok().filter(|next| next.status == job.status);
+        let wanted = [(Some(&job), ""), (unwanted.as_ref(), ", after a cancel"), (pausing.as_ref(), ", after a pause")];
+        for (job, suffix) in wanted {
             let Some(job) = job else { continue };
             for (name, way) in ways() {
                 if let Ok(next) = way(job, now) {
                     let ways = edges.entry((job.status, next.status)).or_default();
-                    // The same without a cancel says it already.
+                    // The same without that says it already.
                     if suffix.is_empty() || !ways.contains(words(name)) {
                         ways.insert(format!("{}{suffix}", words(name)));
                     }

@@ -38,6 +38,15 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
     ("settle and re-entry", "JOB TICKET", "a_second_entry_and_the_settling_of_the_first_make_one_job_at_a_time"),
     ("late link and end", "PR", "a_pull_request_is_linked_once_by_its_end_or_by_what_comes_late"),
     ("closing and revision", "PR JOB TICKET REVIEW", "a_closed_pull_request_has_the_revision_that_was_first_or_none"),
+    ("two answers", "JOB TICKET", "of_many_answers_each_is_kept_once_and_the_first_is_the_answer"),
+    ("answer and yield", "JOB TICKET", "an_answer_and_a_question_never_miss_each_other"),
+    ("pause and finish", "JOB TICKET", "a_finish_and_a_pause_leave_a_finished_job"),
+    ("continue and cancel", "JOB TICKET", "a_paused_job_is_continued_or_cancelled_and_never_both"),
+    (
+        "continue, yield and claim",
+        "JOB TICKET RUNNER",
+        "a_runner_that_stops_for_a_pause_that_may_be_taken_back_leaves_it_as_the_last_word_says",
+    ),
     ("two conclusions", "DELIVERY", "a_review_that_is_covered_never_reads_as_refused"),
     ("recovery and replacement", "HOOK", "how_far_a_hook_is_known_is_never_set_back_by_an_older_reading"),
 ];

@@ -49,6 +49,7 @@ const WRITES: &[(&str, &str)] = &[
     ("rename_repository", "one_of_many_new_names_of_a_repository_is_its_name"),
     ("replace_text", "one_of_many_changes_of_a_text_is_stored"),
     ("requeue", "one_of_many_puts_a_job_back"),
+    ("rest", "one_of_many_answers_to_one_question_wakes_the_job"),
     ("revoke_token", "of_many_uses_at_once_one_is_written_while_others_revoke"),
     ("set_drain", "of_many_wishes_to_drain_and_not_to_drain_the_last_one_stands_whole"),
     ("snapshot", "of_many_snapshots_the_newest_stands"),

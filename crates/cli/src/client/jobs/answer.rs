@@ -1,0 +1,77 @@
+//! `pullyard jobs answer` and `pullyard jobs send`: something is said to a job's agent.
+
+use crate::client::fault::Fault;
+use crate::client::session::Session;
+use crate::client::words;
+use pullyard_domain::job::{LONGEST_INPUT, Status};
+use std::io::Read;
+use std::process::ExitCode;
+
+/// Answer the question of a job's agent; the job goes on with it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs answer 7F2K 'use an empty list'
+  pullyard jobs answer @last - < answer.md")]
+pub(super) struct Answer {
+    /// Its id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// What to say; `-` reads it from standard input.
+    #[arg(value_name = "TEXT")]
+    text: String,
+}
+
+/// Say something to a job's agent: one that works is told when it next asks, or begins again.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs send 7F2K 'leave the database alone'
+  git diff | pullyard jobs send 7F2K -")]
+pub(super) struct Send {
+    /// Its id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// What to say; `-` reads it from standard input.
+    #[arg(value_name = "TEXT")]
+    text: String,
+}
+
+impl Answer {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        say(session, &self.id, &self.text).await
+    }
+}
+
+impl Send {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        say(session, &self.id, &self.text).await
+    }
+}
+
+async fn say(session: &Session, id: &str, text: &str) -> Result<ExitCode, Fault> {
+    let id = session.job(id).await?;
+    let text = if text == "-" { from_standard_input()? } else { text.to_owned() };
+    // Of this call alone, so that its own repeats say nothing twice.
+    let key = format!("cli-{}-{}", std::process::id(), words::now().millis());
+    let job = session.api.answer_job(&id, text.trim(), Some(&key)).await?;
+    let (screen, short) = (&session.screen, job.id.short());
+    match job.status {
+        status if status.is_active() => screen.note(&format!("Job {short} was told.")),
+        Status::Ready => screen.note(&format!("Job {short} was told, and goes on.")),
+        _ => screen.note(&format!("Job {short} was told; it reads that when it begins.")),
+    }
+    if screen.is_json() {
+        screen.json(&job)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A little more than is taken, so that the server says what is too much.
+fn from_standard_input() -> Result<String, Fault> {
+    let most = 4 * LONGEST_INPUT as u64 + 1;
+    let mut text = String::new();
+    std::io::stdin()
+        .take(most)
+        .read_to_string(&mut text)
+        .map_err(|error| Fault::usage(format!("standard input can't be read: {error}")))?;
+    Ok(text)
+}

@@ -1,0 +1,50 @@
+//! Somebody says something to a job's agent: the answer to its question, for one.
+
+use crate::create_job::Requester;
+use crate::rest::write_rest;
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::job::{AttemptEnd, Job};
+use pullyard_store::{Proof, Write};
+
+/// Keeps an input of a job. One that waits for an answer, or is paused, goes on with it; one that works reads it
+/// when its agent can; any other reads it when it begins.
+///
+/// Idempotent: with a key, by caller and key: the same key again says nothing twice.
+/// Errors: `NotFound`; `Denied` when it has ended, is being cancelled, or takes no more; `KeyReused`; `Contended`.
+pub async fn answer_job(
+    ctx: &Context,
+    id: &JobId,
+    text: &str,
+    caller: &Requester,
+    key: Option<EventId>,
+) -> Result<Job, Error> {
+    // Without a key of the caller's own, one that tells this call's repeats from what was said by others.
+    let key = format!("{}#{}", caller.id, key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string()));
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(id).await? else {
+            return Err(Error::NotFound { what: "job", name: id.to_string() });
+        };
+        let input = job.input(&caller.name, text, Some(key.clone()), now);
+        let said = ctx.store.inputs(id, 0).await?;
+        if let Some(known) = said.iter().find(|known| known.key.as_ref() == Some(&key)) {
+            return if known.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
+        }
+        let next = match job.told(now) {
+            Ok(next) => next,
+            Err(refusal) => {
+                let denial = Denial::of_going_on(&job, &refusal);
+                return Err(denial.map_or_else(|| Error::refused(refusal, now), Error::Denied));
+            }
+        };
+        let words = (AttemptEnd::Paused {}, Some(&input));
+        if write_rest(ctx, &job, &next, words, Proof::Nothing, now).await? == Write::Applied {
+            tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "a job was told something");
+            return Ok(next);
+        }
+        rounds.again().await?;
+    }
+}

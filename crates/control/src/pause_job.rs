@@ -1,0 +1,36 @@
+//! Somebody wants a job to pause.
+
+use crate::rest::write_rest;
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{AttemptEnd, Job, NotNow, Pause};
+use pullyard_store::{Proof, Write};
+
+/// Pauses a job: one that waits stands still at once, one that is held is to be given back by its runner.
+///
+/// A task that was on its way is refused its claim, and ends by itself.
+/// Idempotent: a job that is paused, or shall be, stays as it is; the first who paused it is named.
+/// Errors: `NotFound`; `Denied` where it can't be paused; `Contended`.
+pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.job(id).await? else {
+            return Err(Error::NotFound { what: "job", name: id.to_string() });
+        };
+        let next = match job.paused(Pause::new(by, now), now) {
+            Ok(next) => next,
+            Err(NotNow::Already) => return Ok(job),
+            Err(refusal) => {
+                let denial = Denial::of_pause(&job, &refusal);
+                return Err(denial.map_or_else(|| Error::refused(refusal, now), Error::Denied));
+            }
+        };
+        if write_rest(ctx, &job, &next, (AttemptEnd::Paused {}, None), Proof::Nothing, now).await? == Write::Applied {
+            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was paused");
+            return Ok(next);
+        }
+        rounds.again().await?;
+    }
+}

@@ -1,0 +1,54 @@
+//! Writing that a job stands still or goes on, whoever decided it.
+
+use crate::ending::{shown, write_end};
+use crate::{Context, Error};
+use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, Place, Status};
+use pullyard_domain::outcome::ticket_while;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Proof, Rested, Write};
+
+/// Writes a job that stands still, goes on or was told something: with its ticket, its attempt and what was said,
+/// or not at all. One that has ended by that is written as an end.
+///
+/// `ended` is how its attempt went, if it holds one no more.
+pub(crate) async fn write_rest(
+    ctx: &Context,
+    before: &Job,
+    job: &Job,
+    (ended, input): (AttemptEnd, Option<&Input>),
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    if job.status.is_terminal() {
+        return write_end(ctx, before, job, proof, now).await;
+    }
+    let run = before.run.clone().filter(|_| before.status.is_active() && job.run.is_none());
+    let (id, number) = (before.id.clone(), before.attempt);
+    let attempt =
+        run.map(|run| Attempt { job: id, number, run, ended_at: now, ended, work: None, spent_usd_micros: None });
+    let ticket = match job.ticket.as_ref().filter(|_| before.status != job.status) {
+        None => None,
+        Some(key) => {
+            let ticket = ctx.store.ticket(&job.project, key).await?;
+            let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&job.id));
+            match ticket.and_then(|ticket| ticket_while(job, &ticket)) {
+                Some(ticket) => Some(shown(ctx, ticket).await?),
+                None => None,
+            }
+        }
+    };
+    let rested = Rested { before, job, attempt: attempt.as_ref(), ticket: ticket.as_ref(), input, proof };
+    let written = ctx.store.rest(&rested).await?;
+    if written == Write::Applied {
+        if before.status != job.status {
+            tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.words(), "a job rests or goes on");
+        }
+        if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
+            ctx.wake_ticket(&ticket.project, &ticket.key).await;
+        }
+        if job.status == Status::Ready && before.status != Status::Ready && job.place == Place::Fargate {
+            ctx.wake_job(&job.id).await;
+        }
+    }
+    Ok(written)
+}

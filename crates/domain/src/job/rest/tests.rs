@@ -1,0 +1,288 @@
+use super::*;
+use crate::due::{self, Due};
+use crate::job::{AttemptEnd, Place};
+use crate::outcome::{ticket_after, ticket_while};
+use crate::project::Resume;
+use crate::story::{
+    active, asking, asks, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, paused, pending,
+    ready, result, yielded,
+};
+use crate::ticket::{Badge, Move, Target};
+use crate::why::{wait, why};
+
+const HELD: [Status; 4] = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing];
+
+fn by_ann(secs: u64) -> Pause {
+    Pause::new("ann", at(secs))
+}
+
+/// Ann wants it to pause, at 240 s.
+fn pausing(job: &Job) -> Job {
+    job.paused(by_ann(240), at(240)).unwrap()
+}
+
+fn cancelling(job: &Job) -> Job {
+    job.cancelled(Cancel::new("bob", None, at(245)), at(245)).unwrap()
+}
+
+/// Its first attempt gives it back at 250 s.
+fn gives_back(job: &Job, rest: Rest, inputs: u32) -> Result<Job, NotNow> {
+    job.yielded(&fence(job, 1, "c1"), &yielded(rest, inputs), at(250))
+}
+
+fn ended() -> Vec<Job> {
+    let syncing = active(Status::Syncing);
+    [End::Completed(result()), End::Failed(crashed(), None), End::Cancelled].map(|end| finished(&syncing, end)).into()
+}
+
+#[track_caller]
+fn says(outcome: &Result<Job, NotNow>, expected: &str) {
+    let said = match outcome {
+        Ok(job) => format!("{:?}, wants {:?}", job.status, job.want),
+        Err(refusal) => format!("{refusal:?}"),
+    };
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn what_a_pause_does_depends_on_the_status() {
+    for status in HELD {
+        says(&active(status).paused(by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
+        says(&pausing(&active(status)).paused(by_ann(245), at(245)), "Already");
+        says(&cancelling(&active(status)).paused(by_ann(250), at(250)), "Unwanted");
+    }
+    says(&ready().paused(by_ann(240), at(240)), "Paused, wants Run");
+    says(&paused().paused(by_ann(260), at(260)), "Already");
+    for job in [pending(), asking()].into_iter().chain(ended()) {
+        says(&job.paused(by_ann(900), at(900)), &format!("Status({:?})", job.status));
+    }
+}
+
+#[test]
+fn what_continuing_does_depends_on_the_status() {
+    for status in HELD {
+        says(&active(status).continued(at(245)), "Already");
+        let back = pausing(&active(status)).continued(at(245));
+        says(&back, &format!("{status:?}, wants Run"));
+        assert_eq!(back.unwrap(), active(status), "as if nobody had paused it");
+        says(&cancelling(&active(status)).continued(at(250)), "Unwanted");
+    }
+    says(&paused().continued(at(300)), "Ready, wants Run");
+    says(&ready().continued(at(300)), "Already");
+    for job in [asking()].into_iter().chain(ended()) {
+        says(&job.continued(at(900)), &format!("Status({:?})", job.status));
+    }
+}
+
+#[test]
+fn what_is_said_counts_everywhere_and_wakes_what_stands_still() {
+    for (job, expected) in [
+        (pending(), "Pending, wants Run"),
+        (ready(), "Ready, wants Run"),
+        (active(Status::Executing), "Executing, wants Run"),
+        (pausing(&active(Status::Executing)), "Executing, wants Pause"),
+        (asking(), "Ready, wants Run"),
+        (paused(), "Ready, wants Run"),
+    ] {
+        let told = job.told(at(300));
+        says(&told, expected);
+        assert_eq!(told.unwrap().inputs, job.inputs + 1);
+    }
+    says(&cancelling(&active(Status::Executing)).told(at(300)), "Unwanted");
+    for job in ended() {
+        says(&job.told(at(900)), &format!("Status({:?})", job.status));
+    }
+    let full = Job { inputs: MOST_INPUTS, ..asking() };
+    says(&full.told(at(300)), "TooMany");
+}
+
+#[test]
+fn a_runner_gives_back_only_what_it_may_leave() {
+    let may = [("LeaseLost", "Paused"), ("Executing", "Paused"), ("AwaitingInput", "Paused"), ("Syncing", "Syncing")];
+    for (status, (asked, stopped)) in HELD.into_iter().zip(may) {
+        let job = pausing(&active(status));
+        let after = |outcome: Result<Job, NotNow>| match outcome {
+            Ok(job) => job.status,
+            Err(NotNow::Status(status)) => status,
+            Err(other) => panic!("{other:?}"),
+        };
+        let asks_at = format!("{:?}", after(gives_back(&job, asks(), 0)));
+        assert!(asks_at == asked || asks_at == format!("{status:?}"), "{status:?}: {asks_at}");
+        assert_eq!(format!("{:?}", after(gives_back(&job, Rest::Pauses, 0))), stopped);
+    }
+}
+
+#[test]
+fn a_pause_that_was_taken_back_before_its_runner_stopped_puts_the_job_back() {
+    let job = pausing(&active(Status::Executing)).continued(at(245)).unwrap();
+    let back = gives_back(&job, Rest::Pauses, 0).unwrap();
+    assert_eq!((back.status, back.want, back.requeues, back.ready_since), (Status::Ready, Want::Run, 0, at(250)));
+    assert_eq!(back.session.as_ref().unwrap().id.as_deref(), Some("s1"), "it goes on where it was");
+    assert!(back.claimed(&claim(2, "c2"), at(260)).is_ok());
+}
+
+#[test]
+fn a_question_that_was_answered_before_it_was_told_is_refused() {
+    let job = active(Status::Executing).told(at(240)).unwrap();
+    says(&gives_back(&job, asks(), 0), "NewerInput");
+    says(&gives_back(&job, asks(), 1), "AwaitingInput, wants Run");
+    // One that pauses goes on with it later.
+    let paused = gives_back(&pausing(&job), Rest::Pauses, 0).unwrap();
+    assert_eq!((paused.status, paused.session.unwrap().inputs), (Status::Paused, 0));
+    // Nobody has read what nobody has said.
+    let liar = gives_back(&job, asks(), 9).unwrap();
+    assert_eq!(liar.session.unwrap().inputs, 1);
+}
+
+#[test]
+fn a_cancel_beats_a_pause_and_a_question() {
+    for rest in [asks(), Rest::Pauses] {
+        let gone = gives_back(&cancelling(&pausing(&active(Status::Executing))), rest, 0).unwrap();
+        assert_eq!((gone.status, gone.want, gone.pause.as_ref()), (Status::Cancelled, Want::Run, None));
+        assert_eq!(gone.cancel.as_ref().unwrap().by, "bob");
+        assert_eq!(gone.attempt_end(), AttemptEnd::Cancelled {});
+    }
+}
+
+#[test]
+fn a_finish_beats_a_pause_that_nobody_heard_of() {
+    let job = pausing(&active(Status::Syncing));
+    let done = job.finished(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(result()), at(260)).unwrap();
+    assert_eq!((done.status, done.pause, done.want), (Status::Completed, None, Want::Run));
+}
+
+#[test]
+fn a_push_does_not_begin_while_a_pause_is_wanted() {
+    let job = pausing(&active(Status::Executing));
+    says(&job.progressed(&fence(&job, 1, "c1"), Status::Syncing, at(250)), "Unwanted");
+}
+
+#[test]
+fn a_platform_fault_pauses_what_was_to_be_paused() {
+    let gone = pausing(&active(Status::Preparing)).requeued(at(300)).unwrap();
+    assert_eq!((gone.status, gone.want, gone.requeues), (Status::Paused, Want::Run, 1));
+    assert_eq!((gone.pause.as_ref().unwrap().at, gone.run.as_ref()), (at(300), None));
+    assert!(gone.continued(at(400)).unwrap().claimed(&claim(2, "c2"), at(410)).is_ok());
+}
+
+#[test]
+fn what_stands_still_is_nobodys_and_the_next_attempt_begins_as_any() {
+    for job in [asking(), paused()] {
+        assert_eq!((job.run.as_ref(), job.push_until, job.attempt), (None, None, 1));
+        assert_eq!(job.claimed(&claim(2, "c2"), at(260)), Err(NotNow::Unwanted));
+        let back = job.told(at(300)).unwrap();
+        assert_eq!((back.question.as_ref(), back.pause.as_ref(), back.ready_since), (None, None, at(300)));
+        assert_eq!((back.dispatch.number, back.dispatch.due, back.dispatch.starting), (0, at(300), false));
+        let second = back.claimed(&claim(2, "c2"), at(310)).unwrap();
+        assert_eq!((second.attempt, second.session.unwrap().attempt), (2, 1));
+    }
+}
+
+#[test]
+fn a_task_that_was_on_its_way_when_its_job_was_paused_never_claims() {
+    let starting = ready().dispatched(at(10)).unwrap().start_named(1, 1, "task-c1").unwrap();
+    let still = starting.paused(by_ann(20), at(20)).unwrap();
+    assert_eq!(still.claimed(&claim(1, "c1"), at(30)), Err(NotNow::Unwanted));
+    let back = still.continued(at(40)).unwrap();
+    assert_eq!(back.claimed(&claim(1, "c1"), at(50)), Err(NotNow::LeaseLost));
+    // The next start has another number, so that ECS does not take it for the first.
+    let again = back.dispatched(at(60)).unwrap();
+    assert_eq!(again.dispatch.number, 2);
+    assert!(again.claimed(&claim(1, "c2"), at(70)).is_ok());
+}
+
+#[test]
+fn giving_back_is_repeated_by_its_id_whatever_happened_since() {
+    for job in [asking(), paused()] {
+        let again = |job: &Job| gives_back(job, Rest::Pauses, 0);
+        assert_eq!(again(&job), Err(NotNow::Already));
+        let on = job.told(at(300)).unwrap().claimed(&claim(2, "c2"), at(310)).unwrap();
+        assert_eq!(again(&on), Err(NotNow::Already));
+        let other = Yielded { id: finish_id("y2"), ..yielded(Rest::Pauses, 0) };
+        assert_eq!(on.yielded(&fence(&on, 1, "c1"), &other, at(320)), Err(NotNow::LeaseLost));
+    }
+}
+
+#[test]
+fn what_stands_still_ends_when_nobody_speaks() {
+    let until = at(250).plus(REST_AT_MOST);
+    for job in [asking(), paused()] {
+        assert_eq!(due::job(&job), Some(Due::At(until)));
+        assert_eq!(job.expired(just_before(until)), Err(NotNow::NotBefore(until)));
+    }
+    let failed = asking().expired(until).unwrap();
+    let limit = Span(7 * 86_400);
+    assert_eq!((failed.status, failed.failure), (Status::Failed, Some(Failure::InputTimeout { limit })));
+    let gone = paused().expired(until).unwrap();
+    assert_eq!((gone.status, gone.failure.as_ref(), gone.run.as_ref()), (Status::Cancelled, None, None));
+    assert_eq!(gone.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"nobody continued it for 7 days\".");
+    for job in HELD.map(active).into_iter().chain(ended()) {
+        assert_eq!(job.expired(at(90_000_000)), Err(NotNow::Status(job.status)));
+    }
+}
+
+#[test]
+fn the_ticket_says_that_it_waits_for_as_long_as_it_does() {
+    let ticket = job_and_ticket().1;
+    assert_eq!(ticket_while(&active(Status::Executing), &ticket), None);
+    for job in [asking(), paused()] {
+        let waits = ticket_while(&job, &ticket).unwrap();
+        assert_eq!((waits.wanted.badge, &waits.active_job), (Some(Badge::AiWaiting), &ticket.active_job));
+        assert_eq!((waits.wanted.status.as_ref(), &waits.status), (None, &ticket.status), "it stays where it is");
+        assert_eq!(ticket_while(&job, &waits), None);
+        let goes_on = ticket_while(&job.told(at(300)).unwrap(), &waits).unwrap();
+        assert_eq!(goes_on.wanted.badge, None);
+    }
+    let waits = ticket_while(&asking(), &ticket).unwrap();
+    let failed = ticket_after(&asking().expired(at(900_000)).unwrap(), &waits);
+    let todo = Some(Move { to: Target::Todo, expected: ticket.status });
+    assert_eq!((failed.wanted.badge, failed.wanted.status), (Some(Badge::AiFailed), todo.clone()));
+    let cancelled = ticket_after(&paused().expired(at(900_000)).unwrap(), &waits);
+    assert_eq!((cancelled.wanted.badge, cancelled.wanted.status), (None, todo));
+    // Its pull request was merged meanwhile: the ticket stays, and does not wait any more.
+    let merged = paused().cancelled(Cancel::by_itself("acme/app#1 was merged", at(300)), at(300)).unwrap();
+    assert_eq!(ticket_after(&merged, &waits).wanted.badge, None);
+}
+
+#[test]
+fn who_paused_it_and_what_it_waits_for_is_said() {
+    let said = |job: &Job| why(job, wait(job, None, at(370)).as_ref(), at(370)).0;
+    assert_eq!(said(&pausing(&active(Status::Executing))), "ann paused it 2 min ago, in attempt 1; its runner stops.");
+    let pushing = pausing(&active(Status::Syncing));
+    assert_eq!(said(&pushing), "ann paused it 2 min ago, in attempt 1; a push that succeeds comes first.");
+    assert_eq!(said(&asking()), "The agent asked a question 2 min ago.");
+    assert_eq!(said(&paused()), "ann paused it 2 min ago.");
+}
+
+#[test]
+fn the_runner_that_began_it_has_it_first_and_for_good_where_the_session_is_required() {
+    let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
+    let mut held = Job { place: Place::Runners, ..pausing(&active(Status::Executing)) };
+    held.run.as_mut().unwrap().runner = Some(kite.clone());
+    let mut back = gives_back(&held, Rest::Pauses, 0).unwrap().continued(at(300)).unwrap();
+    let takes = |job: &Job, runner, secs| job.is_left_to(runner, at(secs));
+    let later = 300 + PREFERRED_FOR.as_secs();
+    assert_eq!(
+        (takes(&back, &kite, 300), takes(&back, &gull, later - 1), takes(&back, &gull, later)),
+        (true, false, true)
+    );
+    back.policy.resume = Resume::Require;
+    assert!(takes(&back, &kite, later) && !takes(&back, &gull, 80_000));
+    assert!(takes(&ready(), &gull, 0), "what nobody began is anybody's");
+}
+
+#[test]
+fn what_is_kept_of_questions_and_inputs_is_short_and_tame() {
+    let hostile = "\u{202e}\u{1b}[31m".repeat(9_000) + &"x".repeat(90_000);
+    let rest = Rest::Asks { question: hostile.clone() };
+    let asked = Yielded { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..yielded(rest, 0) };
+    let job = active(Status::Executing);
+    let job = job.yielded(&fence(&job, 1, "c1"), &asked, at(250)).unwrap();
+    let question = job.question.clone().unwrap().text;
+    assert!(question.chars().count() <= LONGEST_QUESTION && !question.contains(char::is_control), "{question}");
+    assert!(serde_json::to_string(&job.session).unwrap().len() < 1_000);
+    let input = job.input(&hostile, &hostile, None, at(260));
+    assert!(input.text.chars().count() <= LONGEST_INPUT && input.by.chars().count() <= 48);
+    assert_eq!((input.seq, input.question), (1, Some(question)), "it is the answer to that");
+    assert_eq!(job.input("ann", "two\nlines", None, at(260)).text, "two\nlines");
+}

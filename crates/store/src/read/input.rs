@@ -1,0 +1,46 @@
+//! What people said to a job's agent, in order.
+
+use crate::item;
+use crate::key::{self, Key};
+use crate::transaction::text;
+use crate::{Error, Store};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Input;
+
+impl Store {
+    /// The inputs of a job after this number, oldest first, read strongly.
+    pub async fn inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
+        let from = key::input(job, after);
+        let last = key::input(job, u32::MAX);
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :last")
+                .expression_attribute_values(":pk", text(&from.pk))
+                .expression_attribute_values(":from", text(&from.sk))
+                .expression_attribute_values(":last", text(&last.sk))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::unavailable("read inputs", error))?;
+            found.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            // An answer ends at a megabyte.
+            if start.is_none() {
+                break;
+            }
+        }
+        let read = found.into_iter().map(|item| {
+            let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            let key = Key { pk: word("pk"), sk: word("sk") };
+            item::decode::<Input>(item, &key)
+        });
+        // The first is the one that is known already.
+        let inputs = read.filter(|input| input.as_ref().map_or(true, |input| input.seq > after));
+        inputs.collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! Pauses, questions and answers, thirty-two callers of each at once.
+
+use super::rounds::{Came, cancel, claim, finish, tally};
+use super::{RACERS, race, winner, world};
+use crate::rests::{Resting, asks, telling, yielded};
+use crate::sample::{self, at};
+use crate::world::{World, fence};
+use pullyard_domain::job::{Job, NotNow, Pause, Rest, Status, Want};
+use pullyard_store::{Error, Write};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn count(came: &BTreeMap<Came, usize>, word: &str) -> usize {
+    came.get(word).copied().unwrap_or_default()
+}
+
+/// The runner of `held` gives its job back, having read so many inputs; where that is refused, it reads the rest.
+async fn give_back(world: &World, held: &Job, rest: Rest, number: usize) -> Result<Came, Error> {
+    let mut words = yielded(rest, 0, &format!("y{number}"));
+    let mut read = 0;
+    loop {
+        let job = world.job(held).await;
+        words.inputs = read;
+        match job.yielded(&fence(held), &words, at(250)) {
+            Ok(next) if next.status.is_terminal() => {
+                let ending = world.ending_as(&job, next, at(250)).await;
+                if world.store.end(&ending.ended()).await? == Write::Applied {
+                    return Ok("cancelled");
+                }
+            }
+            Ok(next) => {
+                if Resting::of(world, &job, next).await.write(&world.store).await? == Write::Applied {
+                    return Ok("gave back");
+                }
+            }
+            Err(NotNow::Already) => return Ok("gave back"),
+            Err(NotNow::NewerInput) => read = u32::try_from(world.store.inputs(&job.id, 0).await?.len()).unwrap(),
+            Err(_) => return Ok("too late"),
+        }
+    }
+}
+
+/// A person says something, once, however often they have to try.
+async fn say(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
+    let key = format!("key {number}");
+    loop {
+        let job = world.job(of).await;
+        let known = world.store.inputs(&job.id, 0).await?;
+        if known.iter().any(|input| input.key.as_deref() == Some(&key)) {
+            return Ok("said");
+        }
+        if job.told(at(300)).is_err() {
+            return Ok("too late");
+        }
+        if telling(world, &job, &format!("user {number}"), &key).await.write(&world.store).await? == Write::Applied {
+            return Ok("said");
+        }
+    }
+}
+
+async fn pause(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
+    loop {
+        let job = world.job(of).await;
+        let by = format!("user {number}");
+        let next = match job.paused(Pause::new(&by, at(240)), at(240)) {
+            Ok(next) => next,
+            Err(NotNow::Already) => return Ok("paused"),
+            Err(_) => return Ok("too late"),
+        };
+        if Resting::of(world, &job, next).await.write(&world.store).await? == Write::Applied {
+            return Ok("paused");
+        }
+    }
+}
+
+async fn go_on(world: &World, of: &Job) -> Result<Came, Error> {
+    loop {
+        let job = world.job(of).await;
+        let next = match job.continued(at(400)) {
+            Ok(next) => next,
+            Err(NotNow::Already) => return Ok("goes on"),
+            Err(_) => return Ok("too late"),
+        };
+        if Resting::of(world, &job, next).await.write(&world.store).await? == Write::Applied {
+            return Ok("goes on");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_answers_to_one_question_wakes_the_job() {
+    let world = world().await;
+    let asking = world.asking("APP-1").await;
+    let answers = race(&world, |world, number| {
+        let asking = asking.clone();
+        async move {
+            let key = format!("key {number}");
+            let write = telling(&world, &asking, &format!("user {number}"), &key).await;
+            world.store.rest(&write.rested()).await
+        }
+    })
+    .await;
+    let won = winner(&answers);
+    let inputs = world.store.inputs(&asking.id, 0).await.unwrap();
+    assert_eq!(inputs.iter().map(|input| input.by.clone()).collect::<Vec<_>>(), [format!("user {won}")]);
+    assert_eq!(world.job(&asking).await.status, Status::Ready);
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_answers_each_is_kept_once_and_the_first_is_the_answer() {
+    let world = world().await;
+    let asking = world.asking("APP-1").await;
+    // Two of each: one and the same person, who has to try again.
+    let came = race(&world, |world, number| {
+        let asking = asking.clone();
+        async move { say(&world, &asking, number % 8).await }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "said"), RACERS);
+    let inputs = world.store.inputs(&asking.id, 0).await.unwrap();
+    let said: BTreeSet<_> = inputs.iter().map(|input| input.by.clone()).collect();
+    assert_eq!((inputs.len(), said.len()), (8, 8), "{inputs:?}");
+    let answers: Vec<_> = inputs.iter().filter(|input| input.question.is_some()).map(|input| input.seq).collect();
+    assert_eq!(answers, [1]);
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_and_a_question_never_miss_each_other() {
+    let world = world().await;
+    let held = world.running("APP-1", Status::Executing).await;
+    let came = race(&world, |world, number| {
+        let held = held.clone();
+        async move {
+            match number {
+                0 => give_back(&world, &held, asks(), number).await,
+                number => say(&world, &held, number).await,
+            }
+        }
+    })
+    .await;
+    let came = tally(&came);
+    assert_eq!((count(&came, "gave back"), count(&came, "said")), (1, RACERS - 1), "{came:?}");
+    let job = world.job(&held).await;
+    let read = job.session.as_ref().unwrap().inputs;
+    // It waits only where its agent has read all that was said; any later word woke it.
+    assert_eq!(job.status == Status::AwaitingInput, read == job.inputs, "{read} of {}", job.inputs);
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_finish_and_a_pause_leave_a_finished_job() {
+    let world = world().await;
+    let held = world.running("APP-1", Status::Syncing).await;
+    let came = race(&world, |world, number| {
+        let held = held.clone();
+        async move {
+            match number % 2 {
+                0 => finish(&world, &held, number).await,
+                _ => pause(&world, &held, number).await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "finished"), 1);
+    let job = world.job(&held).await;
+    assert_eq!((job.status, job.want, job.pause), (Status::Completed, Want::Run, None));
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_paused_job_is_continued_or_cancelled_and_never_both() {
+    let world = world().await;
+    let job = world.triggered("APP-1").await;
+    pause(&world, &job, 0).await.unwrap();
+    let came = race(&world, |world, number| {
+        let job = job.clone();
+        async move {
+            match number % 4 {
+                0 => cancel(&world, &job, number).await,
+                1 => pause(&world, &job, number).await,
+                _ => go_on(&world, &job).await,
+            }
+        }
+    })
+    .await;
+    let came = tally(&came);
+    let job = world.job(&job).await;
+    assert_eq!((job.status, count(&came, "cancelled")), (Status::Cancelled, 1), "{came:?}");
+    assert_eq!((world.ticket("APP-1").await.active_job, job.pause), (None, None));
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_that_stops_for_a_pause_that_may_be_taken_back_leaves_it_as_the_last_word_says() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let held = world.running_on(&runner, "APP-1", Status::Executing).await;
+    pause(&world, &held, 0).await.unwrap();
+    let came = race(&world, |world, number| {
+        let (held, runner) = (held.clone(), runner.clone());
+        async move {
+            match number % 4 {
+                0 => give_back(&world, &held, Rest::Pauses, number).await,
+                1 => claim(&world, &runner, &held, number).await,
+                _ => go_on(&world, &held).await,
+            }
+        }
+    })
+    .await;
+    let came = tally(&came);
+    assert_eq!(count(&came, "gave back"), 1, "{came:?}");
+    let job = world.job(&held).await;
+    // Somebody continued it, before or after it stopped: it stands nowhere still.
+    assert!(matches!(job.status, Status::Ready | Status::Claimed), "{:?} {came:?}", job.status);
+    assert_eq!((job.want, job.pause.as_ref()), (Want::Run, None));
+    world.whole().await;
+}

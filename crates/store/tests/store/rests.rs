@@ -1,0 +1,203 @@
+//! A job that stands still and goes on: each write applied, stale, repeated, and its answer lost.
+
+use crate::sample::{self, at};
+use crate::world::{World, fence};
+use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, NotNow, Pause, Rest, Status, Yielded};
+use pullyard_domain::outcome::ticket_while;
+use pullyard_domain::ticket::{Badge, Ticket};
+use pullyard_store::{Error, Proof, Rested, Store, Write};
+use std::pin::Pin;
+
+/// A write, with everything that belongs to it.
+#[derive(Clone)]
+pub(crate) struct Resting {
+    pub(crate) before: Job,
+    pub(crate) job: Job,
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) input: Option<Input>,
+}
+
+impl Resting {
+    /// What `job` makes of `before`, from what is stored now.
+    pub(crate) async fn of(world: &World, before: &Job, job: Job) -> Self {
+        let ended = match job.status {
+            Status::AwaitingInput => AttemptEnd::Asked {},
+            _ => AttemptEnd::Paused {},
+        };
+        let attempt = sample::attempt_of(before, ended, at(250)).filter(|_| job.run.is_none());
+        let key = job.ticket.as_ref().expect("jobs of these tests have tickets");
+        let ticket = world.store.ticket(&job.project, key).await.unwrap();
+        let ticket = ticket.and_then(|ticket| ticket_while(&job, &ticket));
+        Self { before: before.clone(), job, attempt, ticket, input: None }
+    }
+
+    pub(crate) fn rested(&self) -> Rested<'_> {
+        let Self { before, job, attempt, ticket, input } = self;
+        Rested {
+            before,
+            job,
+            attempt: attempt.as_ref(),
+            ticket: ticket.as_ref(),
+            input: input.as_ref(),
+            proof: Proof::Nothing,
+        }
+    }
+
+    pub(crate) async fn write(&self, store: &Store) -> Result<Write, Error> {
+        store.rest(&self.rested()).await
+    }
+}
+
+pub(crate) fn asks() -> Rest {
+    Rest::Asks { question: "Which list?".into() }
+}
+
+pub(crate) fn yielded(rest: Rest, inputs: u32, id: &str) -> Yielded {
+    Yielded { id: sample::finish(id), rest, agent: Some("command".into()), session: None, inputs }
+}
+
+/// The runner gives its job back at 250 s.
+pub(crate) async fn giving_back(world: &World, job: &Job, rest: Rest, inputs: u32) -> Resting {
+    let next = job.yielded(&fence(job), &yielded(rest, inputs, "y1"), at(250)).unwrap();
+    Resting::of(world, job, next).await
+}
+
+pub(crate) async fn give_back(world: &World, job: &Job, rest: Rest, inputs: u32) -> Result<Write, Error> {
+    giving_back(world, job, rest, inputs).await.write(&world.store).await
+}
+
+/// Somebody says something, under this key.
+pub(crate) async fn telling(world: &World, job: &Job, by: &str, key: &str) -> Resting {
+    let next = job.told(at(300)).unwrap();
+    let input = job.input(by, &format!("{by} says so"), Some(key.into()), at(300));
+    Resting { input: Some(input), ..Resting::of(world, job, next).await }
+}
+
+pub(crate) async fn tell(world: &World, job: &Job, by: &str, key: &str) -> Result<Write, Error> {
+    telling(world, job, by, key).await.write(&world.store).await
+}
+
+/// A job of the ticket whose agent asked something and was answered. Boxed: whoever makes one of everything has
+/// little stack left.
+pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+    Box::pin(async move {
+        let asking = world.asking(ticket).await;
+        world.applies(tell(world, &asking, "ann", "key")).await;
+    })
+}
+
+/// Somebody pauses a job that its runner then gives back.
+async fn paused(world: &World, ticket: &str) -> Job {
+    let job = world.running(ticket, Status::Executing).await;
+    world.applies(world.store.update_job(&job.paused(Pause::new("ann", at(240)), at(240)).unwrap())).await;
+    let job = world.job(&job).await;
+    world.applies(give_back(world, &job, Rest::Pauses, 0)).await;
+    world.job(&job).await
+}
+
+async fn badge(world: &World) -> Option<Badge> {
+    world.ticket("APP-1").await.wanted.badge
+}
+
+#[tokio::test]
+async fn what_a_runner_gives_back_frees_its_slot_and_is_said_on_the_ticket() {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    world.applies(give_back(&world, &job, asks(), 0)).await;
+    let asking = world.job(&job).await;
+    assert_eq!((asking.status, asking.question.unwrap().text.as_str()), (Status::AwaitingInput, "Which list?"));
+    assert!(world.runner(&runner).await.slots.is_empty());
+    assert_eq!(world.store.attempt(&job.id, 1).await.unwrap().unwrap().ended, AttemptEnd::Asked {});
+    assert_eq!(badge(&world).await, Some(Badge::AiWaiting));
+    world.whole().await;
+}
+
+#[tokio::test]
+async fn an_answer_is_stored_with_what_it_answers_and_wakes_its_job() {
+    let world = World::new().await;
+    let asking = world.asking("APP-1").await;
+    world.applies(tell(&world, &asking, "ann", "k1")).await;
+    let job = world.job(&asking).await;
+    assert_eq!((job.status, job.inputs, job.question.as_ref()), (Status::Ready, 1, None));
+    let inputs = world.store.inputs(&job.id, 0).await.unwrap();
+    let said: Vec<_> = inputs.iter().map(|input| (input.seq, input.text.as_str(), input.question.as_deref())).collect();
+    assert_eq!(said, [(1, "ann says so", Some("Which list?"))]);
+    assert_eq!(badge(&world).await, None);
+    // What is said while it works comes after it, and is read from there on.
+    world.applies(tell(&world, &job, "bob", "k2")).await;
+    let later = world.store.inputs(&job.id, 1).await.unwrap();
+    assert_eq!(later.iter().map(|input| (input.seq, input.by.as_str())).collect::<Vec<_>>(), [(2, "bob")]);
+    assert_eq!(world.store.inputs(&job.id, 2).await.unwrap(), []);
+    world.whole().await;
+}
+
+#[tokio::test]
+async fn a_pause_and_its_end_are_said_on_the_ticket() {
+    let world = World::new().await;
+    let still = paused(&world, "APP-1").await;
+    assert_eq!((still.status, badge(&world).await), (Status::Paused, Some(Badge::AiWaiting)));
+    let goes_on = Resting::of(&world, &still, still.continued(at(400)).unwrap()).await;
+    world.applies(goes_on.write(&world.store)).await;
+    assert_eq!((world.job(&still).await.status, badge(&world).await), (Status::Ready, None));
+    // One that nobody holds is paused without an attempt.
+    let ready = world.job(&still).await;
+    let again = Resting::of(&world, &ready, ready.paused(Pause::new("bob", at(410)), at(410)).unwrap()).await;
+    assert_eq!(again.attempt, None);
+    world.applies(again.write(&world.store)).await;
+    assert_eq!((world.job(&still).await.status, badge(&world).await), (Status::Paused, Some(Badge::AiWaiting)));
+    world.whole().await;
+}
+
+/// Spoils one item of a yield and sees nothing of it stored.
+async fn check_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let write = giving_back(&world, &job, asks(), 0).await;
+    spoil(&world, &job).await;
+    world.refuses(write.write(&world.store)).await;
+}
+
+#[tokio::test]
+async fn a_question_beside_a_job_that_was_told_something_is_refused() {
+    check_refused(async |world, job| world.applies(tell(world, job, "ann", "k1")).await).await;
+}
+
+#[tokio::test]
+async fn a_question_over_a_changed_ticket_is_refused() {
+    check_refused(async |world, _| {
+        let mut ticket = world.ticket("APP-1").await;
+        ticket.tries += 1;
+        world.applies(world.store.update_ticket(&ticket)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_yield_of_a_runner_that_is_gone_is_refused() {
+    check_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
+}
+
+#[tokio::test]
+async fn of_two_answers_at_once_the_second_is_decided_again() {
+    let world = World::new().await;
+    let asking = world.asking("APP-1").await;
+    let second = telling(&world, &asking, "bob", "k2").await;
+    world.applies(tell(&world, &asking, "ann", "k1")).await;
+    world.refuses(second.write(&world.store)).await;
+    assert!(asking.told(at(300)).is_ok() && world.job(&asking).await.told(at(310)).is_ok());
+}
+
+#[tokio::test]
+async fn a_yield_is_known_again_by_its_id_though_its_job_went_on() {
+    let world = World::new().await;
+    let held = world.running("APP-1", Status::Executing).await;
+    world.applies(give_back(&world, &held, asks(), 0)).await;
+    world.applies(tell(&world, &world.job(&held).await, "ann", "k1")).await;
+    let job = world.job(&held).await;
+    let job = world.claimed(&job, &sample::claim_by_task(&job, "c2")).await;
+    let again = job.yielded(&fence(&held), &yielded(asks(), 0, "y1"), at(400));
+    assert_eq!(again, Err(NotNow::Already));
+}

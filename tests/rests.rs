@@ -1,0 +1,249 @@
+//! Pausing, asking and answering through the whole control plane: a runner that is this test, people through the
+//! API, the command line and the board.
+
+use crate::cli::User;
+use crate::story::{Story, TODO, TRIGGER, is};
+use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::job::{Status, Want};
+use pullyard_protocol::attempt::{
+    Assignment, EventsRequest, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest,
+    YieldAnswer, YieldOutcome, YieldRequest,
+};
+use pullyard_protocol::client::{AttemptClient, Error};
+use pullyard_protocol::job::CancelJob;
+use std::time::Duration;
+
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// A job of the ticket APP-1 whose agent works.
+async fn working() -> (Story, JobId, AttemptClient) {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (assignment, client) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!(assignment.resume, None);
+    begin(&client, &[Phase::Preparing, Phase::Executing]).await;
+    (story, job, client)
+}
+
+async fn begin(client: &AttemptClient, phases: &[Phase]) {
+    for phase in phases {
+        client.status(&StatusRequest { status: *phase }).await.unwrap();
+    }
+}
+
+/// What the next heartbeat hears: what people want, and how many inputs they gave.
+async fn heard(client: &AttemptClient) -> (Want, u32) {
+    let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await.unwrap();
+    (answer.want, answer.inputs)
+}
+
+fn gives_back(question: Option<&str>, inputs: u32) -> YieldRequest {
+    YieldRequest {
+        yield_id: FinishId::new("y1").unwrap(),
+        outcome: if question.is_some() { YieldOutcome::Asks } else { YieldOutcome::Paused },
+        question: question.map(str::to_owned),
+        agent: Some("command".into()),
+        session: Some("s1".into()),
+        inputs,
+        spent_usd_micros: None,
+    }
+}
+
+async fn asks(client: &AttemptClient, inputs: u32) -> YieldAnswer {
+    client.give_back(&gives_back(Some("Which list?"), inputs)).await.unwrap()
+}
+
+async fn pauses(client: &AttemptClient) -> YieldAnswer {
+    client.give_back(&gives_back(None, 0)).await.unwrap()
+}
+
+/// The second attempt, up to its pull request.
+async fn completes(story: &Story, job: &JobId) -> Assignment {
+    story.job_until(job, is(Status::Ready)).await;
+    story.task_of(job, 2).await;
+    let (assignment, client) = story.claim(job, "c2").await.unwrap();
+    begin(&client, &[Phase::Preparing, Phase::Executing, Phase::Syncing]).await;
+    let result = FinishResult {
+        branch: "pullyard/acme/app-1-1".into(),
+        head: "a".repeat(40),
+        pull_request: FinishPullRequest { number: 7, url: "https://forge.test/acme/app/pull/7".into() },
+        files: 1,
+        insertions: 2,
+        deletions: 3,
+        replies: None,
+    };
+    let request = FinishRequest {
+        finish_id: FinishId::new("f2").unwrap(),
+        outcome: FinishOutcome::Completed,
+        failure: None,
+        result: Some(result),
+        spent_usd_micros: None,
+        work: None,
+    };
+    assert_eq!(client.finish(&request).await.unwrap().status, Status::Completed);
+    assignment
+}
+
+async fn badges(story: &Story) -> Vec<String> {
+    story.ticket("APP-1").await.badges
+}
+
+fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
+    match answer.unwrap_err() {
+        Error::Problem(problem) => problem.code,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_pauses_a_working_job_and_lets_it_go_on_to_its_pull_request() {
+    let (story, job, client) = working().await;
+    let asked = story.api.pause_job(&job).await.unwrap();
+    assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (Status::Executing, "admin"));
+    assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Executing, "a repeat is a repeat");
+    assert_eq!(heard(&client).await.0, Want::Pause);
+    // It does not push instead.
+    let push = client.status(&StatusRequest { status: Phase::Syncing }).await.unwrap();
+    assert_eq!((push.want, push.push_for_secs), (Want::Pause, None));
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+
+    assert_eq!(pauses(&client).await.status, Status::Paused);
+    assert_eq!(pauses(&client).await.status, Status::Paused, "its repeat is answered as it was");
+    assert_eq!(badges(&story).await, ["AI Waiting"]);
+    assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
+    assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused it "));
+    assert_eq!(heard_of_loss(&client).await, "lease_lost");
+    story.pass(Duration::from_secs(3_600)).await;
+    assert_eq!((story.api.job(&job).await.unwrap().status, story.tasks_of(&job).await.len()), (Status::Paused, 1));
+
+    story.api.continue_job(&job).await.unwrap();
+    assert_eq!(badges(&story).await.len(), 0);
+    let resume = completes(&story, &job).await.resume.unwrap();
+    assert_eq!((resume.agent.as_deref(), resume.session.as_deref()), (Some("command"), Some("s1")));
+    assert_eq!((resume.inputs.len(), resume.read), (0, 0));
+    assert_eq!(story.settled("APP-1").await.badges.len(), 0);
+    assert_eq!(code(story.api.pause_job(&job).await), "too_late");
+    assert_eq!(code(story.api.continue_job(&job).await), "too_late");
+    story.end().await;
+}
+
+async fn heard_of_loss(client: &AttemptClient) -> String {
+    code(client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_is_taken_back_before_its_runner_stopped_starts_the_next_attempt() {
+    let (story, job, client) = working().await;
+    story.api.pause_job(&job).await.unwrap();
+    assert_eq!(heard(&client).await.0, Want::Pause);
+    let on = story.api.continue_job(&job).await.unwrap();
+    assert_eq!((on.status, on.pause), (Status::Executing, None));
+    // It had stopped its agent already.
+    assert_eq!(pauses(&client).await.status, Status::Ready);
+    completes(&story, &job).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_job_is_paused_at_once_and_its_task_is_told_to_stop() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.task_of(&job, 1).await;
+    story.quiet().await;
+    assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Paused);
+    assert_eq!(badges(&story).await, ["AI Waiting"]);
+    assert_eq!(code(story.claim(&job, "c1").await.map(drop)), "unwanted");
+    story.api.continue_job(&job).await.unwrap();
+    // The task that was on its way has come too late; the next one has another number.
+    story.task_of(&job, 2).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_waits_on_the_ticket_and_is_answered_from_the_command_line() {
+    let (story, job, client) = working().await;
+    let answer = asks(&client, 0).await;
+    assert_eq!((answer.status, answer.goes_on), (Status::AwaitingInput, false));
+    assert_eq!(badges(&story).await, ["AI Waiting"]);
+    let shown = story.api.job(&job).await.unwrap();
+    assert_eq!(
+        (shown.question.unwrap().text.as_str(), shown.waits.unwrap().code.as_str()),
+        ("Which list?", "needs_input")
+    );
+    assert_eq!(code(story.api.continue_job(&job).await), "asks");
+    assert_eq!(code(story.api.pause_job(&job).await), "not_pausable");
+
+    let user = User::of(&story);
+    let said = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
+    said.ended(0, "goes on");
+    let resume = completes(&story, &job).await.resume.unwrap();
+    let told: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
+    assert_eq!(told, [(Some("Which list?"), "An empty list.\nNothing else.")]);
+    assert_eq!((resume.read, resume.inputs[0].by.as_str()), (0, "admin"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_before_the_question_was_told_is_read_by_the_same_attempt() {
+    let (story, job, client) = working().await;
+    story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
+    let again = story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
+    assert_eq!((again.status, again.inputs), (Status::Executing, 1), "a repeat says nothing twice");
+    assert_eq!(code(story.api.answer_job(&job, "A full one.", Some("k1")).await), "idempotency_key_reused");
+    assert_eq!(heard(&client).await.1, 1);
+
+    let answer = asks(&client, 0).await;
+    assert_eq!((answer.status, answer.goes_on), (Status::Executing, true));
+    let inputs = client.inputs(0).await.unwrap().inputs;
+    assert_eq!(
+        inputs.iter().map(|input| (input.seq, input.text.as_str())).collect::<Vec<_>>(),
+        [(1, "An empty list.")]
+    );
+    assert_eq!(client.inputs(1).await.unwrap().inputs, []);
+    // With that read, it may ask again.
+    assert_eq!(asks(&client, 1).await.status, Status::AwaitingInput);
+    assert_eq!(code(client.inputs(0).await), "lease_lost");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_speaks_to_for_a_week_ends() {
+    let (story, job, client) = working().await;
+    asks(&client, 0).await;
+    story.pass(WEEK - Duration::from_secs(60)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::AwaitingInput);
+    story.pass(Duration::from_secs(120)).await;
+    let ended = story.ended(&job).await;
+    assert_eq!((ended.status, ended.failure.unwrap().code.as_str()), (Status::Failed, "input_timeout"));
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, ["AI Failed".to_owned()].as_slice()));
+    assert_eq!(code(story.api.answer_job(&job, "Too late.", None).await), "too_late");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_an_answer_is_cancelled_at_once() {
+    let (story, job, client) = working().await;
+    asks(&client, 0).await;
+    let ended = story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    assert_eq!((ended.status, ended.question), (Status::Cancelled, None));
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));
+    assert_ne!(ticket.status, TRIGGER);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_dies_between_its_question_and_telling_it_is_a_death_like_any() {
+    let (story, job, client) = working().await;
+    // Its agent has asked; nobody was told. Its container dies.
+    drop(client);
+    let task = story.task_of(&job, 1).await;
+    story.kill(&task).await;
+    story.died(&job).await;
+    story.pass(Duration::from_secs(16)).await;
+    let ended = story.ended(&job).await;
+    assert_eq!((ended.status, ended.question), (Status::Failed, None));
+    assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
+    story.end().await;
+}
