@@ -103,7 +103,7 @@ async fn a_silent_agent_that_ignores_sigterm_is_stalled_and_dead_with_all_it_sta
     let job = story.job_for("e1", "APP-1", 1).await;
     let sentence = "The agent did nothing for 2 s; the last event was \"waits\".";
     failed(&story, "APP-1", &job, "stalled", sentence).await;
-    assert_eq!(started_by_agent(&job), 0);
+    assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     story.settings(|settings| settings.limits.stall_secs = 60).await;
     story.agent(&GOOD).await;
     mended(&story, "APP-1").await;
@@ -117,7 +117,7 @@ async fn a_busy_agent_reaches_its_time_limit() {
     story.agent(&["sh", "-c", "while :; do echo tick; sleep 1; done"]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     failed(&story, "APP-1", &job, "time_limit", "It reached its time limit of 6 s.").await;
-    assert_eq!(started_by_agent(&job), 0);
+    assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     story.settings(|settings| settings.limits.wall_secs = 600).await;
     story.agent(&GOOD).await;
     mended(&story, "APP-1").await;

@@ -314,15 +314,15 @@ async fn a_real_runner_kills_its_agent_with_all_it_started_and_nothing_is_pushed
     let job = story.job_for("e1", "APP-1", 1).await;
     story.job_until(&job, is(Status::Executing)).await;
     until("the agent works, and what it started", async || {
-        let there = started_by_agent(&job);
-        if there >= 2 { Ok(()) } else { Err(format!("{there} processes")) }
+        let there = started_by_agent(story.folder(), &job);
+        if there.len() >= 2 { Ok(()) } else { Err(format!("{there:?}")) }
     })
     .await;
     cancel(&story, &job).await.unwrap();
     let ended = story.ended(&job).await;
     assert_eq!((ended.status, ended.result), (Status::Cancelled, None));
     assert!(story.stored(&job).await["ended_by"]["finish"].is_string(), "its runner ended it, not the sweeper");
-    assert_eq!(started_by_agent(&job), 0);
+    assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     assert!(story.branches().await.is_empty() && story.pulls().await.is_empty());
     assert_back(&story, "APP-1").await;
     story.end().await;

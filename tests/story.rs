@@ -25,6 +25,7 @@ use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
 use serde_json::Value;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -448,15 +449,19 @@ pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
 }
 
-/// How many processes are there that the agent of a job started, itself among them: by their folder for
-/// temporary files, which is the attempt's own.
-pub(crate) fn started_by_agent(job: &JobId) -> usize {
-    let mark = format!("/worktrees/{job}-");
-    let is_marked = |process: &std::fs::DirEntry| {
+/// The processes that are there because of the agent of a job, itself among them: by their folder for temporary
+/// files, which is the attempt's own.
+pub(crate) fn started_by_agent(folder: &Path, job: &JobId) -> Vec<String> {
+    // Jobs of other stories may have the same id.
+    let mark = format!("{}/work/worktrees/{job}-", folder.display());
+    let words = |process: &std::fs::DirEntry, file: &str| {
         // Empty for what is dead and only waits to be noticed.
-        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        variables.any(|variable| variable.starts_with("TMPDIR=") && variable.contains(&mark))
+        let words = std::fs::read(process.path().join(file)).unwrap_or_default();
+        words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>()
     };
-    std::fs::read_dir("/proc").unwrap().flatten().filter(is_marked).count()
+    let is_marked = |process: &std::fs::DirEntry| {
+        words(process, "environ").iter().any(|variable| variable.starts_with("TMPDIR=") && variable.contains(&mark))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(is_marked);
+    processes.map(|process| format!("{:?}: {}", process.file_name(), words(&process, "cmdline").join(" "))).collect()
 }

@@ -12,7 +12,7 @@ use pullyard_protocol::token::{CreateToken, CreatedToken};
 use pullyard_store::TokenKind;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -155,12 +155,12 @@ impl Machine {
         names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
     }
 
-    /// The agent of a job at work: the leader of a group of its own.
+    /// The group of the agent of a job at work. Its own number may be one of a namespace.
     pub(crate) async fn works(&self, job: &JobId) -> Pid {
-        let file = self.path(&format!("at-{job}"));
+        let (file, work) = (self.path(&format!("at-{job}")), self.path("work"));
         until("the agent works", async || {
-            let read = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-            Ok(Pid::from_raw(read.trim().parse().unwrap()))
+            fs::read_to_string(&file).map_err(|error| error.to_string())?;
+            group_below(&work, job).ok_or_else(|| "it says so, and is not there".to_owned())
         })
         .await
     }
@@ -273,4 +273,17 @@ impl Daemon {
         let (code, log) = self.ended().await;
         assert_eq!(code, Some(0), "{log}");
     }
+}
+
+/// The process group of what runs for a job below a work folder.
+fn group_below(work: &Path, job: &JobId) -> Option<Pid> {
+    let mark = format!("TMPDIR={}/worktrees/{job}-", work.display());
+    fs::read_dir("/proc").unwrap().flatten().find_map(|process| {
+        let environment = fs::read(process.path().join("environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|variable| variable.starts_with(mark.as_bytes())).then_some(())?;
+        let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+        // `pid (name) state parent group …`; the name may contain anything, even brackets.
+        Some(Pid::from_raw(stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()?))
+    })
 }

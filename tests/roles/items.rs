@@ -145,6 +145,8 @@ fn every_kind_of_item_is_in_the_list() {
         "CLASS#",
         "CONTEXT#",
         "ATTEMPT#",
+        "ARTIFACTS#",
+        "INPUT#",
         "REVIEW#",
         "SETTINGS",
         "TEXT",

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
 use pullyard_domain::job::{Job, Status};
+use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Badge;
 use pullyard_store::{Batch, Request, Trigger, WorkKey};
@@ -129,6 +130,14 @@ pub(crate) fn everything() -> std::pin::Pin<Box<dyn Future<Output = World>>> {
 
 async fn all() -> World {
     let world = World::new().await;
+    Box::pin(settings(&world)).await;
+    let (runner, job) = Box::pin(triggered(&world)).await;
+    Box::pin(attempts(&world, &runner, job)).await;
+    Box::pin(others(&world, &runner)).await;
+    world
+}
+
+async fn settings(world: &World) {
     world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
     world.applies(world.store.put_integration(&sample::forge("gh1"))).await;
     world.applies(world.store.put_repository(&sample::repository(99, "acme/app"))).await;
@@ -138,6 +147,9 @@ async fn all() -> World {
     let (class, labels) = (ClassId::of("acme", "command", &BTreeSet::new()), BTreeSet::new());
     let capability = "command".into();
     world.store.note_class(&sample::project(), &class, &Needs { capability, labels }).await.unwrap();
+}
+
+async fn triggered(world: &World) -> (Runner, Job) {
     let runner = world.registered(&sample::runner("kite", 3)).await;
 
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
@@ -176,25 +188,31 @@ async fn all() -> World {
     world.applies(world.store.record(&refused)).await;
     world.store.note_repeat(&refused.id, at(3)).await.unwrap();
 
-    crate::artifacts::kept(&world).await;
+    (runner, job)
+}
+
+async fn attempts(world: &World, runner: &Runner, job: Job) {
+    crate::artifacts::kept(world).await;
     let batch = Batch { job: &job.id, attempt: 1, first: 1, at: at(60), events: &["event"] };
     world.applies(world.store.store_events(&batch)).await;
-    let job = world.claimed(&world.job(&job).await, &sample::claim_by(&runner, &job, "c1")).await;
+    let job = world.claimed(&world.job(&job).await, &sample::claim_by(runner, &job, "c1")).await;
     let job = world.progressed(&job, Status::Executing).await;
     world.requeued(&job).await;
     world.applies(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
-    let job = world.claimed(&world.job(&job).await, &sample::claim_by(&runner, &world.job(&job).await, "c2")).await;
+    let job = world.claimed(&world.job(&job).await, &sample::claim_by(runner, &world.job(&job).await, "c2")).await;
     let job = world.progressed(&job, Status::Syncing).await;
     let ending = world.completing(&job).await;
     world.applies(world.store.end(&ending.ended())).await;
+}
+
+async fn others(world: &World, runner: &Runner) {
     let job = world.running("APP-2", Status::Executing).await;
     let ending = world.ending(&job, crate::world::failed(), at(300)).await;
     world.applies(world.store.end(&ending.ended())).await;
-    world.running_on(&runner, "APP-3", Status::Syncing).await;
-    crate::rests::answered(&world, "APP-4").await;
+    world.running_on(runner, "APP-3", Status::Syncing).await;
+    crate::rests::answered(world, "APP-4").await;
     let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
     world.applies(world.store.remember_review(&waits, &held)).await;
-    world
 }
 
 /// What kind of item a key names.
