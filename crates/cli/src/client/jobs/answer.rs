@@ -25,6 +25,7 @@ pub(super) struct Answer {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs send 7F2K 'leave the database alone'
+  pullyard jobs send @last 'and keep the old name as an alias'
   git diff | pullyard jobs send 7F2K -")]
 pub(super) struct Send {
     /// Its id.
