@@ -60,6 +60,9 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
         route(&get, "/jobs/new", Work, acme, &[]),
         route(&get, "/jobs/{job}", Object, "", &[]),
         route(&get, "/jobs/{job}/artifacts/{artifact}", Object, "", &[]),
+        route(&post, "/jobs/{job}/pause", WorkOn, "", &[("x", "y")]),
+        route(&post, "/jobs/{job}/continue", WorkOn, "", &[("x", "y")]),
+        route(&post, "/jobs/{job}/answer", WorkOn, "", &[("text", "Yes.")]),
         route(&post, "/jobs/{job}/retry", WorkOn, "", &[("once", "two")]),
         route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
         route(

@@ -2,7 +2,9 @@
 
 use super::Browser;
 use crate::story::{Story, TRIGGER};
+use pullyard_domain::id::FinishId;
 use pullyard_domain::job::Status;
+use pullyard_protocol::attempt::{Phase, StatusRequest, YieldOutcome, YieldRequest};
 use pullyard_store::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,6 +31,49 @@ async fn a_job_is_cancelled_and_done_again_from_its_page() {
     let third = browser.post(&format!("{address}/retry"), &[("once", "form-2")]).await;
     assert_eq!(third.status, 409, "{}", third.body);
     assert!(third.says("already has an active job"), "{}", third.body);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let browser = Browser::admin(&story).await;
+    let reader = Browser::with(&story, &[Scope::Read], None).await;
+    let address = format!("/jobs/{job}");
+    let status = async || story.api.job(&job).await.unwrap().status;
+    assert_eq!(browser.post(&format!("{address}/pause"), &[]).await.to(), (303, address.as_str()));
+    assert_eq!(status().await, Status::Paused);
+    assert!(browser.get(&address).await.says("Continue") && !reader.get(&address).await.says("Continue"));
+    assert_eq!(browser.post(&format!("{address}/continue"), &[]).await.to(), (303, address.as_str()));
+    assert_eq!(status().await, Status::Ready);
+
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    for phase in [Phase::Preparing, Phase::Executing] {
+        client.status(&StatusRequest { status: phase }).await.unwrap();
+    }
+    let asks = YieldRequest {
+        yield_id: FinishId::new("y1").unwrap(),
+        outcome: YieldOutcome::Asks,
+        question: Some("Which <b>list</b>?".into()),
+        agent: Some("command".into()),
+        session: None,
+        inputs: 0,
+        spent_usd_micros: None,
+    };
+    client.give_back(&asks).await.unwrap();
+    let page = browser.get(&address).await;
+    assert!(page.says("Which &#60;b&#62;list&#60;/b&#62;?") && page.says("Your answer"), "{}", page.body);
+    assert!(!reader.get(&address).await.says("Your answer"));
+    assert_eq!(browser.post(&format!("{address}/answer"), &[("text", " ")]).await.status, 422);
+    let twice = [("text", "The empty one."), ("once", "form-1")];
+    for _ in 0..2 {
+        assert_eq!(browser.post(&format!("{address}/answer"), &twice).await.to(), (303, address.as_str()));
+    }
+    assert_eq!(status().await, Status::Ready);
+    let (assignment, _) = story.claim(&job, "c2").await.unwrap();
+    let inputs = assignment.resume.unwrap().inputs;
+    assert_eq!(inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>(), ["The empty one."]);
     story.end().await;
 }
 
