@@ -42,12 +42,15 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
     let reader = Browser::with(&story, &[Scope::Read], None).await;
     let address = format!("/jobs/{job}");
     let status = async || story.api.job(&job).await.unwrap().status;
+    // The task that was on its way claims nothing any more.
+    story.task_of(&job, 1).await;
     assert_eq!(browser.post(&format!("{address}/pause"), &[]).await.to(), (303, address.as_str()));
     assert_eq!(status().await, Status::Paused);
     assert!(browser.get(&address).await.says("Continue") && !reader.get(&address).await.says("Continue"));
     assert_eq!(browser.post(&format!("{address}/continue"), &[]).await.to(), (303, address.as_str()));
     assert_eq!(status().await, Status::Ready);
 
+    story.task_of(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     for phase in [Phase::Preparing, Phase::Executing] {
         client.status(&StatusRequest { status: phase }).await.unwrap();
@@ -71,6 +74,7 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
         assert_eq!(browser.post(&format!("{address}/answer"), &twice).await.to(), (303, address.as_str()));
     }
     assert_eq!(status().await, Status::Ready);
+    story.task_of(&job, 3).await;
     let (assignment, _) = story.claim(&job, "c2").await.unwrap();
     let inputs = assignment.resume.unwrap().inputs;
     assert_eq!(inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>(), ["The empty one."]);
