@@ -55,6 +55,9 @@ pub(super) const OF_A_USE: [&str; 4] = ["pk", "sk", "mark", "last_used"];
 
 /// What the code does where the tests need not come by: function, items, when.
 const RARE: &[(&str, &str, &str)] = &[
+    ("api", "POOL#", "a person asks for such a job before any ticket had one"),
+    ("tickets", "PR#", "a ticket that is told of goes on with a pull request whose reviews waited"),
+    ("sweeper", "BUDGET#", "it ends a job whose reservation is given back"),
     ("webhook", "POOL#", "a review starts a job of a project whose jobs wait for runners"),
     ("effects", "POOL#", "what waited starts such a job"),
     ("pages", "POOL#", "a person starts such a job"),
@@ -124,7 +127,11 @@ pub(super) fn check_all(asked: &BTreeSet<Asked>) {
     assert_eq!(never.collect::<Vec<_>>(), Vec::<String>::new(), "in tests/roles/items.rs and never written");
     let note = |one: &&Asked| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
     let notes: BTreeSet<&str> = asked.iter().filter(note).map(|one| one.function.as_str()).collect();
-    assert!(NOTE_USES.iter().all(|function| notes.contains(function)), "only {notes:?} note uses");
+    // A page notes a use a minute after the last one: no test stays signed in for so long, unless the machine is slow.
+    assert!(
+        NOTE_USES.iter().all(|function| *function == "pages" || notes.contains(function)),
+        "only {notes:?} note uses"
+    );
 }
 
 #[test]
