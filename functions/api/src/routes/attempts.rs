@@ -198,9 +198,9 @@ pub(crate) async fn give_back(
 ) -> Result<Json<YieldAnswer>, Problem> {
     let rest = match (request.outcome, request.question) {
         (YieldOutcome::Asks, Some(question)) if !question.trim().is_empty() => domain::Rest::Asks { question },
-        (YieldOutcome::Asks, _) => return Err(Problem::unreadable("/question", "an agent that asks says what")),
+        (YieldOutcome::Asks, _) => return Err(no_question("an agent that asks says what")),
         (YieldOutcome::Paused, None) => domain::Rest::Pauses,
-        (YieldOutcome::Paused, Some(_)) => return Err(Problem::unreadable("/question", "a paused attempt has none")),
+        (YieldOutcome::Paused, Some(_)) => return Err(no_question("a paused attempt has none")),
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
     let yielded = domain::Yielded { id: request.yield_id, rest, agent, session, inputs };
@@ -210,6 +210,10 @@ pub(crate) async fn give_back(
         control::GaveBack::NewerInput => (Status::Executing, true),
     };
     Ok(Json(YieldAnswer { status, goes_on }))
+}
+
+fn no_question(fault: &str) -> Problem {
+    Error::Invalid { pointer: "/question", fault: fault.into() }.into()
 }
 
 /// The attempt has ended.
