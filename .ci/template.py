@@ -123,6 +123,7 @@ AWS = "arn:aws:{}:us-east-1:" + ACCOUNT + ":{}"
 NAMES = {
     "AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": ACCOUNT, "Deployment": "pullyard",
     "TableName": "pullyard", "ClusterName": "pullyard",
+    "ArtifactsBucketArn": "arn:aws:s3:::pullyard-artifacts",
     "TableArn": AWS.format("dynamodb", "table/pullyard"),
     "KeySecretArn": AWS.format("secretsmanager", "secret:pullyard/key-AbCdEf"),
     "DispatchQueueArn": AWS.format("sqs", "pullyard-dispatch"),
