@@ -8,6 +8,7 @@ use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What a page asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,5 +258,26 @@ async fn every_answer_leaves_a_browser_nothing_to_run() {
     assert_eq!(browser.ask(Method::PUT, "/jobs", &[("sec-fetch-site", "same-origin")], &[]).await.status, 405);
     let (status, _, said) = story.raw(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's own answers stay what they are");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stays_signed_in_has_a_token_that_is_in_use() {
+    let story = Story::waiting().await;
+    let browser = Browser::with(&story, &[Scope::Read], None).await;
+    let used = async || {
+        let tokens = story.api.tokens(None).await.unwrap().tokens;
+        tokens.into_iter().find(|token| token.name == "a test's").unwrap().last_used
+    };
+    let before = used().await;
+    // A use is noted once a minute at most, and nothing but the page uses this token.
+    story.pass(Duration::from_secs(61)).await;
+    assert_eq!(used().await, before);
+    browser.get("/board").await;
+    crate::story::until("the use is noted", async || {
+        let now = used().await;
+        if now > before { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
     story.end().await;
 }

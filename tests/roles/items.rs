@@ -127,11 +127,7 @@ pub(super) fn check_all(asked: &BTreeSet<Asked>) {
     assert_eq!(never.collect::<Vec<_>>(), Vec::<String>::new(), "in tests/roles/items.rs and never written");
     let note = |one: &&Asked| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
     let notes: BTreeSet<&str> = asked.iter().filter(note).map(|one| one.function.as_str()).collect();
-    // A page notes a use a minute after the last one: no test stays signed in for so long, unless the machine is slow.
-    assert!(
-        NOTE_USES.iter().all(|function| *function == "pages" || notes.contains(function)),
-        "only {notes:?} note uses"
-    );
+    assert!(NOTE_USES.iter().all(|function| notes.contains(function)), "only {notes:?} note uses");
 }
 
 #[test]

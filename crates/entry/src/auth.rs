@@ -3,6 +3,7 @@
 
 mod lookup;
 
+pub(crate) use lookup::note_use;
 pub use lookup::stored_for;
 
 use crate::Problem;

@@ -3,6 +3,7 @@
 //! Owns the cookie and the check of its token at every request. How a page answers who is not signed in is
 //! the pages' own matter.
 
+use crate::auth::note_use;
 use crate::{Context, Problem};
 use axum::http::{HeaderMap, header};
 use pullyard_control::{Error, SignedIn, current_token};
@@ -23,20 +24,18 @@ pub struct Visitor {
 
 impl Visitor {
     /// Whose session the request's cookie is: none without one, or when it is forged, over, or its token is
-    /// expired or revoked.
+    /// expired or revoked. Notes that the token was used.
     pub async fn of(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let Some(cookie) = cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
-        let session = match ctx.keys().await?.read_session(cookie, ctx.clock.now()) {
+        let now = ctx.clock.now();
+        let session = match ctx.keys().await?.read_session(cookie, now) {
             Ok(session) => session,
             Err(Error::BadProof) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(current_token(ctx, &session.token).await?.map(|token| Self {
-            id: token.id().to_string(),
-            name: token.name,
-            scopes: token.scopes,
-            projects: token.projects,
-        }))
+        let Some(token) = current_token(ctx, &session.token).await? else { return Ok(None) };
+        note_use(ctx, &token, now);
+        Ok(Some(Self { id: token.id().to_string(), name: token.name, scopes: token.scopes, projects: token.projects }))
     }
 
     /// It may look.
