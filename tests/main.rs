@@ -18,6 +18,7 @@ mod cancel;
 mod cli;
 mod cli_doctor;
 mod cli_jobs;
+mod cli_newer;
 mod cli_papers;
 mod cli_pulls;
 mod cli_tokens;

@@ -69,6 +69,7 @@ impl Machine {
             .args(arguments)
             .current_dir(self.root.path())
             .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("PATH", format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap()))
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -402,5 +403,23 @@ async fn a_repository_that_moved_is_found_by_doctor_and_connected_again_under_an
     assert!(said.contains("local/shop of shop is not where it was connected."), "{said}");
     machine.done(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
     assert_eq!(up.api.repositories(&shop()).await.unwrap().repositories.len(), 2);
+    up.stop(Signal::SIGTERM).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_is_led_to_the_sign_in_by_a_page_that_nobody_else_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let (program, told) = (machine.path("bin/xdg-open"), machine.path("told"));
+    fs::create_dir(machine.path("bin")).unwrap();
+    fs::write(&program, format!("#!/bin/sh\necho \"$@\" > '{0}.half'\nmv '{0}.half' '{0}'\n", told.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let up = machine.up_with(&["--listen", "127.0.0.1:0", "--open"]).await;
+    let arguments =
+        until("a browser is asked", async || fs::read_to_string(&told).map_err(|error| error.to_string())).await;
+    assert!(!arguments.contains("code="), "{arguments}");
+    let page = std::path::Path::new(arguments.trim());
+    assert_eq!(fs::metadata(page).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(page).unwrap().contains(up.said["sign_in"].as_str().unwrap()));
     up.stop(Signal::SIGTERM).await;
 }

@@ -8,7 +8,8 @@ use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::permission::Feature;
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::{Timestamp, rfc3339};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// `POST /v1/projects`. Repeating it with the same body is a repeat.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -34,10 +35,43 @@ pub struct Project {
     pub id: ProjectId,
     /// Its name for people.
     pub name: String,
-    /// How it works.
+    /// How it works. Who reads an answer passes over settings that it does not know: a command line is older
+    /// than its deployment for a while.
+    #[serde(deserialize_with = "passing_over")]
     pub settings: Settings,
     /// For `If-Match`.
     pub revision: u64,
+}
+
+/// A project with every setting its server told, whether this version knows it or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldProject {
+    /// Its short name.
+    pub id: ProjectId,
+    /// Its name for people.
+    pub name: String,
+    /// How it works.
+    pub settings: Value,
+    /// For `If-Match`.
+    pub revision: u64,
+}
+
+fn passing_over<'de, D: Deserializer<'de>>(settings: D) -> Result<Settings, D::Error> {
+    known_settings(Value::deserialize(settings)?).map_err(serde::de::Error::custom)
+}
+
+/// The settings that this version knows, of those that a server told. A setting must still have a value it knows.
+pub fn known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
+    keep(&mut told, &serde_json::to_value(Settings::default())?);
+    serde_json::from_value(told)
+}
+
+/// Every group of settings has all its fields in the defaults.
+fn keep(told: &mut Value, known: &Value) {
+    if let (Value::Object(told), Value::Object(known)) = (told, known) {
+        told.retain(|name, _| known.contains_key(name));
+        told.iter_mut().for_each(|(name, value)| keep(value, &known[name]));
+    }
 }
 
 /// `GET /v1/projects?after=CURSOR`: by id, only what the token may touch.

@@ -5,7 +5,6 @@ use super::session::Session;
 use super::table::{Cell, facts};
 use clap::Subcommand;
 use pullyard_domain::budget::{Budget, usd};
-use pullyard_domain::project::Settings;
 use pullyard_protocol::project::BudgetUse;
 use std::process::ExitCode;
 
@@ -54,15 +53,18 @@ impl Budgets {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let id = session.project().await?;
         if let Some(Command::Set { jobs_per_day, usd_per_day, usd_per_job }) = self.command {
-            let project = session.api.project(&id).await?;
-            let before = project.settings.budget;
-            let budget = Budget {
-                jobs_per_day: jobs_per_day.map_or(before.jobs_per_day, |limit| limit.0),
-                usd_micros_per_day: usd_per_day.map_or(before.usd_micros_per_day, |limit| limit.0),
-                usd_micros_per_job: usd_per_job.unwrap_or(before.usd_micros_per_job),
-            };
-            let settings = Settings { budget, ..project.settings };
-            session.api.set_settings(&id, &settings, project.revision).await?;
+            let mut project = session.api.told_project(&id).await?;
+            let budget = &mut project.settings["budget"];
+            if let Some(Limit(limit)) = jobs_per_day {
+                budget["jobs_per_day"] = limit.into();
+            }
+            if let Some(Limit(limit)) = usd_per_day {
+                budget["usd_micros_per_day"] = limit.into();
+            }
+            if let Some(reserved) = usd_per_job {
+                budget["usd_micros_per_job"] = reserved.into();
+            }
+            session.api.set_settings(&id, &project.settings, project.revision).await?;
         }
         show(session, &session.api.budget(&id).await?)?;
         Ok(ExitCode::SUCCESS)

@@ -73,6 +73,13 @@ impl Config {
     }
 }
 
+/// A file beside the configuration that nobody else may read, whatever it held before.
+pub(crate) fn keep_beside(name: &str, text: &str) -> io::Result<PathBuf> {
+    let path = path().ok_or(io::ErrorKind::NotFound)?.with_file_name(name);
+    replace(&path, text)?;
+    Ok(path)
+}
+
 fn path() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
@@ -84,7 +91,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // A name of our own: two commands at once must not write into the same half.
-    let half = folder.join(format!("config.toml.{}", std::process::id()));
+    let mut half = path.as_os_str().to_owned();
+    half.push(format!(".{}", std::process::id()));
     let _ = fs::remove_file(&half);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,5 +1,6 @@
 //! `pullyard open`: the pages in a browser, signed in.
 
+use super::config::keep_beside;
 use super::fault::Fault;
 use super::session::Session;
 use serde_json::json;
@@ -12,7 +13,9 @@ use std::process::{Command, ExitCode, Stdio};
   pullyard open
   pullyard open --print             only print the link, for a browser elsewhere
 
-The link works for ten minutes and for one browser, with the rights of your token.")]
+The link works for ten minutes and for one browser, with the rights of your token. The browser is led to it by
+a page of yours that nobody else on this machine can read; one that may not read your files (from a snap, say)
+needs the link itself, which stands on the screen.")]
 pub(crate) struct Open {
     /// Only print the link, even on a terminal.
     #[arg(long)]
@@ -38,8 +41,33 @@ impl Open {
 }
 
 /// Asks the desktop, which may not be there; whatever comes of it, the link stands on the screen.
+///
+/// The browser gets a page of ours that leads on: everybody on a machine sees the arguments of a program, and
+/// whoever follows the link first is signed in.
 pub(crate) fn open(url: &str) -> bool {
+    let Ok(page) = keep_beside("sign-in.html", &leading_to(url)) else { return false };
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let quiet = || Stdio::null();
-    Command::new(program).arg(url).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().is_ok()
+    Command::new(program).arg(page).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().is_ok()
+}
+
+fn leading_to(url: &str) -> String {
+    let url = url.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    format!(
+        "<!doctype html><meta charset=\"utf-8\"><meta name=\"referrer\" content=\"no-referrer\">\
+         <meta http-equiv=\"refresh\" content=\"0;url={url}\"><title>Pullyard</title>\
+         <p><a href=\"{url}\">Go on to Pullyard</a></p>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_leads_to_the_link_and_nowhere_else() {
+        let page = leading_to("http://127.0.0.1:7878/sign-in?code=pyc_a&b=\"><script>");
+        assert_eq!(page.matches("http://127.0.0.1:7878/sign-in?code=pyc_a&amp;b=&quot;>&lt;script>").count(), 2);
+        assert!(!page.contains("<script"));
+    }
 }

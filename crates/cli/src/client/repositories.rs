@@ -10,7 +10,6 @@ use clap::Subcommand;
 use pullyard_domain::agent::{Agent, COMMAND};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::Settings;
 use pullyard_protocol::hook::SetIngress;
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
@@ -144,13 +143,13 @@ impl Repos {
 /// The first repository becomes the one of tickets and prompts that name none. Somebody who chose
 /// otherwise meanwhile is not overruled.
 async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), Fault> {
-    let before = session.api.project(project).await?;
-    if before.settings.default_repository.is_some() || session.api.repositories(project).await?.repositories.len() != 1
-    {
+    let mut before = session.api.told_project(project).await?;
+    let default = &mut before.settings["default_repository"];
+    if !default.is_null() || session.api.repositories(project).await?.repositories.len() != 1 {
         return Ok(());
     }
-    let settings = Settings { default_repository: Some(name.clone()), ..before.settings };
-    match session.api.set_settings(project, &settings, before.revision).await {
+    *default = name.as_str().into();
+    match session.api.set_settings(project, &before.settings, before.revision).await {
         Ok(_) => session.screen.note(&format!("{name} is the repository of whatever names none in {project}")),
         Err(error) if error.is_changed() => {}
         Err(error) => return Err(error.into()),

@@ -1,11 +1,10 @@
 //! `pullyard settings`: a project's settings as `KEY=VALUE`, written over the revision that was read.
 
-use super::fault::{Exit, Fault};
+use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, facts};
 use clap::Subcommand;
-use pullyard_domain::project::Settings as Wanted;
-use pullyard_protocol::project::Project;
+use pullyard_protocol::project::{ToldProject, known_settings};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -43,15 +42,14 @@ enum Command {
 
 impl Settings {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let project = session.api.project(&session.project().await?).await?;
+        let project = session.api.told_project(&session.project().await?).await?;
         match self.command.unwrap_or(Command::Get { keys: Vec::new() }) {
             Command::Get { keys } => show(session, &project, &keys)?,
             Command::Set { changes, revision } => {
-                let mut settings = value(&project)?;
+                let mut settings = project.settings;
                 for change in &changes {
                     settings = changed(settings, change)?;
                 }
-                let settings = read(&settings).map_err(Fault::usage)?;
                 let revision = revision.unwrap_or(project.revision);
                 let made = session.api.set_settings(&project.id, &settings, revision).await?;
                 show(session, &made, &changes.iter().map(|change| key_of(change).to_owned()).collect::<Vec<_>>())?;
@@ -61,20 +59,12 @@ impl Settings {
     }
 }
 
-fn value(project: &Project) -> Result<Value, Fault> {
-    serde_json::to_value(&project.settings)
-        .map_err(|error| Fault::new(Exit::Failed, format!("can't read the settings: {error}")))
-}
-
-fn read(settings: &Value) -> Result<Wanted, String> {
-    serde_json::from_value(settings.clone()).map_err(|error| error.to_string())
-}
-
 fn key_of(change: &str) -> &str {
     change.split('=').next().unwrap_or_default()
 }
 
-/// The settings with one change. What the value is, the setting's own type says.
+/// The settings with one change. What the value is, the setting's own type says; of one that a newer server has,
+/// that server.
 fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
     let Some((key, said)) = change.split_once('=') else {
         return Err(Fault::usage(format!("{change} names no value")).help("write it as KEY=VALUE"));
@@ -100,9 +90,9 @@ fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
         if let Some(place) = settings.pointer_mut(&pointer) {
             *place = value;
         }
-        match read(&settings) {
+        match known_settings(settings.clone()) {
             Ok(_) => return Ok(settings),
-            Err(error) => fault = error,
+            Err(error) => fault = error.to_string(),
         }
     }
     Err(Fault::usage(format!("{key} can't be {said}: {fault}")))
@@ -132,20 +122,20 @@ fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {
     }
 }
 
-fn show(session: &Session, project: &Project, keys: &[String]) -> Result<(), Fault> {
+fn show(session: &Session, project: &ToldProject, keys: &[String]) -> Result<(), Fault> {
     if session.screen.is_json() {
         return session.screen.json(project);
     }
-    let settings = value(project)?;
+    let settings = &project.settings;
     if let Some(key) = keys.iter().find(|key| settings.pointer(&pointer(key)).is_none()) {
-        return Err(unknown(&settings, key));
+        return Err(unknown(settings, key));
     }
     let wanted = |key: &str| {
         let under =
             |asked: &String| key == asked || key.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'));
         keys.is_empty() || keys.iter().any(under)
     };
-    let lines = flat(&settings, "").into_iter().filter(|(key, _)| wanted(key)).collect::<Vec<_>>();
+    let lines = flat(settings, "").into_iter().filter(|(key, _)| wanted(key)).collect::<Vec<_>>();
     let cells =
         lines.iter().map(|(key, value)| (key.as_str(), Cell::maybe(Some(value).filter(|value| !value.is_empty()))));
     facts(&session.screen, &cells.collect::<Vec<_>>())

@@ -8,13 +8,15 @@ use crate::integration::{
     ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, MakeGitHubApp,
 };
 use crate::job::{AnswerJob, CancelJob, ContinueJob, CreateJob, Job, JobPage, JobQuery, PauseJob, RetryJob, Why};
-use crate::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository, RepositoryTest};
+use crate::project::{
+    AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository, RepositoryTest, ToldProject,
+};
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
 use crate::version::Version;
 use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::project::Settings;
 use reqwest::Method;
+use serde::Serialize;
 
 /// Speaks with an API token.
 #[derive(Clone)]
@@ -80,13 +82,19 @@ impl Operator {
         self.http.get(&format!("/v1/projects/{project}")).await
     }
 
+    /// A project with every setting its server told, known to this version or not: what is changed and sent back
+    /// must lose none.
+    pub async fn told_project(&self, project: &ProjectId) -> Result<ToldProject, Error> {
+        self.http.get(&format!("/v1/projects/{project}")).await
+    }
+
     /// Replaces a project's settings, if nobody else changed them since `revision`.
     pub async fn set_settings(
         &self,
         project: &ProjectId,
-        settings: &Settings,
+        settings: &impl Serialize,
         revision: u64,
-    ) -> Result<Project, Error> {
+    ) -> Result<ToldProject, Error> {
         let request = self
             .http
             .request(Method::PUT, &format!("/v1/projects/{project}/settings"))

@@ -1,0 +1,75 @@
+//! The command line beside a server that is newer: it passes over settings that it does not know, and sends them
+//! back as they were.
+
+use crate::cli::User;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::{Json, Router};
+use pullyard_domain::project::Settings;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+type Held = Arc<Mutex<Value>>;
+
+/// One project, with a setting and a group of settings that nobody here knows.
+async fn newer() -> (User, Held) {
+    let mut settings = serde_json::to_value(Settings::default()).unwrap();
+    settings["limits"]["patience_secs"] = json!(5);
+    settings["weather"] = json!({ "rain": true });
+    let held = Held::new(Mutex::new(settings));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut user = User::new();
+    user.tell("PULLYARD_URL", &format!("http://{}", listener.local_addr().unwrap()));
+    user.tell("PULLYARD_TOKEN", "pat_x");
+    user.tell("PULLYARD_PROJECT", "acme");
+    let served = Router::new().fallback(answer).with_state(held.clone());
+    tokio::spawn(async move { axum::serve(listener, served).await.unwrap() });
+    (user, held)
+}
+
+async fn answer(State(held): State<Held>, request: Request) -> Json<Value> {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::PUT {
+        assert_eq!(parts.uri.path(), "/v1/projects/acme/settings");
+        let body = axum::body::to_bytes(body, 65_536).await.unwrap();
+        *held.lock().unwrap() = serde_json::from_slice(&body).unwrap();
+    }
+    let project = json!({ "id": "acme", "name": "Acme", "settings": *held.lock().unwrap(), "revision": 3 });
+    let budget = json!({ "project": "acme", "budget": project["settings"]["budget"], "day": "2026-11-20",
+        "until": "2026-11-21T00:00:00Z", "jobs": 0, "reserved_usd_micros": 0, "spent_usd_micros": 0 });
+    Json(match parts.uri.path() {
+        "/v1/projects" => json!({ "projects": [project], "next": null }),
+        "/v1/projects/acme/budget" => budget,
+        _ => project,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_of_a_newer_server_are_shown() {
+    let (user, _) = newer().await;
+    assert!(user.run(&["projects", "list"]).await.done().contains("acme"));
+    assert_eq!(user.run(&["settings", "get", "weather.rain"]).await.done(), "weather.rain\ttrue\n");
+    assert_eq!(user.json(&["settings", "get"]).await["settings"]["limits"]["patience_secs"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_server_has_is_sent_back_as_it_was() {
+    let (user, held) = newer().await;
+    let before = held.lock().unwrap().clone();
+    let mut wanted = before.clone();
+    user.run(&["settings", "set", "auto_create=true", "limits.turns=9"]).await.done();
+    wanted["auto_create"] = json!(true);
+    wanted["limits"]["turns"] = json!(9);
+    assert_eq!(*held.lock().unwrap(), wanted);
+    user.run(&["budgets", "set", "--jobs-per-day", "7", "--usd-per-job", "2"]).await.done();
+    wanted["budget"]["jobs_per_day"] = json!(7);
+    wanted["budget"]["usd_micros_per_job"] = json!(2_000_000);
+    assert_eq!(*held.lock().unwrap(), wanted);
+    // What only the server knows is the server's to judge.
+    user.run(&["settings", "set", "weather.rain=false", "limits.patience_secs=8"]).await.done();
+    wanted["weather"]["rain"] = json!(false);
+    wanted["limits"]["patience_secs"] = json!(8);
+    assert_eq!(*held.lock().unwrap(), wanted);
+    user.run(&["settings", "set", "auto_create=maybe"]).await.ended(2, "auto_create can't be maybe");
+    assert_eq!(*held.lock().unwrap(), wanted);
+}
