@@ -139,4 +139,6 @@ pub(crate) fn is_name_of_secret(name: &str) -> bool {
 }
 
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod tests;

@@ -227,6 +227,8 @@ impl Live {
         let next = match (end, view.job.status) {
             (true, _) => 0,
             _ if read.len() >= 500 => 100,
+            // As soon as a runner that is watched sends what comes next.
+            (_, status) if status.is_active() && !read.is_empty() => 500,
             (_, status) if status.is_active() || status.is_terminal() => 1_000,
             _ => 2_000,
         };

@@ -13,8 +13,11 @@ use pullyard_protocol::job::Job;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// How often the server is asked.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How soon the server is asked again: as soon as a runner that is watched sends what its agent says, and seldomer
+/// while it says nothing.
+pub(super) fn look_again(heard: bool) -> Duration {
+    Duration::from_millis(if heard { 500 } else { 1_000 })
+}
 
 /// After how long a state is explained by a sentence.
 const SAY_WHY_AFTER: Duration = Duration::from_secs(2);
@@ -42,11 +45,12 @@ async fn follow(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
         if !screen.is_json() {
             page.events.iter().try_for_each(|event| screen.out(&line(screen, event, job.created)))?;
         }
+        let heard = !page.events.is_empty();
         cursor = Some(page.cursor);
         if page.end {
             return ended(screen, &session.api.job(id).await?);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(look_again(heard)).await;
     }
 }
 

@@ -8,10 +8,6 @@ use crate::client::watch;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::event::{EventKind, EventPage, SeenEvent};
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// How often the server is asked for more.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Print a job's log: the agent's words, its commands and their output, and its standard error.
 #[derive(clap::Args)]
@@ -63,6 +59,7 @@ impl Logs {
             )));
         }
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
+        let mut heard = true;
         let mut cursor = self.attempt.map(|attempt| format!("{attempt}.0"));
         loop {
             let page = session.api.events(id, cursor.as_deref()).await?;
@@ -86,8 +83,9 @@ impl Logs {
                 break;
             }
             if nothing_new {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(watch::look_again(heard)).await;
             }
+            heard = !nothing_new;
         }
         if whole {
             screen.json(&all)?;
