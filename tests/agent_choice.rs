@@ -2,6 +2,7 @@
 
 use crate::story::{REPOSITORY, Setup, Story, Task};
 use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
@@ -21,6 +22,7 @@ async fn story() -> Story {
         name: RepositoryName::new(REPOSITORY).unwrap(),
         agent,
         workflows: false,
+        commands: OwnCommands::default(),
     };
     story.api.add_repository(&story.project, &add).await.unwrap();
     story

@@ -268,6 +268,7 @@ async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
         input_tokens: 12_000,
         cached_input_tokens: 9_000,
         output_tokens: 345,
+        checks: Vec::new(),
     };
     let finish = json!({
         "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" },

@@ -3,6 +3,7 @@
 use crate::story::{REPOSITORY, Story, told};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::artifact::Kind;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_store::{Scope, Token, TokenKind, Write};
@@ -112,6 +113,7 @@ impl World {
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
+            commands: OwnCommands::default(),
         };
         story.api.add_repository(&other, &add).await.unwrap();
         let acme = Objects::of(&story, "acme", "APP-1").await;

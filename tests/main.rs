@@ -15,6 +15,7 @@ mod authorisation;
 mod board;
 mod calls;
 mod cancel;
+mod checks;
 mod cli;
 mod cli_doctor;
 mod cli_jobs;

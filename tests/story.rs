@@ -9,6 +9,7 @@ pub(crate) use aws::told;
 
 use crate::calls::Calls;
 use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Status;
@@ -172,6 +173,7 @@ impl Story {
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command, model: None },
             workflows: false,
+            commands: OwnCommands::default(),
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
@@ -325,6 +327,7 @@ impl Story {
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command, model: None },
             workflows: false,
+            commands: OwnCommands::default(),
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
     }

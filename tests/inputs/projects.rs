@@ -3,6 +3,7 @@
 use super::{check, quiet};
 use crate::story::{REPOSITORY, Setup, Story, TRIGGER, Task};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_local::Hints;
@@ -144,6 +145,7 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
             model: None,
         },
         workflows: false,
+        commands: OwnCommands::default(),
     };
     for (request, status, code, pointer) in [
         (add("gh9", REPOSITORY, "command", &["x"]), 404, "not_found", None),

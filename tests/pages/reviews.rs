@@ -5,6 +5,7 @@ use super::shown::{HOSTILE, is_harmless};
 use crate::pulls::{linked, reviewed, with_pull_request};
 use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, RepositoryName};
 use pullyard_domain::job::Kind;
@@ -138,6 +139,7 @@ fn frozen(number: u64) -> Context {
         instructions: Some(format!("In French. {HOSTILE}")),
         base: "main".into(),
         review: Some(ReviewContext { pull_request, reviews: vec![review], cut: None }),
+        commands: None,
         repository: Repository {
             project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
             integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),
@@ -147,6 +149,7 @@ fn frozen(number: u64) -> Context {
             clone_url: "https://forge.test/acme/app.git".into(),
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
+            commands: OwnCommands::default(),
         },
     }
 }

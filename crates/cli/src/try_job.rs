@@ -5,6 +5,7 @@
 use crate::client::{self, Exit, Fault, Global, Screen};
 use crate::logs;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Settings};
 use pullyard_local::{Local, Options};
@@ -119,7 +120,13 @@ impl Try {
             None => COMMAND.to_owned(),
         };
         let agent = Agent { capability, command: self.agent_command, model: self.model };
-        let add = AddRepository { integration, name: self.repository, agent, workflows: false };
+        let add = AddRepository {
+            integration,
+            name: self.repository,
+            agent,
+            workflows: false,
+            commands: OwnCommands::default(),
+        };
         let repository = api.add_repository(&project, &add).await?;
         screen.note(&format!("works on {} as {}", repository.name, connected.account.login));
         let ask = CreateJob {

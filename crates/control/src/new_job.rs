@@ -1,6 +1,7 @@
 //! What a new job is made of, before it is written, and the bells that ring once it is.
 
 use crate::{Context, Error, review};
+use pullyard_domain::checks::JobCommands;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
@@ -72,6 +73,7 @@ pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, 
                 repository: new.repository.clone(),
                 base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
                 review: None,
+                commands: JobCommands::of(&new.project.settings, new.repository),
             };
             plan.context = ctx.store.freeze_context(&new.id, &context).await?;
             let (mut job, ticket) = match new.ticket {
@@ -115,7 +117,9 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
     if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
-        let frozen = ctx.store.freeze_context(&job.id, &context).await?;
+        // The words stay what they were; what is run around the agent is what people say now.
+        let commands = JobCommands::of(plan.settings, plan.repository);
+        let frozen = ctx.store.freeze_context(&job.id, &prompt::Context { commands, ..context }).await?;
         job = job.admitted(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
     }
     ticket.want(None, None, None);

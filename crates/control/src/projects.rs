@@ -6,6 +6,7 @@ use crate::secrets::of_people;
 use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_store::Write;
@@ -83,6 +84,8 @@ pub struct RepositoryWork {
     pub agent: Agent,
     /// Jobs may change its workflows.
     pub workflows: bool,
+    /// What is run around its agent, if not what its project says.
+    pub commands: OwnCommands,
 }
 
 /// Connects a repository to a project, after asking the forge for it.
@@ -96,13 +99,15 @@ pub async fn add_repository(
     name: &RepositoryName,
     works: RepositoryWork,
 ) -> Result<Repository, Error> {
-    if ctx.store.project(project).await?.is_none() {
+    let Some(Project { settings, .. }) = ctx.store.project(project).await? else {
         return Err(Error::NotFound { what: "project", name: project.to_string() });
-    }
+    };
     let Some(integration) = ctx.store.integration(integration).await? else {
         return Err(Error::NotFound { what: "integration", name: integration.to_string() });
     };
-    let RepositoryWork { agent, workflows } = works;
+    let RepositoryWork { agent, workflows, commands } = works;
+    let refused = |(field, fault)| Error::Invalid { pointer: of_commands(field), fault };
+    commands.check(settings.command_policy).map_err(refused)?;
     agent.check().map_err(|bad| Error::Invalid { pointer: of_agent(bad.field), fault: bad.fault })?;
     let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !may_clone_from(&integration.api_url, &found.clone_url) {
@@ -121,6 +126,7 @@ pub async fn add_repository(
         clone_url: found.clone_url,
         agent,
         workflows,
+        commands,
     };
     match ctx.store.put_repository(&repository).await? {
         Write::Applied => Ok(repository),
@@ -149,6 +155,11 @@ fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
         };
         of_people(ctx, secret, pointer)
     })
+}
+
+/// Where one kind of commands stands in a request.
+fn of_commands(field: &str) -> &'static str {
+    if field == "setup" { "/commands/setup" } else { "/commands/checks" }
 }
 
 /// Where a field of an agent stands in a request.

@@ -93,7 +93,7 @@ impl Budget {
 
     /// Refuses a budget under which nothing could start.
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
-        let fault = |pointer, fault| Err(SettingFault { pointer, fault });
+        let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MOST_JOBS).contains(&jobs)) {
             return fault("/budget/jobs_per_day", "use 1 to 1000000, or null for no limit; a hold stops a project");
         }

@@ -2,7 +2,7 @@
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, RepositoryName};
-use crate::text::{Span, Until};
+use crate::text::{Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
 /// What kind of person acts on a failure.
@@ -45,8 +45,8 @@ vocabulary! {
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard integrations test`.";
         SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";
         BaseBranchMissing { repo: RepositoryName, branch: String } [Repo] "base_branch_missing", "{repo} has no branch `{branch}`.", "Correct the branch of the repository; `pullyard repos` shows it.";
-        SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` ended with {exit}.", "Open its output; correct the command.";
-        CommandNotAllowed { command: String } [Repo] "command_not_allowed", "`{command}` is not on the list of allowed commands.", "Allow it, or use `unrestricted`.";
+        SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` ended with {exit}.", "Read its output with `pullyard jobs artifacts`; correct the command; then `pullyard jobs retry`.";
+        CommandNotAllowed { command: String } [Repo] "command_not_allowed", "`{command}` is not on the list of allowed commands.", "Use an allowed one, or `pullyard settings set command_policy=unrestricted`; then `pullyard jobs retry`.";
         IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, and this job writes.", "Start the runner with `--isolation external` in a container or virtual machine, or with `--isolation none`.";
         WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Check the disk and the folder's rights; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
@@ -65,8 +65,8 @@ vocabulary! {
         AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} ended with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";
         TreeChanged { n: u64 } [Agent] "tree_changed", "A read-only job changed {n} files; nothing was kept.", "Report it; use another role.";
-        ChecksFailed { command: String, exit: String, n: u64 } [Checks] "checks_failed", "Check `{command}` ended with {exit}, after {n} repair round.", "Open its output.";
-        ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise its limit.";
+        ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` ended with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";
+        ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If somebody else pushed to the branch, `pullyard jobs retry` works on the new head.";
         BranchProtected { branch: String } [Repo] "branch_protected", "`{branch}` is protected against this account.", "Change the rule, or the branch prefix.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";

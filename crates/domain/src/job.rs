@@ -25,6 +25,7 @@ pub use retry::{as_retry, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
 use crate::budget::Reserved;
+use crate::checks::CheckRun;
 use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
@@ -449,6 +450,9 @@ pub struct Work {
     /// Tokens written, those of its reasoning among them.
     #[serde(default)]
     pub output_tokens: u64,
+    /// What came of the checks on what it made, in the order in which they were run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckRun>,
 }
 
 impl Work {
@@ -462,6 +466,7 @@ impl Work {
             model: self.model.map(cut),
             session: self.session.map(cut),
             isolation: cut(self.isolation),
+            checks: CheckRun::kept(self.checks),
             ..self
         }
     }

@@ -3,10 +3,13 @@
 use crate::agent::{Agent, ModelSecrets};
 use crate::auth::Auth;
 use crate::budget::Budget;
+use crate::checks::{Checks, OwnCommands, Setup, check as check_commands};
+use crate::commands::CommandPolicy;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::clipped;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The longest reason for a hold. Units: characters.
@@ -67,6 +70,12 @@ pub struct Settings {
     /// The secrets that agents prove themselves with to their models, by what they are. A runner uses those of
     /// its own environment where none is named here.
     pub model_secrets: ModelSecrets,
+    /// What is run before the agent, where the repository has nothing of its own.
+    pub setup: Setup,
+    /// What is run on the agent's work, where the repository has nothing of its own.
+    pub checks: Checks,
+    /// Which commands may stand among them.
+    pub command_policy: CommandPolicy,
 }
 
 impl Default for Settings {
@@ -88,6 +97,9 @@ impl Default for Settings {
             budget: Budget::default(),
             tool_account: None,
             model_secrets: ModelSecrets::default(),
+            setup: Setup::default(),
+            checks: Checks::default(),
+            command_policy: CommandPolicy::default(),
         }
     }
 }
@@ -283,6 +295,9 @@ pub struct Repository {
     /// Jobs may change the files under `.github/workflows`, which run with the repository's own secrets.
     #[serde(default)]
     pub workflows: bool,
+    /// What is run around its agent, if not what its project says.
+    #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
+    pub commands: OwnCommands,
 }
 
 /// What is wrong with a setting: its JSON pointer and the fault in words.
@@ -291,14 +306,14 @@ pub struct SettingFault {
     /// Where.
     pub pointer: &'static str,
     /// What.
-    pub fault: &'static str,
+    pub fault: Cow<'static, str>,
 }
 
 impl Settings {
     /// Refuses settings that could not work: a todo or completion status that is the trigger status
     /// would make every write-back start the next job, for ever.
     pub fn check(&self) -> Result<(), SettingFault> {
-        let fault = |pointer, fault| Err(SettingFault { pointer, fault });
+        let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         let named = |status: &str| {
             !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control)
         };
@@ -357,6 +372,7 @@ impl Settings {
         if !(60..=2_592_000).contains(&self.limits.input_secs) {
             return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
         }
+        check_commands(self)?;
         self.budget.check()
     }
 

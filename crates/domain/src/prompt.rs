@@ -1,9 +1,11 @@
 //! The words an agent gets. Ticket text is data: it is fenced, and the agent is told so. Reviews, which
 //! strangers may have a hand in, are in `review`.
 
+pub mod repair;
 pub mod review;
 pub mod untrusted;
 
+use crate::checks::JobCommands;
 use crate::event::TicketText;
 use crate::id::{RepositoryName, TicketKey};
 use crate::job::Kind;
@@ -29,6 +31,9 @@ pub struct Context {
     /// What reviewers asked for; absent for a job that no review is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewContext>,
+    /// What is run around the agent; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<JobCommands>,
 }
 
 /// Where an agent leaves its words for reviewers, relative to its worktree; never committed.

@@ -4,6 +4,7 @@
 
 use crate::agent::Agent;
 use crate::budget::{Day, Today};
+use crate::checks::OwnCommands;
 use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
@@ -72,6 +73,7 @@ pub(crate) fn project() -> Project {
 pub(crate) fn repository() -> Repository {
     Repository {
         workflows: false,
+        commands: OwnCommands::default(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,

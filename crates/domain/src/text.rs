@@ -35,6 +35,12 @@ impl std::fmt::Display for Until {
     }
 }
 
+/// How often an agent was asked to repair what checks had found, in a fact.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rounds(pub u64);
+
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
     let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
@@ -170,6 +176,19 @@ impl Fact for Span {
     }
     fn sample() -> Self {
         Span(2_400)
+    }
+}
+
+impl Fact for Rounds {
+    fn say(&self) -> String {
+        match self.0 {
+            0 => "without a repair round".into(),
+            1 => "after 1 repair round".into(),
+            n => format!("after {n} repair rounds"),
+        }
+    }
+    fn sample() -> Self {
+        Rounds(1)
     }
 }
 

@@ -128,6 +128,7 @@ impl GitHub {
             "body": new.body,
             "head": new.head,
             "base": new.base,
+            "draft": new.draft,
         });
         let answer: PullRequestAnswer = self.client.post(address, full_name, &body).await?;
         Ok(answer.into())

@@ -51,4 +51,6 @@ pub struct NewPullRequest {
     pub head: String,
     /// The branch it goes to.
     pub base: String,
+    /// It can't be merged before a person says that it is ready. Not every repository of GitHub's has drafts.
+    pub draft: bool,
 }

@@ -9,6 +9,7 @@ use crate::job::Explained;
 use pullyard_domain::artifact::Kind;
 #[cfg(feature = "schema")]
 use pullyard_domain::artifact::LARGEST;
+use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
 use pullyard_domain::job::Work;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -146,6 +147,26 @@ pub struct Attempts {
     pub job: JobId,
     /// Those that are kept, and the one that runs.
     pub attempts: Vec<Attempt>,
+}
+
+/// What came of the checks on one attempt's work.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptChecks {
+    /// Its number.
+    pub attempt: u32,
+    /// In the order in which they were run: every check, and after a repair every check again.
+    pub checks: Vec<CheckRun>,
+}
+
+/// `GET /v1/jobs/{id}/checks`: known once an attempt has ended; its events tell of them before.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checks {
+    /// The job.
+    pub job: JobId,
+    /// Those attempts in which something was checked, the first one first.
+    pub attempts: Vec<AttemptChecks>,
 }
 
 /// `GET /v1/jobs/{id}/context`: what the agent is told, frozen before the job began.

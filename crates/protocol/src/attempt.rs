@@ -64,6 +64,9 @@ pub struct Assignment {
     pub agent: Agent,
     /// Title and text of a new pull request.
     pub pull_request: PullRequestText,
+    /// What is run before the agent and on its work; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<pullyard_domain::checks::JobCommands>,
     /// What the attempt may use up.
     pub limits: Limits,
     /// How often an `events` call is due, with or without events in it.

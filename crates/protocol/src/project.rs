@@ -4,6 +4,7 @@
 use crate::limits;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::budget::Budget;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::permission::Feature;
 use pullyard_domain::project::Settings;
@@ -136,6 +137,9 @@ pub struct AddRepository {
     /// Jobs may change the files under `.github/workflows`; an App's token is then asked for the right to.
     #[serde(default)]
     pub workflows: bool,
+    /// What is run around its agent, if not what its project says.
+    #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
+    pub commands: OwnCommands,
 }
 
 /// A connected repository.
@@ -157,6 +161,9 @@ pub struct Repository {
     /// Jobs may change its workflows.
     #[serde(default)]
     pub workflows: bool,
+    /// What is run around its agent, if not what its project says.
+    #[serde(default)]
+    pub commands: OwnCommands,
 }
 
 /// `GET /v1/projects/{id}/repositories`: all of them.

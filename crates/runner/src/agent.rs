@@ -9,7 +9,7 @@ mod classify;
 mod claude_code;
 mod codex;
 mod command;
-mod disk;
+pub(crate) mod disk;
 mod environment;
 mod given;
 mod installed;
@@ -31,6 +31,7 @@ pub(crate) use environment::Environment;
 pub use environment::agent_variables;
 pub(crate) use given::Given;
 pub(crate) use installed::{Installed, Known, probe};
+pub(crate) use program::find as find_program;
 pub(crate) use tally::Tally;
 
 use crate::commit;
@@ -92,6 +93,8 @@ pub(crate) struct Run<'a> {
     pub(crate) waits: &'a Waits,
     /// What it was and took.
     pub(crate) tally: &'a Tally,
+    /// A session that it goes on with, and what it is told there instead of the whole task.
+    pub(crate) goes_on: Option<(&'a str, &'a str)>,
 }
 
 /// Finds the agent that the assignment asks for.
@@ -130,10 +133,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         turns: run.assignment.limits.turns,
         cost: run.assignment.limits.cost_usd_micros,
     };
-    let mut spent = Spent::default();
+    let mut spent = run.tally.spent();
     let mut again = Again::new(run.waits);
-    let mut session: Option<String> = None;
-    let mut prompt = run.assignment.prompt.clone();
+    let goes_on = run.goes_on.filter(|_| adapter.says_its_end());
+    let mut session = goes_on.map(|(session, _)| session.to_owned());
+    let mut prompt = goes_on.map_or(run.assignment.prompt.as_str(), |(_, told)| told).to_owned();
     loop {
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
@@ -245,7 +249,8 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
     common
 }
 
-fn kind_of(assignment: &Assignment) -> String {
+/// The kind of its work, as programs read it.
+pub(crate) fn kind_of(assignment: &Assignment) -> String {
     // The name on the wire is the name for the agent.
     let name = serde_json::to_value(assignment.kind).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()

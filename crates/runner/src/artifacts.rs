@@ -8,6 +8,7 @@ mod body;
 mod record;
 mod upload;
 
+use record::LAST_WORD;
 pub(crate) use record::{RawCapture, Record};
 
 use crate::workspace::private_dirs;
@@ -114,15 +115,21 @@ impl Artifacts {
         self.0.folder.get().map(|folder| folder.join(name))
     }
 
-    /// Keeps these words. Nothing is kept of what says nothing.
-    pub(crate) fn keep(&self, kind: Kind, name: &str, words: &str) {
-        let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return };
+    /// Keeps these words, and says whether it does. Nothing is kept of what says nothing.
+    pub(crate) fn keep(&self, kind: Kind, name: &str, words: &str) -> bool {
+        let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
-            Ok(()) => {
-                self.hand_in(kind, name);
+            Ok(()) => self.hand_in(kind, name),
+            Err(error) => {
+                tracing::warn!(name, error = %error, "an artifact could not be written: {error}");
+                false
             }
-            Err(error) => tracing::warn!(name, error = %error, "an artifact could not be written: {error}"),
         }
+    }
+
+    /// The agent's last word, once the record of what it said has ended.
+    pub(crate) async fn last_word(&self) -> Option<String> {
+        tokio::fs::read_to_string(self.file(LAST_WORD)?).await.ok()
     }
 
     /// Hands in a file of the folder. False when it is not kept: it is too large, there are too many, or nothing in

@@ -21,11 +21,30 @@ use std::path::{Path, PathBuf};
 /// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
+/// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
+pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
 
-/// Commits the tree onto the target's start. The id of the commit.
+/// How the checks of a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+}
+
+impl Verdict {
+    /// As its trailer says it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Writes down what is in the tree now. The id of git's tree.
 ///
 /// Errors: `NoChanges` when the tree is as it was.
-pub(crate) async fn commit(
+pub(crate) async fn tree(
     git: &Git,
     workspace: &Workspace,
     mirror: &Mirror,
@@ -61,10 +80,41 @@ pub(crate) async fn commit(
     if made == before {
         return Err(Failure::NoChanges {}.into());
     }
-    let message = message(assignment);
-    let call = Call::new(["commit-tree", &made, "-p", &target.start, "-F", "-"]);
+    Ok(made)
+}
+
+/// Commits such a tree onto the target's start. The id of the commit.
+pub(crate) async fn commit(
+    git: &Git,
+    workspace: &Workspace,
+    tree: &str,
+    target: &Target,
+    (assignment, checks): (&Assignment, Option<Verdict>),
+) -> Result<String, Stop> {
+    let (message, repository) = (message(assignment, checks), workspace.repository());
+    let call = Call::new(["commit-tree", tree, "-p", &target.start, "-F", "-"]);
     let call = call.input(message.as_bytes()).repository(&repository).commits();
-    git.line(call).await.map_err(failed)
+    git.line(call).await.map_err(|fault| fault.of_workspace().into())
+}
+
+/// Whether a commit of ours says that its checks failed.
+pub(crate) async fn failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
+    let format = format!("--format=%(trailers:key={CHECKS_TRAILER},valueonly)");
+    let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
+    // Who can't tell does not call it well: a draft is made ready by one press.
+    said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.word()))
+}
+
+/// Makes the files what such a tree has, but for those that the repository ignores: whatever was run on them since
+/// is no part of the work.
+pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
+    let (files, repository) = (workspace.tree(), workspace.repository());
+    let replies = format!("--exclude=/{REPLIES_FILE}");
+    for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
+        let call = Call::new(args).repository(&repository).tree(&files);
+        git.run(call).await.map_err(|fault| fault.of_workspace())?;
+    }
+    Ok(())
 }
 
 /// Whether there is anything to commit, as far as that shows without writing a tree.
@@ -75,7 +125,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool,
     Ok(!listed.map_err(|fault| fault.of_workspace())?.is_empty())
 }
 
-fn message(assignment: &Assignment) -> String {
+fn message(assignment: &Assignment, checks: Option<Verdict>) -> String {
     // One line: what follows an empty line could pass for a trailer of ours.
     let title: String = assignment.pull_request.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
@@ -83,6 +133,9 @@ fn message(assignment: &Assignment) -> String {
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", ticket.key));
+    }
+    if let Some(checks) = checks {
+        message.push_str(&format!("{CHECKS_TRAILER}: {}\n", checks.word()));
     }
     message
 }

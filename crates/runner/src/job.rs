@@ -4,6 +4,8 @@ use crate::access::{Access, Minted};
 use crate::agent::{Chosen, Environment, Given, Tally};
 use crate::artifacts::{RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
+use crate::beside::Beside;
+use crate::checks::{self, Checked, Results};
 use crate::finish::finish;
 use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
@@ -13,15 +15,18 @@ use crate::redact::Redactor;
 use crate::replies::{self, Words};
 use crate::reporter::Reporter;
 use crate::retry::while_away;
+use crate::said::Said as Event;
 use crate::start::{Started, start};
 use crate::stop::Stop;
 use crate::talk::{Asked, Talk};
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, signals, talk, target};
+use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, setup, signals, talk, target};
 use pullyard_domain::artifact::Kind;
+use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
+use pullyard_domain::published::Checked as Checks;
 use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
@@ -179,18 +184,29 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let mut prepared = this.bounded(prepare(this, options, workspace)).await?;
     let Prepared { access, mirror, target, workspace, .. } = &prepared;
     let git = &access.git;
+    let commands = assignment.commands.as_ref().filter(|_| target.adopted.is_none());
+    let beside = commands.map(|commands| Beside { this, options, workspace, policy: commands.policy });
+    if let (Some(beside), Some(commands)) = (&beside, commands) {
+        setup::run(beside, &commands.setup, git, &target.start).await?;
+    }
 
     this.bounded(this.begin(Phase::Executing)).await?;
     talk::begins_anew(this)?;
     let mut talk = Talk::of(assignment);
-    let (commit, words) = match &target.adopted {
-        Some(commit) => (commit.clone(), Words::default()),
+    let (commit, words, results) = match &target.adopted {
+        Some(commit) => (commit.clone(), Words::default(), Results::default()),
         None => {
             let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
             prepared.given.put_down().map_err(failed)?;
             let read = |name: &str| prepared.given.read(name, ours);
-            loop {
-                let told = talk.told(assignment);
+            let (mut repair, mut round) = (None::<String>, 0);
+            let (tree, results) = loop {
+                let mut told = talk.told(assignment);
+                let session = this.tally.session();
+                let goes_on = session.as_deref().zip(repair.as_deref());
+                if let Some(repair) = &repair {
+                    told.prompt = format!("{}\n\n{repair}", told.prompt);
+                }
                 let run = agent::Run {
                     assignment: &told,
                     workspace,
@@ -204,17 +220,28 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                     namespace: options.process_namespace,
                     waits: &options.agent_waits,
                     tally: &this.tally,
+                    goes_on,
                 };
                 match agent::run(&run, &prepared.chosen, &Environment::of(&read)).await {
                     Err(Stop::Asks(question)) => match talk.asks(this, question).await? {
                         Asked::Waits => return Err(Stop::Rests),
-                        Asked::Answered => {}
+                        Asked::Answered => continue,
                     },
-                    ended => break ended?,
+                    ended => ended?,
                 }
-            }
+                let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
+                let (Some(beside), Some(commands)) = (&beside, commands) else { break (tree, Results::default()) };
+                match checks::check(beside, &commands.checks, round, target.pull_request.is_some()).await? {
+                    Checked::Publish(results) => break (tree, results),
+                    Checked::Repair(prompt) => repair = Some(prompt),
+                }
+                this.bounded(commit::restore(git, workspace, &tree)).await?;
+                this.events.add(Event::phase("repairing"));
+                round += 1;
+            };
             this.events.end_record();
-            let commit = this.bounded(commit::commit(git, workspace, mirror, target, assignment)).await?;
+            let made = (assignment, results.verdict());
+            let commit = this.bounded(commit::commit(git, workspace, &tree, target, made)).await?;
             let repository = workspace.repository();
             this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
             this.bounded(keep_patch(this, git, workspace, target, &commit)).await?;
@@ -222,7 +249,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                 Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
                 None => Words::default(),
             };
-            (commit, words)
+            (commit, words, results)
         }
     };
 
@@ -242,7 +269,13 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         }
         None => None,
     };
-    let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment)).await?;
+    // Of a commit that an earlier attempt pushed only its own words are known.
+    let is_ours = target.adopted.is_none() && published.commit == commit;
+    let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
+    let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(results.runs()) };
+    let summary = if is_ours { this.artifacts.last_word().await } else { None };
+    let said = pull_request::Said { summary: summary.as_deref(), checks };
+    let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment, &said)).await?;
     let size = commit::size(git, &repository, &target.base, &head).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
@@ -294,8 +327,12 @@ async fn prepare<'a>(
     options: &Options,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Prepared<'a>, Stop> {
-    let Assignment { job, attempt, repository, .. } = this.assignment;
+    let Assignment { job, attempt, repository, commands, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
+    // It was allowed when it was set: that may be long ago, and this is where it is run.
+    if let Some(command) = commands.as_ref().and_then(JobCommands::refused) {
+        return Err(Failure::CommandNotAllowed { command: command.to_owned() }.into());
+    }
     let mut access = access::ask(this).await?;
     let auth = Workspace::root_in(&options.work_dir, job, *attempt).join("auth.json");
     let given = Given::new(std::mem::take(&mut access.model), auth);

@@ -4,6 +4,7 @@ use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::published::{self, Checked};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
@@ -15,6 +16,14 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How long it may be away.
 const AWAY: Duration = Duration::from_secs(60);
 
+/// What a new one says, beside the ticket.
+pub(crate) struct Said<'a> {
+    /// The agent's last words.
+    pub(crate) summary: Option<&'a str>,
+    /// What is known of the checks of its commit. It is a draft if they failed.
+    pub(crate) checks: Checked<'a>,
+}
+
 /// Finds or opens it.
 ///
 /// Idempotent: by the head branch.
@@ -23,15 +32,17 @@ pub(crate) async fn find_or_open(
     forge: &Forge,
     target: &Target,
     assignment: &Assignment,
+    said: &Said<'_>,
 ) -> Result<FinishPullRequest, Stop> {
     if let Some(pull) = &target.pull_request {
         return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
     let new = NewPullRequest {
         title: assignment.pull_request.title.clone(),
-        body: assignment.pull_request.body.clone(),
+        body: published::body(&assignment.pull_request.body, said.summary, said.checks),
         head: target.branch.clone(),
         base: assignment.base.clone(),
+        draft: said.checks.failed(),
     };
     let repository = assignment.repository.name.as_str();
     // The work is pushed: it would be a pity to fail now because the forge is away for a moment.

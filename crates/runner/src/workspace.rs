@@ -97,6 +97,26 @@ impl Workspace {
         self.root.join("home")
     }
 
+    /// The home folder of the project's own commands: nothing of the agent's is in it.
+    pub(crate) fn home_of_commands(&self) -> PathBuf {
+        self.root.join("home-of-commands")
+    }
+
+    /// Keeps these paths, with zeros between them, out of what is committed, and out of what the agent's git shows.
+    pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
+        let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(excluding);
+        let lines: Vec<u8> = lines.collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        for dir in [self.repository(), self.tree().join(".git")] {
+            let info = dir.join("info");
+            tokio::fs::create_dir_all(&info).await?;
+            tokio::fs::write(info.join("exclude"), &lines).await?;
+        }
+        Ok(())
+    }
+
     /// Kills what an attempt left behind whose own process died: its agent, and whatever that started.
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
@@ -163,6 +183,22 @@ impl Workspace {
             tracing::warn!(error = %error, "a worktree could not be removed: {error}");
         }
     }
+}
+
+/// The line by which git leaves out this path and no other. One with a line's end in it can't be named.
+fn excluding(path: &[u8]) -> Vec<u8> {
+    if path.contains(&b'\n') {
+        return Vec::new();
+    }
+    let mut line = vec![b'/'];
+    for byte in path {
+        if b"\\*?[ ".contains(byte) {
+            line.push(b'\\');
+        }
+        line.push(*byte);
+    }
+    line.push(b'\n');
+    line
 }
 
 /// An agent that commits, against its instructions, shall not stumble over it.

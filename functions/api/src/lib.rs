@@ -92,6 +92,7 @@ macro_rules! routes {
             .$route("/v1/jobs/{job}/artifacts", get(artifacts::list))
             .$route("/v1/jobs/{job}/artifacts/{artifact}", get(artifacts::show))
             .$route("/v1/jobs/{job}/attempts", get(artifacts::attempts))
+            .$route("/v1/jobs/{job}/checks", get(artifacts::checks))
             .$route("/v1/jobs/{job}/context", get(artifacts::context))
             .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts", post(artifacts::reserve))
             .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(artifacts::stored))

@@ -109,6 +109,7 @@ said! {
         get "/v1/jobs/{job}/artifacts/{artifact}" show_artifact = "The way to something that an attempt left behind."
             [(404, "not_found, artifact_missing")];
         get "/v1/jobs/{job}/attempts" list_attempts = "How a job's attempts went: agent, model, session, tokens, cost.";
+        get "/v1/jobs/{job}/checks" list_checks = "What came of the checks on a job's work, attempt by attempt.";
         get "/v1/jobs/{job}/context" show_context = "What a job's agent is told, as it was frozen.";
     }
     pulls {

@@ -7,9 +7,11 @@ use crate::words;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{self as control, Context, Error};
+use pullyard_domain::checks::{CheckOutcome, CheckRun};
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::job::{Attempt, AttemptEnd, Work};
 use pullyard_entry::{Path, Problem};
+use std::time::Duration;
 
 /// What is kept of a job.
 pub(crate) struct Kept {
@@ -35,6 +37,15 @@ pub(crate) struct Provenance {
     pub(crate) took: String,
     pub(crate) agent: Text,
     pub(crate) usage: String,
+    pub(crate) checks: Vec<Check>,
+}
+
+/// One check of an attempt's work, on a line.
+pub(crate) struct Check {
+    pub(crate) command: Text,
+    pub(crate) passed: bool,
+    /// `Passed in 12 s`, `Failed with exit code 1 in 3 s, after the repair`.
+    pub(crate) result: String,
 }
 
 /// None while nothing is kept and no attempt has ended.
@@ -69,7 +80,16 @@ fn provenance(attempt: &Attempt) -> Provenance {
         took: words::length(attempt.ended_at.since(attempt.run.started)),
         agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "No agent was told of".into())),
         usage: usage(attempt.work.as_ref(), attempt.spent_usd_micros),
+        checks: attempt.work.iter().flat_map(|work| &work.checks).map(check).collect(),
     }
+}
+
+fn check(run: &CheckRun) -> Check {
+    let took = words::length(Duration::from_millis(run.took_ms));
+    let end = if run.outcome == CheckOutcome::Failed { format!(" with {}", run.end()) } else { String::new() };
+    let round = if run.round == 0 { "" } else { ", after the repair" };
+    let result = format!("{}{end} in {took}{round}", run.outcome.words());
+    Check { command: line(&run.command), passed: run.passed(), result }
 }
 
 /// `claude_code 2.1.197, claude-opus-4, isolation none, session 4f…`.

@@ -155,6 +155,9 @@ fn json(data: &Value) -> Text {
 fn phase(name: &str) -> &str {
     match name {
         "preparing" => "Preparing",
+        "setup" => "Setup",
+        "checking" => "Checks",
+        "repairing" => "Repair",
         "executing" => "Executing",
         "syncing" => "Pushing",
         other => other,

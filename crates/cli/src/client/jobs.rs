@@ -3,6 +3,7 @@
 mod answer;
 mod artifacts;
 mod cancel;
+mod checks;
 mod create;
 mod events;
 mod list;
@@ -58,6 +59,7 @@ enum Command {
     Events(events::Events),
     Artifacts(artifacts::List),
     Diff(artifacts::Diff),
+    Checks(checks::Show),
     /// Print what a job's agent is told: the whole prompt, as it was frozen.
     #[command(after_help = "Examples:\n  pullyard jobs context 7F2K\n  pullyard jobs context @last --json")]
     Context {
@@ -95,6 +97,7 @@ impl Jobs {
             Command::Events(events) => events.run(session).await,
             Command::Artifacts(artifacts) => artifacts.run(session).await,
             Command::Diff(diff) => diff.run(session).await,
+            Command::Checks(checks) => checks.run(session).await,
             Command::Context { id } => provenance::context(session, &session.job(&id).await?).await,
             Command::Provenance { id } => provenance::provenance(session, &session.job(&id).await?).await,
             Command::Cancel(cancel) => cancel.run(session).await,

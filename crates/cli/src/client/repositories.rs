@@ -1,5 +1,6 @@
 //! `pullyard repos`.
 
+mod commands;
 mod local;
 mod test;
 
@@ -58,7 +59,10 @@ enum Command {
         /// The program of the agent `command` and its arguments, up to the end of the line.
         #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
+        #[command(flatten)]
+        commands: commands::Commands,
     },
+    Set(commands::Set),
     /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute), or both.
     #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
     Ingress {
@@ -116,7 +120,15 @@ impl Repos {
                 }
             }
             Command::Test { name } => return test::test(session, &project, &name).await,
-            Command::Add { name, integration, path, workflows, agent, model, agent_command } => {
+            Command::Set(set) => {
+                let made = set.made(session, &project).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&made)?;
+                } else {
+                    show(session, &[made])?;
+                }
+            }
+            Command::Add { name, integration, path, workflows, agent, model, agent_command, commands } => {
                 let (name, integration) = match (path, name, integration) {
                     (Some(path), name, _) => local::link(session, &path, name)?,
                     (None, Some(name), Some(integration)) => (name, integration),
@@ -126,7 +138,10 @@ impl Repos {
                 let agent = Agent { capability, command: agent_command, model };
                 let made = session
                     .api
-                    .add_repository(&project, &AddRepository { integration, name, agent, workflows })
+                    .add_repository(
+                        &project,
+                        &AddRepository { integration, name, agent, workflows, commands: commands.own() },
+                    )
                     .await?;
                 make_default_if_only(session, &project, &made.name).await?;
                 if session.screen.is_json() {
@@ -163,6 +178,7 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
         Column::Whole("INTEGRATION"),
         Column::Text("BRANCH"),
         Column::Text("AGENT COMMAND"),
+        Column::Text("CHECKS"),
     ];
     let mut table = Table::new(columns);
     for repository in repositories {
@@ -171,6 +187,7 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
             Cell::same(repository.integration.as_str()),
             Cell::same(&repository.default_branch),
             Cell::same(repository.agent.command.join(" ")),
+            Cell::maybe(repository.commands.checks.as_ref().map(|checks| checks.join("; "))),
         ]);
     }
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")

@@ -4,6 +4,7 @@ use super::agent::{Cast, FILES, REPOSITORY};
 use super::evidence::Expected;
 use super::screen::Screen;
 use anyhow::{Context as _, bail, ensure};
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Status;
@@ -79,7 +80,13 @@ impl Teller<'_> {
         self.api.create_project(&create).await?;
         let agent = self.cast.agent();
         let works = if self.cast.is_ai() { self.cast.agent.clone() } else { "./agent.sh".into() };
-        let add = AddRepository { integration, name: RepositoryName::new(REPOSITORY)?, agent, workflows: false };
+        let add = AddRepository {
+            integration,
+            name: RepositoryName::new(REPOSITORY)?,
+            agent,
+            workflows: false,
+            commands: OwnCommands::default(),
+        };
         let repository = self.api.add_repository(&self.project, &add).await?;
         self.screen
             .step("Connected", &format!("{} as {}, the agent is {works}", repository.name, connected.account.login));

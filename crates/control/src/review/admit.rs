@@ -7,6 +7,7 @@ use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time
 use crate::ending::write_end;
 use crate::forge::forge_of;
 use crate::{Context, Error};
+use pullyard_domain::checks::JobCommands;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
 use pullyard_domain::job::{Cancel, ContextFault, Job, Kind, NotNow, Place, Status};
@@ -146,7 +147,8 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
     let reads = ctx.store.eventually();
-    let (integration, repository, linked, all, text) = tokio::try_join!(
+    let (project, integration, repository, linked, all, text) = tokio::try_join!(
+        reads.project(&job.project),
         reads.integration(&job.integration),
         ctx.store.repository(&job.project, &job.integration, job.repository),
         ctx.store.pull_request(&id),
@@ -202,6 +204,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
             base: review.pull_request.base.clone(),
             review: Some(review),
+            commands: project.and_then(|project| JobCommands::of(&project.settings, &repository)),
             repository,
         },
     };

@@ -10,6 +10,7 @@ use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wa
 use pullyard_control::runner::{Registration, RunnerToken, register};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts, create_project};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_domain::job::{Job, Plan, plan_without_ticket};
 use pullyard_domain::project::{Compute, Repository, Settings};
@@ -120,6 +121,7 @@ impl World {
             clone_url: "https://forge.example/acme/app.git".into(),
             agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
+            commands: OwnCommands::default(),
         };
         plan_without_ticket(&Plan {
             id: JobId::of_request(&self.project, what, &number.to_string()),

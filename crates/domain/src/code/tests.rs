@@ -3,7 +3,7 @@ use crate::decision::{Reason, Verdict};
 use crate::failure::Failure;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::story::job_id;
-use crate::text::{Span, clipped};
+use crate::text::{Rounds, Span, clipped};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use proptest::prelude::*;
@@ -232,7 +232,7 @@ fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
     let limit = Span(n);
     vec![
         Failure::AgentFailed { agent: a.clone(), exit: b.clone(), last_words: c },
-        Failure::ChecksFailed { command: a.clone(), exit: b.clone(), n },
+        Failure::ChecksFailed { command: a.clone(), exit: b.clone(), rounds: Rounds(n) },
         Failure::SetupFailed { command: a.clone(), exit: b.clone() },
         Failure::Stalled { limit, event: a.clone() },
         Failure::CostLimit { spent: a.clone(), limit: b.clone() },

@@ -11,6 +11,7 @@ fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
         repository: repository(),
         base: "main".into(),
         review: None,
+        commands: None,
     }
 }
 

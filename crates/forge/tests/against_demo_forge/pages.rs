@@ -23,6 +23,7 @@ async fn with_hostile_pull_request() -> World {
         body: HOSTILE.to_owned(),
         head: "job".to_owned(),
         base: "main".to_owned(),
+        draft: false,
     };
     world.forge().create_pull_request(REPOSITORY, &new).await.unwrap();
     world

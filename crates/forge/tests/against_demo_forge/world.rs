@@ -92,6 +92,7 @@ pub(crate) fn proposal(head: &str) -> NewPullRequest {
         body: "What and why.".to_owned(),
         head: head.to_owned(),
         base: "main".to_owned(),
+        draft: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people ask about what attempts left behind.
 
 use super::{Error, Http, Operator, nameless, reason_of};
-use crate::artifact::{Artifacts, Attempts, JobContext};
+use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
 use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
 use std::time::Duration;
@@ -36,6 +36,11 @@ impl Operator {
     /// How a job's attempts went.
     pub async fn attempts(&self, job: &JobId) -> Result<Attempts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/attempts")).await
+    }
+
+    /// What came of the checks on a job's work.
+    pub async fn checks(&self, job: &JobId) -> Result<Checks, Error> {
+        self.http.get(&format!("/v1/jobs/{job}/checks")).await
     }
 
     /// What a job's agent is told.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// How often the folder is walked.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(30);
 const MIB: u64 = 1024 * 1024;
 
 /// Waits until a folder is larger than its limit; for ever without one.
-pub(super) async fn too_large(folder: PathBuf, limit_mib: Option<u64>, every: Duration) -> Failure {
+pub(crate) async fn too_large(folder: PathBuf, limit_mib: Option<u64>, every: Duration) -> Failure {
     let Some(limit) = limit_mib else { return std::future::pending().await };
     loop {
         sleep(every).await;

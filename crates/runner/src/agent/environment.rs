@@ -58,7 +58,7 @@ impl<'a> Environment<'a> {
     }
 
     /// What every agent gets.
-    pub(super) fn inherited(&self) -> Vec<(&'static str, OsString)> {
+    pub(crate) fn inherited(&self) -> Vec<(&'static str, OsString)> {
         self.those(INHERITED)
     }
 

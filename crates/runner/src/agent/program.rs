@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The program's file, or why there is none, as a fragment of a sentence.
-pub(super) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
+pub(crate) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
     if named.is_empty() || named.contains('\0') {
         return Err("its name is empty or has a zero in it".into());
     }

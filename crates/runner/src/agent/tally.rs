@@ -5,6 +5,7 @@ use super::adapter::Adapter;
 use super::record::Record;
 use super::watch::Spent;
 use crate::options::Isolation;
+use pullyard_domain::checks::CheckRun;
 use pullyard_domain::job::Work;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ pub(crate) struct Tally(Mutex<Told>);
 #[derive(Clone, Debug, Default)]
 struct Told {
     work: Option<Work>,
-    spent_usd_micros: Option<u64>,
+    spent: Spent,
 }
 
 impl Tally {
@@ -33,6 +34,7 @@ impl Tally {
             input_tokens: 0,
             cached_input_tokens: 0,
             output_tokens: 0,
+            checks: Vec::new(),
         });
         work.starts = work.starts.saturating_add(1);
     }
@@ -40,7 +42,7 @@ impl Tally {
     /// What it has taken by now, in all starts.
     pub(super) fn note(&self, record: &Record, spent: &Spent) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.spent_usd_micros = spent.cost;
+        told.spent = *spent;
         if let Some(work) = &mut told.work {
             work.model = record.model.clone().or_else(|| work.model.take());
             work.session = record.session.clone().or_else(|| work.session.take());
@@ -51,9 +53,27 @@ impl Tally {
         }
     }
 
+    /// What it has taken so far, in all that was asked of it.
+    pub(super) fn spent(&self) -> Spent {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).spent
+    }
+
+    /// Its session, if it has one.
+    pub(crate) fn session(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).work.as_ref()?.session.clone()
+    }
+
+    /// A check of its work has ended.
+    pub(crate) fn checked(&self, run: CheckRun) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(work) = &mut told.work {
+            work.checks.push(run);
+        }
+    }
+
     /// For the finish: what worked, and what that cost in millionths of a US dollar.
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (told.work, told.spent_usd_micros)
+        (told.work, told.spent.cost)
     }
 }

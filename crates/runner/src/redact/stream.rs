@@ -12,7 +12,6 @@ pub(crate) struct Stream {
     before: Option<u8>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the agent's whole output is kept next"))]
 impl Stream {
     pub(super) fn new(scanner: Arc<Scanner>) -> Self {
         Self { scanner, held: Vec::new(), before: None }

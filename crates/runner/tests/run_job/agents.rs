@@ -1,6 +1,8 @@
 //! Agents with a command line of their own, played by scripts that say what real ones were recorded to say.
 
 use crate::world::{BRANCH, World};
+use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::EventKind;
@@ -280,4 +282,39 @@ async fn a_command_may_ask_to_be_started_again() {
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.failure(), "agent_failed");
+}
+
+#[tokio::test]
+async fn checks_that_failed_are_mended_in_the_same_session_under_the_same_limits() {
+    let says = "head -n 1 > @DIR@/prompt
+         if grep -q -- --resume @DIR@/starts.args; then
+           cp @DIR@/prompt @DIR@/repair; echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null
+         fi";
+    let machine = Machine::with(CLAUDE, says).await;
+    let commands = || {
+        let mut checks = Checks { repair: true, ..Checks::default() };
+        checks.commands = vec!["grep hello greeting.txt || exit 4".into()];
+        Some(JobCommands { policy: CommandPolicy::Unrestricted, setup: Setup::default(), checks })
+    };
+    machine.world.api.assign(|job| job.commands = commands());
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    let [first, second] = machine.starts().try_into().unwrap();
+    assert!(first.iter().all(|arg| !arg.starts_with("--resume")), "{first:?}");
+    assert!(second.contains(&"--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64".to_owned()), "{second:?}");
+    let told = std::fs::read_to_string(machine.world.outside("repair")).unwrap();
+    assert!(told.contains("checks failed") && !told.contains("Write a greeting."), "{told}");
+    assert_eq!((work.starts, work.checks.len()), (2, 2));
+    assert!(work.turns > 4, "what both took is told: {work:?}");
+
+    // What the first one took is taken from what the second may.
+    let (_, failure, starts) = fails(CLAUDE, says, |job| {
+        job.commands = commands();
+        job.limits.turns = Some(4);
+    })
+    .await;
+    assert_eq!((failure.code(), starts), ("turn_limit", 1));
 }

@@ -7,6 +7,7 @@ mod agent;
 mod agents;
 mod api;
 mod artifacts;
+mod checks;
 mod daemon;
 mod daemon_ends;
 mod daemon_start;

@@ -96,7 +96,13 @@ async fn a_ticket_becomes_a_pull_request() {
 async fn an_open_pull_request_is_gone_on_with() {
     let world = World::with_agent(GREET).await;
     let earlier = world.commit_on("feature", "Earlier work");
-    let new = NewPullRequest { title: "T".into(), body: String::new(), head: "feature".into(), base: "main".into() };
+    let new = NewPullRequest {
+        title: "T".into(),
+        body: String::new(),
+        head: "feature".into(),
+        base: "main".into(),
+        draft: false,
+    };
     let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
     world.api.assign(|job| job.continues = Some(Continues { number: pull.number, branch: "feature".into() }));
     assert_eq!(world.run().await.code, Some(0));

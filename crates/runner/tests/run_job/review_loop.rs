@@ -34,7 +34,13 @@ async fn reviewed(script: &str) -> (World, Forge, PullRequest) {
     world.commit_on(BRANCH, "Earlier work");
     let files = [("README.md", "# Another\n", false), ("new.txt", "one\ntwo\n", false)];
     world.forge.commit(REPOSITORY, BRANCH, "pullyard-bot", &files).await.unwrap();
-    let new = NewPullRequest { title: "T".into(), body: String::new(), head: BRANCH.into(), base: "main".into() };
+    let new = NewPullRequest {
+        title: "T".into(),
+        body: String::new(),
+        head: BRANCH.into(),
+        base: "main".into(),
+        draft: false,
+    };
     let forge = world.rest();
     let pull = forge.create_pull_request(REPOSITORY, &new).await.unwrap();
     let comments = json!([

@@ -70,6 +70,7 @@ impl World {
             limits: Limits { wall_secs: 600, stall_secs: 300, cost_usd_micros: None, turns: None, disk_mib: None },
             heartbeat_secs: 1,
             resume: None,
+            commands: None,
         };
         let api = Api::start(assignment, TOKEN).await;
         Self { dir, forge, repository, api }

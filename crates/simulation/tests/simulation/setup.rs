@@ -7,6 +7,7 @@ use crate::plane::{KEY_SECRET, TABLE, sdk};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{
     Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
@@ -55,6 +56,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, comput
         clone_url: "http://forge.simulated/acme/app.git".into(),
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
         workflows: false,
+        commands: OwnCommands::default(),
     };
     applied(store.put_repository(&stored).await.unwrap());
     applied(store.put_token(&stored_token(ADMIN, "admin", [Scope::Admin].into(), None)).await.unwrap());

@@ -2,6 +2,7 @@
 
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::event::{TicketEvent, TicketText};
@@ -58,6 +59,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         clone_url: format!("https://forge.example/{name}.git"),
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()], model: None },
         workflows: false,
+        commands: OwnCommands::default(),
     }
 }
 
@@ -265,6 +267,7 @@ pub(crate) fn context(words: &str) -> Context {
         repository: repository(99, "acme/app"),
         base: "main".into(),
         review: None,
+        commands: None,
     }
 }
 

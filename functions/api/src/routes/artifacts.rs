@@ -11,7 +11,9 @@ use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_entry::openapi::SentOn;
 use pullyard_entry::{Caller, Leased, Path, Problem, Strict, scope};
 use pullyard_protocol::artifact;
-use pullyard_protocol::artifact::{ArtifactPlace, Artifacts, Attempts, JobContext, ReserveArtifact, StoredArtifact};
+use pullyard_protocol::artifact::{
+    ArtifactPlace, Artifacts, AttemptChecks, Attempts, Checks, JobContext, ReserveArtifact, StoredArtifact,
+};
 
 /// Makes a place for something that the attempt keeps.
 pub(crate) async fn reserve(
@@ -77,6 +79,20 @@ pub(crate) async fn attempts(
     let mut attempts: Vec<_> = control::attempts_of(&ctx, &job).await?.into_iter().map(wire::attempt).collect();
     attempts.extend(wire::running(&view.job));
     Ok(Json(Attempts { job, attempts }))
+}
+
+/// What came of the checks on a job's work.
+pub(crate) async fn checks(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(job): Path<JobId>,
+) -> Result<Json<Checks>, Problem> {
+    visible(&ctx, &caller, &job).await?;
+    let attempts = control::attempts_of(&ctx, &job).await?.into_iter().filter_map(|attempt| {
+        let checks = attempt.work?.checks;
+        (!checks.is_empty()).then_some(AttemptChecks { attempt: attempt.number, checks })
+    });
+    Ok(Json(Checks { attempts: attempts.collect(), job }))
 }
 
 /// What a job's agent is told.

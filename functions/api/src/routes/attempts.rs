@@ -49,6 +49,7 @@ pub(crate) async fn start(
         continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
         agent: agent_on_the_wire(context.repository.agent),
         pull_request: PullRequestText { title, body },
+        commands: context.commands,
         limits: limits_on_the_wire(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,
         lease: made.lease,

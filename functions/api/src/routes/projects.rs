@@ -23,6 +23,7 @@ fn repository(repository: pullyard_domain::project::Repository) -> Repository {
         clone_url: repository.clone_url,
         agent: repository.agent,
         workflows: repository.workflows,
+        commands: repository.commands,
     }
 }
 
@@ -84,7 +85,7 @@ pub(crate) async fn add_repository(
     Strict(new): Strict<AddRepository>,
 ) -> Result<Created<Repository>, Problem> {
     caller.may_touch(&project)?;
-    let work = RepositoryWork { agent: new.agent, workflows: new.workflows };
+    let work = RepositoryWork { agent: new.agent, workflows: new.workflows, commands: new.commands };
     let made = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
     Ok(Created(repository(made)))
 }

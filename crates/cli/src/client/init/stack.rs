@@ -11,6 +11,7 @@ use crate::client::session::Session;
 use crate::client::{Global, ask};
 use pullyard_admin::{Aws, Error, FirstToken, Renew, Stack, first_token, new_token};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_protocol::integration::CreateIntegration;
@@ -116,7 +117,13 @@ impl StackSetUp {
         }
         if let Some(name) = self.repo {
             let agent = Agent { capability: self.agent, command: self.agent_command, model: None };
-            let wanted = AddRepository { integration: forge.id.clone(), name, agent, workflows };
+            let wanted = AddRepository {
+                integration: forge.id.clone(),
+                name,
+                agent,
+                workflows,
+                commands: OwnCommands::default(),
+            };
             let step = repository(&session, &project, &wanted).await?;
             step.tell(screen);
             steps.push(step);

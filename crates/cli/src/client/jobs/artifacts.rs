@@ -51,6 +51,11 @@ pub(super) struct Diff {
 }
 
 impl List {
+    /// One of them, to the standard output.
+    pub(super) fn of(id: String, name: String, attempt: Option<u32>) -> Self {
+        Self { id, name: Some(name), attempt, out: None }
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let id = session.job(&self.id).await?;
         let mut artifacts = session.api.artifacts(&id).await?.artifacts;

@@ -63,6 +63,7 @@ fn revise(review: Option<ReviewContext>) -> Context {
         repository: repository(),
         base: "main".into(),
         review,
+        commands: None,
     }
 }
 

@@ -1,0 +1,79 @@
+//! `pullyard jobs checks`: what came of the checks on a job's work.
+
+use crate::client::fault::Fault;
+use crate::client::session::Session;
+use crate::client::table::{Cell, Column, Table};
+use crate::client::words;
+use pullyard_domain::checks::CheckRun;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::artifact::{AttemptChecks, Checks};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Show what came of each check on a job's work: how it ended, how long it took, where its output is.
+///
+/// They are known once an attempt has ended; while it runs, `jobs logs` tells of them.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard jobs checks 7F2K
+  pullyard jobs checks @last --json
+  pullyard jobs checks 7F2K --output check-1.txt")]
+pub(super) struct Show {
+    /// The job's id.
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// Only this attempt's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Print the output of one of them, by its name in the last column.
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+}
+
+impl Show {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+        let id = session.job(&self.id).await?;
+        if let Some(name) = self.output {
+            return super::artifacts::List::of(self.id, name, self.attempt).run(session).await;
+        }
+        let mut checks = session.api.checks(&id).await?;
+        checks.attempts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
+        shown(session, &id, &checks)
+    }
+}
+
+fn shown(session: &Session, id: &JobId, checks: &Checks) -> Result<ExitCode, Fault> {
+    let screen = &session.screen;
+    if screen.is_json() {
+        screen.json(checks)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new([
+        Column::Text("CHECK"),
+        Column::Whole("RESULT"),
+        Column::Whole("ENDED WITH"),
+        Column::Right("TOOK"),
+        Column::Right("ATTEMPT"),
+        Column::Whole("ROUND"),
+        Column::Whole("OUTPUT"),
+    ]);
+    for AttemptChecks { attempt, checks } in &checks.attempts {
+        for run in checks {
+            table.row(row(*attempt, run));
+        }
+    }
+    table.show(screen, &format!("Nothing was checked in job {}.", id.short()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
+    [
+        Cell::same(&run.command),
+        Cell::new(run.outcome.words(), words::wire(&run.outcome)),
+        Cell::same(run.end()),
+        words::took(Duration::from_millis(run.took_ms)),
+        Cell::same(attempt.to_string()),
+        Cell::same(if run.round == 0 { "work" } else { "repair" }),
+        Cell::maybe(run.artifact.as_ref()),
+    ]
+}

@@ -1,0 +1,77 @@
+//! `pullyard repos set`, and the flags of `repos add` that say the same: what is run around a repository's agent.
+
+use crate::client::fault::Fault;
+use crate::client::session::Session;
+use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_protocol::project::{AddRepository, Repository};
+
+/// What is run around the agent instead of what the project says.
+#[derive(clap::Args, Debug)]
+pub(super) struct Commands {
+    /// Run this before the agent, instead of the project's `setup.commands`; once for each command.
+    #[arg(long, value_name = "COMMAND")]
+    setup: Vec<String>,
+    /// Check the agent's work with this, instead of the project's `checks.commands`; once for each command.
+    #[arg(long = "check", value_name = "COMMAND")]
+    checks: Vec<String>,
+}
+
+impl Commands {
+    /// Where nothing is said, the project's are run.
+    pub(super) fn own(self) -> OwnCommands {
+        let some = |lines: Vec<String>| (!lines.is_empty()).then_some(lines);
+        OwnCommands { setup: some(self.setup), checks: some(self.checks) }
+    }
+}
+
+/// Set what is run around a repository's agent; what is not named stays.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard repos set acme/app --setup 'npm ci' --check 'npm test' --check 'npm run lint'
+  pullyard repos set acme/app --no-checks
+  pullyard repos set acme/app --project-commands")]
+pub(super) struct Set {
+    /// `owner/name`.
+    #[arg(value_name = "OWNER/NAME")]
+    name: RepositoryName,
+    #[command(flatten)]
+    commands: Commands,
+    /// Run nothing before the agent, whatever the project says.
+    #[arg(long, conflicts_with = "setup")]
+    no_setup: bool,
+    /// Check nothing, whatever the project says.
+    #[arg(long, conflicts_with = "checks")]
+    no_checks: bool,
+    /// Run what the project says, before and after.
+    #[arg(long, conflicts_with_all = ["setup", "checks", "no_setup", "no_checks"])]
+    project_commands: bool,
+}
+
+impl Set {
+    /// The repository with it.
+    pub(super) async fn made(self, session: &Session, project: &ProjectId) -> Result<Repository, Fault> {
+        let Self { name, commands, no_setup, no_checks, project_commands } = self;
+        let there = session.api.repositories(project).await?.repositories;
+        let same = |there: &Repository| there.name.as_str().eq_ignore_ascii_case(name.as_str());
+        let there = there.into_iter().find(same).ok_or_else(|| {
+            Fault::not_found(format!("{name} is not connected to {project}"))
+                .help("`pullyard repos list` shows those that are")
+        })?;
+        let said = commands.own();
+        let none = |none: bool| none.then(Vec::new);
+        let commands = if project_commands {
+            OwnCommands::default()
+        } else {
+            OwnCommands {
+                setup: said.setup.or(none(no_setup)).or(there.commands.setup),
+                checks: said.checks.or(none(no_checks)).or(there.commands.checks),
+            }
+        };
+        let Repository { integration, name, agent, workflows, .. } = there;
+        Ok(session
+            .api
+            .add_repository(project, &AddRepository { integration, name, agent, workflows, commands })
+            .await?)
+    }
+}

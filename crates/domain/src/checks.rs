@@ -1,0 +1,303 @@
+//! What a project has run around an agent's work: setting up before it, checks after it; what is frozen of it
+//! into a job, and what came of a check.
+
+use crate::commands::CommandPolicy;
+use crate::project::{Repository, SettingFault, Settings};
+use crate::text::clipped;
+use serde::{Deserialize, Serialize};
+
+/// The longest that a command may be given. Units: seconds.
+const LONGEST_SECS: u64 = 21_600;
+/// The most output of a check that is kept. Units: KiB.
+const MOST_OUTPUT_KIB: u64 = 16_384;
+/// The most results that an attempt keeps: every check, and every check again.
+const MOST_RUNS: usize = 2 * crate::commands::MOST;
+
+/// What is run in the checkout before the agent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Setup {
+    /// One after the other, in the repository; the first that fails ends the job.
+    pub commands: Vec<String>,
+    /// How long each may take. Units: seconds.
+    pub limit_secs: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { commands: Vec::new(), limit_secs: 900 }
+    }
+}
+
+/// What is run on an agent's work before it is published.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checks {
+    /// All of them, one after the other, in the repository.
+    pub commands: Vec<String>,
+    /// How long each may take. Units: seconds.
+    pub limit_secs: u64,
+    /// How much of each one's output is kept: its beginning and its end. Units: KiB.
+    pub output_kib: u64,
+    /// The agent gets the output of what failed, once, and everything is checked again.
+    pub repair: bool,
+    /// What becomes of work whose checks failed.
+    pub failed: FailedChecks,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { commands: Vec::new(), limit_secs: 900, output_kib: 256, repair: false, failed: FailedChecks::Fail }
+    }
+}
+
+/// What becomes of work whose checks failed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedChecks {
+    /// The job fails, and nothing is pushed.
+    #[default]
+    Fail,
+    /// It becomes a draft that says what failed. Work on a pull request that is already open fails.
+    Draft,
+}
+
+/// What one repository has run instead of what its project says. None is what the project says.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnCommands {
+    /// Before the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Vec<String>>,
+    /// After it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Vec<String>>,
+}
+
+impl OwnCommands {
+    /// It is as the project says.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Refuses what this policy does not allow: which field, and why.
+    pub fn check(&self, policy: CommandPolicy) -> Result<(), (&'static str, String)> {
+        let named = [("setup", &self.setup), ("checks", &self.checks)];
+        named.into_iter().try_for_each(|(field, lines)| {
+            policy.check(lines.as_deref().unwrap_or_default()).map_err(|fault| (field, fault))
+        })
+    }
+}
+
+/// Everything that is run around one job's agent, frozen when the job was made.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCommands {
+    /// Looked at again where they are run.
+    pub policy: CommandPolicy,
+    /// Before the agent.
+    pub setup: Setup,
+    /// After it.
+    pub checks: Checks,
+}
+
+impl JobCommands {
+    /// What a new job of this project on this repository has run; none where nothing is.
+    pub fn of(settings: &Settings, repository: &Repository) -> Option<Self> {
+        let (mut setup, mut checks) = (settings.setup.clone(), settings.checks.clone());
+        let OwnCommands { setup: own_setup, checks: own_checks } = repository.commands.clone();
+        setup.commands = own_setup.unwrap_or(setup.commands);
+        checks.commands = own_checks.unwrap_or(checks.commands);
+        let has_any = !setup.commands.is_empty() || !checks.commands.is_empty();
+        has_any.then_some(Self { policy: settings.command_policy, setup, checks })
+    }
+
+    /// The first command that may not be run.
+    pub fn refused(&self) -> Option<&str> {
+        let all = self.setup.commands.iter().chain(&self.checks.commands);
+        all.map(String::as_str).find(|line| self.policy.words(line).is_err())
+    }
+}
+
+/// Refuses what could not work.
+pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
+    let Settings { setup, checks, command_policy, .. } = settings;
+    let listed = [("/setup/commands", &setup.commands), ("/checks/commands", &checks.commands)];
+    listed.into_iter().try_for_each(|(pointer, lines)| {
+        command_policy.check(lines).map_err(|fault| SettingFault { pointer, fault: fault.into() })
+    })?;
+    let limits = [("/setup/limit_secs", setup.limit_secs), ("/checks/limit_secs", checks.limit_secs)];
+    if let Some((pointer, _)) = limits.into_iter().find(|(_, secs)| !(1..=LONGEST_SECS).contains(secs)) {
+        return Err(SettingFault { pointer, fault: "use 1 to 21600 seconds".into() });
+    }
+    if !(4..=MOST_OUTPUT_KIB).contains(&checks.output_kib) {
+        return Err(SettingFault { pointer: "/checks/output_kib", fault: "use 4 to 16384 KiB".into() });
+    }
+    Ok(())
+}
+
+/// What came of one check.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRun {
+    /// The command.
+    pub command: String,
+    /// 0 after the agent's own work, 1 after the repair.
+    pub round: u32,
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// By itself, with this; 127 where its program could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// By this signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// How long it took. Units: milliseconds.
+    pub took_ms: u64,
+    /// The middle of its output was not kept.
+    #[serde(default)]
+    pub truncated: bool,
+    /// The artifact with its output; none if it said nothing, or that is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<String>,
+}
+
+/// How a check ended.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckOutcome {
+    /// With exit code 0.
+    Passed,
+    /// With another one, or by a signal.
+    Failed,
+    /// It was stopped at its limit.
+    TimedOut,
+}
+
+impl CheckOutcome {
+    /// As people read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Passed => "Passed",
+            Self::Failed => "Failed",
+            Self::TimedOut => "Timed out",
+        }
+    }
+}
+
+impl CheckRun {
+    /// It ended with exit code 0.
+    pub fn passed(&self) -> bool {
+        self.outcome == CheckOutcome::Passed
+    }
+
+    /// How it ended, for a sentence.
+    pub fn end(&self) -> String {
+        match (self.outcome, self.exit_code, self.signal) {
+            (CheckOutcome::TimedOut, ..) => "a stop at its limit".into(),
+            (_, Some(code), _) => format!("exit code {code}"),
+            (_, None, Some(signal)) => format!("signal {signal}"),
+            (_, None, None) => "an unknown exit code".into(),
+        }
+    }
+
+    /// So many as an attempt may keep, with every word of the runner's cut.
+    #[must_use]
+    pub fn kept(mut runs: Vec<Self>) -> Vec<Self> {
+        runs.truncate(MOST_RUNS);
+        let cut = |run: Self| Self {
+            command: clipped(&run.command, 200),
+            artifact: run.artifact.map(|name| clipped(&name, 100)),
+            ..run
+        };
+        runs.into_iter().map(cut).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story;
+
+    fn lines(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_repository_has_its_own_commands_or_those_of_its_project() {
+        let mut settings = Settings::default();
+        let mut repository = story::repository();
+        assert_eq!(JobCommands::of(&settings, &repository), None);
+        settings.checks.commands = lines(&["npm test"]);
+        settings.setup.commands = lines(&["npm ci"]);
+        let of = |settings: &Settings, repository: &Repository| {
+            JobCommands::of(settings, repository).map(|all| (all.setup.commands, all.checks.commands))
+        };
+        assert_eq!(of(&settings, &repository), Some((lines(&["npm ci"]), lines(&["npm test"]))));
+        repository.commands.checks = Some(lines(&["make test"]));
+        assert_eq!(of(&settings, &repository), Some((lines(&["npm ci"]), lines(&["make test"]))));
+        repository.commands = OwnCommands { setup: Some(Vec::new()), checks: Some(Vec::new()) };
+        assert_eq!(of(&settings, &repository), None);
+    }
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut Settings), pointer: &str, says: &str) {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let fault = settings.check().unwrap_err();
+        assert_eq!(fault.pointer, pointer);
+        assert!(fault.fault.contains(says), "{}", fault.fault);
+    }
+
+    #[test]
+    fn what_could_not_be_run_is_refused_where_it_is_set() {
+        refused(|all| all.checks.commands = lines(&["npm test | tee x"]), "/checks/commands", "a pipe");
+        refused(|all| all.setup.commands = lines(&["curl x"]), "/setup/commands", "`curl x`: curl is not");
+        refused(|all| all.checks.limit_secs = 0, "/checks/limit_secs", "1 to 21600");
+        refused(|all| all.setup.limit_secs = 30_000, "/setup/limit_secs", "1 to 21600");
+        refused(|all| all.checks.output_kib = 1, "/checks/output_kib", "4 to 16384");
+        let mut settings = Settings::default();
+        settings.checks.commands = lines(&["npm test | tee x"]);
+        settings.command_policy = CommandPolicy::Unrestricted;
+        assert_eq!(settings.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_repositorys_own_commands_are_held_to_the_policy_of_its_project() {
+        let own = OwnCommands { setup: None, checks: Some(lines(&["rm x"])) };
+        assert_eq!(own.check(CommandPolicy::Allowlist).unwrap_err().0, "checks");
+        assert_eq!(own.check(CommandPolicy::Unrestricted), Ok(()));
+    }
+
+    #[test]
+    fn what_was_allowed_once_is_looked_at_again() {
+        let mut repository = story::repository();
+        repository.commands.checks = Some(lines(&["make", "a | b"]));
+        let all = JobCommands::of(&Settings::default(), &repository).unwrap();
+        assert_eq!(all.refused(), Some("a | b"));
+        assert_eq!(JobCommands { policy: CommandPolicy::Unrestricted, ..all }.refused(), None);
+    }
+
+    #[test]
+    fn an_end_is_said_as_it_was() {
+        let run = |outcome, exit_code, signal| CheckRun {
+            command: "x".into(),
+            round: 0,
+            outcome,
+            exit_code,
+            signal,
+            took_ms: 1,
+            truncated: false,
+            artifact: None,
+        };
+        assert_eq!(run(CheckOutcome::Failed, Some(7), None).end(), "exit code 7");
+        assert_eq!(run(CheckOutcome::Failed, None, Some(9)).end(), "signal 9");
+        assert_eq!(run(CheckOutcome::TimedOut, None, Some(9)).end(), "a stop at its limit");
+    }
+}

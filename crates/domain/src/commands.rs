@@ -1,0 +1,290 @@
+//! The commands that a project has run beside its agents: what may be one, and how it is split into words.
+//!
+//! Deliberately not a sandbox: a command on the list runs whatever the repository makes of it. The list keeps
+//! settings from becoming a shell on somebody's runner; what stands around a command is the runner's affair.
+
+use serde::{Deserialize, Serialize};
+
+/// The most commands of one kind.
+pub const MOST: usize = 20;
+/// Units: characters.
+pub const LONGEST: usize = 500;
+
+/// Which commands may be run.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandPolicy {
+    /// Common test and package-manager commands, without a shell.
+    #[default]
+    Allowlist,
+    /// Whatever the shell takes.
+    Unrestricted,
+}
+
+/// Programs that may be run with any arguments.
+const PROGRAMS: &[&str] = &[
+    "./gradlew",
+    "./mvnw",
+    "ant",
+    "bazel",
+    "biome",
+    "black",
+    "bun",
+    "bundle",
+    "cargo",
+    "cmake",
+    "composer",
+    "corepack",
+    "ctest",
+    "dart",
+    "deno",
+    "dotnet",
+    "eslint",
+    "flake8",
+    "flutter",
+    "go",
+    "gofmt",
+    "golangci-lint",
+    "gradle",
+    "isort",
+    "jest",
+    "just",
+    "lein",
+    "make",
+    "meson",
+    "mix",
+    "mocha",
+    "mvn",
+    "mypy",
+    "ninja",
+    "nox",
+    "npm",
+    "npx",
+    "phpstan",
+    "phpunit",
+    "pip",
+    "pip3",
+    "pipenv",
+    "pnpm",
+    "poetry",
+    "prettier",
+    "pylint",
+    "pyright",
+    "pytest",
+    "rake",
+    "rebar3",
+    "rspec",
+    "rubocop",
+    "ruff",
+    "rustfmt",
+    "sbt",
+    "shellcheck",
+    "stack",
+    "swift",
+    "task",
+    "tox",
+    "tsc",
+    "uv",
+    "vitest",
+    "yarn",
+    "zig",
+];
+/// Programs that may run a file of the repository, and nothing that stands among their arguments.
+const INTERPRETERS: &[&str] = &["bash", "node", "perl", "php", "python", "python3", "ruby", "sh"];
+
+impl CommandPolicy {
+    /// The program and its arguments.
+    ///
+    /// Errors: why it may not be run, as a sentence without its full stop.
+    pub fn words(self, line: &str) -> Result<Vec<String>, String> {
+        well_formed(line)?;
+        match self {
+            Self::Unrestricted => Ok(["/bin/sh", "-c", line].map(str::to_owned).to_vec()),
+            Self::Allowlist => {
+                let words = split(line)?;
+                allowed(&words)?;
+                Ok(words)
+            }
+        }
+    }
+
+    /// Refuses lists of commands of which one could not be run. The fault names the command.
+    pub fn check(self, lines: &[String]) -> Result<(), String> {
+        if lines.len() > MOST {
+            return Err(format!("use at most {MOST} commands"));
+        }
+        lines.iter().try_for_each(|line| {
+            let named = |fault: String| format!("`{}`: {fault}", crate::text::clipped(line, 80));
+            self.words(line).map(drop).map_err(named)
+        })
+    }
+}
+
+fn well_formed(line: &str) -> Result<(), String> {
+    if line.trim().is_empty() {
+        return Err("a command is empty".into());
+    }
+    if line.chars().count() > LONGEST {
+        return Err(format!("a command has at most {LONGEST} characters"));
+    }
+    if line.chars().any(char::is_control) {
+        return Err("a command is one line without control characters".into());
+    }
+    Ok(())
+}
+
+/// What only a shell understands, and what it is called.
+fn shells(c: char) -> Option<&'static str> {
+    Some(match c {
+        '|' => "a pipe",
+        ';' | '&' => "an end of a command",
+        '<' | '>' => "a redirect",
+        '$' | '`' => "a substitution",
+        '(' | ')' => "a group",
+        '\\' => "an escape",
+        '*' | '?' => "a pattern",
+        _ => return None,
+    })
+}
+
+/// The words of a line: quotes keep them together, and there is no shell to do anything else.
+fn split(line: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    for c in line.chars() {
+        let shell = match quote {
+            // As in a shell: nothing is special between single quotes, and little between double ones.
+            Some('\'') => None,
+            Some(_) => shells(c).filter(|_| matches!(c, '$' | '`' | '\\')),
+            None => shells(c),
+        };
+        if let Some(name) = shell {
+            return Err(format!(
+                "`{c}` is {name}, and no shell runs it: write a script in the repository, or set command_policy=unrestricted"
+            ));
+        }
+        match quote {
+            Some(open) if open == c => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if c == '\'' || c == '"' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    if let Some(open) = quote {
+        return Err(format!("a quote {open} is never closed"));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+fn allowed(words: &[String]) -> Result<(), String> {
+    let mut words = words.iter().map(String::as_str);
+    let program = words.next().unwrap_or_default();
+    if program.contains('=') {
+        return Err("a command begins with its program, and sets no variable".into());
+    }
+    if PROGRAMS.contains(&program) {
+        return Ok(());
+    }
+    let first = words.next().unwrap_or_default();
+    if INTERPRETERS.contains(&program) {
+        let is_module = program.starts_with("python") && first == "-m";
+        return if is_module || is_of_repository(first) {
+            Ok(())
+        } else {
+            Err(format!("{program} may run a file of the repository, named by a path in it"))
+        };
+    }
+    if program == "git" {
+        return if first == "diff" { Ok(()) } else { Err("of git only `git diff` may be run".into()) };
+    }
+    Err(format!("{program} is not on the list of allowed programs; set command_policy=unrestricted to run any"))
+}
+
+/// Whether it is a path that stays in the repository.
+fn is_of_repository(path: &str) -> bool {
+    !path.is_empty() && !path.starts_with(['-', '/', '~']) && path.split('/').all(|part| part != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use CommandPolicy::{Allowlist, Unrestricted};
+
+    #[track_caller]
+    fn check(line: &str, expected: &[&str]) {
+        assert_eq!(Allowlist.words(line).unwrap(), expected, "{line}");
+    }
+
+    #[track_caller]
+    fn refused(line: &str, expected: &str) {
+        let fault = Allowlist.words(line).unwrap_err();
+        assert!(fault.contains(expected), "{line}: {fault}");
+    }
+
+    #[test]
+    fn words_are_split_without_a_shell() {
+        check("cargo test --workspace", &["cargo", "test", "--workspace"]);
+        check("  npm   run  'a | b'  ", &["npm", "run", "a | b"]);
+        check("pytest -k \"fast and not slow\" ''", &["pytest", "-k", "fast and not slow", ""]);
+        check("pytest tests/test_a.py::test['x']", &["pytest", "tests/test_a.py::test[x]"]);
+        check("git diff --check", &["git", "diff", "--check"]);
+        check("python -m pytest", &["python", "-m", "pytest"]);
+        check("bash scripts/worktree/setup.sh", &["bash", "scripts/worktree/setup.sh"]);
+    }
+
+    #[test]
+    fn what_a_shell_would_do_is_refused_by_its_name() {
+        refused("npm test | tee log", "a pipe");
+        refused("npm ci; rm -r x", "an end of a command");
+        refused("npm ci && npm test", "an end of a command");
+        refused("npm test > log", "a redirect");
+        refused("npm test < log", "a redirect");
+        refused("npm run $(cat x)", "a substitution");
+        refused("npm run \"$HOME\"", "a substitution");
+        refused("npm run `cat x`", "a substitution");
+        refused("npm run \"`cat x`\"", "a substitution");
+        refused("(npm ci)", "a group");
+        refused("npm run a\\ b", "an escape");
+        refused("eslint src/*.js", "a pattern");
+        refused("npm test 'x", "never closed");
+        refused("npm test\nrm x", "one line");
+        refused("CI=1 npm test", "sets no variable");
+        refused(" ", "is empty");
+    }
+
+    #[test]
+    fn only_listed_programs_may_be_run() {
+        refused("rm -r /", "rm is not on the list");
+        refused("/bin/npm test", "is not on the list");
+        refused("./agent.sh", "is not on the list");
+        refused("bash -c 'rm x'", "a file of the repository");
+        refused("sh ../x.sh", "a file of the repository");
+        refused("sh /tmp/x.sh", "a file of the repository");
+        refused("python -c 'x'", "a file of the repository");
+        refused("node -e 'x'", "a file of the repository");
+        refused("git push", "only `git diff`");
+    }
+
+    #[test]
+    fn unrestricted_means_the_shell_and_still_one_line() {
+        assert_eq!(Unrestricted.words("a | b").unwrap(), ["/bin/sh", "-c", "a | b"]);
+        assert!(Unrestricted.words("a\nb").is_err());
+        assert!(Unrestricted.words(&"x".repeat(LONGEST + 1)).is_err());
+    }
+
+    #[test]
+    fn a_list_is_refused_with_the_command_that_is_wrong() {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        assert_eq!(Allowlist.check(&lines(&["npm ci", "npm test"])), Ok(()));
+        let fault = Allowlist.check(&lines(&["npm ci", "rm -r x"])).unwrap_err();
+        assert!(fault.starts_with("`rm -r x`: rm is not on the list"), "{fault}");
+        assert_eq!(Allowlist.check(&vec!["npm ci".into(); MOST + 1]), Err("use at most 20 commands".into()));
+    }
+}

@@ -1,0 +1,120 @@
+//! What a pull request says of the work in it, below its ticket: the agent's last words and what the checks came to.
+//!
+//! Both are text that nobody vouches for: it is fenced, so that no mention, link, image or closing word in it counts.
+
+use crate::checks::{CheckOutcome, CheckRun};
+use crate::prompt::untrusted::{capped, fenced, one_line, visible};
+use crate::text::Span;
+use std::fmt::Write;
+
+/// How much of the agent's last words is said. Units: characters.
+const LONGEST_SUMMARY: usize = 4_000;
+/// Units: characters.
+const LONGEST_COMMAND: usize = 200;
+
+/// What is known of the checks of a pull request's commit.
+#[derive(Clone, Copy, Debug)]
+pub enum Checked<'a> {
+    /// They were run now.
+    Now(&'a [CheckRun]),
+    /// An earlier attempt ran them, and some failed; it ended before it could say which.
+    FailedBefore,
+}
+
+impl Checked<'_> {
+    /// Some failed: it must not look as if it could be merged.
+    pub fn failed(&self) -> bool {
+        match self {
+            Self::Now(runs) => !runs.iter().all(CheckRun::passed),
+            Self::FailedBefore => true,
+        }
+    }
+}
+
+/// The whole text, in Markdown.
+pub fn body(beginning: &str, summary: Option<&str>, checks: Checked<'_>) -> String {
+    let mut said = beginning.to_owned();
+    let summary = summary.map(visible).unwrap_or_default();
+    if !summary.trim().is_empty() {
+        let _ = write!(said, "\n## The agent's last words\n\n{}", fenced(&capped(summary.trim(), LONGEST_SUMMARY)));
+    }
+    let runs = match checks {
+        Checked::Now([]) => return said,
+        Checked::Now(runs) => runs,
+        Checked::FailedBefore => &[],
+    };
+    said.push_str("\n## Checks\n\n");
+    if checks.failed() {
+        said.push_str("Checks failed, so this is a draft.\n");
+        said.push_str(match checks {
+            Checked::Now(_) => "\n",
+            Checked::FailedBefore => "The job's log says which.\n",
+        });
+    }
+    runs.iter().for_each(|run| said.push_str(&line(run)));
+    if runs.iter().any(|run| run.round > 0) {
+        said.push_str("\nThe agent mended its work once after checks had failed.\n");
+    }
+    said
+}
+
+fn line(run: &CheckRun) -> String {
+    let command = one_line(&run.command, LONGEST_COMMAND).replace('`', "'");
+    let took = Span(run.took_ms.div_ceil(1_000));
+    match run.outcome {
+        CheckOutcome::Passed => format!("- `{command}` passed in {took}\n"),
+        CheckOutcome::Failed => format!("- `{command}` **failed** with {} in {took}\n", run.end()),
+        CheckOutcome::TimedOut => format!("- `{command}` **was stopped** after {took}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(command: &str, round: u32, outcome: CheckOutcome, exit_code: Option<i32>) -> CheckRun {
+        let (signal, truncated, artifact) = (None, false, None);
+        CheckRun { command: command.into(), round, outcome, exit_code, signal, took_ms: 12_300, truncated, artifact }
+    }
+
+    #[test]
+    fn a_pull_request_says_what_the_agent_said_and_what_was_checked() {
+        let runs =
+            [run("npm test", 1, CheckOutcome::Passed, Some(0)), run("npm run `x`", 1, CheckOutcome::Passed, Some(0))];
+        let said = body("Ticket: APP-1\n", Some(" I added it.\n"), Checked::Now(&runs));
+        assert_eq!(
+            said,
+            "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n\n## Checks\n\n\
+             - `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\nThe agent mended its work once after checks had failed.\n"
+        );
+    }
+
+    #[test]
+    fn failed_checks_make_it_a_draft_that_says_so() {
+        let runs =
+            [run("npm test", 0, CheckOutcome::Failed, Some(1)), run("npm run lint", 0, CheckOutcome::TimedOut, None)];
+        let said = body("", None, Checked::Now(&runs));
+        assert_eq!(
+            said,
+            "\n## Checks\n\nChecks failed, so this is a draft.\n\n- `npm test` **failed** with exit code 1 in 13 s\n\
+             - `npm run lint` **was stopped** after 13 s\n"
+        );
+        assert!(Checked::Now(&runs).failed() && Checked::FailedBefore.failed() && !Checked::Now(&[]).failed());
+        let said = body("", None, Checked::FailedBefore);
+        assert!(said.ends_with("so this is a draft.\nThe job's log says which.\n"), "{said}");
+    }
+
+    #[test]
+    fn nothing_is_said_of_nothing() {
+        assert_eq!(body("Ticket: APP-1\n", Some(" \n"), Checked::Now(&[])), "Ticket: APP-1\n");
+    }
+
+    #[test]
+    fn the_agents_words_can_not_leave_their_fence_nor_hide_a_mark() {
+        let said = body("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"), Checked::Now(&[]));
+        assert!(said.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{said}");
+        assert!(!crate::marker::Marker::is_on(&said));
+        let long = body("", Some(&"x".repeat(9_000)), Checked::Now(&[]));
+        assert!(long.contains("(5000 more characters left out)"));
+    }
+}

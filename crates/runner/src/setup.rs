@@ -1,0 +1,66 @@
+//! Setting up the worktree before the agent: the project's commands, one after the other.
+//!
+//! What setup makes is there for the agent and is no part of its change: files of the repository that it changed
+//! are put back, and new ones that the repository does not ignore are kept out of the commit.
+
+use crate::beside::{Beside, Line};
+use crate::git::{Call, Fault, Git};
+use crate::said::Said;
+use crate::stop::Stop;
+use pullyard_domain::artifact::Kind;
+use pullyard_domain::checks::Setup;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use std::fmt::Write;
+use std::time::Duration;
+
+const OUTPUT: &str = "setup-output.txt";
+/// How much of each command's output is kept. Units: bytes.
+const MOST: usize = 1024 * 1024;
+
+/// Runs the commands, until one fails.
+///
+/// Errors: `SetupFailed`, `CommandNotAllowed`, and whatever ends the attempt.
+pub(crate) async fn run(beside: &Beside<'_>, setup: &Setup, git: &Git, start: &str) -> Result<(), Stop> {
+    if setup.commands.is_empty() {
+        return Ok(());
+    }
+    beside.this.events.add(Said::phase("setup"));
+    let limit = Duration::from_secs(setup.limit_secs);
+    let mut all = String::new();
+    let mut failed = None;
+    for (number, line) in (1..).zip(&setup.commands) {
+        let call = format!("setup-{number}");
+        let ran = beside.run(Line { line, call: &call, limit, most: MOST }).await?;
+        let _ = writeln!(all, "$ {line}\n{}", ran.output);
+        if !ran.is_well() {
+            let exit = match ran.exit {
+                Some(exit) => exit.to_string(),
+                None => format!("a stop after {}", Span::from(limit)),
+            };
+            failed = Some(Failure::SetupFailed { command: line.clone(), exit });
+            break;
+        }
+    }
+    // The commands themselves may hold what nobody is to read.
+    let all = beside.this.redactor.text(&all);
+    beside.this.artifacts.keep(Kind::SetupOutput, OUTPUT, &all);
+    match failed {
+        Some(failure) => Err(failure.into()),
+        None => beside.this.bounded(async { Ok(put_back(beside, git, start).await.map_err(of_workspace)?) }).await,
+    }
+}
+
+fn of_workspace(fault: Fault) -> Failure {
+    fault.of_workspace()
+}
+
+/// Makes the tree what it was for git, so that only what the agent does is a change.
+async fn put_back(beside: &Beside<'_>, git: &Git, start: &str) -> Result<(), Fault> {
+    let workspace = beside.workspace;
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    git.run(Call::new(["reset", "--hard", "--quiet", start]).repository(&repository).tree(&tree)).await?;
+    let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
+    let made = git.run(Call::new(args).repository(&repository).tree(&tree)).await?;
+    workspace.exclude(&made).await.map_err(Fault::Disk)
+}

@@ -1,0 +1,317 @@
+//! Commands of the project around the agent: setting up before it, checks on its work, one repair.
+
+use crate::world::{BRANCH, Ran, TOKEN, World, end_of};
+use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecks, JobCommands, Setup};
+use pullyard_domain::commands::CommandPolicy;
+use pullyard_forge::NewPullRequest;
+use pullyard_protocol::attempt::{Continues, FinishOutcome};
+use pullyard_protocol::event::EventKind;
+use serde_json::Value;
+
+const GREET: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
+/// Greets wrongly, unless it is told that a check failed.
+const MENDS: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
+    then cp @DIR@/prompt @DIR@/repair; ls > @DIR@/files; cat README.md > @DIR@/readme; echo hello > greeting.txt
+    else echo hullo > greeting.txt; fi";
+/// Passes on a right greeting.
+const CHECK: &str = "grep -q hello greeting.txt || { echo 'it says' $(cat greeting.txt); exit 4; }";
+
+/// A world whose job has these checks, run by a shell.
+async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnce(&mut JobCommands)) -> World {
+    let world = World::with_agent(agent).await;
+    let commands = checks.iter().map(|line| line.replace("@DIR@", world.outside("").to_str().unwrap())).collect();
+    let mut all = JobCommands {
+        policy: CommandPolicy::Unrestricted,
+        setup: Setup::default(),
+        checks: Checks { commands, ..Checks::default() },
+    };
+    change(&mut all);
+    world.api.assign(|job| job.commands = Some(all));
+    world
+}
+
+/// Runs it to a finish, and gives the results of its checks.
+async fn checked(world: &World) -> (Ran, Vec<CheckRun>) {
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let runs = world.api.finish().work.map(|work| work.checks).unwrap_or_default();
+    (ran, runs)
+}
+
+fn ends(runs: &[CheckRun]) -> Vec<(u32, CheckOutcome, Option<i32>)> {
+    runs.iter().map(|run| (run.round, run.outcome, run.exit_code)).collect()
+}
+
+fn kept(world: &World, name: &str) -> String {
+    let bytes = world.api.kept(name).unwrap_or_else(|| panic!("{name} was not kept"));
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The pull request as the forge's API shows it.
+async fn pull_request(world: &World) -> Value {
+    let number = world.open_pull_request(BRANCH).await.unwrap().number;
+    let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(url).bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap()
+}
+
+fn trailers(world: &World) -> String {
+    world.git_line(&["log", "-1", "--format=%(trailers:key=Pullyard-Checks,valueonly)", BRANCH])
+}
+
+#[tokio::test]
+async fn checks_that_pass_are_told_kept_and_said_on_the_pull_request() {
+    let world = with_checks(GREET, &[CHECK, "echo all is well"], |_| ()).await;
+    let (_, runs) = checked(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!(ends(&runs), [(0, CheckOutcome::Passed, Some(0)), (0, CheckOutcome::Passed, Some(0))]);
+    assert_eq!((runs[0].artifact.as_deref(), runs[1].artifact.as_deref()), (None, Some("check-2.txt")));
+    assert_eq!(kept(&world, "check-2.txt"), "all is well\n");
+    let events = world.api.events();
+    let of_check: Vec<_> = events.iter().filter(|event| event.call.as_deref() == Some("check-2")).collect();
+    assert_eq!((of_check[0].kind, of_check[0].text.as_deref()), (EventKind::Command, Some("echo all is well")));
+    assert_eq!((of_check[1].kind, of_check[1].text.as_deref()), (EventKind::ToolResult, Some("all is well\n")));
+    assert_eq!(of_check[1].data.as_ref().unwrap()["end"], "exit code 0");
+    assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
+    let pull = pull_request(&world).await;
+    let body = pull["body"].as_str().unwrap();
+    assert!(body.starts_with("As asked.\n## The agent's last words\n\n```text\nI greet.\n```\n"), "{body}");
+    assert!(body.contains("\n## Checks\n\n") && body.contains("- `echo all is well` passed in "), "{body}");
+    assert_eq!((&pull["draft"], trailers(&world).as_str()), (&Value::Bool(false), "passed"));
+    assert_eq!(kept(&world, "final-message.md"), "I greet.");
+}
+
+#[tokio::test]
+async fn a_failed_check_fails_the_job_after_all_were_run_and_nothing_is_pushed() {
+    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK, "true"], |_| ()).await;
+    let (_, runs) = checked(&world).await;
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "checks_failed");
+    assert!(failure.sentence().ends_with("ended with exit code 4, without a repair round."), "{}", failure.sentence());
+    assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(4)), (0, CheckOutcome::Passed, Some(0))]);
+    assert_eq!(kept(&world, "check-1.txt"), "it says hullo\n");
+    assert_eq!((world.head(BRANCH), world.api.statuses()), (None, vec!["preparing".to_owned(), "executing".into()]));
+}
+
+#[tokio::test]
+async fn an_agent_mends_its_work_once_with_what_the_checks_printed() {
+    let dirty = "echo dirt > dirt.txt; echo dirt > README.md";
+    let world = with_checks(MENDS, &[CHECK, dirty], |all| all.checks.repair = true).await;
+    let (_, runs) = checked(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    let passed = CheckOutcome::Passed;
+    let expected =
+        [(0, CheckOutcome::Failed, Some(4)), (0, passed, Some(0)), (1, passed, Some(0)), (1, passed, Some(0))];
+    assert_eq!(ends(&runs), expected);
+    let told = std::fs::read_to_string(world.outside("repair")).unwrap();
+    assert!(told.starts_with("Write a greeting.\n\n"), "{told}");
+    assert!(told.contains("ended with exit code 4:\n\n```text\nit says hullo\n```\n"), "{told}");
+    assert!(!told.contains("dirt"), "only what failed is told: {told}");
+    // What checks do to the files is nobody's work.
+    assert!(!std::fs::read_to_string(world.outside("files")).unwrap().contains("dirt.txt"));
+    assert_eq!(std::fs::read_to_string(world.outside("readme")).unwrap(), "# App\n");
+    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert_eq!((world.file(BRANCH, "dirt.txt"), world.file(BRANCH, "README.md")), (None, Some("# App\n".into())));
+    assert_eq!(trailers(&world), "passed");
+    let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
+    assert!(body.contains("The agent mended its work once"), "{body}");
+}
+
+#[tokio::test]
+async fn there_is_one_repair_round_and_no_second() {
+    let world = with_checks("cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt", &[CHECK], |all| {
+        all.checks.repair = true
+    })
+    .await;
+    let (_, runs) = checked(&world).await;
+    let failure = world.api.finish().failure.unwrap();
+    assert!(failure.sentence().ends_with("ended with exit code 4, after 1 repair round."), "{}", failure.sentence());
+    assert_eq!(runs.len(), 2);
+    assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\nx\n");
+    assert_eq!(kept(&world, "check-1-again.txt"), "it says hullo\n");
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn work_whose_checks_failed_becomes_a_draft_where_the_project_wants_that() {
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
+    checked(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    let pull = pull_request(&world).await;
+    let body = pull["body"].as_str().unwrap();
+    assert_eq!((&pull["draft"], trailers(&world).as_str()), (&Value::Bool(true), "failed"));
+    assert!(
+        body.contains("Checks failed, so this is a draft.") && body.contains("**failed** with exit code 4"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn an_open_pull_request_gets_no_work_whose_checks_failed() {
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
+    let head = world.commit_on("feature", "Earlier work");
+    let (title, body, to) = ("T".into(), String::new(), "feature".to_owned());
+    let new = NewPullRequest { title, body, head: to, base: "main".into(), draft: false };
+    let number = world.rest().create_pull_request("acme/app", &new).await.unwrap().number;
+    world.api.assign(|job| job.continues = Some(Continues { number, branch: "feature".into() }));
+    checked(&world).await;
+    assert_eq!((world.api.failure(), world.head("feature")), ("checks_failed", Some(head)));
+}
+
+#[tokio::test]
+async fn an_attempt_that_finds_work_whose_checks_failed_opens_a_draft() {
+    let world = World::with_agent("exit 1").await;
+    let job = world.api.assignment().job;
+    world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Checks: failed"));
+    world.api.assign(|job| job.attempt = 2);
+    let (_, runs) = checked(&world).await;
+    assert_eq!((world.api.finish().outcome, runs.len()), (FinishOutcome::Completed, 0));
+    let pull = pull_request(&world).await;
+    assert_eq!(pull["draft"], Value::Bool(true));
+    assert!(pull["body"].as_str().unwrap().contains("The job's log says which."), "{pull}");
+}
+
+#[tokio::test]
+async fn checks_have_a_home_of_their_own_and_nobodys_keys() {
+    let world = with_checks(
+        "cat > /dev/null; echo mine > $HOME/mine; echo hello > greeting.txt",
+        &["env | sort > @DIR@/env; cat .git/config ~/mine 2> /dev/null; echo in $HOME"],
+        |_| (),
+    )
+    .await;
+    let ran = world
+        .run_with(|command| {
+            command.env("ANTHROPIC_API_KEY", "key-of-the-model").env("OPENAI_API_KEY", "key-of-the-model");
+        })
+        .await;
+    assert_eq!((ran.code, world.api.finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
+    let env = std::fs::read_to_string(world.outside("env")).unwrap();
+    let names: Vec<&str> = env.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let known = "CI HOME LANG LC_ALL OLDPWD PATH PULLYARD_JOB PULLYARD_KIND PULLYARD_TICKET PWD SHLVL TERM TMPDIR _";
+    for name in &names {
+        assert!(known.split(' ').any(|known| known == *name), "{name}");
+    }
+    assert!(names.contains(&"PULLYARD_JOB") && !env.contains("key-of-the-model") && !env.contains(TOKEN), "{env}");
+    let said = kept(&world, "check-1.txt");
+    assert!(!said.contains("mine") && !said.contains("remote") && said.contains("/home-of-commands"), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_check_leaves_running_is_dead_before_the_next_begins() {
+    let stays = "setsid sh -c 'echo up > @DIR@/up; while :; do sleep 0.05; done' > /dev/null 2>&1 & \
+                 while [ ! -e @DIR@/up ]; do sleep 0.02; done";
+    let world = with_checks(GREET, &[stays, CHECK], |_| ()).await;
+    checked(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!(world.left_running(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_check_that_takes_too_long_is_stopped_with_everything_it_started() {
+    let world =
+        with_checks(GREET, &["echo begun; trap '' TERM; sleep 600 & sleep 600"], |all| all.checks.limit_secs = 1).await;
+    let (_, runs) = checked(&world).await;
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "checks_timed_out");
+    assert!(failure.sentence().ends_with("took longer than 1 s."), "{}", failure.sentence());
+    assert_eq!(ends(&runs), [(0, CheckOutcome::TimedOut, None)]);
+    assert_eq!(kept(&world, "check-1.txt"), "begun\n");
+    assert_eq!(world.left_running(), [""; 0]);
+}
+
+#[tokio::test]
+async fn of_a_flood_the_ends_are_kept_and_secrets_are_taken_out() {
+    let flood =
+        "echo first; echo forge-secret-5e0c; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo forge-secret-5e0c last";
+    let world = with_checks(GREET, &[flood], |all| all.checks.output_kib = 4).await;
+    let (_, runs) = checked(&world).await;
+    let said = kept(&world, "check-1.txt");
+    assert!(runs[0].truncated && said.len() < 5_000, "{}", said.len());
+    assert!(said.starts_with("first\n[redacted]\nxxx") && said.ends_with("x\n[redacted] last\n"), "{said}");
+    assert!(said.contains("bytes left out] …"));
+    assert!(!world.api.texts().contains(TOKEN) && !runs[0].command.contains(TOKEN));
+    let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
+    assert!(!body.contains(TOKEN) && body.contains("echo [redacted]"), "{body}");
+}
+
+#[tokio::test]
+async fn a_check_whose_program_is_not_there_failed_and_says_why() {
+    let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
+    let world = with_checks(GREET, &["rebar3 eunit"], allowlist).await;
+    let (_, runs) = checked(&world).await;
+    assert_eq!(world.api.failure(), "checks_failed");
+    assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(127))]);
+    assert_eq!(kept(&world, "check-1.txt"), "rebar3 is not in the runner's path\n");
+}
+
+#[tokio::test]
+async fn words_of_an_allowed_command_reach_its_program_as_they_are() {
+    let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
+    let agent = "cat > /dev/null; echo 'for arg; do echo \"<$arg>\"; done' > check.sh";
+    let world = with_checks(agent, &["bash check.sh 'a | b' \"c; d\" plain"], allowlist).await;
+    checked(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!(kept(&world, "check-1.txt"), "<a | b>\n<c; d>\n<plain>\n");
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_allowed_is_refused_before_anything_is_fetched() {
+    let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
+    let world = with_checks(GREET, &["make", "make | tee @DIR@/out"], allowlist).await;
+    checked(&world).await;
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "command_not_allowed");
+    assert!(failure.sentence().contains("`make | tee "), "{}", failure.sentence());
+    assert!(world.api.calls("credentials").is_empty() && !world.outside("out").exists());
+}
+
+#[tokio::test]
+async fn a_cancelled_job_stops_its_check() {
+    let world = with_checks(GREET, &["echo checking now; trap '' TERM; while :; do sleep 0.05; done"], |_| ()).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("echo checking now").await;
+    world.api.script(|script| script.cancel = true);
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!((world.api.finish().outcome, world.left_running()), (FinishOutcome::Cancelled, vec![]));
+    assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn setup_is_there_for_the_agent_and_no_part_of_its_change() {
+    let setup =
+        ["echo tool > tool.txt; mkdir -p 'a b'; echo x > 'a b/[x].txt'; echo changed > README.md", "echo set up"];
+    let agent = "cat > /dev/null; cat tool.txt README.md > greeting.txt; git status --porcelain > status.txt";
+    let world = with_checks(agent, &["cat tool.txt 'a b/[x].txt'"], |all| {
+        all.setup.commands = setup.map(str::to_owned).to_vec();
+    })
+    .await;
+    checked(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("tool\n# App\n"));
+    assert_eq!(world.file(BRANCH, "status.txt").as_deref(), Some("?? greeting.txt\n?? status.txt\n"));
+    let names = world.git_line(&["ls-tree", "-r", "--name-only", BRANCH]);
+    assert_eq!(names, "README.md\nagent.sh\ngreeting.txt\nstatus.txt");
+    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
+    assert_eq!(kept(&world, "check-1.txt"), "tool\nx\n");
+    let output = kept(&world, "setup-output.txt");
+    assert!(output.ends_with("$ echo set up\nset up\n\n"), "{output}");
+    assert!(world.api.texts().contains("set up\n"));
+    assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
+}
+
+#[tokio::test]
+async fn a_setup_that_fails_ends_the_job_before_any_agent_works() {
+    let world = with_checks("touch @DIR@/agent", &[], |all| {
+        all.setup.commands = vec!["echo no network >&2; exit 3".into(), "echo never".into()];
+    })
+    .await;
+    let (_, runs) = checked(&world).await;
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "setup_failed");
+    assert!(failure.sentence().ends_with("ended with exit code 3."), "{}", failure.sentence());
+    assert!(kept(&world, "setup-output.txt").contains("no network\n"));
+    assert_eq!((world.api.statuses(), runs.len()), (vec!["preparing".to_owned()], 0));
+    assert!(!world.outside("agent").exists());
+}

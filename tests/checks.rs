@@ -1,0 +1,111 @@
+//! Commands of a project around its agents: set by people, run by runners, seen on command line, API, page and pull
+//! request.
+
+use crate::cli::{User, body};
+use crate::pages::Browser;
+use crate::story::{REPOSITORY, Setup, Story};
+use pullyard_domain::job::Status;
+use pullyard_store::Scope;
+use serde_json::{Value, json};
+
+/// Writes what is only right in the second round.
+const MENDS: &str = "#!/bin/sh\nif grep -q 'checks failed'; then echo right > work.txt; else echo wrong > work.txt; fi\n\
+                     echo '{\"kind\":\"result\",\"text\":\"All is done.\"}'\n";
+
+async fn mending() -> (Story, User) {
+    let story = Story::with(Setup { agent: MENDS, ..Setup::default() }).await;
+    let user = User::of(&story);
+    (story, user)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_checked_is_set_by_command_line_and_seen_everywhere() {
+    let (story, user) = mending().await;
+    let set = ["settings", "set", "command_policy=unrestricted", "checks.repair=true"];
+    user.run(&set).await.done();
+    user.run(&["settings", "set", r#"checks.commands=["grep right work.txt","echo '<b>'"]"#]).await.done();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+
+    let told = user.json(&["jobs", "checks", job.as_str()]).await;
+    assert_eq!(told, body(&story, &format!("/v1/jobs/{job}/checks")).await);
+    let checks = told["attempts"][0]["checks"].as_array().unwrap();
+    let ends: Vec<_> = checks.iter().map(|one| (&one["command"], &one["round"], &one["outcome"])).collect();
+    let (right, echo) = (json!("grep right work.txt"), json!("echo '<b>'"));
+    let (passed, failed) = (json!("passed"), json!("failed"));
+    let (first, second) = (json!(0), json!(1));
+    let expected =
+        [(&right, &first, &failed), (&echo, &first, &passed), (&right, &second, &passed), (&echo, &second, &passed)];
+    assert_eq!(ends, expected);
+    let table = user.run(&["jobs", "checks", job.as_str()]).await.done();
+    assert!(table.lines().next().unwrap().starts_with("grep right work.txt\tfailed\texit code 1\t"), "{table}");
+    assert_eq!(table.lines().count(), 4, "{table}");
+    let output = user.run(&["jobs", "checks", job.as_str(), "--output", "check-1-again.txt"]).await.done();
+    assert_eq!(output, "right\n");
+    user.run(&["jobs", "checks", job.as_str(), "--attempt", "2"]).await.ended(0, "Nothing was checked");
+
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
+    assert!(page.says("&#60;b&#62;") && !page.says("<b>"), "{}", page.body);
+    assert!(
+        page.says("Failed with exit code 1 in 0:00") && page.says("Passed in 0:00, after the repair"),
+        "{}",
+        page.body
+    );
+    let pulls = story.pulls().await;
+    let text = pulls[0]["body"].as_str().unwrap();
+    assert!(text.contains("- `grep right work.txt` passed in") && text.contains("All is done."), "{text}");
+    assert_eq!(pulls[0]["draft"], json!(false));
+
+    let stranger = story.token(&[Scope::Read], Some(&["other"])).await;
+    User::with(&story, &stranger).run(&["jobs", "checks", job.as_str()]).await.ended(5, "there is no job");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_could_not_be_run_is_refused_where_it_is_set() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let set = async |change: &str| user.run(&["settings", "set", change]).await;
+    set(r#"checks.commands=["npm test | tee x"]"#).await.ended(2, "`|` is a pipe");
+    set(r#"setup.commands=["curl x"]"#).await.ended(2, "curl is not on the list of allowed programs");
+    set("checks.limit_secs=0").await.ended(2, "use 1 to 21600 seconds");
+    set(r#"checks.commands=["npm test"]"#).await.done();
+    let refused = user.run(&["repos", "set", REPOSITORY, "--check", "npm test; rm x"]).await;
+    refused.ended(2, "`;` is an end of a command");
+    let before = user.json(&["repos", "list"]).await;
+    let commands = |repositories: &Value| repositories["repositories"][0]["commands"].clone();
+    assert_eq!(commands(&before), json!({}));
+
+    let named = ["repos", "set", REPOSITORY, "--check", "make test", "--check", "make lint", "--no-setup"];
+    user.run(&named).await.done();
+    let set = user.json(&["repos", "list"]).await;
+    assert_eq!(commands(&set), json!({ "setup": [], "checks": ["make test", "make lint"] }));
+    assert_eq!(set["repositories"][0]["agent"], before["repositories"][0]["agent"], "the rest stays");
+    user.run(&["repos", "set", REPOSITORY, "--setup", "npm ci"]).await.done();
+    let set = user.json(&["repos", "list"]).await;
+    assert_eq!(commands(&set), json!({ "setup": ["npm ci"], "checks": ["make test", "make lint"] }));
+    user.run(&["repos", "set", REPOSITORY, "--project-commands"]).await.done();
+    assert_eq!(user.json(&["repos", "list"]).await, before);
+    user.run(&["repos", "set", "acme/none", "--no-checks"]).await.ended(5, "acme/none is not connected");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_check_fails_the_ticket_and_its_retry_is_checked_by_what_is_set_by_then() {
+    let (story, user) = mending().await;
+    user.run(&["settings", "set", r#"checks.commands=["bash no-such-file.sh"]"#]).await.done();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let ended = story.ended(&job).await;
+    assert_eq!(ended.failure.unwrap().code, "checks_failed");
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (crate::story::TODO, &["AI Failed".to_owned()][..]));
+    let why = user.run(&["why", job.as_str()]).await;
+    assert!(why.out.contains("Check `bash no-such-file.sh` ended with exit code 127"), "{why:?}");
+    assert!(story.pulls().await.is_empty());
+
+    user.run(&["settings", "set", r#"checks.commands=["git diff --check"]"#]).await.done();
+    let again = user.json(&["jobs", "retry", job.as_str()]).await;
+    let again = serde_json::from_value(again["job"].clone()).unwrap_or_else(|_| panic!("{again}"));
+    assert_eq!(story.ended(&again).await.status, Status::Completed);
+    story.end().await;
+}
