@@ -14,6 +14,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// Time that only goes forward, since some moment of this process.
+type Steady = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// How long a value is used before it is fetched again. Nobody tells a function's other instances that a
 /// value was replaced, so this is how long they may go on with the old one.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -34,14 +37,16 @@ pub struct Secrets {
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
     /// Names that were looked for and had no secret, and when. Names of hooks only, so there are few.
-    absent: Arc<Mutex<HashMap<String, Instant>>>,
+    absent: Arc<Mutex<HashMap<String, Duration>>>,
     /// Whose turn it is to fetch versions anew.
     refetching: Arc<tokio::sync::Mutex<()>>,
+    /// What everything that is kept ages by.
+    steady: Steady,
 }
 
 /// A value and when it was fetched.
 struct Kept {
-    since: Instant,
+    since: Duration,
     value: Arc<str>,
 }
 
@@ -58,19 +63,27 @@ impl Secrets {
         builder.set_endpoint_url(endpoint.map(str::to_owned));
         let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
         let (cache, versions, absent, refetching) = Default::default();
-        Self { client, cache, versions, absent, refetching }
+        let began = Instant::now();
+        Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()) }
+    }
+
+    /// The same, whose values age by a clock that only goes forward: the time since some moment. Without it they age
+    /// by the machine's.
+    #[must_use]
+    pub fn aged_by(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { steady: Arc::new(steady), ..self }
     }
 
     /// The value of a secret.
     ///
     /// Errors: `NoSecret` when there is none of that name or it is empty.
     pub async fn get(&self, name: &str) -> Result<Arc<str>, Error> {
-        let fresh = |kept: &Kept| (kept.since.elapsed() < KEPT_FOR).then(|| kept.value.clone());
+        let fresh = |kept: &Kept| (self.age(kept.since) < KEPT_FOR).then(|| kept.value.clone());
         if let Some(value) = self.lock().get(name).and_then(fresh) {
             return Ok(value);
         }
         // Its age counts from before it was read: the value may be replaced while it is on its way.
-        let since = Instant::now();
+        let since = (self.steady)();
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
@@ -149,6 +162,11 @@ impl Secrets {
             Some(SecretSeen { name, set_at: set_at.map(Timestamp::from_millis) })
         });
         Ok((seen.collect(), page.next_token))
+    }
+
+    /// How long ago that was.
+    fn age(&self, since: Duration) -> Duration {
+        (self.steady)().saturating_sub(since)
     }
 
     /// The cache holds whole values only, so a panic elsewhere can't have left half of one.

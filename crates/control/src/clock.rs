@@ -3,9 +3,12 @@
 use pullyard_domain::time::Timestamp;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Some moment of this process.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A pause that somebody waits for.
 pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -45,6 +48,13 @@ impl Clock {
         start.plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
     }
 
+    /// The time since some moment of this process, which only goes forward: what something ages by that nobody else
+    /// looks at. Unlike `now` it is not set right while it is compared.
+    pub fn steady(&self) -> Duration {
+        let machine = if self.standing.is_some() { Duration::ZERO } else { BEGAN.elapsed() };
+        machine + Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
+    }
+
     /// Lets time pass for everything that shares this clock. For tests: hours in no time.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -79,6 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_ages_by_the_machines_clock_ages_by_what_a_test_lets_pass_too() {
+        let clock = Clock::default();
+        let before = clock.steady();
+        clock.advance(Duration::from_secs(60));
+        let after = clock.clone().steady();
+        assert!(after >= before + Duration::from_secs(60), "{before:?}, {after:?}");
+    }
+
+    #[test]
     fn a_clock_that_stands_moves_by_hand_alone_and_counts_its_ids() {
         let start = Timestamp::from_millis(1_000);
         let made = || Clock::standing(start, |_| Box::pin(std::future::pending()));
@@ -86,6 +105,7 @@ mod tests {
         assert_eq!(clock.now(), start);
         clock.clone().advance(Duration::from_secs(2));
         assert_eq!(clock.now(), Timestamp::from_millis(3_000));
+        assert_eq!(clock.steady(), Duration::from_secs(2));
         let (first, second) = (clock.ulid(), clock.ulid());
         assert_ne!(first, second);
         assert_eq!([first, second], [other.ulid(), other.ulid()]);

@@ -146,12 +146,13 @@ impl Config {
         let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
         let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
+        let steady = clock.clone();
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
             dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
-            secrets: Secrets::new(sdk, secretsmanager.as_deref()),
+            secrets: Secrets::new(sdk, secretsmanager.as_deref()).aged_by(move || steady.steady()),
             objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
             forge_tokens: ForgeTokens::default(),
             clock,

@@ -14,6 +14,8 @@ pub enum Fault {
     ErrorAfterEffect(u16, Value),
     /// It has no effect; the answer is this error.
     Refused(u16, Value),
+    /// `BatchGetItem` alone: half of what was asked for is answered, and the rest is named as left out.
+    Half,
     /// The caller dies before it is sent: no effect, and never an answer.
     StopBefore,
     /// The caller dies after it took effect: never an answer.
@@ -33,6 +35,7 @@ impl fmt::Display for Fault {
             Self::LostAnswer => f.write_str("took effect, its answer was lost"),
             Self::ErrorAfterEffect(status, body) => write!(f, "took effect, answered with {status} {}", code(body)),
             Self::Refused(status, body) => write!(f, "{status} {}", code(body)),
+            Self::Half => f.write_str("half of it was left out"),
             Self::StopBefore => f.write_str("its caller died before"),
             Self::StopAfter => f.write_str("took effect, its caller died"),
         }

@@ -6,14 +6,14 @@
 //! late. What is read there is thus of every item a state that it had once, and no two items need be of one moment.
 
 use crate::dice::Dice;
+use crate::wire::collected;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -364,12 +364,6 @@ fn asker(request: &HttpRequest, inner: &SharedHttpConnector) -> Ask {
             serde_json::from_slice(&body).map_err(|error| error.to_string())
         })
     })
-}
-
-async fn collected(response: &mut HttpResponse) -> Result<Vec<u8>, String> {
-    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let body = ByteStream::new(body).collect().await.map_err(|error| error.to_string())?;
-    Ok(body.to_vec())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod dice;
 mod fault;
+mod half;
 mod lag;
 mod meter;
 mod proxy;

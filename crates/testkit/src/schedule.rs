@@ -3,8 +3,8 @@
 //! A caller that is right succeeds all the same: no call meets more faults in a row than the SDK and the store
 //! try again. What is tested is thus not whether an outage is told, but that nothing of it is ever seen.
 
-use crate::Fault;
 use crate::dice::Dice;
+use crate::{Fault, half};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -103,6 +103,10 @@ enum Kind {
     InternalAfterEffect,
     NeverSent,
     LostAnswer,
+    /// What this transaction's first try began is not over.
+    InProgress,
+    /// Half of what was asked for.
+    Half,
 }
 
 impl Call {
@@ -111,6 +115,7 @@ impl Call {
         match self.operation.as_str() {
             "PutItem" | "UpdateItem" | "DeleteItem" => &[Kind::Conflict],
             "TransactWriteItems" => &[Kind::Cancelled, Kind::Cancelled, Kind::ItemsThrottled],
+            "BatchGetItem" if half::keys(&self.body) > 1 => &[Kind::Half],
             _ => &[],
         }
     }
@@ -118,7 +123,17 @@ impl Call {
     /// What the SDK tries again.
     fn outages(&self) -> &'static [Kind] {
         match self.operation.as_str() {
-            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" => &[
+            "TransactWriteItems" => &[
+                Kind::Throttled,
+                Kind::Internal,
+                Kind::InternalAfterEffect,
+                Kind::InternalAfterEffect,
+                Kind::NeverSent,
+                Kind::LostAnswer,
+                Kind::LostAnswer,
+                Kind::InProgress,
+            ],
+            "PutItem" | "UpdateItem" | "DeleteItem" => &[
                 Kind::Throttled,
                 Kind::Internal,
                 Kind::InternalAfterEffect,
@@ -151,6 +166,8 @@ impl Call {
             Kind::InternalAfterEffect => Fault::internal_error_after_effect(),
             Kind::NeverSent => Fault::NeverSent,
             Kind::LostAnswer => Fault::LostAnswer,
+            Kind::InProgress => Fault::error(400, "TransactionInProgressException"),
+            Kind::Half => Fault::Half,
         }
     }
 
@@ -165,11 +182,12 @@ impl Call {
         Fault::cancelled(&reasons)
     }
 
-    /// The same for a write that is tried again: only its token is new then.
+    /// The same for what is tried again: only the token of a write is new then, and a read asks for what was left out.
     fn content(&self) -> u64 {
         let mut body = self.body.clone();
         if let Some(body) = body.as_object_mut() {
             body.remove("ClientRequestToken");
+            body.remove("RequestItems");
         }
         let mut hasher = DefaultHasher::new();
         (&self.operation, body.to_string()).hash(&mut hasher);
@@ -223,14 +241,16 @@ mod tests {
         for (operation, kinds) in [
             ("PutItem", 8),
             ("UpdateItem", 8),
-            ("TransactWriteItems", 8),
+            ("TransactWriteItems", 9),
+            ("BatchGetItem", 7),
             ("GetItem", 6),
             ("Query", 6),
             ("CreateTable", 0),
         ] {
             let schedule = Schedule::new(1);
             for number in 0..4_000 {
-                let mut call = call(operation, "attempt=1; max=3", json!({ "TransactItems": [{}] }));
+                let body = json!({ "TransactItems": [{}], "RequestItems": { "t": { "Keys": [1, 2] } } });
+                let mut call = call(operation, "attempt=1; max=3", body);
                 call.body["n"] = json!(number);
                 schedule.decide(&call);
             }
@@ -238,7 +258,7 @@ mod tests {
             let different: std::collections::BTreeSet<_> = met.iter().collect();
             assert!(different.len() >= kinds, "{operation}: {different:?}");
             assert_eq!(met.is_empty(), kinds == 0, "{operation}: {met:?}");
-            let reads = ["GetItem", "Query"].contains(&operation);
+            let reads = ["GetItem", "BatchGetItem", "Query"].contains(&operation);
             assert!(!(reads && met.iter().any(|fault| fault.contains("answered with") || fault.contains("Conflict"))));
         }
     }
@@ -258,6 +278,18 @@ mod tests {
         let schedule = Schedule::new(1);
         let met = (0..1_000).filter(|token| schedule.decide(&transaction(&token.to_string())).is_some()).count();
         assert_eq!(met, CONFLICTS as usize);
+    }
+
+    #[test]
+    fn a_read_of_many_is_halved_at_most_three_times_and_one_key_is_never_left_out() {
+        let read = |keys: usize| {
+            let keys: Vec<_> = (0..keys).collect();
+            call("BatchGetItem", "attempt=3; max=3", json!({ "RequestItems": { "t": { "Keys": keys } } }))
+        };
+        let schedule = Schedule::new(1);
+        assert!((0..1_000).all(|_| schedule.decide(&read(1)).is_none()));
+        let halved = (2..1_000).filter(|keys| schedule.decide(&read(*keys)) == Some(Fault::Half)).count();
+        assert_eq!(halved, CONFLICTS as usize);
     }
 
     #[test]

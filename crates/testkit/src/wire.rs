@@ -1,6 +1,6 @@
 //! A client below the SDK's retry loop: it numbers calls, and breaks chosen ones.
 
-use crate::{Fault, Schedule};
+use crate::{Fault, Schedule, half};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -144,6 +145,9 @@ impl HttpConnector for Wired {
         let Some(fault) = self.wire.meet(point).or_else(scheduled) else {
             return self.inner.call(request);
         };
+        if fault == Fault::Half {
+            return ask_half(request, &self.inner);
+        }
         let sent = fault.has_effect().then(|| self.inner.call(request));
         let stopped = Arc::clone(&self.wire.stopped);
         HttpConnectorFuture::new(async move {
@@ -158,6 +162,7 @@ impl HttpConnector for Wired {
                     let status = status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
                     Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
                 }
+                Fault::Half => Err(ConnectorError::other("only a part of it was to be answered".into(), None)),
                 Fault::StopBefore | Fault::StopAfter => {
                     stopped.notify_one();
                     std::future::pending().await
@@ -165,4 +170,30 @@ impl HttpConnector for Wired {
             }
         })
     }
+}
+
+/// Asks for the first half, and names the rest as left out.
+fn ask_half(mut request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
+    let call = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+    let (first, rest) = half::halved(&call);
+    let first = first.to_string();
+    request.headers_mut().insert("content-length", first.len().to_string());
+    *request.body_mut() = SdkBody::from(first);
+    let sent = inner.call(request);
+    HttpConnectorFuture::new(async move {
+        let mut response = sent.await?;
+        let body = collected(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
+        // Of the body as it came.
+        response.headers_mut().remove("x-amz-crc32");
+        response.headers_mut().remove("content-length");
+        *response.body_mut() = SdkBody::from(half::answered(&body, rest));
+        Ok(response)
+    })
+}
+
+/// The whole body of an answer, taken out.
+pub(crate) async fn collected(response: &mut HttpResponse) -> Result<Vec<u8>, String> {
+    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+    let body = ByteStream::new(body).collect().await.map_err(|error| error.to_string())?;
+    Ok(body.to_vec())
 }

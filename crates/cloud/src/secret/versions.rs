@@ -7,7 +7,7 @@ mod tests;
 use super::Secrets;
 use crate::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long versions are used before they are fetched again. Whoever meets a signature that fits none of them
 /// may have them fetched sooner.
@@ -49,7 +49,7 @@ pub struct Versions {
 
 /// Versions and when they were fetched, and fetched for somebody whom they did not fit.
 pub(super) struct KeptVersions {
-    since: Instant,
+    since: Duration,
     refetched: Option<Refetch>,
     versions: Versions,
 }
@@ -57,7 +57,7 @@ pub(super) struct KeptVersions {
 /// A fetch for somebody whom nothing fitted.
 #[derive(Clone, Copy)]
 struct Refetch {
-    at: Instant,
+    at: Duration,
     /// Whether it was answered: a service that said nothing has not said that there is nothing newer.
     answered: bool,
 }
@@ -68,11 +68,11 @@ impl Secrets {
     /// Errors: `NoSecret` when there is none of that name or it is empty, or was none ten seconds ago: whoever knows
     /// an address can send to it, and each call of the service costs.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
-        let fresh = |kept: &KeptVersions| (kept.since.elapsed() < KEPT_FOR).then(|| kept.versions.clone());
+        let fresh = |kept: &KeptVersions| (self.age(kept.since) < KEPT_FOR).then(|| kept.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
             return Ok(versions);
         }
-        let is_absent = |since: &Instant| since.elapsed() < ABSENT_FOR;
+        let is_absent = |since: &Duration| self.age(*since) < ABSENT_FOR;
         if self.lock_absent().get(name).is_some_and(is_absent) {
             return Err(Error::NoSecret { name: name.into() });
         }
@@ -96,12 +96,12 @@ impl Secrets {
     /// of a moment ago must not be turned away but for its first.
     pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
         let _turn = self.refetching.lock().await;
-        let now = Instant::now();
+        let now = (self.steady)();
         if let Some(kept) = self.lock_versions().get_mut(name) {
             if kept.versions != *unfit {
                 return Ok(Some(kept.versions.clone()));
             }
-            match kept.refetched.filter(|last| now.duration_since(last.at) < REFETCHED_EVERY) {
+            match kept.refetched.filter(|last| now.saturating_sub(last.at) < REFETCHED_EVERY) {
                 Some(Refetch { answered: true, .. }) => return Ok(None),
                 Some(Refetch { answered: false, .. }) => {
                     let reason = "it failed within the last ten seconds".to_owned();
@@ -116,7 +116,7 @@ impl Secrets {
     }
 
     async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {
-        let since = Instant::now();
+        let since = (self.steady)();
         let Some(current) = self.staged(name, "AWSCURRENT").await? else {
             self.lock_absent().insert(name.to_owned(), since);
             return Err(Error::NoSecret { name: name.into() });
@@ -148,7 +148,7 @@ impl Secrets {
         self.lock_absent().remove(name);
     }
 
-    fn lock_absent(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Instant>> {
+    fn lock_absent(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Duration>> {
         self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

@@ -1,5 +1,5 @@
-//! What a large fleet of self-hosted runners takes, for docs/benchmarks.md. Figures are printed and nothing depends
-//! on them; that no job is claimed twice does.
+//! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
+//! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -9,4 +9,5 @@
 
 mod claims;
 mod sweep;
+mod weak;
 mod world;

@@ -5,6 +5,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
 use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wakeups};
 use pullyard_control::runner::{Registration, RunnerToken, register};
@@ -34,15 +35,20 @@ pub(crate) struct World {
     pub(crate) ctx: Context,
     pub(crate) meter: Meter,
     pub(crate) token: RunnerToken,
-    project: ProjectId,
+    pub(crate) project: ProjectId,
     _aws: Aws,
 }
 
 impl World {
     pub(crate) async fn begin() -> Self {
+        Self::before(Wire::default()).await
+    }
+
+    /// Every call to AWS goes by this client.
+    pub(crate) async fn before(client: impl HttpClient + 'static) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
-        let meter = Meter::before(Wire::default());
+        let meter = Meter::before(client);
         let sdk = sdk(&meter);
         let at = aws.endpoints();
         let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
@@ -111,8 +117,9 @@ impl World {
         each.buffered(AT_ONCE).collect().await
     }
 
-    fn plan(&self, what: &str, number: usize, kinds: usize) -> Job {
-        let repository = Repository {
+    /// The repository of every job.
+    pub(crate) fn repository(&self) -> Repository {
+        Repository {
             project: self.project.clone(),
             integration: IntegrationId::new("gh1").unwrap(),
             id: 99,
@@ -122,7 +129,11 @@ impl World {
             agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
             commands: OwnCommands::default(),
-        };
+        }
+    }
+
+    fn plan(&self, what: &str, number: usize, kinds: usize) -> Job {
+        let repository = self.repository();
         plan_without_ticket(&Plan {
             id: JobId::of_request(&self.project, what, &number.to_string()),
             project: &self.project,

@@ -10,6 +10,7 @@ use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The most items that one read of many takes.
 pub(crate) const TOGETHER: usize = 100;
@@ -93,9 +94,12 @@ impl Store {
         };
         let mut wanted = keys.into_iter().map(whole).collect::<Vec<_>>();
         let mut items = Vec::with_capacity(wanted.len());
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             if wanted.is_empty() {
                 return Ok(items);
+            }
+            if tried > 0 {
+                self.pause(Duration::from_millis(20 << tried)).await;
             }
             let asked = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))

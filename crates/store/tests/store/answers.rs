@@ -48,6 +48,18 @@ async fn a_token_is_stored_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
+async fn a_transaction_whose_first_sending_is_still_under_way_is_done_once() {
+    let world = World::calm().await;
+    let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
+    world.faults.calls(TRANSACTION);
+    world.faults.next(TRANSACTION, Fault::LostAnswer);
+    world.faults.next(TRANSACTION, Fault::error(400, "TransactionInProgressException"));
+    world.applies(world.store.trigger(&of_ticket(&job, &ticket))).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 3);
+    assert_eq!(world.whole().await, 1);
+}
+
+#[tokio::test]
 async fn a_token_is_revoked_though_the_answer_was_lost() {
     let prepare = async |world: &World| world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
     check_recovers(UPDATE, prepare, async |store, ()| store.revoke_token("abc").await).await;

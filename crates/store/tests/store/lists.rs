@@ -6,6 +6,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::project::Compute;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Error;
+use pullyard_testkit::Fault;
 
 /// Jobs made a second apart, from 0 s on.
 async fn jobs(world: &World, count: u64) -> Vec<JobId> {
@@ -67,4 +68,31 @@ async fn many_jobs_are_read_in_the_order_of_their_ids_and_those_that_are_gone_ar
     ids.retain(|id| *id != absent);
     assert_eq!(read.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids);
     assert_eq!(world.store.jobs(&[]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_one_answer_leaves_out_is_asked_for_again() {
+    let world = World::calm().await;
+    let ids = jobs(&world, 9).await;
+    world.faults.calls("BatchGetItem");
+    // 5 of 9, then 2 of 4, then 1 of 2, and the last one.
+    for _ in 0..3 {
+        world.faults.next("BatchGetItem", Fault::Half);
+    }
+    let read = world.store.jobs(&ids).await.unwrap();
+    assert_eq!(read.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids);
+    assert_eq!(world.faults.calls("BatchGetItem"), 4);
+}
+
+#[tokio::test]
+async fn many_that_are_never_all_answered_are_an_outage_and_not_a_shorter_list() {
+    let world = World::calm().await;
+    let ids = jobs(&world, 2).await;
+    let nothing = serde_json::json!({ "RequestItems": {
+        &world.table: { "ConsistentRead": true, "Keys": [{ "pk": { "S": "JOB#x" }, "sk": { "S": "JOB" } }] },
+    } });
+    let answer = serde_json::json!({ "Responses": {}, "UnprocessedKeys": nothing["RequestItems"] });
+    world.faults.always("BatchGetItem", Fault::Refused(200, answer));
+    let error = world.store.jobs(&ids).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
 }

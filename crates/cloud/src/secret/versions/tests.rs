@@ -3,6 +3,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use pullyard_testkit::{Fault, Wire};
 use serde_json::json;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const GET: &str = "GetSecretValue";
 
@@ -22,6 +23,71 @@ fn secrets(wire: &Wire) -> Secrets {
         .http_client(wire.clone())
         .build();
     Secrets::new(&config, Some("http://127.0.0.1:9"))
+}
+
+/// The same, which age as the test says.
+fn aging(wire: &Wire) -> (Secrets, impl Fn(u64) + use<>) {
+    let secs = Arc::new(AtomicU64::new(0));
+    let passed = secs.clone();
+    let secrets = secrets(wire).aged_by(move || Duration::from_secs(secs.load(Ordering::SeqCst)));
+    let pass = move |by| {
+        passed.fetch_add(by, Ordering::SeqCst);
+    };
+    (secrets, pass)
+}
+
+#[tokio::test]
+async fn a_value_is_used_for_a_minute_and_then_fetched_again() {
+    let wire = Wire::default();
+    let (secrets, pass) = aging(&wire);
+    let stored = |value: &str| wire.next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": value })));
+    stored("old");
+    assert_eq!(&*secrets.get("s").await.unwrap(), "old");
+    pass(59);
+    assert_eq!(&*secrets.get("s").await.unwrap(), "old");
+    assert_eq!(wire.calls(GET), 1);
+    pass(1);
+    stored("new");
+    assert_eq!(&*secrets.get("s").await.unwrap(), "new");
+    assert_eq!(wire.calls(GET), 1);
+}
+
+#[tokio::test]
+async fn versions_are_used_for_five_minutes_and_then_fetched_again() {
+    let wire = Wire::default();
+    let (secrets, pass) = aging(&wire);
+    has(&wire, "old");
+    let old = secrets.versions("s").await.unwrap();
+    pass(299);
+    assert_eq!(secrets.versions("s").await.unwrap(), old);
+    pass(1);
+    has(&wire, "new");
+    assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "new");
+    assert_eq!(wire.calls(GET), 4);
+}
+
+#[tokio::test]
+async fn what_fits_nothing_is_looked_for_again_after_ten_seconds() {
+    let wire = Wire::default();
+    let (secrets, pass) = aging(&wire);
+    has(&wire, "old");
+    let old = secrets.versions("s").await.unwrap();
+    has(&wire, "old");
+    assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), Some(old.clone()));
+    pass(9);
+    assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), None);
+    pass(1);
+    has(&wire, "new");
+    let new = secrets.refetched_versions("s", &old).await.unwrap().expect("there is a newer one");
+    assert_eq!(&*new.current.value, "new");
+
+    wire.next(GET, Fault::error(500, "InternalServiceError"));
+    pass(10);
+    assert!(secrets.refetched_versions("s", &new).await.is_err());
+    pass(10);
+    has(&wire, "newest");
+    let newest = secrets.refetched_versions("s", &new).await.unwrap().expect("it answers again");
+    assert_eq!(&*newest.current.value, "newest");
 }
 
 #[tokio::test]
@@ -71,6 +137,20 @@ async fn a_name_without_a_secret_is_asked_for_once_in_ten_seconds() {
     secrets.forget_versions("s");
     has(&wire, "second");
     assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "second", "whoever sets it here uses it at once");
+}
+
+#[tokio::test]
+async fn a_secret_that_was_not_there_is_looked_for_again_after_ten_seconds() {
+    let wire = Wire::default();
+    let (secrets, pass) = aging(&wire);
+    wire.next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
+    assert!(secrets.versions("s").await.is_err());
+    pass(9);
+    assert!(secrets.versions("s").await.is_err());
+    assert_eq!(wire.calls(GET), 1);
+    pass(1);
+    has(&wire, "first");
+    assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "first");
 }
 
 #[tokio::test]

@@ -1,0 +1,272 @@
+//! What is read for half the price may be of a moment ago. Where no write proves what was decided of it, it is read
+//! again before anybody is answered: each of these would be refused, or told that there is nothing to do.
+
+use crate::world::World;
+use pullyard_control::attempt::{Finish, GaveBack, finish, give_back, progress, start};
+use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
+use pullyard_control::{
+    Bootstrap, Dispatched, Error, NewTicket, TaskStopped, create_ticket, dispatch, settle_ticket, task_stopped,
+};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::event::TicketText;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, TicketKey};
+use pullyard_domain::job::{
+    Claim, ContextFault, End, Fence, Job, Kind, Plan, Rest, Status, Yielded, plan_without_ticket,
+};
+use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Settings};
+use pullyard_domain::prompt;
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::ticket::{Move, Target};
+use pullyard_store::{Trigger, Write};
+use pullyard_testkit::Lag;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What is read for half the price is as it was when `copied` was called last.
+struct Late {
+    world: World,
+    lag: Lag,
+}
+
+impl Late {
+    async fn begin() -> Self {
+        let lag = Lag::still();
+        let world = World::before(lag.client()).await;
+        let integration = Integration {
+            id: world.repository().integration,
+            kind: ForgeKind::GitHub,
+            // Nobody is there.
+            api_url: "http://127.0.0.1:9".into(),
+            auth: Auth::Token { secret: "fleet/user/forge".into() },
+            account: Account { id: 1, login: "pullyard-bot".into() },
+        };
+        applied(world.ctx.store.put_integration(&integration).await);
+        applied(world.ctx.store.put_repository(&world.repository()).await);
+        Self { world, lag }
+    }
+
+    async fn copied(&self) {
+        self.lag.catch_up().await.unwrap();
+    }
+
+    /// A job on Fargate that waits to be started.
+    async fn job(&self) -> Job {
+        let repository = self.world.repository();
+        let context = prompt::Context {
+            v: 1,
+            kind: Kind::Implement,
+            ticket: None,
+            instructions: Some("Do it.".into()),
+            repository: repository.clone(),
+            base: "main".into(),
+            review: None,
+        };
+        let id = JobId::of_request(&self.world.project, "weak", "1");
+        let context = self.world.ctx.store.freeze_context(&id, &context).await.unwrap();
+        let job = plan_without_ticket(&Plan {
+            id,
+            project: &self.world.project,
+            settings: &Settings { compute: Compute::Fargate, ..Settings::default() },
+            repository: &repository,
+            context,
+            labels: &BTreeSet::new(),
+            now: self.world.ctx.clock.now(),
+        });
+        let alone =
+            Trigger { job: &job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
+        applied(self.world.ctx.store.trigger(&alone).await);
+        self.stored(&job.id).await
+    }
+
+    /// It, as it is in truth.
+    async fn stored(&self, job: &JobId) -> Job {
+        self.world.ctx.store.job(job).await.unwrap().unwrap()
+    }
+
+    /// Stores what became of it.
+    async fn becomes(&self, next: Job) -> Job {
+        applied(self.world.ctx.store.update_job(&next).await);
+        self.stored(&next.id).await
+    }
+
+    /// Claimed by its first attempt, and got so far.
+    async fn held(&self, job: &Job, status: Status) -> (Job, Fence) {
+        let now = self.world.ctx.clock.now();
+        let claim = claim(job.attempt + 1);
+        let mut held = self.becomes(job.claimed(&claim, now).unwrap()).await;
+        let fence = Fence { job: job.id.clone(), attempt: claim.attempt, claim: claim.claim };
+        for phase in [Status::Preparing, Status::Executing] {
+            if held.status != status {
+                held = self.becomes(held.progressed(&fence, phase, now).unwrap()).await;
+            }
+        }
+        assert_eq!(held.status, status);
+        (held, fence)
+    }
+}
+
+fn applied(write: Result<Write, pullyard_store::Error>) {
+    assert_eq!(write.unwrap(), Write::Applied);
+}
+
+fn claim(attempt: u32) -> Claim {
+    Claim {
+        attempt,
+        claim: ClaimId::new(format!("c{attempt}")).unwrap(),
+        instance: InstanceId::new("i1").unwrap(),
+        runner: None,
+        task: Some("task-1".into()),
+    }
+}
+
+#[tokio::test]
+async fn a_phase_is_not_refused_to_the_attempt_that_has_just_claimed() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    late.copied().await;
+    let (_, fence) = late.held(&job, Status::Claimed).await;
+    progress(&late.world.ctx, &fence, Status::Preparing).await.unwrap();
+    assert_eq!(late.stored(&job.id).await.status, Status::Preparing);
+}
+
+#[tokio::test]
+async fn a_finish_is_not_refused_to_the_attempt_that_has_just_claimed() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    late.copied().await;
+    let (_, fence) = late.held(&job, Status::Executing).await;
+    let end = End::Failed(Failure::NoChanges {}, None);
+    let said = Finish { id: FinishId::new("f1").unwrap(), end, spent_usd_micros: None, work: None };
+    assert_eq!(finish(&late.world.ctx, &fence, &said).await.unwrap(), Status::Failed);
+    assert_eq!(late.stored(&job.id).await.status, Status::Failed);
+}
+
+#[tokio::test]
+async fn a_question_is_not_refused_to_the_attempt_that_has_just_claimed() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    late.copied().await;
+    let (_, fence) = late.held(&job, Status::Executing).await;
+    let asks = Yielded {
+        id: FinishId::new("y1").unwrap(),
+        rest: Rest::Asks { question: "Which one?".into() },
+        agent: None,
+        session: None,
+        inputs: 0,
+    };
+    let gave = give_back(&late.world.ctx, &fence, &asks, 0).await.unwrap();
+    assert_eq!(gave, GaveBack::Over(Status::AwaitingInput));
+}
+
+#[tokio::test]
+async fn a_task_is_not_refused_for_the_attempt_before_its_own() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    let (held, _) = late.held(&job, Status::Executing).await;
+    late.copied().await;
+    let now = late.world.ctx.clock.now();
+    late.becomes(held.requeued(now).unwrap()).await;
+    let bootstrap = Bootstrap { job: job.id.clone(), attempt: 2, dispatch: 0, expires: now };
+    let Claim { claim, instance, task, .. } = claim(2);
+    let begun = start(&late.world.ctx, &bootstrap, claim, instance, task).await.unwrap();
+    assert_eq!(begun.job.attempt, 2);
+}
+
+#[tokio::test]
+async fn a_job_that_has_just_become_ready_is_started() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    let (held, _) = late.held(&job, Status::Executing).await;
+    late.copied().await;
+    late.becomes(held.requeued(late.world.ctx.clock.now()).unwrap()).await;
+    late.world.ctx.clock.advance(Duration::from_secs(3_600));
+    let done = dispatch(&late.world.ctx, &job.id).await.unwrap();
+    assert_ne!(done, Dispatched::Nothing, "it waits for its second attempt");
+}
+
+#[tokio::test]
+async fn the_death_of_a_task_that_has_just_claimed_is_noted() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    late.copied().await;
+    late.held(&job, Status::Claimed).await;
+    let stopped = TaskStopped {
+        arn: "task-1".into(),
+        job: job.id.clone(),
+        code: Some("EssentialContainerExited".into()),
+        reason: "it ended".into(),
+        exit: Some(137),
+    };
+    task_stopped(&late.world.ctx, &stopped).await.unwrap();
+    assert!(late.stored(&job.id).await.run.unwrap().died.is_some(), "nobody else tells of it");
+}
+
+#[tokio::test]
+async fn a_ticket_that_has_just_got_something_to_show_is_settled() {
+    let late = Late::begin().await;
+    let ctx = &late.world.ctx;
+    let (project, key) = (late.world.project.clone(), TicketKey::new("APP-1").unwrap());
+    let text = TicketText { title: "A title".into(), ..TicketText::default() };
+    let new = NewTicket { project: project.clone(), key: key.clone(), text, status: None, actor: "ana".into() };
+    create_ticket(ctx, new).await.unwrap();
+    late.copied().await;
+    let mut ticket = ctx.store.ticket(&project, &key).await.unwrap().unwrap();
+    let away = Move { expected: ticket.status.clone(), to: Target::Completion };
+    ticket.want(Some(away), None, None);
+    applied(ctx.store.update_ticket(&ticket).await);
+    assert!(settle_ticket(ctx, &project, &key).await.unwrap().written_back);
+    assert_eq!(ctx.store.ticket(&project, &key).await.unwrap().unwrap().status, "In Review");
+}
+
+#[tokio::test]
+async fn a_job_whose_review_is_to_be_read_now_is_not_left_to_the_sweeper() {
+    let late = Late::begin().await;
+    let ctx = &late.world.ctx;
+    let job = late.job().await;
+    let waits = late.becomes(job.with_reviews(ctx.clock.now())).await;
+    let away = || ContextFault::Away { reason: "it is away".into() };
+    let waits = late.becomes(waits.context_failed(away(), ctx.clock.now()).unwrap()).await;
+    late.copied().await;
+    // Somebody tried since, and the copy does not know when the next try is due.
+    let mut due = waits.clone();
+    due.waits.as_mut().unwrap().next = ctx.clock.now();
+    let due = late.becomes(due).await;
+    let admitted = admit_job(ctx, &due.id).await;
+    assert!(!matches!(admitted, Ok(Admitted::Nothing)), "it was tried, whatever comes of it");
+}
+
+#[tokio::test]
+async fn what_has_just_become_known_of_a_pull_request_is_told() {
+    let late = Late::begin().await;
+    let ctx = &late.world.ctx;
+    let repository = late.world.repository();
+    let id = PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: 7 };
+    let linked = PullRequest {
+        id: id.clone(),
+        project: late.world.project.clone(),
+        ticket: None,
+        job: None,
+        url: "http://127.0.0.1:9/acme/app/pull/7".into(),
+        branch: "pullyard/app-1".into(),
+        head: "0".repeat(40),
+        repository_name: None,
+        state: PullRequestState::Open,
+        updated_at: None,
+        revised: None,
+        note: None,
+        note_version: 0,
+        noted_version: 0,
+        comment: None,
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    applied(ctx.store.link_if_unlinked(&linked).await);
+    late.copied().await;
+    let mut linked = ctx.store.pull_request(&id).await.unwrap().unwrap();
+    linked.tell(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
+    applied(ctx.store.update_pull_request(&linked).await);
+    let told = tell_pull_request(ctx, &id).await;
+    assert!(matches!(told, Err(Error::Forge(_) | Error::Cloud(_))), "its forge was asked: {told:?}");
+}

@@ -1,0 +1,187 @@
+//! Claims and starts beside whatever else takes or moves what is claimed.
+
+use super::{count, on_kite};
+use crate::races::rounds::{cancel, claim, finish, tally};
+use crate::races::{RACERS, race, world};
+use crate::sample::{self, at};
+use pullyard_domain::job::{Place, Status, Want};
+use pullyard_domain::project::Compute;
+use pullyard_domain::runner::{Drain, Presence};
+use pullyard_store::Write;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_job_is_claimed_and_told_to_stop_or_never_claimed() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let job = world.triggered("APP-1").await;
+    let came = race(&world, |world, number| {
+        let (runner, job) = (runner.clone(), job.clone());
+        async move {
+            match number % 2 {
+                0 => claim(&world, &runner, &job, number).await,
+                _ => cancel(&world, &job, number).await,
+            }
+        }
+    })
+    .await;
+    let came = tally(&came);
+    world.whole().await;
+    let stored = world.job(&job).await;
+    assert!(stored.cancel.is_some() && count(&came, "cancelled") == 1, "{came:?}");
+    let (status, want) = (stored.status, stored.want);
+    match count(&came, "claimed") {
+        0 => assert_eq!((status, want), (Status::Cancelled, Want::Run)),
+        claimed => assert_eq!((status, want, claimed), (Status::Claimed, Want::Cancel, 1)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_drained_runner_has_the_job_or_not_and_takes_no_other() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let (job, other) = (world.triggered("APP-1").await, world.triggered("APP-2").await);
+    let came = race(&world, |world, number| {
+        let (runner, job) = (runner.clone(), if number % 4 == 0 { job.clone() } else { other.clone() });
+        async move {
+            if number % 2 == 0 {
+                return claim(&world, &runner, &job, number).await;
+            }
+            let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+            assert_eq!(world.store.set_drain(&runner, Some(&drain)).await?, Write::Applied);
+            Ok("drained")
+        }
+    })
+    .await;
+    let (stored, claimed) = (world.runner(&runner).await, count(&tally(&came), "claimed"));
+    assert!(stored.is_draining() && claimed <= 1, "{came:?}");
+    assert_eq!(stored.slots.len(), claimed);
+    world.whole().await;
+    assert_eq!(claim(&world, &runner, &world.triggered("APP-3").await, 99).await.unwrap(), "closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_that_is_removed_leaves_no_job_behind() {
+    let (world, runner, job) = on_kite(2, Status::Syncing).await;
+    let other = world.triggered("APP-2").await;
+    race(&world, |world, number| {
+        let (runner, job, other) = (runner.clone(), job.clone(), other.clone());
+        async move {
+            match number % 4 {
+                0 => finish(&world, &job, number).await,
+                1 => claim(&world, &runner, &other, number).await,
+                2 => world.store.begin_removal(&runner).await.map(|_| "begun"),
+                _ => world.store.remove_runner(&runner).await.map(|_| "removed"),
+            }
+        }
+    })
+    .await;
+    world.whole().await;
+    assert_eq!(world.job(&job).await.status, Status::Completed);
+    let (left, name) = (world.store.runner(&runner.id).await.unwrap(), world.store.runner_named("kite").await.unwrap());
+    let profile = world.store.runner_profile(&runner.id).await.unwrap();
+    assert_eq!((name.is_some(), profile.is_some()), (left.is_some(), left.is_some()), "they go together");
+    match left {
+        None => assert_eq!(world.job(&other).await.status, Status::Ready, "it is nobody's"),
+        Some(left) => {
+            assert_eq!(left.status, Presence::Deleting);
+            let holds = left.slots.contains_key(&other.id);
+            assert_eq!(world.job(&other).await.status == Status::Claimed, holds);
+            // Nobody looked at it since its last slot was freed.
+            let removed = world.store.remove_runner(&left).await.unwrap();
+            assert_eq!(removed == Write::Applied, !holds);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slot_that_nobody_holds_is_emptied_beside_claims() {
+    let (world, runner, job) = on_kite(2, Status::Executing).await;
+    let (slot, other) = (runner.slots[&job.id].clone(), world.triggered("APP-2").await);
+    world.lose("TICKET#acme#APP-1", "TICKET").await;
+    world.lose(&format!("JOB#{}", job.id), "JOB").await;
+    let came = race(&world, |world, number| {
+        let (runner, job, slot, other) = (runner.clone(), job.clone(), slot.clone(), other.clone());
+        async move {
+            match number % 2 {
+                0 => world.store.drop_slot(&runner, &job.id, &slot).await.map(|_| "emptied"),
+                _ => claim(&world, &runner, &other, number).await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "claimed"), 1, "there was room for it all the time");
+    let slots = world.runner(&runner).await.slots;
+    assert_eq!(slots.into_keys().collect::<Vec<_>>(), [other.id]);
+    world.whole().await;
+}
+
+/// A job that waits on Fargate, its task claiming while its project goes over to runners.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_job_that_is_placed_anew_is_claimed_by_nobody_who_was_told_before() {
+    let world = world().await;
+    let job = world.triggered("APP-1").await;
+    let came = race(&world, |world, number| {
+        let job = job.clone();
+        async move {
+            let claim = sample::claim_by_task(&job, &format!("c{number}"));
+            let next = if number % 2 == 0 { job.placed(Place::Runners, at(70)) } else { job.claimed(&claim, at(70)) };
+            let next = next.expect("it is Ready");
+            let written = match number % 2 {
+                0 => world.store.update_job(&next).await?,
+                _ => world.store.claim(&next).await?,
+            };
+            Ok(if written == Write::Applied { ["placed", "claimed"][number % 2] } else { "stale" })
+        }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "stale"), RACERS - 1);
+    let stored = world.job(&job).await;
+    let expected = if came.contains(&"placed") { Status::Ready } else { Status::Claimed };
+    assert_eq!((stored.status, stored.place == Place::Runners), (expected, expected == Status::Ready));
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_job_that_is_placed_anew_has_no_task_on_its_way() {
+    let world = world().await;
+    let job = world.triggered("APP-1").await;
+    let came = race(&world, |world, number| {
+        let id = job.clone();
+        async move {
+            loop {
+                let job = world.job(&id).await;
+                let next = match number % 2 {
+                    0 => job.placed(Place::Runners, at(70)),
+                    _ => job.dispatched(at(70)),
+                };
+                let Ok(next) = next else { return Ok("refused") };
+                if world.store.update_job(&next).await? == Write::Applied {
+                    return Ok(["placed", "started"][number % 2]);
+                }
+            }
+        }
+    })
+    .await;
+    let (came, stored) = (tally(&came), world.job(&job).await);
+    assert!(count(&came, "placed") + count(&came, "started") <= 1, "{came:?}");
+    assert_ne!(stored.place == Place::Runners, stored.dispatch.starting);
+    assert_eq!(stored.rev, job.rev + 1);
+    world.whole().await;
+}
+
+/// Runners are asked for jobs that wait there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_waits_for_runners_is_claimed_by_one_and_its_row_goes() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let job = sample::job_at("one", Compute::Runners, at(0));
+    world.applies(world.store.trigger(&crate::world::alone(&job))).await;
+    let came = race(&world, |world, number| {
+        let (runner, job) = (runner.clone(), job.clone());
+        async move { claim(&world, &runner, &job, number).await }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "claimed"), 1);
+    world.whole().await;
+    assert!(world.store.ready(&job.class, 10).await.unwrap().is_empty());
+}

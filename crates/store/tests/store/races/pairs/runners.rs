@@ -1,0 +1,134 @@
+//! What is heard of runners beside what is wanted of them and decided about their silence.
+
+use super::{count, on_kite};
+use crate::races::rounds::{Lost, sweep, tally};
+use crate::races::{RACERS, race, world};
+use crate::sample::{self, at};
+use crate::world::first_time;
+use pullyard_domain::id::InstanceId;
+use pullyard_domain::job::Status;
+use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
+use pullyard_store::{Registered, Sweeps, Write};
+use std::collections::BTreeSet;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_that_is_heard_in_time_keeps_its_job() {
+    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let came = race(&world, |world, number| {
+        let runner = runner.clone();
+        async move {
+            if number % 2 == 1 {
+                return sweep(&world, &runner, Lost::GivesUp).await;
+            }
+            loop {
+                let seen = world.runner(&runner).await;
+                if world.store.heartbeat(&seen, &crate::fleet::heard(&seen, 100)).await? == Write::Applied {
+                    return Ok("heard");
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "heard"), RACERS / 2);
+    world.whole().await;
+    let (stored, back) = (world.job(&job).await, world.runner(&runner).await);
+    assert_eq!((back.status, back.last_heartbeat), (Presence::Online, at(100)));
+    // Ended within the silence, or not at all.
+    let lost = stored.status == Status::Failed;
+    assert!(lost || stored.status == Status::Executing, "{stored:?}");
+    assert!(!lost || back.epoch == runner.epoch + 1, "nobody was Offline");
+    assert_eq!(back.slots.is_empty(), lost);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_drain_is_acknowledged_by_a_heartbeat_that_saw_it() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    race(&world, |world, number| {
+        let seen = runner.clone();
+        async move {
+            if number % 2 == 1 {
+                let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+                return world.store.set_drain(&seen, Some(&drain)).await.map(|_| ());
+            }
+            loop {
+                let seen = world.runner(&seen).await;
+                // What a daemon says once it was told.
+                let draining = seen.drain.is_some();
+                let said =
+                    Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining, last: false };
+                let heard = seen.heard(said, at(100)).expect("it is its process");
+                if world.store.heartbeat(&seen, &heard).await? == Write::Applied {
+                    return Ok(());
+                }
+            }
+        }
+    })
+    .await;
+    let stored = world.runner(&runner).await;
+    let acknowledged = stored.drain.as_ref().expect("the wish stands").acknowledged;
+    assert!(stored.draining || acknowledged.is_none(), "nobody acknowledged what was not seen: {stored:?}");
+    let said = Heartbeat { instance: stored.instance.clone(), active: BTreeSet::new(), draining: true, last: false };
+    world.applies(world.store.heartbeat(&stored, &stored.heard(said, at(110)).unwrap())).await;
+    assert!(world.runner(&runner).await.drain.unwrap().acknowledged.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_process_that_takes_over_keeps_the_wish_to_drain() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    race(&world, |world, number| {
+        let runner = runner.clone();
+        async move {
+            if number % 2 == 1 {
+                let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+                return world.store.set_drain(&runner, Some(&drain)).await.map(|_| ());
+            }
+            loop {
+                let seen = world.runner(&runner).await;
+                let instance = InstanceId::new(format!("newcomer-{number}")).expect("a name");
+                if seen.instance != runner.instance {
+                    // Another one was faster.
+                    return Ok(());
+                }
+                let new = Runner { instance, epoch: seen.epoch + 1, ..seen.clone() };
+                let profile = sample::profile(&new, &new.name);
+                world.store.register(&Registered { seen: Some(&seen), ..first_time(&new, &profile) }).await?;
+            }
+        }
+    })
+    .await;
+    let stored = world.runner(&runner).await;
+    assert!(stored.drain.is_some(), "{stored:?}");
+    assert_eq!(stored.epoch, runner.epoch + 1, "one took over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_sweepers_each_job_is_put_back_by_one() {
+    let world = world().await;
+    let runner = world.registered(&sample::runner("kite", 3)).await;
+    let mut jobs = Vec::new();
+    for number in 0..3 {
+        let job = world.triggered(&format!("APP-{number}")).await;
+        let claim = sample::claim_by(&runner, &job, &format!("c{number}"));
+        jobs.push(world.claimed(&job, &claim).await);
+    }
+    let runner = world.runner(&runner).await;
+    race(&world, |world, number| {
+        let runner = runner.clone();
+        async move {
+            sweep(&world, &runner, Lost::PutsBack).await?;
+            let round = Sweeps { at: at(number as u64), ready_at: at(0), since: None, gauges: None };
+            world.store.put_sweeps(&round).await
+        }
+    })
+    .await;
+    world.whole().await;
+    let gone = world.runner(&runner).await;
+    assert_eq!((gone.status, gone.epoch, gone.slots.len()), (Presence::Offline, runner.epoch + 1, 0));
+    for job in &jobs {
+        let stored = world.job(job).await;
+        assert_eq!((stored.status, stored.requeues, stored.rev), (Status::Ready, 1, job.rev + 1));
+    }
+    assert_eq!(world.store.sweeps().await.unwrap().unwrap().at, at(RACERS as u64 - 1), "the latest one counts");
+}

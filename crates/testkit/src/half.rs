@@ -1,0 +1,51 @@
+//! A `BatchGetItem` of which DynamoDB answers a part, as it does where an answer grows large or a table is busy.
+
+use serde_json::{Map, Value};
+
+/// How many keys a call asks for.
+pub(crate) fn keys(call: &Value) -> usize {
+    let tables = call["RequestItems"].as_object().into_iter().flat_map(Map::values);
+    tables.filter_map(|wanted| wanted["Keys"].as_array()).map(Vec::len).sum()
+}
+
+/// The call with the first half of each table's keys, and what it leaves out.
+pub(crate) fn halved(call: &Value) -> (Value, Value) {
+    let (mut first, mut rest) = (call.clone(), call["RequestItems"].clone());
+    for (table, wanted) in call["RequestItems"].as_object().into_iter().flatten() {
+        let Some(keys) = wanted["Keys"].as_array() else { continue };
+        let (kept, left) = keys.split_at(keys.len().div_ceil(2));
+        first["RequestItems"][table]["Keys"] = kept.to_vec().into();
+        rest[table]["Keys"] = left.to_vec().into();
+    }
+    (first, rest)
+}
+
+/// The answer to the first half, which names the rest as left out.
+pub(crate) fn answered(body: &[u8], rest: Value) -> Vec<u8> {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
+    let left = rest.as_object().into_iter().flatten();
+    let left = left.filter(|(_, wanted)| wanted["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));
+    answer["UnprocessedKeys"] =
+        left.map(|(table, wanted)| (table.clone(), wanted.clone())).collect::<Map<_, _>>().into();
+    answer.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_key_is_in_one_of_the_halves() {
+        let call =
+            json!({ "RequestItems": { "t": { "ConsistentRead": true, "Keys": [1, 2, 3] }, "u": { "Keys": [4] } } });
+        assert_eq!(keys(&call), 4);
+        let (first, rest) = halved(&call);
+        assert_eq!(first["RequestItems"]["t"], json!({ "ConsistentRead": true, "Keys": [1, 2] }));
+        assert_eq!(first["RequestItems"]["u"]["Keys"], json!([4]));
+        let answer = answered(br#"{"Responses":{"t":[]}}"#, rest);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["UnprocessedKeys"], json!({ "t": { "ConsistentRead": true, "Keys": [3] } }));
+        assert_eq!(answer["Responses"], json!({ "t": [] }));
+    }
+}
