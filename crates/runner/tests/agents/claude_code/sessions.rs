@@ -64,3 +64,28 @@ async fn nothing_is_written_to_the_home_folder() {
     assert!(scene.config().join("projects").is_dir());
     scene.end();
 }
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_transcript_that_is_moved_goes_on_from_another_folder_with_other_settings() {
+    let scene = begun().await;
+    let folder = |tree: &std::path::Path| {
+        let name = tree.canonicalize().unwrap().to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        std::path::Path::new("projects").join(name)
+    };
+    let (tree, config) = (scene.outside("a.tree"), scene.outside("config"));
+    std::fs::create_dir(&tree).unwrap();
+    let (from, to) = (scene.config().join(folder(&scene.repository())), config.join(folder(&tree)));
+    std::fs::create_dir_all(&to).unwrap();
+    let name = format!("{SESSION}.jsonl");
+    std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+    scene.model.play([Answer::text("Because.")]);
+    let mut run = claude(&scene);
+    run.args(["--resume", SESSION]).current_dir(&tree).env("CLAUDE_CONFIG_DIR", &config);
+    let ended = ask(run, "Why?").await;
+    assert_eq!((ended.code(), &ended.one("result")["session_id"]), (0, &json!(SESSION)), "{ended:?}");
+    let turns = scene.model.turns();
+    let told = turns.last().unwrap();
+    assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| told.mentions(words)));
+    scene.end();
+}

@@ -38,3 +38,26 @@ async fn an_unknown_session_is_refused_on_standard_error_alone() {
     assert!(ended.errors.contains("no rollout found for thread id"), "{}", ended.errors);
     scene.end();
 }
+
+#[tokio::test]
+#[ignore = "needs Codex: .ci/agents"]
+async fn a_rollout_that_is_moved_goes_on_from_another_folder_with_other_settings() {
+    let scene = Scene::new().await;
+    scene.model.play([Answer::text("Forty-two."), Answer::text("Because.")]);
+    let first = ask(&scene, "What is the answer?").await;
+    let id = first.one("thread.started")["thread_id"].as_str().unwrap().to_owned();
+    let (tree, config) = (scene.outside("tree"), scene.outside("config"));
+    let git = std::process::Command::new("git").args(["init", "--quiet"]).arg(&tree).status();
+    assert!(git.unwrap().success());
+    std::fs::create_dir(&config).unwrap();
+    std::fs::copy(scene.config().join("config.toml"), config.join("config.toml")).unwrap();
+    let moved = std::process::Command::new("cp").arg("-r").arg(scene.config().join("sessions")).arg(&config).status();
+    assert!(moved.unwrap().success());
+    let mut run = resuming(&scene);
+    run.args([id.as_str(), "Why?"]).current_dir(&tree).env("CODEX_HOME", &config);
+    let second = scene.run(run).await;
+    assert_eq!((second.code(), &second.one("thread.started")["thread_id"]), (0, &json!(id)), "{second:?}");
+    let turns = scene.model.turns();
+    assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| turns[1].mentions(words)));
+    scene.end();
+}
