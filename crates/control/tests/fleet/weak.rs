@@ -61,6 +61,7 @@ impl Late {
             repository: repository.clone(),
             base: "main".into(),
             review: None,
+            commands: None,
         };
         let id = JobId::of_request(&self.world.project, "weak", "1");
         let context = self.world.ctx.store.freeze_context(&id, &context).await.unwrap();
