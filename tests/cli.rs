@@ -276,7 +276,7 @@ async fn a_project_is_set_up_without_any_other_tool() {
         User { told: [User::of(&story).told, vec![("PULLYARD_PROJECT", "other".into())]].concat(), ..User::new() };
     let add = ["repos", "add", REPOSITORY, "--integration", "gh2", "--agent-command", "sh", "-c", "exit 3"];
     other.run(&add).await.done();
-    assert_eq!(other.run(&["repos", "list"]).await.done(), format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\n"));
+    assert_eq!(other.run(&["repos", "list"]).await.done(), format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\t\n"));
     other.run(&["tickets", "create", "O-1", "--title", "t", "--status", TRIGGER]).await.done();
     assert_eq!(other.run(&["jobs", "list", "--project", "acme"]).await.done(), "", "a flag is stronger");
     assert_eq!(other.run(&["jobs"]).await.done().lines().count(), 1);
