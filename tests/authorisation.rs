@@ -281,6 +281,7 @@ impl World {
             route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),
             route(&get, "/v1/jobs/{job}/attempts/{attempt}/inputs", Lease, none()),
+            route(&get, "/v1/jobs/{job}/attempts/{attempt}/checkpoint", Lease, none()),
             route(&post, "/v1/jobs/{job}/attempts/{attempt}/finish", Lease, finish),
             route(
                 &post,

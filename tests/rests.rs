@@ -4,7 +4,8 @@
 use crate::cli::User;
 use crate::story::{Story, TODO, TRIGGER, is};
 use pullyard_domain::id::{FinishId, JobId};
-use pullyard_domain::job::{Status, Want};
+use pullyard_domain::job::{Status, Want, Work};
+use pullyard_protocol::artifact::AttemptOutcome;
 use pullyard_protocol::attempt::{
     Assignment, EventsRequest, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest,
     YieldAnswer, YieldOutcome, YieldRequest,
@@ -45,7 +46,23 @@ fn gives_back(question: Option<&str>, inputs: u32) -> YieldRequest {
         agent: Some("command".into()),
         session: Some("s1".into()),
         inputs,
-        spent_usd_micros: None,
+        spent_usd_micros: Some(1_500),
+        work: Some(work()),
+    }
+}
+
+fn work() -> Work {
+    Work {
+        agent: "command".into(),
+        version: None,
+        model: None,
+        session: Some("s1".into()),
+        isolation: "none".into(),
+        starts: 1,
+        turns: 2,
+        input_tokens: 30,
+        cached_input_tokens: 0,
+        output_tokens: 4,
     }
 }
 
@@ -109,6 +126,9 @@ async fn a_person_pauses_a_working_job_and_lets_it_go_on_to_its_pull_request() {
 
     assert_eq!(pauses(&client).await.status, Status::Paused);
     assert_eq!(pauses(&client).await.status, Status::Paused, "its repeat is answered as it was");
+    let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
+    assert_eq!((rested.how, rested.spent_usd_micros), (AttemptOutcome::Paused, Some(1_500)));
+    assert_eq!(rested.work, Some(work()), "what it was and took is on record");
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
     assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused it "));

@@ -63,6 +63,7 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
         session: None,
         inputs: 0,
         spent_usd_micros: None,
+        work: None,
     };
     client.give_back(&asks).await.unwrap();
     let page = browser.get(&address).await;

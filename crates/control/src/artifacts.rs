@@ -83,6 +83,22 @@ pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Re
     Ok(ctx.objects.download(&key, &artifact).await?)
 }
 
+/// The newest checkpoint among what an attempt keeps whose bytes are there, and the way to it for a short while.
+pub(crate) async fn checkpoint_of(ctx: &Context, kept: Artifacts) -> Result<Option<(Artifact, String)>, Error> {
+    let ids: Vec<ArtifactId> = kept.checkpoints().map(|one| one.id.clone()).collect();
+    for id in ids {
+        match look(ctx, kept.clone(), &id).await {
+            Ok(artifact) => {
+                let address = ctx.objects.download(&object_key(&kept.job, kept.attempt, &id), &artifact).await?;
+                return Ok(Some((artifact, address)));
+            }
+            Err(Error::Artifact(Refusal::NotThere)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// The attempts of a job that ended, the first one first.
 pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<Attempt>, Error> {
     Ok(ctx.store.attempts(job).await?)
@@ -98,7 +114,7 @@ fn missing(id: &ArtifactId) -> Error {
 }
 
 /// What is expired and not yet deleted is not there any more: neither are its objects.
-async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
+pub(crate) async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     let now = ctx.clock.now();
     let mut all = ctx.store.all_artifacts(job).await?;
     all.retain(|kept| kept.at.plus(KEPT) > now);

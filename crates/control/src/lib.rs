@@ -6,6 +6,7 @@
 
 pub mod attempt {
     //! The calls of one attempt, from its claim to its end.
+    mod checkpoint;
     mod credentials;
     mod events;
     mod finish;
@@ -14,11 +15,12 @@ pub mod attempt {
     mod progress;
     mod start;
 
+    pub use checkpoint::{Checkpoint, checkpoint};
     pub(crate) use credentials::held;
     pub use credentials::{Credentials, credentials};
     pub use events::{Heard, record_events};
     pub use finish::{Finish, finish};
-    pub use give_back::{GaveBack, give_back};
+    pub use give_back::{GaveBack, GivesBack, give_back};
     pub use inputs::inputs;
     pub use progress::{Progressed, progress};
     pub use start::{Assignment, start};

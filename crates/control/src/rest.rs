@@ -1,6 +1,6 @@
 //! Writing that a job stands still or goes on, whoever decided it.
 
-use crate::ending::{shown, write_end};
+use crate::ending::{Took, shown, write_told_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, Place, Status};
 use pullyard_domain::outcome::ticket_while;
@@ -19,13 +19,42 @@ pub(crate) async fn write_rest(
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
+    write(ctx, before, job, (ended, input, Took::default()), proof, now).await
+}
+
+/// The same for an attempt whose runner gave its job back, with what it said of the work.
+pub(crate) async fn write_told_rest(
+    ctx: &Context,
+    before: &Job,
+    job: &Job,
+    (ended, took): (AttemptEnd, Took<'_>),
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write(ctx, before, job, (ended, None, took), Proof::Nothing, now).await
+}
+
+async fn write(
+    ctx: &Context,
+    before: &Job,
+    job: &Job,
+    (ended, input, took): (AttemptEnd, Option<&Input>, Took<'_>),
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
     if job.status.is_terminal() {
-        return write_end(ctx, before, job, proof, now).await;
+        return write_told_end(ctx, before, job, took, proof, now).await;
     }
     let run = before.run.clone().filter(|_| before.status.is_active() && job.run.is_none());
     let (id, number) = (before.id.clone(), before.attempt);
-    let attempt =
-        run.map(|run| Attempt { job: id, number, run, ended_at: now, ended, work: None, spent_usd_micros: None });
+    let attempt = run.map(|run| Attempt {
+        job: id,
+        number,
+        run,
+        ended_at: now,
+        ended,
+        work: took.work.cloned(),
+        spent_usd_micros: took.spent_usd_micros,
+    });
     let ticket = match job.ticket.as_ref().filter(|_| before.status != job.status) {
         None => None,
         Some(key) => {

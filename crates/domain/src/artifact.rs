@@ -228,6 +228,11 @@ impl Artifacts {
         self.kept.iter().find(|artifact| artifact.id == *id)
     }
 
+    /// What another attempt can go on from, the newest first.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &Artifact> {
+        self.kept.iter().rev().filter(|artifact| artifact.kind == Kind::Checkpoint)
+    }
+
     /// How large all of them are together. Units: bytes.
     pub fn size_bytes(&self) -> u64 {
         self.kept.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.size_bytes))

@@ -1,6 +1,6 @@
 //! What the runner of one attempt says and hears:
-//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and `GET …/inputs`; what it
-//! keeps is in `artifact`.
+//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and `GET …/{inputs,checkpoint}`;
+//! what it keeps is in `artifact`.
 //!
 //! `start` is called with the bootstrap token of the task, everything after it with the lease from its
 //! answer. A call of a superseded attempt gets 409 `lease_lost`. Only durations are sent to a runner,
@@ -10,7 +10,7 @@ use crate::event::Event;
 #[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, TicketKey};
+use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, Sha256Hex, TicketKey};
 use pullyard_domain::job::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,9 @@ pub struct Assignment {
     /// What an earlier attempt left to go on with, and what people said since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// An earlier attempt, or the job that this one does again, may have left a checkpoint: `GET …/checkpoint`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub checkpoint: bool,
     /// The whole prompt for the agent.
     pub prompt: String,
     /// Which agent, and how it is started.
@@ -71,6 +74,10 @@ pub struct Assignment {
     pub limits: Limits,
     /// How often an `events` call is due, with or without events in it.
     pub heartbeat_secs: u64,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What an earlier attempt left to go on with.
@@ -114,6 +121,37 @@ pub struct InputsAnswer {
     pub inputs: Vec<Input>,
 }
 
+/// `GET …/checkpoint`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointAnswer {
+    /// The newest; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What another attempt can go on from. The type has no `Debug` of its address.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The job whose attempt left it: this one, or one that it does again.
+    pub job: JobId,
+    /// That attempt.
+    pub attempt: u32,
+    /// How large it is. Units: bytes.
+    pub size_bytes: u64,
+    /// What is in it.
+    pub sha256: Sha256Hex,
+    /// Where it is got. A secret for five minutes.
+    pub get_url: String,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoint").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}
+
 /// Gives the job back before its work is done. Repeating it with the same `yield_id` gets the same answer.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +176,9 @@ pub struct YieldRequest {
     /// What the attempt cost, if that is known. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
+    /// Which agent worked, and what it took; absent when none began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<pullyard_domain::job::Work>,
 }
 
 /// Why a runner gives its job back.

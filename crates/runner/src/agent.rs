@@ -20,6 +20,7 @@ mod once;
 mod program;
 mod quota;
 mod record;
+mod session;
 mod sign;
 mod start;
 mod tally;
@@ -32,6 +33,8 @@ pub use environment::agent_variables;
 pub(crate) use given::Given;
 pub(crate) use installed::{Installed, Known, probe};
 pub(crate) use program::find as find_program;
+pub(crate) use session::SessionOf;
+pub(crate) use sign::Tokens;
 pub(crate) use tally::Tally;
 
 use crate::commit;
@@ -49,6 +52,7 @@ use claude_code::ClaudeCode;
 use codex::Codex;
 use command::CommandAgent;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
@@ -72,9 +76,35 @@ pub(crate) enum Chosen {
     Command,
 }
 
+impl Chosen {
+    /// What jobs ask for it by.
+    pub(crate) fn capability(&self) -> &'static str {
+        match self {
+            Self::Known(installed) => installed.known.capability(),
+            Self::Command => "command",
+        }
+    }
+}
+
+/// A session that an agent goes on with, of an earlier attempt or of its own.
+pub(crate) struct GoesOn {
+    /// The agent's own id of it.
+    pub(crate) session: String,
+    /// What it is told.
+    pub(crate) prompt: String,
+    /// What it used before.
+    pub(crate) tokens: Tokens,
+    /// Whether the job may begin another one.
+    pub(crate) policy: Policy,
+}
+
 /// Everything that a run of the agent needs.
 pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
+    /// The session to go on with; a new one without.
+    pub(crate) goes_on: Option<&'a GoesOn>,
+    /// Work of an earlier attempt is in the worktree.
+    pub(crate) has_work: bool,
     pub(crate) workspace: &'a Workspace,
     pub(crate) events: &'a Events,
     pub(crate) orders: &'a Orders,
@@ -93,8 +123,6 @@ pub(crate) struct Run<'a> {
     pub(crate) waits: &'a Waits,
     /// What it was and took.
     pub(crate) tally: &'a Tally,
-    /// A session that it goes on with, and what it is told there instead of the whole task.
-    pub(crate) goes_on: Option<(&'a str, &'a str)>,
 }
 
 /// Finds the agent that the assignment asks for.
@@ -102,9 +130,15 @@ pub(crate) struct Run<'a> {
 /// Errors: `AgentMissing` with its name.
 pub(crate) async fn choose(assignment: &Assignment, environment: &Environment<'_>) -> Result<Chosen, Stop> {
     let asked = assignment.agent.capability.as_str();
+    let began = assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref());
     let candidates: Vec<Known> = match asked {
         "command" => return Ok(Chosen::Command),
-        "auto" => Known::ALL.to_vec(),
+        "auto" => {
+            let mut all = Known::ALL.to_vec();
+            // Who began goes on, if that is possible here.
+            all.sort_by_key(|known| Some(known.capability()) != began);
+            all
+        }
         named => Known::ALL.into_iter().filter(|known| known.capability() == named).collect(),
     };
     let mut keyless = None;
@@ -136,8 +170,15 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
     let mut spent = run.tally.spent();
     let mut again = Again::new(run.waits);
     let goes_on = run.goes_on.filter(|_| adapter.says_its_end());
-    let mut session = goes_on.map(|(session, _)| session.to_owned());
-    let mut prompt = goes_on.map_or(run.assignment.prompt.as_str(), |(_, told)| told).to_owned();
+    let mut session = goes_on.map(|earlier| earlier.session.clone());
+    let mut prompt = match goes_on {
+        Some(earlier) => earlier.prompt.clone(),
+        None if run.has_work => begin_again(run, adapter.as_ref()),
+        None => run.assignment.prompt.clone(),
+    };
+    if let Some(earlier) = goes_on {
+        adapter.goes_on(earlier.tokens);
+    }
     loop {
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
@@ -181,19 +222,29 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 again.wait(transient, run).await?;
                 session = end.record.session.or(session);
             }
-            Verdict::SessionLost if session.take().is_some() => {
+            Verdict::SessionLost if session.take().is_some() && may_begin_again(run) => {
                 let words = format!("The earlier session of {} is lost: it begins again.", adapter.name());
                 run.events.add(Said::words(EventKind::Log, words));
             }
             Verdict::SessionLost => return Err(Failure::SessionLost {}.into()),
         }
-        prompt = match (&session, adapter.says_its_end()) {
-            (Some(_), _) => GO_ON.to_owned(),
-            (None, true) => format!("{}{BEGIN_AGAIN}", run.assignment.prompt),
-            // What a command is told is its contract's.
-            (None, false) => run.assignment.prompt.clone(),
+        prompt = match &session {
+            Some(_) => GO_ON.to_owned(),
+            None => begin_again(run, adapter.as_ref()),
         };
     }
+}
+
+/// What an agent is told in a session that is not the first.
+fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
+    // What a command is told is its contract's.
+    let look = if adapter.says_its_end() { BEGIN_AGAIN } else { "" };
+    format!("{}{look}", run.assignment.prompt)
+}
+
+/// Whether the task may begin again where the session is gone that it was to go on with.
+fn may_begin_again(run: &Run<'_>) -> bool {
+    run.goes_on.is_none_or(|earlier| earlier.policy == Policy::Prefer)
 }
 
 /// The driver of the chosen agent.

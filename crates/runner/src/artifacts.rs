@@ -70,17 +70,6 @@ impl Uploads {
     pub(crate) fn artifacts(&self) -> &Artifacts {
         &self.artifacts
     }
-
-    /// Waits until everything that was handed in is done with, for at most this long.
-    pub(crate) async fn flush(&self, limit: Duration) {
-        let shared = &self.artifacts.0;
-        let wanted = shared.count.load(Ordering::Relaxed);
-        let mut done = shared.done.subscribe();
-        let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
-        if waited.is_err() {
-            tracing::warn!("some artifacts could not be uploaded before the end");
-        }
-    }
 }
 
 async fn one_by_one(client: AttemptClient, mut waiting: UnboundedReceiver<Kept>, done: watch::Sender<usize>) {
@@ -113,6 +102,16 @@ impl Artifacts {
     /// A file to write something into that is handed in later; none before anything is kept.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         self.0.folder.get().map(|folder| folder.join(name))
+    }
+
+    /// Waits until everything that was handed in is done with, for at most this long.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        let wanted = self.0.count.load(Ordering::Relaxed);
+        let mut done = self.0.done.subscribe();
+        let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
+        if waited.is_err() {
+            tracing::warn!("some artifacts could not be uploaded before the end");
+        }
     }
 
     /// Keeps these words, and says whether it does. Nothing is kept of what says nothing.

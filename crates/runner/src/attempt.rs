@@ -3,6 +3,7 @@
 use crate::access::Minted;
 use crate::agent::Tally;
 use crate::artifacts::Artifacts;
+use crate::checkpoint::Working;
 use crate::orders::{Order, Orders};
 use crate::redact::Redactor;
 use crate::reporter::Events;
@@ -12,7 +13,7 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{
-    Assignment, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
+    Assignment, Checkpoint, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
 use std::time::Duration;
@@ -20,6 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long the last events may hold up the end of an attempt.
 pub(crate) const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
+/// How long what an attempt leaves may hold up its rest, where nothing presses.
+const REST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(120);
 
 /// One attempt that is ours.
 pub(crate) struct Attempt<'a> {
@@ -37,6 +40,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) redactor: Redactor,
     /// What its agent was and took.
     pub(crate) tally: Tally,
+    /// What a checkpoint of it has to know.
+    pub(crate) working: Working,
 }
 
 impl Attempt<'_> {
@@ -110,10 +115,16 @@ impl Attempt<'_> {
         Ok(credentials)
     }
 
-    /// Gives the job back before its work is done, once what its agent said is on record. A cancel is answered by
-    /// that, too.
+    /// Gives the job back before its work is done, once what its agent said is on record and what it leaves is kept:
+    /// afterwards the lease is gone. A cancel is answered by that, too, and at once.
     pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         self.events.flush(LAST_EVENTS_LIMIT).await;
+        tokio::select! {
+            biased;
+            _ = self.orders.at_least(Order::Cancel) => {}
+            () = sleep_until(self.until) => {}
+            () = self.artifacts.flush(REST_ARTIFACTS_LIMIT) => {}
+        }
         tokio::select! {
             biased;
             order = self.orders.grave() => Err(Stop::Ordered(order)),
@@ -129,6 +140,13 @@ impl Attempt<'_> {
     pub(crate) async fn inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {
         let asked = self.insist(async || self.client.inputs(after).await);
         Ok(self.bounded(asked).await?.inputs)
+    }
+
+    /// The newest checkpoint of an earlier attempt.
+    ///
+    /// Errors: `Failed` when the control plane has none to give.
+    pub(crate) async fn checkpoint(&self) -> Result<Option<Checkpoint>, Stop> {
+        Ok(self.insist(async || self.client.checkpoint().await).await?.checkpoint)
     }
 
     /// Makes a call until it is answered for good.

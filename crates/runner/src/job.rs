@@ -6,6 +6,7 @@ use crate::artifacts::{RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
 use crate::beside::Beside;
 use crate::checks::{self, Checked, Results};
+use crate::checkpoint::{Found, Working};
 use crate::finish::finish;
 use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
@@ -40,6 +41,8 @@ const SOURCE_AWAY: Duration = Duration::from_secs(20);
 const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
 /// The same when the process was told to end.
 const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
+/// What the next attempt can go on from may take a little longer.
+const SHUTDOWN_ARTIFACTS_LIMIT: Duration = Duration::from_secs(6);
 
 /// Runs one attempt of a job to its end, and tells the control plane how it ended.
 ///
@@ -85,11 +88,13 @@ async fn run(options: Options) -> Result<Exit, Error> {
         minted: Minted::default(),
         redactor,
         tally: Tally::default(),
+        working: Working::default(),
     };
     let mut workspace = None;
     let ended = match work(&this, &options, &mut workspace).await {
-        Err(Stop::Ordered(Order::Pause)) => talk::pauses(&this).await.and(Err(Stop::Rests)),
-        ended => ended,
+        Err(Stop::Ordered(Order::Pause)) => talk::pauses(&this, workspace.as_ref()).await.and(Err(Stop::Rests)),
+        Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
+        done => done,
     };
     this.events.end_record();
 
@@ -109,7 +114,8 @@ async fn run(options: Options) -> Result<Exit, Error> {
             finish(&outbox, letter, &orders).await
         }
         Err(Order::Shutdown) => {
-            reporter.flush(SHUTDOWN_EVENTS_LIMIT).await;
+            let (events, artifacts) = (SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_ARTIFACTS_LIMIT);
+            tokio::join!(reporter.flush(events), this.artifacts.flush(artifacts));
             this.minted.give_back(&assignment.repository).await;
             // The next run removes the worktree: there may be no time to.
             return Ok(Exit::Stopped);
@@ -166,7 +172,8 @@ fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): End
 
 /// The last events and artifacts, side by side. After the finish nothing of the attempt is taken any more.
 async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
-    let both = |events, artifacts| async move { tokio::join!(reporter.flush(events), uploads.flush(artifacts)) };
+    let both =
+        |events, artifacts| async move { tokio::join!(reporter.flush(events), uploads.artifacts().flush(artifacts)) };
     tokio::select! {
         _ = both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT) => {}
         _ = async {
@@ -191,8 +198,9 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     }
 
     this.bounded(this.begin(Phase::Executing)).await?;
-    talk::begins_anew(this)?;
-    let mut talk = Talk::of(assignment);
+    let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
+    let mut talk = Talk::of(assignment, &taken);
+    this.working.begins(mirror, target, talk.before());
     let (commit, words, results) = match &target.adopted {
         Some(commit) => (commit.clone(), Words::default(), Results::default()),
         None => {
@@ -202,13 +210,18 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
             let (mut repair, mut round) = (None::<String>, 0);
             let (tree, results) = loop {
                 let mut told = talk.told(assignment);
-                let session = this.tally.session();
-                let goes_on = session.as_deref().zip(repair.as_deref());
+                let goes_on = match &repair {
+                    Some(repair) => talk::goes_on_with(this, repair),
+                    None => talk.goes_on(assignment, workspace),
+                };
                 if let Some(repair) = &repair {
                     told.prompt = format!("{}\n\n{repair}", told.prompt);
                 }
+                this.working.tells(talk.read());
                 let run = agent::Run {
                     assignment: &told,
+                    goes_on: goes_on.as_ref(),
+                    has_work: taken.has_work,
                     workspace,
                     events: this.events,
                     orders: this.orders,
@@ -220,16 +233,16 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                     namespace: options.process_namespace,
                     waits: &options.agent_waits,
                     tally: &this.tally,
-                    goes_on,
                 };
                 match agent::run(&run, &prepared.chosen, &Environment::of(&read)).await {
-                    Err(Stop::Asks(question)) => match talk.asks(this, question).await? {
+                    Err(Stop::Asks(question)) => match talk.asks(this, workspace, question).await? {
                         Asked::Waits => return Err(Stop::Rests),
                         Asked::Answered => continue,
                     },
                     ended => ended?,
                 }
                 let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
+                this.working.made(&tree);
                 let (Some(beside), Some(commands)) = (&beside, commands) else { break (tree, Results::default()) };
                 match checks::check(beside, &commands.checks, round, target.pull_request.is_some()).await? {
                     Checked::Publish(results) => break (tree, results),
@@ -319,6 +332,8 @@ struct Prepared<'a> {
     given: Given,
     mirror: Mirror,
     target: Target,
+    /// What an earlier attempt left; not in place yet.
+    found: Found,
     workspace: &'a Workspace,
 }
 
@@ -348,14 +363,15 @@ async fn prepare<'a>(
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror =
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
-    let target = target::choose(git, &mirror, this.assignment, open).await?;
+    let mut target = target::choose(git, &mirror, this.assignment, open).await?;
     let workspace = &*workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?);
+    let found = Found::look(this, (git, &mirror), workspace, &chosen, &mut target).await?;
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
     this.artifacts.open(workspace.artifacts()).map_err(failed)?;
     let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
     this.events.record(Record::begin(this.artifacts, raw));
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
-    Ok(Prepared { access, chosen, given, mirror, target, workspace })
+    Ok(Prepared { access, chosen, given, mirror, target, found, workspace })
 }
 
 /// The pull request that the work goes on with, if it does.

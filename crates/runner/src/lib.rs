@@ -12,6 +12,7 @@ mod artifacts;
 mod attempt;
 mod beside;
 mod checks;
+mod checkpoint;
 mod command;
 mod commit;
 mod daemon;

@@ -98,7 +98,8 @@ impl Redactor {
         self.scanner().has_exact(bytes)
     }
 
-    fn value(&self, value: &mut Value) {
+    /// Takes secrets out of every text in it.
+    pub(crate) fn value(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.clean(text),
             Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),

@@ -5,7 +5,7 @@
 
 mod words;
 
-pub(crate) use words::{Words, words_of_agent};
+pub(crate) use words::{Words, put_back, text_of_agent, words_of_agent};
 
 use crate::attempt::Attempt;
 use crate::retry::BackOff;

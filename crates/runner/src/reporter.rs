@@ -77,6 +77,13 @@ impl Events {
         }
     }
 
+    /// It is recorded again after all.
+    pub(crate) fn record_goes_on(&self) {
+        if let Some(record) = self.0.record.get() {
+            record.goes_on();
+        }
+    }
+
     /// Sends what is waiting, for at most this long.
     pub(crate) async fn flush(&self, limit: Duration) {
         let shared = &self.0;

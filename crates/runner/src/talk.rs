@@ -1,17 +1,21 @@
 //! The conversation of a job: what its agent asked and what people said, over all attempts, and how an attempt
 //! that was paused or asked something gives its job back.
 //!
-//! An agent begins anew in each attempt, in a worktree of its own, and is told the conversation in its prompt: what
-//! an earlier one had not pushed is gone, and the log says so. Where a project wants the same session or none, the
-//! job fails instead.
+//! An agent that goes on in its session is told what is new to it. One that begins again is told the conversation in
+//! its prompt. Where the files of either come from is not known here.
 
+use crate::agent::{GoesOn, Tokens};
 use crate::attempt::Attempt;
+use crate::checkpoint::{self, Taken, TakenSession};
 use crate::ids;
+use crate::orders::Order;
 use crate::said::Said;
 use crate::stop::Stop;
+use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::leaves_work;
 use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{Assignment, Input, Resume, YieldOutcome, YieldRequest};
+use pullyard_protocol::attempt::{Assignment, Input, YieldOutcome, YieldRequest};
 use pullyard_protocol::event::EventKind;
 use std::fmt::Write;
 
@@ -20,6 +24,8 @@ use std::fmt::Write;
 pub(crate) struct Talk {
     prompt: String,
     inputs: Vec<Input>,
+    /// The session of an earlier attempt that goes on.
+    session: Option<TakenSession>,
 }
 
 /// What became of a question.
@@ -31,13 +37,13 @@ pub(crate) enum Asked {
 }
 
 impl Talk {
-    /// The conversation as the attempt begins.
-    pub(crate) fn of(assignment: &Assignment) -> Self {
+    /// The conversation as the attempt begins, with what an earlier one left.
+    pub(crate) fn of(assignment: &Assignment, taken: &Taken) -> Self {
         let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
-        Self { prompt: assignment.prompt.clone(), inputs }
+        Self { prompt: assignment.prompt.clone(), inputs, session: taken.session.clone() }
     }
 
-    /// The assignment with the conversation in its prompt.
+    /// The assignment with the conversation in its prompt, for an agent that begins.
     pub(crate) fn told(&self, assignment: &Assignment) -> Assignment {
         let mut prompt = self.prompt.clone();
         if !self.inputs.is_empty() {
@@ -54,17 +60,57 @@ impl Talk {
         Assignment { prompt, ..assignment.clone() }
     }
 
+    /// What an agent is told that goes on in its session: nothing that it knows.
+    pub(crate) fn goes_on(&self, assignment: &Assignment, workspace: &Workspace) -> Option<GoesOn> {
+        let session = self.session.as_ref()?;
+        let mut prompt = String::from("You were stopped in the middle of this task, and go on with it now.\n");
+        for Input { by, question, text, .. } in self.inputs.iter().filter(|input| input.seq > session.read) {
+            let answers = if question.is_some() { "answered your question" } else { "said" };
+            let _ = write!(prompt, "\n{by} {answers}:\n{}\n", quoted(text));
+        }
+        let tree = workspace.tree();
+        if *tree != *session.tree {
+            let _ = write!(
+                prompt,
+                "\nYour work folder is `{}` now, with your changes in it; it was `{}` before. Read a file again \
+                 before you change it.\n",
+                tree.display(),
+                session.tree
+            );
+        }
+        if !session.same_task {
+            let _ = write!(prompt, "\nThe task may have changed since. It is now:\n\n{}\n", self.prompt);
+        }
+        prompt.push_str("\nGo on from where you were.");
+        let resume = assignment.resume.as_ref().filter(|resume| resume.agent.is_some());
+        let policy = resume.map_or(Policy::Prefer, |resume| resume.policy);
+        Some(GoesOn { session: session.id.clone(), prompt, tokens: session.tokens, policy })
+    }
+
+    /// The session that goes on, how much it had read, and what it had used.
+    pub(crate) fn before(&self) -> Option<(String, u32, Tokens)> {
+        self.session.as_ref().map(|session| (session.id.clone(), session.read, session.tokens))
+    }
+
     /// How many inputs an agent that is told this has read.
-    fn read(&self) -> u32 {
+    pub(crate) fn read(&self) -> u32 {
         self.inputs.last().map_or(0, |last| last.seq)
     }
 
     /// The agent asks something: the job is given back, unless somebody said something that it has not read.
-    pub(crate) async fn asks(&mut self, this: &Attempt<'_>, question: String) -> Result<Asked, Stop> {
+    pub(crate) async fn asks(
+        &mut self,
+        this: &Attempt<'_>,
+        workspace: &Workspace,
+        question: String,
+    ) -> Result<Asked, Stop> {
+        this.events.end_record();
+        checkpoint::keep(this, workspace, checkpoint::REST_LIMIT).await;
         let request = words(this, YieldOutcome::Asks, Some(question), self.read())?;
         if !this.give_back(&request).await?.goes_on {
             return Ok(Asked::Waits);
         }
+        this.events.record_goes_on();
         let newer = this.inputs(self.read()).await?;
         this.events
             .add(Said::words(EventKind::Log, "The question was answered before it was told: the agent begins again."));
@@ -73,22 +119,36 @@ impl Talk {
     }
 }
 
-/// Its people want it to pause: the job is given back.
-pub(crate) async fn pauses(this: &Attempt<'_>) -> Result<(), Stop> {
-    // What the agent had read is not known any more; the next one is told all of it.
-    let request = words(this, YieldOutcome::Paused, None, 0)?;
+/// What the agent of this attempt is told in its own session, if it has one.
+pub(crate) fn goes_on_with(this: &Attempt<'_>, words: &str) -> Option<GoesOn> {
+    let work = this.tally.told().0?;
+    let (tokens, session) = (this.working.used(&work), work.session?);
+    Some(GoesOn { session, prompt: words.to_owned(), tokens, policy: Policy::Prefer })
+}
+
+/// Its people want it to pause: what its agent did is kept, and the job is given back.
+pub(crate) async fn pauses(this: &Attempt<'_>, workspace: Option<&Workspace>) -> Result<(), Stop> {
+    this.events.end_record();
+    if let Some(workspace) = workspace {
+        checkpoint::keep(this, workspace, checkpoint::REST_LIMIT).await;
+    }
+    let session = this.tally.told().0.and_then(|work| work.session);
+    let request = words(this, YieldOutcome::Paused, None, this.working.read(session.as_deref()))?;
     this.give_back(&request).await.map(drop)
 }
 
-/// What an earlier attempt left can't be found here: its folder went with it.
-pub(crate) fn begins_anew(this: &Attempt<'_>) -> Result<(), Stop> {
-    let Some(Resume { agent: Some(agent), policy, .. }) = &this.assignment.resume else { return Ok(()) };
-    if *policy == Policy::Require {
-        return Err(Failure::SessionLost {}.into());
+/// It goes no further: what its agent did is kept where another attempt may go on from it.
+pub(crate) async fn breaks_off(this: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
+    if let Some(workspace) = workspace {
+        match &stop {
+            Stop::Failed(failure) if leaves_work(failure) => {
+                checkpoint::keep(this, workspace, checkpoint::FAILED_LIMIT).await;
+            }
+            Stop::Ordered(Order::Shutdown) => checkpoint::keep_at_shutdown(this, workspace).await,
+            _ => {}
+        }
     }
-    let words = format!("The job goes on: the earlier session of `{agent}` is not kept, so the agent begins again.");
-    this.events.add(Said::words(EventKind::Log, words));
-    Ok(())
+    stop
 }
 
 fn words(
@@ -100,9 +160,9 @@ fn words(
     let unnamed = |error: crate::Error| Stop::from(Failure::Unknown { last_words: error.to_string() });
     let (work, spent_usd_micros) = this.tally.told();
     let question = question.map(|question| this.redactor.text(&question).into_owned());
-    let (agent, session) = work.map_or((None, None), |work| (Some(work.agent), work.session));
+    let (agent, session) = work.as_ref().map_or((None, None), |work| (Some(work.agent.clone()), work.session.clone()));
     let yield_id = ids::finish().map_err(unnamed)?;
-    Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros })
+    Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros, work })
 }
 
 /// Each line behind a `>`, so that nothing said in it reads as ours.

@@ -101,6 +101,7 @@ macro_rules! routes {
             .$route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))
             .$route("/v1/jobs/{job}/attempts/{attempt}/credentials", post(attempts::credentials))
             .$route("/v1/jobs/{job}/attempts/{attempt}/inputs", get(attempts::inputs))
+            .$route("/v1/jobs/{job}/attempts/{attempt}/checkpoint", get(attempts::checkpoint))
             .$route("/v1/jobs/{job}/attempts/{attempt}/yield", post(attempts::give_back))
             .$route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
             .$route("/v1/pulls", get(pulls::list))

@@ -139,6 +139,8 @@ said! {
             [(404, "not_found, artifact_missing"), (409, "lease_lost")];
         get "/v1/jobs/{job}/attempts/{attempt}/inputs" list_inputs = "What people said to the agent, oldest first."
             [(404, "not_found"), (409, "lease_lost")];
+        get "/v1/jobs/{job}/attempts/{attempt}/checkpoint" find_checkpoint = "What an earlier attempt left to go on from."
+            [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/yield" give_back = "The runner gives the job back before its work is done."
             [(404, "not_found"), (409, "lease_lost, wrong_status"), (422, "invalid")];
         post "/v1/jobs/{job}/attempts/{attempt}/finish" finish_attempt = "The attempt has ended."

@@ -1,9 +1,21 @@
 //! A runner gives its job back before its work is done: its agent asks something, or people want it to pause.
 
-use crate::rest::write_rest;
+use crate::ending::Took;
+use crate::rest::write_told_rest;
 use crate::{Context, Error};
-use pullyard_domain::job::{AttemptEnd, Fence, NotNow, Rest, Status, Yielded};
-use pullyard_store::{Proof, Write};
+use pullyard_domain::job::{AttemptEnd, Fence, NotNow, Rest, Status, Work, Yielded};
+use pullyard_store::Write;
+
+/// What a runner says when it gives its job back.
+#[derive(Clone, Debug)]
+pub struct GivesBack {
+    /// Why, and what the next attempt can go on with.
+    pub yielded: Yielded,
+    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    pub spent_usd_micros: Option<u64>,
+    /// Which agent worked and what it took; none when none began, or an older runner does not say.
+    pub work: Option<Work>,
+}
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +30,9 @@ pub enum GaveBack {
 ///
 /// Idempotent: by the id of what was yielded.
 /// Errors: `LeaseLost` when the attempt does not hold the job any more; `WrongStatus` where it may not stop.
-pub async fn give_back(ctx: &Context, fence: &Fence, yielded: &Yielded, spent: u64) -> Result<GaveBack, Error> {
+pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Result<GaveBack, Error> {
+    let GivesBack { yielded, spent_usd_micros, work } = gives;
+    let took = Took { work: work.as_ref(), spent_usd_micros: *spent_usd_micros };
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
@@ -26,7 +40,7 @@ pub async fn give_back(ctx: &Context, fence: &Fence, yielded: &Yielded, spent: u
             return Err(Error::LeaseLost { recorded: false });
         };
         let next = match job.yielded(fence, yielded, now) {
-            Ok(next) => next.with_cost(spent),
+            Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
             Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(GaveBack::Over(job.status)),
             Err(NotNow::NewerInput) => return Ok(GaveBack::NewerInput),
@@ -36,7 +50,7 @@ pub async fn give_back(ctx: &Context, fence: &Fence, yielded: &Yielded, spent: u
             Rest::Asks { .. } => AttemptEnd::Asked {},
             Rest::Pauses => AttemptEnd::Paused {},
         };
-        if write_rest(ctx, &job, &next, (ended, None), Proof::Nothing, now).await? == Write::Applied {
+        if write_told_rest(ctx, &job, &next, (ended, took), now).await? == Write::Applied {
             return Ok(GaveBack::Over(next.status));
         }
         rounds.again().await?;

@@ -100,3 +100,17 @@ fn kinds_are_written_as_they_are_read() {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
 }
+
+#[test]
+fn the_newest_checkpoint_comes_first_and_nothing_else_is_one() {
+    let mut all = nothing();
+    for (kind, name) in [
+        (Kind::Checkpoint, "checkpoint.tar.zst"),
+        (Kind::Patch, "changes.patch"),
+        (Kind::Checkpoint, "checkpoint-2.tar.zst"),
+    ] {
+        all = with(&all, &offer(kind, name, 12));
+    }
+    let names: Vec<_> = all.checkpoints().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["checkpoint-2.tar.zst", "checkpoint.tar.zst"]);
+}

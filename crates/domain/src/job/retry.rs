@@ -1,6 +1,7 @@
 //! A job that does the work of an ended one again: a new job, made as a person's request makes one.
 
 use super::{Continues, Job, Status};
+use crate::failure::Failure;
 use crate::project::Settings;
 use crate::ticket::Ticket;
 
@@ -10,6 +11,33 @@ pub fn may_be_retried(of: &Job) -> Result<(), Status> {
         Status::Failed | Status::Cancelled => Ok(()),
         status => Err(status),
     }
+}
+
+/// Whether what the agent had by then is worth going on from after this failure. Not where the work itself is what
+/// went wrong: the same session would end in the same way.
+pub fn leaves_work(failure: &Failure) -> bool {
+    !matches!(
+        failure,
+        Failure::SessionLost {}
+            | Failure::NoChanges {}
+            | Failure::AgentRefused {}
+            | Failure::ContextTooLong {}
+            | Failure::PermissionDenied { .. }
+            | Failure::SecretInChange { .. }
+            | Failure::TreeChanged { .. }
+            | Failure::DiskLimit { .. }
+            | Failure::WorkspaceFailed { .. }
+            | Failure::PullRequestClosed { .. }
+            | Failure::BranchDeleted { .. }
+            | Failure::Conflict { .. }
+    )
+}
+
+/// Whether a retry goes on from what the other job left, if it left anything: a person who cancelled wanted something
+/// else, and work belongs to its repository.
+pub fn goes_on_from(retry: &Job, of: &Job) -> bool {
+    let same = retry.integration == of.integration && retry.repository == of.repository && retry.kind == of.kind;
+    retry.retry_of.as_ref() == Some(&of.id) && same && of.failure.as_ref().is_some_and(leaves_work)
 }
 
 /// Makes a planned job, and the ticket that has it, the retry of another.

@@ -3,8 +3,8 @@
 use super::{Error, Http, Repeat};
 use crate::artifact::{ArtifactPlace, ReserveArtifact, StoredArtifact};
 use crate::attempt::{
-    Assignment, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishRequest,
-    InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
+    Assignment, CheckpointAnswer, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer,
+    FinishRequest, InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
@@ -80,6 +80,11 @@ impl AttemptClient {
     /// What people said after this number.
     pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {
         self.http.get(&format!("{}/inputs?after={after}", self.path)).await
+    }
+
+    /// What an earlier attempt left to go on from.
+    pub async fn checkpoint(&self) -> Result<CheckpointAnswer, Error> {
+        self.http.get(&format!("{}/checkpoint", self.path)).await
     }
 
     /// Gives the job back before its work is done.

@@ -1,7 +1,7 @@
 //! What the driver of an agent's command line does: what it starts, what its lines mean, how it is asked
 //! to stop, how it goes on. When to start and to stop, and what an end means, is not a driver's business.
 
-use super::sign::Sign;
+use super::sign::{Sign, Tokens};
 use super::start::Start;
 use std::ffi::OsString;
 use std::io;
@@ -20,6 +20,9 @@ pub(super) trait Adapter: Send {
 
     /// The version that its program said it has.
     fn version(&self) -> Option<String>;
+
+    /// It is about to go on in a session of an earlier attempt that used so much: that is not this attempt's.
+    fn goes_on(&mut self, _tokens: Tokens) {}
 
     /// Makes its files ready and says how it is started.
     ///

@@ -223,8 +223,13 @@ fn by_status(terminal: &Terminal) -> Option<Meaning> {
     })
 }
 
-const SESSION_LOST: &[&str] =
-    &["no conversation found with session id", "no rollout found for thread id", "is already in use"];
+const SESSION_LOST: &[&str] = &[
+    "no conversation found with session id",
+    "no rollout found for thread id",
+    // It found one that it can't read.
+    "thread/resume failed",
+    "is already in use",
+];
 const LIMIT: &[&str] = &[
     "usage limit",
     "regain access",

@@ -10,6 +10,7 @@ mod rollout;
 use super::adapter::{Adapter, InputEnds, Launch};
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
 use super::installed::Installed;
+use super::sign::Tokens;
 use super::start::Start;
 use crate::options::Isolation;
 use crate::workspace::{private_dirs, private_file};
@@ -66,6 +67,10 @@ impl Adapter for Codex {
 
     fn version(&self) -> Option<String> {
         Some(self.installed.version.clone())
+    }
+
+    fn goes_on(&mut self, tokens: Tokens) {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).goes_on(tokens);
     }
 
     fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {

@@ -4,6 +4,7 @@
 
 use crate::said::Said;
 use pullyard_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
 
 /// One thing that a line says.
@@ -38,14 +39,14 @@ pub(super) enum Sign {
 }
 
 /// Tokens that were used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tokens {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tokens {
     /// Read, those from a cache among them.
-    pub(super) input: u64,
+    pub(crate) input: u64,
     /// Of these, from a cache.
-    pub(super) cached: u64,
+    pub(crate) cached: u64,
     /// Written, those of reasoning among them.
-    pub(super) output: u64,
+    pub(crate) output: u64,
 }
 
 impl AddAssign for Tokens {

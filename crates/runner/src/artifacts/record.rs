@@ -1,5 +1,6 @@
 //! What the agent and its tools said, as one file: an event on each line, whole where the events that are sent are
-//! cut; what is too large for a line of its own stands beside it.
+//! cut; what is too large for a line of its own stands beside it. An attempt that wanted to rest and went on has
+//! another file for what came after.
 //!
 //! Everything comes here as it goes to the events, so what is hidden there is hidden here, too. Lines as the agent
 //! printed them are kept only where an operator wants that.
@@ -37,6 +38,9 @@ pub(crate) struct Record(Arc<Mutex<Open>>);
 
 struct Open {
     artifacts: Artifacts,
+    raw: RawCapture,
+    /// Which file it is, from 1.
+    part: u32,
     began: Instant,
     output: Option<Lines>,
     payload: Option<Lines>,
@@ -55,24 +59,18 @@ struct Lines {
 impl Record {
     /// Begins to record into the folder of these artifacts.
     pub(crate) fn begin(artifacts: &Artifacts, raw: RawCapture) -> Self {
-        let open = |name: &str| {
-            let path = artifacts.file(name)?;
-            match File::create(&path) {
-                Ok(file) => Some(Lines { file: BufWriter::new(file), size: 0, full: false }),
-                Err(error) => {
-                    tracing::warn!(name, error = %error, "an artifact could not be begun: {error}");
-                    None
-                }
-            }
-        };
-        Self(Arc::new(Mutex::new(Open {
-            output: open(OUTPUT),
-            payload: if raw == RawCapture::On { open(PAYLOAD) } else { None },
+        let mut open = Open {
             artifacts: artifacts.clone(),
+            raw,
+            part: 0,
+            output: None,
+            payload: None,
             began: Instant::now(),
             beside: 0,
             last_word: None,
-        })))
+        };
+        open.next_part();
+        Self(Arc::new(Mutex::new(open)))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -105,16 +103,46 @@ impl Record {
         let (output, payload) = (open.output.take(), open.payload.take());
         for (lines, kind, name) in [(output, Kind::AgentOutput, OUTPUT), (payload, Kind::ProviderPayload, PAYLOAD)] {
             if lines.is_some_and(Lines::finish) {
-                open.artifacts.hand_in(kind, name);
+                open.artifacts.hand_in(kind, &open.name(name));
             }
         }
         if let Some((_, words)) = open.last_word.take() {
-            open.artifacts.keep(Kind::FinalMessage, LAST_WORD, &words);
+            open.artifacts.keep(Kind::FinalMessage, &open.name(LAST_WORD), &words);
         }
+    }
+
+    /// The agent begins again after all: what comes now is recorded, too.
+    pub(crate) fn goes_on(&self) {
+        self.open().next_part();
     }
 }
 
 impl Open {
+    /// The name of a file of this part.
+    fn name(&self, name: &str) -> String {
+        match name.split_once('.') {
+            Some((name, ending)) if self.part > 1 => format!("{name}-{}.{ending}", self.part),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn next_part(&mut self) {
+        self.part += 1;
+        self.output = self.begin(OUTPUT);
+        self.payload = if self.raw == RawCapture::On { self.begin(PAYLOAD) } else { None };
+    }
+
+    fn begin(&self, name: &str) -> Option<Lines> {
+        let name = self.name(name);
+        match File::create(self.artifacts.file(&name)?) {
+            Ok(file) => Some(Lines { file: BufWriter::new(file), size: 0, full: false }),
+            Err(error) => {
+                tracing::warn!(name, error = %error, "an artifact could not be begun: {error}");
+                None
+            }
+        }
+    }
+
     fn note(&mut self, mut said: Said) -> Said {
         if let (Some(text), EventKind::Text | EventKind::Result) = (&said.text, said.kind) {
             let is_result = said.kind == EventKind::Result;

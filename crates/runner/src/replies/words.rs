@@ -8,7 +8,7 @@ use nix::sys::stat::Mode;
 use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The largest file that is read. Units: bytes.
@@ -47,7 +47,7 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     if !listed.is_ok_and(|listed| listed.is_empty()) {
         return Words::default();
     }
-    let read = tokio::task::spawn_blocking(move || read(&tree)).await.map_err(io::Error::from).flatten();
+    let read = tokio::task::spawn_blocking(move || text_of_agent(&tree)).await.map_err(io::Error::from).flatten();
     match read.map(|text| Words::read(&text)) {
         Ok(Ok(words)) => words,
         Ok(Err(error)) => {
@@ -62,8 +62,9 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     }
 }
 
-/// Opened one step at a time, so that no link leads elsewhere, and no pipe keeps us waiting.
-fn read(tree: &Path) -> io::Result<String> {
+/// The file as the agent left it. Opened one step at a time, so that no link leads elsewhere, and no pipe keeps us
+/// waiting.
+pub(crate) fn text_of_agent(tree: &Path) -> io::Result<String> {
     let (folder, name) = REPLIES_FILE.split_once('/').unwrap_or((".", REPLIES_FILE));
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let tree = File::open(tree)?;
@@ -76,6 +77,21 @@ fn read(tree: &Path) -> io::Result<String> {
     let mut text = String::new();
     file.take(LARGEST).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Puts back what the agent of an earlier attempt left, where nothing stands.
+pub(crate) fn put_back(tree: &Path, text: &str) -> io::Result<()> {
+    let (folder, name) = REPLIES_FILE.split_once('/').unwrap_or((".", REPLIES_FILE));
+    let folder = tree.join(folder);
+    match std::fs::create_dir(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Nobody is at work there, so what is a folder now stays one.
+    if !std::fs::symlink_metadata(&folder)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    File::create_new(folder.join(name))?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -106,26 +122,26 @@ mod tests {
         let (tree, secret) = (dir.path().join("tree"), dir.path().join("secret"));
         fs::create_dir_all(&tree).unwrap();
         fs::write(&secret, "{}").unwrap();
-        assert_eq!(read(&tree).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(text_of_agent(&tree).unwrap_err().kind(), io::ErrorKind::NotFound);
 
         symlink(dir.path(), tree.join(".pullyard")).unwrap();
         fs::write(dir.path().join("replies.json"), "{}").unwrap();
-        assert!(read(&tree).is_err(), "a folder that leads elsewhere");
+        assert!(text_of_agent(&tree).is_err(), "a folder that leads elsewhere");
         fs::remove_file(tree.join(".pullyard")).unwrap();
 
         let file = tree.join(REPLIES_FILE);
         fs::create_dir(tree.join(".pullyard")).unwrap();
         symlink(&secret, &file).unwrap();
-        assert!(read(&tree).is_err(), "a file that leads elsewhere");
+        assert!(text_of_agent(&tree).is_err(), "a file that leads elsewhere");
         fs::remove_file(&file).unwrap();
 
         nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
-        assert!(read(&tree).is_err(), "a pipe that nobody writes to");
+        assert!(text_of_agent(&tree).is_err(), "a pipe that nobody writes to");
         fs::remove_file(&file).unwrap();
 
         fs::write(&file, " ".repeat(LARGEST as usize + 1)).unwrap();
-        assert!(read(&tree).is_err(), "a file without a size");
+        assert!(text_of_agent(&tree).is_err(), "a file without a size");
         fs::write(&file, "{}").unwrap();
-        assert_eq!(read(&tree).unwrap(), "{}");
+        assert_eq!(text_of_agent(&tree).unwrap(), "{}");
     }
 }

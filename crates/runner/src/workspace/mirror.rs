@@ -15,7 +15,7 @@ use tokio::time::sleep;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A repository's branches as they were when it was fetched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     dir: PathBuf,
 }

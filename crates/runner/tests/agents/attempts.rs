@@ -5,6 +5,7 @@ mod faults;
 mod kills;
 mod limits;
 mod repositories;
+mod rests;
 mod resumes;
 mod secrets;
 pub(crate) mod stage;

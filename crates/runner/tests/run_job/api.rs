@@ -6,10 +6,14 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use pullyard_domain::artifact::Kind;
 use pullyard_protocol::artifact::ReserveArtifact;
-use pullyard_protocol::attempt::{Assignment, EventsRequest, FinishRequest, StartRequest, StatusRequest};
+use pullyard_protocol::attempt::{
+    Assignment, EventsRequest, FinishRequest, Input, StartRequest, StatusRequest, YieldOutcome, YieldRequest,
+};
 use pullyard_protocol::event::Event;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -38,6 +42,9 @@ pub(crate) struct Script {
     /// Every call of a route is refused with this status and code.
     pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) cancel: bool,
+    pub(crate) pause: bool,
+    /// What people say: told to the runner when it asks, and a question is not taken before it was.
+    pub(crate) inputs: Vec<Input>,
     pub(crate) push_for_secs: Option<u64>,
     /// Tokens that end, one for each call; then the one that doesn't.
     pub(crate) minted: VecDeque<String>,
@@ -58,6 +65,8 @@ struct Inner {
     events: Mutex<BTreeMap<u64, Event>>,
     /// What was put into the bucket, by name.
     kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The newest checkpoint: its name, and what its runner said of it.
+    checkpoint: Mutex<Option<(String, Value)>>,
     url: OnceLock<String>,
 }
 
@@ -81,12 +90,13 @@ impl Api {
             calls: watch::Sender::new(Vec::new()),
             events: Mutex::default(),
             kept: Mutex::default(),
+            checkpoint: Mutex::default(),
             url: OnceLock::new(),
         });
         let routes = Router::new()
-            .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(answer))
+            .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(answer).get(asked))
             .route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(stored))
-            .route("/bucket/{name}", put(bucket).layer(DefaultBodyLimit::max(64 << 20)))
+            .route("/bucket/{name}", put(bucket).get(fetched).layer(DefaultBodyLimit::max(64 << 20)))
             .route("/ecs/task", get(async || axum::Json(json!({ "TaskARN": TASK }))))
             .with_state(inner.clone())
             .merge(more);
@@ -140,6 +150,49 @@ impl Api {
         self.inner.kept.lock().unwrap().get(name).cloned()
     }
 
+    /// Puts this into the bucket in the place of what is there; its runner said something else of it.
+    pub(crate) fn replace(&self, name: &str, bytes: Option<Vec<u8>>) {
+        let mut kept = self.inner.kept.lock().unwrap();
+        match bytes {
+            Some(bytes) => kept.insert(name.to_owned(), bytes),
+            None => kept.remove(name),
+        };
+    }
+
+    /// Leaves this as the newest checkpoint, as if a runner had.
+    pub(crate) fn leave_checkpoint(&self, bytes: Vec<u8>) {
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let about = json!({ "size_bytes": bytes.len(), "sha256": sha256 });
+        *self.inner.checkpoint.lock().unwrap() = Some(("left.tar.zst".into(), about));
+        self.replace("left.tar.zst", Some(bytes));
+    }
+
+    /// The yields that were sent, repeats too.
+    pub(crate) fn yields(&self) -> Vec<YieldRequest> {
+        let calls = self.calls("yield").into_iter();
+        calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
+    }
+
+    /// The routes that were called, in their order.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        self.inner.calls.borrow().iter().map(|call| call.route.clone()).collect()
+    }
+
+    /// Forgets the events and calls of an attempt, as the next one begins.
+    pub(crate) fn next_attempt(&self, change: impl FnOnce(&mut Assignment)) {
+        self.inner.events.lock().unwrap().clear();
+        self.inner.calls.send_modify(Vec::clear);
+        self.script(|script| {
+            script.pause = false;
+            script.lose.clear();
+        });
+        self.assign(|job| {
+            job.attempt += 1;
+            job.checkpoint = true;
+            change(job);
+        });
+    }
+
     /// The one finish.
     pub(crate) fn finish(&self) -> FinishRequest {
         let mut finishes = self.finishes();
@@ -184,7 +237,13 @@ async fn answer(
     if let Some((status, code)) = script.refuse.get(route.as_str()) {
         return problem(*status, code);
     }
-    let want = if script.cancel { "cancel" } else { "run" };
+    let want = if script.cancel {
+        "cancel"
+    } else if script.pause {
+        "pause"
+    } else {
+        "run"
+    };
     let said = match route.as_str() {
         "start" => {
             let _: StartRequest = serde_json::from_value(body).unwrap();
@@ -211,10 +270,21 @@ async fn answer(
         "artifacts" => {
             let asked: ReserveArtifact = serde_json::from_value(body).unwrap();
             let url = inner.url.get().unwrap();
+            if asked.kind == Kind::Checkpoint {
+                let about = json!({ "size_bytes": asked.size_bytes, "sha256": asked.sha256 });
+                *inner.checkpoint.lock().unwrap() = Some((asked.name.to_string(), about));
+            }
             json!({
                 "id": format!("art_{}", "a".repeat(26)), "put_url": format!("{url}/bucket/{}", asked.name),
                 "headers": { "x-amz-checksum-sha256": asked.sha256 },
             })
+        }
+        "yield" => {
+            let request: YieldRequest = serde_json::from_value(body).unwrap();
+            let asks = request.outcome == YieldOutcome::Asks;
+            let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
+            let goes_on = asks && said > request.inputs;
+            json!({ "status": if asks { "awaiting_input" } else { "paused" }, "goes_on": goes_on })
         }
         "finish" => {
             let _: FinishRequest = serde_json::from_value(body).unwrap();
@@ -229,6 +299,44 @@ async fn answer(
         return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
     }
     axum::Json(said).into_response()
+}
+
+/// What is only read.
+async fn asked(
+    State(inner): State<Arc<Inner>>,
+    Path((_, attempt, route)): Path<(String, u32, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let call = Call { route: route.clone(), attempt, body: Value::Null };
+    inner.calls.send_modify(|calls| calls.push(call));
+    assert!(headers.get("authorization").is_some_and(|value| value == &format!("Bearer {LEASE}")));
+    let script = inner.script.lock().unwrap();
+    if let Some((status, code)) = script.refuse.get(route.as_str()) {
+        return problem(*status, code);
+    }
+    let said = match route.as_str() {
+        "inputs" => json!({ "inputs": script.inputs }),
+        "checkpoint" => match inner.checkpoint.lock().unwrap().clone() {
+            None => json!({}),
+            Some((name, about)) => {
+                let (job, url) = (inner.assignment.lock().unwrap().job.clone(), inner.url.get().unwrap());
+                json!({ "checkpoint": {
+                    "job": job, "attempt": 1, "size_bytes": about["size_bytes"], "sha256": about["sha256"],
+                    "get_url": format!("{url}/bucket/{name}"),
+                } })
+            }
+        },
+        _ => return problem(404, "not_found"),
+    };
+    axum::Json(said).into_response()
+}
+
+async fn fetched(State(inner): State<Arc<Inner>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    assert!(!headers.contains_key("authorization"), "{headers:?}");
+    match inner.kept.lock().unwrap().get(&name) {
+        Some(bytes) => bytes.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn stored(State(inner): State<Arc<Inner>>) -> Response {

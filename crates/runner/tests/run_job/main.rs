@@ -16,6 +16,8 @@ mod ledger;
 mod plane;
 mod publish;
 mod replies;
+mod rests;
+mod resumes;
 mod review_desk;
 mod review_loop;
 mod revise;

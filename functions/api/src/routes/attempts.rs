@@ -10,10 +10,10 @@ use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
-    Agent, AssignedRepository, AssignedTicket, Assignment, Continues, Credentials, CredentialsRequest, EventsAnswer,
-    EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits, ModelCredential, Phase,
-    PullRequestText, Resume, RevisedComment, RevisedReview, Revises, StartRequest, StatusAnswer, StatusRequest,
-    YieldAnswer, YieldOutcome, YieldRequest,
+    Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Continues, Credentials,
+    CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits,
+    ModelCredential, Phase, PullRequestText, Resume, RevisedComment, RevisedReview, Revises, StartRequest,
+    StatusAnswer, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
 };
 
 /// How often a runner is to be heard. Units: seconds.
@@ -35,6 +35,7 @@ pub(crate) async fn start(
     let (title, body) = context.pull_request(&job.id, &made.isolation);
     Ok(Json(Assignment {
         resume: resume_on_the_wire(&job, made.inputs),
+        checkpoint: job.attempt > 1 || job.retry_of.is_some(),
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
@@ -191,6 +192,22 @@ pub(crate) async fn inputs(
     Ok(Json(InputsAnswer { inputs: inputs.into_iter().map(input_on_the_wire).collect() }))
 }
 
+/// What an earlier attempt left to go on from.
+pub(crate) async fn checkpoint(
+    State(ctx): State<Context>,
+    Leased(fence): Leased,
+) -> Result<Json<CheckpointAnswer>, Problem> {
+    let found = control::checkpoint(&ctx, &fence).await?;
+    let checkpoint = found.map(|found| wire::Checkpoint {
+        job: found.job,
+        attempt: found.attempt,
+        size_bytes: found.artifact.size_bytes,
+        sha256: found.artifact.sha256,
+        get_url: found.address,
+    });
+    Ok(Json(CheckpointAnswer { checkpoint }))
+}
+
 /// The runner gives the job back before its work is done.
 pub(crate) async fn give_back(
     State(ctx): State<Context>,
@@ -205,8 +222,9 @@ pub(crate) async fn give_back(
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
     let yielded = domain::Yielded { id: request.yield_id, rest, agent, session, inputs };
-    let spent = request.spent_usd_micros.unwrap_or(0);
-    let (status, goes_on) = match control::give_back(&ctx, &fence, &yielded, spent).await? {
+    let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(Work::clipped));
+    let gives = control::GivesBack { yielded, spent_usd_micros, work };
+    let (status, goes_on) = match control::give_back(&ctx, &fence, &gives).await? {
         control::GaveBack::Over(status) => (status, false),
         control::GaveBack::NewerInput => (Status::Executing, true),
     };

@@ -68,3 +68,25 @@ fn without_a_ticket_the_pull_request_that_was_left_behind_is_gone_on_with() {
     assert_eq!(continued(plain(pushed.repository)), Some(231));
     assert_eq!(continued(plain(pushed.repository + 1)), None);
 }
+
+#[test]
+fn a_retry_goes_on_after_a_limit_and_begins_anew_where_the_work_went_wrong_or_nobody_wanted_it() {
+    let (job, ticket) = job_and_ticket();
+    let working = worked_to(&job, Status::Executing);
+    let limit = Failure::TimeLimit { limit: crate::text::Span(60) };
+    for (end, expected) in [
+        (End::Failed(limit, None), true),
+        (End::Failed(Failure::AgentOverloaded { n: 3 }, None), true),
+        (End::Failed(no_changes(), None), false),
+        (End::Failed(Failure::SessionLost {}, None), false),
+        (End::Failed(Failure::Conflict { base: "main".into(), n: 1 }, None), false),
+        (End::Cancelled, false),
+    ] {
+        let of = finished(&working, end.clone());
+        let (retry, _) = retried(&of, &settled(&ticket_after(&of, &ticket)));
+        assert_eq!(goes_on_from(&retry, &of), expected, "{end:?}");
+        assert!(!goes_on_from(&job, &of), "{end:?}: it is no retry");
+        let elsewhere = Job { repository: of.repository + 1, ..retry };
+        assert!(!goes_on_from(&elsewhere, &of), "{end:?}: in another repository");
+    }
+}

@@ -60,6 +60,11 @@ impl Rollouts {
         (self.thread, self.asks) = (None, false);
     }
 
+    /// The thread used so much before this attempt: its last line tells the sum.
+    pub(super) fn goes_on(&mut self, tokens: Tokens) {
+        self.counted = tokens;
+    }
+
     /// How many starts there were.
     pub(super) fn starts(&self) -> u32 {
         self.starts

@@ -1,0 +1,199 @@
+//! Which files an agent's session is made of, and where they must lie for the agent to find it again: in another
+//! attempt its home and its work folder are others. What is in them, and how they get from one to the other, is not
+//! known here.
+//!
+//! Claude Code looks for a session below the name of its work folder; Codex looks through all days. Both were seen to
+//! go on from these files alone, with other settings and in another folder (`tests/agents`).
+
+use super::installed::Known;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An id is used in names: it is nothing but one.
+const LONGEST_ID: usize = 64;
+/// Year, month and day, and the file; or a folder of the session's own with folders in it.
+const DEEPEST: u32 = 4;
+/// More is no session.
+const MOST_FILES: usize = 500;
+/// Claude Code cuts longer names, and says in its own way what was cut.
+const LONGEST_FOLDER: usize = 200;
+
+/// A session of an agent that an attempt has, or is to have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionOf<'a> {
+    known: Known,
+    home: &'a Path,
+    tree: &'a Path,
+    id: &'a str,
+}
+
+/// One of its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionFile {
+    /// The same in every attempt.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+}
+
+impl<'a> SessionOf<'a> {
+    /// None for an agent that keeps no session in files that we know, and for an id that is none.
+    pub(crate) fn new(agent: &str, (home, tree): (&'a Path, &'a Path), id: &'a str) -> Option<Self> {
+        let known = Known::ALL.into_iter().find(|known| known.capability() == agent)?;
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let plain = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_id);
+        plain.then_some(Self { known, home, tree, id })
+    }
+
+    /// The folder that the names of its files begin in, below the home.
+    fn folder(&self) -> PathBuf {
+        match self.known {
+            Known::ClaudeCode => Path::new("claude").join("projects").join(name_of(self.tree)),
+            Known::Codex => Path::new("codex").join("sessions"),
+        }
+    }
+
+    /// Whether a file of this name is one of its own.
+    fn has(&self, name: &str) -> bool {
+        match self.known {
+            Known::ClaudeCode => {
+                let rest = name.strip_prefix(self.id);
+                rest.is_some_and(|rest| rest == ".jsonl" || rest.starts_with('/'))
+            }
+            Known::Codex => name.rsplit('/').next().is_some_and(|file| {
+                file.strip_suffix(".jsonl").is_some_and(|file| file.starts_with("rollout-") && file.ends_with(self.id))
+            }),
+        }
+    }
+
+    /// Where a file of this name belongs; nowhere if it is none of the session's.
+    pub(crate) fn place(&self, name: &str) -> Option<PathBuf> {
+        let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        (plain && self.has(name)).then(|| self.home.join(self.folder()).join(name))
+    }
+
+    /// Its files as the agent left them; links and the like left out. None when it has not begun.
+    pub(crate) fn files(&self) -> io::Result<Vec<SessionFile>> {
+        let mut root = self.home.to_owned();
+        for part in &self.folder() {
+            root.push(part);
+            // The agent may have put something else there.
+            if !fs::symlink_metadata(&root).is_ok_and(|about| about.is_dir()) {
+                return Ok(Vec::new());
+            }
+        }
+        let mut files = Vec::new();
+        self.look(&root, "", DEEPEST, &mut files)?;
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
+    }
+
+    fn look(&self, root: &Path, below: &str, depth: u32, files: &mut Vec<SessionFile>) -> io::Result<()> {
+        for entry in fs::read_dir(root.join(below))?.flatten() {
+            let Some(name) = entry.file_name().to_str().map(|name| format!("{below}{name}")) else { continue };
+            let kind = entry.file_type()?;
+            if kind.is_dir() && depth > 1 && (self.known == Known::Codex || name.starts_with(self.id)) {
+                self.look(root, &format!("{name}/"), depth - 1, files)?;
+            } else if kind.is_file() && self.has(&name) {
+                if files.len() >= MOST_FILES {
+                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the session has too many files"));
+                }
+                files.push(SessionFile { name, path: entry.path() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What Claude Code makes of the path of its work folder.
+fn name_of(tree: &Path) -> String {
+    let name = tree.to_string_lossy();
+    let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    name.truncate(LONGEST_FOLDER);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn with(files: &[&str]) -> Self {
+            let home = tempfile::tempdir().unwrap();
+            for file in files {
+                let path = home.path().join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, file).unwrap();
+            }
+            Self(home)
+        }
+
+        fn names(&self, agent: &str) -> Vec<String> {
+            let session = SessionOf::new(agent, (self.0.path(), Path::new("/work/a.b_c/tree")), ID).unwrap();
+            let files = session.files().unwrap();
+            for file in &files {
+                assert_eq!(session.place(&file.name).as_ref(), Some(&file.path), "the same place, if nothing moved");
+            }
+            files.into_iter().map(|file| file.name).collect()
+        }
+    }
+
+    #[test]
+    fn claude_code_keeps_a_session_below_the_name_of_its_folder() {
+        let folder = "claude/projects/-work-a-b-c-tree";
+        let home = Home::with(&[
+            &format!("{folder}/{ID}.jsonl"),
+            &format!("{folder}/{ID}/subagents/agent-1.jsonl"),
+            &format!("{folder}/ffffffff-0f3c-4d55-9d2f-3f8a3d6c1a01.jsonl"),
+            &format!("claude/projects/-elsewhere/{ID}.jsonl"),
+            "claude/.claude.json",
+            "claude/.credentials.json",
+        ]);
+        assert_eq!(home.names("claude_code"), [format!("{ID}.jsonl"), format!("{ID}/subagents/agent-1.jsonl")]);
+    }
+
+    #[test]
+    fn codex_keeps_a_session_below_its_day() {
+        let name = format!("2026/11/21/rollout-2026-11-21T05-58-13-{ID}.jsonl");
+        let other = "codex/sessions/2026/11/21/rollout-2026-11-21T05-58-13-other.jsonl";
+        let home = Home::with(&[&format!("codex/sessions/{name}"), other, "codex/auth.json", "codex/config.toml"]);
+        assert_eq!(home.names("codex"), [name]);
+    }
+
+    #[test]
+    fn links_are_no_part_of_a_session() {
+        let home = Home::with(&["codex/sessions/2026/11/20/x", "secret.jsonl"]);
+        let day = home.0.path().join("codex/sessions/2026/11/20");
+        std::os::unix::fs::symlink(home.0.path().join("secret.jsonl"), day.join(format!("rollout-{ID}.jsonl")))
+            .unwrap();
+        assert_eq!(home.names("codex"), [""; 0]);
+        // Nor is what a link leads to.
+        let home = Home::with(&[&format!("elsewhere/sessions/2026/11/20/rollout-{ID}.jsonl")]);
+        std::os::unix::fs::symlink(home.0.path().join("elsewhere"), home.0.path().join("codex")).unwrap();
+        assert_eq!(home.names("codex"), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_put_back_lies_nowhere_else() {
+        let at = (Path::new("/home"), Path::new("/tree"));
+        let claude = SessionOf::new("claude_code", at, ID).unwrap();
+        let codex = SessionOf::new("codex", at, ID).unwrap();
+        for name in
+            [format!("{ID}/../../../settings.json"), "../.claude.json".into(), format!("/{ID}.jsonl"), ID.into()]
+        {
+            assert_eq!(claude.place(&name), None, "{name}");
+        }
+        for name in ["auth.json".to_owned(), format!("../rollout-{ID}.jsonl"), format!("rollout-{ID}.jsonl/x")] {
+            assert_eq!(codex.place(&name), None, "{name}");
+        }
+        for id in ["", "../x", "a/b", "a b", &"a".repeat(65)] {
+            assert!(SessionOf::new("codex", at, id).is_none(), "{id}");
+        }
+        assert!(SessionOf::new("command", at, ID).is_none());
+    }
+}

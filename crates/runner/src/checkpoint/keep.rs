@@ -1,0 +1,278 @@
+//! Making a checkpoint when an attempt rests or breaks off. Its agent is gone by then, with all that it started.
+
+use super::archive::{self, LARGEST_UNPACKED};
+use super::{ABOUT, About, FORMAT, NAME, PATCH, REPLIES, SESSION, hash_of, transcript};
+use crate::agent::{SessionOf, Tokens};
+use crate::attempt::Attempt;
+use crate::git::{Fault, Git};
+use crate::orders::Order;
+use crate::redact::Redactor;
+use crate::replies;
+use crate::said::Said;
+use crate::stop::Stop;
+use crate::target::Target;
+use crate::workspace::{Mirror, Workspace, private_dirs, private_file};
+use crate::{commit, leak};
+use pullyard_domain::artifact::{Kind, LARGEST};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Work;
+use pullyard_protocol::event::EventKind;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long it may take where nothing presses.
+pub(crate) const REST_LIMIT: Duration = Duration::from_secs(120);
+/// The same after a failure: one at the end of the time is waited for a minute, uploads included.
+pub(crate) const FAILED_LIMIT: Duration = Duration::from_secs(15);
+/// The same when the process was told to end.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is to be known of an attempt for its checkpoint, once an agent is about to work.
+#[derive(Debug, Default)]
+pub(crate) struct Working(Mutex<Option<Known>>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    mirror: Mirror,
+    target: Target,
+    /// The session that was taken up, how much it had read and used.
+    before: Option<(String, u32, Tokens)>,
+    /// How many inputs the agent is told.
+    told: u32,
+    /// Git's tree of the work, where it was written down since the agent ended: checks may have changed files.
+    tree: Option<String>,
+    /// How many checkpoints were made.
+    made: u32,
+}
+
+impl Working {
+    /// An agent is about to work, on what earlier ones left.
+    pub(crate) fn begins(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
+        let (mirror, target) = (mirror.clone(), target.clone());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Known { mirror, target, before, told: 0, tree: None, made: 0 });
+    }
+
+    /// It begins, and is told so many of the job's inputs.
+    pub(crate) fn tells(&self, inputs: u32) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            (known.told, known.tree) = (inputs, None);
+        }
+    }
+
+    /// It has ended, and this is git's tree of what it made.
+    pub(crate) fn made(&self, tree: &str) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.tree = Some(tree.to_owned());
+        }
+    }
+
+    /// What the session of this work has used in all attempts.
+    pub(crate) fn used(&self, work: &Work) -> Tokens {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map_or_else(Tokens::default, |known| known.used(work))
+    }
+
+    /// How many inputs the session has read of which an agent told.
+    pub(crate) fn read(&self, session: Option<&str>) -> u32 {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.map_or(0, |known| known.read(session))
+    }
+
+    /// For one more checkpoint.
+    fn next(&self) -> Option<Known> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.as_mut()?;
+        known.made += 1;
+        Some(known.clone())
+    }
+}
+
+impl Known {
+    /// One that did not come to say its name has not read what it was told.
+    fn read(&self, session: Option<&str>) -> u32 {
+        match (session, &self.before) {
+            (None, Some((_, read, _))) => *read,
+            (None, None) => 0,
+            (Some(_), _) => self.told,
+        }
+    }
+
+    fn used(&self, work: &Work) -> Tokens {
+        let mut tokens =
+            Tokens { input: work.input_tokens, cached: work.cached_input_tokens, output: work.output_tokens };
+        if let Some((session, _, used)) = &self.before
+            && work.session.as_ref().is_none_or(|now| now == session)
+        {
+            tokens += *used;
+        }
+        tokens
+    }
+}
+
+/// Why there is none.
+enum Not {
+    /// Nobody has worked.
+    Nothing,
+    /// Something is in the way, in words that follow "because".
+    Because(String),
+}
+
+impl From<io::Error> for Not {
+    fn from(error: io::Error) -> Self {
+        Self::Because(format!("it can't be written: {error}"))
+    }
+}
+
+impl From<archive::Fault> for Not {
+    fn from(fault: archive::Fault) -> Self {
+        match fault {
+            archive::Fault::TooLarge => too_large(),
+            other => Self::Because(other.to_string()),
+        }
+    }
+}
+
+fn too_large() -> Not {
+    let [packed, unpacked] = [LARGEST, LARGEST_UNPACKED].map(|bytes| bytes >> 20);
+    Not::Because(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
+}
+
+/// Makes the checkpoint and hands it in, unless an order comes that leaves no time for one. Where it can't be made,
+/// an event says why.
+///
+/// Writes: the attempt's own folders.
+pub(crate) async fn keep(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    tokio::select! {
+        biased;
+        _ = this.orders.at_least(Order::Cancel) => {}
+        () = keep_within(this, workspace, limit) => {}
+    }
+}
+
+/// The same when this process was told to end.
+pub(crate) async fn keep_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) {
+    keep_within(this, workspace, SHUTDOWN_LIMIT).await;
+}
+
+async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    let made = timeout(limit, make(this, workspace)).await;
+    let because = match made {
+        Ok(Ok(name)) => {
+            if this.artifacts.hand_in(Kind::Checkpoint, &name) {
+                return;
+            }
+            "there is no place for it".to_owned()
+        }
+        Ok(Err(Not::Nothing)) => return,
+        Ok(Err(Not::Because(reason))) => reason,
+        Err(_) => "there was no time for it".into(),
+    };
+    tracing::warn!("no checkpoint was made: {because}");
+    let words = format!("What the agent did so far is not kept, because {because}.");
+    this.events.add(Said::words(EventKind::Log, words));
+}
+
+/// The name of the artifact.
+async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> {
+    let Some(work) = this.tally.told().0 else { return Err(Not::Nothing) };
+    let Some(known) = this.working.next() else { return Err(Not::Nothing) };
+    let number = if known.made > 1 { format!("-{}", known.made) } else { String::new() };
+    let name = format!("{NAME}{number}.tar.zst");
+    let Some(file) = this.artifacts.file(&name) else { return Err(Not::Nothing) };
+    let folder = workspace.root().join(format!("{NAME}{number}"));
+    private_dirs(&folder)?;
+    keep_work(this, workspace, &known, &folder).await?;
+    let about = about(this, workspace, &known, &work);
+    let session = about.session.clone();
+    let (home, tree) = (workspace.home(), workspace.tree());
+    let redactor = this.redactor.clone();
+    let is_revision = this.assignment.revises.is_some();
+    let pack = move || {
+        let mut about = about;
+        if let Some(id) = session {
+            let copied = copy_session(&work.agent, (&home, &tree), &id, &folder.join(SESSION), &redactor)?;
+            about.session = copied.then_some(id);
+        }
+        if is_revision && let Ok(text) = replies::text_of_agent(&tree) {
+            private_file(&folder.join(REPLIES), redactor.text(&text).as_bytes())?;
+        }
+        private_file(&folder.join(ABOUT), &serde_json::to_vec(&about).map_err(io::Error::from)?)?;
+        let packed = archive::pack(&folder, &file, LARGEST);
+        // It was a copy; the archive is what counts.
+        let _ = fs::remove_dir_all(&folder);
+        Ok(packed?)
+    };
+    tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?.map(|()| name)
+}
+
+fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) -> About {
+    let before = known.before.as_ref();
+    About {
+        format: FORMAT,
+        agent: work.agent.clone(),
+        session: work.session.clone().or_else(|| before.map(|(session, ..)| session.clone())),
+        read: known.read(work.session.as_deref()),
+        tokens: known.used(work),
+        tree: workspace.tree().to_string_lossy().into_owned(),
+        start: known.target.start.clone(),
+        branch: known.target.branch.clone(),
+        task: hash_of(&this.assignment.prompt),
+    }
+}
+
+/// The work as a patch on what it started from, if there is any.
+async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, folder: &Path) -> Result<(), Not> {
+    // Nothing here speaks to the forge.
+    let git = Git::new(&this.assignment.repository.clone_url, "");
+    let (repository, start) = (workspace.repository(), known.target.start.as_str());
+    let because = |what: &str| Not::Because(what.to_owned());
+    let made = match &known.tree {
+        Some(tree) => Ok(tree.clone()),
+        None => commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await,
+    };
+    let tree = match made {
+        Ok(tree) => tree,
+        Err(Stop::Failed(Failure::NoChanges {})) => return Ok(()),
+        Err(stop) => {
+            tracing::warn!("the work could not be read: {stop:?}");
+            return Err(because("the work folder can't be read"));
+        }
+    };
+    if let Err(stop) = leak::look(&git, &repository, (start, &tree), &this.redactor).await {
+        return Err(match stop {
+            Stop::Failed(Failure::SecretInChange { path }) => {
+                because(&format!("a secret of the job stands in `{path}`"))
+            }
+            _ => because("the work folder can't be read"),
+        });
+    }
+    let patch = folder.join(PATCH);
+    let failed = |fault: Fault| Not::Because(format!("the work could not be read: {}", fault.reason()));
+    commit::patch(&git, &repository, start, &tree, &patch).await.map_err(failed)?;
+    if fs::metadata(&patch)?.len() > LARGEST_UNPACKED { Err(too_large()) } else { Ok(()) }
+}
+
+/// Whether there was a session to copy.
+fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redactor: &Redactor) -> Result<bool, Not> {
+    let Some(session) = SessionOf::new(agent, at, id) else { return Ok(false) };
+    let unreadable = |error: io::Error| Not::Because(format!("the session can't be read: {error}"));
+    let files = session.files().map_err(unreadable)?;
+    let mut left = LARGEST_UNPACKED;
+    for file in &files {
+        let to: PathBuf = folder.join(&file.name);
+        if let Some(parent) = to.parent() {
+            private_dirs(parent)?;
+        }
+        let size = transcript::copy(&file.path, &to, redactor).map_err(|fault| match fault {
+            transcript::Fault::TooLarge => too_large(),
+            other => Not::Because(format!("the session can't be kept: {other}")),
+        })?;
+        left = left.checked_sub(size).ok_or_else(too_large)?;
+    }
+    Ok(!files.is_empty())
+}

@@ -1,0 +1,279 @@
+//! Taking up what an earlier attempt left: its work in a fresh worktree on the same commit, its session where the
+//! agent finds it again. Whatever is not as it should be is said, and the agent begins again; where the project wants
+//! the same session or none, the job fails.
+
+use super::archive;
+use super::fetch::fetch;
+use super::{ABOUT, About, FORMAT, LARGEST_ABOUT, PATCH, REPLIES, SESSION, hash_of};
+use crate::agent::{Chosen, SessionOf, Tokens};
+use crate::attempt::Attempt;
+use crate::git::{self, Call, Fault, Git};
+use crate::replies;
+use crate::said::Said;
+use crate::stop::Stop;
+use crate::target::Target;
+use crate::workspace::{Mirror, Workspace, private_dirs};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::project::Resume as Policy;
+use pullyard_domain::text::clipped;
+use pullyard_protocol::event::EventKind;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Where it is unpacked, in the attempt's own folder.
+const FOLDER: &str = "earlier";
+/// The most of a path that is said again. Units: characters.
+const LONGEST_PATH: usize = 500;
+/// The most of a reason that is said. Units: characters.
+const LONGEST_REASON: usize = 200;
+
+/// Why an earlier session is not gone on with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("nothing of it was kept")]
+    NotKept,
+    #[error("no session was kept")]
+    NoSession,
+    #[error("it could not be fetched: {0}")]
+    NotFetched(String),
+    #[error("what was fetched is not what was kept")]
+    Differs,
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
+    #[error("a newer runner kept it, in a form that this one does not know")]
+    Newer,
+    #[error("`{0}` worked on it")]
+    OtherAgent(String),
+    #[error("the commit that its work started from is gone from the branch")]
+    Rewritten,
+    #[error("its work does not fit: {0}")]
+    DoesNotFit(String),
+}
+
+/// What was found before there is a worktree.
+pub(crate) struct Found(State);
+
+enum State {
+    /// Nothing was to be expected.
+    Nothing,
+    /// Something was, and is not there.
+    Lost(Lost),
+    There(Box<There>),
+}
+
+struct There {
+    about: About,
+    folder: PathBuf,
+    attempt: u32,
+    /// The session can't be gone on with, but the work can.
+    lost: Option<Lost>,
+}
+
+/// What was taken up.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The session to go on with.
+    pub(crate) session: Option<TakenSession>,
+    /// Work of an earlier attempt is in the worktree.
+    pub(crate) has_work: bool,
+}
+
+/// A session of an earlier attempt, where its agent finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct TakenSession {
+    /// The agent's own id of it.
+    pub(crate) id: String,
+    /// How many of the job's inputs it has read.
+    pub(crate) read: u32,
+    /// What it used in the attempts before.
+    pub(crate) tokens: Tokens,
+    /// The work folder that it speaks of.
+    pub(crate) tree: String,
+    /// It was begun for the task as it stands.
+    pub(crate) same_task: bool,
+}
+
+impl Found {
+    /// Looks for what an earlier attempt left, and sets the target to the commit that its work is on.
+    ///
+    /// Writes: the attempt's own folder.
+    pub(crate) async fn look(
+        this: &Attempt<'_>,
+        (git, mirror): (&Git, &Mirror),
+        workspace: &Workspace,
+        chosen: &Chosen,
+        target: &mut Target,
+    ) -> Result<Self, Stop> {
+        let assignment = this.assignment;
+        let expected = assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some());
+        // What an earlier attempt pushed is done.
+        if target.adopted.is_some() || !(assignment.checkpoint || expected) {
+            return Ok(Self(State::Nothing));
+        }
+        let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
+        let fetched = match fetch(this, &packed).await? {
+            Ok(fetched) => fetched,
+            Err(Lost::NotKept) if !expected => return Ok(Self(State::Nothing)),
+            Err(lost) => return Ok(Self(State::Lost(lost))),
+        };
+        let into = folder.clone();
+        let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
+        let about = match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
+            Ok(about) => about,
+            Err(lost) => return Ok(Self(State::Lost(lost))),
+        };
+        let mut lost = None;
+        if about.agent != chosen.capability() {
+            lost = Some(Lost::OtherAgent(clipped(&about.agent, 48)));
+        } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
+            lost = Some(Lost::NoSession);
+        }
+        if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
+            return Ok(Self(State::Lost(Lost::Rewritten)));
+        }
+        Ok(Self(State::There(Box::new(There { about, folder, attempt: fetched.attempt, lost }))))
+    }
+
+    /// Puts it into the worktree, which is set up by then, and the agent's home, and says what became of it.
+    ///
+    /// Errors: `SessionLost` where the project wants the same session or none.
+    pub(crate) async fn restore(&self, this: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<Taken, Stop> {
+        let (taken, lost, there) = match &self.0 {
+            State::Nothing => return Ok(Taken::default()),
+            State::Lost(lost) => (Taken::default(), Some(lost.clone()), None),
+            State::There(there) => match put_back(this, git, workspace, there).await {
+                Ok(taken) => (taken, there.lost.clone(), Some(there)),
+                Err(lost) => (Taken::default(), Some(lost), Some(there)),
+            },
+        };
+        let resume = this.assignment.resume.as_ref();
+        let asked = resume.and_then(|resume| resume.agent.clone());
+        let agent = there.map(|there| there.about.agent.clone()).or(asked.clone()).unwrap_or_default();
+        let said = |words| this.events.add(Said::words(EventKind::Log, words));
+        match lost {
+            None => {
+                let attempt = there.map_or(0, |there| there.attempt);
+                let with = match (&taken.session, taken.has_work) {
+                    (Some(_), _) => "in the session",
+                    (None, true) => "with the work",
+                    (None, false) => "after the rest",
+                };
+                said(format!("The job goes on {with} of attempt {attempt}."));
+            }
+            Some(lost) => {
+                let lost = clipped(&lost.to_string(), LONGEST_REASON);
+                let work = if taken.has_work { ", with the work that it had done" } else { "" };
+                said(format!(
+                    "The earlier session of `{}` can't be gone on with, because {lost}; the agent begins again{work}.",
+                    clipped(&agent, 48)
+                ));
+                if asked.is_some() && resume.is_some_and(|resume| resume.policy == Policy::Require) {
+                    return Err(Failure::SessionLost {}.into());
+                }
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// Unpacks it, and reads what is known of it.
+fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
+    let unreadable = |error: io::Error| Lost::Unreadable(error.to_string());
+    private_dirs(folder).map_err(unreadable)?;
+    archive::unpack(packed, folder).map_err(|fault| Lost::Unreadable(fault.to_string()))?;
+    let _ = fs::remove_file(packed);
+    let mut text = String::new();
+    let file = File::open(folder.join(ABOUT)).map_err(unreadable)?;
+    file.take(LARGEST_ABOUT).read_to_string(&mut text).map_err(unreadable)?;
+    let about: serde_json::Value = serde_json::from_str(&text).map_err(|error| Lost::Unreadable(error.to_string()))?;
+    if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+        return Err(Lost::Newer);
+    }
+    serde_json::from_value(about).map_err(|error| Lost::Unreadable(error.to_string()))
+}
+
+/// Sets the target to the commit that the work is on. Where its branch has moved since, the push finds that out, and
+/// puts the work on top. False if that commit leads nowhere any more.
+async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) -> Result<bool, Stop> {
+    let start = about.start.as_str();
+    if *start == target.start {
+        return Ok(true);
+    }
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let is_id = matches!(start.len(), 40 | 64) && start.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_id || git::commit_of(git, mirror.dir(), start).await.map_err(failed)?.as_deref() != Some(start) {
+        return Ok(false);
+    }
+    if target.pull_request.is_some() {
+        if about.branch != target.branch {
+            return Ok(false);
+        }
+        target.expected = Some(start.to_owned());
+    } else {
+        // Nothing that was taken out of the base branch comes back by a branch of ours.
+        let call = Call::new(["merge-base", "--is-ancestor", start, &target.base]).repository(mirror.dir());
+        match git.run(call).await {
+            Ok(_) => {}
+            Err(Fault::Failed { .. }) => return Ok(false),
+            Err(fault) => return Err(failed(fault)),
+        }
+    }
+    target.start = start.to_owned();
+    Ok(true)
+}
+
+async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &There) -> Result<Taken, Lost> {
+    let There { about, folder, lost, .. } = there;
+    let (tree, repository, patch) = (workspace.tree(), workspace.repository(), folder.join(PATCH));
+    let has_work = patch.exists();
+    if has_work {
+        // All of it or nothing, and nowhere but in the worktree; git runs nothing for it.
+        let args = ["apply", "--binary", "--whitespace=nowarn", "--"].map(Into::into);
+        let args = args.into_iter().chain([patch.into_os_string()]);
+        let applied = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
+        applied.map_err(|fault| Lost::DoesNotFit(fault.reason()))?;
+    }
+    if this.assignment.revises.is_some()
+        && let Ok(text) = fs::read_to_string(folder.join(REPLIES))
+        && let Err(error) = replies::put_back(&tree, &text)
+    {
+        tracing::warn!(error = %error, "the agent's words for reviewers could not be put back: {error}");
+    }
+    let Some(id) = about.session.clone().filter(|_| lost.is_none()) else {
+        return Ok(Taken { session: None, has_work });
+    };
+    let (home, agent, from, session) = (workspace.home(), about.agent.clone(), folder.join(SESSION), id.clone());
+    let now = tree.clone();
+    let copied = tokio::task::spawn_blocking(move || {
+        let odd = || Lost::Unreadable("its files are not a session's".into());
+        let session = SessionOf::new(&agent, (&home, &now), &session).ok_or_else(odd)?;
+        put_session_back(&session, &from, "").map_err(|error| Lost::Unreadable(error.to_string()))
+    });
+    copied.await.map_err(|error| Lost::Unreadable(error.to_string())).flatten()?;
+    let session = TakenSession {
+        id,
+        read: about.read,
+        tokens: about.tokens,
+        tree: clipped(&about.tree, LONGEST_PATH),
+        same_task: about.task == hash_of(&this.assignment.prompt),
+    };
+    Ok(Taken { session: Some(session), has_work })
+}
+
+/// The home is this attempt's, and nobody has written in it yet.
+fn put_session_back(session: &SessionOf<'_>, from: &Path, below: &str) -> io::Result<()> {
+    for entry in fs::read_dir(from.join(below))? {
+        let entry = entry?;
+        let odd = || io::Error::new(io::ErrorKind::InvalidData, "its files are not a session's");
+        let name = entry.file_name().to_str().map(|name| format!("{below}{name}")).ok_or_else(odd)?;
+        if entry.file_type()?.is_dir() {
+            put_session_back(session, from, &format!("{name}/"))?;
+            continue;
+        }
+        let to = session.place(&name).ok_or_else(odd)?;
+        private_dirs(to.parent().unwrap_or(&to))?;
+        fs::rename(entry.path(), to)?;
+    }
+    Ok(())
+}

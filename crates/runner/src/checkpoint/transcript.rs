@@ -1,0 +1,157 @@
+//! Copying a session's files without the secrets that stand in them.
+//!
+//! Lines of JSON are cleaned value by value, so that they stay lines of JSON. What a model's provider has signed or
+//! sealed can't be changed: the provider would refuse the whole session.
+
+use super::archive::LARGEST_UNPACKED;
+use crate::redact::Redactor;
+use nix::fcntl::OFlag;
+use serde_json::Value;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Names of what is signed or sealed: a thought and its signature, or one that only the provider can read.
+const SEALED: &[&str] = &["thinking", "signature", "encrypted_content"];
+
+/// Why a file is not copied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("a secret stands in the model's own thoughts, which can't be changed")]
+    Sealed,
+    #[error("it is too large")]
+    TooLarge,
+    #[error("it can't be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Copies a file that an agent wrote; how large it was.
+pub(super) fn copy(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, Fault> {
+    // A link or a pipe in its place must neither lead elsewhere nor hold us up.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+    }
+    if about.len() > LARGEST_UNPACKED {
+        return Err(Fault::TooLarge);
+    }
+    let file = file.take(LARGEST_UNPACKED);
+    let to = BufWriter::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?);
+    if from.extension().is_some_and(|ending| ending == "jsonl") {
+        lines(file, to, redactor)?;
+    } else {
+        whole(file, to, redactor)?;
+    }
+    Ok(about.len())
+}
+
+fn whole(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), Fault> {
+    let mut text = Vec::new();
+    from.read_to_end(&mut text)?;
+    to.write_all(redactor.text(&String::from_utf8_lossy(&text)).as_bytes())?;
+    Ok(to.flush()?)
+}
+
+fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), Fault> {
+    let (mut from, mut line) = (BufReader::new(from), Vec::new());
+    while from.read_until(b'\n', &mut line)? > 0 {
+        match serde_json::from_slice::<Value>(&line) {
+            Ok(value) => match cleaned(&value, redactor)? {
+                Some(clean) => writeln!(to, "{clean}")?,
+                None => to.write_all(&line)?,
+            },
+            // The last one may have broken off.
+            Err(_) => to.write_all(redactor.text(&String::from_utf8_lossy(&line)).as_bytes())?,
+        }
+        line.clear();
+    }
+    Ok(to.flush()?)
+}
+
+/// The value without secrets; none if it has none.
+fn cleaned(value: &Value, redactor: &Redactor) -> Result<Option<Value>, Fault> {
+    let mut clean = value.clone();
+    redactor.value(&mut clean);
+    if clean == *value {
+        return Ok(None);
+    }
+    if sealed(&clean) == sealed(value) { Ok(Some(clean)) } else { Err(Fault::Sealed) }
+}
+
+/// Everything in it that is signed or sealed.
+fn sealed(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(sealed).collect(),
+        Value::Object(object) => {
+            let each = object.iter().flat_map(|(name, value)| match value.as_str() {
+                Some(text) if SEALED.contains(&name.as_str()) => vec![text],
+                _ => sealed(value),
+            });
+            each.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const SECRET: &str = "planted-secret-4711";
+
+    fn copied(name: &str, content: &str) -> Result<String, Fault> {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|folder| dir.path().join(folder).join(name));
+        for path in [&from, &to] {
+            fs::create_dir(path.parent().unwrap()).unwrap();
+        }
+        fs::write(&from, content).unwrap();
+        copy(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()]))?;
+        Ok(fs::read_to_string(to).unwrap())
+    }
+
+    #[test]
+    fn a_line_without_a_secret_stays_as_it_is_byte_by_byte() {
+        let line = "{\"b\": 1.50, \"a\": \"x\\u0041\"}\n";
+        assert_eq!(copied("a.jsonl", line).unwrap(), line);
+        // One that broke off, too.
+        assert_eq!(copied("a.jsonl", "{\"a\":").unwrap(), "{\"a\":");
+    }
+
+    #[test]
+    fn a_secret_goes_and_its_line_stays_one() {
+        let text =
+            format!("{{\"out\":\"KEY={SECRET}\\n\",\"n\":[{{\"{SECRET}\":\"two\\nlines of it\"}}]}}\n{{\"n\":2}}\n");
+        let clean = copied("a.jsonl", &text).unwrap();
+        assert!(!clean.contains(SECRET) && !clean.contains("lines of it"), "{clean}");
+        let lines: Vec<Value> = clean.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((lines.len(), &lines[1]["n"]), (2, &Value::from(2)));
+        assert!(
+            !copied("a.jsonl", &format!("{{\"out\":\"{SECRET}")).unwrap().contains(SECRET),
+            "also where it broke off"
+        );
+        assert!(!copied("result.txt", &format!("{SECRET}\n")).unwrap().contains(SECRET));
+    }
+
+    #[test]
+    fn what_is_signed_or_sealed_is_not_changed() {
+        for name in SEALED {
+            let text = format!("{{\"content\":[{{\"{name}\":\"it is {SECRET}\"}}]}}\n");
+            assert!(matches!(copied("a.jsonl", &text), Err(Fault::Sealed)), "{name}");
+        }
+        let beside = format!("{{\"content\":[{{\"thinking\":\"hm\"}},{{\"text\":\"{SECRET}\"}}]}}\n");
+        assert!(copied("a.jsonl", &beside).unwrap().contains("hm"));
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
+        let copied = copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
+        assert!(matches!(copied, Err(Fault::Io(_))), "{copied:?}");
+    }
+}

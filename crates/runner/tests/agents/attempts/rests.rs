@@ -1,0 +1,167 @@
+//! An agent that was stopped goes on in its session, on another machine, and is told only what is new.
+
+use super::stage::{Agent, BOTH, Stage};
+use crate::scene::KEY;
+use crate::world::{BRANCH, Ran, end_of};
+use pullyard_demo_model::{Answer, Step, Usage};
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, Input, Resume};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn usage(input: u64, output: u64) -> Usage {
+    Usage { input, cached: 0, output }
+}
+
+/// Paused after a first answer of the model, while it waits for the second one or a tool runs.
+async fn paused(agent: Agent, tool: Option<&str>) -> Stage {
+    let stage = Stage::of(agent).await;
+    let command = format!("echo half > half.txt; echo {KEY}; {}", tool.unwrap_or("true"));
+    stage.model.play([agent.shell(&command).taking(usage(1_000, 50))]);
+    stage.model.keep(Step::Hang);
+    let runner = stage.start();
+    if tool.is_some() {
+        let tree = stage.tree();
+        let look = async {
+            while !tree.join("half.txt").exists() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, look).await.unwrap();
+    } else {
+        timeout(PATIENCE, stage.model.wait_for_turns(2)).await.unwrap();
+    }
+    stage.world.api.script(|script| script.pause = true);
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
+    stage
+}
+
+/// The next attempt, which must go on in the session where its policy says so.
+async fn goes_on(stage: &Stage, policy: Policy, inputs: Vec<Input>) -> Ran {
+    let told = stage.world.api.yields().pop().unwrap();
+    assert!(told.session.is_some() && told.work.is_some(), "{:?} {told:?}", stage.agent);
+    stage.world.api.next_attempt(|job| {
+        job.resume = Some(Resume { agent: told.agent, session: told.session, read: told.inputs, policy, inputs });
+    });
+    let dir = stage.world.dir.path().join("another machine");
+    stage
+        .run_with(|command| {
+            command.env("PULLYARD_WORK_DIR", dir);
+        })
+        .await
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_paused_agent_goes_on_in_its_session_on_another_machine() {
+    for agent in BOTH {
+        for tool in [None, Some("while :; do sleep 0.1; done")] {
+            let stage = paused(agent, tool).await;
+            let before = stage.model.turns().len();
+            stage.model.play([agent.shell("cat half.txt > whole.txt").taking(usage(300, 7))]);
+            stage.model.keep(Answer::text("All done.").taking(usage(400, 9)));
+            let session = stage.world.api.yields()[0].session.clone();
+            let ran = goes_on(&stage, Policy::Require, Vec::new()).await;
+            let finish = stage.world.api.finish();
+            assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+            for (file, expected) in [("half.txt", "half\n"), ("whole.txt", "half\n")] {
+                assert_eq!(stage.world.file(BRANCH, file).as_deref(), Some(expected), "{agent:?} {file}");
+            }
+            let turns = stage.model.turns();
+            let told = &turns[before];
+            for words in ["Write a greeting.", "half.txt", "You were stopped", "Your work folder is"] {
+                assert!(told.mentions(words), "{agent:?}: it does not know `{words}`");
+            }
+            let work = finish.work.unwrap();
+            assert_eq!((work.session, work.starts, work.turns), (session, 1, 2), "{agent:?}");
+            // What was used before is not used again.
+            assert_eq!((work.input_tokens, work.output_tokens), (700, 16), "{agent:?}");
+            assert!(stage.world.api.texts().contains("goes on in the session of attempt 1"), "{agent:?}");
+            stage.end();
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn an_agent_that_goes_on_hears_what_people_said_and_nothing_twice() {
+    for agent in BOTH {
+        let stage = paused(agent, None).await;
+        let before = stage.model.turns().len();
+        stage.model.keep(Answer::text("All done."));
+        let input = Input { seq: 1, by: "ana".into(), question: None, text: "Greet in Latin.".into() };
+        let ran = goes_on(&stage, Policy::Prefer, vec![input]).await;
+        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Completed, "{agent:?} {}", ran.log);
+        let turns = stage.model.turns();
+        let body = turns[before].body.to_string();
+        assert!(body.contains("> Greet in Latin."), "{agent:?}");
+        assert_eq!(body.matches("Write a greeting.").count(), 1, "{agent:?}: the task is told again");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn what_is_kept_of_a_session_has_no_key_in_it() {
+    for agent in BOTH {
+        let stage = paused(agent, None).await;
+        // The model's key was printed by a tool, and so it stood in the session.
+        assert!(stage.model.turns().last().unwrap().mentions(KEY), "{agent:?}");
+        let kept = stage.world.api.kept("checkpoint.tar.zst").unwrap();
+        let all = zstd::decode_all(kept.as_slice()).unwrap();
+        let text = String::from_utf8_lossy(&all);
+        assert!(text.contains("half.txt") && text.contains("[redacted]"), "{agent:?}");
+        for never in [KEY, "auth.json", "config.toml", ".claude.json", ".credentials"] {
+            assert!(!text.contains(never), "{agent:?}: {never} is in it");
+        }
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_session_that_its_agent_does_not_find_begins_again_or_fails() {
+    for agent in BOTH {
+        for policy in [Policy::Prefer, Policy::Require] {
+            let stage = paused(agent, None).await;
+            // Somebody else's files: they are where they belong, and say nothing.
+            let kept = stage.world.api.kept("checkpoint.tar.zst").unwrap();
+            stage.world.api.leave_checkpoint(emptied(&kept));
+            stage.model.play([agent.shell("cat half.txt > whole.txt")]);
+            stage.model.keep(Answer::text("All done."));
+            let ran = goes_on(&stage, policy, Vec::new()).await;
+            if policy == Policy::Require {
+                assert_eq!(stage.world.api.failure(), "session_lost", "{agent:?} {}", ran.log);
+            } else {
+                let finish = stage.world.api.finish();
+                assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+                assert_eq!(stage.world.file(BRANCH, "whole.txt").as_deref(), Some("half\n"), "{agent:?}");
+                assert!(stage.world.api.texts().contains("is lost: it begins again"), "{agent:?}");
+            }
+            stage.end();
+        }
+    }
+}
+
+/// The same checkpoint, but its session's files are empty.
+fn emptied(packed: &[u8]) -> Vec<u8> {
+    let all = zstd::decode_all(packed).unwrap();
+    let mut archive = tar::Archive::new(all.as_slice());
+    let mut out = tar::Builder::new(Vec::new());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut header = entry.header().clone();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        if header.path_bytes().starts_with(b"session/") {
+            content.clear();
+        }
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        out.append(&header, content.as_slice()).unwrap();
+    }
+    zstd::encode_all(out.into_inner().unwrap().as_slice(), 1).unwrap()
+}

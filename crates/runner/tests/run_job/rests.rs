@@ -1,0 +1,205 @@
+//! An attempt that rests: what it made and how it went is there before it gives its job back, and another attempt on
+//! another machine goes on from it.
+
+use crate::world::{BRANCH, Ran, World, end_of};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, Input, Resume, YieldOutcome};
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// Changes a text, makes a binary, takes a file away, and works until it is stopped.
+const WORKS: &str = "cat > /dev/null; echo more >> README.md; printf 'a\\000b\\377' > picture.bin; mkdir -p new/deep
+    echo deep > new/deep/file; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
+
+/// What the next attempt is told.
+pub(crate) fn resumes(job: &mut Assignment, policy: Policy, inputs: &[Input]) {
+    job.resume =
+        Some(Resume { agent: Some("command".into()), session: None, read: 0, policy, inputs: inputs.to_vec() });
+}
+
+pub(crate) fn input(seq: u32, question: Option<&str>, text: &str) -> Input {
+    Input { seq, by: "ana".into(), question: question.map(str::to_owned), text: text.into() }
+}
+
+/// A shell line as the job's command.
+pub(crate) fn commands(job: &mut Assignment, line: &str) {
+    job.agent.command = ["sh", "-c", line].map(String::from).to_vec();
+}
+
+/// The same forge and control plane, another machine.
+pub(crate) async fn on_another_machine(world: &World) -> Ran {
+    let dir = world.dir.path().join("other machine");
+    world
+        .run_with(|command| {
+            command.env("PULLYARD_WORK_DIR", dir);
+        })
+        .await
+}
+
+/// What the newest checkpoint holds, by name.
+pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let all = zstd::decode_all(packed).unwrap();
+    let mut archive = tar::Archive::new(all.as_slice());
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let (name, mut content) = (entry.path().unwrap().to_str().unwrap().to_owned(), Vec::new());
+        entry.read_to_end(&mut content).unwrap();
+        (name, content)
+    });
+    entries.collect()
+}
+
+/// An attempt that was paused while its agent worked.
+pub(crate) async fn paused(agent: &str) -> World {
+    let world = World::with_agent(agent).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
+    assert!(world.worktrees().is_empty());
+    world
+}
+
+#[tokio::test]
+async fn everything_is_kept_before_the_job_is_given_back_and_the_record_says_what_worked() {
+    let world = paused(WORKS).await;
+    let routes = world.api.routes();
+    let last = |route: &str| routes.iter().rposition(|one| one == route).unwrap();
+    assert!(last("stored") < last("yield"), "{routes:?}");
+    for name in ["agent-output.jsonl", "checkpoint.tar.zst"] {
+        assert!(world.api.kept(name).is_some(), "{name}");
+    }
+    let [told] = world.api.yields().try_into().unwrap();
+    assert_eq!((told.outcome, told.agent.as_deref(), told.question), (YieldOutcome::Paused, Some("command"), None));
+    let work = told.work.unwrap();
+    assert_eq!((work.agent.as_str(), work.starts, work.isolation.as_str()), ("command", 1, "none"));
+    let kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
+}
+
+#[tokio::test]
+async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
+    let world = paused(WORKS).await;
+    world.api.next_attempt(|job| {
+        resumes(job, Policy::Require, &[]);
+        commands(job, "cat > /dev/null; git status --short | sort; rm new/deep/file; echo end > end.txt");
+    });
+    let ran = on_another_machine(&world).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let texts = world.api.texts();
+    assert!(texts.contains("The job goes on with the work of attempt 1."), "{texts}");
+    assert!(texts.contains("?? picture.bin") && texts.contains(" M README.md"), "as if it had made it itself: {texts}");
+    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nmore\n"));
+    assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("end\n"));
+    assert_eq!(world.file(BRANCH, "new/deep/file"), None);
+    assert_eq!(world.git(&["cat-file", "blob", &format!("{BRANCH}:picture.bin")]).stdout, b"a\0b\xff");
+    assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+}
+
+#[tokio::test]
+async fn a_question_is_answered_to_an_agent_that_finds_its_work() {
+    let world = World::with_agent(
+        "cat > /dev/null; echo half > half.txt; echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'",
+    )
+    .await;
+    assert_eq!(world.run().await.code, Some(0));
+    let [told] = world.api.yields().try_into().unwrap();
+    assert_eq!((told.outcome, told.question.as_deref()), (YieldOutcome::Asks, Some("Which list?")));
+    assert_eq!(told.work.unwrap().starts, 1);
+    world.api.next_attempt(|job| {
+        resumes(job, Policy::Prefer, &[input(1, Some("Which list?"), "The empty one.")]);
+        commands(job, "cat; cat half.txt > whole.txt");
+    });
+    assert_eq!(on_another_machine(&world).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.file(BRANCH, "whole.txt").as_deref(), Some("half\n"));
+    let texts = world.api.texts();
+    for said in ["Write a greeting.", "> Which list?", "> The empty one."] {
+        assert!(texts.contains(said), "{said}: {texts}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_goes_on_after_all_keeps_what_came_before_and_what_came_after() {
+    let world = World::with_agent(
+        "cat > @DIR@/prompt; if [ -e @DIR@/once ]; then echo second; echo x > work.txt; exit 0; fi
+         touch @DIR@/once; echo first; echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'",
+    )
+    .await;
+    world.api.script(|script| script.inputs = vec![input(1, None, "The empty one.")]);
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let text = |name: &str| String::from_utf8(world.api.kept(name).unwrap()).unwrap();
+    assert!(text("agent-output.jsonl").contains("first") && text("agent-output-2.jsonl").contains("second"));
+    assert!(std::fs::read_to_string(world.outside("prompt")).unwrap().contains("> The empty one."));
+}
+
+#[tokio::test]
+async fn a_yield_whose_answer_is_lost_is_said_again_and_means_the_same() {
+    let world = World::with_agent(WORKS).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| {
+        script.pause = true;
+        script.lose.insert("yield", 2);
+    });
+    assert_eq!(end_of(runner).await.code, Some(0));
+    let yields = world.api.yields();
+    assert!(yields.len() > 1 && yields.iter().all(|one| *one == yields[0]), "{yields:?}");
+    let checkpoints = world.api.calls("put").into_iter().filter(|call| call.body == "checkpoint.tar.zst");
+    assert_eq!(checkpoints.count(), 1);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_between_keeping_and_yielding_is_gone_on_from() {
+    let world = World::with_agent(WORKS).await;
+    let mut runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| {
+        script.pause = true;
+        script.lose.insert("yield", u32::MAX);
+    });
+    world.api.wait_for(|calls| calls.iter().any(|call| call.route == "yield")).await;
+    runner.kill().await.unwrap();
+    // Nobody was told that anything began.
+    world.api.next_attempt(|job| commands(job, "cat > /dev/null; cat new/deep/file > end.txt"));
+    assert_eq!(on_another_machine(&world).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("deep\n"));
+}
+
+#[tokio::test]
+async fn a_runner_that_is_told_to_end_keeps_what_its_agent_did() {
+    let world = World::with_agent(WORKS).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(143), "{}", ran.log);
+    assert!(world.api.kept("checkpoint.tar.zst").is_some(), "{}", ran.log);
+    assert!(world.api.finishes().is_empty() && world.api.yields().is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_that_may_be_retried_keeps_the_work_and_one_of_the_work_itself_does_not() {
+    for (agent, code, kept) in [
+        ("cat > /dev/null; echo half > half.txt; exit 75", "agent_failed", true),
+        ("cat > /dev/null; exit 0", "no_changes", false),
+    ] {
+        let world = World::with_agent(agent).await;
+        let ran = world
+            .run_with(|command| {
+                command.env("PULLYARD_AGENT_RETRY_SECS", "");
+            })
+            .await;
+        assert_eq!((ran.code, world.api.failure()), (Some(0), code), "{}", ran.log);
+        assert_eq!(world.api.kept("checkpoint.tar.zst").is_some(), kept, "{code}");
+        let routes = world.api.routes();
+        assert_eq!(routes.last().map(String::as_str), Some("finish"), "{routes:?}");
+    }
+}

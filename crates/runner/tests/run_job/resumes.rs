@@ -1,0 +1,193 @@
+//! What is taken up of an earlier attempt, and what is not: checkpoints that are lost, broken or hostile, and
+//! branches that moved.
+
+use crate::rests::{commands, on_another_machine, paused, resumes, unpacked};
+use crate::world::{BRANCH, World};
+use pullyard_domain::project::Resume as Policy;
+use pullyard_forge::NewPullRequest;
+use pullyard_protocol::attempt::{Continues, FinishOutcome};
+use tar::{EntryType, Header};
+
+const WORKS: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
+
+/// An archive of these files.
+fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (kind, name, content) in files {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        archive.append(&header, *content).unwrap();
+    }
+    zstd::encode_all(archive.into_inner().unwrap().as_slice(), 1).unwrap()
+}
+
+/// What is known of a checkpoint whose work is on the head of `main`.
+fn about(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    let mut about = serde_json::json!({
+        "format": 1, "agent": "command", "read": 0, "tree": "/tree", "start": world.head("main").unwrap(),
+        "branch": BRANCH, "task": "",
+    });
+    change(&mut about);
+    serde_json::to_vec(&about).unwrap()
+}
+
+/// With one that prefers the session the job is done from its start; with one that requires it, it fails.
+async fn begins_again(world: &World, reason: &str) {
+    for policy in [Policy::Prefer, Policy::Require] {
+        world.api.next_attempt(|job| {
+            resumes(job, policy, &[]);
+            commands(job, "cat > /dev/null; cat half.txt; ls; echo anew > anew.txt");
+        });
+        let ran = on_another_machine(world).await;
+        assert_eq!(ran.code, Some(0), "{reason}: {}", ran.log);
+        let (finish, texts) = (world.api.finish(), world.api.texts());
+        assert!(texts.contains(&format!("can't be gone on with, because {reason}")), "{reason}: {texts}");
+        if policy == Policy::Require {
+            assert_eq!(world.api.failure(), "session_lost", "{reason}");
+        } else {
+            assert_eq!(finish.outcome, FinishOutcome::Completed, "{reason}: {finish:?}");
+            assert_eq!(world.file(BRANCH, "anew.txt").as_deref(), Some("anew\n"));
+            assert_eq!(world.file(BRANCH, "half.txt"), None, "{reason}");
+            // As if it had not been.
+            world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_lost_or_changed_on_its_way_is_not_gone_on_with() {
+    let world = paused(WORKS).await;
+    world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec()));
+    begins_again(&world, "what was fetched is not what was kept").await;
+    world.api.replace("checkpoint.tar.zst", None);
+    begins_again(&world, "it could not be fetched: the bucket answered 404").await;
+    world.api.script(|script| script.refuse("checkpoint", 404, "not_found"));
+    begins_again(&world, "nothing of it was kept").await;
+}
+
+#[tokio::test]
+async fn a_hostile_checkpoint_writes_nothing_anywhere() {
+    let world = World::with_agent("exit 1").await;
+    let about = about(&world, |_| ());
+    let outside = world.outside("planted");
+    let target = outside.to_str().unwrap();
+    let link = format!(
+        "diff --git a/way b/way\nnew file mode 120000\n--- /dev/null\n+++ b/way\n@@ -0,0 +1 @@\n+{}\n\
+         \\ No newline at end of file\ndiff --git a/way/planted b/way/planted\nnew file mode 100644\n--- /dev/null\n\
+         +++ b/way/planted\n@@ -0,0 +1 @@\n+evil\n",
+        outside.parent().unwrap().display()
+    );
+    let patch = |path: &str| {
+        format!(
+            "diff --git a/{path} b/{path}\nnew file mode 100755\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+evil\n"
+        )
+    };
+    let plain = EntryType::Regular;
+    for (files, reason) in [
+        (vec![(plain, "about.json", about.as_slice()), (plain, "../planted", b"evil")], "it can't be read: it holds"),
+        (vec![(plain, target, b"evil".as_slice())], "it can't be read: it holds"),
+        (vec![(EntryType::Symlink, "session", b"".as_slice())], "it can't be read: it holds"),
+        (vec![(plain, "other", b"".as_slice())], "it can't be read: "),
+        (vec![(plain, "about.json", b"{\"format\":2}".as_slice())], "a newer runner kept it"),
+        (
+            vec![(plain, "about.json", about.as_slice()), (plain, "work.patch", link.as_bytes())],
+            "its work does not fit",
+        ),
+        (
+            vec![(plain, "about.json", about.as_slice()), (plain, "work.patch", patch("../planted").as_bytes())],
+            "its work does not fit",
+        ),
+        (
+            vec![
+                (plain, "about.json", about.as_slice()),
+                (plain, "work.patch", patch(".git/hooks/pre-commit").as_bytes()),
+            ],
+            "its work does not fit",
+        ),
+    ] {
+        world.api.leave_checkpoint(packed(&files));
+        world.api.next_attempt(|job| {
+            resumes(job, Policy::Require, &[]);
+            commands(job, "exit 1");
+        });
+        let ran = on_another_machine(&world).await;
+        assert_eq!((ran.code, world.api.failure()), (Some(0), "session_lost"), "{reason}: {}", ran.log);
+        let texts = world.api.texts();
+        assert!(texts.contains(&format!("because {reason}")), "{reason}: {texts}");
+        assert!(!outside.exists(), "{reason}");
+        assert_eq!(world.left_running(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_work_of_another_agent_stays_and_its_session_does_not() {
+    let world = paused(WORKS).await;
+    let mut kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
+    kept.insert("about.json".into(), about(&world, |about| about["agent"] = "codex".into()));
+    let files: Vec<_> =
+        kept.iter().map(|(name, content)| (EntryType::Regular, name.as_str(), content.as_slice())).collect();
+    world.api.leave_checkpoint(packed(&files));
+    world.api.next_attempt(|job| commands(job, "cat > /dev/null; cat half.txt > whole.txt"));
+    assert_eq!(on_another_machine(&world).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.file(BRANCH, "whole.txt").as_deref(), Some("half\n"));
+    let texts = world.api.texts();
+    assert!(
+        texts.contains("because `codex` worked on it; the agent begins again, with the work that it had done."),
+        "{texts}"
+    );
+}
+
+#[tokio::test]
+async fn work_stays_on_its_own_base_when_that_has_moved() {
+    let world = paused(WORKS).await;
+    let start = world.head("main").unwrap();
+    world.commit_on("main", "Meanwhile");
+    world.api.next_attempt(|job| {
+        resumes(job, Policy::Require, &[]);
+        commands(job, "cat > /dev/null; echo end > end.txt");
+    });
+    assert_eq!(on_another_machine(&world).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), start);
+    assert_eq!(world.file(BRANCH, "half.txt").as_deref(), Some("half\n"));
+}
+
+#[tokio::test]
+async fn what_its_base_lost_by_force_does_not_come_back() {
+    let world = World::with_agent(WORKS).await;
+    let first = world.head("main").unwrap();
+    world.commit_on("main", "Has a key in it");
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    assert_eq!(crate::world::end_of(runner).await.code, Some(0));
+    world.git_line(&["update-ref", "refs/heads/main", &first]);
+    begins_again(&world, "the commit that its work started from is gone from the branch").await;
+}
+
+#[tokio::test]
+async fn work_on_a_pull_request_that_moved_is_put_on_top_of_its_head() {
+    let world = World::with_agent(WORKS).await;
+    world.commit_on(BRANCH, "Earlier work");
+    let new = NewPullRequest { title: "Greet".into(), body: String::new(), head: BRANCH.into(), base: "main".into() };
+    let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
+    let continues = Some(Continues { number: pull.number, branch: BRANCH.into() });
+    world.api.assign(|job| job.continues = continues.clone());
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    assert_eq!(crate::world::end_of(runner).await.code, Some(0));
+    let theirs = world.commit_on(BRANCH, "Somebody else's");
+    world.api.next_attempt(|job| {
+        resumes(job, Policy::Require, &[]);
+        commands(job, "cat > /dev/null; echo end > end.txt");
+    });
+    let ran = on_another_machine(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), theirs);
+    assert_eq!(world.file(BRANCH, "half.txt").as_deref(), Some("half\n"));
+}
