@@ -63,6 +63,7 @@ fn work() -> Work {
         input_tokens: 30,
         cached_input_tokens: 0,
         output_tokens: 4,
+        checks: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Self-hosted runners, with the test speaking as the runner.
 
+mod breakers;
+
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, is};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, ProjectId, RunnerId};

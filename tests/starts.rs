@@ -1,5 +1,6 @@
 //! Starts of tasks, and their deaths before anybody claimed; in `faults` every form in which ECS fails them.
 
+mod breakers;
 mod faults;
 
 use crate::story::{Setup, Story, TODO, Task, told, until};

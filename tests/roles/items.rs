@@ -37,6 +37,7 @@ pub(super) const WRITTEN: &[Items] = &[
     ("RUNNERS#", "runners", &["api", "sweeper"]),
     ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
     ("NAME#", "names of runners", &["api", "sweeper"]),
+    ("BREAKER#", "models' accounts that are left alone", &["api", "dispatcher"]),
     ("ROTATION#", "secrets that are being replaced", &["api"]),
     ("IDEMPOTENCY#", "keys of requests", &["api", "pages"]),
     ("SIGNIN#", "sign-in links that were used", &["pages"]),
@@ -47,7 +48,7 @@ pub(super) const WRITTEN: &[Items] = &[
 
 /// Who may read these items only: function and what their partition key begins with. The others may read the whole
 /// table.
-pub(super) const READ: &[(&str, &[&str])] = &[("dispatcher", &["JOB#"]), ("tasks", &["JOB#"])];
+pub(super) const READ: &[(&str, &[&str])] = &[("dispatcher", &["JOB#", "BREAKER#"]), ("tasks", &["JOB#"])];
 
 /// Who notes that a token was used, and makes and changes none: an update that names these attributes only.
 pub(super) const NOTE_USES: &[&str] = &["tickets", "pages"];
@@ -156,6 +157,7 @@ fn every_kind_of_item_is_in_the_list() {
         "PROFILE",
         "NAME",
         "ROTATION",
+        "BREAKER",
         "SIGNIN",
         "BUDGET",
         "IDEMPOTENCY",

@@ -1,9 +1,11 @@
 //! Starting a task for a Ready job, and stopping those of a cancelled one. Nothing else touches tasks.
 
+use crate::breaker::{Breakers, Turn, take_turn};
 use crate::proof::Bootstrap;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_cloud::{Start, Started, trace};
+use pullyard_domain::breaker::{Cause, Gate, asked, gate};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Status};
 use pullyard_domain::time::Timestamp;
@@ -41,6 +43,20 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
             Begin::Nothing | Begin::Repeat if rounds.look_again() => continue,
             Begin::Nothing => return Ok(Dispatched::Nothing),
             Begin::Repeat => break job,
+            Begin::Write(next) if next.dispatch.starting => match may_start(ctx, &job).await? {
+                MayStart::Lost => {
+                    rounds.again().await?;
+                    continue;
+                }
+                MayStart::Waits(Some(waits)) => *waits,
+                MayStart::Waits(None) => return Ok(Dispatched::PutOff),
+                MayStart::Now(turn) => {
+                    let mut next = if turn == Turn::First { next.tries_first() } else { *next };
+                    // Stored with the start, so that a repeat asks in the same words, whatever woke it.
+                    next.dispatch.trace = trace::current();
+                    next
+                }
+            },
             Begin::Write(mut next) => {
                 // Stored with the start, so that a repeat asks in the same words, whatever woke it.
                 next.dispatch.trace = trace::current();
@@ -48,6 +64,10 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
             }
         };
         match ctx.store.update_job(&next).await? {
+            Write::Applied if next.waits_long(ctx.clock.now()) && !next.dispatch.starting => {
+                tracing::info!(job.id = %next.id, "a job waits until its model's account may be asked again");
+                return Ok(Dispatched::PutOff);
+            }
             // A silent start was given up: the next one is due a little later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.tally().add(Count::TaskStartFailed);
@@ -59,6 +79,32 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
         }
     };
     ask(ctx, &begun).await
+}
+
+enum MayStart {
+    /// It may.
+    Now(Turn),
+    /// Its model's account is left alone for now; none where it knows that already.
+    Waits(Option<Box<Job>>),
+    /// Another job was quicker to try that account: look again.
+    Lost,
+}
+
+/// Whether the account of the job's model may be asked. Only of a project that names one is known whose it is.
+async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
+    let Some(capability) = &job.policy.model_of else { return Ok(MayStart::Now(Turn::Any)) };
+    let ids = asked(job.policy.key(), capability, &job.project, None);
+    let breakers = Breakers::default().of(ctx, &ids).await?;
+    let now = ctx.clock.now();
+    if let Gate::Shut(until) = gate(&breakers, &job.id, now) {
+        let cause = breakers.iter().max_by_key(|breaker| breaker.until).map(|breaker| breaker.cause);
+        let cause = cause.unwrap_or(Cause::ProviderUnavailable);
+        return Ok(MayStart::Waits(job.left_alone(cause, capability, until, now).ok().map(Box::new)));
+    }
+    Ok(match take_turn(ctx, &breakers, job).await? {
+        Turn::Lost => MayStart::Lost,
+        turn @ (Turn::Any | Turn::First) => MayStart::Now(turn),
+    })
 }
 
 enum Begin {
@@ -86,7 +132,7 @@ fn begin(job: &Job, now: Timestamp) -> Begin {
             }
         };
     }
-    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none();
+    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.waits_long(now);
     if fresh || due {
         job.dispatched(now).map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
     } else {

@@ -29,6 +29,7 @@ mod answer_job;
 mod artifacts;
 mod board;
 mod board_view;
+mod breaker;
 mod cancel_job;
 mod clock;
 mod connect_app;

@@ -97,7 +97,8 @@ pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, 
         None => prepared,
     };
     if prepared.job.place == Place::Runners {
-        let needs = Needs { capability: new.repository.agent.capability.clone(), labels };
+        let needs =
+            Needs { capability: new.repository.agent.capability.clone(), labels, key: prepared.job.policy.key() };
         ctx.store.note_class(&prepared.job.project, &prepared.job.class, &needs).await?;
     }
     Ok(prepared)

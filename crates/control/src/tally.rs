@@ -47,6 +47,8 @@ counts! {
     JobCancelled,
     /// A job went back to wait after a fault of the platform.
     JobRequeued,
+    /// An account of a model is left alone for a while: its limit is used up, or its provider keeps failing.
+    ModelLeftAlone,
     /// A hint could not be sent; the sweeper sends it again.
     WakeupLost,
 }

@@ -1,5 +1,6 @@
 //! Why a Ready job of runners waits: what the runners could do for it, in one sentence.
 
+use crate::breaker::{Breaker, Gate, asked};
 use crate::job::Job;
 use crate::runner::{Presence, Profile, Runner};
 use crate::select::{Needs, matches};
@@ -25,6 +26,8 @@ pub struct Fleet<'a> {
     pub needs: &'a Needs,
     /// How many jobs of its class come before it.
     pub ahead: u64,
+    /// The accounts that are left alone for now.
+    pub breakers: &'a [Breaker],
 }
 
 impl Fleet<'_> {
@@ -61,7 +64,24 @@ impl Fleet<'_> {
             let total = taking.iter().map(|member| u64::from(member.runner.max)).sum();
             return Wait::SlotsBusy { total, n: count(&taking), m: self.ahead };
         }
+        let kept = taking.iter().filter(|member| member.runner.free() > 0);
+        let kept = kept.map(|member| self.keeps_back(job, member, now)).collect::<Option<Vec<_>>>();
+        if let Some((wait, _)) = kept.and_then(|kept| kept.into_iter().min_by_key(|(_, until)| *until)) {
+            return wait;
+        }
         Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) }
+    }
+
+    /// What this runner waits for before it takes the job, and until when: the account that it would ask.
+    fn keeps_back(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
+        let Needs { key, capability, .. } = self.needs;
+        let asked = asked(*key, capability, &job.project, Some(&member.runner.id));
+        let shut = self.breakers.iter().filter(|breaker| asked.contains(&breaker.id));
+        let shut = shut.filter_map(|breaker| match breaker.gate(&job.id, now) {
+            Gate::Shut(until) => Some((breaker.wait(until), until)),
+            Gate::Free | Gate::First => None,
+        });
+        shut.max_by_key(|(_, until)| *until)
     }
 
     /// A label that nobody has; where each is on some, but no one has all, what the best of them lacks.

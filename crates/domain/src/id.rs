@@ -3,6 +3,7 @@
 //! Derived ids are hashes of what triggered: the same trigger always names the same job, so a repeat
 //! finds the first. Making random ids is not here (no random numbers in this crate).
 
+use crate::breaker::KeyOf;
 use crate::pull_request::PullRequestId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -322,11 +323,20 @@ impl RunnerId {
 }
 
 impl ClassId {
-    /// The class of jobs that ask for exactly this.
+    /// The class of jobs that ask for exactly this, with a key of the runner's own.
     pub fn of(pool: &str, capability: &str, labels: &std::collections::BTreeSet<String>) -> Self {
+        Self::of_key(pool, capability, labels, KeyOf::Runner)
+    }
+
+    /// The same with whoever's key it is: jobs of one class wait for one account.
+    pub fn of_key(pool: &str, capability: &str, labels: &std::collections::BTreeSet<String>, key: KeyOf) -> Self {
         let mut parts = vec![pool, capability];
         parts.extend(labels.iter().map(String::as_str));
-        Self(derived("", "class", &parts).chars().take(16).collect())
+        let domain = match key {
+            KeyOf::Runner => "class",
+            KeyOf::Project => "class-project-key",
+        };
+        Self(derived("", domain, &parts).chars().take(16).collect())
     }
 }
 

@@ -7,6 +7,7 @@
 mod cancel;
 mod context;
 mod fault;
+mod model;
 mod plan;
 mod rest;
 mod retry;
@@ -16,6 +17,7 @@ mod watch;
 pub use cancel::{Cancel, LONGEST_REASON, STOP_WITHIN};
 pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
 pub use fault::DispatchFault;
+pub use model::{MOST_TROUBLES, ModelWait, Troubled};
 pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use rest::{
     Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
@@ -24,6 +26,7 @@ pub use rest::{
 pub use retry::{as_retry, goes_on_from, leaves_work, may_be_retried};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
+use crate::breaker::KeyOf;
 use crate::budget::Reserved;
 use crate::checks::CheckRun;
 use crate::failure::Failure;
@@ -250,6 +253,9 @@ pub struct Job {
     /// What its next attempt can go on with, if an earlier one yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
+    /// That its agent's model answered nobody, while it waits for that and for as long as it is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelWait>,
     /// Until when nobody but its runner may end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,
@@ -344,6 +350,9 @@ pub struct Dispatch {
     /// Why the last start did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
+    /// The next attempt tries an account first that was left alone.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub first: bool,
     /// What the start was part of. Kept, because a start that is asked for again must be asked for in the same
     /// words, and the message that asks again is part of something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -365,6 +374,9 @@ pub struct Run {
     /// The Fargate task; once the job has ended, only its ATTEMPT has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// It tries an account first that was left alone, so that its end tells whether others may.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub first: bool,
     /// The container died, and why; the runner's own finish may still be on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Died>,
@@ -412,6 +424,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whose key its agent asks its model with.
+    pub fn key(&self) -> KeyOf {
+        if self.model_of.is_some() { KeyOf::Project } else { KeyOf::Runner }
+    }
+
     /// How long it may stand still.
     pub fn rest_at_most(&self) -> Duration {
         self.input_secs.map_or(REST_AT_MOST, Duration::from_secs)

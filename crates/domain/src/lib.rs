@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod artifact;
 pub mod auth;
+pub mod breaker;
 pub mod budget;
 pub mod checks;
 pub mod code;

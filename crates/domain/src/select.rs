@@ -1,5 +1,6 @@
 //! Which runner may take which job, and in which order.
 
+use crate::breaker::KeyOf;
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{Job, Place, Status, Want};
 use crate::runner::Profile;
@@ -14,6 +15,13 @@ pub struct Needs {
     pub capability: String,
     /// Tags it must have.
     pub labels: BTreeSet<String>,
+    /// Whose key their agent asks its model with: not what a runner must have, but which account it would ask.
+    #[serde(default, skip_serializing_if = "is_runners")]
+    pub key: KeyOf,
+}
+
+fn is_runners(key: &KeyOf) -> bool {
+    *key == KeyOf::Runner
 }
 
 /// The runner has the capability and every label.
@@ -108,7 +116,7 @@ mod tests {
             version: "0.1.0".into(),
             projects: None,
         };
-        let needs = Needs { capability: capability.into(), labels: set(labels) };
+        let needs = Needs { capability: capability.into(), labels: set(labels), key: KeyOf::Runner };
         assert_eq!(matches(&needs, &runner), expected, "{capability} {labels}");
     }
 

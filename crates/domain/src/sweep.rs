@@ -58,7 +58,9 @@ fn ready(job: &Job, now: Timestamp) -> Step {
         return Step::GiveUp(failure);
     }
     if now.since(job.ready_since) >= LONGEST_WAIT {
-        let why = "no container could be started for it".into();
+        let waits = job.model.as_ref().map(|model| crate::breaker::wait(model.cause, &model.capability, model.until));
+        let why = waits.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
+        let why = why.trim_end_matches('.').into();
         return Step::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
     }
     if job.dispatch.starting { Step::StartAnew(DispatchFault::Silent { times: 1 }) } else { Step::Start }

@@ -27,6 +27,9 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
     if let (Place::Runners, Some(fleet)) = (job.place, fleet) {
         return Some(fleet.wait(job, now));
     }
+    if let Some(wait) = job.model.as_ref().and_then(|model| model.wait(now)).filter(|_| !job.dispatch.starting) {
+        return Some(wait);
+    }
     let next = job.dispatch.due;
     Some(match (&job.dispatch.fault, job.place) {
         (_, Place::Fargate) if job.dispatch.starting => {

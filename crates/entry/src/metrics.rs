@@ -59,6 +59,7 @@ metrics! {
     JOBS_FAILED = "JobsFailed" "Count" "Jobs that ended without.";
     JOBS_CANCELLED = "JobsCancelled" "Count" "Jobs that were stopped.";
     JOBS_REQUEUED = "JobsRequeued" "Count" "Jobs that went back to wait after a fault of the platform.";
+    MODELS_LEFT_ALONE = "ModelsLeftAlone" "Count" "Accounts of models that jobs began to wait for: a limit is used up, or a provider keeps failing.";
     WAKEUPS_LOST = "WakeupsLost" "Count" "Hints that could not be sent; the sweeper sends them again.";
 }
 
@@ -77,6 +78,7 @@ fn of(count: Count) -> Metric {
         Count::JobFailed => JOBS_FAILED,
         Count::JobCancelled => JOBS_CANCELLED,
         Count::JobRequeued => JOBS_REQUEUED,
+        Count::ModelLeftAlone => MODELS_LEFT_ALONE,
         Count::WakeupLost => WAKEUPS_LOST,
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod artifact;
 pub(crate) mod blob;
+pub(crate) mod breaker;
 pub(crate) mod class;
 pub(crate) mod hook;
 pub(crate) mod sweeps;

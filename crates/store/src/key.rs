@@ -1,5 +1,6 @@
 //! The keys of every item. Free text in a key is percent-encoded, so that no `#` in it can merge two keys.
 
+use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
     ClassId, DeliveryId, EventId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
@@ -158,6 +159,19 @@ pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
     Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }
 
+/// What the partition keys of models' accounts that are left alone begin with.
+pub(crate) const BREAKERS: &str = "BREAKER#";
+
+/// No part of an account's name has a `#` or a `/` in it.
+pub(crate) fn breaker(id: &BreakerId) -> Key {
+    Key::new(format!("{BREAKERS}{}", id.to_string().replace('/', "#")), "BREAKER")
+}
+
+/// Any of them, for sentences.
+pub(crate) fn breakers() -> Key {
+    Key::new(BREAKERS, "BREAKER")
+}
+
 /// What the partition keys of webhooks begin with.
 pub(crate) const HOOKS: &str = "HOOK#";
 
@@ -178,6 +192,9 @@ pub(crate) fn rotation(secret: &str) -> Key {
 
 /// The `list` partition of all webhooks.
 pub(crate) const HOOK_LIST: &str = "HOOK";
+
+/// The `list` partition of all models' accounts that are left alone.
+pub(crate) const BREAKER_LIST: &str = "BREAKER";
 
 /// The `list` partition of all connected forges.
 pub(crate) const INTEGRATION_LIST: &str = "INTEGRATION";

@@ -15,6 +15,7 @@ mod schema;
 mod transaction;
 mod read {
     mod artifact;
+    mod breaker;
     mod budget;
     mod event;
     mod hook;
@@ -35,6 +36,7 @@ mod read {
 }
 mod write {
     mod artifact;
+    mod breaker;
     mod budget;
     mod claim;
     mod context;

@@ -1,9 +1,12 @@
 //! A runner ends its attempt.
 
-use crate::ending::{Took, pull_request_of, write_told_end};
+use crate::breaker::{capability_of, note_proven, shut};
+use crate::ending::{Took, pull_request_of, write_told_end, write_told_requeue};
 use crate::{Context, Error};
+use pullyard_domain::breaker::Trouble;
+use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Work};
+use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Troubled, Work};
 use pullyard_domain::outcome::link_of;
 use pullyard_store::{Proof, Write};
 
@@ -20,7 +23,8 @@ pub struct Finish {
     pub work: Option<Work>,
 }
 
-/// Ends an attempt and its job.
+/// Ends an attempt and its job. One whose agent's model answers nobody for now goes back to wait instead, and its
+/// account is left alone (`breaker.rs`).
 ///
 /// Idempotent: by the finish's id.
 /// Errors: `LeaseLost` when the attempt does not hold the job any more. A result that comes too late is
@@ -33,6 +37,15 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
+        if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| job.held_by(fence).is_ok()) {
+            match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
+                Some(status) => return Ok(status),
+                None => {
+                    rounds.again().await?;
+                    continue;
+                }
+            }
+        }
         let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
             Err(_) if rounds.look_again() => continue,
@@ -44,10 +57,51 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
         if write_told_end(ctx, &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
+            if ended.status != Status::Cancelled {
+                note_proven(ctx, &job).await;
+            }
             return Ok(ended.status);
         }
         rounds.again().await?;
     }
+}
+
+/// What is wrong with the model's account, if that is all that went wrong.
+fn trouble_of(end: &End) -> Option<(&Failure, Trouble)> {
+    match end {
+        End::Failed(failure, None) => Trouble::of(failure).map(|trouble| (failure, trouble)),
+        End::Completed(_) | End::Failed(..) | End::Cancelled => None,
+    }
+}
+
+/// Shuts the account, then puts the job back; or ends it, where it has waited enough. None: the job has changed.
+///
+/// Idempotent: a repeat finds the account shut by this attempt, and the job put back by this finish.
+async fn waits(
+    ctx: &Context,
+    job: &Job,
+    fence: &Fence,
+    finish: &Finish,
+    (failure, trouble): (&Failure, &Trouble),
+) -> Result<Option<Status>, Error> {
+    let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
+    let capability = capability_of(ctx, job).await?;
+    let until = shut(ctx, job, &capability, runner, trouble).await?;
+    let met = Troubled {
+        finish: finish.id.clone(),
+        failure: failure.clone(),
+        trouble: *trouble,
+        capability,
+        until,
+        session: finish.work.as_ref().map(|work| (work.agent.clone(), work.session.clone())),
+    };
+    let now = ctx.clock.now();
+    // It holds the job as it was read; what is stale by now is refused by the write.
+    let next = job.waits_for_model(fence, &met, now).map_err(|refusal| Error::refused(refusal, now))?;
+    let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
+    let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
+    let written = write_told_requeue(ctx, job, &next, (failure.clone(), took), Proof::Nothing, now).await?;
+    Ok((written == Write::Applied).then_some(next.status))
 }
 
 async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {

@@ -1,5 +1,6 @@
 //! A task claims its attempt and gets to know what to do.
 
+use crate::breaker::note_claimed;
 use crate::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
@@ -60,6 +61,9 @@ pub async fn start(
         trusted(ctx, run).await?;
     }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
+    if job.run.as_ref().is_some_and(|run| run.first) {
+        note_claimed(ctx, &job).await;
+    }
     // The one is named by its content, and the other is set up long before.
     let reads = ctx.store.eventually();
     let (context, integration) =

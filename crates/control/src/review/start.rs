@@ -34,7 +34,7 @@ pub(super) async fn plan(
     };
     let planned = plan_revision(&plan, ticket, pull_request, Revision { review, head: None });
     if planned.0.place == Place::Runners {
-        let needs = Needs { capability: repository.agent.capability.clone(), labels };
+        let needs = Needs { capability: repository.agent.capability.clone(), labels, key: planned.0.policy.key() };
         ctx.store.note_class(&project.id, &planned.0.class, &needs).await?;
     }
     Ok(planned)

@@ -1,14 +1,17 @@
 //! A self-hosted runner takes a job.
 
 use super::{RunnerToken, own};
+use crate::breaker::{Breakers, Turn, note_claimed, take_turn};
 use crate::proof::Bootstrap;
 use crate::{Context, Error};
-use pullyard_domain::id::{ClaimId, InstanceId, ProjectId, RunnerId};
+use pullyard_domain::breaker::{Breaker, Gate, asked, gate};
+use pullyard_domain::id::{ClaimId, ClassId, InstanceId, ProjectId, RunnerId};
 use pullyard_domain::job::{Claim, Job, START_WITHIN};
 use pullyard_domain::runner::sweep::holds;
 use pullyard_domain::runner::{Closed, Runner};
 use pullyard_domain::select::{Candidate, in_order, is_claimable, matches, nth};
 use pullyard_store::Write;
+use std::collections::BTreeMap;
 
 /// How many of the first jobs a runner chooses among once it was not the first.
 const AMONG: usize = 16;
@@ -51,7 +54,7 @@ pub async fn claim(
     instance: &InstanceId,
     claim: &ClaimId,
 ) -> Result<Answer, Error> {
-    let mut left: Option<Vec<Candidate>> = None;
+    let mut left: Option<Found> = None;
     for tried in 0..TRIES {
         let runner = own(ctx, token, id).await?;
         if let Some(job) = claimed_before(ctx, &runner, instance, claim).await? {
@@ -61,11 +64,21 @@ pub async fn claim(
             tracing::debug!(runner = %id, why = ?closed, "a runner gets no job now");
             return Ok(if closed == Closed::Answered { Answer::Spent } else { Answer::Nothing });
         }
-        let candidates = match &mut left {
+        let found = match &mut left {
             Some(left) => left,
             None => left.insert(candidates(ctx, token, id).await?),
         };
-        let Some(job) = next(ctx, candidates, id, claim, tried).await? else { return Ok(Answer::Nothing) };
+        let Some(job) = next(ctx, &mut found.candidates, id, claim, tried).await? else { return Ok(Answer::Nothing) };
+        let breakers = found.breakers.get(&job.class).map(Vec::as_slice).unwrap_or_default();
+        let job = match take_turn(ctx, breakers, &job).await? {
+            Turn::Any => job,
+            Turn::First => job.tries_first(),
+            Turn::Lost => {
+                // Whose turn it is now is not known: all of it is read again.
+                left = None;
+                continue;
+            }
+        };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -76,6 +89,9 @@ pub async fn claim(
         let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
+            if job.run.as_ref().is_some_and(|run| run.first) {
+                note_claimed(ctx, &job).await;
+            }
             return handed_out(ctx, job).await;
         }
     }
@@ -95,20 +111,39 @@ async fn claimed_before(
     Ok(ctx.store.job(job).await?.filter(|job| holds(job, runner, slot)))
 }
 
-/// What the index suggests to this runner, oldest first.
-async fn candidates(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Vec<Candidate>, Error> {
+/// What the index suggests.
+struct Found {
+    /// To this runner, oldest first.
+    candidates: Vec<Candidate>,
+    /// The breakers of the accounts that jobs of a class would ask with it, where there are any.
+    breakers: BTreeMap<ClassId, Vec<Breaker>>,
+}
+
+/// What the index suggests to this runner. What waits for an account is passed over here, before the oldest are
+/// chosen: it keeps its place, and does not take that of others.
+async fn candidates(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Found, Error> {
     let Some(profile) = ctx.store.runner_profile(id).await? else {
         return Err(Error::Inconsistent(format!("{id} has no profile")));
     };
-    let mut found = Vec::new();
+    let (mut found, mut breakers, mut read) = (Vec::new(), BTreeMap::new(), Breakers::default());
     for project in projects(ctx, token).await? {
         for (class, needs) in ctx.store.classes(&project).await? {
-            if matches(&needs, &profile) {
-                found.extend(ctx.store.ready(&class, i32::try_from(AMONG).unwrap_or(i32::MAX)).await?);
+            if !matches(&needs, &profile) {
+                continue;
+            }
+            let rows = ctx.store.ready(&class, i32::try_from(AMONG).unwrap_or(i32::MAX)).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            let of = read.of(ctx, &asked(needs.key, &needs.capability, &project, Some(id))).await?;
+            let now = ctx.clock.now();
+            found.extend(rows.into_iter().filter(|row| !matches!(gate(&of, &row.job, now), Gate::Shut(_))));
+            if !of.is_empty() {
+                breakers.insert(class, of);
             }
         }
     }
-    Ok(in_order(found, AMONG))
+    Ok(Found { candidates: in_order(found, AMONG), breakers })
 }
 
 async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, Error> {

@@ -1,6 +1,7 @@
 //! What readers see of self-hosted runners. Nothing is written here.
 
 use crate::{Context, Error};
+use pullyard_domain::breaker::Breaker;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, RunnerId};
 use pullyard_domain::job::{Job, Place, Status};
@@ -50,6 +51,7 @@ pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
 #[derive(Default)]
 pub(crate) struct Waits {
     members: Option<Vec<Member>>,
+    breakers: Option<Vec<Breaker>>,
     needs: BTreeMap<ClassId, Option<Needs>>,
     orders: BTreeMap<ClassId, Vec<(i64, pullyard_domain::id::JobId)>>,
 }
@@ -63,6 +65,9 @@ impl Waits {
         if self.members.is_none() {
             self.members = Some(runners(ctx).await?);
         }
+        if self.breakers.is_none() {
+            self.breakers = Some(ctx.store.breakers().await?);
+        }
         if !self.needs.contains_key(&job.class) {
             let needs = ctx.store.class(&job.project, &job.class).await?;
             self.needs.insert(job.class.clone(), needs);
@@ -74,7 +79,8 @@ impl Waits {
         };
         let rows = self.orders.get(&job.class).map(Vec::as_slice).unwrap_or_default();
         let before = rows.iter().take_while(|(_, id)| *id != job.id).count();
-        let fleet = Fleet { members, needs, ahead: u64::try_from(before).unwrap_or(u64::MAX) };
+        let breakers = self.breakers.as_deref().unwrap_or_default();
+        let fleet = Fleet { members, needs, ahead: u64::try_from(before).unwrap_or(u64::MAX), breakers };
         Ok(why::wait(job, Some(&fleet), now))
     }
 }

@@ -106,7 +106,7 @@ async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Erro
         let context = ctx.store.context(&job.id, &job.context).await?;
         let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
-        let needs = Needs { capability: context.repository.agent.capability.clone(), labels };
+        let needs = Needs { capability: context.repository.agent.capability.clone(), labels, key: job.policy.key() };
         ctx.store.note_class(&job.project, &job.class, &needs).await?;
     }
     let moved = ctx.store.update_job(&next).await? == Write::Applied;

@@ -2,7 +2,7 @@
 //! again before anybody is answered: each of these would be refused, or told that there is nothing to do.
 
 use crate::world::World;
-use pullyard_control::attempt::{Finish, GaveBack, finish, give_back, progress, start};
+use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress, start};
 use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
 use pullyard_control::{
     Bootstrap, Dispatched, Error, NewTicket, TaskStopped, create_ticket, dispatch, settle_ticket, task_stopped,
@@ -156,7 +156,9 @@ async fn a_question_is_not_refused_to_the_attempt_that_has_just_claimed() {
         session: None,
         inputs: 0,
     };
-    let gave = give_back(&late.world.ctx, &fence, &asks, 0).await.unwrap();
+    let gave = give_back(&late.world.ctx, &fence, &GivesBack { yielded: asks, spent_usd_micros: None, work: None })
+        .await
+        .unwrap();
     assert_eq!(gave, GaveBack::Over(Status::AwaitingInput));
 }
 

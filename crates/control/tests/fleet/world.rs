@@ -11,6 +11,7 @@ use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wa
 use pullyard_control::runner::{Registration, RunnerToken, register};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts, create_project};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_domain::job::{Job, Plan, plan_without_ticket};
@@ -104,7 +105,8 @@ impl World {
     pub(crate) async fn jobs(&self, what: &str, count: usize, kinds: usize) -> Vec<Job> {
         for number in 0..kinds {
             let job = self.plan(what, number, kinds);
-            let needs = Needs { capability: CAPABILITY.into(), labels: BTreeSet::from([kind(number)]) };
+            let needs =
+                Needs { capability: CAPABILITY.into(), labels: BTreeSet::from([kind(number)]), key: KeyOf::Runner };
             self.ctx.store.note_class(&self.project, &job.class, &needs).await.unwrap();
         }
         let each = futures::stream::iter(0..count).map(async |number| {

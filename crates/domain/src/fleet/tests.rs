@@ -1,4 +1,5 @@
 use super::*;
+use crate::breaker::KeyOf;
 use crate::id::ProjectId;
 use crate::job::Place;
 use crate::runner::Drain;
@@ -46,8 +47,8 @@ fn check(members: &[Member], expected: Wait) {
 
 #[track_caller]
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
-    let needs = Needs { capability: "command".into(), labels: words(labels) };
-    let fleet = Fleet { members, needs: &needs, ahead: 4 };
+    let needs = Needs { capability: "command".into(), labels: words(labels), key: KeyOf::Runner };
+    let fleet = Fleet { members, needs: &needs, ahead: 4, breakers: &[] };
     let job = Job { place: Place::Runners, ready_since: at(960), ..ready() };
     assert_eq!(crate::why::wait(&job, Some(&fleet), at(1_000)), Some(expected));
 }
@@ -82,4 +83,27 @@ fn runners_of_other_projects_and_those_that_are_being_removed_do_not_count() {
     check(&[foreign.clone(), leaving], Wait::NoRunner { project: project_id() });
     foreign.profile.projects = None;
     check(&[foreign], Wait::StartingNow { ago: Span(40) });
+}
+
+#[test]
+fn a_job_waits_for_the_accounts_of_all_runners_that_could_take_it_now() {
+    use crate::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
+    let needs = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    let shut = |member: &Member, secs: u64| {
+        let id = BreakerId { account: Account::Runner(member.runner.id.clone()), capability: "codex".into() };
+        let trouble = Trouble { cause: Cause::LimitReached, ends: Some(at(secs)) };
+        Breaker::opened(None, &id, &trouble, &By { job: job_id("x"), attempt: 1 }, at(900)).unwrap()
+    };
+    let members = ["kite", "gull"].map(|name| member(name, "codex", ""));
+    let [kite, gull] = members.each_ref().map(|member| shut(member, 5_000));
+    let gull = Breaker { until: at(4_000), ..gull };
+    let job = Job { place: Place::Runners, ready_since: at(960), ..ready() };
+    let wait = |members: &[Member], breakers: &[Breaker]| {
+        crate::why::wait(&job, Some(&Fleet { members, needs: &needs, ahead: 0, breakers }), at(1_000))
+    };
+    assert_eq!(wait(&members, std::slice::from_ref(&kite)), Some(Wait::StartingNow { ago: Span(40) }));
+    let both = [kite.clone(), gull];
+    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: at(4_000) }));
+    let with_one_busy = [members[0].clone(), busy(members[1].clone())];
+    assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: at(5_000) }));
 }

@@ -3,6 +3,7 @@
 use super::{
     ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, REST_AT_MOST, Revises, Status, WAKE_WITHIN, Want,
 };
+use crate::breaker::KeyOf;
 use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
 use crate::project::{Repository, Settings};
 use crate::pull_request::{LastRevision, Note, PullRequest};
@@ -112,6 +113,8 @@ fn model_of(settings: &Settings, capability: &str) -> Option<String> {
 
 fn bare(plan: &Plan<'_>, branch: String) -> Job {
     let limits = plan.settings.limits;
+    let model_of = model_of(plan.settings, &plan.repository.agent.capability);
+    let key = if model_of.is_some() { KeyOf::Project } else { KeyOf::Runner };
     Job {
         id: plan.id.clone(),
         project: plan.project.clone(),
@@ -125,7 +128,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         continues: None,
         revises: None,
         waits: None,
-        class: ClassId::of(plan.project.as_str(), &plan.repository.agent.capability, plan.labels),
+        class: ClassId::of_key(plan.project.as_str(), &plan.repository.agent.capability, plan.labels, key),
         place: Place::of(plan.settings.compute),
         task: Task::of(plan.settings),
         created: plan.now,
@@ -140,6 +143,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             task: None,
             dead: Vec::new(),
             fault: None,
+            first: false,
             trace: None,
         },
         run: None,
@@ -149,6 +153,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         question: None,
         inputs: 0,
         session: None,
+        model: None,
         push_until: None,
         policy: Policy {
             wall_secs: limits.wall_secs,
@@ -161,7 +166,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             // A week is not stored: it would be paid for at every step.
             input_secs: (limits.input_secs != REST_AT_MOST.as_secs()).then_some(limits.input_secs),
             resume: plan.settings.resume,
-            model_of: model_of(plan.settings, &plan.repository.agent.capability),
+            model_of,
         },
         reserved: plan.settings.budget.reserve(plan.now),
         spent_usd_micros: 0,

@@ -137,6 +137,14 @@ pub struct Input {
     pub key: Option<String>,
 }
 
+impl Session {
+    /// Cut to what a job keeps, of an attempt that has not said what it read.
+    pub(super) fn new(agent: &str, id: Option<&str>, runner: Option<RunnerId>, attempt: u32) -> Self {
+        let id = id.map(|id| clipped(id, LONGEST_SESSION));
+        Self { agent: clipped(agent, LONGEST_NAME), id, runner, attempt, inputs: 0 }
+    }
+}
+
 impl Job {
     /// Somebody wants it to pause. One that nobody holds pauses here; one that is held is to be stopped.
     ///
@@ -250,14 +258,9 @@ impl Job {
             None => {}
         }
         if let Some(agent) = &yielded.agent {
-            job.session = Some(Session {
-                agent: clipped(agent, LONGEST_NAME),
-                id: yielded.session.as_deref().map(|id| clipped(id, LONGEST_SESSION)),
-                runner,
-                attempt: self.attempt,
-                // Nobody has read what nobody has said.
-                inputs: yielded.inputs.min(self.inputs),
-            });
+            let session = Session::new(agent, yielded.session.as_deref(), runner, self.attempt);
+            // Nobody has read what nobody has said.
+            job.session = Some(Session { inputs: yielded.inputs.min(self.inputs), ..session });
         }
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish: Some(yielded.id.clone()) });
         Ok(job)
@@ -332,6 +335,8 @@ impl Job {
         job.want = Want::Run;
         job.pause = None;
         job.question = None;
+        // Whoever says that it goes on begins the count anew.
+        job.model = None;
         job.ready_since = now;
         job.dispatch.fault = None;
         job.dispatch.due = now;

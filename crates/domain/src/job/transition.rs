@@ -7,6 +7,7 @@
 //! | Ready | Claimed | claim |
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
 //! | Claimed … Executing | Ready | requeue after a platform fault; its runner yields for a pause that was taken back |
+//! | Executing | Ready | its runner: the agent's model answers nobody for now ([`Job::waits_for_model`]) |
 //! | Executing | AwaitingInput | its runner: the agent asks ([`Job::yielded`]) |
 //! | Claimed … Executing | Paused | its runner, where a person wants that; a requeue of such a job |
 //! | Ready | Paused | a person ([`Job::paused`]) |
@@ -230,12 +231,14 @@ impl Job {
             claim: claim.claim.clone(),
             started: now,
             task: claim.task.clone(),
+            first: self.dispatch.first,
             died: None,
         });
         job.dispatch.starting = false;
         job.dispatch.task = None;
         job.dispatch.dead.clear();
         job.dispatch.fault = None;
+        job.dispatch.first = false;
         job.dispatch.trace = None;
         job.went_on();
         Ok(job)
@@ -354,6 +357,7 @@ impl Job {
         self.dispatch.starting = false;
         self.dispatch.task = None;
         self.dispatch.fault = None;
+        self.dispatch.first = false;
         self.dispatch.trace = None;
         self.dispatch.due = now;
     }
@@ -398,6 +402,7 @@ impl Job {
         job.pause = None;
         job.question = None;
         job.session = None;
+        job.model = None;
         if job.status != Status::Cancelled {
             job.cancel = None;
         }

@@ -58,11 +58,6 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spent
     }
 
-    /// Its session, if it has one.
-    pub(crate) fn session(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).work.as_ref()?.session.clone()
-    }
-
     /// A check of its work has ended.
     pub(crate) fn checked(&self, run: CheckRun) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);

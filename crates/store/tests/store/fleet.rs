@@ -2,6 +2,7 @@
 
 use crate::sample::{self, at};
 use crate::world::{World, alone, failed, first_time};
+use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Compute;
@@ -218,10 +219,10 @@ async fn every_runner_is_listed_with_its_profile_though_one_can_not_be_read() {
 async fn classes_and_their_jobs_are_read_in_order() {
     let world = World::new().await;
     let class = sample::job("any").class;
-    let needs = Needs { capability: "command".into(), labels: BTreeSet::new() };
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
     let other = ClassId::of("acme", "codex", &BTreeSet::new());
-    let others = Needs { capability: "codex".into(), labels: BTreeSet::new() };
+    let others = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     world.store.note_class(&sample::project(), &other, &others).await.unwrap();
     let read: BTreeSet<_> =
         world.store.classes(&sample::project()).await.unwrap().into_iter().map(|(id, _)| id).collect();

@@ -10,6 +10,7 @@
 
 mod answers;
 mod artifacts;
+mod breakers;
 mod budgets;
 mod cancels;
 mod conditions;

@@ -1,5 +1,6 @@
 //! docs/table.md, from what the store's own writes leave in a table.
 
+use crate::breakers::shut;
 use crate::hooks::hook;
 use crate::sample::{at, project};
 use crate::shape::{everything, kind};
@@ -120,6 +121,13 @@ const KINDS: &[Kind] = &[
         &["hook"],
     ),
     of(
+        "BREAKER",
+        "BREAKER#{project or runner}#{which}#{capability}",
+        "BREAKER",
+        "A model's account that is left alone: why, until when, and which job tries first.",
+        &["breaker"],
+    ),
+    of(
         "ROTATION",
         "ROTATION#{secret}",
         "ROTATION",
@@ -164,6 +172,8 @@ async fn whole() -> World {
         rev: 0,
     };
     world.applies(world.store.put_poll(&poll)).await;
+    let open = shut(&world, "codex").await;
+    world.applies(world.store.put_breaker(&open.tried_by(&crate::sample::job("a").id, at(300)).unwrap())).await;
     let rotation = Rotation { secret: "hook-acme".into(), previous: "v1".into(), until: at(9), rev: 0 };
     world.applies(world.store.put_rotation(&rotation)).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });

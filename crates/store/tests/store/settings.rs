@@ -2,6 +2,7 @@
 
 use crate::sample;
 use crate::world::World;
+use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::id::{ClassId, RepositoryName};
 use pullyard_domain::select::Needs;
 use std::collections::BTreeSet;
@@ -125,7 +126,7 @@ async fn a_class_is_noted_once_and_kept() {
     let world = World::new().await;
     let labels = BTreeSet::from(["gpu".to_owned()]);
     let class = ClassId::of("acme", "command", &labels);
-    let needs = Needs { capability: "command".into(), labels };
+    let needs = Needs { capability: "command".into(), labels, key: KeyOf::Runner };
     world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
     let noted = world.items().await;
     assert_eq!(noted.len(), 1);

@@ -6,6 +6,7 @@ pub(crate) mod sizes;
 use crate::sample::{self, at};
 use crate::world::{Item, Items, World, alone, count, of_ticket};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
 use pullyard_domain::job::{Job, Status};
@@ -146,7 +147,11 @@ async fn settings(world: &World) {
     world.applies(world.store.use_sign_in("one", at(600))).await;
     let (class, labels) = (ClassId::of("acme", "command", &BTreeSet::new()), BTreeSet::new());
     let capability = "command".into();
-    world.store.note_class(&sample::project(), &class, &Needs { capability, labels }).await.unwrap();
+    world
+        .store
+        .note_class(&sample::project(), &class, &Needs { capability, labels, key: KeyOf::Runner })
+        .await
+        .unwrap();
 }
 
 async fn triggered(world: &World) -> (Runner, Job) {

@@ -1,7 +1,10 @@
 //! docs/states.md, from what the transitions do.
 
 use super::{WAYS, Way, cell, places};
+use crate::breaker::Cause;
+use crate::job::model::tests::met;
 use crate::job::{Cancel, NotNow, Pause, Place, Status};
+use crate::story::{at, fence};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -10,13 +13,15 @@ use std::fmt::Write as _;
 mod keep;
 
 /// Ways that the matrix of the tests leaves to tests of their own.
-const MORE: [(&str, Way); 6] = [
+const MORE: [(&str, Way); 8] = [
     ("cancelled_by_people", |job, now| job.cancelled(Cancel::new("ann", None, now), now)),
     ("pause", |job, now| job.paused(Pause::new("ann", now), now)),
     ("continue", |job, now| job.continued(now)),
     ("input", |job, now| job.told(now)),
     ("expired", |job, _| job.rests_until().map_or(Err(NotNow::Status(job.status)), |until| job.expired(until))),
     ("placed", |job, now| job.placed(if job.place == Place::Runners { Place::Fargate } else { Place::Runners }, now)),
+    ("model_away", |job, now| job.waits_for_model(&fence(job, 1, "c1"), &met(Some(3_600), 3_600), now)),
+    ("left_alone", |job, now| job.left_alone(Cause::LimitReached, "codex", at(3_600), now)),
 ];
 
 /// What a way is, for people.
@@ -42,6 +47,8 @@ fn words(way: &str) -> &'static str {
         "unread" => "admission: the forge did not give the reviews yet",
         "cancelled_by_people" => "cancel, by people",
         "placed" => "re-place: its project runs jobs elsewhere now",
+        "model_away" => "finish, by its runner: the model's account answers nobody",
+        "left_alone" => "dispatch: its model's account is left alone",
         other => panic!("{other} has no words: add them"),
     }
 }

@@ -2,10 +2,12 @@
 
 use super::{RACERS, race, winner, world};
 use crate::artifacts::artifacts;
+use crate::breakers::shut;
 use crate::hooks::hook;
 use crate::sample::{self, at};
 use crate::world::{World, count, requeue_of};
 use pullyard_domain::artifact::Artifacts;
+use pullyard_domain::breaker::{Breaker, KeyOf};
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::RepositoryName;
@@ -161,7 +163,7 @@ async fn a_name_that_many_repositories_want_is_given_to_one() {
 async fn many_who_note_one_class_agree_on_it() {
     let world = world().await;
     let class = sample::job("any").class;
-    let needs = Needs { capability: "command".into(), labels: BTreeSet::new() };
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     race(&world, |world, _| {
         let (class, needs) = (class.clone(), needs.clone());
         async move { world.store.note_class(&sample::project(), &class, &needs).await }
@@ -367,4 +369,42 @@ async fn an_event_that_tells_what_is_known_is_noted_only_while_that_is_so() {
     assert_eq!((ticket.status.as_str(), ticket.seen_at), ("Done", at(RACERS as u64 + 1)));
     assert_eq!(ticket.seen_event, Some(sample::event_id("evt-moved")));
     world.check_raised(ticket.rev - 1, applied(&answers) as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_tries_an_account_first() {
+    let world = world().await;
+    let seen = shut(&world, "codex").await;
+    let answers = race(&world, |world, number| {
+        let tried = seen.tried_by(&sample::job(&format!("job {number}")).id, at(300)).unwrap();
+        async move { world.store.put_breaker(&tried).await }
+    })
+    .await;
+    let first = sample::job(&format!("job {}", winner(&answers))).id;
+    let stored = world.store.breaker(&seen.id).await.unwrap().unwrap();
+    assert_eq!(stored.probe.map(|probe| probe.job), Some(first));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_account_is_let_go_as_it_was_read_or_was_shut_first() {
+    let world = world().await;
+    let seen = shut(&world, "codex").await;
+    let longer = Breaker { until: at(9_000), ..seen.clone() };
+    let answers = race(&world, |world, number| {
+        let (seen, longer) = (seen.clone(), longer.clone());
+        async move {
+            match number % 2 {
+                0 => world.store.close_breaker(&seen).await,
+                _ => world.store.put_breaker(&longer).await,
+            }
+        }
+    })
+    .await;
+    let of = |odd: usize| (odd..RACERS).step_by(2).filter(|number| answers[*number] == Write::Applied).count();
+    let (closed, shut) = (of(0), of(1));
+    match world.store.breaker(&seen.id).await.unwrap() {
+        // One that is gone is gone, for all who let it go.
+        None => assert_eq!((closed, shut), (RACERS / 2, 0)),
+        Some(stored) => assert_eq!((closed, shut, stored.until), (0, 1, at(9_000))),
+    }
 }

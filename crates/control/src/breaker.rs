@@ -1,0 +1,160 @@
+//! The accounts of models that are left alone for a while: who may ask them, who tries first, and whose word shuts
+//! them.
+//!
+//! Each is written by itself, before or after the job that it is about: a breaker that was not written costs one
+//! more attempt, one that was written for nothing is over by itself.
+
+use crate::tally::Count;
+use crate::{Context, Error};
+use pullyard_domain::breaker::{Breaker, BreakerId, By, Gate, Trouble, asked, gate};
+use pullyard_domain::id::RunnerId;
+use pullyard_domain::job::Job;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::Write;
+use std::collections::BTreeMap;
+
+/// Breakers that were read for one decision, each once.
+#[derive(Default)]
+pub(crate) struct Breakers(BTreeMap<BreakerId, Option<Breaker>>);
+
+impl Breakers {
+    /// Those of these accounts that stand.
+    pub(crate) async fn of(&mut self, ctx: &Context, ids: &[BreakerId]) -> Result<Vec<Breaker>, Error> {
+        let mut standing = Vec::new();
+        for id in ids {
+            if !self.0.contains_key(id) {
+                self.0.insert(id.clone(), ctx.store.breaker(id).await?);
+            }
+            standing.extend(self.0.get(id).cloned().flatten());
+        }
+        Ok(standing)
+    }
+}
+
+/// Whether a job is the first that tries accounts which were left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It is as any other.
+    Any,
+    /// It is, and that is written down.
+    First,
+    /// Another one was quicker: look again.
+    Lost,
+}
+
+/// Writes down that a job tries these accounts first, where one has to.
+///
+/// Writes: BREAKER if `rev` is the one seen.
+/// Idempotent: by the job.
+pub(crate) async fn take_turn(ctx: &Context, breakers: &[Breaker], job: &Job) -> Result<Turn, Error> {
+    let now = ctx.clock.now();
+    if gate(breakers, &job.id, now) != Gate::First {
+        return Ok(Turn::Any);
+    }
+    for tried in breakers.iter().filter_map(|breaker| breaker.tried_by(&job.id, now)) {
+        if ctx.store.put_breaker(&tried).await? == Write::Stale {
+            return Ok(Turn::Lost);
+        }
+        tracing::info!(job.id = %job.id, account = %tried.id, "a job tries an account that was left alone");
+    }
+    Ok(Turn::First)
+}
+
+/// The job that tries first is at work. Best effort: unheard, another one tries ten minutes after it was let go.
+pub(crate) async fn note_claimed(ctx: &Context, job: &Job) {
+    if let Err(error) = each_of_first(ctx, job, Breaker::claimed_by).await {
+        tracing::warn!(job.id = %job.id, error = %error, "that an account is tried was not noted: {error}");
+    }
+}
+
+async fn each_of_first(
+    ctx: &Context,
+    job: &Job,
+    next: impl Fn(&Breaker, &pullyard_domain::id::JobId, Timestamp) -> Option<Breaker>,
+) -> Result<(), Error> {
+    let Some(ids) = tried_first(ctx, job).await? else { return Ok(()) };
+    for breaker in Breakers::default().of(ctx, &ids).await? {
+        if let Some(next) = next(&breaker, &job.id, ctx.clock.now()) {
+            // Stale: somebody else had something to say of it.
+            ctx.store.put_breaker(&next).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The job that tried first met no trouble: everybody may ask its accounts again. Best effort: unheard, they are
+/// free ten minutes after it was claimed.
+pub(crate) async fn note_proven(ctx: &Context, job: &Job) {
+    if let Err(error) = let_go(ctx, job).await {
+        tracing::warn!(job.id = %job.id, error = %error, "that an account works again was not noted: {error}");
+    }
+}
+
+async fn let_go(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let Some(ids) = tried_first(ctx, job).await? else { return Ok(()) };
+    for breaker in Breakers::default().of(ctx, &ids).await? {
+        if breaker.is_proven_by(&job.id, ctx.clock.now()) && ctx.store.close_breaker(&breaker).await? == Write::Applied
+        {
+            tracing::info!(job.id = %job.id, account = %breaker.id, "an account works again");
+        }
+    }
+    Ok(())
+}
+
+/// The accounts that the job asks, if it asks them as the first.
+async fn tried_first(ctx: &Context, job: &Job) -> Result<Option<Vec<BreakerId>>, Error> {
+    let Some(run) = job.run.as_ref().filter(|run| run.first) else { return Ok(None) };
+    let capability = capability_of(ctx, job).await?;
+    Ok(Some(asked(job.policy.key(), &capability, &job.project, run.runner.as_ref())))
+}
+
+/// What the job asks of a runner.
+pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Error> {
+    if let Some(capability) = &job.policy.model_of {
+        return Ok(capability.clone());
+    }
+    let context = ctx.store.eventually().context(&job.id, &job.context).await?;
+    let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
+    Ok(context.repository.agent.capability)
+}
+
+/// An attempt met trouble with its model: its account is left alone. Until when, also where nobody else asks it.
+///
+/// Writes: BREAKER if `rev` is the one seen.
+/// Idempotent: by job and attempt.
+pub(crate) async fn shut(
+    ctx: &Context,
+    job: &Job,
+    capability: &str,
+    runner: Option<&RunnerId>,
+    trouble: &Trouble,
+) -> Result<Timestamp, Error> {
+    let Some(account) = trouble.account(job.policy.key(), &job.project, runner) else {
+        let times = job.model.as_ref().map_or(0, |model| model.times).saturating_add(1);
+        return Ok(trouble.until(times, ctx.clock.now()));
+    };
+    let id = BreakerId { account, capability: capability.to_owned() };
+    let by = By { job: job.id.clone(), attempt: job.attempt };
+    let mut rounds = ctx.rounds(&id);
+    loop {
+        let before = ctx.store.breaker(&id).await?;
+        let now = ctx.clock.now();
+        match (Breaker::opened(before.as_ref(), &id, trouble, &by, now), before) {
+            (Some(next), before) => {
+                if ctx.store.put_breaker(&next).await? == Write::Applied {
+                    if before.is_none_or(|before| before.opened != next.opened) {
+                        ctx.tally().add(Count::ModelLeftAlone);
+                    }
+                    tracing::warn!(
+                        job.id = %job.id, attempt = job.attempt, account = %id, cause = ?next.cause, times = next.times,
+                        "a model's account is left alone for a while"
+                    );
+                    return Ok(next.until);
+                }
+                rounds.again().await?;
+            }
+            (None, Some(stands)) => return Ok(stands.until),
+            (None, None) => return Ok(trouble.until(1, now)),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+use super::*;
+use crate::story::{at, job_id, project_id};
+use crate::text::Until;
+use proptest::prelude::*;
+
+fn kite() -> RunnerId {
+    RunnerId::of("token", "kite")
+}
+
+fn id() -> BreakerId {
+    BreakerId { account: Account::Project(project_id()), capability: CLAUDE_CODE.into() }
+}
+
+fn by(job: &str, attempt: u32) -> By {
+    By { job: job_id(job), attempt }
+}
+
+fn limit(ends: Option<u64>) -> Trouble {
+    Trouble { cause: Cause::LimitReached, ends: ends.map(at) }
+}
+
+fn failing() -> Trouble {
+    Trouble { cause: Cause::ProviderUnavailable, ends: None }
+}
+
+/// Opened at 0 by the first attempt of `a`, until an hour later.
+fn open() -> Breaker {
+    Breaker::opened(None, &id(), &limit(Some(3_600)), &by("a", 1), at(0)).unwrap()
+}
+
+/// The job that tried first is known to be at work.
+fn probed(claimed: u64) -> Breaker {
+    open().tried_by(&job_id("b"), at(3_600)).unwrap().claimed_by(&job_id("b"), at(claimed)).unwrap()
+}
+
+#[test]
+fn only_what_is_the_accounts_trouble_opens_a_breaker() {
+    let end = Some(at(60));
+    assert_eq!(Trouble::of(&Failure::AgentQuota { time: Until(end) }), Some(limit(Some(60))));
+    assert_eq!(Trouble::of(&Failure::AgentOverloaded { n: 3 }), Some(failing()));
+    assert_eq!(Trouble::of(&Failure::AgentUnreachable { reason: "refused".into() }), Some(failing()));
+    for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}] {
+        assert_eq!(Trouble::of(&other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn an_account_is_left_alone_as_long_as_it_says_within_bounds_or_ever_longer() {
+    let check = |trouble: Trouble, expected: [u64; 4]| {
+        let secs = |times| trouble.until(times, at(100)).since(at(100)).as_secs();
+        assert_eq!([secs(1), secs(2), secs(3), secs(9)], expected, "{trouble:?}");
+    };
+    check(limit(Some(1_000)), [900, 900, 900, 3_600]);
+    // What is over, by somebody's clock, is not tried in a loop.
+    check(limit(Some(50)), [60, 120, 240, 3_600]);
+    check(limit(Some(9_000_000)), [86_400; 4]);
+    check(limit(None), [300, 600, 1_200, 3_600]);
+    check(failing(), [300, 600, 1_200, 3_600]);
+}
+
+#[test]
+fn a_limit_is_its_keys_and_an_unreachable_provider_the_runners() {
+    let (project, kite) = (project_id(), kite());
+    let check = |trouble: Trouble, key, runner, expected: Option<Account>| {
+        assert_eq!(trouble.account(key, &project, runner), expected, "{trouble:?} {key:?} {runner:?}");
+    };
+    let (of_project, of_kite) = (Some(Account::Project(project.clone())), Some(Account::Runner(kite.clone())));
+    check(limit(None), KeyOf::Project, Some(&kite), of_project.clone());
+    check(limit(None), KeyOf::Project, None, of_project.clone());
+    check(failing(), KeyOf::Project, None, of_project);
+    check(failing(), KeyOf::Project, Some(&kite), of_kite.clone());
+    check(limit(None), KeyOf::Runner, Some(&kite), of_kite.clone());
+    check(failing(), KeyOf::Runner, Some(&kite), of_kite);
+    check(limit(None), KeyOf::Runner, None, None);
+}
+
+#[test]
+fn whoever_may_be_blamed_is_asked_before() {
+    let (project, kite) = (project_id(), kite());
+    for key in [KeyOf::Runner, KeyOf::Project] {
+        for runner in [None, Some(&kite)] {
+            let asked = asked(key, CODEX, &project, runner);
+            for trouble in [limit(None), failing()] {
+                let blamed = trouble.account(key, &project, runner);
+                assert!(
+                    blamed.is_none_or(|account| asked.iter().any(|id| id.account == account)),
+                    "{key:?} {runner:?}"
+                );
+            }
+        }
+    }
+    let other = ProjectId::new("other").unwrap();
+    assert!(asked(KeyOf::Project, CODEX, &other, None).iter().all(|id| id.account != Account::Project(project_id())));
+}
+
+#[test]
+fn an_account_is_named_in_words_that_read_back() {
+    for account in [Account::Project(project_id()), Account::Runner(kite())] {
+        let id = BreakerId { account, capability: CODEX.into() };
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+    assert_eq!(id().to_string(), "project/acme/claude_code");
+    for bad in [
+        "",
+        "project/acme",
+        "project/acme/",
+        "project/acme/a/b",
+        "team/acme/codex",
+        "runner/kite/codex",
+        "project/acme/A",
+    ] {
+        assert!(bad.parse::<BreakerId>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn everybody_waits_while_it_is_open_and_one_tries_first_after_that() {
+    let (a, b, c) = (job_id("a"), job_id("b"), job_id("c"));
+    let open = open();
+    for job in [&a, &b] {
+        assert_eq!(open.gate(job, at(3_599)), Gate::Shut(at(3_600)));
+        assert_eq!(open.gate(job, at(3_600)), Gate::First);
+    }
+    assert_eq!(open.tried_by(&b, at(3_599)), None);
+    let tried = open.tried_by(&b, at(3_600)).unwrap();
+    assert_eq!(tried.gate(&b, at(3_601)), Gate::First);
+    assert_eq!(tried.tried_by(&b, at(3_601)), None, "that is written down");
+    assert_eq!(tried.tried_by(&c, at(3_601)), None);
+    assert_eq!(tried.gate(&c, at(3_601)), Gate::Shut(at(4_200)));
+    // It never came: the next one tries.
+    assert_eq!(tried.gate(&c, at(4_200)), Gate::First);
+}
+
+#[test]
+fn no_news_of_the_first_is_good_news_once_it_was_claimed() {
+    let probed = probed(3_700);
+    assert_eq!(probed.gate(&job_id("c"), at(4_299)), Gate::Shut(at(4_300)));
+    assert_eq!(probed.gate(&job_id("c"), at(4_300)), Gate::Free);
+    assert!(probed.is_over(at(4_300)) && !probed.is_over(at(4_299)));
+    assert_eq!(probed.claimed_by(&job_id("b"), at(3_800)), None, "a repeat");
+    assert_eq!(probed.claimed_by(&job_id("c"), at(3_800)), None, "another job");
+    assert!(probed.is_proven_by(&job_id("b"), at(3_800)));
+    assert!(!probed.is_proven_by(&job_id("c"), at(3_800)));
+    assert!(!open().is_proven_by(&job_id("a"), at(10)));
+}
+
+#[test]
+fn one_that_began_before_adds_nothing_but_a_later_end() {
+    let open = open();
+    let again = |trouble, by, now| Breaker::opened(Some(&open), &id(), &trouble, &by, at(now));
+    assert_eq!(again(limit(Some(3_600)), by("b", 1), 60), None);
+    assert_eq!(again(failing(), by("b", 1), 60), None);
+    assert_eq!(again(limit(Some(9_000)), by("a", 1), 60), None, "a repeat of what opened it");
+    let later = again(limit(Some(7_200)), by("b", 1), 60).unwrap();
+    assert_eq!((later.until, later.times, later.opened), (at(7_200), 1, at(0)));
+}
+
+#[test]
+fn what_fails_when_it_is_tried_again_opens_for_longer_and_what_worked_begins_anew() {
+    let unknown = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
+    assert_eq!(unknown.until, at(300));
+    let tried = Breaker { rev: 4, ..unknown.tried_by(&job_id("b"), at(300)).unwrap() };
+    let again = Breaker::opened(Some(&tried), &id(), &limit(None), &by("b", 1), at(310)).unwrap();
+    assert_eq!((again.until, again.times, again.rev), (at(910), 2, 4));
+    assert_eq!(again.probe, None);
+    // The first one worked: the next trouble is a new one.
+    let proven = Breaker { rev: 7, ..probed(3_700) };
+    let anew = Breaker::opened(Some(&proven), &id(), &limit(None), &by("c", 1), at(4_300)).unwrap();
+    assert_eq!((anew.until, anew.times, anew.rev), (at(4_600), 1, 7), "over what stands there");
+    let old = Breaker::opened(Some(&open()), &id(), &limit(None), &by("c", 1), at(3_600 + 86_400)).unwrap();
+    assert_eq!(old.times, 1, "a day later");
+}
+
+#[test]
+fn of_several_accounts_the_one_that_is_shut_longest_counts() {
+    let (open, job) = (open(), job_id("c"));
+    let later = Breaker { until: at(5_000), ..open.clone() };
+    assert_eq!(gate([], &job, at(10)), Gate::Free);
+    assert_eq!(gate([&open, &later], &job, at(10)), Gate::Shut(at(5_000)));
+    assert_eq!(gate([&open, &later], &job, at(4_000)), Gate::Shut(at(5_000)));
+    assert_eq!(gate([&later, &open], &job, at(5_000)), Gate::First);
+    assert_eq!(gate([&probed(3_700), &open], &job, at(4_300)), Gate::First);
+}
+
+#[test]
+fn what_waits_for_it_says_for_whom() {
+    let open = open();
+    assert_eq!(open.wait(at(3_600)).sentence(), "The model account's limit is used up until 2026-11-20 07:00 UTC.");
+    let words = wait(Cause::ProviderUnavailable, CODEX, at(0)).sentence();
+    assert_eq!(words, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
+    assert_eq!(open.holds_until(at(10)), Some(at(3_600)));
+    assert_eq!(open.holds_until(at(3_600)), None, "somebody may try");
+    assert_eq!(probed(3_700).holds_until(at(3_800)), Some(at(4_300)));
+}
+
+/// What may happen to a breaker, by one of three jobs, after so many seconds.
+#[derive(Clone, Copy, Debug)]
+enum Happens {
+    Asks,
+    Claims,
+    Troubled(Option<u64>),
+    Ends,
+}
+
+fn happens() -> impl Strategy<Value = (Happens, usize, u64)> {
+    let what = prop_oneof![
+        3 => Just(Happens::Asks),
+        2 => Just(Happens::Claims),
+        2 => proptest::option::of(0u64..200_000).prop_map(Happens::Troubled),
+        1 => Just(Happens::Ends),
+    ];
+    let pause = prop_oneof![0u64..30, 0u64..5_000, 0u64..100_000];
+    (what, 0..3usize, pause)
+}
+
+proptest! {
+    /// Whatever happens: nobody is kept back for longer than a day and a probe, no two jobs try an account that is
+    /// not proven, and a trouble never shortens what stands.
+    #[test]
+    fn nobody_waits_for_ever_and_only_one_tries(steps in proptest::collection::vec(happens(), 1..60)) {
+        let jobs = ["a", "b", "c"].map(job_id);
+        let (mut stored, mut secs) = (None::<Breaker>, 0);
+        for (attempt, (what, who, pause)) in steps.into_iter().enumerate() {
+            secs += pause;
+            let (now, job) = (at(secs), &jobs[who]);
+            let gates = jobs.each_ref().map(|job| stored.as_ref().map_or(Gate::Free, |it| it.gate(job, now)));
+            for gate in gates {
+                if let Gate::Shut(until) = gate {
+                    prop_assert!(until > now && until <= now.plus(LONGEST).plus(PROBE_FOR), "{gate:?}");
+                }
+            }
+            let over = stored.as_ref().is_none_or(|it| it.is_over(now));
+            prop_assert!(gates.iter().all(|gate| (*gate == Gate::Free) == over), "{stored:?}");
+            let tries = stored.as_ref().and_then(|it| it.probe.as_ref()).is_some_and(|it| now < it.lasts());
+            let may = gates.iter().filter(|gate| **gate == Gate::First).count();
+            prop_assert!(may <= 1 || !tries, "{stored:?}");
+            stored = match (what, stored) {
+                (Happens::Asks, Some(it)) => Some(it.tried_by(job, now).unwrap_or(it)),
+                (Happens::Claims, Some(it)) => Some(it.claimed_by(job, now).unwrap_or(it)),
+                (Happens::Ends, Some(it)) if it.is_proven_by(job, now) => None,
+                (Happens::Troubled(ends), it) => {
+                    let ends = ends.map(|ends| now.plus(Duration::from_secs(ends)));
+                    let trouble = Trouble { cause: Cause::LimitReached, ends };
+                    let by = By { job: job.clone(), attempt: u32::try_from(attempt).unwrap() };
+                    let next = Breaker::opened(it.as_ref(), &id(), &trouble, &by, now);
+                    if let (Some(next), Some(it)) = (&next, &it) {
+                        prop_assert!(next.until >= it.until, "{it:?} {next:?}");
+                    }
+                    prop_assert!(next.is_some() || it.is_some());
+                    next.or(it)
+                }
+                (_, it) => it,
+            };
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Models' accounts that are left alone: one tries first, and what was not seen is not closed.
+
+use crate::sample::{self, at};
+use crate::world::World;
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Gate, Trouble};
+use pullyard_domain::id::RunnerId;
+use pullyard_store::Write;
+
+pub(crate) fn id(capability: &str) -> BreakerId {
+    BreakerId { account: Account::Project(sample::project()), capability: capability.into() }
+}
+
+fn by(attempt: u32) -> By {
+    By { job: sample::job("a").id, attempt }
+}
+
+const LIMIT: Trouble = Trouble { cause: Cause::LimitReached, ends: None };
+
+/// The account is shut from 0 on, for five minutes.
+pub(crate) async fn shut(world: &World, capability: &str) -> Breaker {
+    let new = Breaker::opened(None, &id(capability), &LIMIT, &by(1), at(0)).unwrap();
+    world.applies(world.store.put_breaker(&new)).await;
+    world.store.breaker(&new.id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() {
+    let world = World::new().await;
+    let stored = shut(&world, "codex").await;
+    assert_eq!((stored.rev, stored.until), (1, at(300)));
+    let unread = Breaker { rev: 0, ..stored.clone() };
+    assert_eq!(world.store.put_breaker(&unread).await.unwrap(), Write::Stale);
+    let again = Breaker::opened(Some(&stored), &id("codex"), &LIMIT, &by(2), at(300)).unwrap();
+    world.applies(world.store.put_breaker(&again)).await;
+    assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "what opened meanwhile stays");
+    let newest = world.store.breaker(&id("codex")).await.unwrap().unwrap();
+    assert_eq!((newest.times, newest.gate(&by(1).job, at(301))), (2, Gate::Shut(at(900))));
+    for _ in 0..2 {
+        world.applies(world.store.close_breaker(&newest)).await;
+    }
+    assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn all_of_them_are_listed_by_name() {
+    let world = World::new().await;
+    assert_eq!(world.store.breakers().await.unwrap(), []);
+    shut(&world, "codex").await;
+    shut(&world, "claude_code").await;
+    let of_runner = BreakerId { account: Account::Runner(RunnerId::of("t", "kite")), capability: "auto".into() };
+    let new = Breaker::opened(None, &of_runner, &LIMIT, &by(1), at(0)).unwrap();
+    world.applies(world.store.put_breaker(&new)).await;
+    let names = world.store.breakers().await.unwrap().into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(names, ["project/acme/claude_code", "project/acme/codex", &of_runner.to_string()]);
+}

@@ -1,0 +1,136 @@
+//! A model's account that answers nobody, on self-hosted runners: whoever has another one goes on.
+
+use super::{Process, failed, introduction};
+use crate::story::Story;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::text::Until;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::attempt::{FinishAnswer, FinishRequest, Phase};
+use pullyard_protocol::runner::RegisterRequest;
+use std::time::Duration;
+
+/// What the runner says whose account's limit is used up.
+fn limited(id: &str, ends: Option<Timestamp>) -> FinishRequest {
+    FinishRequest { failure: Some(Failure::AgentQuota { time: Until(ends) }), ..failed(id) }
+}
+
+fn unreachable(id: &str) -> FinishRequest {
+    FinishRequest { failure: Some(Failure::AgentUnreachable { reason: "connection refused".into() }), ..failed(id) }
+}
+
+/// So many seconds in which nobody has anything to do; then the runner is heard again.
+async fn later(story: &Story, process: &Process, secs: u64) {
+    story.clock.advance(Duration::from_secs(secs));
+    process.beat(&[]).await;
+}
+
+/// Its attempt, which begins with this claim, ends so.
+async fn attempt(story: &Story, process: &Process, claim: &str, end: &FinishRequest) -> (JobId, FinishAnswer) {
+    let (job, client) = story.run(process, claim, Phase::Executing).await;
+    let answer = client.finish(end).await.unwrap();
+    assert_eq!(client.finish(end).await.unwrap(), answer, "a repeat is a repeat");
+    (job, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_whose_limit_is_used_up_takes_no_more_until_then_and_another_one_does() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let ends = story.clock.now().plus(Duration::from_secs(7_200));
+    let (limited_job, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
+    assert_eq!((limited_job, answer.status), (job.clone(), Status::Ready));
+    // Its ticket is as it was: nothing has failed.
+    let ticket = story.ticket("APP-1").await;
+    assert_eq!((ticket.active_job.as_ref(), ticket.badges.len()), (Some(&job), 0));
+    story.waits_for(&job, "limit_reached").await;
+    let second = story.job_for("e2", "APP-2", 2).await;
+    story.waits_for(&second, "limit_reached").await;
+    assert!(kite.claim("c2").await.is_none());
+    // Another runner may have another account.
+    let gull = story.runner(&token, "gull", "i1").await;
+    story.waits_for(&second, "starting_now").await;
+    assert_eq!(gull.claim("g1").await.unwrap().job, job, "it has kept its place");
+    // Then one job tries first.
+    later(&story, &kite, 7_000).await;
+    assert!(kite.claim("c3").await.is_none());
+    later(&story, &kite, 210).await;
+    let third = story.job_for("e3", "APP-3", 3).await;
+    let (_, client) = story.run(&kite, "c4", Phase::Executing).await;
+    assert!(kite.claim("c5").await.is_none(), "whoever tries is waited for");
+    assert_eq!(client.finish(&failed("f4")).await.unwrap().status, Status::Failed);
+    assert_eq!(kite.claim("c6").await.unwrap().job, third, "it answered, whatever became of the work");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shut_for_one_capability_does_not_stand_in_the_way_of_another() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let both =
+        RegisterRequest { capabilities: ["command", "codex"].map(str::to_owned).into(), ..introduction("kite", "i1") };
+    let kite = story.register(&token, &both).await.unwrap();
+    // More than a claim chooses among, and older than the one that can be taken.
+    for number in 1..=20 {
+        story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await;
+    }
+    attempt(&story, &kite, "c1", &limited("f1", None)).await;
+    assert!(kite.claim("c2").await.is_none());
+    let request = pullyard_protocol::job::CreateJob {
+        project: story.project.clone(),
+        ticket: None,
+        prompt: Some("Do it.".into()),
+        repository: None,
+        base: None,
+        agent: Some("codex".into()),
+        model: None,
+    };
+    let codex = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    assert_eq!(kite.claim("c3").await.unwrap().job, codex);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_keeps_failing_is_left_alone_ever_longer_and_a_job_does_not_try_for_ever() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let mut waited = Duration::ZERO;
+    for (number, secs) in [300, 600, 1_200, 2_400, 3_600, 3_600].into_iter().enumerate() {
+        let (_, answer) = attempt(&story, &kite, &format!("c{number}"), &unreachable(&format!("f{number}"))).await;
+        assert_eq!(answer.status, Status::Ready, "{number}");
+        story.waits_for(&job, "provider_unavailable").await;
+        later(&story, &kite, secs - 60).await;
+        assert!(kite.claim(&format!("too-early-{number}")).await.is_none(), "{number}");
+        later(&story, &kite, 61).await;
+        waited += Duration::from_secs(secs);
+    }
+    // A day is enough, and what it fails by is what it met.
+    later(&story, &kite, 24 * 3_600 - waited.as_secs()).await;
+    assert_eq!(attempt(&story, &kite, "c9", &unreachable("f9")).await.1.status, Status::Failed);
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_unreachable");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_ends_in_days_fails_the_job_at_once_and_says_when_to_come_back() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let ends = story.clock.now().plus(Duration::from_secs(5 * 86_400));
+    let (_, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
+    assert_eq!(answer.status, Status::Failed);
+    let ended = story.ended(&job).await;
+    assert_eq!(ended.failure.unwrap().code, "agent_quota");
+    assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
+    // The next one is not sent into the same.
+    let next = story.job_for("e2", "APP-2", 2).await;
+    story.waits_for(&next, "limit_reached").await;
+    assert!(kite.claim("c2").await.is_none());
+    story.end().await;
+}

@@ -1,0 +1,142 @@
+//! A project's account with a model's provider that answers nobody, on Fargate: no container is started for it.
+
+use super::{context, dispatch};
+use crate::story::{REPOSITORY, Setup, Story, Task, is};
+use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
+use pullyard_domain::job::Status;
+use pullyard_domain::text::Until;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase, StatusRequest};
+use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::project::AddRepository;
+use pullyard_protocol::secret::SetSecret;
+use std::time::Duration;
+
+/// Claude Code works on its repository, with a key of the project.
+async fn story() -> Story {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let set = SetSecret { value: "sk-ant-1".into() };
+    let secret = story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
+    story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(secret)).await;
+    let add = AddRepository {
+        integration: IntegrationId::new("gh1").unwrap(),
+        name: RepositoryName::new(REPOSITORY).unwrap(),
+        agent: Agent { capability: "claude_code".into(), command: Vec::new(), model: None },
+        workflows: false,
+        commands: OwnCommands::default(),
+    };
+    story.api.add_repository(&story.project, &add).await.unwrap();
+    story
+}
+
+async fn works(story: &Story, job: &JobId, attempt: usize) -> AttemptClient {
+    story.task_of(job, attempt).await;
+    let (_, client) = story.claim(job, &format!("c{attempt}")).await.unwrap();
+    for status in [Phase::Preparing, Phase::Executing] {
+        client.status(&StatusRequest { status }).await.unwrap();
+    }
+    client
+}
+
+fn ends(id: &str, failure: Failure) -> FinishRequest {
+    FinishRequest {
+        finish_id: FinishId::new(id).unwrap(),
+        outcome: FinishOutcome::Failed,
+        failure: Some(failure),
+        result: None,
+        spent_usd_micros: Some(1_000),
+        work: None,
+    }
+}
+
+fn limited(id: &str, ends_at: Timestamp) -> FinishRequest {
+    ends(id, Failure::AgentQuota { time: Until(Some(ends_at)) })
+}
+
+async fn waits_for(story: &Story, job: &JobId, code: &str) {
+    let why = story.api.why(job).await.unwrap();
+    assert_eq!(why.code.as_deref(), Some(code), "{}", why.sentence);
+}
+
+/// So many containers were ever started for it.
+async fn started(story: &Story, job: &JobId, expected: usize) {
+    story.quiet().await;
+    assert_eq!(story.tasks_of(job).await.len(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_container_is_started_for_an_account_whose_limit_is_used_up_until_then() {
+    let story = story().await;
+    let ctx = context(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let client = works(&story, &job, 1).await;
+    let end = story.clock.now().plus(Duration::from_secs(1_800));
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready);
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready, "a repeat is a repeat");
+    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_000, "counted once");
+    waits_for(&story, &job, "limit_reached").await;
+    let second = story.job_for("e2", "APP-2", 2).await;
+    for job in [&job, &second] {
+        dispatch(&ctx, job).await;
+    }
+    started(&story, &second, 0).await;
+    waits_for(&story, &second, "limit_reached").await;
+    story.pass(Duration::from_secs(1_500)).await;
+    started(&story, &second, 0).await;
+    started(&story, &job, 1).await;
+
+    // One of them tries first, and the other one waits for it.
+    story.pass(Duration::from_secs(330)).await;
+    story.quiet().await;
+    let mut tasks = [story.tasks_of(&job).await.len(), story.tasks_of(&second).await.len()];
+    assert_eq!(tasks.iter().sum::<usize>(), 2, "{tasks:?}");
+    let (first, other) = if tasks[1] == 1 { (&second, &job) } else { (&job, &second) };
+    let client = works(&story, first, tasks[usize::from(tasks[1] == 1)]).await;
+    dispatch(&ctx, other).await;
+    story.quiet().await;
+    tasks = [story.tasks_of(&job).await.len(), story.tasks_of(&second).await.len()];
+    assert_eq!(tasks.iter().sum::<usize>(), 2, "{tasks:?}");
+    // It did its work, well or not: the account answers again.
+    assert_eq!(client.finish(&ends("f2", Failure::NoChanges {})).await.unwrap().status, Status::Failed);
+    story.pass(Duration::from_secs(300)).await;
+    let number = if other == &job { 2 } else { 1 };
+    story.task_of(other, number).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_first_and_fails_shuts_the_account_for_longer() {
+    let story = story().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let overloaded = |id: &str| ends(id, Failure::AgentOverloaded { n: 3 });
+    let client = works(&story, &job, 1).await;
+    assert_eq!(client.finish(&overloaded("f1")).await.unwrap().status, Status::Ready);
+    waits_for(&story, &job, "provider_unavailable").await;
+    story.pass(Duration::from_secs(310)).await;
+    let client = works(&story, &job, 2).await;
+    assert_eq!(client.finish(&overloaded("f2")).await.unwrap().status, Status::Ready);
+    story.pass(Duration::from_secs(310)).await;
+    started(&story, &job, 2).await;
+    story.pass(Duration::from_secs(310)).await;
+    story.task_of(&job, 3).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_come_before_a_limit() {
+    let story = story().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let client = works(&story, &job, 1).await;
+    story.api.pause_job(&job).await.unwrap();
+    let end = story.clock.now().plus(Duration::from_secs(1_800));
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Paused);
+    story.job_until(&job, is(Status::Paused)).await;
+    story.api.continue_job(&job).await.unwrap();
+    story.quiet().await;
+    waits_for(&story, &job, "limit_reached").await;
+    started(&story, &job, 1).await;
+    story.end().await;
+}
