@@ -243,6 +243,7 @@ impl World {
             route(&get, "/v1/jobs/{job}/why", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/events", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/artifacts", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/checks", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/artifacts/{artifact}", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/attempts", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/context", Object(Scope::Read), none()),
