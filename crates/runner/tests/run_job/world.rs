@@ -71,6 +71,7 @@ impl World {
             heartbeat_secs: 1,
             resume: None,
             commands: None,
+            author: None,
         };
         let api = Api::start(assignment, TOKEN).await;
         Self { dir, forge, repository, api }
