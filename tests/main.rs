@@ -23,6 +23,7 @@ mod cli_newer;
 mod cli_papers;
 mod cli_pulls;
 mod cli_tokens;
+mod commits;
 mod daemon;
 mod dead_letters;
 mod demo;

@@ -140,6 +140,7 @@ fn frozen(number: u64) -> Context {
         base: "main".into(),
         review: Some(ReviewContext { pull_request, reviews: vec![review], cut: None }),
         commands: None,
+        author: None,
         repository: Repository {
             project: pullyard_domain::id::ProjectId::new("acme").unwrap(),
             integration: pullyard_domain::id::IntegrationId::new("gh1").unwrap(),

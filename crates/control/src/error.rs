@@ -22,6 +22,12 @@ pub enum Error {
         /// Which.
         name: String,
     },
+    /// The secret with the key that signs the project's commits is not there, or is empty.
+    #[error("find the secret {name} that signs commits")]
+    NoSigningSecret {
+        /// Which.
+        name: String,
+    },
     /// The forge failed or refused.
     #[error("ask the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),

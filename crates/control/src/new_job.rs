@@ -2,6 +2,7 @@
 
 use crate::{Context, Error, review};
 use pullyard_domain::checks::JobCommands;
+use pullyard_domain::commits::Author;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
@@ -74,6 +75,7 @@ pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, 
                 base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
                 review: None,
                 commands: JobCommands::of(&new.project.settings, new.repository),
+                author: Author::of(&new.project.settings),
             };
             plan.context = ctx.store.freeze_context(&new.id, &context).await?;
             let (mut job, ticket) = match new.ticket {
@@ -118,9 +120,9 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
     if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
-        // The words stay what they were; what is run around the agent is what people say now.
-        let commands = JobCommands::of(plan.settings, plan.repository);
-        let frozen = ctx.store.freeze_context(&job.id, &prompt::Context { commands, ..context }).await?;
+        // The words stay what they were; what is run around the agent, and who commits, is what people say now.
+        let (commands, author) = (JobCommands::of(plan.settings, plan.repository), Author::of(plan.settings));
+        let frozen = ctx.store.freeze_context(&job.id, &prompt::Context { commands, author, ..context }).await?;
         job = job.admitted(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
     }
     ticket.want(None, None, None);

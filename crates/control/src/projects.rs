@@ -154,7 +154,11 @@ fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
             ModelKey::CodexAuth => "/model_secrets/codex_auth",
         };
         of_people(ctx, secret, pointer)
-    })
+    })?;
+    match &settings.commits.signing_secret {
+        Some(secret) => of_people(ctx, secret, "/commits/signing_secret"),
+        None => Ok(()),
+    }
 }
 
 /// Where one kind of commands stands in a request.

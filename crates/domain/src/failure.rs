@@ -69,6 +69,8 @@ vocabulary! {
         ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If somebody else pushed to the branch, `pullyard jobs retry` works on the new head.";
         BranchProtected { branch: String } [Repo] "branch_protected", "`{branch}` is protected against this account.", "Change the rule, or the branch prefix.";
+        PermissionMissing { forge: String, repo: RepositoryName, what: String } [Repo] "permission_missing", "{forge} gives this account no right to {what} in {repo}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
+        SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";
         PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} when the work was to start.", "Reopen it, and ask for the change again.";
         PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason; the branch is pushed.";

@@ -421,6 +421,9 @@ pub struct Policy {
     /// its runner asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_of: Option<String>,
+    /// Its project names a key that signs commits: it is looked up when its runner asks.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub signs: bool,
 }
 
 impl Policy {

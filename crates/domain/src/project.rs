@@ -5,6 +5,7 @@ use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::checks::{Checks, OwnCommands, Setup, check as check_commands};
 use crate::commands::CommandPolicy;
+use crate::commits::{Commits, check as check_commits};
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::clipped;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub checks: Checks,
     /// Which commands may stand among them.
     pub command_policy: CommandPolicy,
+    /// Whose name stands on commits, and which key signs them.
+    pub commits: Commits,
 }
 
 impl Default for Settings {
@@ -100,6 +103,7 @@ impl Default for Settings {
             setup: Setup::default(),
             checks: Checks::default(),
             command_policy: CommandPolicy::default(),
+            commits: Commits::default(),
         }
     }
 }
@@ -373,6 +377,7 @@ impl Settings {
             return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
         }
         check_commands(self)?;
+        check_commits(self)?;
         self.budget.check()
     }
 

@@ -6,6 +6,7 @@ pub mod review;
 pub mod untrusted;
 
 use crate::checks::JobCommands;
+use crate::commits::Author;
 use crate::event::TicketText;
 use crate::id::{RepositoryName, TicketKey};
 use crate::job::Kind;
@@ -34,6 +35,9 @@ pub struct Context {
     /// What is run around the agent; absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<JobCommands>,
+    /// Whose name stands on its commits; absent where it is everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<Author>,
 }
 
 /// Where an agent leaves its words for reviewers, relative to its worktree; never committed.

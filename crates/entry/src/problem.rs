@@ -158,6 +158,12 @@ impl From<Error> for Problem {
                 format!("The secret {name} for the agent's model does not exist or is empty."),
             )
             .help("Set it with `pullyard secrets set`, or take it out of the project's `model_secrets`."),
+            Error::NoSigningSecret { name } => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "signing_secret_missing",
+                format!("The secret {name} that signs commits does not exist or is empty."),
+            )
+            .help("Set it with `pullyard secrets set`, or take it out of the project's `commits.signing_secret`."),
             Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::new(
                 S::CONFLICT,
                 "secret_refused",

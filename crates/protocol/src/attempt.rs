@@ -70,6 +70,9 @@ pub struct Assignment {
     /// What is run before the agent and on its work; absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<pullyard_domain::checks::JobCommands>,
+    /// Whose name stands on its commits; absent where it is the runner's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<pullyard_domain::commits::Author>,
     /// What the attempt may use up.
     pub limits: Limits,
     /// How often an `events` call is due, with or without events in it.
@@ -407,6 +410,9 @@ pub struct Credentials {
     /// What the agent proves itself with to its model, where the project says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub model: Vec<ModelCredential>,
+    /// The SSH key that signs its commits, where the project says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
 }
 
 /// One secret for an agent's model. The type has no `Debug` of its content.

@@ -37,7 +37,8 @@ pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
         }
     };
     Ok(Access {
-        git: Git::new(&repository.clone_url, &token),
+        git: Git::new(&repository.clone_url, &token)
+            .committing(this.assignment.author.clone(), credentials.signing_key),
         forge,
         ends: credentials.expires_in_secs.is_some(),
         model: credentials.model,

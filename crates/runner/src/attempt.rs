@@ -104,11 +104,14 @@ impl Attempt<'_> {
                 Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() }
             }
             Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
+            Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
             _ => Failure::Unknown { last_words: error.to_string() },
         };
         let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
         let model = credentials.model.iter().map(|model| model.value.as_str());
-        std::iter::once(credentials.forge_token.as_str()).chain(model).for_each(|secret| self.redactor.learn(secret));
+        let signing_key = credentials.signing_key.as_deref();
+        let secrets = std::iter::once(credentials.forge_token.as_str()).chain(model).chain(signing_key);
+        secrets.for_each(|secret| self.redactor.learn(secret));
         if credentials.expires_in_secs.is_some() {
             self.minted.note(&credentials.forge_token);
         }

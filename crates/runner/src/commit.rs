@@ -93,8 +93,8 @@ pub(crate) async fn commit(
 ) -> Result<String, Stop> {
     let (message, repository) = (message(assignment, checks), workspace.repository());
     let call = Call::new(["commit-tree", tree, "-p", &target.start, "-F", "-"]);
-    let call = call.input(message.as_bytes()).repository(&repository).commits();
-    git.line(call).await.map_err(|fault| fault.of_workspace().into())
+    let call = call.input(message.as_bytes()).repository(&repository).commits_for_good();
+    git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
 }
 
 /// Whether a commit of ours says that its checks failed.

@@ -5,12 +5,16 @@
 //! not in an argument, not in a file. What a command is for, and what its failure means, is elsewhere.
 
 mod fault;
+mod signing;
 
 pub(crate) use fault::Fault;
 
 use crate::group::Group;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use pullyard_domain::commits::Author;
+use pullyard_domain::failure::Failure;
+use signing::KeyFile;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -71,6 +75,10 @@ pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
 pub(crate) struct Git {
     url: String,
     token: String,
+    /// Of the commits that it makes.
+    author: Author,
+    /// Signs those that are published.
+    signing_key: Option<String>,
 }
 
 /// One command.
@@ -80,6 +88,7 @@ pub(crate) struct Call<'a> {
     tree: Option<&'a Path>,
     input: &'a [u8],
     identity: bool,
+    published: bool,
     reach: Reach,
 }
 
@@ -97,6 +106,7 @@ impl<'a> Call<'a> {
             tree: None,
             input: &[],
             identity: false,
+            published: false,
             reach: Reach::Local,
         }
     }
@@ -124,6 +134,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// It writes a commit that is published: signed, where the project signs its commits.
+    pub(crate) fn commits_for_good(mut self) -> Self {
+        self.published = true;
+        self.commits()
+    }
+
     /// It talks to the forge, and may prove who it is.
     pub(crate) fn reaching_forge(mut self) -> Self {
         self.reach = Reach::Forge;
@@ -134,7 +150,17 @@ impl<'a> Call<'a> {
 impl Git {
     /// `url` is what is cloned; `token` proves to its forge who asks.
     pub(crate) fn new(url: &str, token: &str) -> Self {
-        Self { url: url.to_owned(), token: token.to_owned() }
+        Self { url: url.to_owned(), token: token.to_owned(), author: Author::default(), signing_key: None }
+    }
+
+    /// The same, committing as somebody else, and signing what is published where there is a key.
+    pub(crate) fn committing(self, author: Option<Author>, signing_key: Option<String>) -> Self {
+        Self { author: author.unwrap_or_default(), signing_key, ..self }
+    }
+
+    /// What it means that a commit for good was not made.
+    pub(crate) fn of_commit(&self, fault: &Fault) -> Failure {
+        if self.signing_key.is_some() { fault.of_signing() } else { fault.of_workspace() }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -148,7 +174,13 @@ impl Git {
             Reach::Local => LOCAL_LIMIT,
             Reach::Forge => NETWORK_LIMIT,
         };
-        let mut child = self.command(&call).spawn().map_err(Fault::Missing)?;
+        let key = match (&self.signing_key, call.repository) {
+            (Some(key), Some(repository)) if call.published => {
+                Some(KeyFile::put(repository, key).map_err(Fault::Disk)?)
+            }
+            _ => None,
+        };
+        let mut child = self.command(&call, key.as_ref()).spawn().map_err(Fault::Missing)?;
         // Dropped with everything else when nobody waits for the answer any more; then it kills.
         let mut group = Group::of(&child);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -184,10 +216,15 @@ impl Git {
         Ok(String::from_utf8_lossy(&said).trim().to_owned())
     }
 
-    fn command(&self, call: &Call<'_>) -> Command {
+    fn command(&self, call: &Call<'_>, key: Option<&KeyFile>) -> Command {
         let mut command = Command::new("git");
+        let mut settings = self.settings(call.reach);
+        settings.extend(key.into_iter().flat_map(KeyFile::settings));
+        let (name, args) = call.args.split_at_checked(1).unwrap_or_default();
         command
-            .args(&call.args)
+            .args(name)
+            .args(key.map(|_| "--gpg-sign"))
+            .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()))
             // No `.netrc`, no user's configuration.
@@ -199,7 +236,7 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .envs(configuration(&self.settings(call.reach)))
+            .envs(configuration(&settings))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -214,8 +251,8 @@ impl Git {
         if call.identity {
             for who in ["AUTHOR", "COMMITTER"] {
                 command
-                    .env(format!("GIT_{who}_NAME"), "Pullyard")
-                    .env(format!("GIT_{who}_EMAIL"), "pullyard@users.noreply.github.com");
+                    .env(format!("GIT_{who}_NAME"), &self.author.name)
+                    .env(format!("GIT_{who}_EMAIL"), &self.author.email);
             }
         }
         if call.reach == Reach::Forge {
@@ -354,7 +391,7 @@ mod tests {
     fn only_commands_for_the_forge_carry_the_token() {
         let git = Git::new("https://forge.test/a/b.git", "secret");
         let carries = |call: Call<'_>| {
-            let command = git.command(&call);
+            let command = git.command(&call, None);
             let encoded = git.basic();
             command
                 .as_std()

@@ -416,6 +416,7 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
         commit,
         job: &this.assignment.job,
         forge: this.assignment.repository.forge.words(),
+        name: &this.assignment.repository.name,
     };
     this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await
 }

@@ -36,8 +36,8 @@ impl Onto<'_> {
         }
         let message = self.line(["log", "-1", "--format=%B", commit]).await.map_err(failed)?;
         let call = Call::new(["commit-tree", &tree, "-p", head, "-F", "-"]);
-        let call = call.input(message.as_bytes()).repository(self.repository).commits();
-        self.git.line(call).await.map(Some).map_err(failed)
+        let call = call.input(message.as_bytes()).repository(self.repository).commits_for_good();
+        self.git.line(call).await.map(Some).map_err(|fault| self.git.of_commit(&fault).into())
     }
 
     /// A commit that nobody will see, with the tree of another.

@@ -52,6 +52,10 @@ pub(crate) async fn find_or_open(
         Ok(Ok(pull)) => {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }
+        Ok(Err(pullyard_forge::Error::Forbidden { .. })) => {
+            let (forge, repo) = (assignment.repository.forge.words().into(), assignment.repository.name.clone());
+            return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
+        }
         // The forge's own reason reads best; the rest of the sentence is ours.
         Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,
         Ok(Err(error)) => format!("failed to {error}"),

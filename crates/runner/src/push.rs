@@ -14,7 +14,7 @@ use crate::retry::BackOff;
 use crate::stop::Stop;
 use crate::target::{self, Target};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, RepositoryName};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -42,6 +42,8 @@ pub(crate) struct Push<'a> {
     pub(crate) commit: &'a str,
     pub(crate) job: &'a JobId,
     pub(crate) forge: &'a str,
+    /// The repository's name there.
+    pub(crate) name: &'a RepositoryName,
 }
 
 /// What stands at the forge when it is done.
@@ -219,6 +221,13 @@ impl Push<'_> {
         if says(&["protected branch", "protected ref", "gh006", "gh013", "rule violations"]) {
             return Some(Failure::BranchProtected { branch: self.target.branch.clone() });
         }
+        // GitHub says the first of a person's token, and the second of an App's.
+        if all.contains("permission to ") && all.contains(" denied to ")
+            || says(&["write access to repository not granted"])
+        {
+            let (forge, repo) = (self.forge.into(), self.name.clone());
+            return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
+        }
         if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
             return Some(self.rejected(&fault.reason()));
         }
@@ -251,8 +260,16 @@ mod tests {
         };
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let git = Git::new("https://forge.test/a/b.git", "");
-        let push =
-            Push { git: &git, repository: Path::new("/"), target: &target, commit: "b", job: &job, forge: "GitHub" };
+        let name = RepositoryName::new("acme/app").unwrap();
+        let push = Push {
+            git: &git,
+            repository: Path::new("/"),
+            target: &target,
+            commit: "b",
+            job: &job,
+            forge: "GitHub",
+            name: &name,
+        };
         let fault = Fault::Failed { command: "push".into(), stdout: stdout.into(), words: words.into() };
         push.refusal(&fault)
     }
@@ -296,6 +313,10 @@ mod tests {
             "remote: error: GH013: Repository rule violations found for refs/heads/x.\nremote: - Push cannot contain secrets",
             Some("push_rejected"),
         );
+        let denied = "remote: Permission to acme/app.git denied to bot.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", denied, Some("permission_missing"));
+        let not_granted = "remote: Write access to repository not granted.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", not_granted, Some("permission_missing"));
         check("!\tHEAD:refs/heads/x\t[remote rejected] (cannot lock ref 'refs/heads/x')", "", None);
         check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
     }

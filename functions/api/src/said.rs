@@ -131,7 +131,7 @@ said! {
         post "/v1/jobs/{job}/attempts/{attempt}/events" send_events = "A batch of events; an empty one is a heartbeat."
             [(404, "not_found"), (409, "lease_lost")];
         post "/v1/jobs/{job}/attempts/{attempt}/credentials" credentials = "The secrets of the attempt."
-            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused, model_secret_missing")];
+            [(404, "not_found"), (409, "lease_lost"), (422, "secret_missing, forge_refused, model_secret_missing, signing_secret_missing")];
         post "/v1/jobs/{job}/attempts/{attempt}/artifacts" reserve_artifact = "A place for something that the attempt keeps."
             [(404, "not_found"), (409, "lease_lost"),
             (422, "artifact_too_large, artifacts_too_large, too_many_artifacts, artifact_differs")];

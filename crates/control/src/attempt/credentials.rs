@@ -10,7 +10,7 @@ use pullyard_domain::agent::ModelKey;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::permission::{Workflows, of_attempt};
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_forge::{InstallationToken, Only, revoke_installation_token};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub struct Credentials {
     pub expires_in: Option<Duration>,
     /// For the agent's model, where the project names secrets for it.
     pub model: Vec<(ModelKey, Arc<str>)>,
+    /// The SSH key that signs its commits, where the project names one.
+    pub signing_key: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -35,27 +37,48 @@ impl std::fmt::Debug for Credentials {
 /// The forge token for an attempt: its own at every call, where the forge is connected as an App.
 ///
 /// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing, `NoModelSecret` when one for the
-/// agent's model is; the forge's.
+/// agent's model is, `NoSigningSecret` when the key for commits is; the forge's.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = held(ctx, fence).await?;
     let integration = ctx.store.eventually().integration(&job.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?;
-    let model = of_model(ctx, &job).await?;
+    let project = of_project(ctx, &job).await?;
+    let model = of_model(ctx, &job, project.as_ref()).await?;
+    let signing_key = of_commits(ctx, &job, project.as_ref()).await?;
     let (forge_token, expires_in) = match &integration.auth {
         Auth::Token { secret } => (ctx.secrets.get(secret).await?, None),
         Auth::App { .. } => minted(ctx, fence, &job, &integration).await?,
     };
-    Ok(Credentials { forge_token, expires_in, model })
+    Ok(Credentials { forge_token, expires_in, model, signing_key })
+}
+
+/// The job's project as it is now, where it named a secret when the job was made: the others pay for no look.
+async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
+    if job.policy.model_of.is_none() && !job.policy.signs {
+        return Ok(None);
+    }
+    Ok(ctx.store.eventually().project(&job.project).await?)
+}
+
+/// What the project names now for signing commits; nothing where it signs none any more.
+async fn of_commits(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Option<Arc<str>>, Error> {
+    let named =
+        project.filter(|_| job.policy.signs).and_then(|project| project.settings.commits.signing_secret.as_ref());
+    let Some(secret) = named else { return Ok(None) };
+    match ctx.secrets.get(secret).await {
+        Ok(key) => Ok(Some(key)),
+        Err(pullyard_cloud::Error::NoSecret { name }) => Err(Error::NoSigningSecret { name }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the project names now for the model of the job's agent.
-async fn of_model(ctx: &Context, job: &Job) -> Result<Vec<(ModelKey, Arc<str>)>, Error> {
-    let Some(capability) = &job.policy.model_of else {
+async fn of_model(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Vec<(ModelKey, Arc<str>)>, Error> {
+    let (Some(capability), Some(project)) = (&job.policy.model_of, project) else {
         return Ok(Vec::new());
     };
-    let project = ctx.store.eventually().project(&job.project).await?;
-    let named = project.map(|project| project.settings.model_secrets).unwrap_or_default();
+    let named = &project.settings.model_secrets;
     let mut model = Vec::new();
     for (key, secret) in named.named().filter(|(key, _)| key.is_for(capability)) {
         match ctx.secrets.get(secret).await {

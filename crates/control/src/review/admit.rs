@@ -8,6 +8,7 @@ use crate::ending::write_end;
 use crate::forge::forge_of;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
+use pullyard_domain::commits;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
 use pullyard_domain::job::{Cancel, ContextFault, Job, Kind, NotNow, Place, Status};
@@ -204,7 +205,8 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
             base: review.pull_request.base.clone(),
             review: Some(review),
-            commands: project.and_then(|project| JobCommands::of(&project.settings, &repository)),
+            commands: project.as_ref().and_then(|project| JobCommands::of(&project.settings, &repository)),
+            author: project.as_ref().and_then(|project| commits::Author::of(&project.settings)),
             repository,
         },
     };

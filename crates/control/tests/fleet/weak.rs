@@ -62,6 +62,7 @@ impl Late {
             base: "main".into(),
             review: None,
             commands: None,
+            author: None,
         };
         let id = JobId::of_request(&self.world.project, "weak", "1");
         let context = self.world.ctx.store.freeze_context(&id, &context).await.unwrap();

@@ -167,6 +167,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             input_secs: (limits.input_secs != REST_AT_MOST.as_secs()).then_some(limits.input_secs),
             resume: plan.settings.resume,
             model_of,
+            signs: plan.settings.commits.signing_secret.is_some(),
         },
         reserved: plan.settings.budget.reserve(plan.now),
         spent_usd_micros: 0,

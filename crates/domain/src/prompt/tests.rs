@@ -12,6 +12,7 @@ fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
         base: "main".into(),
         review: None,
         commands: None,
+        author: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::agents;
 use super::settings::{Read, Settings};
 use super::show::table;
 use crate::Isolation;
-use crate::agent::Environment;
+use crate::agent::{Environment, find_program};
 use crate::git::{self, Call, Git};
 use crate::workspace::private_dirs;
 use pullyard_protocol::client::{self, Operator};
@@ -29,6 +29,7 @@ pub(crate) async fn run(read: &Read) -> u8 {
     let mut checks: Vec<(&str, Found)> = vec![
         ("git", version(&git).await),
         ("git works", works(&git, &settings.work_dir).await),
+        ("signing", signing()),
         ("work folder", writable(&settings.work_dir)),
         ("free space", free(&settings.work_dir)),
         ("token", token(read)),
@@ -78,6 +79,15 @@ async fn works(git: &Git, work_dir: &Path) -> Found {
     let found = made.await;
     let _ = std::fs::remove_dir_all(&dir);
     found
+}
+
+/// Nothing is wrong without it, where no project signs its commits.
+fn signing() -> Found {
+    let path = std::env::var_os("PATH");
+    Ok(match find_program("ssh-keygen", Path::new("/"), path.as_deref()) {
+        Ok(_) => "ssh-keygen is there, for projects that sign their commits".into(),
+        Err(_) => "no ssh-keygen: jobs of projects that sign their commits fail here; install OpenSSH's client".into(),
+    })
 }
 
 fn writable(work_dir: &Path) -> Found {

@@ -48,6 +48,8 @@ pub(crate) struct Script {
     pub(crate) push_for_secs: Option<u64>,
     /// Tokens that end, one for each call; then the one that doesn't.
     pub(crate) minted: VecDeque<String>,
+    /// Signs commits.
+    pub(crate) signing_key: Option<String>,
 }
 
 impl Script {
@@ -251,7 +253,7 @@ async fn answer(
         }
         "credentials" => match script.minted.pop_front() {
             Some(minted) => json!({ "forge_token": minted, "expires_in_secs": 3_600 }),
-            None => json!({ "forge_token": inner.forge_token }),
+            None => json!({ "forge_token": inner.forge_token, "signing_key": script.signing_key }),
         },
         "status" => {
             let _: StatusRequest = serde_json::from_value(body.clone()).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::api::LEASE;
 use crate::world::{BRANCH, TOKEN, World, end_of};
+use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::id::RepositoryName;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
@@ -280,4 +281,18 @@ async fn the_second_job_on_a_machine_uses_the_mirror_and_sees_what_is_new() {
     world.api.assign(|job| job.attempt = 2);
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), newer);
+}
+
+#[tokio::test]
+async fn an_account_that_may_only_read_has_no_right_to_push() {
+    let mut world = World::with_agent(GREET).await;
+    let reader = User { login: "reader".into(), id: 8, token: "reader-secret".into() };
+    world.forge.add_user(reader, AccountKind::User).await.unwrap();
+    world.forge.set_role("acme/app", "reader", Role::Read).await.unwrap();
+    world.api = crate::api::Api::start(world.api.assignment(), "reader-secret").await;
+    assert_eq!(world.run().await.code, Some(0));
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "permission_missing");
+    assert_eq!(failure.sentence(), "GitHub gives this account no right to push in acme/app.");
+    assert_eq!(world.head(BRANCH), None);
 }

@@ -72,6 +72,7 @@ impl World {
             resume: None,
             commands: None,
             checkpoint: false,
+            author: None,
         };
         let api = Api::start(assignment, TOKEN).await;
         Self { dir, forge, repository, api }

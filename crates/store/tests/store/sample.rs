@@ -268,6 +268,7 @@ pub(crate) fn context(words: &str) -> Context {
         base: "main".into(),
         review: None,
         commands: None,
+        author: None,
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) async fn start(
         agent: agent_on_the_wire(context.repository.agent),
         pull_request: PullRequestText { title, body },
         commands: context.commands,
+        author: context.author,
         limits: limits_on_the_wire(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,
         lease: made.lease,
@@ -166,10 +167,12 @@ pub(crate) async fn credentials(
     Leased(fence): Leased,
     Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
-    let control::Credentials { forge_token, expires_in, model } = control::credentials(&ctx, &fence).await?;
+    let control::Credentials { forge_token, expires_in, model, signing_key } =
+        control::credentials(&ctx, &fence).await?;
     let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
     let model = model.into_iter().map(|(key, value)| ModelCredential { key, value: value.to_string() }).collect();
-    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs, model }))
+    let signing_key = signing_key.map(|key| key.to_string());
+    Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs, model, signing_key }))
 }
 
 /// Which inputs are asked for.

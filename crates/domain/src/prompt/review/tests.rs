@@ -64,6 +64,7 @@ fn revise(review: Option<ReviewContext>) -> Context {
         base: "main".into(),
         review,
         commands: None,
+        author: None,
     }
 }
 

@@ -1,0 +1,111 @@
+//! Whose name stands on the commits of a project's jobs, and which key signs them.
+
+use crate::project::{SettingFault, Settings};
+use serde::{Deserialize, Serialize};
+
+/// The name on commits where a project says none.
+pub const NAME: &str = "Pullyard";
+/// The address on commits where a project says none.
+pub const EMAIL: &str = "pullyard@users.noreply.github.com";
+/// Units: characters.
+const LONGEST: usize = 100;
+
+/// How a project's jobs commit.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Commits {
+    /// Author and committer; none is "Pullyard".
+    pub name: Option<String>,
+    /// Their address. A forge calls a signed commit verified where it is an address of the key's account.
+    pub email: Option<String>,
+    /// The secret with the SSH key that signs commits; none signs nothing. The key has no passphrase.
+    pub signing_secret: Option<String>,
+}
+
+/// Author and committer of one job's commits.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// Their name.
+    pub name: String,
+    /// Their address.
+    pub email: String,
+}
+
+impl Default for Author {
+    fn default() -> Self {
+        Self { name: NAME.into(), email: EMAIL.into() }
+    }
+}
+
+impl Author {
+    /// Of a project's commits; none where it is everybody's.
+    pub fn of(settings: &Settings) -> Option<Self> {
+        let Commits { name, email, .. } = &settings.commits;
+        (name.is_some() || email.is_some()).then(|| Self {
+            name: name.clone().unwrap_or_else(|| NAME.into()),
+            email: email.clone().unwrap_or_else(|| EMAIL.into()),
+        })
+    }
+}
+
+/// Refuses what git would not take, or take for something else.
+pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
+    let Commits { name, email, .. } = &settings.commits;
+    let plain = |text: &str| {
+        let odd = |c: char| c.is_control() || matches!(c, '<' | '>');
+        (1..=LONGEST).contains(&text.trim().chars().count()) && !text.contains(odd)
+    };
+    if !name.as_deref().is_none_or(|name| plain(name) && name.contains(char::is_alphanumeric)) {
+        return Err(SettingFault {
+            pointer: "/commits/name",
+            fault: "use 1 to 100 printable characters without < and >".into(),
+        });
+    }
+    let is_address = |email: &str| {
+        let parts = email.split_once('@');
+        plain(email)
+            && !email.contains(char::is_whitespace)
+            && parts.is_some_and(|(who, at)| !who.is_empty() && !at.is_empty())
+    };
+    if !email.as_deref().is_none_or(is_address) {
+        return Err(SettingFault {
+            pointer: "/commits/email",
+            fault: "use an address, such as bot@example.com".into(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: Option<&str>, email: Option<&str>) -> Settings {
+        let commits = Commits { name: name.map(str::to_owned), email: email.map(str::to_owned), signing_secret: None };
+        Settings { commits, ..Settings::default() }
+    }
+
+    #[test]
+    fn a_project_names_its_author_or_it_is_everybodys() {
+        assert_eq!(Author::of(&Settings::default()), None);
+        let author = Author::of(&with(Some("Acme Bot"), None)).unwrap();
+        assert_eq!((author.name.as_str(), author.email.as_str()), ("Acme Bot", EMAIL));
+        let author = Author::of(&with(None, Some("bot@acme.example"))).unwrap();
+        assert_eq!((author.name.as_str(), author.email.as_str()), (NAME, "bot@acme.example"));
+    }
+
+    #[test]
+    fn what_could_pass_for_more_than_a_name_is_refused() {
+        let pointer = |name, email| with(name, email).check().err().map(|fault| fault.pointer);
+        assert_eq!(pointer(Some("Acme Bot"), Some("bot@acme.example")), None);
+        let long = "x".repeat(101);
+        for bad in ["", " ", "Bot <x@y>", "Bot\nTrailer: x", ".", &long] {
+            assert_eq!(pointer(Some(bad), None), Some("/commits/name"), "{bad:?}");
+        }
+        for bad in ["", "bot", "@acme", "bot@", "a b@acme", "<a@b>", "a@b\n"] {
+            assert_eq!(pointer(None, Some(bad)), Some("/commits/email"), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Signing commits with a project's SSH key: the key is a file only while git signs, when no agent runs, and what
+//! git says of a key that does not work is put into words.
+//!
+//! Git has no way to sign without a file or an agent of its own; it starts `ssh-keygen -Y sign`, which OpenSSH has
+//! since 8.2.
+
+use super::Fault;
+use crate::workspace::private_file;
+use pullyard_domain::failure::Failure;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The key as a file that only this user can read; gone when this is dropped.
+pub(super) struct KeyFile(PathBuf);
+
+impl KeyFile {
+    /// Writes it into a repository of the runner's own.
+    pub(super) fn put(repository: &Path, key: &str) -> io::Result<Self> {
+        let file = Self(repository.join("signing-key"));
+        // OpenSSH takes no key whose last line has no end, and none with the ends of lines of Windows.
+        let key: String = key.trim().lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
+        private_file(&file.0, key.as_bytes())?;
+        Ok(file)
+    }
+
+    /// The settings by which git signs with it.
+    pub(super) fn settings(&self) -> [(String, String); 2] {
+        let path = self.0.display().to_string();
+        [("gpg.format", "ssh"), ("user.signingKey", path.as_str())].map(|(name, value)| (name.into(), value.into()))
+    }
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::error!(error = %error, "the key that signs commits could not be removed: {error}");
+        }
+    }
+}
+
+impl Fault {
+    /// The failure of a commit that was to be signed.
+    pub(crate) fn of_signing(&self) -> Failure {
+        let Self::Failed { words, .. } = self else { return self.of_workspace() };
+        let says = |phrase: &str| words.contains(phrase);
+        let reason = if says("cannot run ssh-keygen") || says("needed for ssh signing") {
+            "ssh-keygen is not installed on the runner, or older than OpenSSH 8.2".into()
+        } else if says("passphrase") {
+            "its key has a passphrase".into()
+        } else if says("load public key") || says("Load key") || says("invalid format") {
+            "its secret is not an SSH private key".into()
+        } else {
+            self.reason()
+        };
+        Failure::SigningFailed { reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_key_is_a_private_file_as_openssh_takes_it_and_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::put(dir.path(), "-----BEGIN\r\nabc\r\n-----END").unwrap();
+        let path = dir.path().join("signing-key");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "-----BEGIN\nabc\n-----END\n");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[track_caller]
+    fn check(words: &str, sentence: &str) {
+        let fault = Fault::Failed { command: "commit-tree".into(), stdout: String::new(), words: words.into() };
+        assert_eq!(fault.of_signing().sentence(), format!("The commit could not be signed: {sentence}."));
+    }
+
+    #[test]
+    fn what_git_says_of_a_key_that_does_not_work_is_put_into_words() {
+        let no_key = "its secret is not an SSH private key";
+        check("error: Couldn't load public key /w/signing-key: No such file or directory?\n\n", no_key);
+        let locked = "error: Enter passphrase: Load key \"/w/signing-key\": incorrect passphrase supplied to decrypt private key?\n";
+        check(locked, "its key has a passphrase");
+        let missing = "error: cannot run ssh-keygen: No such file or directory\nerror: \n";
+        check(missing, "ssh-keygen is not installed on the runner, or older than OpenSSH 8.2");
+    }
+}

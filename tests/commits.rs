@@ -1,0 +1,57 @@
+//! Whose name stands on the commits of a project, and the key that signs them: set by people, given to runners.
+
+use crate::cli::User;
+use crate::story::{Setup, Story};
+use pullyard_domain::job::Status;
+use pullyard_protocol::client::Error;
+
+const GREETS: &str = "#!/bin/sh\ncat > /dev/null\necho hello > work.txt\n";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
+async fn commits_are_signed_in_the_projects_name_with_the_key_that_people_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let mut make = std::process::Command::new("ssh-keygen");
+    let made = make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
+    assert!(made.unwrap().success());
+    let story = Story::with(Setup { agent: GREETS, ..Setup::default() }).await;
+    let user = User::of(&story);
+    user.run_with(&["secrets", "set", "signing"], &std::fs::read_to_string(&path).unwrap()).await.done();
+    let prefix = story.local.forge_secret().rsplit_once('/').unwrap().0.to_owned();
+    let secret = format!("commits.signing_secret={prefix}/signing");
+    let set = ["settings", "set", "commits.name=Acme Bot", "commits.email=bot@acme.example", &secret];
+    user.run(&set).await.done();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    let branch = story.branches().await.into_iter().find(|branch| branch.starts_with("pullyard/")).unwrap();
+    assert_eq!(story.git(&["log", "-1", "--format=%an <%ae>", &branch]).await.trim(), "Acme Bot <bot@acme.example>");
+    let signers = folder.path().join("signers");
+    let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
+    std::fs::write(&signers, format!("bot@acme.example {public}")).unwrap();
+    let trusted = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+    assert_eq!(story.git(&["-c", &trusted, "log", "-1", "--format=%G?", &branch]).await.trim(), "G");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_secrets_of_people_sign_and_one_that_is_missing_is_named() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.ended(2, "name a secret");
+    user.run(&["settings", "set", "commits.email=bot"]).await.ended(2, "use an address");
+    user.run(&["settings", "set", "commits.name=Bot <x>"]).await.ended(2, "without < and >");
+    let prefix = story.local.forge_secret().rsplit_once('/').unwrap().0.to_owned();
+    user.run(&["settings", "set", &format!("commits.signing_secret={prefix}/none")]).await.done();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (assignment, client) = story.claim(&job, "c1").await.unwrap();
+    assert_eq!(assignment.author, None);
+    let Err(Error::Problem(problem)) = client.credentials().await else { panic!("it was given something") };
+    assert_eq!((problem.status, problem.code.as_str()), (422, "signing_secret_missing"));
+    assert!(problem.detail.contains("/none"), "{}", problem.detail);
+
+    // Taken out meanwhile, it signs nothing.
+    user.run(&["settings", "set", "commits.signing_secret=null"]).await.done();
+    assert_eq!(client.credentials().await.unwrap().signing_key, None);
+    story.end().await;
+}
