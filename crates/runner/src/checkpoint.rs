@@ -15,6 +15,7 @@ pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, Working, keep, keep_at_shutdown}
 pub(crate) use take::{Found, Taken, TakenSession};
 
 use crate::agent::Tokens;
+use pullyard_domain::id::JobId;
 use serde::{Deserialize, Serialize};
 
 /// The form of what is in the archive. Another one is not read.
@@ -36,6 +37,9 @@ const LARGEST_ABOUT: u64 = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct About {
     format: u32,
+    /// Whose attempt kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<JobId>,
     /// The agent that worked: what jobs ask for it by.
     agent: String,
     /// The agent's own id of the session; none where it keeps none.

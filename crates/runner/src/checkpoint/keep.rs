@@ -214,6 +214,7 @@ fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) 
     let before = known.before.as_ref();
     About {
         format: FORMAT,
+        job: Some(this.assignment.job.clone()),
         agent: work.agent.clone(),
         session: work.session.clone().or_else(|| before.map(|(session, ..)| session.clone())),
         read: known.read(work.session.as_deref()),

@@ -11,7 +11,7 @@ use crate::git::{self, Call, Fault, Git};
 use crate::replies;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::target::Target;
+use crate::target::{Target, commit_of_job};
 use crate::workspace::{Mirror, Workspace, private_dirs};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::Resume as Policy;
@@ -47,6 +47,8 @@ pub(super) enum Lost {
     OtherAgent(String),
     #[error("the commit that its work started from is gone from the branch")]
     Rewritten,
+    #[error("what it made was pushed")]
+    Pushed,
     #[error("its work does not fit: {0}")]
     DoesNotFit(String),
 }
@@ -129,6 +131,9 @@ impl Found {
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
             lost = Some(Lost::NoSession);
         }
+        if folder.join(PATCH).exists() && was_pushed(git, mirror, &about, target).await? {
+            return Ok(Self(State::Lost(Lost::Pushed)));
+        }
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
             return Ok(Self(State::Lost(Lost::Rewritten)));
         }
@@ -193,6 +198,28 @@ fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     serde_json::from_value(about).map_err(|error| Lost::Unreadable(error.to_string()))
 }
 
+/// Whether the branch has the work already, of an attempt that ended between its push and its end: put on top of
+/// itself, it would not fit. What an attempt of this very job pushed is adopted before anybody looks here.
+async fn was_pushed(git: &Git, mirror: &Mirror, about: &About, target: &Target) -> Result<bool, Stop> {
+    let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    if !is_there(git, mirror, &about.start).await? {
+        return Ok(false);
+    }
+    let found = commit_of_job(git, mirror.dir(), &target.start, &about.start, job).await;
+    Ok(found.map_err(failed)?.is_some())
+}
+
+/// The text names a commit, and the repository has it.
+async fn is_there(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop> {
+    let is_id = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_id {
+        return Ok(false);
+    }
+    let found = git::commit_of(git, mirror.dir(), commit).await;
+    Ok(found.map_err(|fault| Stop::Failed(fault.of_workspace()))?.as_deref() == Some(commit))
+}
+
 /// Sets the target to the commit that the work is on. Where its branch has moved since, the push finds that out, and
 /// puts the work on top. False if that commit leads nowhere any more.
 async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) -> Result<bool, Stop> {
@@ -201,8 +228,7 @@ async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) 
         return Ok(true);
     }
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
-    let is_id = matches!(start.len(), 40 | 64) && start.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_id || git::commit_of(git, mirror.dir(), start).await.map_err(failed)?.as_deref() != Some(start) {
+    if !is_there(git, mirror, start).await? {
         return Ok(false);
     }
     if target.pull_request.is_some() {
