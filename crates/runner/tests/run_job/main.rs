@@ -22,6 +22,7 @@ mod review_desk;
 mod review_loop;
 mod revise;
 mod secrets;
+mod sessions;
 mod sources;
 mod stops;
 #[path = "../../../../tests/token_gate.rs"]
