@@ -3,6 +3,7 @@
 
 use crate::cli::User;
 use crate::story::{Story, TODO, TRIGGER, is};
+use pullyard_domain::artifact::Kind;
 use pullyard_domain::id::{FinishId, JobId};
 use pullyard_domain::job::{Status, Want, Work};
 use pullyard_protocol::artifact::AttemptOutcome;
@@ -266,5 +267,28 @@ async fn a_runner_that_dies_between_its_question_and_telling_it_is_a_death_like_
     let ended = story.ended(&job).await;
     assert_eq!((ended.status, ended.question), (Status::Failed, None));
     assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_asked_finds_its_work_when_it_is_answered() {
+    let story = Story::begin().await;
+    let asks = r#"cat > prompt.txt; [ -e half.txt ] && cat half.txt > whole.txt && exit 0
+        echo half > half.txt; echo '{"kind":"question","text":"Which list?"}'"#;
+    story.agent(&["sh", "-c", asks]).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.job_until(&job, is(Status::AwaitingInput)).await;
+    let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
+    assert_eq!((rested.how, rested.work.unwrap().agent.as_str()), (AttemptOutcome::Asked, "command"));
+    let kept = story.api.artifacts(&job).await.unwrap().artifacts;
+    for kind in [Kind::AgentOutput, Kind::Checkpoint] {
+        assert!(kept.iter().any(|one| one.kind == kind && one.stored && one.attempt == 1), "{kind:?}: {kept:?}");
+    }
+    story.api.answer_job(&job, "The empty one.", None).await.unwrap();
+    let done = story.ended(&job).await;
+    assert_eq!(done.status, Status::Completed, "{:?}", done.failure);
+    let head = done.result.unwrap().head;
+    assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
+    assert!(story.git(&["show", &format!("{head}:prompt.txt")]).await.contains("> The empty one."));
     story.end().await;
 }

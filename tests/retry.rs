@@ -164,3 +164,18 @@ async fn a_retry_is_strict_and_for_its_own_project() {
     assert_eq!(ask(&story.token(&[Scope::Jobs], Some(&["acme"])).await, json!({})).await, 201);
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_goes_on_with_the_work_of_the_job_that_failed() {
+    let story = Story::begin().await;
+    let agent = "cat > /dev/null; [ -e half.txt ] && cat half.txt > whole.txt && exit 0; echo half > half.txt; exit 3";
+    story.agent(&["sh", "-c", agent]).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_failed");
+    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    let done = story.ended(&again).await;
+    assert_eq!(done.status, Status::Completed, "{:?}", done.failure);
+    let head = done.result.unwrap().head;
+    assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
+    story.end().await;
+}

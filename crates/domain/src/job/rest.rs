@@ -293,14 +293,11 @@ impl Job {
         Some(since.unwrap_or(self.created).plus(self.policy.rest_at_most()))
     }
 
-    /// Whether this runner may take it now: what was begun elsewhere is left to whoever began it for a while, and
-    /// for good where the project wants the same session or none.
+    /// Whether this runner may take it now: what was begun elsewhere is left for a while to whoever began it, whose
+    /// copy of the repository is warm. What it left can be gone on from anywhere.
     pub fn is_left_to(&self, runner: &RunnerId, now: Timestamp) -> bool {
         let keeper = self.session.as_ref().and_then(|session| session.runner.as_ref());
-        keeper.is_none_or(|keeper| {
-            keeper == runner
-                || (self.policy.resume == crate::project::Resume::Prefer && now >= self.ready_since.plus(PREFERRED_FOR))
-        })
+        keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(PREFERRED_FOR))
     }
 
     /// Its people want it to pause, and nobody holds it any more.

@@ -10,6 +10,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the names of Claude Code's list of tasks begin with.
+const TASKS: &str = "tasks/";
 /// An id is used in names: it is nothing but one.
 const LONGEST_ID: usize = 64;
 /// Year, month and day, and the file; or a folder of the session's own with folders in it.
@@ -46,11 +48,14 @@ impl<'a> SessionOf<'a> {
         plain.then_some(Self { known, home, tree, id })
     }
 
-    /// The folder that the names of its files begin in, below the home.
-    fn folder(&self) -> PathBuf {
+    /// The folders below the home that its files are in, each with what their names begin with.
+    fn folders(&self) -> Vec<(&'static str, PathBuf)> {
         match self.known {
-            Known::ClaudeCode => Path::new("claude").join("projects").join(name_of(self.tree)),
-            Known::Codex => Path::new("codex").join("sessions"),
+            Known::ClaudeCode => vec![
+                ("", Path::new("claude").join("projects").join(name_of(self.tree))),
+                (TASKS, Path::new("claude").join("tasks").join(self.id)),
+            ],
+            Known::Codex => vec![("", Path::new("codex").join("sessions"))],
         }
     }
 
@@ -59,7 +64,9 @@ impl<'a> SessionOf<'a> {
         match self.known {
             Known::ClaudeCode => {
                 let rest = name.strip_prefix(self.id);
+                let task = name.strip_prefix(TASKS).and_then(|task| task.strip_suffix(".json"));
                 rest.is_some_and(|rest| rest == ".jsonl" || rest.starts_with('/'))
+                    || task.is_some_and(|task| task.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             }
             Known::Codex => name.rsplit('/').next().is_some_and(|file| {
                 file.strip_suffix(".jsonl").is_some_and(|file| file.starts_with("rollout-") && file.ends_with(self.id))
@@ -70,31 +77,42 @@ impl<'a> SessionOf<'a> {
     /// Where a file of this name belongs; nowhere if it is none of the session's.
     pub(crate) fn place(&self, name: &str) -> Option<PathBuf> {
         let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        (plain && self.has(name)).then(|| self.home.join(self.folder()).join(name))
+        let folders = self.folders().into_iter().rev();
+        let mut below = folders.filter_map(|(begins, folder)| Some((folder, name.strip_prefix(begins)?)));
+        let (folder, name) = below.next().filter(|_| plain && self.has(name))?;
+        Some(self.home.join(folder).join(name))
     }
 
     /// Its files as the agent left them; links and the like left out. None when it has not begun.
     pub(crate) fn files(&self) -> io::Result<Vec<SessionFile>> {
-        let mut root = self.home.to_owned();
-        for part in &self.folder() {
-            root.push(part);
+        let mut files = Vec::new();
+        for (begins, folder) in self.folders() {
+            let mut root = self.home.to_owned();
             // The agent may have put something else there.
-            if !fs::symlink_metadata(&root).is_ok_and(|about| about.is_dir()) {
-                return Ok(Vec::new());
+            let is_there = folder.iter().all(|part| {
+                root.push(part);
+                fs::symlink_metadata(&root).is_ok_and(|about| about.is_dir())
+            });
+            if is_there {
+                self.look((&root, begins), "", DEEPEST, &mut files)?;
             }
         }
-        let mut files = Vec::new();
-        self.look(&root, "", DEEPEST, &mut files)?;
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
     }
 
-    fn look(&self, root: &Path, below: &str, depth: u32, files: &mut Vec<SessionFile>) -> io::Result<()> {
+    fn look(
+        &self,
+        (root, begins): (&Path, &str),
+        below: &str,
+        depth: u32,
+        files: &mut Vec<SessionFile>,
+    ) -> io::Result<()> {
         for entry in fs::read_dir(root.join(below))?.flatten() {
-            let Some(name) = entry.file_name().to_str().map(|name| format!("{below}{name}")) else { continue };
-            let kind = entry.file_type()?;
-            if kind.is_dir() && depth > 1 && (self.known == Known::Codex || name.starts_with(self.id)) {
-                self.look(root, &format!("{name}/"), depth - 1, files)?;
+            let Some(path) = entry.file_name().to_str().map(|name| format!("{below}{name}")) else { continue };
+            let (kind, name) = (entry.file_type()?, format!("{begins}{path}"));
+            if kind.is_dir() && depth > 1 && (self.known == Known::Codex || path.starts_with(self.id)) {
+                self.look((root, begins), &format!("{path}/"), depth - 1, files)?;
             } else if kind.is_file() && self.has(&name) {
                 if files.len() >= MOST_FILES {
                     return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the session has too many files"));
@@ -149,12 +167,16 @@ mod tests {
         let home = Home::with(&[
             &format!("{folder}/{ID}.jsonl"),
             &format!("{folder}/{ID}/subagents/agent-1.jsonl"),
+            &format!("claude/tasks/{ID}/1.json"),
+            &format!("claude/tasks/{ID}/.lock"),
+            "claude/tasks/other/1.json",
             &format!("{folder}/ffffffff-0f3c-4d55-9d2f-3f8a3d6c1a01.jsonl"),
             &format!("claude/projects/-elsewhere/{ID}.jsonl"),
             "claude/.claude.json",
             "claude/.credentials.json",
         ]);
-        assert_eq!(home.names("claude_code"), [format!("{ID}.jsonl"), format!("{ID}/subagents/agent-1.jsonl")]);
+        let expected = [format!("{ID}.jsonl"), format!("{ID}/subagents/agent-1.jsonl"), "tasks/1.json".into()];
+        assert_eq!(home.names("claude_code"), expected);
     }
 
     #[test]
@@ -183,9 +205,13 @@ mod tests {
         let at = (Path::new("/home"), Path::new("/tree"));
         let claude = SessionOf::new("claude_code", at, ID).unwrap();
         let codex = SessionOf::new("codex", at, ID).unwrap();
-        for name in
-            [format!("{ID}/../../../settings.json"), "../.claude.json".into(), format!("/{ID}.jsonl"), ID.into()]
-        {
+        for name in [
+            format!("{ID}/../../../settings.json"),
+            "tasks/../x.json".into(),
+            "../.claude.json".into(),
+            format!("/{ID}.jsonl"),
+            ID.into(),
+        ] {
             assert_eq!(claude.place(&name), None, "{name}");
         }
         for name in ["auth.json".to_owned(), format!("../rollout-{ID}.jsonl"), format!("rollout-{ID}.jsonl/x")] {

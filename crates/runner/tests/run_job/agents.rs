@@ -8,20 +8,21 @@ use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::EventKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use tokio::process::Command;
 
-const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");
-const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
+pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");
+pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
 
 /// A machine with one agent: `says` is what its program does when it is not asked for its version. In it,
 /// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs.
-struct Machine {
-    world: World,
+pub(crate) struct Machine {
+    pub(crate) world: World,
     setting: &'static str,
     program: PathBuf,
 }
 
 impl Machine {
-    async fn with((setting, version): (&'static str, &str), says: &str) -> Self {
+    pub(crate) async fn with((setting, version): (&'static str, &str), says: &str) -> Self {
         let world = World::with_agent("exit 9").await;
         let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
         let says = says
@@ -44,24 +45,24 @@ impl Machine {
         Self { world, setting, program }
     }
 
-    async fn run(&self) -> FinishRequest {
-        let ran = self
-            .world
-            .run_with(|command| {
-                command
-                    .env(self.setting, &self.program)
-                    .env("ANTHROPIC_API_KEY", "key-of-the-model")
-                    .env("OPENAI_API_KEY", "key-of-the-model")
-                    .env("PULLYARD_AGENT_RETRY_SECS", "0,0,0");
-            })
-            .await;
+    /// What a runner is given.
+    pub(crate) fn equip(&self, command: &mut Command) {
+        command
+            .env(self.setting, &self.program)
+            .env("ANTHROPIC_API_KEY", "key-of-the-model")
+            .env("OPENAI_API_KEY", "key-of-the-model")
+            .env("PULLYARD_AGENT_RETRY_SECS", "0,0,0");
+    }
+
+    pub(crate) async fn run(&self) -> FinishRequest {
+        let ran = self.world.run_with(|command| self.equip(command)).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         assert!(!ran.log.contains("key-of-the-model"));
         self.world.api.finish()
     }
 
     /// The arguments of each start.
-    fn starts(&self) -> Vec<Vec<String>> {
+    pub(crate) fn starts(&self) -> Vec<Vec<String>> {
         let starts = std::fs::read_to_string(self.world.outside("starts")).unwrap_or_default();
         let each = starts.split("----\n").filter(|start| !start.is_empty());
         each.map(|start| start.lines().map(str::to_owned).collect()).collect()

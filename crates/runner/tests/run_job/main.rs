@@ -22,6 +22,7 @@ mod review_desk;
 mod review_loop;
 mod revise;
 mod secrets;
+mod sessions;
 mod signing;
 mod sources;
 mod stops;

@@ -255,7 +255,7 @@ fn who_paused_it_and_what_it_waits_for_is_said() {
 }
 
 #[test]
-fn the_runner_that_began_it_has_it_first_and_for_good_where_the_session_is_required() {
+fn the_runner_that_began_it_has_it_first_and_soon_any_other() {
     let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
     let mut held = Job { place: Place::Runners, ..pausing(&active(Status::Executing)) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
@@ -267,7 +267,7 @@ fn the_runner_that_began_it_has_it_first_and_for_good_where_the_session_is_requi
         (true, false, true)
     );
     back.policy.resume = Resume::Require;
-    assert!(takes(&back, &kite, later) && !takes(&back, &gull, 80_000));
+    assert!(takes(&back, &gull, later), "the session can be gone on with anywhere");
     assert!(takes(&ready(), &gull, 0), "what nobody began is anybody's");
 }
 

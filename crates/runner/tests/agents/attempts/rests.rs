@@ -6,6 +6,7 @@ use crate::world::{BRANCH, Ran, end_of};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Input, Resume};
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -164,4 +165,26 @@ fn emptied(packed: &[u8]) -> Vec<u8> {
         out.append(&header, content.as_slice()).unwrap();
     }
     zstd::encode_all(out.into_inner().unwrap().as_slice(), 1).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_finds_its_list_of_tasks_again() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    let task = json!({ "subject": "Say it in Latin", "description": "All of it." });
+    stage.model.play([Answer::tool("TaskCreate", task)]);
+    stage.model.keep(Step::Hang);
+    let runner = stage.start();
+    timeout(PATIENCE, stage.model.wait_for_turns(2)).await.unwrap();
+    stage.world.api.script(|script| script.pause = true);
+    assert_eq!(end_of(runner).await.code, Some(0));
+    let before = stage.model.turns().len();
+    stage.model.play([Answer::tool("TaskList", json!({})), stage.agent.shell("echo hello > greeting.txt")]);
+    stage.model.keep(Answer::text("All done."));
+    let ran = goes_on(&stage, Policy::Require, Vec::new()).await;
+    assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    let turns = stage.model.turns();
+    let listed = turns[before + 1].body["messages"].as_array().unwrap().last().unwrap().to_string();
+    assert!(listed.contains("Say it in Latin"), "{listed}");
+    stage.end();
 }

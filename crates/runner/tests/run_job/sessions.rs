@@ -1,0 +1,144 @@
+//! What is kept of the session of an agent with a command line of its own, played by scripts that write what real ones
+//! write; and that only what is the session's is kept.
+
+use crate::agents::{CLAUDE, CODEX, Machine};
+use crate::rests::{input, unpacked};
+use crate::world::end_of;
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, Resume};
+use std::collections::BTreeMap;
+
+/// The session of the recorded runs.
+const CLAUDES: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
+const CODEXS: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
+
+/// Begins a session as Claude Code does, with this in its transcript, and works until it is stopped.
+fn claude(transcript: &str) -> String {
+    format!(
+        "folder=$CLAUDE_CONFIG_DIR/projects/$(pwd | sed 's/[^A-Za-z0-9]/-/g'); mkdir -p $folder
+         head -n 1 > @DIR@/prompt; echo half >> half.txt
+         {{ {transcript}
+         }} >> $folder/{CLAUDES}.jsonl
+         echo '{{\"oauth\":\"x\"}}' > $CLAUDE_CONFIG_DIR/.credentials.json
+         grep '\"init\"' @CLAUDE@/tools_and_edits.jsonl | head -n 1; echo; echo '{{\"type\":\"odd\",\"text\":\"waiting\"}}'
+         if [ -e @DIR@/ends ]; then cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null; exit 0; fi
+         head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1"
+    )
+}
+
+/// Pauses what runs once its agent waits.
+async fn paused(machine: &Machine) {
+    let runner = machine.world.spawn(|command| machine.equip(command));
+    machine.world.api.wait_for_text("waiting").await;
+    machine.world.api.script(|script| script.pause = true);
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(!ran.log.contains("key-of-the-model"));
+}
+
+fn kept(machine: &Machine) -> BTreeMap<String, Vec<u8>> {
+    unpacked(&machine.world.api.kept("checkpoint.tar.zst").unwrap())
+}
+
+/// The next attempt, told what the one before said.
+fn next(machine: &Machine, policy: Policy) {
+    let told = machine.world.api.yields().pop().unwrap();
+    machine.world.api.next_attempt(|job| {
+        let inputs = vec![input(1, None, "Use tabs.")];
+        job.resume = Some(Resume { agent: told.agent, session: told.session, read: told.inputs, policy, inputs });
+    });
+}
+
+#[tokio::test]
+async fn the_session_lies_where_its_agent_looks_and_hears_what_is_new() {
+    let machine = Machine::with(CLAUDE, &claude("echo '{\"said\":\"Hello\"}'")).await;
+    paused(&machine).await;
+    let names: Vec<_> = kept(&machine).into_keys().collect();
+    assert_eq!(names, ["about.json", &format!("session/{CLAUDES}.jsonl"), "work.patch"]);
+
+    next(&machine, Policy::Require);
+    std::fs::write(machine.world.outside("ends"), "").unwrap();
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let starts = machine.starts();
+    assert!(starts[1].contains(&format!("--resume={CLAUDES}")), "{starts:?}");
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(prompt.contains("ana said:\\n> Use tabs.") && prompt.contains("-1/tree` before"), "{prompt}");
+    assert!(!prompt.contains("Write a greeting."), "the session knows its task: {prompt}");
+    assert_eq!(machine.world.file(crate::world::BRANCH, "half.txt").as_deref(), Some("half\nhalf\n"));
+}
+
+#[tokio::test]
+async fn a_task_that_is_another_now_is_told_again() {
+    let machine = Machine::with(CLAUDE, &claude("echo '{}'")).await;
+    paused(&machine).await;
+    next(&machine, Policy::Prefer);
+    machine.world.api.assign(|job| job.prompt = "Write a long greeting.".into());
+    std::fs::write(machine.world.outside("ends"), "").unwrap();
+    assert_eq!(machine.run().await.outcome, FinishOutcome::Completed);
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(prompt.contains("It is now:\\n\\nWrite a long greeting."), "{prompt}");
+}
+
+#[tokio::test]
+async fn no_secret_is_kept_with_a_session() {
+    let says = "echo '{\"out\":\"KEY=key-of-the-model\"}'; printf '{\"half\":\"key-of-the-model'";
+    let machine = Machine::with(CLAUDE, &claude(says)).await;
+    paused(&machine).await;
+    for (name, content) in kept(&machine) {
+        let text = String::from_utf8_lossy(&content);
+        assert!(!text.contains("key-of-the-model") && !text.contains("oauth"), "{name}: {text}");
+    }
+    let said = String::from_utf8(kept(&machine).remove(&format!("session/{CLAUDES}.jsonl")).unwrap()).unwrap();
+    assert!(said.starts_with("{\"out\":\"KEY=[redacted]\"}\n"), "{said}");
+}
+
+/// Nothing is kept, the log says why, and the next attempt begins again.
+async fn keeps_nothing(machine: Machine, reason: &str) {
+    paused(&machine).await;
+    assert!(machine.world.api.kept("checkpoint.tar.zst").is_none(), "{reason}");
+    let texts = machine.world.api.texts();
+    assert!(texts.contains(&format!("What the agent did so far is not kept, because {reason}")), "{reason}: {texts}");
+    next(&machine, Policy::Require);
+    let finish = machine.run().await;
+    assert_eq!(finish.failure.unwrap().code(), "session_lost", "{reason}");
+}
+
+#[tokio::test]
+async fn what_must_not_leave_or_is_too_large_is_not_kept_and_the_log_says_so() {
+    let sealed = claude("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'");
+    keeps_nothing(Machine::with(CLAUDE, &sealed).await, "the session can't be kept: a secret stands in").await;
+    let planted = claude("echo '{}'; echo key-of-the-model > config.ini 2> /dev/null");
+    keeps_nothing(Machine::with(CLAUDE, &planted).await, "a secret of the job stands in `config.ini`").await;
+    let large = claude(
+        "truncate -s 300M $folder/large; mkdir $folder/fdb0ce43-b309-486d-a9f2-6b73d8934b64
+        mv $folder/large $folder/fdb0ce43-b309-486d-a9f2-6b73d8934b64/result.txt",
+    );
+    keeps_nothing(Machine::with(CLAUDE, &large).await, "it is larger than 64 MiB packed or 256 MiB unpacked").await;
+}
+
+#[tokio::test]
+async fn what_a_session_used_in_earlier_attempts_is_not_counted_again() {
+    // The first attempt tells one request by its files, the second one only the sum of the whole session.
+    let machine = Machine::with(
+        CODEX,
+        &format!(
+            "cat > @DIR@/prompt; day=$CODEX_HOME/sessions/2026/11/21; mkdir -p $day; echo half >> half.txt
+             if [ -e $day/rollout-2026-11-21T05-58-13-{CODEXS}.jsonl ]; then cat @CODEX@/resume_after.jsonl; exit 0; fi
+             sed '/token_usage_record/q' @CODEX@/rollout.jsonl > $day/rollout-2026-11-21T05-58-13-{CODEXS}.jsonl
+             echo '{{}}' > $CODEX_HOME/auth.json
+             head -n 3 @CODEX@/resume_before.jsonl; echo '{{\"type\":\"odd\",\"text\":\"waiting\"}}'; exec sleep 600"
+        ),
+    )
+    .await;
+    paused(&machine).await;
+    let first = machine.world.api.yields()[0].work.clone().unwrap();
+    assert_eq!((first.input_tokens, first.output_tokens), (100, 50));
+    assert!(kept(&machine).keys().all(|name| !name.contains("auth")), "{:?}", kept(&machine).keys());
+    next(&machine, Policy::Require);
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.input_tokens, work.output_tokens), (200, 100), "of 300 and 150 in all");
+    assert!(machine.starts()[1].contains(&CODEXS.to_owned()), "{:?}", machine.starts());
+}
