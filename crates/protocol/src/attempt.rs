@@ -258,6 +258,9 @@ pub struct Revises {
     pub reviews: Vec<RevisedReview>,
     /// The comments that the prompt tells of; each of their threads gets one answer.
     pub comments: Vec<RevisedComment>,
+    /// Earlier jobs whose work this one does again: a thread that one of them answered has its answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retries: Vec<JobId>,
 }
 
 /// A review that a job answers.

@@ -276,7 +276,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let replies = match &assignment.revises {
         // The push is out: whatever becomes of the answers, the job has done its work.
         Some(revises) => {
-            let fresh = target.adopted.is_none() && published.commit == commit;
+            let fresh = target.adopted.is_none() && published.commit == commit && revises.retries.is_empty();
             let answers = replies::Answers { forge, revises, commit: &published.commit, words: &words, fresh };
             this.unless_grave(async { Ok(answers.give(this).await) }).await?
         }

@@ -34,14 +34,14 @@ pub(crate) struct Answers<'a> {
     /// The commit that the answers name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
-    /// No attempt of this job can have answered before.
+    /// Neither an attempt of this job nor one that it does again can have answered before.
     pub(crate) fresh: bool,
 }
 
 impl Answers<'_> {
     /// Answers each thread, then asks its reviewers to look again. None if there was no thread to answer.
     ///
-    /// Idempotent: by the job's mark in the thread, so that neither a lost answer nor a second attempt says
+    /// Idempotent: by the job's mark in the thread, so that neither a lost answer nor a second attempt or a retry says
     /// anything twice; asking a reviewer again who was asked changes nothing.
     pub(crate) async fn give(&self, this: &Attempt<'_>) -> Option<Replies> {
         let until = this.until.min(Instant::now() + LIMIT);
@@ -85,7 +85,8 @@ impl Answers<'_> {
             }
         };
         let job = &this.assignment.job;
-        for thread in answered(&comments.found, job) {
+        let jobs: BTreeSet<&JobId> = self.revises.retries.iter().chain([job]).collect();
+        for thread in answered(&comments.found, &jobs) {
             open.remove(&thread);
         }
         if comments.more && !fresh {
@@ -177,10 +178,10 @@ fn rest(error: &Error) -> Option<Duration> {
     }
 }
 
-/// The threads that have an answer of this job.
-fn answered(comments: &[ReviewComment], job: &JobId) -> BTreeSet<u64> {
-    let ours = Some(Marker::Job(job.clone()));
-    let of_us = comments.iter().filter(|comment| Marker::of(&comment.body) == ours);
+/// The threads that have an answer of one of these jobs.
+fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {
+    let is_of_us = |body: &str| matches!(Marker::of(body), Some(Marker::Job(job)) if jobs.contains(&job));
+    let of_us = comments.iter().filter(|comment| is_of_us(&comment.body));
     of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }
 

@@ -4,11 +4,14 @@ use crate::breaker::note_claimed;
 use crate::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
-use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::{Claim, Fence, Input, Job, NotNow};
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_domain::job::{Claim, Fence, Input, Job, Kind, NotNow};
 use pullyard_domain::project::Integration;
 use pullyard_domain::prompt;
 use pullyard_store::Write;
+
+/// How far back it is looked which jobs a retry does again.
+const MOST_RETRIES: usize = 50;
 
 /// What an attempt gets to know.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct Assignment {
     pub isolation: String,
     /// What people said to its agent so far, oldest first.
     pub inputs: Vec<Input>,
+    /// The earlier jobs whose reviews it answers, where it does their work again.
+    pub retries: Vec<JobId>,
     /// Credential of every further call.
     pub lease: String,
 }
@@ -70,6 +75,7 @@ pub async fn start(
         tokio::try_join!(reads.context(&job.id, &job.context), reads.integration(&job.integration))?;
     // Nearly every job begins without any.
     let inputs = if job.inputs > 0 { ctx.store.inputs(&job.id, 0).await? } else { Vec::new() };
+    let retries = earlier(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
@@ -80,7 +86,20 @@ pub async fn start(
             _ => ctx.task_isolation.clone(),
         },
         inputs,
+        retries,
         lease: ctx.keys().await?.lease(&fence)?,
         job,
     })
+}
+
+/// The jobs whose work a revise job does again, the newest first: they may have answered its reviewers.
+async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
+    let mut all = Vec::new();
+    let mut next = job.retry_of.clone().filter(|_| job.kind == Kind::Revise);
+    while let Some(of) = next.take().filter(|_| all.len() < MOST_RETRIES) {
+        let earlier = ctx.store.eventually().job(&of).await?;
+        next = earlier.filter(|earlier| earlier.kind == Kind::Revise).and_then(|earlier| earlier.retry_of);
+        all.push(of);
+    }
+    Ok(all)
 }

@@ -3,6 +3,7 @@
 use crate::review_desk::ReviewDesk;
 use crate::revise::under_review;
 use crate::world::World;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_protocol::attempt::{FinishOutcome, RevisedReview};
@@ -102,6 +103,27 @@ async fn an_attempt_after_a_crash_answers_only_what_is_left() {
     assert_eq!(finish.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     assert_eq!(world.head("feature"), Some(pushed));
+}
+
+#[tokio::test]
+async fn a_retry_answers_only_what_the_job_before_left() {
+    let (world, desk) = under_review("echo hello >> greeting.txt").await;
+    desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
+    assert_eq!(world.run().await.code, Some(0));
+    let first = world.api.assignment().job;
+    let again = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
+    world.api.assign(|job| {
+        job.job = again.clone();
+        job.revises.as_mut().unwrap().retries = vec![first.clone()];
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    let finish = world.api.finishes().pop().unwrap();
+    assert_eq!(finish.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
+    let marks: Vec<_> = [11, 12]
+        .map(|thread| desk.replies(thread).iter().filter_map(|text| Marker::of(text)).collect::<Vec<_>>())
+        .concat();
+    assert_eq!(marks.len(), 2, "{marks:?}");
+    assert!(marks.contains(&Marker::Job(first)) && marks.contains(&Marker::Job(again)), "{marks:?}");
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ async fn reviewed(script: &str) -> (World, Forge, PullRequest) {
             head: pull.head_sha.clone(),
             reviews: vec![RevisedReview { id: review, author: "ann".into() }],
             comments: comments.collect(),
+            retries: Vec::new(),
         });
     });
     (world, forge, pull)

@@ -35,6 +35,7 @@ pub(crate) async fn under_review(script: &str) -> (World, ReviewDesk) {
             comments: said
                 .map(|(id, thread, _)| RevisedComment { id, thread, path: "a.rs".into(), line: None })
                 .to_vec(),
+            retries: Vec::new(),
         });
     });
     (world, desk)

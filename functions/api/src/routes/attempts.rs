@@ -5,6 +5,7 @@ use axum::extract::State;
 use pullyard_control::attempt as control;
 use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{self as domain, End, JobResult, Status, Work};
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
@@ -46,7 +47,7 @@ pub(crate) async fn start(
         },
         base: context.base,
         branch: job.branch,
-        revises: job.revises.map(|revises| revises_on_the_wire(revises, context.review.as_ref())),
+        revises: job.revises.map(|revises| revises_on_the_wire(revises, context.review.as_ref(), made.retries)),
         continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
         agent: agent_on_the_wire(context.repository.agent),
         pull_request: PullRequestText { title, body },
@@ -95,7 +96,7 @@ fn limits_on_the_wire(policy: &domain::Policy) -> Limits {
 }
 
 /// What is answered is what was told: a comment that the prompt had no room for gets no answer.
-fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>) -> Revises {
+fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>, retries: Vec<JobId>) -> Revises {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
     let told = review.map(ReviewContext::told).unwrap_or_default();
     let comments = told.into_iter().map(|comment| RevisedComment {
@@ -111,6 +112,7 @@ fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>)
         head: revises.head,
         reviews: reviews.iter().map(|one| RevisedReview { id: one.id, author: one.author.clone() }).collect(),
         comments: comments.collect(),
+        retries,
     }
 }
 
