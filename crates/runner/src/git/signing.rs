@@ -44,7 +44,7 @@ impl Fault {
         let Self::Failed { words, .. } = self else { return self.of_workspace() };
         let says = |phrase: &str| words.contains(phrase);
         let reason = if says("cannot run ssh-keygen") || says("needed for ssh signing") {
-            "ssh-keygen is not installed on the runner, or older than OpenSSH 8.2".into()
+            "ssh-keygen is not installed on the runner".into()
         } else if says("passphrase") {
             "its key has a passphrase".into()
         } else if says("load public key") || says("Load key") || says("invalid format") {
@@ -85,6 +85,6 @@ mod tests {
         let locked = "error: Enter passphrase: Load key \"/w/signing-key\": incorrect passphrase supplied to decrypt private key?\n";
         check(locked, "its key has a passphrase");
         let missing = "error: cannot run ssh-keygen: No such file or directory\nerror: \n";
-        check(missing, "ssh-keygen is not installed on the runner, or older than OpenSSH 8.2");
+        check(missing, "ssh-keygen is not installed on the runner");
     }
 }
