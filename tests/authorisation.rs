@@ -166,6 +166,7 @@ impl World {
         let claim = json!({ "instance": "i1", "claim_id": "r1" });
         let token = json!({ "name": "t", "kind": "api", "scopes": ["read"] });
         let ingress = json!({ "repository": REPOSITORY, "ingress": "webhook" });
+        let close = json!({ "account": format!("project/{}/codex", of.project) });
         let none = || Value::Null;
         let route = |method: &Method, route: &'static str, needs, body| {
             let filled = [
@@ -267,6 +268,8 @@ impl World {
             route(&get, "/v1/deliveries", Project(Scope::Read), none()),
             route(&get, "/v1/deliveries/{delivery}", Object(Scope::Read), none()),
             route(&post, "/v1/deliveries/{delivery}/replay", Object(Scope::Admin), none()),
+            route(&get, "/v1/breakers", Own(Scope::Read), none()),
+            route(&post, "/v1/breakers/close", Project(Scope::Admin), close),
             route(&get, "/v1/dlq", All(Scope::Admin), none()),
             route(&get, "/v1/dlq/{message}", All(Scope::Admin), none()),
             route(&post, "/v1/dlq/redrive", All(Scope::Admin), json!({ "messages": [self.letter] })),

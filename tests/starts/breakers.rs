@@ -1,6 +1,7 @@
 //! A project's account with a model's provider that answers nobody, on Fargate: no container is started for it.
 
 use super::{context, dispatch};
+use crate::cli::User;
 use crate::story::{REPOSITORY, Setup, Story, Task, is};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
@@ -104,6 +105,30 @@ async fn no_container_is_started_for_an_account_whose_limit_is_used_up_until_the
     story.pass(Duration::from_secs(300)).await;
     let number = if other == &job { 2 } else { 1 };
     story.task_of(other, number).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_listed_and_let_go_by_a_person_and_its_jobs_go_on() {
+    let story = story().await;
+    let user = User::of(&story);
+    assert_eq!(user.run(&["breakers"]).await.done().trim(), "");
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let client = works(&story, &job, 1).await;
+    let end = story.clock.now().plus(Duration::from_secs(36_000));
+    client.finish(&limited("f1", end)).await.unwrap();
+    let shown = story.api.breakers().await.unwrap().breakers;
+    assert_eq!((shown.len(), shown[0].account.as_str()), (1, "project/acme/claude_code"));
+    assert_eq!((shown[0].code.as_str(), shown[0].until, shown[0].times), ("limit_reached", end, 1));
+    assert!(user.run(&["breakers"]).await.done().contains("project/acme/claude_code"));
+    user.run(&["breakers", "close", "codex"]).await.ended(2, "an account is");
+    user.run(&["breakers", "close", "project/acme/codex"]).await.ended(5, "nobody waits for project/acme/codex");
+    user.run(&["breakers", "close", "project/acme/claude_code"]).await.done();
+    assert!(story.api.breakers().await.unwrap().breakers.is_empty());
+    let again = story.api.close_breaker("project/acme/claude_code").await.unwrap();
+    assert!(!again.closed, "a repeat closes nothing");
+    story.pass(Duration::from_secs(310)).await;
+    story.task_of(&job, 2).await;
     story.end().await;
 }
 

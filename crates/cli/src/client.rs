@@ -4,6 +4,7 @@
 
 mod about;
 mod ask;
+mod breakers;
 mod budgets;
 mod completions;
 mod config;
@@ -163,6 +164,7 @@ pub(crate) enum Command {
     Hold(hold::Hold),
     Release(hold::Release),
     Budgets(budgets::Budgets),
+    Breakers(breakers::Breakers),
     Deliveries(deliveries::Deliveries),
     Dlq(dead_letters::Dlq),
     Tokens(tokens::Tokens),
@@ -216,6 +218,7 @@ impl Command {
             Self::Hold(hold) => hold.run(&session).await,
             Self::Release(release) => release.run(&session).await,
             Self::Budgets(budgets) => budgets.run(&session).await,
+            Self::Breakers(breakers) => breakers.run(&session).await,
             Self::Deliveries(deliveries) => deliveries.run(&session).await,
             Self::Dlq(dlq) => dlq.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,

@@ -40,7 +40,7 @@ vocabulary! {
         Paused { who: String, ago: Span } [Person] "paused", "{who} paused it {ago} ago.", "`pullyard jobs continue`, or cancel it.";
         ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "`pullyard release`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
-        LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do, or use another account.";
+        LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do; with another key or a raised limit, `pullyard breakers close`.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget opens again at {time}.", "Wait, or raise it.";
         StartingNow { ago: Span } [Itself] "starting_now", "A runner may take it now; it was ready {ago} ago.", "Nothing to do.";
     }

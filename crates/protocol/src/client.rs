@@ -6,6 +6,7 @@
 mod access;
 mod artifact;
 mod attempt;
+mod breaker;
 mod dead_letter;
 mod fleet;
 mod hold;

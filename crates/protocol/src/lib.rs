@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod attempt;
+pub mod breaker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod dead_letter;

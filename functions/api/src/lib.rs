@@ -3,6 +3,7 @@
 mod routes {
     pub(crate) mod artifacts;
     pub(crate) mod attempts;
+    pub(crate) mod breakers;
     pub(crate) mod dead_letters;
     pub(crate) mod deliveries;
     pub(crate) mod github_apps;
@@ -35,8 +36,8 @@ use axum::Router;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    artifacts, attempts, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations, job_orders, jobs,
-    meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
+    artifacts, attempts, breakers, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations,
+    job_orders, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The function's routes.
@@ -116,6 +117,8 @@ macro_rules! routes {
             .$route("/v1/deliveries", get(deliveries::list))
             .$route("/v1/deliveries/{delivery}", get(deliveries::show))
             .$route("/v1/deliveries/{delivery}/replay", post(deliveries::replay))
+            .$route("/v1/breakers", get(breakers::list))
+            .$route("/v1/breakers/close", post(breakers::close))
             .$route("/v1/dlq", get(dead_letters::list))
             .$route("/v1/dlq/redrive", post(dead_letters::redrive))
             .$route("/v1/dlq/drop", post(dead_letters::drop))

@@ -164,6 +164,10 @@ said! {
         post "/v1/deliveries/{delivery}/replay" replay_delivery = "Decides a delivery again, from what its forge says now."
             [(422, "invalid, forge_refused, secret_missing")];
     }
+    breakers {
+        get "/v1/breakers" list_breakers = "Models' accounts that are left alone for a while; those of others are left out.";
+        post "/v1/breakers/close" close_breaker = "Lets everybody ask a model's account again.";
+    }
     dead_letters {
         get "/v1/dlq" list_dead_letters = "Messages that failed too often, each with what is so now.";
         get "/v1/dlq/{message}" show_dead_letter = "One of them; one that somebody else looks at is not found for half a minute.";

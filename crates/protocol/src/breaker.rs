@@ -1,0 +1,57 @@
+//! Models' accounts that are left alone for a while: `/v1/breakers…`.
+
+use pullyard_domain::id::JobId;
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+
+/// A model's account that is left alone.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Whose, and what its jobs ask of a runner: `project/acme/claude_code`, `runner/rnr_…/codex`.
+    pub account: String,
+    /// Why: `limit_reached`, `provider_unavailable`.
+    pub code: String,
+    /// The same in one sentence.
+    pub sentence: String,
+    /// Until when jobs wait for it. Past: the next one tries.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub until: Timestamp,
+    /// When it was shut last.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub opened: Timestamp,
+    /// How often in a row it was.
+    pub times: u32,
+    /// The job that tries it first, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_by: Option<JobId>,
+}
+
+/// `GET /v1/breakers`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breakers {
+    /// By account, at most a hundred.
+    pub breakers: Vec<Breaker>,
+}
+
+/// `POST /v1/breakers/close`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseBreaker {
+    /// Which.
+    pub account: String,
+}
+
+/// What became of that.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedBreaker {
+    /// Which.
+    pub account: String,
+    /// Jobs waited for it until now; false: nobody did.
+    pub closed: bool,
+}

@@ -1,0 +1,50 @@
+//! Models' accounts that are left alone. A project's is seen and closed by who may touch that project, a runner's
+//! by who may touch all of them: it works for whatever projects its token says.
+
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::{self as control, Context};
+use pullyard_domain::breaker::{Account, BreakerId};
+use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_protocol::breaker::{Breaker, Breakers, CloseBreaker, ClosedBreaker};
+
+fn may_touch<S>(caller: &Caller<S>, account: &Account) -> Result<(), Problem> {
+    match account {
+        Account::Project(project) => caller.may_touch(project),
+        Account::Runner(_) => caller.may_touch_all(),
+    }
+}
+
+/// The accounts that are left alone; those of others are left out.
+pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
+    let now = ctx.clock.now();
+    let all = control::breakers(&ctx).await?;
+    let mine = all.into_iter().filter(|breaker| may_touch(&caller, &breaker.id.account).is_ok());
+    let shown = mine.map(|breaker| {
+        let until = breaker.holds_until(now).unwrap_or(breaker.until);
+        let wait = breaker.wait(until);
+        Breaker {
+            account: breaker.id.to_string(),
+            code: wait.code().to_owned(),
+            sentence: wait.sentence(),
+            until,
+            opened: breaker.opened,
+            times: breaker.times,
+            tried_by: breaker.probe.map(|probe| probe.job),
+        }
+    });
+    Ok(Json(Breakers { breakers: shown.collect() }))
+}
+
+/// Lets everybody ask an account again.
+pub(crate) async fn close(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Strict(CloseBreaker { account }): Strict<CloseBreaker>,
+) -> Result<Json<ClosedBreaker>, Problem> {
+    let id: BreakerId =
+        account.parse().map_err(|fault: pullyard_domain::id::BadId| Problem::unreadable("/account", fault.0))?;
+    may_touch(&caller, &id.account)?;
+    let closed = control::close_breaker(&ctx, &id, &caller.name).await?;
+    Ok(Json(ClosedBreaker { account: id.to_string(), closed }))
+}
