@@ -11,3 +11,7 @@ demo:
 # Everything that must hold before a change lands.
 check:
     .ci/run
+
+# One thing changed at a time in `domain` or `store`: what no test notices is told. Needs cargo-mutants, and hours.
+mutants package="domain" *arguments="":
+    .ci/mutants {{package}} {{arguments}}

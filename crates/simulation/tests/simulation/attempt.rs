@@ -81,11 +81,13 @@ pub(crate) struct Begun {
     pub(crate) instance: String,
     pub(crate) bootstrap: String,
     pub(crate) task: Option<String>,
+    /// In so many of a hundred cases.
+    pub(crate) fails: u64,
 }
 
 impl Attempt {
     pub(crate) fn new(begun: Begun, now: Timestamp, dice: &mut Dice) -> Self {
-        let Begun { name, home, job, number, claim, instance, bootstrap, task } = begun;
+        let Begun { name, home, job, number, claim, instance, bootstrap, task, fails } = begun;
         Self {
             name,
             home,
@@ -105,7 +107,7 @@ impl Attempt {
             asked_to_push: None,
             events: 0,
             letter: None,
-            fails: dice.percent(15),
+            fails: dice.percent(fails),
         }
     }
 
@@ -207,7 +209,8 @@ impl Attempt {
         Step::Finish
     }
 
-    fn finish_id(&self) -> String {
+    /// What it ends its job by.
+    pub(crate) fn finish_id(&self) -> String {
         format!("finish-{}", self.claim)
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod queue;
 pub(crate) mod table;
 
+use crate::mutant::Mutant;
 use cluster::Cluster;
 use pullyard_domain::time::Timestamp;
 use queue::Queues;
@@ -44,21 +45,38 @@ pub(crate) struct Cloud {
     pub(crate) secrets: Vec<(String, String)>,
     /// As the whole system has it.
     pub(crate) now: Timestamp,
+    /// What is left out.
+    pub(crate) mutant: Option<&'static Mutant>,
 }
 
 impl Cloud {
     pub(crate) fn new(now: Timestamp, seed: u64) -> Self {
-        Self { table: Table::new(seed), queues: Queues::default(), cluster: Cluster::default(), secrets: vec![], now }
+        let (queues, cluster) = Default::default();
+        Self { table: Table::new(seed), queues, cluster, secrets: vec![], now, mutant: None }
     }
 
     /// Does it, and answers.
     pub(crate) fn answer(&mut self, call: &Call) -> Answer {
         match call.service.as_str() {
-            "DynamoDB_20120810" => self.table.answer(&call.operation, &call.body, self.now),
+            "DynamoDB_20120810" => self.item(call),
             "AmazonSQS" => self.queues.answer(&call.operation, &call.body(), self.now),
             "secretsmanager" => self.secret(&call.body()),
             "AmazonEC2ContainerServiceV20141113" => self.cluster.answer(&call.operation, &call.body()),
             other => panic!("{other} is not simulated"),
+        }
+    }
+
+    fn item(&mut self, call: &Call) -> Answer {
+        match self.mutant {
+            None => self.table.answer(&call.operation, &call.body, self.now),
+            Some(mutant) if call.writes() => {
+                let body = mutant.write(&call.operation, &call.body);
+                self.table.answer(&call.operation, &body, self.now)
+            }
+            Some(mutant) => {
+                let (status, answer) = self.table.answer(&call.operation, &call.body, self.now);
+                (status, if status == 200 { mutant.read(&answer) } else { answer })
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl Fate {
 }
 
 /// What becomes of this call.
-pub(crate) fn fate(call: &Call, dice: &mut Dice) -> Fate {
+pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     if dice.permille(3) {
         return Fate::StopBefore;
     }
@@ -46,7 +46,7 @@ pub(crate) fn fate(call: &Call, dice: &mut Dice) -> Fate {
     match call.operation.as_str() {
         "RunTask" if dice.percent(20) => no_task(dice),
         // Not one that the SDK would repeat: the hint is lost.
-        "SendMessage" if dice.percent(8) => Fate::Refused(refused(400, "QueueDoesNotExist", "it is lost")),
+        "SendMessage" if dice.percent(hints_lost) => Fate::Refused(refused(400, "QueueDoesNotExist", "it is lost")),
         "TransactWriteItems" if dice.percent(4) => Fate::Refused(conflict(&call.body())),
         "PutItem" | "UpdateItem" if dice.percent(2) => {
             Fate::Refused(refused(400, "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "a conflict"))

@@ -4,7 +4,7 @@ use crate::cloud::table::{Items, Key, Written};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Attempt, AttemptEnd, Job, Status};
-use pullyard_domain::runner::{Presence, Runner};
+use pullyard_domain::runner::{OFFLINE_AFTER, Presence, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -47,7 +47,7 @@ pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> V
             (_, Some(after)) if sk.starts_with("ATTEMPT#") && one.before.is_none() => {
                 taken_away(after, items, &mut faults);
             }
-            _ if pk.starts_with("RUNNERS#") => epoch(one, &mut faults),
+            _ if pk.starts_with("RUNNERS#") => epoch(one, now, &mut faults),
             _ => {}
         }
     }
@@ -109,6 +109,14 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
     if may_push && after.status != Status::Syncing && !by_its_runner {
         faults.push(format!("{id} was taken away while its runner might push"));
     }
+    if let Some(finish) =
+        after.ended_by.as_ref().and_then(|by| by.finish.as_ref()).filter(|_| before.ended_by.is_none())
+    {
+        let holder = before.run.as_ref().map(|run| format!("finish-{}", run.claim));
+        if holder.as_deref() != Some(finish.as_str()) {
+            faults.push(format!("{id} was ended by {finish}, which does not hold it: {holder:?}"));
+        }
+    }
     let holder = |job: &Job| job.run.as_ref().filter(|_| job.status.is_active()).map(|run| run.claim.clone());
     if let Some(new) = holder(after).filter(|new| holder(before).as_ref() != Some(new)) {
         if before.status != Status::Ready || after.attempt != before.attempt + 1 {
@@ -129,11 +137,18 @@ fn answered(before: Option<&Value>, after: Option<&Value>, faults: &mut Vec<Stri
     }
 }
 
-fn epoch(one: &Written, faults: &mut Vec<String>) {
+fn epoch(one: &Written, now: Timestamp, faults: &mut Vec<String>) {
     let (Some(before), Some(after)) = (&one.before, &one.after) else { return };
     let (before, after): (Runner, Runner) = (value(before), value(after));
     if after.epoch < before.epoch || after.last_heartbeat < before.last_heartbeat {
         faults.push(format!("{} goes back: epoch {} to {}", after.name, before.epoch, after.epoch));
+    }
+    let heard = now.since(after.last_heartbeat);
+    if before.status == Presence::Online && after.status == Presence::Offline && heard < OFFLINE_AFTER {
+        faults.push(format!("{} was taken Offline, and was heard {heard:?} before", after.name));
+    }
+    if after.slots.len() > after.max as usize && after.slots.len() > before.slots.len() {
+        faults.push(format!("{} has room for {} and has {:?}", after.name, after.max, after.slots));
     }
 }
 
@@ -171,6 +186,19 @@ fn slots(items: &Items, faults: &mut Vec<String>) {
 pub(crate) fn may_go_on(items: &Items, job: &Job) -> bool {
     let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
     runner.is_none_or(|id| runners(items).any(|runner| runner.id == *id && runner.status != Presence::Deleting))
+}
+
+/// A job was ended by this finish.
+pub(crate) fn is_ended_by(items: &Items, job: &str, finish: &str) -> bool {
+    let key: Key = (format!("JOB#{job}"), "JOB".into());
+    items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == finish)
+}
+
+/// Which claim this write has hold which attempt.
+pub(crate) fn holder(one: &Written) -> Option<(String, String)> {
+    let job: Job = value(one.after.as_ref().filter(|_| one.key.1 == "JOB")?);
+    let run = job.run.filter(|_| job.status.is_active())?;
+    Some((run.claim.to_string(), format!("{}, attempt {}", job.id, job.attempt)))
 }
 
 /// The job of an attempt, as it is now, if that attempt holds it.

@@ -5,6 +5,7 @@ use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
 use crate::daemon::Hand;
 use crate::laws;
+use crate::mutant::Mutant;
 use crate::plane::Ask;
 use crate::setup;
 use crate::verdict;
@@ -21,8 +22,8 @@ const STEPS: usize = 900;
 const REST_WITHIN: Duration = Duration::from_secs(5 * 3_600);
 
 /// Lives one life; what was found broken is in the world.
-pub(crate) async fn live(seed: u64) -> World {
-    let mut world = World::new(seed).await;
+pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
+    let mut world = World::new(seed, mutant).await;
     for _ in 0..STEPS {
         world.step().await;
         if !world.broken.is_empty() {
@@ -62,6 +63,8 @@ impl World {
         let (asked, run, stopping) =
             (waiting(&State::Provisioning), waiting(&State::Running), waiting(&State::Stopping));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
+        let late = self.late.iter().position(|late| late.at <= now);
+        let asked: Vec<_> = asked.into_iter().filter(|number| self.may_start(*number)).collect();
         let awake = self.awake();
         let weights = [
             80 * awake.len().min(4) as u64,
@@ -73,13 +76,14 @@ impl World {
             some(stopping.len(), 5),
             some(idle.len(), 40),
             some(self.daemons.len(), 10),
-            some(usize::from(self.tool.may_change()), 6),
+            some(usize::from(self.tool.may_change()), self.mood.moves),
             some(usize::from(self.tool.may_tell()), 12),
             1,
             some(self.orders.len(), 4),
             // Functions rarely take long, so time mostly passes between them.
             if awake.is_empty() { 14 } else { 1 },
-            4,
+            self.mood.misfortunes,
+            some(usize::from(late.is_some()), 20),
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
@@ -117,7 +121,7 @@ impl World {
                 // Of two changes at the very same time the one that is told last would count.
                 let since = self.dice.between(1, 400);
                 self.pass(Duration::from_millis(since));
-                let said = self.tool.change(self.now(), &mut self.dice);
+                let said = self.tool.change(self.now(), self.mood.twice.max(20), &mut self.dice);
                 self.trace.say(self.now(), said);
             }
             10 => self.tell().await,
@@ -135,8 +139,19 @@ impl World {
                 };
                 self.wait(Duration::from_millis(millis)).await;
             }
-            _ => self.misfortune(),
+            14 => self.misfortune(),
+            _ => self.come_late(late.unwrap_or_default()).await,
         }
+    }
+
+    /// Some containers take very long to start.
+    fn may_start(&mut self, number: u32) -> bool {
+        let (now, late, dice) = (self.now(), self.mood.late_tasks, &mut self.dice);
+        let begins = self.starts.entry(number).or_insert_with(|| {
+            let by = if dice.percent(late) { dice.between(100, 900) } else { 0 };
+            now.plus(Duration::from_secs(by))
+        });
+        now >= *begins
     }
 
     fn tasks(&self) -> Vec<(u32, State)> {
@@ -146,8 +161,9 @@ impl World {
     /// Something falls silent, dies, or comes back.
     fn misfortune(&mut self) {
         let now = self.now();
-        let silent = Duration::from_secs(self.dice.between(20, 400));
-        match self.dice.below(4) {
+        let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, self.mood.silence.1));
+        let what = if self.dice.percent(self.mood.runners_silent) { 2 } else { self.dice.below(4) };
+        match what {
             0 if !self.attempts.is_empty() => {
                 let at = self.dice.below(self.attempts.len());
                 self.attempts[at].silent_until = now.plus(silent);
@@ -165,6 +181,8 @@ impl World {
                 self.daemons[at].silent_until = now.plus(silent);
                 self.trace.say(now, format!("{} is silent for {silent:?}", self.daemons[at].name));
                 let all = self.dice.percent(50);
+                // What it runs may stand still for longer.
+                let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, 400));
                 for attempt in self.attempts.iter_mut().filter(|attempt| all && attempt.home == Home::Runner(at)) {
                     attempt.silent_until = now.plus(silent);
                 }
@@ -208,7 +226,7 @@ impl World {
             6 => {
                 let settings = Settings {
                     default_repository: Some("acme/app".parse().unwrap()),
-                    ..setup::settings(&mut self.dice)
+                    ..setup::settings(&mut self.dice, &self.mood)
                 };
                 let settings = serde_json::to_value(settings).unwrap();
                 Ask { method: "PUT", ..post("/v1/projects/acme/settings".into(), settings) }
@@ -264,6 +282,10 @@ impl World {
         if !self.running.is_empty() {
             let at = self.dice.below(self.running.len());
             self.go(at).await;
+            return true;
+        }
+        if !self.late.is_empty() {
+            self.come_late(0).await;
             return true;
         }
         if let Some(ask) = (!self.orders.is_empty()).then(|| self.orders.remove(0)) {

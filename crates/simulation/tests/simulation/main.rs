@@ -18,7 +18,11 @@ mod faults;
 mod forge;
 mod gate;
 mod laws;
+mod led;
 mod life;
+mod mood;
+mod mutant;
+mod mutants;
 mod plane;
 mod setup;
 mod tally;
@@ -34,7 +38,7 @@ use world::World;
 const SEEDS: u64 = 16;
 
 /// What happens at least once in so many lives.
-const HAPPENS: [&str; 17] = [
+const HAPPENS: [&str; 18] = [
     "Completed",
     "Failed",
     "Cancelled",
@@ -52,6 +56,7 @@ const HAPPENS: [&str; 17] = [
     "stopped after",
     "no task",
     "calls",
+    "came late",
 ];
 
 /// What happens at least once in [`MANY`].
@@ -64,9 +69,9 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-fn live(seed: u64) -> World {
+fn live(seed: u64, mutant: Option<&'static mutant::Mutant>) -> World {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(life::live(seed))
+    runtime.block_on(life::live(seed, mutant))
 }
 
 fn tell(seed: u64, world: &World) {
@@ -89,7 +94,7 @@ fn every_law_holds_in_every_life() {
     let mut tally = tally::Tally::default();
     let (began, mut lived, mut simulated, mut steps) = (Instant::now(), 0u64, 0u64, 0usize);
     for seed in from..from + seeds {
-        let world = live(seed);
+        let world = live(seed, None);
         if !world.broken.is_empty() {
             tell(seed, &world);
             panic!("seed {seed}, after {lived} good ones: {}", world.broken[0]);
@@ -118,7 +123,7 @@ fn every_law_holds_in_every_life() {
 #[test]
 fn the_same_seed_takes_the_same_way() {
     for seed in [3, 8] {
-        let (one, other) = (live(seed), live(seed));
+        let (one, other) = (live(seed, None), live(seed, None));
         let ways = one.trace.lines().iter().zip(other.trace.lines());
         for (at, (one, other)) in ways.enumerate() {
             assert_eq!(one, other, "seed {seed}, line {at}");

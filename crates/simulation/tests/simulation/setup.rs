@@ -3,6 +3,7 @@
 use crate::daemon::Daemon;
 use crate::dice::Dice;
 use crate::gate::Gate;
+use crate::mood::Mood;
 use crate::plane::{KEY_SECRET, TABLE, sdk};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
@@ -25,7 +26,7 @@ const RUNNERS: [(&str, &str); 3] = [("kite", "rnt_kite"), ("lark", "rnt_lark"), 
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
 /// Writes it, and says which runners there are.
-pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, compute: Compute) -> Vec<Daemon> {
+pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: &Mood) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         cloud.secrets = vec![secret(KEY_SECRET, &"k".repeat(64)), secret(FORGE_SECRET, "simulated-forge-token")];
@@ -44,7 +45,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, comput
         account: Account { id: 1, login: "pullyard-bot".into() },
     };
     applied(store.put_integration(&stored).await.unwrap());
-    let settings = Settings { default_repository: Some(name.clone()), compute, ..settings(dice) };
+    let settings = Settings { default_repository: Some(name.clone()), compute: mood.compute, ..settings(dice, mood) };
     let stored = Project { id: project.clone(), name: "Acme".into(), settings, rev: 0 };
     applied(store.put_project(&stored).await.unwrap());
     let stored = Repository {
@@ -70,7 +71,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, comput
 }
 
 /// The settings of a life.
-pub(crate) fn settings(dice: &mut Dice) -> Settings {
+pub(crate) fn settings(dice: &mut Dice, mood: &Mood) -> Settings {
     let budget = match dice.percent(30) {
         true => Budget { usd_micros_per_day: Some(40_000_000), usd_micros_per_job: 1_000_000, ..Budget::default() },
         false => Budget::default(),
@@ -78,8 +79,13 @@ pub(crate) fn settings(dice: &mut Dice) -> Settings {
     Settings {
         auto_create: true,
         compute: if dice.percent(50) { Compute::Fargate } else { Compute::Runners },
-        limits: Limits { wall_secs: 600, stall_secs: 300, requeues: dice.below(3) as u32, ..Limits::default() },
-        offline: if dice.percent(50) { OfflinePolicy::Requeue } else { OfflinePolicy::Fail },
+        limits: Limits {
+            wall_secs: 600,
+            stall_secs: 300,
+            requeues: if mood.requeues { 2 } else { dice.below(3) as u32 },
+            ..Limits::default()
+        },
+        offline: if mood.requeues || dice.percent(50) { OfflinePolicy::Requeue } else { OfflinePolicy::Fail },
         budget,
         ..Settings::default()
     }

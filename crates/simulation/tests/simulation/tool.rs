@@ -39,8 +39,8 @@ impl Tool {
         !self.waiting.is_empty()
     }
 
-    /// Somebody moves a ticket, or writes on it.
-    pub(crate) fn change(&mut self, now: Timestamp, dice: &mut Dice) -> String {
+    /// Somebody moves a ticket, or writes on it; in so many of a hundred cases that is told twice.
+    pub(crate) fn change(&mut self, now: Timestamp, twice: u64, dice: &mut Dice) -> String {
         self.left -= 1;
         let at = dice.below(self.statuses.len());
         // Mostly into the trigger status; sometimes nowhere, which is an edit.
@@ -54,11 +54,19 @@ impl Tool {
         let (ticket, status) = (format!("T-{}", at + 1), self.statuses[at].to_owned());
         let said = format!("{event}: {ticket} is in {status}");
         self.waiting.push(self.events.len());
-        if dice.percent(20) {
+        if dice.percent(twice) {
             self.waiting.push(self.events.len());
         }
         self.events.push(Told { event, ticket, status, at: now });
         said
+    }
+
+    /// Somebody moves the first ticket.
+    pub(crate) fn moves(&mut self, to: &'static str, now: Timestamp) {
+        self.statuses[0] = to;
+        let event = format!("evt-{}", self.events.len() + 1);
+        self.waiting.push(self.events.len());
+        self.events.push(Told { event, ticket: "T-1".into(), status: to.to_owned(), at: now });
     }
 
     /// Tells one of what is still to be told: which, and how.

@@ -1,20 +1,21 @@
 //! One life of the whole system, of which a seed decides everything.
 
 use crate::attempt::{Attempt, Begun, Home, Step};
-use crate::cloud::Cloud;
 use crate::cloud::cluster::State;
-use crate::cloud::queue::Queue;
+use crate::cloud::queue::{Queue, Queues};
 use crate::cloud::table::Items;
+use crate::cloud::{Call, Cloud};
 use crate::daemon::{Daemon, Hand};
 use crate::dice::Dice;
 use crate::forge::Forge;
 use crate::gate::{Gate, Reply};
+use crate::mood::Mood;
+use crate::mutant::{How, Mutant};
 use crate::plane::{Ask, Invocation, Outcome, Plane};
 use crate::tally::Tally;
 use crate::tool::Tool;
 use crate::trace::Trace;
 use crate::{faults, laws, setup};
-use pullyard_domain::project::Compute;
 use pullyard_domain::time::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,6 +37,14 @@ pub(crate) enum For {
     Messages(Vec<u64>),
     Event(Value),
     Sweep,
+    /// Whoever asked has long had an answer, or gave up.
+    Nobody,
+}
+
+/// A request that was sent twice, and comes the second time much later.
+pub(crate) struct Late {
+    pub(crate) at: Timestamp,
+    ask: Ask,
 }
 
 pub(crate) struct Running {
@@ -69,21 +78,38 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     /// Which claim was given each attempt.
     given: BTreeMap<(String, u64), String>,
+    /// Which job a claim, and a person's key, got.
+    got: BTreeMap<String, String>,
+    /// The newest attempt of each job, with its lease.
+    leases: BTreeMap<String, (u64, String)>,
+    pub(crate) late: Vec<Late>,
+    /// When the containers of tasks may begin.
+    pub(crate) starts: BTreeMap<u32, Timestamp>,
+    pub(crate) mood: Mood,
+    /// What becomes of the next write, whatever chance says.
+    pub(crate) next_write: Option<faults::Fate>,
+    mutant: Option<&'static Mutant>,
 }
 
 impl World {
-    pub(crate) async fn new(seed: u64) -> Self {
+    pub(crate) async fn new(seed: u64, mutant: Option<&'static Mutant>) -> Self {
+        let mood = mutant.map_or_else(|| Mood::of(seed), |mutant| mutant.mood);
+        Self::of(seed, mood, mutant).await
+    }
+
+    /// In lives of this mood.
+    pub(crate) async fn of(seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
         let mut dice = Dice::new(seed);
         let start = Timestamp::from_millis(1_795_132_800_000);
-        // One of both after the other, so that a few lives have enough of each.
-        let compute = if seed.is_multiple_of(2) { Compute::Runners } else { Compute::Fargate };
         let gate = Gate::new(Cloud::new(start, seed));
         let plane = Plane::new(&gate);
-        let daemons = setup::prepare(&gate, &mut dice, start, compute).await;
-        let tool = Tool::new(2 + dice.below(3), 8 + dice.below(10));
+        let daemons = setup::prepare(&gate, &mut dice, start, &mood).await;
+        let tool =
+            Tool::new(mood.tickets.div_ceil(2) + dice.below(1 + mood.tickets / 2), mood.changes + dice.below(10));
         gate.cloud(|cloud| {
             cloud.table.lags = true;
             cloud.table.written.clear();
+            cloud.mutant = mutant;
         });
         Self {
             gate,
@@ -101,6 +127,13 @@ impl World {
             next_sweep: start.plus(SWEEP_EVERY),
             tally: Tally::default(),
             given: BTreeMap::new(),
+            got: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            late: vec![],
+            starts: BTreeMap::new(),
+            mood,
+            next_write: None,
+            mutant,
             dice,
         }
     }
@@ -169,20 +202,51 @@ impl World {
             waiting.reply(Reply::Over);
             return self.poll(at).await;
         };
-        let fate = if self.calm { faults::Fate::Well } else { faults::fate(&call, &mut self.dice) };
+        let fate = if call.writes()
+            && let Some(fate) = self.next_write.take()
+        {
+            fate
+        } else if self.calm {
+            faults::Fate::Well
+        } else {
+            faults::fate(&call, self.mood.hints_lost, &mut self.dice)
+        };
         self.tally.add(fate.name());
-        let (answer, killed) = self.gate.cloud(|cloud| faults::meet(&fate, &call, cloud));
-        let line = format!("#{id} {}: {} {fate:?}", self.running[at].what, call.operation);
+        let (answer, killed) = match self.is_lost(at, &call) {
+            true => (Some((200, Queues::sent())), false),
+            false => self.gate.cloud(|cloud| faults::meet(&fate, &call, cloud)),
+        };
+        let mut line = format!("#{id} {}: {} {fate:?}", self.running[at].what, call.operation);
+        if let Some((status, body)) = answer.as_ref().filter(|(status, _)| *status != 200) {
+            let body: Value = serde_json::from_str(body).unwrap_or_default();
+            line.push_str(&format!(" {status} {} {}", body["__type"], body["CancellationReasons"]));
+        }
         self.check_writes(line);
         if killed {
             return self.kill(at, "was killed");
         }
         waiting.reply(answer.map_or(Reply::Lost, Reply::Answered));
-        if !self.calm && self.dice.percent(if call.writes() { 10 } else { 2 }) {
+        // A sweep that has decided and not yet written is what everybody else may overtake.
+        let sweeps = matches!(self.running[at].of, For::Sweep) && call.operation != "Query";
+        let stalls = if sweeps {
+            self.mood.sweeps_stall
+        } else if call.writes() {
+            10
+        } else {
+            self.mood.reads_stall
+        };
+        if !self.calm && self.dice.percent(stalls) {
             // Others get far before it does its next thing.
             self.running[at].stalls = self.dice.between(10, 60) as u32;
         }
         self.poll(at).await;
+    }
+
+    /// The sweeper sends a hint that is left out.
+    fn is_lost(&self, at: usize, call: &Call) -> bool {
+        let Some(How::NotSentAgain(queue)) = self.mutant.map(|mutant| &mutant.how) else { return false };
+        let swept = matches!(self.running[at].of, For::Sweep) && call.operation == "SendMessage";
+        swept && call.body()["QueueUrl"] == Queues::url(*queue)
     }
 
     /// The invocations that may go on in this step.
@@ -197,8 +261,14 @@ impl World {
         awake
     }
 
+    /// What this one waits for is nothing but reads.
+    pub(crate) fn reads_next(&self, at: usize) -> bool {
+        self.running.get(at).is_some_and(|one| self.gate.reads_next(one.invocation.id))
+    }
+
     fn check_writes(&mut self, mut line: String) {
         let now = self.now();
+        let mut held = Vec::new();
         let broken = self.gate.cloud(|cloud| {
             let mut broken = Vec::new();
             for written in std::mem::take(&mut cloud.table.written) {
@@ -208,12 +278,24 @@ impl World {
                         line.push_str(&format!("={status}"));
                     }
                 }
+                held.extend(written.iter().filter_map(laws::holder));
                 broken.extend(laws::broken_by(&written, &cloud.table.items, now));
             }
             broken
         });
         self.trace.say(now, line);
         self.broken.extend(broken);
+        for (claim, attempt) in held {
+            self.gets(claim, attempt, "got a job before");
+        }
+    }
+
+    /// One claim, or one key of a person's, gets one thing.
+    fn gets(&mut self, whoever: String, what: String, so: &str) {
+        let first = self.got.entry(whoever.clone()).or_insert_with(|| what.clone());
+        if *first != what {
+            self.broken.push(format!("{whoever} {so}: {first}, and now {what}"));
+        }
     }
 
     async fn poll(&mut self, at: usize) {
@@ -252,7 +334,9 @@ impl World {
                 }
             }
             (For::Event(event), Outcome::Done(false)) => self.gate.cloud(|cloud| cloud.cluster.events.push(event)),
-            (For::Sweep | For::Event(_), _) => {}
+            (For::Sweep | For::Event(_) | For::Nobody, _) => {
+                // Whatever it did is held by the laws alone.
+            }
             (of, Outcome::Answer(status, body)) => {
                 if status == 500 {
                     self.broken.push(format!("the API answered {body}"));
@@ -260,7 +344,13 @@ impl World {
                 if matches!(of, For::Attempt(_)) && status != 200 {
                     self.tally.add(body["code"].as_str().unwrap_or("no code"));
                 }
-                let lost = !self.calm && self.dice.percent(3);
+                if let (For::People(Ask { key: Some(key), .. }), Some(job)) = (&of, body["job"].as_str()) {
+                    let key = format!("{key} was asked for once");
+                    self.gets(key, job.to_owned(), "and made two");
+                }
+                let chance =
+                    if matches!(of, For::Daemon(_, Hand::Take, _)) { self.mood.claims_lost } else { self.mood.lost };
+                let lost = !self.calm && self.dice.percent(chance);
                 self.answered(of, (!lost).then_some((status, body)));
             }
             (of, outcome) => panic!("{outcome:?} is no answer to {of:?}"),
@@ -274,12 +364,30 @@ impl World {
         match of {
             For::Attempt(name) => {
                 let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.name == name) else { return };
+                if attempt.step == Step::Start
+                    && let Some((200, body)) = &answer
+                {
+                    if body["attempt"] != attempt.number {
+                        let (name, number) = (&attempt.name, attempt.number);
+                        self.broken
+                            .push(format!("{name} was started for attempt {number} and has {}", body["attempt"]));
+                    }
+                    let lease = body["lease"].as_str().unwrap_or_default().to_owned();
+                    self.leases.insert(attempt.job.clone(), (attempt.number, lease));
+                }
                 if attempt.step == Step::Start && answer.as_ref().is_some_and(|(status, _)| *status == 200) {
                     let claim =
                         self.given.entry((attempt.job.clone(), attempt.number)).or_insert(attempt.claim.clone());
                     if *claim != attempt.claim {
                         self.broken.push(format!("{} was given to {claim} and to {}", attempt.job, attempt.claim));
                     }
+                }
+                let stored = |items: &Items| laws::is_ended_by(items, &attempt.job, &attempt.finish_id());
+                if attempt.step == Step::Finish
+                    && matches!(answer, Some((400..500, _)))
+                    && self.gate.cloud(|cloud| stored(&cloud.table.items))
+                {
+                    self.broken.push(format!("the finish of {name} is stored and was told {answer:?}"));
                 }
                 let refused =
                     answer.as_ref().is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted");
@@ -306,6 +414,7 @@ impl World {
                     instance: daemon.instance.clone(),
                     bootstrap: given.bootstrap,
                     task: None,
+                    fails: self.mood.fails,
                 };
                 self.attempts.push(Attempt::new(begun, now, &mut self.dice));
             }
@@ -325,9 +434,26 @@ impl World {
     }
 
     pub(crate) async fn order(&mut self, ask: Ask) {
+        self.may_come_late(&ask);
         let invocation = self.plane.ask(&ask);
         let what = format!("api: a person asks {}", ask.path);
         self.start(invocation, For::People(ask), what).await;
+    }
+
+    /// A request comes a second time.
+    pub(crate) async fn come_late(&mut self, at: usize) {
+        let Late { ask, .. } = self.late.remove(at);
+        self.tally.add("came late");
+        let invocation = self.plane.ask(&ask);
+        self.start(invocation, For::Nobody, format!("api: once more {}", ask.path)).await;
+    }
+
+    /// Some requests are sent twice, and come the second time while others are under way.
+    fn may_come_late(&mut self, ask: &Ask) {
+        if !self.calm && self.dice.percent(self.mood.twice) {
+            let at = self.now().plus(Duration::from_secs(self.dice.between(0, 60)));
+            self.late.push(Late { at, ask: ask.clone() });
+        }
     }
 
     pub(crate) async fn receive(&mut self, queue: Queue) {
@@ -391,6 +517,7 @@ impl World {
                     instance: name.clone(),
                     bootstrap: task.variable("PULLYARD_BOOTSTRAP"),
                     task: self.dice.percent(85).then_some(task.arn),
+                    fails: self.mood.fails,
                     name,
                 };
                 self.attempts.push(Attempt::new(begun, now, &mut self.dice));
@@ -407,7 +534,7 @@ impl World {
         }
     }
 
-    fn stop_task(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
+    pub(crate) fn stop_task(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
         self.trace.say(self.now(), format!("task-{number} stops: {code}"));
         self.gate.cloud(|cloud| cloud.cluster.stopped(number, code, reason, exit));
         self.attempts.retain(|attempt| attempt.home != Home::Task(number));
@@ -420,9 +547,20 @@ impl World {
             return self.push(at);
         }
         let attempt = &mut self.attempts[at];
-        if let Some(ask) = attempt.ask(now) {
+        if let Some(mut ask) = attempt.ask(now) {
             attempt.asking = true;
             let (name, step) = (attempt.name.clone(), attempt.step);
+            let (job, number) = (attempt.job.clone(), attempt.number);
+            let newest = match (self.mutant.map(|mutant| &mutant.how), step) {
+                (Some(How::AnyProof), Step::Start) => self.gate.cloud(|cloud| cloud.cluster.newest_proof(&job)),
+                (Some(How::AnyLease), step) if step != Step::Start => self.leases.get(&job).cloned(),
+                _ => None,
+            };
+            if let Some((newest, proof)) = newest {
+                ask.path = ask.path.replace(&format!("/attempts/{number}/"), &format!("/attempts/{newest}/"));
+                ask.token = proof;
+            }
+            self.may_come_late(&ask);
             let invocation = self.plane.ask(&ask);
             self.start(invocation, For::Attempt(name.clone()), format!("api: {name} {step:?}")).await;
         }
@@ -459,6 +597,7 @@ impl World {
         let daemon = &mut self.daemons[at];
         let Some(ask) = daemon.ask(hand, &jobs, now) else { return false };
         let (what, of) = (format!("api: {} {}", daemon.name, ask.path), daemon.incarnation());
+        self.may_come_late(&ask);
         let invocation = self.plane.ask(&ask);
         self.start(invocation, For::Daemon(at, hand, of), what).await;
         true

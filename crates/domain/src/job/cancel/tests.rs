@@ -45,6 +45,14 @@ fn only_what_was_asked_for_and_not_heard_of_may_leave_a_task() {
 }
 
 #[test]
+fn only_who_holds_a_job_that_shall_stop_has_a_time_to_stop_by() {
+    let told = cancelled(&active(Status::Executing));
+    assert_eq!(told.stops_by(), Some(by_ann(250).until()));
+    assert_eq!(Job { status: Status::Ready, ..told.clone() }.stops_by(), None, "nobody holds it");
+    assert_eq!(Job { want: Want::Run, ..told }.stops_by(), None, "it need not stop any more");
+}
+
+#[test]
 fn what_a_cancel_does_depends_on_the_status() {
     let stuck = |status| Job { status, run: None, ..active(Status::Executing) };
     let syncing = active(Status::Syncing);

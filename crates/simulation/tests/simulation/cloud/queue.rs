@@ -59,6 +59,16 @@ impl Queues {
         (200, json!({ "MessageId": format!("m-{}", self.sent), "MD5OfMessageBody": "" }).to_string())
     }
 
+    /// The answer to a message that is kept by nobody.
+    pub(crate) fn sent() -> String {
+        json!({ "MessageId": "m-0", "MD5OfMessageBody": "" }).to_string()
+    }
+
+    /// Everything in this queue is lost.
+    pub(crate) fn lose(&mut self, queue: Queue) {
+        self.messages.retain(|message| message.queue != queue);
+    }
+
     /// Where the messages are that may be received now.
     pub(crate) fn receivable(&self, queue: Queue, now: Timestamp) -> Vec<usize> {
         let mut groups: Vec<&str> = Vec::new();

@@ -1,0 +1,389 @@
+//! Lives that are led to where a rule counts: nothing fails in them by chance. With the rule every law holds; without
+//! it one is seen to be broken, so that the laws are known to look there, too, where chance seldom leads.
+
+use crate::attempt::Step;
+use crate::cloud::cluster::State;
+use crate::cloud::queue::Queue;
+use crate::daemon::Hand;
+use crate::faults::Fate;
+use crate::laws;
+use crate::mood::{Mood, RESTLESS, SILENT, USUAL};
+use crate::mutant::{self, Mutant};
+use crate::plane::Ask;
+use crate::setup;
+use crate::verdict;
+use crate::world::{For, World};
+use pullyard_domain::job::{Job, Status};
+use pullyard_domain::runner::Presence;
+use serde_json::json;
+use std::time::Duration;
+
+const TRIGGER: &str = "AI Processing";
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Agents do their work, and nothing comes late by itself.
+const QUIET: Mood = Mood { requeues: true, fails: 0, late_tasks: 0, ..USUAL };
+
+struct Led(World);
+
+impl Led {
+    /// A life with at least two runners.
+    async fn begin(mood: Mood, mutant: Option<&'static Mutant>) -> Self {
+        for seed in 1.. {
+            let mut world = World::of(seed, mood, mutant).await;
+            if world.daemons.len() > 1 {
+                world.calm = true;
+                world.gate.cloud(|cloud| cloud.table.lags = false);
+                let mut led = Self(world);
+                // The sweeper was never away.
+                led.silence(120).await;
+                return led;
+            }
+        }
+        unreachable!("there are seeds enough")
+    }
+
+    /// Whatever was begun is done.
+    async fn done(&mut self) {
+        while !self.0.running.is_empty() {
+            self.0.go(0).await;
+        }
+        self.0.tidy();
+    }
+
+    async fn enters(&mut self, status: &'static str) {
+        self.passes(1).await;
+        self.0.tool.moves(status, self.0.now());
+        self.0.tell().await;
+        self.done().await;
+    }
+
+    /// Time passes, and the sweeper goes round in it.
+    async fn passes(&mut self, by: u64) {
+        self.0.wait(secs(by)).await;
+        self.done().await;
+    }
+
+    /// Nothing but sweeps.
+    async fn silence(&mut self, secs: u64) {
+        for _ in 0..secs / 20 {
+            self.passes(20).await;
+        }
+    }
+
+    async fn received(&mut self, queue: Queue) {
+        while self.0.gate.cloud(|cloud| !cloud.queues.receivable(queue, cloud.now).is_empty()) {
+            self.0.receive(queue).await;
+            self.done().await;
+        }
+    }
+
+    async fn hears(&mut self, runner: usize) {
+        self.0.hand(runner, Hand::Beat).await;
+        self.done().await;
+    }
+
+    /// A sweep begins, whatever the time.
+    async fn sweeps(&mut self) {
+        let sweep = self.0.plane.sweep();
+        self.0.start(sweep, For::Sweep, "sweeper".into()).await;
+    }
+
+    async fn sweeps_to_its_first_write(&mut self) {
+        self.sweeps().await;
+        while self.0.reads_next(0) {
+            self.0.go(0).await;
+        }
+    }
+
+    /// A runner is heard while a sweep stands still, which then goes on.
+    async fn hears_meanwhile(&mut self, runner: usize) {
+        assert!(self.0.hand(runner, Hand::Beat).await, "it has nothing to say yet");
+        while self.0.running.len() > 1 {
+            self.0.go(1).await;
+        }
+        self.done().await;
+    }
+
+    /// A runner is heard and takes what there is: an attempt begins.
+    async fn takes(&mut self, runner: usize) {
+        for _ in 0..2 {
+            self.hears(runner).await;
+            self.0.hand(runner, Hand::Take).await;
+            self.done().await;
+            if !self.0.attempts.is_empty() && self.0.attempts.last().is_some_and(|it| it.step == Step::Start) {
+                return;
+            }
+            self.passes(5).await;
+        }
+        panic!("there was nothing to take");
+    }
+
+    /// An attempt goes on until it is about to do this; false: it is over before.
+    async fn goes_on(&mut self, name: &str, until: fn(Step) -> bool) -> bool {
+        for _ in 0..20 {
+            let Some(at) = self.0.attempts.iter().position(|attempt| attempt.name == name) else { return false };
+            if until(self.0.attempts[at].step) {
+                return true;
+            }
+            self.0.act(at).await;
+            self.done().await;
+        }
+        panic!("{name} gets nowhere");
+    }
+
+    fn newest(&self) -> String {
+        self.0.attempts.last().unwrap().name.clone()
+    }
+
+    fn job(&self) -> Job {
+        self.0.gate.cloud(|cloud| laws::jobs(&cloud.table.items).next()).unwrap()
+    }
+
+    async fn passes_to(&mut self, status: Status) {
+        for _ in 0..20 {
+            if self.job().status == status {
+                return;
+            }
+            self.passes(30).await;
+        }
+        panic!("it is {:?}", self.job());
+    }
+
+    fn is_whole(&self, mutant: Option<&Mutant>) {
+        let shown = self.0.broken.first();
+        match mutant {
+            None => assert_eq!(shown, None),
+            Some(mutant) => {
+                let shown = shown.unwrap_or_else(|| panic!("nothing shows: {:#?}", self.0.trace.lines()));
+                assert!(shown.contains(mutant.shows), "it shows something else: {shown}");
+            }
+        }
+    }
+}
+
+/// Leads one life with the rule and one without it.
+fn led(mutant: &'static Mutant, lead: impl AsyncFn(Option<&'static Mutant>) -> Led) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        for mutant in [None, Some(mutant)] {
+            lead(mutant).await.is_whole(mutant);
+        }
+    });
+}
+
+const RUNNERS: Mood = Mood { fails: 0, ..SILENT };
+
+#[test]
+fn an_attempt_that_lost_its_job_does_nothing_more_for_it() {
+    led(&mutant::HELD_BY, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let first = led.newest();
+        led.goes_on(&first, |step| step == Step::Executing).await;
+        led.passes_to(Status::Ready).await;
+        led.takes(1).await;
+        let second = led.newest();
+        // Both have said that their agent works.
+        led.goes_on(&second, |step| matches!(step, Step::Working(_))).await;
+        led.goes_on(&first, |step| step == Step::Finish).await;
+        led
+    });
+}
+
+#[test]
+fn a_job_that_may_be_pushed_is_not_taken_from_a_silent_runner() {
+    led(&mutant::PUSH_UNTIL, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let attempt = led.newest();
+        led.goes_on(&attempt, |step| step == Step::Syncing).await;
+        // Nothing is heard of its runner, and shortly before that is noticed it may push.
+        led.silence(80).await;
+        led.goes_on(&attempt, |step| matches!(step, Step::Push(_))).await;
+        led.silence(100).await;
+        led
+    });
+}
+
+#[test]
+fn a_runner_that_is_heard_between_the_two_halves_of_a_sweep_keeps_its_job() {
+    led(&mutant::OFFLINE_EPOCH, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let attempt = led.newest();
+        led.goes_on(&attempt, |step| matches!(step, Step::Working(_))).await;
+        // Sweeps watch its silence until it is nearly long enough.
+        led.silence(80).await;
+        led.0.pass(secs(15));
+        led.sweeps().await;
+        let is_offline = |world: &World| {
+            world.gate.cloud(|cloud| laws::runners(&cloud.table.items).any(|it| it.status == Presence::Offline))
+        };
+        while !is_offline(&led.0) || led.0.reads_next(0) {
+            assert!(!led.0.running.is_empty(), "the sweep is over");
+            led.0.go(0).await;
+        }
+        assert_eq!(led.job().status, Status::Executing, "one half is done, the other is not");
+        led.hears_meanwhile(0).await;
+        led
+    });
+}
+
+#[test]
+fn a_finish_that_is_repeated_after_its_answer_was_lost_is_known() {
+    led(&mutant::FINISH_ID, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let attempt = led.newest();
+        led.goes_on(&attempt, |step| step == Step::Finish).await;
+        led.0.next_write = Some(Fate::StopAfter);
+        led.0.act(0).await;
+        led.done().await;
+        assert!(led.job().status.is_terminal(), "it is stored, and nobody was told");
+        led.goes_on(&attempt, |step| step == Step::Over).await;
+        led
+    });
+}
+
+#[test]
+fn a_task_that_starts_late_claims_no_later_attempt() {
+    led(&mutant::MEANT_ATTEMPT, async |mutant| {
+        let mut led = Led::begin(QUIET, mutant).await;
+        let asked = |led: &Led, number: u32| {
+            led.0.gate.cloud(|cloud| cloud.cluster.tasks.get(&number).map(|task| task.state.clone()))
+        };
+        led.enters(TRIGGER).await;
+        led.received(Queue::Dispatch).await;
+        // The first task is silent; another one is asked for, claims, and dies.
+        while asked(&led, 2).is_none() {
+            led.passes(61).await;
+            led.received(Queue::Dispatch).await;
+        }
+        led.0.task(2);
+        let second = led.newest();
+        led.goes_on(&second, |step| step == Step::Executing).await;
+        led.0.stop_task(2, "EssentialContainerExited", "Essential container in task exited", Some(137));
+        led.0.event().await;
+        led.done().await;
+        led.passes_to(Status::Ready).await;
+        while asked(&led, 3).is_none() {
+            led.passes(61).await;
+            led.received(Queue::Dispatch).await;
+        }
+        assert_eq!(asked(&led, 1), Some(State::Provisioning));
+        led.0.task(1);
+        let first = led.newest();
+        led.goes_on(&first, |step| step != Step::Start).await;
+        led
+    });
+}
+
+/// A ticket enters a second time while its job runs, which fails, and nobody says so.
+async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
+    let mut led = Led::begin(Mood { fails: 100, ..RESTLESS }, mutant).await;
+    led.enters(TRIGGER).await;
+    led.received(Queue::Dispatch).await;
+    led.0.task(1);
+    let attempt = led.newest();
+    led.goes_on(&attempt, |step| step == Step::Executing).await;
+    led.enters("Todo").await;
+    led.enters(TRIGGER).await;
+    led.goes_on(&attempt, |step| step == Step::Over).await;
+    led.0.gate.cloud(|cloud| cloud.queues.lose(Queue::Effects));
+    for _ in 0..5 {
+        led.passes(61).await;
+        led.received(Queue::Effects).await;
+    }
+    let faults = led.0.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &led.0.forge, &led.0.tool));
+    // Its second job has only begun.
+    let of_tickets = |fault: &String| fault.contains("is not settled") || fault.contains("was forgotten");
+    led.0.broken.extend(faults.into_iter().filter(of_tickets));
+    led
+}
+
+#[test]
+fn a_ticket_whose_hint_was_lost_is_settled_by_the_sweeper() {
+    led(&mutant::TICKET_HINT, async |mutant| entered_twice(mutant).await);
+}
+
+#[test]
+fn a_second_entry_is_answered_by_a_job_of_its_own() {
+    led(&mutant::SECOND_ENTRY, async |mutant| entered_twice(mutant).await);
+}
+
+#[test]
+fn a_job_whose_hint_was_lost_is_started_by_the_sweeper() {
+    led(&mutant::JOB_HINT, async |mutant| {
+        let mut led = Led::begin(QUIET, mutant).await;
+        led.enters(TRIGGER).await;
+        led.0.gate.cloud(|cloud| cloud.queues.lose(Queue::Dispatch));
+        for _ in 0..4 {
+            led.passes(61).await;
+            led.received(Queue::Dispatch).await;
+        }
+        if led.0.gate.cloud(|cloud| cloud.cluster.tasks.is_empty()) {
+            led.0.broken.push(format!("nobody started {}", led.job().id));
+        }
+        led
+    });
+}
+
+#[test]
+fn a_runner_that_is_heard_while_its_silence_is_judged_stays_online() {
+    led(&mutant::HEARD_SINCE, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.hears(0).await;
+        led.hears(0).await;
+        led.silence(80).await;
+        led.0.pass(secs(15));
+        led.sweeps_to_its_first_write().await;
+        led.hears_meanwhile(0).await;
+        led
+    });
+}
+
+#[test]
+fn a_job_whose_process_is_told_while_it_is_missed_stays_with_its_runner() {
+    led(&mutant::HEARD_LAST, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        // Its runner says for a while that it runs nothing.
+        let attempt = led.0.attempts.pop().unwrap();
+        for _ in 0..2 {
+            led.silence(40).await;
+            led.hears(0).await;
+        }
+        led.0.pass(secs(31));
+        led.sweeps_to_its_first_write().await;
+        led.0.attempts.push(attempt);
+        led.hears_meanwhile(0).await;
+        led
+    });
+}
+
+#[test]
+fn a_request_that_comes_twice_at_once_makes_one_job() {
+    led(&mutant::REQUEST_KEY, async |mutant| {
+        let mut led = Led::begin(QUIET, mutant).await;
+        let body = json!({ "project": "acme", "prompt": "Do it.", "repository": "acme/app" });
+        let ask = Ask { key: Some("once".into()), ..Ask::post("/v1/jobs", setup::ADMIN, body) };
+        for at in 0..2 {
+            led.0.order(ask.clone()).await;
+            // Both have read that there is none before either writes.
+            while led.0.reads_next(at) {
+                led.0.go(at).await;
+            }
+        }
+        led.done().await;
+        led
+    });
+}

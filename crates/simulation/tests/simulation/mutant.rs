@@ -1,0 +1,250 @@
+//! One rule left out on purpose: some life must show that it is missing.
+//!
+//! Nothing of the product is changed. A condition is left out of the call that carries it, something is not seen in
+//! what is read, or somebody shows another one's proof: what the system would do without the rule.
+
+use crate::cloud::queue::Queue;
+use crate::mood::{LATE, Mood, RESTLESS, SILENT, TWICE, USUAL};
+use serde_json::{Map, Value, json};
+
+/// A rule, and how it is left out.
+#[derive(Debug)]
+pub(crate) struct Mutant {
+    pub(crate) how: How,
+    /// In lives of which mood.
+    pub(crate) mood: Mood,
+    /// What a life that shows it says is broken: a part of it.
+    pub(crate) shows: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) enum How {
+    /// The actions of a write are sent otherwise.
+    Written(fn(&mut Vec<Value>)),
+    /// Something of an item is not seen by whoever reads it.
+    Unseen(fn(&mut Map<String, Value>)),
+    /// Every attempt shows the lease of the newest attempt of its job.
+    AnyLease,
+    /// Every task shows the proof of the newest task of its job.
+    AnyProof,
+    /// What the sweeper sends into this queue is lost.
+    NotSentAgain(Queue),
+}
+
+/// DynamoDB's names of the actions of a transaction, and of the calls that do the same alone.
+const ACTIONS: [(&str, &str); 3] = [("Put", "PutItem"), ("Update", "UpdateItem"), ("Delete", "DeleteItem")];
+
+impl Mutant {
+    /// The body that is sent instead.
+    pub(crate) fn write(&self, operation: &str, body: &[u8]) -> Vec<u8> {
+        let How::Written(change) = self.how else { return body.to_vec() };
+        let mut call: Value = serde_json::from_slice(body).unwrap();
+        if let Some((action, _)) = ACTIONS.iter().find(|(_, alone)| *alone == operation) {
+            let mut actions = vec![json!({ *action: call })];
+            change(&mut actions);
+            call = actions.remove(0)[*action].take();
+        } else if let Some(actions) = call["TransactItems"].as_array_mut() {
+            change(actions);
+        }
+        call.to_string().into_bytes()
+    }
+
+    /// The answer that is seen instead.
+    pub(crate) fn read(&self, answer: &str) -> String {
+        let How::Unseen(change) = self.how else { return answer.to_owned() };
+        let mut answer: Value = serde_json::from_str(answer).unwrap();
+        if let Some(item) = answer["Item"].as_object_mut() {
+            change(item);
+        }
+        for list in ["Items", "Responses"] {
+            let lists = match &mut answer[list] {
+                Value::Array(items) => vec![items],
+                Value::Object(tables) => tables.values_mut().filter_map(Value::as_array_mut).collect(),
+                _ => vec![],
+            };
+            lists.into_iter().flatten().filter_map(Value::as_object_mut).for_each(change);
+        }
+        if answer["Items"].is_null() {
+            answer.as_object_mut().unwrap().remove("Items");
+        }
+        if answer["Responses"].is_null() {
+            answer.as_object_mut().unwrap().remove("Responses");
+        }
+        answer.to_string()
+    }
+}
+
+/// One action of a write, whatever it does.
+fn body(action: &mut Value) -> &mut Value {
+    let kind = ACTIONS.iter().map(|(kind, _)| *kind).find(|kind| action[*kind].is_object()).unwrap_or("ConditionCheck");
+    &mut action[kind]
+}
+
+/// Its sort key, and its partition key.
+fn key(body: &Value) -> (&str, &str) {
+    let key = if body["Item"].is_object() { &body["Item"] } else { &body["Key"] };
+    (key["sk"]["S"].as_str().unwrap_or_default(), key["pk"]["S"].as_str().unwrap_or_default())
+}
+
+fn status(body: &Value) -> &str {
+    body["Item"]["status"]["S"].as_str().unwrap_or_default()
+}
+
+fn has_ended(body: &Value) -> bool {
+    key(body).0 == "JOB" && ["completed", "failed", "cancelled"].contains(&status(body))
+}
+
+/// A part of its condition is always so. All values stay in it, since DynamoDB refuses one that nobody uses.
+fn loosen(body: &mut Value, part: &str) {
+    let condition = body["ConditionExpression"].as_str().unwrap_or_default();
+    if condition.contains(part) {
+        let always = format!("{part} OR attribute_exists(pk) OR attribute_not_exists(pk)");
+        // Parentheses within parentheses are refused.
+        let loose = if condition.contains(&format!("({part})")) { always } else { format!("({always})") };
+        body["ConditionExpression"] = condition.replacen(part, &loose, 1).into();
+    }
+}
+
+/// The condition over the revision that was read is left out of what is of this kind.
+fn any_revision(actions: &mut [Value], of: impl Fn(&Value) -> bool) {
+    for action in actions {
+        let body = body(action);
+        if of(body) {
+            loosen(body, "rev = :seen");
+        }
+    }
+}
+
+fn each(actions: &mut [Value], part: &str) {
+    actions.iter_mut().for_each(|action| loosen(body(action), part));
+}
+
+// Revisions.
+
+pub(crate) static JOB_REVISION: Mutant = Mutant {
+    how: How::Written(|actions| any_revision(actions, |body| key(body).0 == "JOB")),
+    mood: USUAL,
+    shows: "from revision",
+};
+
+pub(crate) static CLAIM_REVISION: Mutant = Mutant {
+    how: How::Written(|actions| any_revision(actions, |body| key(body).0 == "JOB" && status(body) == "claimed")),
+    mood: TWICE,
+    shows: "from revision",
+};
+
+pub(crate) static END_REVISION: Mutant =
+    Mutant { how: How::Written(|actions| any_revision(actions, has_ended)), mood: TWICE, shows: "from revision" };
+
+pub(crate) static TICKET_REVISION: Mutant = Mutant {
+    how: How::Written(|actions| any_revision(actions, |body| key(body).0 == "TICKET")),
+    mood: USUAL,
+    shows: "from revision",
+};
+
+pub(crate) static TICKET_REVISION_AT_AN_END: Mutant = Mutant {
+    how: How::Written(|actions| {
+        if actions.iter_mut().any(|action| has_ended(body(action))) {
+            any_revision(actions, |body| key(body).0 == "TICKET");
+        }
+    }),
+    mood: RESTLESS,
+    shows: "from revision",
+};
+
+// The ledger, requests, budgets.
+
+pub(crate) static REQUEST_KEY: Mutant = Mutant {
+    how: How::Written(|actions| each(actions, "attribute_not_exists(pk) OR #expires <= :now")),
+    mood: TWICE,
+    shows: "was asked for once",
+};
+
+pub(crate) static GIVEN_BACK: Mutant = Mutant {
+    how: How::Written(|actions| {
+        if actions.iter_mut().any(|action| has_ended(body(action))) {
+            actions.retain(|action| {
+                !action["Update"]["Key"]["pk"]["S"].as_str().unwrap_or_default().starts_with("BUDGET#")
+            });
+        }
+    }),
+    mood: USUAL,
+    shows: "says taken",
+};
+
+// Runners and their slots.
+
+pub(crate) static FREED_SLOT: Mutant = Mutant {
+    how: How::Written(|actions| {
+        for action in actions {
+            let body = body(action);
+            let update = body["UpdateExpression"].as_str().unwrap_or_default();
+            if update.contains("REMOVE slots.#job") {
+                body["UpdateExpression"] = update.replace("REMOVE slots.#job", "REMOVE #job").into();
+            }
+        }
+    }),
+    mood: SILENT,
+    shows: "a slot is left",
+};
+
+pub(crate) static OFFLINE_EPOCH: Mutant = Mutant {
+    how: How::Written(|actions| each(actions, "#status = :offline AND epoch = :epoch")),
+    mood: SILENT,
+    shows: "and says otherwise",
+};
+
+pub(crate) static HEARD_LAST: Mutant = Mutant {
+    how: How::Written(|actions| each(actions, "epoch = :epoch AND last_heartbeat = :heard")),
+    mood: SILENT,
+    shows: "and says otherwise",
+};
+
+pub(crate) static HEARD_SINCE: Mutant = Mutant {
+    how: How::Written(|actions| each(actions, "last_heartbeat = :heard AND epoch = :seen")),
+    mood: SILENT,
+    shows: "was taken Offline",
+};
+
+pub(crate) static OLDER_HEARTBEAT: Mutant =
+    Mutant { how: How::Written(|actions| each(actions, "last_heartbeat <= :heard")), mood: SILENT, shows: "goes back" };
+
+// Leases, pushes, finishes.
+
+pub(crate) static HELD_BY: Mutant = Mutant { how: How::AnyLease, mood: SILENT, shows: "does not hold" };
+
+pub(crate) static MEANT_ATTEMPT: Mutant = Mutant { how: How::AnyProof, mood: LATE, shows: "was started for" };
+
+pub(crate) static PUSH_UNTIL: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        item.remove("push_until");
+    }),
+    mood: SILENT,
+    shows: "while its runner might push",
+};
+
+pub(crate) static FINISH_ID: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        if let Some(by) = item.get_mut("ended_by").and_then(|by| by["M"].as_object_mut()) {
+            by.remove("finish");
+        }
+    }),
+    mood: TWICE,
+    shows: "is stored and was told",
+};
+
+// Entries and hints.
+
+pub(crate) static SECOND_ENTRY: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        item.remove("again");
+    }),
+    mood: RESTLESS,
+    shows: "was forgotten",
+};
+
+pub(crate) static JOB_HINT: Mutant =
+    Mutant { how: How::NotSentAgain(Queue::Dispatch), mood: RESTLESS, shows: "nobody started" };
+
+pub(crate) static TICKET_HINT: Mutant =
+    Mutant { how: How::NotSentAgain(Queue::Effects), mood: RESTLESS, shows: "is not settled" };
