@@ -219,7 +219,10 @@ impl World {
         let mut line = format!("#{id} {}: {} {fate:?}", self.running[at].what, call.operation);
         if let Some((status, body)) = answer.as_ref().filter(|(status, _)| *status != 200) {
             let body: Value = serde_json::from_str(body).unwrap_or_default();
-            line.push_str(&format!(" {status} {} {}", body["__type"], body["CancellationReasons"]));
+            let reasons = body["CancellationReasons"].as_array().into_iter().flatten();
+            // Not the items: each of them has a mark that was drawn.
+            let codes: Vec<_> = reasons.filter_map(|reason| reason["Code"].as_str()).collect();
+            line.push_str(&format!(" {status} {} {codes:?}", body["__type"]));
         }
         self.check_writes(line);
         if killed {
