@@ -83,7 +83,7 @@ async fn works(git: &Git, work_dir: &Path) -> Found {
 
 /// Nothing is wrong without it, where no project signs its commits.
 fn signing() -> Found {
-    let path = std::env::var_os("PATH");
+    let path = Environment::ours().get("PATH");
     Ok(match find_program("ssh-keygen", Path::new("/"), path.as_deref()) {
         Ok(_) => "ssh-keygen is there, for projects that sign their commits".into(),
         Err(_) => "no ssh-keygen: jobs of projects that sign their commits fail here; install OpenSSH's client".into(),
