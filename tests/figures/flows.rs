@@ -22,9 +22,9 @@ pub(crate) struct Flow {
 
 /// An implement job on Fargate whose agent says nothing, from its ticket's move to the settled ticket; its patch is
 /// kept.
-pub(crate) const IMPLEMENT: Flow = Flow { written: 44.0, read: 40.5, requests: 14.0, messages: 8.0 };
+pub(crate) const IMPLEMENT: Flow = Flow { written: 36.0, read: 22.0, requests: 14.0, messages: 8.0 };
 /// A revise job, from its delivery to the settled ticket; `figures.rs` holds its units.
-pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 32.5, requests: 14.0, messages: 9.0 };
+pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 31.0, requests: 14.0, messages: 9.0 };
 /// An idle runner's heartbeat.
 pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 /// A claim that finds no job.

@@ -3,7 +3,8 @@
 //! The place is written first, then the object, then that it was seen. Whoever dies in between leaves a place
 //! without an object, which nobody is sent to, or an object that was not seen yet: the next one who asks for it looks.
 
-use crate::attempt::held;
+use crate::attempt::held_lately;
+use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
 use pullyard_domain::artifact::{Artifact, Artifacts, KEPT, Offer, Refusal, Reserved, object_key};
@@ -23,12 +24,15 @@ pub struct Place {
 
 /// Makes a place for an artifact of an attempt that holds its job.
 ///
-/// Not fenced by the job's own revision: an attempt that loses its lease at this very moment may still get the
-/// place, under its own number.
+/// Not fenced by the job's own revision: an attempt that loses its lease at this very moment, or lost it the moment
+/// before, may still get the place, under its own number.
 /// Idempotent: by kind and name; a repeat gets a fresh address while nothing was seen there.
 /// Errors: `LeaseLost`; `Artifact` when a limit is reached, or the name stands for something else.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Result<Place, Error> {
-    held(ctx, fence).await?;
+    let job = held_lately(ctx, fence).await?;
+    if let Some(run) = &job.run {
+        trusted(ctx, run).await?;
+    }
     let mut rounds = ctx.rounds(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();
@@ -60,9 +64,16 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
 /// Idempotent: by the artifact.
 /// Errors: `LeaseLost`; `NotFound` when the attempt has no such place; `Artifact` when nothing is there.
 pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
-    held(ctx, fence).await?;
-    let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?;
-    let kept = kept.and_then(|kept| kept.find(id).is_some().then_some(kept)).ok_or_else(|| missing(id))?;
+    held_lately(ctx, fence).await?;
+    let mut rounds = ctx.rounds(&fence.job);
+    let kept = loop {
+        let kept = rounds.reads(ctx).artifacts(&fence.job, fence.attempt).await?;
+        match kept.filter(|kept| kept.find(id).is_some()) {
+            Some(kept) => break kept,
+            None if rounds.look_again() => {}
+            None => return Err(missing(id)),
+        }
+    };
     look(ctx, kept, id).await.map(drop)
 }
 

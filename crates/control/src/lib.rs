@@ -11,16 +11,17 @@ pub mod attempt {
     mod events;
     mod finish;
     mod give_back;
+    mod held;
     mod inputs;
     mod progress;
     mod start;
 
     pub use checkpoint::{Checkpoint, checkpoint};
-    pub(crate) use credentials::held;
     pub use credentials::{Credentials, credentials};
     pub use events::{Heard, record_events};
     pub use finish::{Finish, finish};
     pub use give_back::{GaveBack, GivesBack, give_back};
+    pub(crate) use held::{held, held_lately};
     pub use inputs::inputs;
     pub use progress::{Progressed, progress};
     pub use start::{Assignment, start};

@@ -3,8 +3,8 @@
 //! A token of an App is minted at every call, for one repository and what a runner does there. It is stored
 //! nowhere: its runner revokes it at its end, or it ends by itself within the hour.
 
+use super::held;
 use crate::forge::{endpoint, mint};
-use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::agent::ModelKey;
 use pullyard_domain::auth::Auth;
@@ -114,12 +114,4 @@ async fn minted(
     }
     tracing::info!(job.id = %job.id, attempt = fence.attempt, repository = %name, "a forge token was minted");
     Ok((token.reveal().into(), Some(expires_in)))
-}
-
-/// The job, if the attempt holds it and its runner may still work.
-pub(crate) async fn held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
-    let run = job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
-    trusted(ctx, run).await?;
-    Ok(job)
 }

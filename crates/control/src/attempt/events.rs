@@ -1,7 +1,8 @@
 //! What an agent does, as it does it. An empty batch is a heartbeat.
 
+use super::held_lately;
 use crate::{Context, Error};
-use pullyard_domain::job::{Fence, Job, Want};
+use pullyard_domain::job::{Fence, Want};
 use pullyard_store::Batch;
 use serde::Serialize;
 use std::time::Duration;
@@ -21,18 +22,6 @@ pub struct Heard {
     pub inputs: u32,
 }
 
-/// The job, if the attempt holds it. As it was a moment ago: the batch is not fenced, and what its people want
-/// now is told with the next one. A lease is never taken for lost from that.
-async fn held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let read = ctx.store.eventually().job(&fence.job).await?;
-    if let Some(job) = read.filter(|job| job.held_by(fence).is_ok()) {
-        return Ok(job);
-    }
-    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
-    job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
-    Ok(job)
-}
-
 /// Stores a batch of events of an attempt that holds its job.
 ///
 /// Events are other items than the job, so a batch that races the loss of its lease may still be
@@ -45,7 +34,7 @@ pub async fn record_events<E: Serialize>(
     first: u64,
     events: &[E],
 ) -> Result<Heard, Error> {
-    let job = held(ctx, fence).await?;
+    let job = held_lately(ctx, fence).await?;
     if !events.is_empty() {
         let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.store_events(&batch).await?;

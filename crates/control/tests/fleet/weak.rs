@@ -5,12 +5,14 @@ use crate::world::World;
 use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress, start};
 use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
 use pullyard_control::{
-    Bootstrap, Dispatched, Error, NewTicket, TaskStopped, create_ticket, dispatch, settle_ticket, task_stopped,
+    Bootstrap, Dispatched, Error, NewTicket, TaskStopped, artifact_stored, create_ticket, dispatch, reserve_artifact,
+    settle_ticket, task_stopped,
 };
+use pullyard_domain::artifact::{Kind as Kept, Offer};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, TicketKey};
+use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sha256Hex, TicketKey};
 use pullyard_domain::job::{
     Claim, ContextFault, End, Fence, Job, Kind, Plan, Rest, Status, Yielded, plan_without_ticket,
 };
@@ -273,4 +275,25 @@ async fn what_has_just_become_known_of_a_pull_request_is_told() {
     applied(ctx.store.update_pull_request(&linked).await);
     let told = tell_pull_request(ctx, &id).await;
     assert!(matches!(told, Err(Error::Forge(_) | Error::Cloud(_))), "its forge was asked: {told:?}");
+}
+
+#[tokio::test]
+async fn the_place_of_an_artifact_is_found_by_the_attempt_that_has_just_got_it() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    let offer = |name: &str| Offer {
+        kind: Kept::CheckOutput,
+        name: ArtifactName::new(name).unwrap(),
+        size_bytes: 1,
+        sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
+    };
+    late.copied().await;
+    let (_, fence) = late.held(&job, Status::Executing).await;
+    let ctx = &late.world.ctx;
+    reserve_artifact(ctx, &fence, &offer("one.txt")).await.unwrap();
+    late.copied().await;
+    // What the copies know now is the first place alone.
+    let second = reserve_artifact(ctx, &fence, &offer("two.txt")).await.unwrap();
+    let seen = artifact_stored(ctx, &fence, &second.id).await;
+    assert!(matches!(seen, Err(Error::Artifact(_) | Error::Cloud(_))), "its bytes were looked for: {seen:?}");
 }
