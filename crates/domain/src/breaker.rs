@@ -68,6 +68,11 @@ pub struct BreakerId {
     pub capability: String,
 }
 
+impl BreakerId {
+    /// What its text looks like, for the API's description.
+    pub const PATTERN: &str = r"^(project/[a-z0-9][a-z0-9-]{0,39}|runner/rnr_[a-z0-9]{26})/[a-z0-9_]{1,40}$";
+}
+
 /// `project/acme/claude_code`, `runner/rnr_…/codex`.
 impl std::fmt::Display for BreakerId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

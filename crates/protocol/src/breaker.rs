@@ -1,5 +1,7 @@
 //! Models' accounts that are left alone for a while: `/v1/breakers…`.
 
+#[cfg(feature = "schema")]
+use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,7 @@ pub struct Breakers {
 #[serde(deny_unknown_fields)]
 pub struct CloseBreaker {
     /// Which.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = BreakerId::PATTERN)))]
     pub account: String,
 }
 
