@@ -67,6 +67,35 @@ async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> 
     (status, body["code"].as_str().unwrap_or_default().to_owned())
 }
 
+/// An agent whose tool answers more than the log takes.
+const LOUD: &str = r#"#!/bin/sh
+cat > /dev/null
+echo '{"kind":"tool_call","name":"read","path":"large.txt","call":"c1"}'
+printf '{"kind":"tool_result","call":"c1","text":"begin %s end"}\n' "$(head -c 200000 /dev/zero | tr '\0' x)"
+echo '{"kind":"tool_result","call":"c2","name":"lost","data":{"artifact":"../x"}}'
+echo done >> work.txt
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_too_large_for_the_log_is_linked_from_its_row() {
+    let story = Story::with(Setup { agent: LOUD, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    let browser = Browser::admin(&story).await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"row").next().unwrap();
+    let (address, name) =
+        row.split_once("All of it: <a href=\"").unwrap().1.split_once("\" rel=\"noreferrer\">").unwrap();
+    assert!(name.starts_with("output-1.txt</a>") && !row.contains("&#34;artifact&#34;"), "{row}");
+    assert_eq!(page.body.matches("All of it").count(), 1, "what is no name of an artifact is no link");
+    let answer = browser.get(address).await;
+    let (status, to) = answer.to();
+    assert_eq!(status, 302);
+    let got = reqwest::get(to).await.unwrap().text().await.unwrap();
+    assert!(got.starts_with("begin xxx") && got.ends_with("xxx end") && got.len() == 200_010, "{}", got.len());
+    story.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and_page() {
     let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;

@@ -180,7 +180,7 @@ pub(crate) async fn show(
         let live = Live::new(&view, &read.events, read.cursor, read.end);
         let fragment = JobFragment {
             head: Head::new(&view, &visit),
-            entries: log::entries(&read.events, view.job.created, begin.0),
+            entries: log::entries(&id, &read.events, view.job.created, begin.0),
         };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
     }
@@ -201,7 +201,7 @@ pub(crate) async fn show(
     let title = format!("{} {}", view.job.id.short(), view.title);
     let shown = JobPage {
         frame: visit.frame(&title, "jobs", Some(&view.job.project)),
-        entries: log::entries(&events, view.job.created, if after.is_some() { begin.0 } else { 0 }),
+        entries: log::entries(&id, &events, view.job.created, if after.is_some() { begin.0 } else { 0 }),
         later: after.is_some_and(|after| after != "1.0"),
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
         head,

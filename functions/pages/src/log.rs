@@ -2,9 +2,10 @@
 
 use crate::text::{self, Text, block, line, output};
 use crate::words;
+use pullyard_domain::artifact::Kind;
+use pullyard_domain::id::{ArtifactId, ArtifactName, JobId};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{Event, EventKind};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ pub(crate) struct Entry {
     pub(crate) look: Look,
     /// The agent's name for the call that this begins or answers.
     pub(crate) call: Option<Text>,
+    /// Where all of it is, if it was too large for the log.
+    pub(crate) whole: Vec<Whole>,
+}
+
+/// An artifact that has what an event left out.
+pub(crate) struct Whole {
+    pub(crate) address: String,
+    pub(crate) name: Text,
 }
 
 /// What a row shows.
@@ -41,8 +50,8 @@ pub(crate) enum Look {
     Aside { what: Text, under: Text },
 }
 
-/// The rows of these events. A head says which attempt begins, unless `seen` is that attempt.
-pub(crate) fn entries(events: &[(u32, Timestamp, Event)], since: Timestamp, seen: u32) -> Vec<Entry> {
+/// The rows of these events of a job. A head says which attempt begins, unless `seen` is that attempt.
+pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Timestamp, seen: u32) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
     let mut attempt = seen.max(1);
@@ -55,6 +64,7 @@ pub(crate) fn entries(events: &[(u32, Timestamp, Event)], since: Timestamp, seen
             exact: happened.to_string(),
             look,
             call: event.call.as_deref().map(line),
+            whole: Vec::new(),
         };
         if *number != attempt {
             attempt = *number;
@@ -76,8 +86,9 @@ pub(crate) fn entries(events: &[(u32, Timestamp, Event)], since: Timestamp, seen
         let call = event.call.as_deref().map(|call| (*number, call));
         if event.kind == EventKind::ToolResult
             && let Some(begun) = call.and_then(|call| calls.get(&call))
-            && let Some(Entry { look: Look::Step { under, .. }, .. }) = entries.get_mut(*begun)
+            && let Some(Entry { look: Look::Step { under, .. }, whole: all, .. }) = entries.get_mut(*begun)
         {
+            all.extend(whole(job, *number, event));
             let answer = answer(event);
             *under = Some(match under.take() {
                 Some(before) => output(&format!("{before}\n{answer}")),
@@ -88,14 +99,22 @@ pub(crate) fn entries(events: &[(u32, Timestamp, Event)], since: Timestamp, seen
         if let (EventKind::ToolCall | EventKind::Command, Some(call)) = (event.kind, call) {
             calls.insert(call, entries.len());
         }
-        entries.push(row(id, look(event)));
+        let whole = whole(job, *number, event).into_iter().collect();
+        entries.push(Entry { whole, ..row(id, look(event)) });
     }
     entries
 }
 
+/// What has all of an event, as its runner says; one that was not kept has a page that says so.
+fn whole(job: &JobId, attempt: u32, event: &Event) -> Option<Whole> {
+    let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
+    let id = ArtifactId::of(job, attempt, Kind::AgentOutput, &name);
+    Some(Whole { address: format!("/jobs/{job}/artifacts/{id}"), name: line(name.as_str()) })
+}
+
 fn look(event: &Event) -> Look {
     let text = || block(event.text.as_deref().unwrap_or_default());
-    let data = || event.data.as_ref().map(json);
+    let data = || data(event);
     match event.kind {
         EventKind::Phase => Look::Head(line(phase(event.name.as_deref().unwrap_or_default()))),
         EventKind::Text => Look::Words(text()),
@@ -142,13 +161,16 @@ fn joined(parts: &[Option<&str>]) -> String {
 }
 
 fn answer(event: &Event) -> Text {
-    let data = event.data.as_ref().map(|data| json(data).to_string());
+    let data = data(event).map(|data| data.to_string());
     let parts = [event.text.as_deref(), data.as_deref()];
     output(&parts.iter().flatten().copied().collect::<Vec<_>>().join("\n"))
 }
 
-fn json(data: &Value) -> Text {
-    block(&serde_json::to_string_pretty(data).unwrap_or_default())
+/// What else an event says; that all of it is elsewhere is a link.
+fn data(event: &Event) -> Option<Text> {
+    let data = event.data.as_ref()?;
+    let links = data.as_object().is_some_and(|data| data.len() == 1 && data.contains_key("artifact"));
+    (!links).then(|| block(&serde_json::to_string_pretty(data).unwrap_or_default()))
 }
 
 /// The runner's own names, as the states are called.
