@@ -2,10 +2,14 @@
 
 use crate::api::LEASE;
 use crate::world::{BRANCH, TOKEN, World, end_of};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::id::RepositoryName;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
+use serde_json::json;
 
 const GREET: &str = "echo hello > greeting.txt; echo done";
 /// Says so, and waits until the test says go.
@@ -270,6 +274,25 @@ async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.failure(), "pull_request_refused");
     assert!(world.head(BRANCH).is_some());
+}
+
+#[tokio::test]
+async fn an_account_that_may_push_and_open_nothing_has_no_right_to_open() {
+    let pulls = get(async || Json(json!([]))).post(async || {
+        let words = json!({ "message": "Resource not accessible by personal access token" });
+        (StatusCode::FORBIDDEN, Json(words))
+    });
+    let forge = Router::new().route("/repos/acme/app/pulls", pulls);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, forge).await });
+    let world = World::with_agent(GREET).await;
+    world.api.assign(|job| job.repository.api_url = url);
+    assert_eq!(world.run().await.code, Some(0));
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "permission_missing");
+    assert_eq!(failure.sentence(), "GitHub gives this account no right to open pull requests in acme/app.");
+    assert!(world.head(BRANCH).is_some(), "the work is pushed, for a retry");
 }
 
 #[tokio::test]
