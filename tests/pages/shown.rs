@@ -232,8 +232,19 @@ async fn hostile_text_is_only_ever_text() {
     let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
     story.tell("e2", "APP-2", "<script>alert(3)</script>", 1).await;
     let mut agent = Agent::begin(&story, &job).await;
-    let kinds =
-        ["text", "tool_call", "tool_result", "file_edit", "command", "question", "result", "log", "usage", "raw"];
+    let kinds = [
+        "text",
+        "tool_call",
+        "tool_result",
+        "file_edit",
+        "command",
+        "question",
+        "steer",
+        "result",
+        "log",
+        "usage",
+        "raw",
+    ];
     let said = |kind: &&str| json!({ "kind": kind, "text": HOSTILE, "name": HOSTILE, "path": HOSTILE, "call": HOSTILE, "data": { HOSTILE: HOSTILE } });
     agent.says(&kinds.iter().map(said).collect::<Vec<_>>()).await;
     let key = super::percent("K<b>");

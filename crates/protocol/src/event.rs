@@ -52,6 +52,8 @@ pub enum EventKind {
     Command,
     /// The agent asks something.
     Question,
+    /// What a person says to the agent while it works (`text`, and who in `name`).
+    Steer,
     /// Tokens and money.
     Usage,
     /// The agent's last word.

@@ -41,6 +41,7 @@ use crate::commit;
 use crate::git::Git;
 use crate::options::{Isolation, ProcessNamespace};
 use crate::orders::Orders;
+use crate::people::{People, newest, with_unheard};
 use crate::reporter::Events;
 use crate::said::Said;
 use crate::stop::Stop;
@@ -64,6 +65,8 @@ use watch::{Limits, Spent};
 
 /// What a session that broke off is told.
 const GO_ON: &str = "The connection to the model broke off. Go on with the task from where you were.";
+/// What a session that has ended its work is told, before what people said meanwhile.
+const HEED: &str = "You ended your work, and it is not published yet. Do first what follows from what people said.";
 /// What a new session is told where an earlier one is lost.
 const BEGIN_AGAIN: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
                            part of its work. Look at them first.";
@@ -108,6 +111,8 @@ pub(crate) struct Run<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) events: &'a Events,
     pub(crate) orders: &'a Orders,
+    /// Who may say something while it works.
+    pub(crate) people: &'a People<'a>,
     /// The runner's own git.
     pub(crate) git: &'a Git,
     /// The base branch and its commit.
@@ -179,12 +184,21 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
     if let Some(earlier) = goes_on {
         adapter.goes_on(earlier.tokens);
     }
+    let mut further = GO_ON;
     loop {
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
         }
+        // A command's contract is its own: it hears people when it asks, and when it begins.
+        let hears = match &session {
+            _ if !adapter.says_its_end() => Vec::new(),
+            Some(_) => run.people.unheard().await?,
+            // What another session heard is news to this one.
+            None => run.people.unheard().await.map(|_| run.people.said())?,
+        };
+        let told = with_unheard(&prompt, &hears);
         let start = Start {
-            prompt: &prompt,
+            prompt: &told,
             instructions: &instructions,
             session: session.as_deref(),
             model: run.assignment.agent.model.as_deref(),
@@ -196,12 +210,15 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
         run.tally.starts(adapter.as_ref(), run.isolation);
+        run.people.show(&hears);
         let bounds = once::Bounds {
             until: run.until,
             wall_secs: run.assignment.limits.wall_secs,
             grace: run.grace,
             namespace: run.namespace,
             orders: run.orders,
+            people: run.people,
+            told: newest(&hears),
             limits,
             spent,
             disk_mib: run.assignment.limits.disk_mib,
@@ -211,16 +228,23 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         spent.add(&end.record);
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
+            Verdict::Done if !adapter.says_its_end() => {
+                return end.record.asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
+            }
+            // What a known agent asks in the middle of its work it has gone on without.
             Verdict::Done => {
-                // What a known agent asks in the middle of its work it has gone on without.
-                let asked = end.record.asked.filter(|_| !adapter.says_its_end());
-                return asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
+                if run.people.unheard().await?.is_empty() || is_used_up(run, adapter.as_ref(), &limits, &spent) {
+                    return Ok(());
+                }
+                session = end.record.session.or(session);
+                further = HEED;
             }
             Verdict::Stopped(stop) => return Err(stop),
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Again(transient) => {
                 again.wait(transient, run).await?;
                 session = end.record.session.or(session);
+                further = GO_ON;
             }
             Verdict::SessionLost if session.take().is_some() && may_begin_again(run) => {
                 let words = format!("The earlier session of {} is lost: it begins again.", adapter.name());
@@ -229,7 +253,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
             Verdict::SessionLost => return Err(Failure::SessionLost {}.into()),
         }
         prompt = match &session {
-            Some(_) => GO_ON.to_owned(),
+            Some(_) => further.to_owned(),
             None => begin_again(run, adapter.as_ref()),
         };
     }
@@ -240,6 +264,14 @@ fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
     // What a command is told is its contract's.
     let look = if adapter.says_its_end() { BEGIN_AGAIN } else { "" };
     format!("{}{look}", run.assignment.prompt)
+}
+
+/// Whether no limit leaves it a turn to hear what people said last: then its work is used without.
+fn is_used_up(run: &Run<'_>, adapter: &dyn Adapter, limits: &Limits, spent: &Spent) -> bool {
+    let Some(failure) = limits.used_up(spent) else { return false };
+    let words = format!("{} did not hear what people said last: {}", adapter.name(), failure.sentence());
+    run.events.add(Said::words(EventKind::Log, words));
+    true
 }
 
 /// Whether the task may begin again where the session is gone that it was to go on with.

@@ -5,6 +5,7 @@ use crate::agent::Tally;
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Working;
 use crate::orders::{Order, Orders};
+use crate::people::Given;
 use crate::redact::Redactor;
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
@@ -30,6 +31,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) client: &'a AttemptClient,
     pub(crate) events: &'a Events,
     pub(crate) orders: &'a Orders,
+    /// How many inputs people gave it.
+    pub(crate) given: &'a Given,
     /// When its time is used up.
     pub(crate) until: Instant,
     /// What it leaves behind.

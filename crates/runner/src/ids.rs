@@ -1,4 +1,4 @@
-//! Random ids: the shape of a ULID's 26 characters, all of them random.
+//! Random ids: the shape of a ULID's 26 characters, all of them random; and UUIDs, where a program wants them.
 
 use crate::Error;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId};
@@ -17,6 +17,15 @@ pub(crate) fn finish() -> Result<FinishId, Error> {
 
 pub(crate) fn instance() -> Result<InstanceId, Error> {
     InstanceId::new(random()).map_err(Error::Id)
+}
+
+/// A UUID of version 4.
+pub(crate) fn uuid() -> String {
+    let number: u128 = rand::rng().random();
+    let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
+    let hex = format!("{number:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 fn random() -> String {

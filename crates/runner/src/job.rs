@@ -11,10 +11,11 @@ use crate::finish::finish;
 use crate::git::{Fault, Git};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
+use crate::people::{Given as Inputs, People};
 use crate::push::{self, Published, Push};
 use crate::redact::Redactor;
 use crate::replies::{self, Words};
-use crate::reporter::Reporter;
+use crate::reporter::{Heeds, Reporter};
 use crate::retry::while_away;
 use crate::said::Said as Event;
 use crate::start::{Started, start};
@@ -76,7 +77,9 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let client = client.within(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let redactor = redactor(&options, lease);
-    let reporter = Reporter::start(client.clone(), heartbeat, orders.clone(), redactor.clone());
+    let given = Inputs::new();
+    let heeds = Heeds { orders: orders.clone(), given: given.clone() };
+    let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
     let uploads = Uploads::start(client.clone());
     let this = Attempt {
         artifacts: uploads.artifacts(),
@@ -84,6 +87,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
         client: &client,
         events: reporter.events(),
         orders: &orders,
+        given: &given,
         until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
         minted: Minted::default(),
         redactor,
@@ -218,6 +222,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                     told.prompt = format!("{}\n\n{repair}", told.prompt);
                 }
                 this.working.tells(talk.read());
+                let people = People::of(this, talk.read());
                 let run = agent::Run {
                     assignment: &told,
                     goes_on: goes_on.as_ref(),
@@ -225,6 +230,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                     workspace,
                     events: this.events,
                     orders: this.orders,
+                    people: &people,
                     git,
                     base: (&target.base_branch, &target.base),
                     isolation,
@@ -241,6 +247,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                     },
                     ended => ended?,
                 }
+                talk.goes_further(people.said());
                 let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
                 this.working.made(&tree);
                 let (Some(beside), Some(commands)) = (&beside, commands) else { break (tree, Results::default()) };

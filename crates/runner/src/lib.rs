@@ -30,6 +30,7 @@ mod onto;
 mod options;
 mod orders;
 mod outbox;
+mod people;
 mod pull_request;
 mod push;
 mod redact;

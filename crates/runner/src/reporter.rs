@@ -1,11 +1,13 @@
 //! Reporting: events go out in numbered batches, and a heartbeat when there are none, on a task of its
-//! own that waits for neither git nor the agent. What comes back (`want`, a lost lease) becomes an order.
+//! own that waits for neither git nor the agent. What comes back (`want`, a lost lease) becomes an order, and how many
+//! inputs people gave is noted.
 
 mod queue;
 mod sender;
 
 use crate::artifacts::Record;
 use crate::orders::Orders;
+use crate::people::Given;
 use crate::redact::Redactor;
 use crate::said::Said;
 use pullyard_protocol::client::AttemptClient;
@@ -108,6 +110,12 @@ impl Events {
     }
 }
 
+/// Where it is noted what answers say.
+pub(crate) struct Heeds {
+    pub(crate) orders: Orders,
+    pub(crate) given: Given,
+}
+
 /// The task that sends; it ends when this is dropped.
 pub(crate) struct Reporter {
     events: Events,
@@ -116,7 +124,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Begins to report, with a heartbeat at least this often.
-    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, orders: Orders, redactor: Redactor) -> Self {
+    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: Heeds, redactor: Redactor) -> Self {
         let shared = Arc::new(Shared {
             redactor,
             state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
@@ -124,7 +132,7 @@ impl Reporter {
             changed: Notify::new(),
             answered: Notify::new(),
         });
-        let sender = sender::Sender::new(shared.clone(), client, heartbeat, orders);
+        let sender = sender::Sender::new(shared.clone(), client, heartbeat, heeds);
         Self { events: Events(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
     }
 

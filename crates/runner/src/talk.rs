@@ -92,6 +92,11 @@ impl Talk {
         self.session.as_ref().map(|session| (session.id.clone(), session.read, session.tokens))
     }
 
+    /// This was said as well, to the agent that was told the rest.
+    pub(crate) fn goes_further(&mut self, said: Vec<Input>) {
+        self.inputs.extend(said);
+    }
+
     /// How many inputs an agent that is told this has read.
     pub(crate) fn read(&self) -> u32 {
         self.inputs.last().map_or(0, |last| last.seq)
@@ -166,6 +171,6 @@ fn words(
 }
 
 /// Each line behind a `>`, so that nothing said in it reads as ours.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -42,6 +42,8 @@ pub(crate) enum Look {
     Answer { name: Text, under: Text },
     /// The agent asks.
     Question(Text),
+    /// A person says something to the agent.
+    Steer { by: Text, words: Text },
     /// The agent's last word.
     Result(Text),
     /// A program's own lines.
@@ -147,6 +149,7 @@ fn look(event: &Event) -> Look {
             }
         }
         EventKind::Question => Look::Question(text()),
+        EventKind::Steer => Look::Steer { by: line(event.name.as_deref().unwrap_or("Somebody")), words: text() },
         EventKind::Result => Look::Result(text()),
         EventKind::Log => Look::Output(output(event.text.as_deref().unwrap_or_default())),
         EventKind::Usage => Look::Aside { what: line("Usage"), under: data().unwrap_or_else(text) },

@@ -144,6 +144,7 @@ pub(super) fn line(screen: &Screen, seen: &SeenEvent, since: Timestamp) -> Strin
     let colour = match event.kind {
         EventKind::Phase | EventKind::Result => Some(Colour::Green),
         EventKind::Question => Some(Colour::Magenta),
+        EventKind::Steer => Some(Colour::Blue),
         EventKind::Log | EventKind::Raw | EventKind::Usage => Some(Colour::Muted),
         _ => None,
     };

@@ -299,6 +299,7 @@ impl Teller<'_> {
             (EventKind::ToolCall, _) => ("calls", text),
             (EventKind::FileEdit, _) => ("edits", text),
             (EventKind::Result, _) => ("result", text),
+            (EventKind::Steer, _) => ("is told", text),
             (EventKind::Log, _) => ("stderr", text),
             _ => return,
         };

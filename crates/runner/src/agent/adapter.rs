@@ -56,8 +56,13 @@ pub(super) struct Launch {
 pub(super) enum InputEnds {
     /// At once, after the prompt.
     AfterPrompt,
-    /// When it said how it ended; until then, these bytes ask it to make no further request.
-    AfterItsEnd { interrupt: Vec<u8> },
+    /// When it said how it ended; until then it can be told more.
+    AfterItsEnd {
+        /// These bytes ask it to make no further request.
+        interrupt: Vec<u8>,
+        /// What people say, with a mark, as bytes: its lines say the mark when the model is told.
+        tell: fn(&str, &str) -> Vec<u8>,
+    },
 }
 
 /// Reads the lines of one start. Never fails: what it does not know is passed on as `raw`.

@@ -7,9 +7,9 @@ use super::adapter::{Adapter, InputEnds, Launch};
 use super::environment::{CLAUDE_KEYS, Environment};
 use super::installed::Installed;
 use super::start::Start;
+use crate::ids;
 use crate::workspace::private_dirs;
 use lines::Lines;
-use rand::RngExt;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
@@ -83,6 +83,8 @@ impl Adapter for ClaudeCode {
             "stream-json",
             "--verbose",
             "--include-partial-messages",
+            // It says when the model is told what people say.
+            "--replay-user-messages",
             // The repository's own settings may run hooks, start servers and send the key elsewhere.
             "--setting-sources",
             "",
@@ -100,7 +102,7 @@ impl Adapter for ClaudeCode {
         let mut option = |name: &str, value: String| args.push(OsString::from(format!("{name}={value}")));
         match start.session {
             Some(session) => option("--resume", session.to_owned()),
-            None => option("--session-id", new_session()),
+            None => option("--session-id", ids::uuid()),
         }
         if let Some(model) = start.model {
             option("--model", model.to_owned());
@@ -119,18 +121,14 @@ impl Adapter for ClaudeCode {
         let mut env = self.env.clone();
         env.extend(PINNED.iter().map(|(name, value)| (*name, OsString::from(value))));
         env.push(("CLAUDE_CONFIG_DIR", config.into()));
-        let message = json!({
-            "type": "user",
-            "message": {"role": "user", "content": [{"type": "text", "text": start.prompt}]},
-        });
         let interrupt = json!({
             "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
         });
         Ok(Launch {
             args,
             env,
-            input: format!("{message}\n").into_bytes(),
-            input_ends: InputEnds::AfterItsEnd { interrupt: format!("{interrupt}\n").into_bytes() },
+            input: message(start.prompt, &ids::uuid()),
+            input_ends: InputEnds::AfterItsEnd { interrupt: format!("{interrupt}\n").into_bytes(), tell: message },
             reader: Box::new(Lines::new(start.tree)),
             meter: None,
         })
@@ -145,13 +143,14 @@ impl Adapter for ClaudeCode {
     }
 }
 
-/// A random id in the shape that it wants: a UUID of version 4.
-fn new_session() -> String {
-    let number: u128 = rand::rng().random();
-    let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
-    let hex = format!("{number:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+/// What somebody says, as one line of its input. It passes over an id that its session has already.
+fn message(words: &str, id: &str) -> Vec<u8> {
+    let message = json!({
+        "type": "user",
+        "uuid": id,
+        "message": {"role": "user", "content": [{"type": "text", "text": words}]},
+    });
+    format!("{message}\n").into_bytes()
 }
 
 /// For tests of what lines mean elsewhere.

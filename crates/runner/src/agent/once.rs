@@ -11,14 +11,17 @@ use super::sign::Sign;
 use super::watch::{Limits, Spent};
 use crate::enclosure::{Enclosure, Exit};
 use crate::group::Group;
+use crate::ids;
 use crate::options::ProcessNamespace;
 use crate::orders::Orders;
+use crate::people::{People, newest, while_it_works};
 use crate::reporter::Events;
 use crate::stop::Stop;
 use crate::stray;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
+use pullyard_protocol::attempt::Input as Words;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
@@ -49,6 +52,10 @@ pub(super) struct Bounds<'a> {
     pub(super) namespace: ProcessNamespace,
     /// What stops it from outside.
     pub(super) orders: &'a Orders,
+    /// Who may say something to it.
+    pub(super) people: &'a People<'a>,
+    /// The number of the newest input that its prompt tells.
+    pub(super) told: u32,
     /// Everything else.
     pub(super) limits: Limits,
     /// What earlier starts used up of it.
@@ -106,7 +113,7 @@ pub(super) async fn run(
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
-    drop(input);
+    input.ends();
     let stopped = group.stop(&mut child, bounds.grace).await;
     let strays = stray::end_all(&workspace.temporary()).await;
     for reader in readers.into_iter().flatten() {
@@ -127,6 +134,7 @@ pub(super) async fn run(
         let reason = "processes of the agent could not be stopped".into();
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
+    input.hears(&shared.record(), &bounds);
     let record = shared.record().clone();
     Ok(End { exit: ending.exit, stopped: ending.stopped, record })
 }
@@ -154,6 +162,8 @@ async fn supervise(
 ) -> Ending {
     let Around { enclosure, shared, events, workspace, bounds } = *around;
     let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
+    let spoken = bounds.people.speak();
+    tokio::pin!(spoken);
     let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib, disk::LOOK_EVERY);
     tokio::pin!(too_large);
     let mut looks = interval(LOOK_EVERY);
@@ -161,6 +171,7 @@ async fn supervise(
     loop {
         let (silent_until, passed, ended) = {
             let record = shared.record();
+            input.hears(&record, bounds);
             (
                 bounds.limits.silent_until(&record),
                 bounds.limits.passed(&bounds.spent, &record),
@@ -199,6 +210,10 @@ async fn supervise(
                     return stop(Failure::Stalled { limit, event }.into());
                 }
             }
+            words = &mut spoken, if input.may_be_told() => {
+                input.tell(&words, bounds.people);
+                spoken.set(bounds.people.speak());
+            }
             () = shared.changed() => {}
             _ = looks.tick(), if meter.is_some() => look(meter, events, shared).await,
         }
@@ -232,17 +247,22 @@ async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace:
             _ = timeout(grace, stopped) => {}
         }
     }
-    if input.close() {
+    // What it was told and did not take up would be another request.
+    let takes_more = input.has_more(&shared.record());
+    if input.close() && !takes_more {
         let _ = timeout(LEAVE_LIMIT.min(grace), child.wait()).await;
     }
 }
 
 /// The agent's standard input, on a task of its own: an agent that never reads its prompt must not stop us
-/// from reading its words. Closed when this is dropped.
+/// from reading its words. Closed when this ends or is dropped.
 struct Input {
     further: Option<UnboundedSender<Vec<u8>>>,
     interrupt: Option<Vec<u8>>,
-    _writer: Option<AbortOnDropHandle<()>>,
+    tell: Option<fn(&str, &str) -> Vec<u8>>,
+    /// What it was told while it works: marks, each with the number of its newest input.
+    told: Vec<(String, u32)>,
+    writer: Option<AbortOnDropHandle<()>>,
 }
 
 impl Input {
@@ -250,9 +270,9 @@ impl Input {
         let (further, more) = unbounded_channel();
         let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
         match ends {
-            InputEnds::AfterPrompt => Self { further: None, interrupt: None, _writer: writer },
-            InputEnds::AfterItsEnd { interrupt } => {
-                Self { further: Some(further), interrupt: Some(interrupt), _writer: writer }
+            InputEnds::AfterPrompt => Self { further: None, interrupt: None, tell: None, told: Vec::new(), writer },
+            InputEnds::AfterItsEnd { interrupt, tell } => {
+                Self { further: Some(further), interrupt: Some(interrupt), tell: Some(tell), told: Vec::new(), writer }
             }
         }
     }
@@ -263,6 +283,42 @@ impl Input {
             (Some(further), Some(interrupt)) => further.send(interrupt).is_ok(),
             _ => false,
         }
+    }
+
+    /// Whether it listens to more than its prompt, and has not ended.
+    fn may_be_told(&self) -> bool {
+        self.further.is_some() && self.tell.is_some()
+    }
+
+    /// Hands over what people said. Whether it is heard, its lines say; what is not is told to the next start.
+    fn tell(&mut self, words: &[Words], people: &People<'_>) {
+        let (Some(further), Some(tell)) = (&self.further, self.tell) else { return };
+        let mark = ids::uuid();
+        if further.send(tell(&while_it_works(words), &mark)).is_ok() {
+            people.show(words);
+            self.told.push((mark, newest(words)));
+        }
+    }
+
+    /// It was told something that the model was not told yet.
+    fn has_more(&self, record: &Record) -> bool {
+        self.told.iter().any(|(mark, _)| !record.has_taken_up(mark))
+    }
+
+    /// Notes what the agent has heard by now.
+    fn hears(&self, record: &Record, bounds: &Bounds<'_>) {
+        if record.turns > 0 {
+            bounds.people.heard(bounds.told);
+        }
+        for (_, input) in self.told.iter().filter(|(mark, _)| record.heard.contains(mark)) {
+            bounds.people.heard(*input);
+        }
+    }
+
+    /// Says that nothing more comes, and takes back what was not read by then.
+    fn ends(&mut self) {
+        self.close();
+        self.writer = None;
     }
 
     /// Says that nothing more comes. Whether that was news.

@@ -39,10 +39,16 @@ pub(super) struct Record {
     pub(super) cost: Option<u64>,
     /// What it cost at most.
     pub(super) cost_at_most: u64,
+    /// Marks of what was handed over and the model has answered to.
+    pub(super) heard: Vec<String>,
+    /// Marks of what is on its way to the model.
+    taken_up: Vec<String>,
     /// What it asked, if nothing that it said came after it.
     pub(super) asked: Option<String>,
     /// How it said it ended.
     pub(super) terminal: Option<Terminal>,
+    /// After that it began another turn, for what was handed over too late for the one before.
+    pub(super) works_again: bool,
     /// The end of its standard error.
     pub(super) stderr: String,
     out: String,
@@ -62,8 +68,11 @@ impl Record {
             used: Tokens::default(),
             cost: None,
             cost_at_most: 0,
+            heard: Vec::new(),
+            taken_up: Vec::new(),
             asked: None,
             terminal: None,
+            works_again: false,
             stderr: String::new(),
             out: String::new(),
             err: String::new(),
@@ -91,7 +100,10 @@ impl Record {
             Sign::Turn => {
                 self.turns = self.turns.saturating_add(1);
                 self.more_follows = false;
+                self.works_again = self.terminal.is_some();
+                self.heard.append(&mut self.taken_up);
             }
+            Sign::TakenUp(mark) => self.taken_up.push(mark.clone()),
             Sign::MoreFollows => self.more_follows = true,
             Sign::Used(tokens) => self.used += *tokens,
             Sign::Cost(cost) => {
@@ -104,7 +116,8 @@ impl Record {
             }
             Sign::Ended(terminal) => {
                 self.tools.clear();
-                // A second one is of a turn that nobody asked for; the first failure stays.
+                self.works_again = false;
+                // A second one is of a turn for what came late; the first failure stays.
                 if self.terminal.as_ref().is_none_or(|known| known.well) {
                     self.terminal = Some(terminal.clone());
                 }
@@ -135,6 +148,11 @@ impl Record {
             let from = self.stderr.ceil_char_boundary(self.stderr.len() - TAIL_BYTES);
             self.stderr.drain(..from);
         }
+    }
+
+    /// What was handed over with this mark goes to the model, or has gone.
+    pub(super) fn has_taken_up(&self, mark: &str) -> bool {
+        self.taken_up.iter().chain(&self.heard).any(|known| known == mark)
     }
 
     /// What it said last. Errors say more than output, and its own word on its end says most.

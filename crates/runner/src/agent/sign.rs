@@ -24,6 +24,8 @@ pub(super) enum Sign {
     ToolEnded(String),
     /// The agent speaks again: whatever ran has ended, told or not.
     ToolsEnded,
+    /// The next request to the model tells it what was handed over with this mark.
+    TakenUp(String),
     /// The model answered a request.
     Turn,
     /// The answer asked for tools, so that another request follows.

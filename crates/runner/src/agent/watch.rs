@@ -67,7 +67,8 @@ impl Limits {
 
     /// The limit that allows no further request, while an agent works.
     pub(super) fn passed(&self, spent: &Spent, record: &Record) -> Option<Failure> {
-        if record.terminal.is_some() || !record.more_follows {
+        let ended = record.terminal.is_some() && !record.works_again;
+        if ended || !record.more_follows {
             return None;
         }
         let mut sum = *spent;
@@ -128,7 +129,10 @@ mod tests {
         check(none, &three, Some("It used all 3 turns."));
         check(none, &[&three[..5], &[Sign::Turn]].concat(), None);
         let ended = Sign::Ended(Terminal::default());
-        check(none, &[three.clone(), vec![ended]].concat(), None);
+        check(none, &[three.clone(), vec![ended.clone()]].concat(), None);
+        // It ended, and went on with what people said.
+        let two = three[..4].to_vec();
+        check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("It used all 3 turns."));
     }
 
     #[test]

@@ -64,6 +64,13 @@ impl Working {
         }
     }
 
+    /// While it worked, it heard what people said up to this input.
+    pub(crate) fn hears(&self, input: u32) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.told = known.told.max(input);
+        }
+    }
+
     /// It has ended, and this is git's tree of what it made.
     pub(crate) fn made(&self, tree: &str) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {

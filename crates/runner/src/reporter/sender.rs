@@ -2,8 +2,8 @@
 //!
 //! A batch never changes once it was sent: a repeat must be a repeat, or the server drops lines.
 
-use super::Shared;
-use crate::orders::{Order, Orders};
+use super::{Heeds, Shared};
+use crate::orders::Order;
 use crate::retry::{BackOff, Refusal, refusal};
 use crate::said::Said;
 use pullyard_domain::job::Want;
@@ -29,18 +29,18 @@ pub(super) struct Sender {
     client: AttemptClient,
     heartbeat: Duration,
     send_every: Duration,
-    orders: Orders,
+    heeds: Heeds,
     next_seq: u64,
 }
 
 impl Sender {
-    pub(super) fn new(shared: Arc<Shared>, client: AttemptClient, heartbeat: Duration, orders: Orders) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, client: AttemptClient, heartbeat: Duration, heeds: Heeds) -> Self {
         Self {
             shared,
             client,
             heartbeat: heartbeat.clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT),
             send_every: FIRST_SEND_EVERY,
-            orders,
+            heeds,
             next_seq: 1,
         }
     }
@@ -109,7 +109,7 @@ impl Sender {
                 Err(error) => match refusal(&error) {
                     Refusal::LeaseLost | Refusal::Unwanted => {
                         tracing::warn!(error = %error, "the attempt was taken away: {error}");
-                        self.orders.give(Order::LeaseLost);
+                        self.heeds.orders.give(Order::LeaseLost);
                         return ControlFlow::Break(());
                     }
                     Refusal::Final if is_a_note(&request) => {
@@ -132,10 +132,11 @@ impl Sender {
     fn heed(&mut self, answer: &EventsAnswer) {
         let asked = Duration::from_millis(answer.send_every_ms);
         self.send_every = asked.clamp(SHORTEST_SEND_EVERY, LONGEST_HEARTBEAT);
+        self.heeds.given.note(answer.inputs);
         match answer.want {
             Want::Run => {}
-            Want::Pause => self.orders.give(Order::Pause),
-            Want::Cancel => self.orders.give(Order::Cancel),
+            Want::Pause => self.heeds.orders.give(Order::Pause),
+            Want::Cancel => self.heeds.orders.give(Order::Cancel),
         }
     }
 }

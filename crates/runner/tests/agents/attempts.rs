@@ -9,5 +9,6 @@ mod rests;
 mod resumes;
 mod secrets;
 pub(crate) mod stage;
+mod steering;
 mod stops;
 mod work;

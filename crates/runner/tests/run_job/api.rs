@@ -267,7 +267,8 @@ async fn answer(
                 kept.entry(event.seq).or_insert(event);
             }
             let next = kept.keys().last().map_or(1, |seq| seq + 1);
-            json!({ "next_seq": next, "want": want, "watched": true, "send_every_ms": 20 })
+            let inputs = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
+            json!({ "next_seq": next, "want": want, "inputs": inputs, "watched": true, "send_every_ms": 20 })
         }
         "artifacts" => {
             let asked: ReserveArtifact = serde_json::from_value(body).unwrap();

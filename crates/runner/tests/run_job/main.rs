@@ -25,6 +25,7 @@ mod secrets;
 mod sessions;
 mod signing;
 mod sources;
+mod steering;
 mod stops;
 #[path = "../../../../tests/token_gate.rs"]
 mod token_gate;

@@ -101,6 +101,7 @@ impl Logs {
 fn say(screen: &Screen, seen: &SeenEvent) -> Result<(), Fault> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
+    let said_by = format!("{}: ", event.name.as_deref().map_or("somebody".into(), tame));
     let (before, colour) = match event.kind {
         EventKind::Phase => {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
@@ -111,6 +112,7 @@ fn say(screen: &Screen, seen: &SeenEvent) -> Result<(), Fault> {
         EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Muted)),
         EventKind::Log => ("", Some(Colour::Muted)),
         EventKind::Question => ("? ", Some(Colour::Magenta)),
+        EventKind::Steer => (said_by.as_str(), Some(Colour::Blue)),
         EventKind::Text | EventKind::ToolResult | EventKind::Result | EventKind::Raw => ("", None),
     };
     let text = match (&event.text, &event.data) {

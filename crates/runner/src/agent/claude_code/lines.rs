@@ -108,6 +108,11 @@ impl Lines {
     fn user(&mut self, object: &Value) -> Vec<Sign> {
         let Some(message) = object.get("message") else { return vec![raw(object)] };
         let mut signs = vec![Sign::Alive];
+        if object.get("isReplay").and_then(Value::as_bool) == Some(true) {
+            // Our own words, as they go to the model.
+            signs.extend(text(object, "uuid").map(|mark| Sign::TakenUp(mark.to_owned())));
+            return signs;
+        }
         for block in blocks(message) {
             match text(block, "type") {
                 Some("tool_result") => signs.extend(self.answer(block, object.get("tool_use_result"))),

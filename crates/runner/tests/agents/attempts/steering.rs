@@ -1,0 +1,94 @@
+//! People say something while an agent works: Claude Code hears it before its next request to the model, Codex when
+//! its turn is over, and both in the session that they have.
+
+use super::stage::{Agent, BOTH, Stage};
+use crate::world::end_of;
+use pullyard_demo_model::{Answer, Step};
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, Input, Resume};
+use pullyard_protocol::event::EventKind;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn input() -> Input {
+    Input { seq: 1, by: "ana".into(), question: None, text: "Greet in Latin.".into() }
+}
+
+/// A tool runs, and people say something; it ends once the runner knows. Then the model says `more`.
+async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
+    let first = stage.agent.shell("echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done");
+    stage.model.play(std::iter::once(first).chain(more));
+    let runner = stage.start();
+    let tree = stage.tree();
+    let look = async {
+        while !tree.join("greeting.txt").exists() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap();
+    let api = &stage.world.api;
+    api.script(|script| script.inputs = vec![input()]);
+    match stage.agent {
+        Agent::ClaudeCode => api.wait_for_text("Greet in Latin.").await,
+        Agent::Codex => {
+            let before = api.calls("events").len();
+            api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
+        }
+    }
+    std::fs::write(tree.join("go"), "").unwrap();
+    runner
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn what_people_say_reaches_the_agent_that_is_working() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        stage.model.keep(Answer::text("All done."));
+        let ran = end_of(told_while_a_tool_runs(&stage, Vec::new()).await).await;
+        let finish = stage.world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+        let turns = stage.model.turns();
+        // The answer to the tool and the words go together, or the words after the last answer.
+        let (starts, requests) = if agent == Agent::ClaudeCode { (1, 2) } else { (2, 3) };
+        assert_eq!((finish.work.unwrap().starts, turns.len()), (starts, requests), "{agent:?}");
+        let last = turns.last().unwrap().body.to_string();
+        assert_eq!(last.matches("> Greet in Latin.").count(), 1, "{agent:?}: {last}");
+        assert!(last.contains("Write a greeting.") && last.contains("greeting.txt"), "{agent:?}: it knows its task");
+        assert_eq!(stage.told(EventKind::Steer).len(), 1, "{agent:?}");
+        assert!(stage.told(EventKind::Log).iter().all(|event| !event.text.as_ref().unwrap().contains("Latin")));
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn what_claude_code_heard_stands_in_its_session_and_is_not_told_to_it_again() {
+    for answered in [true, false] {
+        let stage = Stage::of(Agent::ClaudeCode).await;
+        stage.model.keep(Step::Hang);
+        let more = if answered { vec![stage.agent.shell("true")] } else { Vec::new() };
+        let runner = told_while_a_tool_runs(&stage, more).await;
+        timeout(PATIENCE, stage.model.wait_for_turns(if answered { 3 } else { 2 })).await.unwrap();
+        stage.world.api.script(|script| script.pause = true);
+        assert_eq!(end_of(runner).await.code, Some(0));
+        let told = stage.world.api.yields().pop().unwrap();
+        // What the model was told and did not answer to may be in the session, and is told again.
+        assert_eq!(told.inputs, u32::from(answered));
+        let before = stage.model.turns().len();
+        stage.model.keep(Answer::text("All done."));
+        stage.world.api.next_attempt(|job| {
+            let (read, policy, inputs) = (told.inputs, Policy::Require, vec![input()]);
+            job.resume = Some(Resume { agent: told.agent, session: told.session, read, policy, inputs });
+        });
+        let ran = stage.run().await;
+        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+        let request = stage.model.turns()[before].body.to_string();
+        assert!(request.contains("> Greet in Latin."), "{answered}: {request}");
+        assert_eq!(request.contains("ana said:"), !answered, "{request}");
+        stage.end();
+    }
+}

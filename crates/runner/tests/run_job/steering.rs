@@ -1,0 +1,243 @@
+//! People say something while an agent works: it hears that in this attempt, in the middle of its turn or at its end,
+//! and what it did not hear is told again.
+
+use crate::agents::{CLAUDE, CODEX, Machine};
+use crate::rests::{commands, input, resumes};
+use crate::world::{BRANCH, World, end_of};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
+use pullyard_protocol::event::{Event, EventKind};
+use tokio::process::Child;
+
+const SAID: &str = "Use tabs.";
+/// The session of the recorded run.
+const RESUMES: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
+
+/// What stand-ins of Claude Code have in common: `begins` says that one works, `takes` reads what is handed over to
+/// it, `hears` says that the model is told that, `goes` waits for the test.
+const WORDS: &str = r#"
+    begins() {
+        read -r prompt; printf '%s\n' "$prompt" >> @DIR@/prompts; echo hello > greeting.txt
+        grep '"init"' @CLAUDE@/tools_and_edits.jsonl | head -n 1
+        says m1 working
+    }
+    says() {
+        printf '{"type":"assistant","message":{"id":"%s","model":"x","content":[{"type":"text","text":"%s"}]}}\n' $1 $2
+    }
+    takes() {
+        read -r line; printf '%s\n' "$line" >> @DIR@/told
+        mark=$(printf '%s' "$line" | sed 's/.*"uuid":"\([^"]*\)".*/\1/')
+    }
+    hears() { printf '{"type":"user","isReplay":true,"uuid":"%s","message":{"role":"user","content":[]}}\n' $mark; }
+    goes() { while [ ! -e @DIR@/go ]; do sleep 0.02; done; }
+    resumed() { grep -q -- --resume @DIR@/starts.args; }
+    ends() { tail -n 1 @CLAUDE@/tools_and_edits.jsonl; }
+"#;
+
+async fn claude(does: &str) -> Machine {
+    Machine::with(CLAUDE, &format!("{WORDS}\n{does}")).await
+}
+
+fn start(machine: &Machine) -> Child {
+    machine.world.spawn(|command| machine.equip(command))
+}
+
+fn speak(machine: &Machine) {
+    machine.world.api.script(|script| script.inputs = vec![input(1, None, SAID)]);
+}
+
+/// Lets the runner know that people said something: a second batch from here on follows an answer that told it.
+async fn is_known(machine: &Machine) {
+    let api = &machine.world.api;
+    let before = api.calls("events").len();
+    api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
+}
+
+fn go(machine: &Machine) {
+    std::fs::write(machine.world.outside("go"), "").unwrap();
+}
+
+async fn finishes(machine: &Machine, runner: Child) -> FinishRequest {
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    finish
+}
+
+fn read(machine: &Machine, name: &str) -> String {
+    std::fs::read_to_string(machine.world.outside(name)).unwrap_or_default()
+}
+
+fn steers(machine: &Machine) -> Vec<Event> {
+    machine.world.api.events().into_iter().filter(|event| event.kind == EventKind::Steer).collect()
+}
+
+#[tokio::test]
+async fn claude_code_hears_people_in_the_middle_of_its_turn() {
+    let machine = claude("begins; takes; hears; says m2 heard; ends; cat > /dev/null").await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(&machine);
+    let finish = finishes(&machine, runner).await;
+    assert_eq!(finish.work.unwrap().starts, 1);
+    let told = read(&machine, "told");
+    assert!(told.contains("ana says:\\n> Use tabs.\\n"), "{told}");
+    assert_eq!(machine.world.api.calls("inputs").len(), 1, "it is asked for once");
+    // In its place, and not as the agent's words.
+    let events = machine.world.api.events();
+    let place = |text: &str| events.iter().position(|event| event.text.as_deref() == Some(text)).unwrap();
+    assert!(place("working") < place(SAID) && place(SAID) < place("heard"));
+    let [steer] = steers(&machine).try_into().unwrap();
+    assert_eq!((steer.name.as_deref(), steer.data.unwrap()["input"].as_u64()), (Some("ana"), Some(1)));
+    assert!(machine.starts()[0].iter().all(|arg| !arg.contains("tabs")));
+}
+
+#[tokio::test]
+async fn what_comes_between_the_last_word_and_the_exit_is_told_in_the_same_session() {
+    let machine = claude("begins; ends; if ! resumed; then cat > /dev/null; goes; fi; cat > /dev/null").await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("\"result\"").await;
+    speak(&machine);
+    is_known(&machine).await;
+    go(&machine);
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
+    let starts = machine.starts();
+    assert!(starts[1].contains(&RESUMES.to_owned()), "{starts:?}");
+    let prompts = read(&machine, "prompts");
+    let told = prompts.lines().nth(1).unwrap();
+    assert!(told.contains("ana said:\\n> Use tabs.") && !told.contains("Write a greeting."), "{told}");
+    assert_eq!(steers(&machine).len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_handed_over_and_not_heard_is_told_again_and_stands_once_among_the_events() {
+    let machine = claude("begins; resumed || goes; ends; resumed && cat > /dev/null; exit 0").await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(&machine);
+    machine.world.api.wait_for_text(SAID).await;
+    go(&machine);
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
+    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
+    assert_eq!(steers(&machine).len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_handed_over_too_late_for_a_turn_is_heard_in_the_one_after_it() {
+    // It reads when its turn is over, and takes that up by itself.
+    let machine = claude("begins; goes; ends; takes; hears; says m2 heard; ends; cat > /dev/null").await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(&machine);
+    machine.world.api.wait_for_text(SAID).await;
+    go(&machine);
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
+}
+
+#[tokio::test]
+async fn codex_hears_people_at_the_end_of_its_turn_and_that_turn_counts() {
+    let machine = Machine::with(
+        CODEX,
+        "cat >> @DIR@/prompts; echo ---- >> @DIR@/prompts; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/1
+         if grep -q resume @DIR@/starts.args; then cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/1/rollout-2.jsonl
+         else echo working; while [ ! -e @DIR@/go ]; do sleep 0.02; done; fi
+         cat @CODEX@/tools_and_edits.jsonl",
+    )
+    .await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(&machine);
+    is_known(&machine).await;
+    assert!(steers(&machine).is_empty(), "nobody tells it anything in the middle of its turn");
+    go(&machine);
+    let work = finishes(&machine, runner).await.work.unwrap();
+    // One of the first, which tells its tokens only at its end, and three of the second.
+    assert_eq!((work.starts, work.turns), (2, 4));
+    let starts = machine.starts();
+    assert!(starts[1].contains(&"01a1fbad-d7a7-71b0-93ec-bf8d23475498".to_owned()), "{starts:?}");
+    assert!(starts[1].iter().all(|arg| !arg.contains("tabs")));
+    let prompts = read(&machine, "prompts");
+    let told = prompts.split("----").nth(1).unwrap();
+    assert!(told.contains("ana said:\n> Use tabs.") && !told.contains("Write a greeting."), "{told}");
+    assert_eq!(steers(&machine).len(), 1);
+}
+
+#[tokio::test]
+async fn work_that_has_no_turn_left_for_people_is_published_and_says_so() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > /dev/null; echo hello > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null
+         while [ ! -e @DIR@/go ]; do sleep 0.02; done",
+    )
+    .await;
+    machine.world.api.assign(|job| job.limits.turns = Some(4));
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("\"result\"").await;
+    speak(&machine);
+    is_known(&machine).await;
+    go(&machine);
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
+    let texts = machine.world.api.texts();
+    assert!(texts.contains("Claude Code did not hear what people said last: It used all 4 turns."), "{texts}");
+}
+
+/// Paused once it has taken what people said: how many inputs its session has read.
+async fn read_when_paused(does: &str) -> u32 {
+    let machine = claude(does).await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(&machine);
+    machine.world.api.wait_for_text("taken").await;
+    machine.world.api.script(|script| script.pause = true);
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let [told] = machine.world.api.yields().try_into().unwrap();
+    assert!(told.session.is_some());
+    told.inputs
+}
+
+#[tokio::test]
+async fn a_session_has_read_what_its_model_answered_to_and_nothing_else() {
+    let stops = "takes; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
+    assert_eq!(read_when_paused(&format!("begins; takes; hears; says m2 taken; {stops}")).await, 1);
+    let not_answered = format!("begins; takes; hears; printf '{{\"type\":\"odd\",\"text\":\"taken\"}}\\n'; {stops}");
+    assert_eq!(read_when_paused(&not_answered).await, 0);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_after_it_handed_something_over_loses_none_of_it() {
+    let machine = claude("begins; takes; hears; says m2 heard; cat > /dev/null; exec sleep 600").await;
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(&machine);
+    machine.world.api.wait_for_text("heard").await;
+    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
+    drop(end_of(runner).await);
+    // Nothing was given back: the control plane tells all of it to the next attempt.
+    machine.world.api.next_attempt(|job| {
+        resumes(job, Policy::Prefer, &[input(1, None, SAID)]);
+        job.agent.capability = "command".into();
+        commands(job, "cat > prompt.txt");
+    });
+    assert_eq!(machine.world.run().await.code, Some(0));
+    assert!(machine.world.file(BRANCH, "prompt.txt").unwrap().contains("ana said:\n> Use tabs."));
+}
+
+#[tokio::test]
+async fn a_command_is_told_nothing_while_it_works() {
+    let world =
+        World::with_agent("cat > /dev/null; echo working; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo x > x")
+            .await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("working").await;
+    world.api.script(|script| script.inputs = vec![input(1, None, SAID)]);
+    let before = world.api.calls("events").len();
+    world.api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
+    std::fs::write(world.outside("go"), "").unwrap();
+    assert_eq!(end_of(runner).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!((world.api.calls("inputs").len(), world.api.finish().work.unwrap().starts), (0, 1));
+}
