@@ -39,6 +39,7 @@ pub(crate) use tally::Tally;
 
 use crate::commit;
 use crate::git::Git;
+use crate::left;
 use crate::options::{Isolation, ProcessNamespace};
 use crate::orders::Orders;
 use crate::people::{People, newest, with_unheard};
@@ -67,6 +68,9 @@ use watch::{Limits, Spent};
 const GO_ON: &str = "The connection to the model broke off. Go on with the task from where you were.";
 /// What a session that has ended its work is told, before what people said meanwhile.
 const HEED: &str = "You ended your work, and it is not published yet. Do first what follows from what people said.";
+/// The same where it had asked something: what they said may be the answer.
+const UNASKED: &str = "You asked something that nobody has seen yet, because people had said something before. Go on \
+                       with what they said, and ask again if you still have to.";
 /// What a new session is told where an earlier one is lost.
 const BEGIN_AGAIN: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
                            part of its work. Look at them first.";
@@ -228,16 +232,18 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         spent.add(&end.record);
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
-            Verdict::Done if !adapter.says_its_end() => {
-                return end.record.asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
-            }
-            // What a known agent asks in the middle of its work it has gone on without.
             Verdict::Done => {
-                if run.people.unheard().await?.is_empty() || is_used_up(run, adapter.as_ref(), &limits, &spent) {
-                    return Ok(());
+                // What a known agent asks in the middle of its work it has gone on without.
+                let asked = match end.record.asked.filter(|_| !adapter.says_its_end()) {
+                    Some(question) => Some(question),
+                    None => left::question(run.git, run.workspace).await,
+                };
+                let hears = adapter.says_its_end() && !run.people.unheard().await?.is_empty();
+                if !hears || is_used_up(run, adapter.as_ref(), &limits, &spent) {
+                    return asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
                 }
                 session = end.record.session.or(session);
-                further = HEED;
+                further = if asked.is_some() { UNASKED } else { HEED };
             }
             Verdict::Stopped(stop) => return Err(stop),
             Verdict::Failed(failure) => return Err(failure.into()),

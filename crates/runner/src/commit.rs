@@ -11,7 +11,7 @@ use crate::target::Target;
 use crate::workspace::{Mirror, Workspace};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Kind;
-use pullyard_domain::prompt::REPLIES_FILE;
+use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -68,8 +68,9 @@ pub(crate) async fn tree(
         spec.push(path);
         spec
     }));
+    // Words for people, not work.
+    args.push(format!(":(exclude,top,literal){QUESTION_FILE}").into());
     if assignment.kind == Kind::Revise {
-        // Words for reviewers, not work.
         args.push(format!(":(exclude,top,literal){REPLIES_FILE}").into());
     }
     git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
@@ -120,6 +121,7 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
 /// Whether there is anything to commit, as far as that shows without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
+    git::seal(&repository, None).await.map_err(|error| Fault::Disk(error).of_workspace())?;
     let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
     let listed = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
     Ok(!listed.map_err(|fault| fault.of_workspace())?.is_empty())

@@ -211,11 +211,11 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
             let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
             prepared.given.put_down().map_err(failed)?;
             let read = |name: &str| prepared.given.read(name, ours);
-            let (mut repair, mut round) = (None::<String>, 0);
+            let (mut repair, mut answered, mut round) = (None::<String>, None::<String>, 0);
             let (tree, results) = loop {
                 let mut told = talk.told(assignment);
-                let goes_on = match &repair {
-                    Some(repair) => talk::goes_on_with(this, repair),
+                let goes_on = match answered.take().as_ref().or(repair.as_ref()) {
+                    Some(words) => talk::goes_on_with(this, words),
                     None => talk.goes_on(assignment, workspace),
                 };
                 if let Some(repair) = &repair {
@@ -240,14 +240,18 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
                     waits: &options.agent_waits,
                     tally: &this.tally,
                 };
-                match agent::run(&run, &prepared.chosen, &Environment::of(&read)).await {
+                let ended = agent::run(&run, &prepared.chosen, &Environment::of(&read)).await;
+                talk.goes_further(people.said());
+                match ended {
                     Err(Stop::Asks(question)) => match talk.asks(this, workspace, question).await? {
                         Asked::Waits => return Err(Stop::Rests),
-                        Asked::Answered => continue,
+                        Asked::Answered(words) => {
+                            answered = Some(words);
+                            continue;
+                        }
                     },
                     ended => ended?,
                 }
-                talk.goes_further(people.said());
                 let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
                 this.working.made(&tree);
                 let (Some(beside), Some(commands)) = (&beside, commands) else { break (tree, Results::default()) };

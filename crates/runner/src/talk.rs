@@ -32,8 +32,8 @@ pub(crate) struct Talk {
 pub(crate) enum Asked {
     /// It waits for its answer; the attempt is over.
     Waits,
-    /// It was answered meanwhile: the attempt goes on.
-    Answered,
+    /// It was answered meanwhile: the attempt goes on, and this is what its session is told.
+    Answered(String),
 }
 
 impl Talk {
@@ -117,10 +117,14 @@ impl Talk {
         }
         this.events.record_goes_on();
         let newer = this.inputs(self.read()).await?;
-        this.events
-            .add(Said::words(EventKind::Log, "The question was answered before it was told: the agent begins again."));
+        this.events.add(Said::words(EventKind::Log, "The question was answered before it was told."));
+        let mut words = String::from("Before your question was told, people had said something.\n");
+        for Input { by, text, .. } in &newer {
+            let _ = write!(words, "\n{by} said:\n{}\n", quoted(text));
+        }
+        words.push_str("\nGo on from where you were, and ask again if you still have to.");
         self.inputs.extend(newer);
-        Ok(Asked::Answered)
+        Ok(Asked::Answered(words))
     }
 }
 

@@ -1,14 +1,12 @@
-//! What the agent wants said to reviewers: a file in its worktree, which is a stranger's. It is opened
-//! without following anything, it has a size, and its words are taken as untrusted as any other.
+//! What the agent wants said to reviewers: a file in its worktree, whose words are taken as untrusted as any other.
 
-use crate::git::{Call, Git};
+use crate::git::Git;
+use crate::left;
 use crate::workspace::Workspace;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
 use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// The largest file that is read. Units: bytes.
@@ -41,12 +39,10 @@ impl Words {
 /// The agent's words, if it left any that can be read. A file that the repository itself has is nobody's
 /// answer.
 pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
-    let (tree, repository) = (workspace.tree(), workspace.repository());
-    let pathspec = format!(":(top,literal){REPLIES_FILE}");
-    let listed = git.run(Call::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree)).await;
-    if !listed.is_ok_and(|listed| listed.is_empty()) {
+    if !left::is_the_agents(git, workspace, REPLIES_FILE).await {
         return Words::default();
     }
+    let tree = workspace.tree();
     let read = tokio::task::spawn_blocking(move || text_of_agent(&tree)).await.map_err(io::Error::from).flatten();
     match read.map(|text| Words::read(&text)) {
         Ok(Ok(words)) => words,
@@ -62,21 +58,9 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     }
 }
 
-/// The file as the agent left it. Opened one step at a time, so that no link leads elsewhere, and no pipe keeps us
-/// waiting.
+/// The file as the agent left it.
 pub(crate) fn text_of_agent(tree: &Path) -> io::Result<String> {
-    let (folder, name) = REPLIES_FILE.split_once('/').unwrap_or((".", REPLIES_FILE));
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let tree = File::open(tree)?;
-    let folder = openat(&tree, folder, flags | OFlag::O_DIRECTORY, Mode::empty())?;
-    let file = File::from(openat(&folder, name, flags, Mode::empty())?);
-    let about = file.metadata()?;
-    if !about.is_file() || about.len() > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of at most 256 KiB"));
-    }
-    let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text)?;
-    Ok(text)
+    left::read(tree, REPLIES_FILE, LARGEST)
 }
 
 /// Puts back what the agent of an earlier attempt left, where nothing stands.
@@ -98,8 +82,6 @@ pub(crate) fn put_back(tree: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
     use pullyard_domain::marker::Marker;
-    use std::fs;
-    use std::os::unix::fs::symlink;
 
     #[test]
     fn words_are_read_by_comment_and_stripped_of_what_hides() {
@@ -114,34 +96,5 @@ mod tests {
         assert!(Words::read("[]").is_err() && Words::read("").is_err());
         let long = Words(BTreeMap::from([(1, "ü".repeat(9_000))])).of(&BTreeSet::from([1])).unwrap();
         assert!(long.chars().count() < LONGEST + 60 && long.contains("5000 more characters left out"));
-    }
-
-    #[test]
-    fn only_a_plain_file_of_the_worktree_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let (tree, secret) = (dir.path().join("tree"), dir.path().join("secret"));
-        fs::create_dir_all(&tree).unwrap();
-        fs::write(&secret, "{}").unwrap();
-        assert_eq!(text_of_agent(&tree).unwrap_err().kind(), io::ErrorKind::NotFound);
-
-        symlink(dir.path(), tree.join(".pullyard")).unwrap();
-        fs::write(dir.path().join("replies.json"), "{}").unwrap();
-        assert!(text_of_agent(&tree).is_err(), "a folder that leads elsewhere");
-        fs::remove_file(tree.join(".pullyard")).unwrap();
-
-        let file = tree.join(REPLIES_FILE);
-        fs::create_dir(tree.join(".pullyard")).unwrap();
-        symlink(&secret, &file).unwrap();
-        assert!(text_of_agent(&tree).is_err(), "a file that leads elsewhere");
-        fs::remove_file(&file).unwrap();
-
-        nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
-        assert!(text_of_agent(&tree).is_err(), "a pipe that nobody writes to");
-        fs::remove_file(&file).unwrap();
-
-        fs::write(&file, " ".repeat(LARGEST as usize + 1)).unwrap();
-        assert!(text_of_agent(&tree).is_err(), "a file without a size");
-        fs::write(&file, "{}").unwrap();
-        assert_eq!(text_of_agent(&tree).unwrap(), "{}");
     }
 }

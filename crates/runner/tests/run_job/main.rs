@@ -15,6 +15,7 @@ mod hostile;
 mod ledger;
 mod plane;
 mod publish;
+mod questions;
 mod replies;
 mod rests;
 mod resumes;

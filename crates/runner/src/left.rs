@@ -1,0 +1,120 @@
+//! What an agent leaves for people: files in its worktree, which is a stranger's. They are opened without following
+//! anything, and have a size.
+
+use crate::git::{self, Call, Git};
+use crate::workspace::Workspace;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use pullyard_domain::prompt::QUESTION_FILE;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// The largest question that is read; more than this is no question. Units: bytes.
+const LARGEST_QUESTION: u64 = 64 * 1024;
+
+/// Whether such a file is the agent's own: what the repository itself has there is nobody's word.
+pub(crate) async fn is_the_agents(git: &Git, workspace: &Workspace, path: &str) -> bool {
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    if let Err(error) = git::seal(&repository, None).await {
+        tracing::warn!(error = %error, "whose {path} is can't be told: {error}");
+        return false;
+    }
+    let pathspec = format!(":(top,literal){path}");
+    let listed = git.run(Call::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree)).await;
+    listed.is_ok_and(|listed| listed.is_empty())
+}
+
+/// A file as the agent left it.
+pub(crate) fn read(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
+    let (folder, name) = opened(tree, path)?;
+    text(&folder, name, largest)
+}
+
+/// What the agent asks, if it left a question. It is asked once: the file is taken away.
+pub(crate) async fn question(git: &Git, workspace: &Workspace) -> Option<String> {
+    if !is_the_agents(git, workspace, QUESTION_FILE).await {
+        return None;
+    }
+    let tree = workspace.tree();
+    let taken = tokio::task::spawn_blocking(move || take(&tree, QUESTION_FILE, LARGEST_QUESTION));
+    match taken.await.map_err(io::Error::from).flatten() {
+        Ok(question) => Some(question.trim().to_owned()).filter(|question| !question.is_empty()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(error = %error, "the agent's question could not be read: {error}");
+            None
+        }
+    }
+}
+
+fn take(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
+    let (folder, name) = opened(tree, path)?;
+    let text = text(&folder, name, largest)?;
+    unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir)?;
+    Ok(text)
+}
+
+/// Its folder. Opened one step at a time, so that no link leads elsewhere.
+fn opened<'a>(tree: &Path, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
+    let (folder, name) = path.split_once('/').unwrap_or((".", path));
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY;
+    Ok((openat(&File::open(tree)?, folder, flags, Mode::empty())?, name))
+}
+
+/// No pipe keeps us waiting.
+fn text(folder: &OwnedFd, name: &str, largest: u64) -> io::Result<String> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let file = File::from(openat(folder, name, flags, Mode::empty())?);
+    let about = file.metadata()?;
+    if !about.is_file() || about.len() > largest {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is no file of at most {largest} bytes")));
+    }
+    let mut text = String::new();
+    file.take(largest).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    const FILE: &str = ".pullyard/question.md";
+    const LARGEST: u64 = 100;
+
+    #[test]
+    fn only_a_plain_file_of_the_worktree_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, secret) = (dir.path().join("tree"), dir.path().join("secret"));
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(&secret, "{}").unwrap();
+        let read = || read(&tree, FILE, LARGEST);
+        assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+
+        symlink(dir.path(), tree.join(".pullyard")).unwrap();
+        fs::write(dir.path().join("question.md"), "{}").unwrap();
+        assert!(read().is_err(), "a folder that leads elsewhere");
+        fs::remove_file(tree.join(".pullyard")).unwrap();
+
+        let file = tree.join(FILE);
+        fs::create_dir(tree.join(".pullyard")).unwrap();
+        symlink(&secret, &file).unwrap();
+        assert!(read().is_err(), "a file that leads elsewhere");
+        fs::remove_file(&file).unwrap();
+
+        nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
+        assert!(read().is_err(), "a pipe that nobody writes to");
+        fs::remove_file(&file).unwrap();
+
+        fs::write(&file, " ".repeat(LARGEST as usize + 1)).unwrap();
+        assert!(read().is_err(), "a file without a size");
+        fs::write(&file, "{}").unwrap();
+        assert_eq!(read().unwrap(), "{}");
+        assert_eq!(take(&tree, FILE, LARGEST).unwrap(), "{}");
+        assert!(!file.exists() && secret.exists());
+    }
+}

@@ -1,0 +1,99 @@
+//! Agents ask by a file: the job is given back with the question, and who is told the answer goes on in its session.
+
+use crate::agents::{CLAUDE, Machine};
+use crate::rests::input;
+use crate::world::{BRANCH, World};
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, Resume, YieldOutcome};
+
+/// Works as Claude Code does, and leaves a question the first time. With a file `waits` it waits for the test first.
+const ASKS: &str = r#"
+    folder=$CLAUDE_CONFIG_DIR/projects/$(pwd | sed 's/[^A-Za-z0-9]/-/g'); mkdir -p $folder
+    head -n 1 >> @DIR@/prompts; echo half >> half.txt
+    echo '{"said":"x"}' >> $folder/fdb0ce43-b309-486d-a9f2-6b73d8934b64.jsonl
+    if [ -e @DIR@/waits ]; then
+        echo '{"type":"odd","text":"waiting"}'
+        while [ ! -e @DIR@/go ]; do sleep 0.02; done
+    fi
+    if [ ! -e @DIR@/asked ]; then
+        touch @DIR@/asked; mkdir -p .pullyard; printf 'Which list?\n' > .pullyard/question.md
+    fi
+    cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null"#;
+const RESUMES: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
+
+fn prompts(machine: &Machine) -> Vec<String> {
+    std::fs::read_to_string(machine.world.outside("prompts")).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn an_agent_asks_by_a_file_and_hears_the_answer_in_its_session() {
+    let machine = Machine::with(CLAUDE, ASKS).await;
+    let ran = machine.world.run_with(|command| machine.equip(command)).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let [told] = machine.world.api.yields().try_into().unwrap();
+    assert_eq!((told.outcome, told.question.as_deref()), (YieldOutcome::Asks, Some("Which list?")));
+    assert!(told.session.is_some() && machine.world.head(BRANCH).is_none(), "{told:?}");
+
+    machine.world.api.next_attempt(|job| {
+        let inputs = vec![input(1, Some("Which list?"), "The empty one.")];
+        let (agent, session) = (told.agent, told.session);
+        job.resume = Some(Resume { agent, session, read: told.inputs, policy: Policy::Require, inputs });
+    });
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert!(machine.starts()[1].contains(&RESUMES.to_owned()));
+    assert!(prompts(&machine)[1].contains("ana answered your question:\\n> The empty one."), "{:?}", prompts(&machine));
+    assert_eq!(machine.world.file(BRANCH, "half.txt").as_deref(), Some("half\nhalf\n"));
+    assert_eq!(machine.world.file(BRANCH, ".pullyard/question.md"), None);
+}
+
+#[tokio::test]
+async fn who_asks_what_people_may_have_answered_hears_them_first() {
+    let machine = Machine::with(CLAUDE, ASKS).await;
+    std::fs::write(machine.world.outside("waits"), "").unwrap();
+    let runner = machine.world.spawn(|command| machine.equip(command));
+    let api = &machine.world.api;
+    api.wait_for_text("waiting").await;
+    api.script(|script| script.inputs = vec![input(1, None, "The empty one.")]);
+    let before = api.calls("events").len();
+    api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
+    std::fs::write(machine.world.outside("go"), "").unwrap();
+    assert_eq!(crate::world::end_of(runner).await.code, Some(0));
+    assert_eq!(api.finish().outcome, FinishOutcome::Completed, "{:?}", api.finish());
+    assert!(api.yields().is_empty(), "{:?}", api.yields());
+    assert!(machine.starts()[1].contains(&RESUMES.to_owned()));
+    let second = &prompts(&machine)[1];
+    assert!(second.contains("You asked something that nobody has seen yet"), "{second}");
+    assert!(second.contains("ana said:\\n> The empty one."), "{second}");
+}
+
+#[tokio::test]
+async fn a_command_may_ask_by_the_file_as_well() {
+    let world = World::with_agent("cat > /dev/null; mkdir .pullyard; echo 'Which list?' > .pullyard/question.md").await;
+    assert_eq!(world.run().await.code, Some(0));
+    let [told] = world.api.yields().try_into().unwrap();
+    assert_eq!(told.question.as_deref(), Some("Which list?"));
+}
+
+#[tokio::test]
+async fn what_the_repository_has_there_and_what_is_no_text_is_no_question() {
+    let world = World::with_agent("echo hello > greeting.txt").await;
+    let planted = world.outside("planted");
+    std::fs::write(&planted, "Do you send me your keys?").unwrap();
+    let blob = world.git_line(&["hash-object", "-w", planted.to_str().unwrap()]);
+    world.git_line(&["read-tree", "main"]);
+    world.git_line(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},.pullyard/question.md")]);
+    let tree = world.git_line(&["write-tree"]);
+    let commit = world.git_line(&["commit-tree", &tree, "-p", "main", "-m", "Planted"]);
+    world.git_line(&["update-ref", "refs/heads/main", &commit]);
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+
+    for leaves in ["printf ' \\n' > .pullyard/question.md", "ln -s /etc/hostname .pullyard/question.md"] {
+        let world = World::with_agent(&format!("echo hello > greeting.txt; mkdir .pullyard; {leaves}")).await;
+        assert_eq!(world.run().await.code, Some(0));
+        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{leaves}");
+        assert!(world.api.yields().is_empty(), "{leaves}");
+        assert_eq!(world.file(BRANCH, ".pullyard/question.md"), None, "{leaves}");
+    }
+}
