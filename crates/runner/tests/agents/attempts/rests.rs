@@ -5,7 +5,7 @@ use crate::scene::KEY;
 use crate::world::{BRANCH, Ran, end_of};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{FinishOutcome, Input, Resume};
+use pullyard_protocol::attempt::{FinishOutcome, Input, Resume, YieldOutcome};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -100,6 +100,37 @@ async fn an_agent_that_goes_on_hears_what_people_said_and_nothing_twice() {
         let body = turns[before].body.to_string();
         assert!(body.contains("> Greet in Latin."), "{agent:?}");
         assert_eq!(body.matches("Write a greeting.").count(), 1, "{agent:?}: the task is told again");
+        stage.end();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn an_agent_that_asked_by_a_file_hears_the_answer_in_its_session() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        let asks = "echo half > half.txt; mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
+        stage.model.play([agent.shell(asks), Answer::text("I wait for the answer.")]);
+        let ran = end_of(stage.start()).await;
+        assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
+        let [told] = stage.world.api.yields().try_into().unwrap();
+        assert_eq!(
+            (told.outcome, told.question.as_deref()),
+            (YieldOutcome::Asks, Some("Which language?")),
+            "{agent:?}"
+        );
+        let before = stage.model.turns().len();
+        stage.model.keep(Answer::text("All done."));
+        let question = Some("Which language?".into());
+        let input = Input { seq: 1, by: "ana".into(), question, text: "Latin.".into() };
+        let ran = goes_on(&stage, Policy::Require, vec![input]).await;
+        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Completed, "{agent:?} {}", ran.log);
+        let turns = stage.model.turns();
+        let body = turns[before].body.to_string();
+        assert!(body.contains("answered your question") && body.contains("> Latin."), "{agent:?}: {body}");
+        assert!(body.contains("I wait for the answer."), "{agent:?}: it is another session");
+        assert_eq!(stage.world.file(BRANCH, "half.txt").as_deref(), Some("half\n"), "{agent:?}");
+        assert_eq!(stage.world.file(BRANCH, ".pullyard/question.md"), None, "{agent:?}");
         stage.end();
     }
 }
