@@ -196,6 +196,9 @@ async fn a_question_waits_on_the_ticket_and_is_answered_from_the_command_line() 
     assert_eq!(code(story.api.pause_job(&job).await), "not_pausable");
 
     let user = User::of(&story);
+    let shown = user.run(&["jobs", "show", job.as_str()]).await;
+    assert!(shown.out.contains("Which list?"), "{shown:?}");
+    shown.ended(0, &format!("`pullyard jobs answer {}`", job.short()));
     let said = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
     said.ended(0, "goes on");
     let resume = completes(&story, &job).await.resume.unwrap();

@@ -137,3 +137,15 @@ fn links_lead_to_the_web_only() {
     }
     assert_eq!(text::encoded("a/b?ä"), "a%2Fb%3F%C3%A4");
 }
+
+#[test]
+fn commands_of_a_help_stand_out() {
+    let parts = |help: &str| {
+        let said = text::help(help);
+        said.parts().iter().map(|(words, is_command)| (words.to_string(), *is_command)).collect::<Vec<_>>()
+    };
+    let expected = [("Answer it: ", false), ("pullyard jobs answer", true), (". <b>", false)];
+    assert_eq!(parts("Answer it: `pullyard jobs\nanswer`. <b>"), expected.map(|(words, is)| (words.to_owned(), is)));
+    assert_eq!(parts("`a"), [("a".to_owned(), true)]);
+    assert!(text::help(" ").is_empty());
+}

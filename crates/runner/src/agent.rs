@@ -236,7 +236,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 // What a known agent asks in the middle of its work it has gone on without.
                 let asked = match end.record.asked.filter(|_| !adapter.says_its_end()) {
                     Some(question) => Some(question),
-                    None => left::question(run.git, run.workspace).await,
+                    None => left_question(run).await,
                 };
                 let hears = adapter.says_its_end() && !run.people.unheard().await?.is_empty();
                 if !hears || is_used_up(run, adapter.as_ref(), &limits, &spent) {
@@ -263,6 +263,13 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
             None => begin_again(run, adapter.as_ref()),
         };
     }
+}
+
+/// What an agent asks by a file: one who reads its events sees that, too.
+async fn left_question(run: &Run<'_>) -> Option<String> {
+    let question = left::question(run.git, run.workspace).await?;
+    run.events.add(Said::words(EventKind::Question, question.as_str()));
+    Some(question)
 }
 
 /// What an agent is told in a session that is not the first.

@@ -1,7 +1,7 @@
 //! What could not be shown or done, in the frame of every page: a sentence, what to do, the code.
 
 use crate::frame::{Frame, page};
-use crate::text::{Text, line};
+use crate::text::{self, Help, Text, line};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ pub(crate) struct Fault {
     pub(crate) status: StatusCode,
     pub(crate) code: String,
     pub(crate) sentence: Text,
-    pub(crate) help: Text,
+    pub(crate) help: Help,
     /// Somebody is signed in, so that the navigation is of use.
     signed_in: bool,
 }
@@ -27,17 +27,17 @@ struct FaultPage {
     signed_in: bool,
     heading: &'static str,
     sentence: Text,
-    help: Text,
+    help: Help,
     code: String,
 }
 
 impl Fault {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: &str) -> Self {
-        Self { status, code: code.into(), sentence: line(sentence), help: Text::default(), signed_in: true }
+        Self { status, code: code.into(), sentence: line(sentence), help: Help::default(), signed_in: true }
     }
 
     pub(crate) fn help(mut self, help: &str) -> Self {
-        self.help = line(help);
+        self.help = text::help(help);
         self
     }
 

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::frame::{Frame, page};
 use crate::kept;
 use crate::log::{self, Entry};
-use crate::text::{Text, block, line, web};
+use crate::text::{self, Help, Text, block, line, web};
 use crate::tickets::once;
 use crate::visit::{FRAGMENT, Visit};
 use crate::words::{self, Pill, When};
@@ -70,7 +70,7 @@ struct Head {
     title: Text,
     pill: Pill,
     sentence: Text,
-    help: Option<Text>,
+    help: Option<Help>,
     failed: bool,
     /// The pull request that it revises: where it is, and how people name it.
     revises: Option<(Option<String>, Text)>,
@@ -117,7 +117,7 @@ impl Head {
             title: line(title),
             pill: words::pill(job.status),
             sentence: line(&sentence),
-            help: (help != "Nothing to do.").then(|| line(&help)),
+            help: (help != "Nothing to do.").then(|| text::help(&help)),
             failed: job.failure.is_some(),
             revises: revises.as_ref().map(|of| (web(&of.url), line(&of.label))),
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),

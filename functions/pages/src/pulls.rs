@@ -4,7 +4,7 @@ use crate::board::address_of;
 use crate::fault::Fault;
 use crate::form::{Form, given};
 use crate::frame::go;
-use crate::text::{Text, encoded, line, web};
+use crate::text::{self, Help, Text, encoded, line, web};
 use crate::tickets::once;
 use crate::visit::Visit;
 use axum::http::StatusCode;
@@ -23,7 +23,7 @@ pub(crate) struct Reviews {
     pub(crate) label: Text,
     pub(crate) address: String,
     pub(crate) sentence: Text,
-    pub(crate) help: Option<Text>,
+    pub(crate) help: Option<Help>,
     /// The job that the sentence is about.
     pub(crate) job: Option<String>,
     /// Where its decisions are.
@@ -48,7 +48,7 @@ pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Rev
         label: line(&label),
         address,
         sentence: line(&view.sentence),
-        help: (view.help != "Nothing to do.").then(|| line(&view.help)),
+        help: (view.help != "Nothing to do.").then(|| text::help(&view.help)),
         job: view.job.map(|job| format!("/jobs/{job}")),
         may_revise: pull.state == PullRequestState::Open,
         integration: pull.id.integration.to_string(),

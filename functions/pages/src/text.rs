@@ -22,6 +22,29 @@ impl Text {
     }
 }
 
+/// What to do, in one line, whose commands stand out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Help(Vec<(Text, bool)>);
+
+impl Help {
+    /// Its parts; true for commands.
+    pub fn parts(&self) -> &[(Text, bool)] {
+        &self.0
+    }
+
+    /// There is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What stands between backticks is a command.
+pub fn help(text: &str) -> Help {
+    let parts = tamed(text.trim());
+    let parts = parts.split('`').enumerate().filter(|(_, part)| !part.is_empty());
+    Help(parts.map(|(at, part)| (Text(cut(&part.replace(['\n', '\t'], " "))), at % 2 == 1)).collect())
+}
+
 /// The longest line of a block that is shown. Units: characters.
 const LONGEST_LINE: usize = 2_000;
 

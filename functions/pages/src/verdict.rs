@@ -2,7 +2,7 @@
 //! address works again and shows the same.
 
 use crate::fault::Fault;
-use crate::text::{Text, line};
+use crate::text::{self, Help, Text, line};
 use crate::visit::Visit;
 use pullyard_control::Error;
 use pullyard_domain::decision::{Reason, Verdict};
@@ -13,7 +13,7 @@ use pullyard_domain::id::{DeliveryId, ProjectId};
 pub(crate) struct Line {
     pub(crate) tone: &'static str,
     pub(crate) sentence: Text,
-    pub(crate) help: Option<Text>,
+    pub(crate) help: Option<Help>,
     /// The job it made, or the one in the way.
     pub(crate) job: Option<String>,
 }
@@ -46,7 +46,7 @@ fn of(delivery: &Delivery) -> Line {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.to_string()),
         _ => None,
     };
-    Line { tone, sentence: line(&sentence), help: helps.then(|| line(&delivery.reason.help())), job }
+    Line { tone, sentence: line(&sentence), help: helps.then(|| text::help(&delivery.reason.help())), job }
 }
 
 /// That the ticket is elsewhere now, if it is.

@@ -66,8 +66,8 @@ pub(super) fn verdict(screen: &Screen, verdict: Verdict) -> Cell {
 
 /// What to do about a job, with its id in the commands that name none.
 pub(super) fn about_job(help: &str, job: &JobId) -> String {
-    ["jobs retry", "jobs logs"].iter().fold(help.to_owned(), |help, command| {
-        help.replace(&format!("`pullyard {command}`"), &format!("`pullyard {command} {}`", job.short()))
+    ["retry", "logs", "answer", "continue", "checks", "artifacts"].iter().fold(help.to_owned(), |help, command| {
+        help.replace(&format!("`pullyard jobs {command}`"), &format!("`pullyard jobs {command} {}`", job.short()))
     })
 }
 

@@ -32,6 +32,7 @@ async fn an_agent_asks_by_a_file_and_hears_the_answer_in_its_session() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let [told] = machine.world.api.yields().try_into().unwrap();
     assert_eq!((told.outcome, told.question.as_deref()), (YieldOutcome::Asks, Some("Which list?")));
+    assert!(machine.world.api.texts().contains("Which list?"), "whoever watches sees it");
     assert!(told.session.is_some() && machine.world.head(BRANCH).is_none(), "{told:?}");
 
     machine.world.api.next_attempt(|job| {

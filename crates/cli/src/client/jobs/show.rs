@@ -29,6 +29,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     if let Some(explained) = explained {
         lines.push(("Why", Cell::same(&explained.sentence)));
     }
+    lines.extend(job.question.as_ref().map(|question| ("Question", Cell::same(&question.text))));
     if let Some(cancel) = &job.cancel {
         let reason = cancel.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let stops = if cancel.until.is_some() { " (its runner is stopping it)" } else { "" };
