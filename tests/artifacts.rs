@@ -81,6 +81,8 @@ async fn what_was_too_large_for_the_log_is_linked_from_its_row() {
     let story = Story::with(Setup { agent: LOUD, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     assert_eq!(story.ended(&job).await.status, Status::Completed);
+    let logs = User::of(&story).run(&["jobs", "logs", job.as_str()]).await;
+    logs.ended(0, &format!("all of it: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
     let browser = Browser::admin(&story).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"row").next().unwrap();

@@ -73,7 +73,7 @@ impl Logs {
                 } else if self.jsonl {
                     as_json(screen, &seen)?;
                 } else {
-                    say(screen, &seen)?;
+                    say(screen, id, &seen)?;
                 }
             }
             all.cursor.clone_from(&page.cursor);
@@ -98,7 +98,7 @@ impl Logs {
 }
 
 /// The words of one event; a phase is talk, and what has no words is not for reading.
-fn say(screen: &Screen, seen: &SeenEvent) -> Result<(), Fault> {
+fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
     let said_by = format!("{}: ", event.name.as_deref().map_or("somebody".into(), tame));
@@ -124,7 +124,17 @@ fn say(screen: &Screen, seen: &SeenEvent) -> Result<(), Fault> {
     if lines.peek().is_none() {
         return Ok(());
     }
-    lines.try_for_each(|line| screen.out(&screen.painted(colour, &format!("{before}{}", tame_line(line)))))
+    lines.try_for_each(|line| screen.out(&screen.painted(colour, &format!("{before}{}", tame_line(line)))))?;
+    if let Some(whole) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
+        let said = format!(
+            "all of it: `pullyard jobs artifacts {} {} --attempt {}`",
+            job.short(),
+            tame_line(whole),
+            seen.attempt
+        );
+        screen.note(&said);
+    }
+    Ok(())
 }
 
 /// As `tame`, but the line's own spaces at its beginning stay: they are how code and diffs are read.
