@@ -26,6 +26,7 @@ mod group;
 mod ids;
 mod job;
 mod leak;
+mod made;
 mod onto;
 mod options;
 mod orders;
