@@ -6,25 +6,23 @@ use crate::artifacts::{RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
 use crate::beside::Beside;
 use crate::checkpoint::{Found, Working};
-use crate::checks::{self, Checked, Results};
 use crate::finish::finish;
-use crate::git::{Fault, Git};
+use crate::git::Fault;
+use crate::made::{self, Made};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
-use crate::people::{Given as Inputs, People};
+use crate::people::Given as Inputs;
 use crate::push::{self, Published, Push};
 use crate::redact::Redactor;
-use crate::replies::{self, Words};
+use crate::replies;
 use crate::reporter::{Heeds, Reporter};
 use crate::retry::while_away;
-use crate::said::Said as Event;
 use crate::start::{Started, start};
 use crate::stop::Stop;
-use crate::talk::{Asked, Talk};
+use crate::talk::Talk;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, ids, leak, pull_request, setup, signals, talk, target};
-use pullyard_domain::artifact::Kind;
+use crate::{Error, Exit, Options, access, agent, commit, ids, pull_request, setup, signals, talk, target};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
@@ -205,75 +203,14 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
     let mut talk = Talk::of(assignment, &taken);
     this.working.begins(mirror, target, talk.before());
-    let (commit, words, results) = match &target.adopted {
-        Some(commit) => (commit.clone(), Words::default(), Results::default()),
+    let made = match &target.adopted {
+        Some(commit) => Made::before(commit),
         None => {
             let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
             prepared.given.put_down().map_err(failed)?;
-            let read = |name: &str| prepared.given.read(name, ours);
-            let (mut repair, mut answered, mut round) = (None::<String>, None::<String>, 0);
-            let (tree, results) = loop {
-                let mut told = talk.told(assignment);
-                let goes_on = match answered.take().as_ref().or(repair.as_ref()) {
-                    Some(words) => talk::goes_on_with(this, words),
-                    None => talk.goes_on(assignment, workspace),
-                };
-                if let Some(repair) = &repair {
-                    told.prompt = format!("{}\n\n{repair}", told.prompt);
-                }
-                this.working.tells(talk.read());
-                let people = People::of(this, talk.read());
-                let run = agent::Run {
-                    assignment: &told,
-                    goes_on: goes_on.as_ref(),
-                    has_work: taken.has_work,
-                    workspace,
-                    events: this.events,
-                    orders: this.orders,
-                    people: &people,
-                    git,
-                    base: (&target.base_branch, &target.base),
-                    isolation,
-                    until: this.until,
-                    grace: options.stop_grace,
-                    namespace: options.process_namespace,
-                    waits: &options.agent_waits,
-                    tally: &this.tally,
-                };
-                let ended = agent::run(&run, &prepared.chosen, &Environment::of(&read)).await;
-                talk.goes_further(people.said());
-                match ended {
-                    Err(Stop::Asks(question)) => match talk.asks(this, workspace, question).await? {
-                        Asked::Waits => return Err(Stop::Rests),
-                        Asked::Answered(words) => {
-                            answered = Some(words);
-                            continue;
-                        }
-                    },
-                    ended => ended?,
-                }
-                let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
-                this.working.made(&tree);
-                let (Some(beside), Some(commands)) = (&beside, commands) else { break (tree, Results::default()) };
-                match checks::check(beside, &commands.checks, round, target.pull_request.is_some()).await? {
-                    Checked::Publish(results) => break (tree, results),
-                    Checked::Repair(prompt) => repair = Some(prompt),
-                }
-                this.bounded(commit::restore(git, workspace, &tree)).await?;
-                this.events.add(Event::phase("repairing"));
-                round += 1;
-            };
-            this.events.end_record();
-            let made = (assignment, results.verdict());
-            let commit = this.bounded(commit::commit(git, workspace, &tree, target, made)).await?;
-            let repository = workspace.repository();
-            this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
-            this.bounded(keep_patch(this, git, workspace, target, &commit)).await?;
-            let words = match &assignment.revises {
-                Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
-                None => Words::default(),
-            };
-            (commit, words, results)
+            let work =
+                made::Work { this, options, isolation, prepared: &prepared, beside: beside.as_ref(), taken: &taken };
+            work.make(&mut talk).await?
         }
     };
 
@@ -282,21 +219,21 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         prepared.access = this.bounded(access::ask(this)).await?;
     }
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
-    let published = publish(this, &prepared, &commit).await?;
+    let published = publish(this, &prepared, &made.commit).await?;
     let (head, repository) = (published.head, workspace.repository());
     let replies = match &assignment.revises {
         // The push is out: whatever becomes of the answers, the job has done its work.
         Some(revises) => {
-            let fresh = target.adopted.is_none() && published.commit == commit && revises.retries.is_empty();
-            let answers = replies::Answers { forge, revises, commit: &published.commit, words: &words, fresh };
+            let fresh = target.adopted.is_none() && published.commit == made.commit && revises.retries.is_empty();
+            let answers = replies::Answers { forge, revises, commit: &published.commit, words: &made.words, fresh };
             this.unless_grave(async { Ok(answers.give(this).await) }).await?
         }
         None => None,
     };
     // Of a commit that an earlier attempt pushed only its own words are known.
-    let is_ours = target.adopted.is_none() && published.commit == commit;
+    let is_ours = target.adopted.is_none() && published.commit == made.commit;
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
-    let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(results.runs()) };
+    let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(made.results.runs()) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
     let said = pull_request::Said { summary: summary.as_deref(), checks };
     let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment, &said)).await?;
@@ -312,40 +249,21 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     })
 }
 
-fn ours(name: &str) -> Option<std::ffi::OsString> {
+pub(crate) fn ours(name: &str) -> Option<std::ffi::OsString> {
     Environment::ours().get(name)
 }
 
-/// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's.
-async fn keep_patch(
-    this: &Attempt<'_>,
-    git: &Git,
-    workspace: &Workspace,
-    target: &Target,
-    commit: &str,
-) -> Result<(), Stop> {
-    const NAME: &str = "changes.patch";
-    let Some(file) = this.artifacts.file(NAME) else { return Ok(()) };
-    match commit::patch(git, &workspace.repository(), &target.start, commit, &file).await {
-        Ok(()) => {
-            this.artifacts.hand_in(Kind::Patch, NAME);
-        }
-        Err(fault) => tracing::warn!(error = %fault, "the patch could not be made: {fault}"),
-    }
-    Ok(())
-}
-
 /// Everything that is there before the agent begins.
-struct Prepared<'a> {
-    access: Access,
-    chosen: Chosen,
+pub(crate) struct Prepared<'a> {
+    pub(crate) access: Access,
+    pub(crate) chosen: Chosen,
     /// For its model.
-    given: Given,
-    mirror: Mirror,
-    target: Target,
+    pub(crate) given: Given,
+    pub(crate) mirror: Mirror,
+    pub(crate) target: Target,
     /// What an earlier attempt left; not in place yet.
     found: Found,
-    workspace: &'a Workspace,
+    pub(crate) workspace: &'a Workspace,
 }
 
 async fn prepare<'a>(

@@ -27,6 +27,7 @@ mod ids;
 mod job;
 mod leak;
 mod left;
+mod made;
 mod onto;
 mod options;
 mod orders;
