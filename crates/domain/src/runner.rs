@@ -28,6 +28,9 @@ pub const POLL: Duration = Duration::from_secs(3);
 /// The most jobs one runner may run at once.
 pub const MOST_SLOTS: u32 = 12;
 
+/// How many of a runner's claims that got a job are known: more than it can make while a repeat of one is on its way.
+pub const CLAIMS_KEPT: usize = 16;
+
 /// Whether a runner can be counted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,9 +76,10 @@ pub struct Runner {
     /// Its jobs are not failed before: many fell silent at once, or the sweeper itself was late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared_until: Option<Timestamp>,
-    /// Its last claim that got a job: a repeat of it never gets a second one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_claim: Option<ClaimId>,
+    /// Its newest claims that got a job, the newest last: a repeat of one never gets a second job, however late it
+    /// comes. At least [`CLAIMS_KEPT`], once there were so many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimId>,
 }
 
 /// That people want a runner to take nothing more.
@@ -253,7 +257,7 @@ impl Runner {
 
     /// It has said something since it first registered.
     pub fn was_heard(&self) -> bool {
-        self.heard || self.last_claim.is_some()
+        self.heard || !self.claims.is_empty()
     }
 
     /// It takes nothing, by its own or by its people's wish.
@@ -290,7 +294,7 @@ impl Runner {
                 draining: false,
                 drain: None,
                 spared_until: None,
-                last_claim: None,
+                claims: Vec::new(),
             });
         };
         if old.status == Presence::Deleting {
@@ -324,6 +328,7 @@ impl Runner {
         runner.active = said.active;
         runner.draining = said.draining;
         runner.spared_until = None;
+        runner.claims.drain(..runner.claims.len().saturating_sub(CLAIMS_KEPT));
         runner.status = if said.last { Presence::Offline } else { Presence::Online };
         if said.last && self.status == Presence::Online {
             runner.epoch += 1;
@@ -350,7 +355,7 @@ impl Runner {
         Ok(if !self.is_online(now) {
             // The sweeper may be about to end what it has; a job given now would be ended with it.
             Some(Closed::Silent)
-        } else if self.last_claim.as_ref() == Some(claim) {
+        } else if self.claims.contains(claim) {
             Some(Closed::Answered)
         } else if self.is_draining() {
             Some(Closed::Draining)

@@ -397,15 +397,15 @@ impl Rules {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
                 let said = Heartbeat { instance: instance(), active, draining: false, last: false };
                 let heard = self.runners.get(other).heard(said, time(then)).unwrap();
-                // Its slots, and the claim that got the last one, are not the heartbeat's to write.
-                next = Runner { slots: next.slots, last_claim: next.last_claim, ..heard };
+                // Its slots, and the claims that got them, are not the heartbeat's to write.
+                next = Runner { slots: next.slots, claims: next.claims, ..heard };
             }
             Spoken::WithSlot => {
                 let job = self.jobs.get(other);
                 let Run { claim, started: since, .. } = job.run.clone().unwrap();
                 let (attempt, project) = (job.attempt, job.project.clone());
                 next.slots.insert(job.id.clone(), Slot { attempt, claim: claim.clone(), project, since });
-                next.last_claim = Some(claim);
+                next.claims.push(claim);
             }
             Spoken::WithoutSlot => {
                 next.slots.remove(&self.jobs.get(other).id);
@@ -449,8 +449,8 @@ impl Rules {
         self.jobs.get(job).run.as_ref().is_some_and(|run| run.claim == claim_id(runner, claim))
     }
 
-    pub(super) fn last_claim_is(&self, stored: Value, runner: u8, claim: u8) -> bool {
-        self.runners.get(stored).last_claim.as_ref() == Some(&claim_id(runner, claim))
+    pub(super) fn had_its_job(&self, stored: Value, runner: u8, claim: u8) -> bool {
+        self.runners.get(stored).claims.contains(&claim_id(runner, claim))
     }
 
     /// The claim may look for a job.

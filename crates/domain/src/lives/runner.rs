@@ -90,7 +90,7 @@ impl World {
                 return;
             }
         }
-        if self.rules.last_claim_is(stored, small(at), claim) && self.setting.without != Some(Rule::LastClaim) {
+        if self.rules.had_its_job(stored, small(at), claim) && self.setting.without != Some(Rule::LastClaim) {
             // Answered before: the next one is another.
             let mut other = *state;
             other.claims[at] += 1;

@@ -53,7 +53,7 @@ pub(super) fn claim(
         && !stored.draining
         && !stored.slots.contains_key(&rules.job(after).id)
         && stored.free() > 0
-        && (stored.last_claim.as_ref() != claim || setting.without == Some(Rule::LastClaim));
+        && (claim.is_none_or(|claim| !stored.claims.contains(claim)) || setting.without == Some(Rule::LastClaim));
     let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
     let bit = 1 << state.claims[runner];
     if state.got[runner] & bit != 0 {

@@ -49,8 +49,8 @@ fn a_second_process_takes_over_only_from_one_that_is_gone() {
 #[test]
 fn the_same_process_again_is_the_same_runner_and_is_what_it_says_now() {
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
-    let last_claim = Some(claim("c1"));
-    let old = Runner { slots, last_claim, draining: true, active: [job_id("j")].into(), ..runner("kite") };
+    let claims = vec![claim("c1")];
+    let old = Runner { slots, claims, draining: true, active: [job_id("j")].into(), ..runner("kite") };
     let heard =
         Runner { last_heartbeat: at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
     // A daemon that was killed goes on before anybody missed it: what was decided about it stands.
@@ -112,13 +112,25 @@ fn a_runner_claims_only_while_it_is_heard_and_has_room() {
     assert_eq!(ask(&Runner { draining: true, ..kite.clone() }, 1), Some(Closed::Draining));
     let drain = Some(Drain { by: "ana".into(), at: at(0), acknowledged: None });
     assert_eq!(ask(&Runner { drain, ..kite.clone() }, 1), Some(Closed::Draining));
-    assert_eq!(ask(&Runner { last_claim: Some(claim("c9")), ..kite.clone() }, 1), Some(Closed::Answered));
+    assert_eq!(ask(&Runner { claims: vec![claim("c8"), claim("c9")], ..kite.clone() }, 1), Some(Closed::Answered));
     let slots = ["a", "b"].map(|name| (job_id(name), slot(name, 0)));
     let full = Runner { slots: slots.into(), ..kite.clone() };
     assert_eq!(ask(&full, 1), Some(Closed::Full));
     assert_eq!(full.claimed_by(&claim("b")).unwrap().0, &job_id("b"));
     assert_eq!(full.claimed_by(&claim("c")), None);
     assert_eq!(ask(&Runner { max: 3, ..full }, 1), None);
+}
+
+#[test]
+fn the_newest_claims_stay_known() {
+    let claims = (0..CLAIMS_KEPT + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
+    let kite = Runner { claims: claims.clone(), ..runner("kite") };
+    let said = || Heartbeat { instance: instance("i1"), active: [].into(), draining: false, last: false };
+    let heard = kite.heard(said(), at(1)).unwrap();
+    assert_eq!(heard.claims, claims[3..]);
+    assert_eq!(heard.heard(said(), at(2)).unwrap().claims, claims[3..]);
+    let ask = |number: usize| heard.may_claim(&instance("i1"), &claim(&format!("c{number}")), at(2)).unwrap();
+    assert_eq!((ask(3), ask(CLAIMS_KEPT + 3)), (Some(Closed::Answered), None));
 }
 
 #[test]

@@ -201,6 +201,13 @@ pub(crate) fn holder(one: &Written) -> Option<(String, String)> {
     Some((run.claim.to_string(), format!("{}, attempt {}", job.id, job.attempt)))
 }
 
+/// The runner that is removed by this write. What it claimed is forgotten with it: the same process may register anew,
+/// and still ask for what it never heard of.
+pub(crate) fn removed(one: &Written) -> Option<String> {
+    let runner = one.before.as_ref().filter(|_| one.key.0.starts_with("RUNNERS#") && one.after.is_none())?;
+    Some(runner["name"].as_str()?.to_owned())
+}
+
 /// The job of an attempt, as it is now, if that attempt holds it.
 pub(crate) fn held(items: &Items, job: &str, claim: &str) -> Option<Job> {
     let key: Key = (format!("JOB#{job}"), "JOB".into());

@@ -271,7 +271,7 @@ impl World {
 
     fn check_writes(&mut self, mut line: String) {
         let now = self.now();
-        let mut held = Vec::new();
+        let (mut held, mut removed) = (Vec::new(), Vec::new());
         let broken = self.gate.cloud(|cloud| {
             let mut broken = Vec::new();
             for written in std::mem::take(&mut cloud.table.written) {
@@ -282,12 +282,16 @@ impl World {
                     }
                 }
                 held.extend(written.iter().filter_map(laws::holder));
+                removed.extend(written.iter().filter_map(laws::removed));
                 broken.extend(laws::broken_by(&written, &cloud.table.items, now));
             }
             broken
         });
         self.trace.say(now, line);
         self.broken.extend(broken);
+        for runner in removed {
+            self.got.retain(|claim, _| !claim.starts_with(&format!("{runner}-")));
+        }
         for (claim, attempt) in held {
             self.gets(claim, attempt, "got a job before");
         }

@@ -12,8 +12,8 @@ impl Store {
     /// Gives a job to whoever the domain put into it.
     ///
     /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: a slot more, if it is
-    /// Online, the process that registered, does not drain, has not this job, has room, and this very claim
-    /// got no job before.
+    /// Online, the process that registered, does not drain, has not this job, has room, and this very claim is none
+    /// of its newest ones that got a job.
     /// Idempotent: by the claim's id, through the domain.
     pub async fn claim(&self, claimed: &Job) -> Result<Write, Error> {
         let mut transaction = Transaction::new("claim a job").revise(claimed)?;
@@ -31,7 +31,7 @@ impl Store {
             let condition = Condition::of(
                 "instance = :instance AND #status = :online AND draining = :false AND attribute_not_exists(drain) \
                  AND attribute_not_exists(slots.#job) AND size(slots) < #max \
-                 AND (attribute_not_exists(last_claim) OR last_claim <> :claim)",
+                 AND (attribute_not_exists(claims) OR NOT contains(claims, :claim))",
             )
             .name("#status", "status")
             .name("#max", "max")
@@ -39,10 +39,12 @@ impl Store {
             .value(":instance", text(run.instance.as_str()))
             .value(":online", text("online"))
             .value(":claim", text(run.claim.as_str()))
+            .value(":claims", AttributeValue::L(vec![text(run.claim.as_str())]))
+            .value(":none", AttributeValue::L(Vec::new()))
             .value(":false", AttributeValue::Bool(false))
             .value(":slot", slot);
-            transaction =
-                transaction.update(key::runner(runner), "slots.#job = :slot, last_claim = :claim", "", condition);
+            let sets = "slots.#job = :slot, claims = list_append(if_not_exists(claims, :none), :claims)";
+            transaction = transaction.update(key::runner(runner), sets, "", condition);
         }
         transaction.commit(self).await
     }

@@ -3,6 +3,7 @@
 use crate::item::Name;
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::runner::{Profile, Runner};
 
 /// What is written when a runner registers.
@@ -20,7 +21,7 @@ impl Store {
     /// Registers a runner, lets a new process take over from a silent one, or brings up to date what the
     /// same process says again.
     ///
-    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots` and whether a drain is wanted are
+    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and whether a drain is wanted are
     /// the ones seen: a takeover is refused by a sign of life since, keeps the slots and its people's wish,
     /// and forgets none that came meanwhile; PROFILE; NAME if absent or its own.
     /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
@@ -32,9 +33,17 @@ impl Store {
                     .map_err(|error| Error::Corrupt { key: seen.id.to_string(), reason: error.to_string() })?;
                 let drained =
                     if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
-                let seen_is_there =
-                    format!("epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {drained}");
-                Condition::of(&seen_is_there)
+                // A job that came and went meanwhile left its claim.
+                let claims = (!seen.claims.is_empty()).then(|| seen.claims.iter().map(|claim| text(claim.as_str())));
+                let claimed = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
+                let seen_is_there = format!(
+                    "epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {drained} AND {claimed}"
+                );
+                let mut condition = Condition::of(&seen_is_there);
+                if let Some(claims) = claims {
+                    condition = condition.value(":claims", AttributeValue::L(claims.collect()));
+                }
+                condition
                     .value(":epoch", number(seen.epoch))
                     .value(":heard", number(seen.last_heartbeat.millis()))
                     .value(":slots", slots)

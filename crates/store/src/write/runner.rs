@@ -27,12 +27,19 @@ impl Store {
     /// Writes: RUNNER updated, but its slots and its people's wish, if `epoch`, `instance` and whether a
     /// drain is wanted are the ones seen, it is not being deleted, and nothing newer was heard: a function that
     /// stalled must not make it look silent. Not over the slots: a claim at the same time must not refuse a
-    /// heartbeat.
+    /// heartbeat. The oldest claims go that need not be known any more, if they are still the oldest.
     /// Idempotent: a repeat says the same a little later.
     pub async fn heartbeat(&self, seen: &Runner, heard: &Runner) -> Result<Write, Error> {
         let drained = if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
+        let mut removes = "spared_until".to_owned();
+        let forgets = seen.claims.len().saturating_sub(heard.claims.len());
+        // The last of them first: not every DynamoDB counts as if all went at once.
+        removes.extend((0..forgets).rev().map(|at| format!(", claims[{at}]")));
+        // Claims come at the end meanwhile, and another heartbeat may have forgotten the same.
+        let oldest = seen.claims.first().filter(|_| forgets > 0);
+        let forgotten = if oldest.is_some() { " AND claims[0] = :oldest" } else { "" };
         let condition = format!(
-            "epoch = :seen AND instance = :instance AND #status <> :deleting AND last_heartbeat <= :heard AND {drained}"
+            "epoch = :seen AND instance = :instance AND #status <> :deleting AND last_heartbeat <= :heard AND {drained}{forgotten}"
         );
         let mut sets = "#status = :status, epoch = :epoch, last_heartbeat = :heard, heard = :true, \
                         active = :active, draining = :draining"
@@ -48,12 +55,15 @@ impl Store {
             .value(":true", AttributeValue::Bool(true))
             .value(":active", value(seen, &heard.active)?)
             .value(":draining", AttributeValue::Bool(heard.draining));
+        if let Some(oldest) = oldest {
+            condition = condition.value(":oldest", text(oldest.as_str()));
+        }
         if let Some(at) = heard.drain.as_ref().and_then(|drain| drain.acknowledged) {
             sets.push_str(", drain.acknowledged = :acknowledged");
             condition = condition.value(":acknowledged", number(at.millis()));
         }
         Transaction::new("store a heartbeat")
-            .update(key::runner(&seen.id), &sets, "spared_until", condition)
+            .update(key::runner(&seen.id), &sets, &removes, condition)
             .commit(self)
             .await
     }

@@ -114,7 +114,7 @@ async fn a_runner_claims_a_job_into_a_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
-    let slot = slot("c1");
+    let slot = slot("claim-APP-1");
     assert_eq!(world.runner(&runner).await.slots, [(job.id.clone(), slot)].into());
     assert_eq!(job.run.and_then(|run| run.runner), Some(runner.id));
 }
@@ -160,7 +160,7 @@ async fn a_runner_that_is_offline_can_not_claim() {
 /// Two tries of one claim that are on their way at once: the second finds that the first got a job.
 #[tokio::test]
 async fn a_claim_that_got_a_job_gets_no_second_one() {
-    check_no_slot(|runner, _| runner.last_claim = Some(ClaimId::new("c1").unwrap())).await;
+    check_no_slot(|runner, _| runner.claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap()).to_vec()).await;
 }
 
 #[tokio::test]

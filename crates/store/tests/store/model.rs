@@ -271,7 +271,7 @@ impl Model {
         let Some((job, claimed, current)) = claimed else {
             return Did::NotTried;
         };
-        let new = runner.last_claim.as_ref().map(|claim| claim.as_str()) != Some(name.as_str());
+        let new = runner.claims.iter().all(|claim| claim.as_str() != name);
         let room = job.place == Place::Fargate || (new && runner.slots.len() < runner.max as usize);
         did(self.world.store.claim(&claimed).await.unwrap(), current && room)
     }

@@ -2,9 +2,9 @@
 
 use crate::sample::{self, at};
 use crate::world::{World, first_time};
-use pullyard_domain::id::InstanceId;
+use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::Status;
-use pullyard_domain::runner::{Profile, Runner};
+use pullyard_domain::runner::{CLAIMS_KEPT, Profile, Runner};
 use pullyard_store::Registered;
 
 fn profile(runner: &Runner) -> Profile {
@@ -120,4 +120,40 @@ async fn a_heartbeat_of_a_function_that_stalled_is_not_stored_over_a_newer_one()
     world.refuses(world.store.heartbeat(&seen, &heard(20))).await;
     assert_eq!(world.runner(&seen).await.last_heartbeat, at(30));
     world.applies(world.store.heartbeat(&seen, &heard(40))).await;
+}
+
+fn named(claims: std::ops::Range<usize>) -> Vec<ClaimId> {
+    claims.map(|number| ClaimId::new(format!("c{number}")).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_heartbeat_forgets_the_oldest_claims_and_none_that_came_meanwhile() {
+    let world = World::new().await;
+    let claims = named(100..100 + CLAIMS_KEPT + 2);
+    let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
+    let newest = world.running_on(&seen, "APP-1", Status::Claimed).await.run.unwrap().claim;
+    let heard = |secs| Runner { last_heartbeat: at(secs), claims: seen.claims[2..].to_vec(), ..seen.clone() };
+    world.applies(world.store.heartbeat(&seen, &heard(30))).await;
+    let kept = [&seen.claims[2..], &[newest]].concat();
+    assert_eq!(world.runner(&seen).await.claims, kept);
+    // Another function that had read the same forgets nothing more.
+    world.refuses(world.store.heartbeat(&seen, &heard(40))).await;
+    assert_eq!(world.runner(&seen).await.claims, kept);
+}
+
+#[tokio::test]
+async fn a_takeover_over_a_job_that_came_and_went_meanwhile_is_refused() {
+    let world = World::new().await;
+    let old = world.registered(&sample::runner("kite", 2)).await;
+    let profile = sample::profile(&old, &old.name);
+    for _ in 0..2 {
+        let seen = world.runner(&old).await;
+        let job = world.running_on(&seen, &format!("APP-{}", seen.claims.len()), Status::Claimed).await;
+        let slot = world.runner(&old).await.slots[&job.id].clone();
+        world.applies(world.store.drop_slot(&seen, &job.id, &slot)).await;
+        world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
+    }
+    let seen = world.runner(&old).await;
+    world.applies(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
+    assert_eq!(world.runner(&old).await.claims.len(), 2);
 }

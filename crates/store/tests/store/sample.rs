@@ -184,7 +184,7 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         draining: false,
         drain: None,
         spared_until: None,
-        last_claim: None,
+        claims: Vec::new(),
     }
 }
 

@@ -267,7 +267,7 @@ impl World {
     /// A job of the ticket that this registered runner is working on, in this phase.
     pub(crate) async fn running_on(&self, runner: &Runner, ticket: &str, phase: Status) -> Job {
         let job = self.triggered(ticket).await;
-        let claim = sample::claim_by(runner, &job, "c1");
+        let claim = sample::claim_by(runner, &job, &format!("claim-{ticket}"));
         let job = self.claimed(&job, &claim).await;
         self.progressed(&job, phase).await
     }
