@@ -5,6 +5,7 @@ use super::step::{Call, Does, Flow, Step, Unrepeated};
 use super::world::{DISPATCH, EFFECTS, Ground, Invoked, ROUND, Snapshot, World};
 use futures::stream::{self, StreamExt};
 use pullyard_testkit::{Fault, Point};
+use serde_json::json;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -124,6 +125,10 @@ fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
             if writes {
                 all.push(broken(Fault::LostAnswer, Then::Repeated));
             }
+            // The SDK takes an error of AWS's own for a lost answer; a forge's error is told to the use case.
+            if writes && (is_all || !is_aws(point)) {
+                all.push(broken(failed_after(point), Then::Repeated));
+            }
         }
     }
     all
@@ -133,6 +138,18 @@ fn is_read(point: &Point) -> bool {
     ["Get", "BatchGet", "TransactGet", "Query", "Describe", "List", "GET "]
         .iter()
         .any(|read| point.operation.starts_with(read))
+}
+
+fn is_aws(point: &Point) -> bool {
+    point.service != "forge"
+}
+
+/// It takes effect, and its caller is told that something broke.
+fn failed_after(point: &Point) -> Fault {
+    match point.service.starts_with("DynamoDB_") {
+        true => Fault::internal_error_after_effect(),
+        false => Fault::ErrorAfterEffect(503, json!({ "message": "injected" })),
+    }
 }
 
 fn told(flow: &Flow, harm: &Harm) -> String {
