@@ -9,6 +9,7 @@ mod base;
 mod flows;
 mod forge;
 mod http;
+mod inbox;
 mod left;
 mod raw;
 mod step;
@@ -68,9 +69,25 @@ async fn a_review_is_answered_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_waits_gets_its_answer_whatever_dies() {
-    walk(flows::reviews::held_and_revised(), 156).await;
+    walk(flows::reviews::held_and_revised().own(), 158).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_review_that_waits_gets_its_answer_wherever_it_dies() {
+    walk(flows::reviews::held_and_revised(), 158).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_whatever_dies() {
+    walk(flows::reviews::held_and_completed().own(), 205).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_dies() {
+    walk(flows::reviews::held_and_completed(), 205).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +96,23 @@ async fn a_closed_pull_request_ends_its_job_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_nobody_told_is_found_whatever_dies() {
-    walk(flows::reviews::looked_for(), 110).await;
+    walk(flows::reviews::looked_for().own(), 112).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_review_that_nobody_told_is_found_wherever_it_dies() {
+    walk(flows::reviews::looked_for(), 112).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_never_arrived_is_asked_for_again_whatever_dies() {
+    walk(flows::reviews::redelivered().own(), 119).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
+    walk(flows::reviews::redelivered(), 119).await;
 }

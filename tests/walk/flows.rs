@@ -5,7 +5,7 @@ pub(super) mod reviews;
 pub(super) mod runners;
 pub(super) mod tickets;
 
-use super::step::{Flow, Step};
+use super::step::{Flow, Share, Step};
 use super::world::World;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,5 +22,5 @@ fn prepared(
     steps: Vec<Step>,
 ) -> Flow {
     let steps = steps.into_iter().map(Arc::new).collect();
-    Flow { name, ends, set_up: Box::new(set_up), steps }
+    Flow { name, ends, set_up: Box::new(set_up), steps, share: Share::Whole }
 }

@@ -1,6 +1,7 @@
 //! A forge for a walk: a copy of one folder each, so that no walk sees another's.
 
 use pullyard_demo_forge::{DemoForge, Options, User};
+use serde_json::json;
 use std::path::Path;
 use tokio::net::TcpListener;
 
@@ -56,10 +57,29 @@ fn without_commits(line: &str) -> String {
     line.split(' ').map(told).collect::<Vec<_>>().join(" ")
 }
 
+/// The forge calls this world's webhook, with the secret that the world knows.
+pub(super) async fn calls(world: &super::world::World, hook: &str) {
+    let url = format!("{}/webhooks/github/acme", world.inbox.url());
+    let config = json!({ "url": url, "content_type": "json", "secret": crate::webhooks::SECRET });
+    let to = format!("{}/repos/{}/hooks/{hook}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
+    let call = world.ground.http.patch(to).bearer_auth(TOKEN).body(json!({ "config": config }).to_string());
+    call.send().await.unwrap().error_for_status().unwrap();
+}
+
 /// The bot's own call of the forge's API, past the points.
 pub(super) async fn asks(world: &super::world::World, path: &str, body: serde_json::Value) -> serde_json::Value {
+    says(world, TOKEN, path, body).await
+}
+
+/// The same call by whose token this is.
+pub(super) async fn says(
+    world: &super::world::World,
+    token: &str,
+    path: &str,
+    body: serde_json::Value,
+) -> serde_json::Value {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
-    let call = world.ground.http.post(url).bearer_auth(TOKEN).body(body.to_string());
+    let call = world.ground.http.post(url).bearer_auth(token).body(body.to_string());
     let answer = call.send().await.unwrap().error_for_status().unwrap();
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }

@@ -22,6 +22,11 @@ pub(super) fn post(path: impl Into<String>, body: Value) -> Request {
     Request { function: "api", method: "POST", path: path.into(), headers, body, keep: |_, _| {} }
 }
 
+/// What a forge sends to a webhook, as it was signed.
+pub(super) fn signed(path: impl Into<String>, body: String) -> Request {
+    Request { function: "webhook", method: "POST", path: path.into(), headers: json!({}), body, keep: |_, _| {} }
+}
+
 impl Request {
     pub(super) fn to(self, function: &'static str) -> Self {
         Self { function, ..self }

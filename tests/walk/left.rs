@@ -17,11 +17,13 @@ pub(super) type Left = BTreeMap<String, Value>;
 const OF_THE_WAY: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
 
 /// A start that is asked for again after a crash is a start of its own, with a number and a wait before it. A hook
-/// looks at its forge as time passes, and may be in the middle of that.
+/// looks at its forge as time passes, and may be in the middle of that; the newest try of a delivery that it has seen
+/// is another one where it was asked for twice. What a review waits for is noted on its pull request by one try: whose
+/// process died before it leaves that to the next note. What stands there in the end is compared, not how often.
 const OF_TRIES: [(&str, &[&str]); 3] = [
-    ("recovery", &["look"]),
+    ("recovery", &["look", "cursor"]),
     ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
-    ("", &["tries", "not_before", "seen"]),
+    ("", &["tries", "not_before", "seen", "note_version", "noted_version"]),
 ];
 
 /// DynamoDB's JSON without its types.
@@ -46,9 +48,15 @@ pub(super) async fn items(world: &World) -> Vec<Value> {
     world.raw.items().await.iter().map(|item| plain(&json!({ "M": item }))).collect()
 }
 
-/// Whether something still needs a next step. Hooks and repositories that are looked at always do.
+/// Whether something still needs a next step. Hooks and repositories that are looked at always do: a hook rests where
+/// it misses nothing, and could read its list.
 pub(super) fn is_at_rest(items: &[Value]) -> bool {
-    !items.iter().any(|item| item.get("wk").is_some() && !["HOOK", "POLL"].contains(&text(item, "sk")))
+    let waits = |item: &Value| match text(item, "sk") {
+        "POLL" => false,
+        "HOOK" => ["missing", "problem"].iter().any(|name| item["recovery"].get(name).is_some()),
+        _ => item.get("wk").is_some(),
+    };
+    !items.iter().any(waits)
 }
 
 /// Everything that is left.

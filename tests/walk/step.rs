@@ -15,6 +15,27 @@ pub(super) struct Flow {
     /// What there is before: done once, and copied for every walk.
     pub(super) set_up: SetUp,
     pub(super) steps: Vec<Arc<Step>>,
+    pub(super) share: Share,
+}
+
+/// How much of a flow is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    Whole,
+    /// Of the steps that no other flow walks, each state that a crash can leave, and where somebody else goes on,
+    /// nobody repeats them. The rest is walked on demand.
+    Own,
+}
+
+impl Flow {
+    /// Only what it has and others have not.
+    pub(super) fn own(self) -> Self {
+        Self { share: Share::Own, ..self }
+    }
+
+    pub(super) fn breaks(&self, step: &Step) -> bool {
+        self.share == Share::Whole || step.walked == Walked::Here
+    }
 }
 
 /// What makes what there is before.
@@ -31,6 +52,15 @@ pub(super) struct Step {
     pub(super) does: Does,
     /// What follows where its process died and its caller does not call again.
     pub(super) unrepeated: Unrepeated,
+    pub(super) walked: Walked,
+}
+
+/// Where the points of a step are broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Walked {
+    Here,
+    /// In another flow, from a state that differs in nothing that the step reads: here only where the whole is walked.
+    Elsewhere,
 }
 
 pub(super) enum Does {
@@ -71,21 +101,27 @@ pub(super) enum From {
     Http,
     /// A queue, with what its message is deleted by.
     Queue { queue: &'static str, receipt: String },
+    /// A forge, which does not come again by itself, by the number of its call.
+    Forge(u64),
     /// A schedule or a rule: done is what is no error.
     Aws,
 }
 
 impl Step {
+    fn of(name: &'static str, does: Does, unrepeated: Unrepeated) -> Self {
+        Self { name, does, unrepeated, walked: Walked::Here }
+    }
+
     pub(super) fn call(name: &'static str, make: impl Fn(&World) -> Option<Call> + Send + Sync + 'static) -> Self {
-        Self { name, does: Does::Call(Box::new(make)), unrepeated: Unrepeated::Repeated }
+        Self::of(name, Does::Call(Box::new(make)), Unrepeated::Repeated)
     }
 
     pub(super) fn message(name: &'static str, queue: &'static str) -> Self {
-        Self { name, does: Does::Message(queue), unrepeated: Unrepeated::Heals }
+        Self::of(name, Does::Message(queue), Unrepeated::Heals)
     }
 
     pub(super) fn messages() -> Self {
-        Self { name: "messages", does: Does::Messages, unrepeated: Unrepeated::Heals }
+        Self::of("messages", Does::Messages, Unrepeated::Heals)
     }
 
     /// Time passes, and nothing happens meanwhile.
@@ -111,17 +147,26 @@ impl Step {
     }
 
     pub(super) fn sweep(name: &'static str) -> Self {
-        Self { name, does: Does::Sweep, unrepeated: Unrepeated::Repeated }
+        Self::of(name, Does::Sweep, Unrepeated::Repeated)
     }
 
     pub(super) fn act(
         name: &'static str,
         act: impl for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, does: Does::Act(Box::new(act)), unrepeated: Unrepeated::Repeated }
+        Self::of(name, Does::Act(Box::new(act)), Unrepeated::Repeated)
     }
 
     pub(super) fn unrepeated(self, unrepeated: Unrepeated) -> Self {
         Self { unrepeated, ..self }
+    }
+
+    pub(super) fn walked(self, walked: Walked) -> Self {
+        Self { walked, ..self }
+    }
+
+    /// Another flow walks it.
+    pub(super) fn walked_elsewhere(self) -> Self {
+        self.walked(Walked::Elsewhere)
     }
 }

@@ -1,10 +1,13 @@
 //! A whole system that nobody drives but the test: the embedded AWS, a forge behind a numbered proxy, and the
 //! functions' libraries, each with a context of its own until its process dies.
 
+use super::inbox::Inbox;
 use super::raw::Raw;
 use super::step::{Call, From};
 use crate::functions::invoke;
+use axum::http::StatusCode;
 use pullyard_demo_forge::DemoForge;
+use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::config::{self, Config, Definitions, Endpoints};
 use pullyard_entry::{Clock, Context};
@@ -14,16 +17,34 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
+/// What the forge tells the webhook, which waits like a message.
+pub(super) const WEBHOOK: &str = "webhook";
+/// Where messages wait, in the order in which they are delivered.
+pub(super) const QUEUES: [(&str, &str); 3] = [
+    (DISPATCH, "the dispatcher is woken"),
+    (EFFECTS, "the effects function is woken"),
+    (WEBHOOK, "the forge calls the webhook"),
+];
 pub(super) const TABLE: &str = "pullyard";
 pub(super) const ADMIN: &str = "pat_walk";
 const KEY_SECRET: &str = "pullyard/signing-key";
 /// Longer than the sweeper leaves anything alone that is due, and than it takes a hint to be missed.
 pub(super) const ROUND: Duration = Duration::from_secs(61);
+
+/// How long each invocation takes.
+const TAKEN: Duration = Duration::from_millis(1);
+
+/// Time that passes only as a walk says: on a machine that is busy a sweeper would be late otherwise, and blame nobody.
+fn standing() -> Clock {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let start = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap());
+    Clock::standing(start, |by| Box::pin(tokio::time::sleep(by)))
+}
 
 /// What walks share, since it takes long to make: clients as such, without a connection.
 #[derive(Clone)]
@@ -76,6 +97,7 @@ pub(super) struct World {
     pub(super) raw: Raw,
     pub(super) aws: Aws,
     pub(super) forge: Option<DemoForge>,
+    pub(super) inbox: Inbox,
     proxy: Option<Proxy>,
     config: Config,
     sdk: Sdk,
@@ -148,9 +170,9 @@ impl World {
                 s3: Some(at.s3),
             },
         };
-        let (clock, contexts, notes) = (Clock::default(), Mutex::default(), Mutex::default());
-        let (sdk, ground) = ((ground.sdk)(&wire), ground.clone());
-        let world = Self { ground, wire, clock, raw, aws, forge, proxy, config, sdk, contexts, notes, folder };
+        let (clock, contexts, notes) = (standing(), Mutex::default(), Mutex::default());
+        let (sdk, ground, inbox) = ((ground.sdk)(&wire), ground.clone(), Inbox::open().await);
+        let world = Self { ground, wire, clock, raw, aws, forge, inbox, proxy, config, sdk, contexts, notes, folder };
         world.raw.put_secret(KEY_SECRET, "a key that signs the tokens of attempts").await;
         world
     }
@@ -167,6 +189,9 @@ impl World {
             world.raw.put_secret(name, value).await;
         }
         *world.notes.lock().unwrap() = snapshot.notes.clone();
+        if let Some(hook) = world.noted("forge hook") {
+            super::forge::calls(&world, &hook).await;
+        }
         world
     }
 
@@ -196,15 +221,20 @@ impl World {
             let made = contexts.entry(call.function);
             made.or_insert_with(|| (self.sdk)(self.config.clone(), self.clock.clone())).clone()
         };
+        self.clock.advance(TAKEN);
         // Every function is in this one future: it is too large for a thread's stack.
         let life = Box::pin(invoke(&ctx, call.function, call.event.clone()));
         let Some(answer) = self.wire.live(life).await else {
             self.contexts.lock().unwrap().remove(call.function);
+            self.tell(call, StatusCode::BAD_GATEWAY);
             return Invoked::Died;
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return Invoked::Failed(error),
+            Err(error) => {
+                self.tell(call, StatusCode::BAD_GATEWAY);
+                return Invoked::Failed(error);
+            }
         };
         match &call.from {
             From::Aws => Invoked::Done(answer),
@@ -215,11 +245,13 @@ impl World {
                     Invoked::Done(answer)
                 }
             },
-            From::Http => {
-                let status = answer["statusCode"].as_u64().unwrap_or_default();
+            From::Http | From::Forge(_) => {
+                let status = answer["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+                let status = status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap();
+                self.tell(call, status);
                 let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
-                if !(200..300).contains(&status) {
-                    return Invoked::Failed(format!("{status}: {body}"));
+                if !status.is_success() {
+                    return Invoked::Failed(format!("{}: {body}", status.as_u16()));
                 }
                 (call.keep)(self, &body);
                 Invoked::Done(body)
@@ -227,8 +259,23 @@ impl World {
         }
     }
 
+    /// The forge hears what came of its call.
+    fn tell(&self, call: &Call, status: StatusCode) {
+        if let From::Forge(number) = call.from {
+            self.inbox.answer(number, status);
+        }
+    }
+
     /// The oldest message of a queue, as an event for its function.
     pub(super) async fn message(&self, queue: &'static str) -> Option<Call> {
+        if queue == WEBHOOK {
+            // What the forge sends is on its way for a moment.
+            return tokio::select! {
+                biased;
+                call = self.inbox.next() => Some(call),
+                () = self.forge.as_ref()?.deliveries_settled() => None,
+            };
+        }
         let (event, receipt) = self.raw.receive(self.aws.sqs(), queue).await?;
         let function = if queue == DISPATCH { "dispatcher" } else { "effects" };
         Some(Call { function, event, from: From::Queue { queue, receipt }, keep: |_, _| {} })
@@ -244,7 +291,7 @@ impl World {
         let mut delivered = 0;
         loop {
             let before = delivered;
-            for queue in [DISPATCH, EFFECTS] {
+            for (queue, _) in QUEUES {
                 while let Some(call) = self.message(queue).await {
                     delivered += 1;
                     assert!(delivered < 200, "messages without end: {}", call.event);

@@ -10,7 +10,7 @@ use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 use crate::webhooks::{ANN, ANNS_TOKEN, SECRET, signed};
 use futures::FutureExt;
-use pullyard_local::{AccountKind, Role, User};
+use pullyard_local::{AccountKind, DeliveryFault, Role, User};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -19,6 +19,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// An open pull request of a ticket, and a review of Ann's that nobody told us of.
 async fn pull_request(world: &World) {
+    linked(world).await;
+    asks_for_changes(world, "review 1").await;
+}
+
+/// An open pull request of a ticket.
+async fn linked(world: &World) {
     let forge = world.forge.as_ref().unwrap();
     let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     forge.add_user(ann, AccountKind::User).await.unwrap();
@@ -32,7 +38,6 @@ async fn pull_request(world: &World) {
     world.note("head", head);
     world.note("number", number);
     world.note("repository", pull["base"]["repo"]["id"].clone());
-    asks_for_changes(world, "review 1").await;
     base::done(world, "/v1/tickets", json!({ "project": "acme", "key": "APP-1", "title": "t", "status": TODO })).await;
     let link = json!({ "project": "acme", "repository": REPOSITORY, "number": number, "ticket": "APP-1" });
     base::must(world, post("/v1/pulls/link", link).put()).await;
@@ -52,6 +57,25 @@ async fn hooked(world: &World) {
     });
     let made = base::done(world, "/v1/hooks", hook).await;
     world.note("hook secret", made["secret"].clone());
+}
+
+/// A hook at the forge, and a comment of Ann's that it sent in vain. A look at the pull request does not show it.
+async fn lost(world: &World) {
+    linked(world).await;
+    let forge = world.forge.as_ref().unwrap();
+    // Else its ping would come again beside the comment, in whatever order.
+    forge.order_delivery_fault(1, DeliveryFault::Forgotten);
+    let hook = json!({
+        "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
+        "base_url": "https://api.test",
+    });
+    let made = base::done(world, "/v1/hooks", hook).await;
+    world.note("hook secret", made["secret"].clone());
+    world.note("forge hook", made["forge_id"].clone());
+    let comment = json!({ "body": "/pullyard revise use tabs" });
+    forge::says(world, ANNS_TOKEN, &format!("/issues/{}/comments", number(world, "number")), comment).await;
+    // It calls nobody elsewhere.
+    forge.deliveries_settled().await;
 }
 
 async fn twice_asked(world: &World) {
@@ -135,18 +159,22 @@ fn pushed(file: &'static str) -> Step {
     })
 }
 
+fn attempted() -> [Step; 4] {
+    [attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
+}
+
+fn published(file: &'static str) -> [Step; 3] {
+    [attempt::syncs(), pushed(file), attempt::completes()]
+}
+
+/// Steps that [`told_and_revised`] and [`held_and_revised`] walk.
+fn known(steps: impl IntoIterator<Item = Step>) -> impl Iterator<Item = Step> {
+    steps.into_iter().map(Step::walked_elsewhere)
+}
+
 fn revised(file: &'static str) -> Vec<Step> {
-    vec![
-        Step::messages(),
-        attempt::begins(),
-        attempt::claims(),
-        attempt::prepares(),
-        attempt::executes(),
-        attempt::syncs(),
-        pushed(file),
-        attempt::completes(),
-        Step::messages(),
-    ]
+    let work = attempted().into_iter().chain(published(file));
+    [Step::messages()].into_iter().chain(work).chain([Step::messages()]).collect()
 }
 
 fn of_hook(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
@@ -158,13 +186,28 @@ pub(in crate::walk) fn told_and_revised() -> Flow {
     of_hook("a review is told and answered", &["completed"], steps)
 }
 
-pub(in crate::walk) fn held_and_revised() -> Flow {
-    let mut steps = vec![reviewed("a review is told", "review 1"), Step::messages()];
-    steps.extend([attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]);
+/// A review is told while the job of another one works.
+fn held() -> Vec<Step> {
+    let mut steps: Vec<_> = known([reviewed("a review is told", "review 1"), Step::messages()]).collect();
+    steps.extend(known(attempted()));
     steps.extend([reviewed("another is told meanwhile", "review 2"), Step::messages()]);
+    steps
+}
+
+pub(in crate::walk) fn held_and_revised() -> Flow {
+    let mut steps = held();
     steps.extend([attempt::fails(), Step::messages(), Step::wait(HOUR), Step::sweep("the sweeper goes round")]);
     steps.push(Step::messages());
     prepared("a review waits for a job, which fails", &["failed"], |world| twice_asked(world).boxed(), steps)
+}
+
+pub(in crate::walk) fn held_and_completed() -> Flow {
+    let mut steps: Vec<_> = known(held()).collect();
+    steps.extend(published("one.txt"));
+    steps.extend([Step::messages(), Step::wait(HOUR), Step::sweep("the sweeper goes round"), Step::messages()]);
+    steps.extend(known(attempted().into_iter().chain(published("two.txt")).chain([Step::messages()])));
+    let ends = &["completed", "completed"];
+    prepared("a review waits for a job, which completes", ends, |world| twice_asked(world).boxed(), steps)
 }
 
 pub(in crate::walk) fn closed_while_it_waits() -> Flow {
@@ -174,7 +217,31 @@ pub(in crate::walk) fn closed_while_it_waits() -> Flow {
 }
 
 pub(in crate::walk) fn looked_for() -> Flow {
-    let found = [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round")];
-    let steps = found.into_iter().chain(revised("one.txt")).collect();
+    let found = [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round"), Step::messages()];
+    let revised = attempted().into_iter().chain(published("one.txt")).chain([Step::messages()]);
+    let steps = found.into_iter().chain(known(revised)).collect();
     prepared("a repository is looked at, and a review is found", &["completed"], |world| polled(world).boxed(), steps)
+}
+
+pub(in crate::walk) fn redelivered() -> Flow {
+    let mut steps = vec![Step::wait(HOUR / 6), Step::sweep("the sweeper goes round"), Step::messages(), job_is_made()];
+    steps.extend(known(attempted().into_iter().chain([attempt::fails(), Step::messages()])));
+    let name = "a delivery that never arrived is asked for again";
+    prepared(name, &["failed"], |world| lost(world).boxed(), steps)
+}
+
+/// A delivery that was asked for in vain is asked for again an hour later.
+fn job_is_made() -> Step {
+    Step::act("its job is made", |world| {
+        async {
+            for _ in 0..8 {
+                if world.tasks().await.iter().any(|task| task["desiredStatus"] == "RUNNING") {
+                    return true;
+                }
+                world.pass(HOUR / 6).await;
+            }
+            false
+        }
+        .boxed()
+    })
 }

@@ -49,6 +49,25 @@ fn an_attempt_whose_model_answers_nobody_goes_back_and_says_until_when() {
 }
 
 #[test]
+fn a_repeat_is_known_by_its_id_and_its_attempt() {
+    let job = put_back(&active(Status::Executing)).unwrap();
+    let says = |attempt, id| {
+        let met = Troubled { finish: finish_id(id), ..met(Some(3_600), 3_600) };
+        job.waits_for_model(&fence(&job, attempt, "c1"), &met, at(301))
+    };
+    assert_eq!(says(1, "f1"), Err(NotNow::Already));
+    assert_eq!(says(1, "f2"), Err(NotNow::LeaseLost));
+    assert_eq!(says(2, "f1"), Err(NotNow::LeaseLost));
+}
+
+#[test]
+fn it_waits_until_the_moment_at_which_its_account_may_be_asked() {
+    let job = put_back(&active(Status::Executing)).unwrap();
+    assert_eq!([3_599, 3_600, 3_601].map(|now| job.waits_long(at(now))), [true, false, false]);
+    assert!(!ready().waits_long(at(0)));
+}
+
+#[test]
 fn on_fargate_it_is_looked_at_in_time_and_on_runners_it_keeps_its_place() {
     let job = put_back(&active(Status::Executing)).unwrap();
     assert_eq!(due::job(&job), Some(Due::At(at(600))), "a breaker that was closed by hand tells nobody");
@@ -69,6 +88,10 @@ fn who_waits_to_be_started_is_put_off_once_and_starts_when_it_is_over() {
     assert_eq!((job.dispatch.due, job.attempt), (at(310), 0));
     assert_eq!(wait(&job, None, at(11)), Some(Wait::ProviderUnavailable { provider: "OpenAI".into(), time: at(900) }));
     assert_eq!(waits(&job, 900, 11), Err(NotNow::Already));
+    // What is known otherwise by now is news, though it is looked at no sooner.
+    assert_eq!(waits(&job, 700, 11).unwrap().model.unwrap().until, at(700));
+    let limited = job.left_alone(Cause::LimitReached, "codex", at(900), at(11)).unwrap();
+    assert_eq!(limited.model.unwrap().cause, Cause::LimitReached);
     assert_eq!(waits(&job, 900, 310).unwrap().dispatch.due, at(610));
     let started = job.dispatched(at(320)).unwrap();
     assert!(matches!(wait(&started, None, at(321)), Some(Wait::TaskStarting { .. })));

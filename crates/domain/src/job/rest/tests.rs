@@ -222,6 +222,13 @@ fn what_stands_still_ends_when_nobody_speaks() {
 }
 
 #[test]
+fn a_job_that_nobody_holds_stands_still_from_when_its_pause_was_stored() {
+    // It was asked for before, and stored late.
+    let still = ready().paused(by_ann(200), at(240)).unwrap();
+    assert_eq!(still.rests_until(), Some(at(240).plus(REST_AT_MOST)));
+}
+
+#[test]
 fn the_ticket_says_that_it_waits_for_as_long_as_it_does() {
     let ticket = job_and_ticket().1;
     assert_eq!(ticket_while(&active(Status::Executing), &ticket), None);

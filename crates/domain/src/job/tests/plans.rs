@@ -55,3 +55,13 @@ fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
     other_host.pull_request.as_mut().unwrap().id.integration = IntegrationId::new("gh2").unwrap();
     assert_eq!(continued(&other_host), None);
 }
+
+#[test]
+fn how_long_a_job_may_stand_still_is_its_projects_word_and_a_week_is_not_stored() {
+    let week = planned(&settings(), job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
+    assert_eq!((week.input_secs, week.rest_at_most()), (None, REST_AT_MOST));
+    let mut short = settings();
+    short.limits.input_secs = 600;
+    let short = planned(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
+    assert_eq!((short.input_secs, short.rest_at_most()), (Some(600), Duration::from_secs(600)));
+}
