@@ -32,7 +32,7 @@ fn lease_lost(recorded: bool) -> (u16, String, Option<bool>) {
 }
 
 async fn begin(client: &AttemptClient, phase: Phase) {
-    client.status(&StatusRequest { status: phase }).await.unwrap();
+    client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
 }
 
 async fn begin_all(client: &AttemptClient, last: Phase) {
@@ -229,7 +229,7 @@ async fn only_the_attempts_own_lease_speaks_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn phases_go_on_in_their_order_only_and_the_present_one_is_repeatable() {
     let (story, job, client, _) = claimed().await;
-    let say = async |phase| client.status(&StatusRequest { status: phase }).await;
+    let say = async |phase| client.status(&StatusRequest { status: phase, inputs: None }).await;
     let wrong = || (409, "wrong_status".to_owned(), None);
     let phases = [Phase::Preparing, Phase::Executing, Phase::Syncing];
     let statuses = [Status::Preparing, Status::Executing, Status::Syncing];
@@ -255,7 +255,9 @@ async fn phases_go_on_in_their_order_only_and_the_present_one_is_repeatable() {
 async fn repeating_syncing_never_extends_the_time_to_push() {
     let (story, _, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
-    let left = async || client.status(&StatusRequest { status: Phase::Syncing }).await.unwrap().push_for_secs.unwrap();
+    let left = async || {
+        client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap().push_for_secs.unwrap()
+    };
     assert!((100..=120).contains(&left().await));
     story.clock.advance(Duration::from_secs(60));
     assert!((40..=60).contains(&left().await));

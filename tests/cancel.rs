@@ -59,12 +59,12 @@ fn completed(id: &str, number: u64) -> FinishRequest {
 
 async fn begin_all(client: &AttemptClient, last: Phase) {
     for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-        client.status(&StatusRequest { status: phase }).await.unwrap();
+        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
     }
 }
 
 async fn want(client: &AttemptClient) -> Want {
-    client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await.unwrap().want
+    client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap().want
 }
 
 /// A claimed job of the ticket APP-1.
@@ -120,7 +120,7 @@ async fn a_runner_hears_of_it_at_its_next_call_and_ends_it() {
         assert_eq!(want(&client).await, Want::Cancel);
         assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job), "the old agent still runs");
         if phase == Some(Phase::Executing) {
-            let push = client.status(&StatusRequest { status: Phase::Syncing }).await;
+            let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
             assert_eq!(refusal(push).1, "unwanted");
         }
         assert_eq!(client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap().status, Status::Cancelled);

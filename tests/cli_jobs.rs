@@ -125,7 +125,7 @@ async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
         event(4, EventKind::Log, "a warning"),
         event(5, EventKind::Usage, "12 tokens"),
     ];
-    client.events(&EventsRequest { first_seq: 1, events: events.clone() }).await.unwrap();
+    client.events(&EventsRequest { first_seq: 1, events: events.clone(), inputs: None }).await.unwrap();
     let log = user.run(&["jobs", "logs", job.as_str()]).await.done();
     assert_eq!(log, "Looking.\n  indented [31m red\n$ npm test\n1 passed\na warning\n");
     assert_eq!(user.run(&["jobs", "logs", "@last", "--attempt", "1"]).await.done(), log);
@@ -139,7 +139,10 @@ async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
     let mut follow = user.started(&["jobs", "logs", job.as_str(), "--follow"]);
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     while lines.next_line().await.unwrap().unwrap() != "a warning" {}
-    client.events(&EventsRequest { first_seq: 6, events: vec![event(6, EventKind::Text, "Later.")] }).await.unwrap();
+    client
+        .events(&EventsRequest { first_seq: 6, events: vec![event(6, EventKind::Text, "Later.")], inputs: None })
+        .await
+        .unwrap();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "Later.");
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });

@@ -193,7 +193,7 @@ async fn dollars_that_were_not_spent_come_back_once_and_let_the_next_in() {
     assert_eq!(refused.sentence, "acme has used $0.00 and reserved $5.00 of $8.00 for today.");
     let attempt = story.claim(&job, "c1").await.unwrap().1;
     for status in [Phase::Preparing, Phase::Executing] {
-        attempt.status(&StatusRequest { status }).await.unwrap();
+        attempt.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
     for _ in 0..2 {
         attempt.finish(&failed("f1", Some(2 * DOLLAR))).await.unwrap();
@@ -216,7 +216,7 @@ async fn a_persons_request_and_a_retry_obey_the_budget() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let attempt = story.claim(&job, "c1").await.unwrap().1;
     for status in [Phase::Preparing, Phase::Executing] {
-        attempt.status(&StatusRequest { status }).await.unwrap();
+        attempt.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
     attempt.finish(&failed("f1", None)).await.unwrap();
     let Err(Error::Problem(problem)) = story.api.retry_job(&job, None).await else { panic!("a job was made") };

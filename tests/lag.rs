@@ -49,7 +49,7 @@ fn failed(id: &str) -> FinishRequest {
 
 async fn work(client: &AttemptClient) {
     for status in [Phase::Preparing, Phase::Executing] {
-        client.status(&StatusRequest { status }).await.unwrap();
+        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
 }
 
@@ -284,7 +284,7 @@ async fn a_job_goes_its_way_though_every_copy_is_of_its_first_moment() {
     let (again, _) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(first.lease, again.lease);
     work(&client).await;
-    client.status(&StatusRequest { status: Phase::Executing }).await.unwrap();
+    client.status(&StatusRequest { status: Phase::Executing, inputs: None }).await.unwrap();
     client.finish(&failed("f1")).await.unwrap();
     client.finish(&failed("f1")).await.unwrap();
     let ticket = story.settled("APP-1").await;

@@ -29,13 +29,13 @@ async fn working() -> (Story, JobId, AttemptClient) {
 
 async fn begin(client: &AttemptClient, phases: &[Phase]) {
     for phase in phases {
-        client.status(&StatusRequest { status: *phase }).await.unwrap();
+        client.status(&StatusRequest { status: *phase, inputs: None }).await.unwrap();
     }
 }
 
 /// What the next heartbeat hears: what people want, and how many inputs they gave.
 async fn heard(client: &AttemptClient) -> (Want, u32) {
-    let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await.unwrap();
+    let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
     (answer.want, answer.inputs)
 }
 
@@ -122,7 +122,7 @@ async fn a_person_pauses_a_working_job_and_lets_it_go_on_to_its_pull_request() {
     assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Executing, "a repeat is a repeat");
     assert_eq!(heard(&client).await.0, Want::Pause);
     // It does not push instead.
-    let push = client.status(&StatusRequest { status: Phase::Syncing }).await.unwrap();
+    let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
     assert_eq!((push.want, push.push_for_secs), (Want::Pause, None));
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
 
@@ -150,7 +150,7 @@ async fn a_person_pauses_a_working_job_and_lets_it_go_on_to_its_pull_request() {
 }
 
 async fn heard_of_loss(client: &AttemptClient) -> String {
-    code(client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await)
+    code(client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,6 +228,52 @@ async fn an_answer_that_comes_before_the_question_was_told_is_read_by_the_same_a
     // With that read, it may ask again.
     assert_eq!(asks(&client, 1).await.status, Status::AwaitingInput);
     assert_eq!(code(client.inputs(0).await), "lease_lost");
+    story.end().await;
+}
+
+/// Asks for the right to push, having been told so many inputs: whether it goes on with more, and may push.
+async fn pushes(client: &AttemptClient, told: u32) -> (bool, bool) {
+    let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(told) }).await.unwrap();
+    (answer.goes_on, answer.push_for_secs.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_to_an_agent_that_works_is_told_before_its_work_is_pushed() {
+    let (story, job, client) = working().await;
+    let user = User::of(&story);
+    let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
+    said.ended(0, "was told. Claude Code hears it before its next step, Codex at the end of its turn");
+    assert_eq!(heard(&client).await, (Want::Run, 1));
+    assert_eq!(pushes(&client, 0).await, (true, false));
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(client.inputs(0).await.unwrap().inputs[0].text, "Use tabs.");
+    assert_eq!(pushes(&client, 1).await, (false, true));
+    assert_eq!(pushes(&client, 1).await, (false, true), "a repeat is a repeat");
+    // From here on it comes too late for this attempt, and whoever says it is told so.
+    let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
+    said.ended(0, "was told. Its work is being published: only another attempt would hear it.");
+    assert_eq!(pushes(&client, 1).await, (false, true));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_has_heard_is_noted_once_by_whoever_holds_the_job() {
+    let (story, job, client) = working().await;
+    story.api.answer_job(&job, "Use tabs.", None).await.unwrap();
+    let hears = async |inputs| client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs }).await;
+    let noted = async || story.api.job(&job).await.unwrap().heard;
+    hears(None).await.unwrap();
+    assert_eq!(noted().await, 0);
+    for inputs in [1, 1, 0, 7] {
+        hears(Some(inputs)).await.unwrap();
+        assert_eq!(noted().await, 1, "{inputs}");
+    }
+    story.api.pause_job(&job).await.unwrap();
+    pauses(&client).await;
+    story.api.answer_job(&job, "And this.", None).await.unwrap();
+    assert_eq!(code(hears(Some(2)).await), "lease_lost");
+    let job = story.api.job(&job).await.unwrap();
+    assert_eq!((job.inputs, job.heard), (2, 1));
     story.end().await;
 }
 

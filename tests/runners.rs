@@ -108,7 +108,7 @@ impl Story {
         let claimed = process.claim(claim).await.expect("a job");
         let (_, client) = self.start(&claimed, claim).await.unwrap();
         for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-            client.status(&StatusRequest { status: phase }).await.unwrap();
+            client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
         }
         (claimed.job, client)
     }
@@ -507,7 +507,7 @@ async fn a_revoked_token_stops_its_runner_and_takes_its_jobs() {
     story.revoke(&token).await;
     assert_eq!(kite.say(&[&job], false, false).await.err().unwrap().code(), Some("not_signed_in"));
     assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
-    let pushing = client.status(&StatusRequest { status: Phase::Syncing }).await;
+    let pushing = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
     assert_eq!(pushing.err().unwrap().code(), Some("lease_lost"));
     story.local.sweep().await.unwrap();
     let failure = story.ended(&job).await.failure.unwrap();

@@ -127,7 +127,7 @@ async fn while_a_job_ends(end: End) {
     let running = JobId::new(said["job"].as_str().unwrap()).unwrap();
     let (_, client) = story.claim(&running, "c1").await.unwrap();
     for status in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
-        client.status(&StatusRequest { status }).await.unwrap();
+        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
 
     let reviews: Vec<u64> =

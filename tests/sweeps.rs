@@ -39,7 +39,7 @@ fn failed(id: &str) -> FinishRequest {
 
 async fn begin_all(client: &AttemptClient, last: Phase) {
     for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-        client.status(&StatusRequest { status: phase }).await.unwrap();
+        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
     }
 }
 

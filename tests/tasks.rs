@@ -102,7 +102,7 @@ async fn an_interruption_while_the_agent_works_puts_the_job_back_until_the_limit
         let task = story.task_of(&job, number).await;
         let (_, client) = story.claim(&job, &format!("c{number}")).await.unwrap();
         for phase in [Phase::Preparing, Phase::Executing] {
-            client.status(&StatusRequest { status: phase }).await.unwrap();
+            client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
         }
         interrupt(&story, &job, &task).await;
         story.died(&job).await;

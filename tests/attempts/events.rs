@@ -21,7 +21,7 @@ fn events(first: u64, count: u64, text: &str) -> EventsRequest {
         call: None,
         data: None,
     };
-    EventsRequest { first_seq: first, events: (first..first + count).map(event).collect() }
+    EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
 }
 
 /// Everything a reader gets, page by page: attempt, number, words.
@@ -41,8 +41,16 @@ async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_with_a_gap_an_overlap_or_a_wrong_first_number_is_refused() {
     let (story, job, client, _) = claimed().await;
-    let gap = EventsRequest { first_seq: 1, events: [events(1, 2, "a").events, events(4, 1, "a").events].concat() };
-    let overlap = EventsRequest { first_seq: 1, events: [events(1, 2, "a").events, events(2, 1, "a").events].concat() };
+    let gap = EventsRequest {
+        first_seq: 1,
+        events: [events(1, 2, "a").events, events(4, 1, "a").events].concat(),
+        inputs: None,
+    };
+    let overlap = EventsRequest {
+        first_seq: 1,
+        events: [events(1, 2, "a").events, events(2, 1, "a").events].concat(),
+        inputs: None,
+    };
     let shifted = EventsRequest { first_seq: 2, ..events(1, 2, "a") };
     for (wrong, pointer) in [
         (gap, "/events/2/seq"),
@@ -162,7 +170,7 @@ async fn a_heartbeat_stores_nothing_and_tells_the_wish() {
 async fn events_are_wanted_soon_only_while_somebody_reads_them() {
     let (story, job, client, _) = claimed().await;
     let wanted = async || {
-        let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new() }).await.unwrap();
+        let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
         (answer.watched, answer.send_every_ms)
     };
     assert_eq!(wanted().await, (false, 10_000));

@@ -53,7 +53,7 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
     story.task_of(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     for phase in [Phase::Preparing, Phase::Executing] {
-        client.status(&StatusRequest { status: phase }).await.unwrap();
+        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
     }
     let asks = YieldRequest {
         yield_id: FinishId::new("y1").unwrap(),
@@ -65,6 +65,9 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
         spent_usd_micros: None,
         work: None,
     };
+    let works = browser.get(&address).await;
+    assert!(works.says("Say something to the agent") && works.says("at the end of its turn"), "{}", works.body);
+    assert!(!reader.get(&address).await.says("Say something"));
     client.give_back(&asks).await.unwrap();
     let page = browser.get(&address).await;
     assert!(page.says("Which &#60;b&#62;list&#60;/b&#62;?") && page.says("Your answer"), "{}", page.body);

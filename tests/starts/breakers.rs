@@ -37,7 +37,7 @@ async fn works(story: &Story, job: &JobId, attempt: usize) -> AttemptClient {
     story.task_of(job, attempt).await;
     let (_, client) = story.claim(job, &format!("c{attempt}")).await.unwrap();
     for status in [Phase::Preparing, Phase::Executing] {
-        client.status(&StatusRequest { status }).await.unwrap();
+        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
     client
 }

@@ -229,7 +229,7 @@ async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_it
     let task = story.task_of(&job, 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
-        client.status(&StatusRequest { status: phase }).await.unwrap();
+        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
     }
     story.kill(&task).await;
     story.task_stopped(&task).await;
@@ -254,7 +254,7 @@ async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_a
         let task = story.task_of(&job, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
         for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
-            client.status(&StatusRequest { status: phase }).await.unwrap();
+            client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
         }
         story.kill(&task).await;
         story.died(&job).await;

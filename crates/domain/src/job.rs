@@ -7,6 +7,7 @@
 mod cancel;
 mod context;
 mod fault;
+mod hears;
 mod model;
 mod plan;
 mod rest;
@@ -250,6 +251,9 @@ pub struct Job {
     /// How many inputs people gave it.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub inputs: u32,
+    /// How many of them an agent of it has heard, as its runners said.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub heard: u32,
     /// What its next attempt can go on with, if an earlier one yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,

@@ -337,6 +337,10 @@ pub struct Limits {
 pub struct StatusRequest {
     /// The phase that begins now.
     pub status: Phase,
+    /// Only for `syncing`: how many of the job's inputs the agent was told, or can't be. Left out where it is told
+    /// nothing while it works; else a push does not begin while there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<u32>,
 }
 
 /// The phases a runner reports, in their order.
@@ -363,6 +367,9 @@ pub struct StatusAnswer {
     /// nothing is to be pushed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_for_secs: Option<u64>,
+    /// Only for `syncing`: it has not begun, for people said something that the agent was not told.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 /// A batch of events; immutable once sent, so that a repeat is a repeat. An empty one is a heartbeat.
@@ -376,6 +383,9 @@ pub struct EventsRequest {
     /// At most 1,000.
     #[cfg_attr(feature = "schema", schemars(length(max = 1000)))]
     pub events: Vec<Event>,
+    /// How many of the job's inputs the agent has heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<u32>,
 }
 
 /// The answer to a batch.

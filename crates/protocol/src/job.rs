@@ -192,6 +192,9 @@ pub struct Job {
     /// How many inputs people gave it.
     #[serde(default)]
     pub inputs: u32,
+    /// How many of them an agent of it has heard, as its runner said.
+    #[serde(default)]
+    pub heard: u32,
     /// The ended job whose work it does again.
     #[serde(default)]
     pub retry_of: Option<JobId>,

@@ -67,7 +67,8 @@ use watch::{Limits, Spent};
 /// What a session that broke off is told.
 const GO_ON: &str = "The connection to the model broke off. Go on with the task from where you were.";
 /// What a session that has ended its work is told, before what people said meanwhile.
-const HEED: &str = "You ended your work, and it is not published yet. Do first what follows from what people said.";
+pub(crate) const HEED: &str =
+    "You ended your work, and it is not published yet. Do first what follows from what people said.";
 /// The same where it had asked something: what they said may be the answer.
 const UNASKED: &str = "You asked something that nobody has seen yet, because people had said something before. Go on \
                        with what they said, and ask again if you still have to.";
@@ -84,6 +85,11 @@ pub(crate) enum Chosen {
 }
 
 impl Chosen {
+    /// Whether it is told what people say while it works.
+    pub(crate) fn hears_people(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
     /// What jobs ask for it by.
     pub(crate) fn capability(&self) -> &'static str {
         match self {
@@ -171,11 +177,7 @@ pub(crate) async fn choose(assignment: &Assignment, environment: &Environment<'_
 pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<(), Stop> {
     let mut adapter = adapter_of(run, chosen, environment)?;
     let instructions = instructions(run, adapter.as_ref()).await?;
-    let limits = Limits {
-        stall: Duration::from_secs(run.assignment.limits.stall_secs),
-        turns: run.assignment.limits.turns,
-        cost: run.assignment.limits.cost_usd_micros,
-    };
+    let limits = limits(run.assignment);
     let mut spent = run.tally.spent();
     let mut again = Again::new(run.waits);
     let goes_on = run.goes_on.filter(|_| adapter.says_its_end());
@@ -239,7 +241,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                     None => left_question(run).await,
                 };
                 let hears = adapter.says_its_end() && !run.people.unheard().await?.is_empty();
-                if !hears || is_used_up(run, adapter.as_ref(), &limits, &spent) {
+                if !hears || is_used_up(run.events, run.tally, run.assignment) {
                     return asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
                 }
                 session = end.record.session.or(session);
@@ -280,11 +282,17 @@ fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
 }
 
 /// Whether no limit leaves it a turn to hear what people said last: then its work is used without.
-fn is_used_up(run: &Run<'_>, adapter: &dyn Adapter, limits: &Limits, spent: &Spent) -> bool {
-    let Some(failure) = limits.used_up(spent) else { return false };
-    let words = format!("{} did not hear what people said last: {}", adapter.name(), failure.sentence());
-    run.events.add(Said::words(EventKind::Log, words));
+pub(crate) fn is_used_up(events: &Events, tally: &Tally, assignment: &Assignment) -> bool {
+    let Some(failure) = limits(assignment).used_up(&tally.spent()) else { return false };
+    let words = format!("The agent did not hear what people said last. {}", failure.sentence());
+    events.add(Said::words(EventKind::Log, words));
     true
+}
+
+/// What the job allows its agent.
+fn limits(assignment: &Assignment) -> Limits {
+    let allowed = &assignment.limits;
+    Limits { stall: Duration::from_secs(allowed.stall_secs), turns: allowed.turns, cost: allowed.cost_usd_micros }
 }
 
 /// Whether the task may begin again where the session is gone that it was to go on with.

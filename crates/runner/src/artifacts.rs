@@ -8,7 +8,6 @@ mod body;
 mod record;
 mod upload;
 
-use record::LAST_WORD;
 pub(crate) use record::{RawCapture, Record};
 
 use crate::workspace::private_dirs;
@@ -20,7 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -44,6 +43,8 @@ struct Shared {
     folder: OnceLock<PathBuf>,
     /// Never more than [`MOST`] wait, and what waits is a path: the bytes are on disk.
     handed_in: UnboundedSender<Kept>,
+    /// The newest last word of the agent.
+    last_word: Mutex<Option<PathBuf>>,
     /// So many were handed in, ever.
     count: AtomicUsize,
     /// So many are done with, one way or the other.
@@ -60,8 +61,13 @@ impl Uploads {
     /// Begins to upload what is handed in.
     pub(crate) fn start(client: AttemptClient) -> Self {
         let (handed_in, waiting) = unbounded_channel();
-        let shared =
-            Shared { folder: OnceLock::new(), handed_in, count: AtomicUsize::new(0), done: watch::Sender::new(0) };
+        let shared = Shared {
+            folder: OnceLock::new(),
+            last_word: Mutex::default(),
+            handed_in,
+            count: AtomicUsize::new(0),
+            done: watch::Sender::new(0),
+        };
         let artifacts = Artifacts(Arc::new(shared));
         let task = tokio::spawn(one_by_one(client, waiting, artifacts.0.done.clone()));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
@@ -118,7 +124,12 @@ impl Artifacts {
     pub(crate) fn keep(&self, kind: Kind, name: &str, words: &str) -> bool {
         let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
-            Ok(()) => self.hand_in(kind, name),
+            Ok(()) => {
+                if kind == Kind::FinalMessage {
+                    *self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+                }
+                self.hand_in(kind, name)
+            }
             Err(error) => {
                 tracing::warn!(name, error = %error, "an artifact could not be written: {error}");
                 false
@@ -126,9 +137,10 @@ impl Artifacts {
         }
     }
 
-    /// The agent's last word, once the record of what it said has ended.
+    /// The agent's last word, once the record of what it said has ended: of the newest part that has one.
     pub(crate) async fn last_word(&self) -> Option<String> {
-        tokio::fs::read_to_string(self.file(LAST_WORD)?).await.ok()
+        let file = self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        tokio::fs::read_to_string(file).await.ok()
     }
 
     /// Hands in a file of the folder. False when it is not kept: it is too large, there are too many, or nothing in
@@ -174,8 +186,13 @@ mod tests {
     pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<Kept>) {
         let dir = tempfile::tempdir().unwrap();
         let (handed_in, waiting) = unbounded_channel();
-        let shared =
-            Shared { folder: OnceLock::new(), handed_in, count: AtomicUsize::new(0), done: watch::Sender::new(0) };
+        let shared = Shared {
+            folder: OnceLock::new(),
+            last_word: Mutex::default(),
+            handed_in,
+            count: AtomicUsize::new(0),
+            done: watch::Sender::new(0),
+        };
         (dir, Artifacts(Arc::new(shared)), waiting)
     }
 

@@ -86,15 +86,26 @@ impl Attempt<'_> {
 
     /// Says that a phase begins.
     pub(crate) async fn begin(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
+        self.begins(phase, None).await
+    }
+
+    /// Asks for the right to push what was made by an agent that was told so many inputs.
+    pub(crate) async fn begins_to_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
+        self.begins(Phase::Syncing, told).await
+    }
+
+    async fn begins(&self, phase: Phase, inputs: Option<u32>) -> Result<StatusAnswer, Stop> {
         let name = match phase {
             Phase::Preparing => "preparing",
             Phase::Executing => "executing",
             Phase::Syncing => "syncing",
         };
         tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} begins");
-        let request = StatusRequest { status: phase };
+        let request = StatusRequest { status: phase, inputs };
         let answer = self.insist(async || self.client.status(&request).await).await?;
-        self.events.add(Said::phase(name));
+        if !answer.goes_on {
+            self.events.add(Said::phase(name));
+        }
         Ok(answer)
     }
 

@@ -11,7 +11,7 @@ use pullyard_domain::artifact::Kind;
 use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecks};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::repair::{FailedCheck, repair_prompt};
-use pullyard_domain::text::{Rounds, Span};
+use pullyard_domain::text::{self, Span};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
@@ -21,6 +21,15 @@ pub(crate) enum Checked {
     Publish(Results),
     /// The agent is to mend it, and is told this.
     Repair(String),
+}
+
+/// How often an attempt's work was checked, and sent back for that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rounds {
+    /// What was checked, passed or not.
+    pub(crate) checked: u32,
+    /// What its agent was told to mend.
+    pub(crate) repaired: u32,
 }
 
 /// What came of the last round of checks.
@@ -45,7 +54,12 @@ impl Results {
 /// Runs every check, and decides what follows. `goes_on` says that the work is for a pull request that is open.
 ///
 /// Errors: `ChecksFailed`, `ChecksTimedOut`, and whatever ends the attempt.
-pub(crate) async fn check(beside: &Beside<'_>, checks: &Checks, round: u32, goes_on: bool) -> Result<Checked, Stop> {
+pub(crate) async fn check(
+    beside: &Beside<'_>,
+    checks: &Checks,
+    rounds: Rounds,
+    goes_on: bool,
+) -> Result<Checked, Stop> {
     if checks.commands.is_empty() {
         return Ok(Checked::Publish(Results::default()));
     }
@@ -55,9 +69,13 @@ pub(crate) async fn check(beside: &Beside<'_>, checks: &Checks, round: u32, goes
     let most = usize::try_from(checks.output_kib.saturating_mul(1024)).unwrap_or(usize::MAX);
     let (mut runs, mut failed) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(&checks.commands) {
-        let call = if round == 0 { format!("check-{number}") } else { format!("check-{number}-again") };
+        let call = match rounds.checked {
+            0 => format!("check-{number}"),
+            1 => format!("check-{number}-again"),
+            before => format!("check-{number}-again-{before}"),
+        };
         let ran = beside.run(Line { line, call: &call, limit, most }).await?;
-        let run = told(this, line, (round, &call), &ran);
+        let run = told(this, line, (rounds.checked, &call), &ran);
         if !run.passed() {
             failed.push(FailedCheck { command: run.command.clone(), end: run.end(), output: ran.output });
         }
@@ -65,9 +83,9 @@ pub(crate) async fn check(beside: &Beside<'_>, checks: &Checks, round: u32, goes
         runs.push(run);
     }
     let Some(first) = runs.iter().find(|run| !run.passed()) else { return Ok(Checked::Publish(Results(runs))) };
-    let failure = failure(first, round, limit);
+    let failure = failure(first, rounds.repaired, limit);
     let said = |words: String| this.events.add(Said::words(EventKind::Log, words));
-    if checks.repair && round == 0 {
+    if checks.repair && rounds.repaired == 0 {
         said(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
         return Ok(Checked::Repair(repair_prompt(&failed)));
     }
@@ -100,12 +118,12 @@ fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -
     }
 }
 
-fn failure(run: &CheckRun, round: u32, limit: Duration) -> Failure {
+fn failure(run: &CheckRun, repaired: u32, limit: Duration) -> Failure {
     let command = run.command.clone();
     match run.outcome {
         CheckOutcome::TimedOut => Failure::ChecksTimedOut { command, limit: Span::from(limit) },
         CheckOutcome::Passed | CheckOutcome::Failed => {
-            Failure::ChecksFailed { command, exit: run.end(), rounds: Rounds(u64::from(round)) }
+            Failure::ChecksFailed { command, exit: run.end(), rounds: text::Rounds(u64::from(repaired)) }
         }
     }
 }

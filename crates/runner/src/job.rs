@@ -191,8 +191,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     };
     let mut prepared = this.bounded(prepare(this, options, workspace)).await?;
-    let Prepared { access, mirror, target, workspace, .. } = &prepared;
-    let git = &access.git;
+    let Prepared { access, mirror, target, .. } = &prepared;
+    let (git, workspace) = (&access.git, prepared.workspace);
     let commands = assignment.commands.as_ref().filter(|_| target.adopted.is_none());
     let beside = commands.map(|commands| Beside { this, options, workspace, policy: commands.policy });
     if let (Some(beside), Some(commands)) = (&beside, commands) {
@@ -203,7 +203,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
     let mut talk = Talk::of(assignment, &taken);
     this.working.begins(mirror, target, talk.before());
-    let made = match &target.adopted {
+    let mut made = match &target.adopted {
         Some(commit) => Made::before(commit),
         None => {
             let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
@@ -214,12 +214,19 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         }
     };
 
-    if access.ends {
-        // It may be nearly over by now, or have been while the agent worked.
-        prepared.access = this.bounded(access::ask(this)).await?;
-    }
+    let published = loop {
+        if prepared.access.ends {
+            // It may be nearly over by now, or have been while the agent worked.
+            prepared.access = this.bounded(access::ask(this)).await?;
+        }
+        let told = made.is_told(&prepared.chosen).then(|| talk.read());
+        if let Some(published) = publish(this, &prepared, &made.commit, told).await? {
+            break published;
+        }
+        let (prepared, beside, taken) = (&prepared, beside.as_ref(), &taken);
+        made = made::Work { this, options, isolation, prepared, beside, taken }.go_further(&mut talk, made).await?;
+    };
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
-    let published = publish(this, &prepared, &made.commit).await?;
     let (head, repository) = (published.head, workspace.repository());
     let replies = match &assignment.revises {
         // The push is out: whatever becomes of the answers, the job has done its work.
@@ -315,10 +322,16 @@ async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Op
     while_away(SOURCE_AWAY, is_away, look).await
 }
 
-/// Asks for the right to push, and uses it. Returns what stands at the forge.
-async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> Result<Published, Stop> {
+/// Asks for the right to push, and uses it. Returns what stands at the forge; nothing where people said something that
+/// the agent was not `told`.
+async fn publish(
+    this: &Attempt<'_>,
+    prepared: &Prepared<'_>,
+    commit: &str,
+    told: Option<u32>,
+) -> Result<Option<Published>, Stop> {
     let sent = Instant::now();
-    let asked = this.unless_cancelled(this.begin(Phase::Syncing));
+    let asked = this.unless_cancelled(this.begins_to_push(told));
     // Without an answer there is no right to push, and after this long no time for one.
     let answer = match timeout_at(push::deadline(sent, None), asked).await {
         Ok(answer) => answer?,
@@ -333,10 +346,13 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
         // A push that was granted beats a pause.
         Want::Run | Want::Pause => {}
     }
+    if answer.goes_on {
+        return Ok(None);
+    }
     let Prepared { access: Access { git, .. }, target, workspace, .. } = prepared;
     if target.adopted.is_some() {
         let commit = commit.to_owned();
-        return Ok(Published { head: target.expected.clone().unwrap_or_else(|| commit.clone()), commit });
+        return Ok(Some(Published { head: target.expected.clone().unwrap_or_else(|| commit.clone()), commit }));
     }
     let push = Push {
         git,
@@ -347,5 +363,5 @@ async fn publish(this: &Attempt<'_>, prepared: &Prepared<'_>, commit: &str) -> R
         forge: this.assignment.repository.forge.words(),
         name: &this.assignment.repository.name,
     };
-    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await
+    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
 }

@@ -1,15 +1,15 @@
 //! What the agent of an attempt makes: it works, its work is checked, mended once where a check failed, and becomes one
 //! commit. What comes before and after that is in `job`.
 
-use crate::agent::{self, Environment};
+use crate::agent::{self, Chosen, Environment};
 use crate::attempt::Attempt;
 use crate::beside::Beside;
 use crate::checkpoint::Taken;
-use crate::checks::{self, Checked, Results};
+use crate::checks::{self, Checked, Results, Rounds};
 use crate::git::Git;
 use crate::job::{Prepared, ours};
 use crate::options::Isolation;
-use crate::people::People;
+use crate::people::{People, newest};
 use crate::replies::{self, Words};
 use crate::said::Said;
 use crate::stop::Stop;
@@ -18,11 +18,18 @@ use crate::target::Target;
 use crate::workspace::Workspace;
 use crate::{Options, commit, leak};
 use pullyard_domain::artifact::Kind;
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::event::EventKind;
 
 /// What was made.
 pub(crate) struct Made {
     /// The id of the commit.
     pub(crate) commit: String,
+    /// Git's tree of it; none where an earlier attempt made it.
+    tree: Option<String>,
+    rounds: Rounds,
+    /// How often it was made.
+    times: u32,
     /// What the agent says to reviewers.
     pub(crate) words: Words,
     /// What came of the checks.
@@ -32,7 +39,13 @@ pub(crate) struct Made {
 impl Made {
     /// By an earlier attempt, that pushed it.
     pub(crate) fn before(commit: &str) -> Self {
-        Self { commit: commit.to_owned(), words: Words::default(), results: Results::default() }
+        let (commit, rounds) = (commit.to_owned(), Rounds::default());
+        Self { commit, tree: None, rounds, times: 0, words: Words::default(), results: Results::default() }
+    }
+
+    /// Whether it is made anew when people say something: by an agent that hears them.
+    pub(crate) fn is_told(&self, chosen: &Chosen) -> bool {
+        self.tree.is_some() && chosen.hears_people()
     }
 }
 
@@ -52,35 +65,69 @@ impl Work<'_> {
     ///
     /// Errors: `Rests` when the job was given back with a question, and whatever ends the attempt.
     pub(crate) async fn make(&self, talk: &mut Talk) -> Result<Made, Stop> {
+        self.make_from(talk, None, (Rounds::default(), 1)).await
+    }
+
+    /// People said something before it was published: the agent hears that, and it is made anew. It stays as it is
+    /// where no limit leaves the agent a turn.
+    pub(crate) async fn go_further(&self, talk: &mut Talk, made: Made) -> Result<Made, Stop> {
+        let Self { this, prepared, .. } = *self;
+        let newer = this.inputs(talk.read()).await?;
+        if newer.is_empty() {
+            // Neither pushed nor gone on with: asking again would never end.
+            let last_words = "the control plane counts more inputs than it has".into();
+            return Err(Failure::Unknown { last_words }.into());
+        }
+        if agent::is_used_up(this.events, &this.tally, this.assignment) {
+            talk.goes_further(newer);
+            return Ok(made);
+        }
+        // The count of it may be late.
+        this.given.note(newest(&newer));
+        this.events.record_goes_on();
+        this.events.add(Said::words(EventKind::Log, "People said something before the work was published."));
+        if let Some(tree) = &made.tree {
+            this.bounded(commit::restore(&prepared.access.git, prepared.workspace, tree)).await?;
+        }
+        self.make_from(talk, Some(agent::HEED.to_owned()), (made.rounds, made.times + 1)).await
+    }
+
+    async fn make_from(
+        &self,
+        talk: &mut Talk,
+        mut further: Option<String>,
+        (mut rounds, times): (Rounds, u32),
+    ) -> Result<Made, Stop> {
         let Self { this, prepared, .. } = *self;
         let Prepared { access, mirror, target, workspace, .. } = prepared;
         let (assignment, git) = (this.assignment, &access.git);
         let commands = assignment.commands.as_ref();
-        let (mut repair, mut round) = (None::<String>, 0);
         let (tree, results) = loop {
-            self.work(talk, repair.as_deref()).await?;
+            self.work(talk, further.as_deref()).await?;
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
             this.working.made(&tree);
             let (Some(beside), Some(commands)) = (self.beside, commands) else { break (tree, Results::default()) };
-            match checks::check(beside, &commands.checks, round, target.pull_request.is_some()).await? {
+            let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await?;
+            rounds.checked += 1;
+            match checked {
                 Checked::Publish(results) => break (tree, results),
-                Checked::Repair(prompt) => repair = Some(prompt),
+                Checked::Repair(prompt) => further = Some(prompt),
             }
+            rounds.repaired += 1;
             this.bounded(commit::restore(git, workspace, &tree)).await?;
             this.events.add(Said::phase("repairing"));
-            round += 1;
         };
         this.events.end_record();
         let about = (assignment, results.verdict());
         let commit = this.bounded(commit::commit(git, workspace, &tree, target, about)).await?;
         let repository = workspace.repository();
         this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
-        this.bounded(keep_patch(this, git, workspace, target, &commit)).await?;
+        this.bounded(keep_patch(this, (git, workspace, target), &commit, times)).await?;
         let words = match &assignment.revises {
             Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
             None => Words::default(),
         };
-        Ok(Made { commit, words, results })
+        Ok(Made { commit, tree: Some(tree), rounds, times, words, results })
     }
 
     /// Has the agent work until it asks nothing more.
@@ -133,16 +180,15 @@ impl Work<'_> {
 /// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's.
 async fn keep_patch(
     this: &Attempt<'_>,
-    git: &Git,
-    workspace: &Workspace,
-    target: &Target,
+    (git, workspace, target): (&Git, &Workspace, &Target),
     commit: &str,
+    times: u32,
 ) -> Result<(), Stop> {
-    const NAME: &str = "changes.patch";
-    let Some(file) = this.artifacts.file(NAME) else { return Ok(()) };
+    let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
+    let Some(file) = this.artifacts.file(&name) else { return Ok(()) };
     match commit::patch(git, &workspace.repository(), &target.start, commit, &file).await {
         Ok(()) => {
-            this.artifacts.hand_in(Kind::Patch, NAME);
+            this.artifacts.hand_in(Kind::Patch, &name);
         }
         Err(fault) => tracing::warn!(error = %fault, "the patch could not be made: {fault}"),
     }

@@ -16,18 +16,26 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// How many inputs people gave the job, as the control plane last said: told with every answer to its events.
+/// How many inputs people gave the job, as the control plane last said with an answer to its events, and how many of
+/// them it is told that the agent has heard.
 #[derive(Clone, Debug)]
-pub(crate) struct Given(Arc<watch::Sender<u32>>);
+pub(crate) struct Given(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    given: watch::Sender<u32>,
+    /// Of these, how many the agent has heard; none before it has heard any.
+    heard: Mutex<Option<u32>>,
+}
 
 impl Given {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        Self(Arc::new(Counts { given: watch::Sender::new(0), heard: Mutex::new(None) }))
     }
 
     /// There are so many. Fewer than before is an older answer.
     pub(crate) fn note(&self, inputs: u32) {
-        self.0.send_if_modified(|known| {
+        self.0.given.send_if_modified(|known| {
             let more = inputs > *known;
             *known = inputs.max(*known);
             more
@@ -35,11 +43,21 @@ impl Given {
     }
 
     fn now(&self) -> u32 {
-        *self.0.borrow()
+        *self.0.given.borrow()
+    }
+
+    /// How many of them the agent has heard, to be told with the next events.
+    pub(crate) fn heard(&self) -> Option<u32> {
+        *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_heard(&self, inputs: u32) {
+        let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = (*heard).max(Some(inputs).filter(|inputs| *inputs > 0));
     }
 
     async fn more_than(&self, inputs: u32) {
-        let mut given = self.0.subscribe();
+        let mut given = self.0.given.subscribe();
         if given.wait_for(|now| *now > inputs).await.is_err() {
             // Never: `self` holds the sender.
             pending::<()>().await;
@@ -128,6 +146,7 @@ impl<'a> People<'a> {
             state.heard = input;
             self.this.working.hears(input);
         }
+        self.this.given.note_heard(state.heard);
     }
 
     /// Everything that they said since the agent was told its task, heard or not.

@@ -36,6 +36,7 @@ pub(crate) fn job(view: JobView) -> Job {
         pause: job.pause.map(|pause| Pause { by: pause.by, at: pause.at }),
         question: job.question.map(|question| Question { text: question.text, at: question.at }),
         inputs: job.inputs,
+        heard: job.heard,
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         started: job.run.as_ref().map(|run| run.started),

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobView};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::job::{Job, Place, Status, Want};
 use pullyard_domain::why;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
@@ -92,6 +92,8 @@ struct Head {
     /// What its agent asked.
     question: Option<Text>,
     may_answer: bool,
+    /// When its agent hears what is said to it now, where that may be said.
+    hears: Option<&'static str>,
     may_retry: bool,
     /// A runner works on it.
     held: bool,
@@ -143,6 +145,7 @@ impl Head {
             may_continue: visit.visitor.may_work() && (job.status == Status::Paused || job.pause.is_some()),
             question: job.question.as_ref().map(|question| block(&question.text)),
             may_answer: visit.visitor.may_work() && job.question.is_some(),
+            hears: job.status.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel),
             may_cancel: visit.visitor.may_work() && !job.status.is_terminal() && job.cancel.is_none(),
             may_retry: visit.visitor.may_work() && matches!(job.status, Status::Failed | Status::Cancelled),
             held: job.status.is_active(),

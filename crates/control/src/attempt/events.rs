@@ -2,8 +2,8 @@
 
 use super::held_lately;
 use crate::{Context, Error};
-use pullyard_domain::job::{Fence, Want};
-use pullyard_store::Batch;
+use pullyard_domain::job::{Fence, NotNow, Want};
+use pullyard_store::{Batch, Write};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -26,18 +26,22 @@ pub struct Heard {
 ///
 /// Events are other items than the job, so a batch that races the loss of its lease may still be
 /// stored; it stands under its own attempt and misleads nobody.
+/// How many inputs the agent has heard is fenced, and written when it is news.
 /// Idempotent: by attempt and first number; what was stored first stays.
 /// Errors: `LeaseLost`.
 pub async fn record_events<E: Serialize>(
     ctx: &Context,
     fence: &Fence,
-    first: u64,
-    events: &[E],
+    (first, events): (u64, &[E]),
+    inputs: Option<u32>,
 ) -> Result<Heard, Error> {
     let job = held_lately(ctx, fence).await?;
     if !events.is_empty() {
         let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.store_events(&batch).await?;
+    }
+    if let Some(inputs) = inputs.filter(|inputs| *inputs > job.heard) {
+        note_heard(ctx, fence, inputs).await?;
     }
     let now = ctx.clock.now();
     Ok(Heard {
@@ -47,4 +51,24 @@ pub async fn record_events<E: Serialize>(
         watched: job.is_watched(now),
         send_every: job.send_every(now),
     })
+}
+
+/// Writes down how many inputs the agent of an attempt has heard.
+async fn note_heard(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(&fence.job);
+    loop {
+        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+            return Err(Error::LeaseLost { recorded: false });
+        };
+        let next = match job.hears(fence, inputs) {
+            Ok(next) => next,
+            Err(_) if rounds.look_again() => continue,
+            Err(NotNow::Already) => return Ok(()),
+            Err(refusal) => return Err(Error::refused(refusal, ctx.clock.now())),
+        };
+        if ctx.store.update_job(&next).await? == Write::Applied {
+            return Ok(());
+        }
+        rounds.again().await?;
+    }
 }

@@ -13,27 +13,39 @@ pub struct Progressed {
     pub want: Want,
     /// Only for Syncing: for how long nobody else ends the attempt, from now.
     pub push_for: Option<Duration>,
+    /// Syncing has not begun: people said something that the agent was not told.
+    pub goes_on: bool,
 }
 
 /// Writes the phase of an attempt.
 ///
 /// Idempotent: the present phase again is a repeat. Repeating Syncing answers what is left of its time,
 /// it never extends it.
-/// Where the job is to pause, Syncing does not begin: the answer has no time to push.
+/// Where the job is to pause, Syncing does not begin: the answer has no time to push. Nor does it where there are more
+/// inputs than the agent was told; `told` is none for one that is told nothing while it works.
 /// Errors: `LeaseLost`, `WrongStatus`, `Unwanted` (only for Syncing).
-pub async fn progress(ctx: &Context, fence: &Fence, to: Status) -> Result<Progressed, Error> {
+pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32>) -> Result<Progressed, Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
         let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        let answer = |job: &Job| Progressed { want: job.want, push_for: job.push_until.map(|until| until.since(now)) };
-        let next = match job.progressed(fence, to, now) {
+        let answer = |job: &Job| Progressed {
+            want: job.want,
+            push_for: job.push_until.map(|until| until.since(now)),
+            goes_on: false,
+        };
+        let decided = match told.filter(|_| to == Status::Syncing) {
+            Some(inputs) => job.pushed(fence, inputs, now),
+            None => job.progressed(fence, to, now),
+        };
+        let next = match decided {
             Ok(next) => next,
             Err(_) if rounds.look_again() => continue,
             // It is to pause instead of pushing: the answer says so, and that nothing has begun.
             Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
+            Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
             Err(NotNow::Already) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };

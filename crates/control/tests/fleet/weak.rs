@@ -130,7 +130,7 @@ async fn a_phase_is_not_refused_to_the_attempt_that_has_just_claimed() {
     let job = late.job().await;
     late.copied().await;
     let (_, fence) = late.held(&job, Status::Claimed).await;
-    progress(&late.world.ctx, &fence, Status::Preparing).await.unwrap();
+    progress(&late.world.ctx, &fence, Status::Preparing, None).await.unwrap();
     assert_eq!(late.stored(&job.id).await.status, Status::Preparing);
 }
 

@@ -152,6 +152,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         pause: None,
         question: None,
         inputs: 0,
+        heard: 0,
         session: None,
         model: None,
         push_until: None,

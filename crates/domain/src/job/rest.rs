@@ -11,7 +11,8 @@
 //! | Paused | a repeat | Ready | Ready | – |
 //!
 //! What people want is a level, not a message: a runner that yields for a pause which was taken back meanwhile
-//! puts its job back, and one that asks what was answered meanwhile is refused and goes on. Whoever stands still
+//! puts its job back, and one that asks what was answered meanwhile, or pushes what was spoken to meanwhile, is
+//! refused and goes on. Whoever stands still
 //! holds no slot, and what the next attempt can go on with is kept on the job.
 //!
 //! The texts themselves are not here: each input is an item of its own.
@@ -257,6 +258,7 @@ impl Job {
             None if self.want == Want::Pause => job.pauses_now(now),
             None => {}
         }
+        job.hears_up_to(yielded.inputs);
         if let Some(agent) = &yielded.agent {
             let session = Session::new(agent, yielded.session.as_deref(), runner, self.attempt);
             // Nobody has read what nobody has said.

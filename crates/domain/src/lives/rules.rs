@@ -33,6 +33,8 @@ pub(super) enum Change {
         claim: u8,
         attempt: u8,
         to: To,
+        /// How many inputs its agent was told, where it is to push.
+        told: u8,
     },
     Finish {
         runner: u8,
@@ -262,7 +264,10 @@ impl Rules {
                 };
                 job.claimed(&claim, now).map(Some)
             }
-            Change::Progress { runner, claim, attempt, to } => {
+            Change::Progress { runner, claim, attempt, to: To::Syncing, told } => {
+                job.pushed(&self.fence(job, runner, claim, attempt), told.into(), now).map(Some)
+            }
+            Change::Progress { runner, claim, attempt, to, told: _ } => {
                 let to = match to {
                     To::Preparing => Status::Preparing,
                     To::Executing => Status::Executing,

@@ -16,7 +16,10 @@ impl World {
             self.claims(state, at, next);
             return Ok(());
         };
-        let progress = |to| Change::Progress { runner: small(at), claim: state.claims[at], attempt: work.attempt, to };
+        let progress = |to| {
+            let told = if to == To::Syncing { work.read } else { 0 };
+            Change::Progress { runner: small(at), claim: state.claims[at], attempt: work.attempt, to, told }
+        };
         self.hears(state, at, work, next);
         match work.phase {
             Phase::Asks | Phase::Pauses => {
@@ -211,11 +214,15 @@ impl World {
                     Phase::Preparing => To::Executing,
                     _ => To::Syncing,
                 };
-                let change = Change::Progress { runner, claim, attempt: work.attempt, to };
+                let told = if to == To::Syncing { work.read } else { 0 };
+                let change = Change::Progress { runner, claim, attempt: work.attempt, to, told };
                 let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
                     return Err("a phase was decided otherwise".into());
                 };
                 let mut written = table::update_job(state, work.job, after, fresh, &self.setting);
+                if written.is_some() && to == To::Syncing && self.rules.job(after).inputs != u32::from(work.read) {
+                    return Err(format!("job {} is pushed without what was said to it", work.job));
+                }
                 if let Some(written) = &mut written {
                     self.goes_on(written, at, work, then);
                 }

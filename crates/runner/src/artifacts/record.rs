@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 const OUTPUT: &str = "agent-output.jsonl";
 const PAYLOAD: &str = "provider-payload.txt";
-pub(super) const LAST_WORD: &str = "final-message.md";
+const LAST_WORD: &str = "final-message.md";
 /// So many large outputs stand beside the log; room is left for what comes at the end.
 const MOST_BESIDE: usize = 40;
 /// Room for the line that says that there was none.

@@ -92,7 +92,7 @@ impl Sender {
 
     /// Sends one batch until it is answered.
     async fn deliver(&mut self, events: Vec<Event>) -> ControlFlow<()> {
-        let mut request = EventsRequest { first_seq: self.next_seq, events };
+        let mut request = EventsRequest { first_seq: self.next_seq, events, inputs: self.heeds.given.heard() };
         let mut back_off = BackOff::new();
         loop {
             match self.client.events(&request).await {
@@ -184,8 +184,11 @@ mod tests {
     use super::*;
 
     fn batch(first: u64, count: u64) -> EventsRequest {
-        let event = |seq| Event { seq, ..note_about(&EventsRequest { first_seq: seq, events: vec![] }).remove(0) };
-        EventsRequest { first_seq: first, events: (first..first + count).map(event).collect() }
+        let event = |seq| Event {
+            seq,
+            ..note_about(&EventsRequest { first_seq: seq, events: vec![], inputs: None }).remove(0)
+        };
+        EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Script {
     pub(crate) pause: bool,
     /// What people say: told to the runner when it asks, and a question is not taken before it was.
     pub(crate) inputs: Vec<Input>,
+    /// Said just before the runner asks for the right to push.
+    pub(crate) inputs_before_push: Vec<Input>,
     pub(crate) push_for_secs: Option<u64>,
     /// Tokens that end, one for each call; then the one that doesn't.
     pub(crate) minted: VecDeque<String>,
@@ -258,7 +260,14 @@ async fn answer(
         "status" => {
             let _: StatusRequest = serde_json::from_value(body.clone()).unwrap();
             let syncing = body["status"] == "syncing";
-            json!({ "want": want, "push_for_secs": syncing.then(|| script.push_for_secs.unwrap_or(120)) })
+            let before_push = if syncing { std::mem::take(&mut script.inputs_before_push) } else { Vec::new() };
+            script.inputs.extend(before_push);
+            let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
+            let goes_on =
+                syncing && want == "run" && body["inputs"].as_u64().is_some_and(|told| u64::from(said) > told);
+            let granted = syncing && !goes_on;
+            let push_for_secs = granted.then(|| script.push_for_secs.unwrap_or(120));
+            json!({ "want": want, "push_for_secs": push_for_secs, "goes_on": goes_on })
         }
         "events" => {
             let batch: EventsRequest = serde_json::from_value(body).unwrap();

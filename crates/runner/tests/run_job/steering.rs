@@ -6,8 +6,10 @@ use crate::rests::{commands, input, resumes};
 use crate::world::{BRANCH, World, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::{Event, EventKind};
 use tokio::process::Child;
 
@@ -181,7 +183,7 @@ async fn work_that_has_no_turn_left_for_people_is_published_and_says_so() {
     go(&machine);
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
     let texts = machine.world.api.texts();
-    assert!(texts.contains("Claude Code did not hear what people said last: It used all 4 turns."), "{texts}");
+    assert!(texts.contains("The agent did not hear what people said last. It used all 4 turns."), "{texts}");
 }
 
 /// Paused once it has taken what people said: how many inputs its session has read.
@@ -240,4 +242,69 @@ async fn a_command_is_told_nothing_while_it_works() {
     assert_eq!(end_of(runner).await.code, Some(0));
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
     assert_eq!((world.api.calls("inputs").len(), world.api.finish().work.unwrap().starts), (0, 1));
+}
+
+/// What was said just before its push, to an agent that does this, in its first session and when it is resumed.
+async fn said_before_the_push(does: &str, change: impl FnOnce(&mut Assignment)) -> Machine {
+    let machine = claude(does).await;
+    machine.world.api.script(|script| script.inputs_before_push = vec![input(1, None, SAID)]);
+    machine.world.api.assign(change);
+    let runner = start(&machine);
+    finishes(&machine, runner).await;
+    machine
+}
+
+#[tokio::test]
+async fn what_is_said_before_the_push_is_heard_before_it() {
+    let does = "begins; resumed && echo salve > greeting.txt; ends; cat > /dev/null";
+    let checks = vec!["cat greeting.txt".into()];
+    let commands = JobCommands {
+        policy: CommandPolicy::Unrestricted,
+        setup: Setup::default(),
+        checks: Checks { commands: checks, ..Checks::default() },
+    };
+    let machine = said_before_the_push(does, |job| job.commands = Some(commands)).await;
+    let api = &machine.world.api;
+    assert_eq!(api.statuses(), ["preparing", "executing", "syncing", "syncing"]);
+    assert_eq!(
+        api.calls("status").iter().map(|call| call.body["inputs"].as_u64()).collect::<Vec<_>>()[2..],
+        [Some(0), Some(1)]
+    );
+    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
+    assert_eq!(
+        machine.world.file(BRANCH, "greeting.txt").as_deref(),
+        Some("salve\n"),
+        "what it made of that is published"
+    );
+    assert_eq!(machine.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+    // It was checked anew, and both are kept.
+    let kept = |name: &str| String::from_utf8(api.kept(name).unwrap_or_default()).unwrap();
+    assert_eq!((kept("check-1.txt"), kept("check-1-again.txt")), ("hello\n".into(), "salve\n".into()));
+    assert!(kept("changes-2.patch").contains("+salve") && kept("changes.patch").contains("+hello"));
+    let phases = api.events().into_iter().filter(|event| event.kind == EventKind::Phase).filter_map(|event| event.name);
+    assert_eq!(phases.filter(|name| name == "syncing").count(), 1, "one that was refused has not begun");
+}
+
+#[tokio::test]
+async fn what_is_said_before_the_push_keeps_no_work_back_that_has_no_turn_left() {
+    let does = "begins; ends; cat > /dev/null";
+    let machine = said_before_the_push(does, |job| job.limits.turns = Some(1)).await;
+    assert_eq!(machine.starts().len(), 1);
+    assert!(machine.world.api.texts().contains("did not hear what people said last. It used all 1 turns."));
+}
+
+#[tokio::test]
+async fn what_the_agent_has_heard_is_told_with_its_events() {
+    let machine = claude("begins; takes; hears; goes; says m2 heard; ends; cat > /dev/null").await;
+    let runner = start(&machine);
+    let api = &machine.world.api;
+    api.wait_for_text("working").await;
+    speak(&machine);
+    api.wait_for_text(SAID).await;
+    is_known(&machine).await;
+    let told = || api.calls("events").iter().filter_map(|call| call.body["inputs"].as_u64()).max();
+    assert_eq!(told(), None, "it was handed over, and the model has not answered");
+    go(&machine);
+    finishes(&machine, runner).await;
+    assert_eq!(told(), Some(1));
 }

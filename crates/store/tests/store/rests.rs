@@ -201,3 +201,23 @@ async fn a_yield_is_known_again_by_its_id_though_its_job_went_on() {
     let again = job.yielded(&fence(&held), &yielded(asks(), 0, "y1"), at(400));
     assert_eq!(again, Err(NotNow::Already));
 }
+
+#[tokio::test]
+async fn a_push_beside_words_that_nobody_heard_is_decided_again() {
+    let world = World::new().await;
+    let job = world.running("APP-1", Status::Executing).await;
+    let pushing = job.pushed(&fence(&job), 0, at(250)).unwrap();
+    world.applies(tell(&world, &job, "ann", "k1")).await;
+    world.refuses(world.store.update_job(&pushing)).await;
+    let job = world.job(&job).await;
+    assert_eq!(job.pushed(&fence(&job), 0, at(250)), Err(NotNow::NewerInput));
+    // And what was heard is noted over what was read.
+    let heard = job.hears(&fence(&job), 1).unwrap();
+    world.applies(tell(&world, &job, "bob", "k2")).await;
+    world.refuses(world.store.update_job(&heard)).await;
+    let job = world.job(&job).await;
+    world.applies(world.store.update_job(&job.hears(&fence(&job), 1).unwrap())).await;
+    let job = world.job(&job).await;
+    assert_eq!((job.inputs, job.heard, job.hears(&fence(&job), 1)), (2, 1, Err(NotNow::Already)));
+    world.whole().await;
+}

@@ -127,8 +127,9 @@ pub(crate) async fn status(
         Phase::Executing => Status::Executing,
         Phase::Syncing => Status::Syncing,
     };
-    let answer = control::progress(&ctx, &fence, to).await?;
-    Ok(Json(StatusAnswer { want: answer.want, push_for_secs: answer.push_for.map(|left| left.as_secs()) }))
+    let answer = control::progress(&ctx, &fence, to, request.inputs).await?;
+    let push_for_secs = answer.push_for.map(|left| left.as_secs());
+    Ok(Json(StatusAnswer { want: answer.want, push_for_secs, goes_on: answer.goes_on }))
 }
 
 /// A batch of events, or a heartbeat.
@@ -138,7 +139,7 @@ pub(crate) async fn events(
     Strict(batch): Strict<EventsRequest, { strict::LARGEST_BATCH }>,
 ) -> Result<Json<EventsAnswer>, Problem> {
     check(&batch)?;
-    let heard = control::record_events(&ctx, &fence, batch.first_seq, &batch.events).await?;
+    let heard = control::record_events(&ctx, &fence, (batch.first_seq, &batch.events), batch.inputs).await?;
     let send_every_ms = u64::try_from(heard.send_every.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(EventsAnswer {
         next_seq: heard.next,

@@ -57,9 +57,9 @@ async fn say(session: &Session, id: &str, text: &str) -> Result<ExitCode, Fault>
     let job = session.api.answer_job(&id, text.trim(), Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match job.status {
-        status if status.is_active() => screen.note(&format!("Job {short} was told.")),
+        // What stood still goes on by that, and so does what waits to be taken.
         Status::Ready => screen.note(&format!("Job {short} was told, and goes on.")),
-        _ => screen.note(&format!("Job {short} was told; it reads that when it begins.")),
+        status => screen.note(format!("Job {short} was told. {}", status.hears_when().unwrap_or_default()).trim_end()),
     }
     if screen.is_json() {
         screen.json(&job)?;

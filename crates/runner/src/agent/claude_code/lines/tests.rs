@@ -175,3 +175,13 @@ proptest::proptest! {
         Lines::new(Path::new("/workspace")).read(&line);
     }
 }
+
+#[test]
+fn our_own_words_are_heard_once_the_model_answers_and_are_nobodys_events() {
+    let replay = r#"{"type":"user","isReplay":true,"uuid":"u1","message":{"role":"user","content":[{"type":"text","text":"Use tabs."}]}}"#;
+    let (said, record) = read([replay]);
+    assert!(said.is_empty() && record.heard.is_empty() && record.has_taken_up("u1"));
+    let answer = r#"{"type":"assistant","message":{"id":"m","model":"x","content":[{"type":"text","text":"I do."}]}}"#;
+    let (said, record) = read([replay, answer]);
+    assert_eq!((kinds(&said), record.heard), (vec![EventKind::Text], vec!["u1".to_owned()]));
+}

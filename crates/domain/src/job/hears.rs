@@ -1,0 +1,108 @@
+//! An agent hears what people say while it works: what its runner says of that, and what it means for a push.
+//!
+//! Which input an agent has heard is noted for people; what its next attempt is told again follows from the session
+//! that it goes on in, never from this.
+
+use super::transition::{Fence, NotNow};
+use super::{Job, Status};
+use crate::time::Timestamp;
+
+impl Job {
+    /// The agent of the fence has heard so many of its inputs. `Already`: that is known.
+    pub fn hears(&self, fence: &Fence, inputs: u32) -> Result<Self, NotNow> {
+        self.held_by(fence)?;
+        let mut job = self.clone();
+        job.hears_up_to(inputs);
+        if job.heard == self.heard { Err(NotNow::Already) } else { Ok(job) }
+    }
+
+    /// The runner of the fence wants to push what was made with regard to so many inputs.
+    ///
+    /// `NewerInput`: there are more, and it goes on with those; else as [`Job::progressed`] into Syncing.
+    pub fn pushed(&self, fence: &Fence, inputs: u32, now: Timestamp) -> Result<Self, NotNow> {
+        let job = self.progressed(fence, Status::Syncing, now)?;
+        if inputs < self.inputs { Err(NotNow::NewerInput) } else { Ok(job) }
+    }
+
+    /// Nobody has heard what nobody has said, and what was heard once was heard.
+    pub(super) fn hears_up_to(&mut self, inputs: u32) {
+        self.heard = self.heard.max(inputs.min(self.inputs));
+    }
+}
+
+impl Status {
+    /// When the agent of a job in this status hears what somebody says to it now; none where nobody does.
+    pub fn hears_when(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "Its agent hears it when it begins.",
+            Self::Executing => {
+                "Claude Code hears it before its next step, Codex at the end of its turn, a command when it asks or \
+                 begins again."
+            }
+            Self::Syncing => "Its work is being published: only another attempt would hear it.",
+            Self::AwaitingInput | Self::Paused => "It goes on with that.",
+            Self::Completed | Self::Failed | Self::Cancelled => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Rest, Want};
+    use crate::story::{active, at, fence, yielded};
+
+    /// Its agent works, and people said so much.
+    fn told(inputs: u32) -> Job {
+        (0..inputs).fold(active(Status::Executing), |job, _| job.told(at(240)).unwrap())
+    }
+
+    #[test]
+    fn what_was_heard_is_noted_once_and_never_more_than_was_said() {
+        let job = told(2);
+        let fence = fence(&job, 1, "c1");
+        let one = job.hears(&fence, 1).unwrap();
+        assert_eq!(
+            (one.heard, one.hears(&fence, 1), one.hears(&fence, 0)),
+            (1, Err(NotNow::Already), Err(NotNow::Already))
+        );
+        assert_eq!(one.hears(&fence, 9).unwrap().heard, 2);
+        assert_eq!(
+            (one.status, one.want, one.inputs),
+            (Status::Executing, Want::Run, 2),
+            "and nothing else is changed"
+        );
+    }
+
+    #[test]
+    fn an_attempt_that_lost_its_job_has_heard_nothing() {
+        let job = told(1);
+        assert_eq!(job.hears(&fence(&job, 1, "other"), 1), Err(NotNow::LeaseLost));
+        let gone = job.yielded(&fence(&job, 1, "c1"), &yielded(Rest::Pauses, 1), at(250)).unwrap();
+        assert_eq!((gone.heard, gone.hears(&fence(&job, 1, "c1"), 1)), (1, Err(NotNow::LeaseLost)));
+    }
+
+    #[test]
+    fn a_push_does_not_begin_before_everything_was_told() {
+        let job = told(1);
+        let fence = fence(&job, 1, "c1");
+        assert_eq!(job.pushed(&fence, 0, at(250)), Err(NotNow::NewerInput));
+        let pushing = job.pushed(&fence, 1, at(250)).unwrap();
+        assert_eq!(pushing, job.progressed(&fence, Status::Syncing, at(250)).unwrap());
+        // What comes after that comes too late, and a repeat is a repeat.
+        let later = pushing.told(at(260)).unwrap();
+        assert_eq!((later.status, later.pushed(&fence, 1, at(270))), (Status::Syncing, Err(NotNow::Already)));
+    }
+
+    #[test]
+    fn what_people_want_goes_before_what_they_said() {
+        let job = Job { want: Want::Cancel, ..told(1) };
+        assert_eq!(job.pushed(&fence(&job, 1, "c1"), 0, at(250)), Err(NotNow::Unwanted));
+    }
+
+    #[test]
+    fn whoever_may_be_told_is_told_when_it_is_heard() {
+        let said = Status::ALL.into_iter().filter(|status| status.hears_when().is_none());
+        assert!(said.eq(Status::ALL.into_iter().filter(|status| status.is_terminal())));
+    }
+}
