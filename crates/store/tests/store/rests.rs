@@ -80,10 +80,11 @@ pub(crate) async fn tell(world: &World, job: &Job, by: &str, key: &str) -> Resul
 
 /// A job of the ticket whose agent asked something and was answered. Boxed: whoever makes one of everything has
 /// little stack left.
-pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Future<Output = Job> + 'a>> {
     Box::pin(async move {
         let asking = world.asking(ticket).await;
         world.applies(tell(world, &asking, "ann", "key")).await;
+        world.job(&asking).await
     })
 }
 

@@ -215,7 +215,11 @@ async fn others(world: &World, runner: &Runner) {
     let ending = world.ending(&job, crate::world::failed(), at(300)).await;
     world.applies(world.store.end(&ending.ended())).await;
     world.running_on(runner, "APP-3", Status::Syncing).await;
-    crate::rests::answered(world, "APP-4").await;
+    let answered = crate::rests::answered(world, "APP-4").await;
+    let claimed = world.claimed(&answered, &sample::claim_by_task(&answered, "c2")).await;
+    let working = world.progressed(&claimed, Status::Executing).await;
+    let heard = working.hears(&crate::world::fence(&working), 1).unwrap();
+    world.applies(world.store.update_job(&heard)).await;
     let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
     world.applies(world.store.remember_review(&waits, &held)).await;
 }
