@@ -62,21 +62,17 @@ pub(crate) async fn take_turn(ctx: &Context, breakers: &[Breaker], job: &Job) ->
 
 /// The job that tries first is at work. Best effort: unheard, another one tries ten minutes after it was let go.
 pub(crate) async fn note_claimed(ctx: &Context, job: &Job) {
-    if let Err(error) = each_of_first(ctx, job, Breaker::claimed_by).await {
+    if let Err(error) = at_work(ctx, job).await {
         tracing::warn!(job.id = %job.id, error = %error, "that an account is tried was not noted: {error}");
     }
 }
 
-async fn each_of_first(
-    ctx: &Context,
-    job: &Job,
-    next: impl Fn(&Breaker, &pullyard_domain::id::JobId, Timestamp) -> Option<Breaker>,
-) -> Result<(), Error> {
+async fn at_work(ctx: &Context, job: &Job) -> Result<(), Error> {
     let Some(ids) = tried_first(ctx, job).await? else { return Ok(()) };
     for breaker in Breakers::default().of(ctx, &ids).await? {
-        if let Some(next) = next(&breaker, &job.id, ctx.clock.now()) {
+        if let Some(claimed) = breaker.claimed_by(&job.id, ctx.clock.now()) {
             // Stale: somebody else had something to say of it.
-            ctx.store.put_breaker(&next).await?;
+            ctx.store.put_breaker(&claimed).await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::proof::Bootstrap;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_cloud::{Start, Started, trace};
-use pullyard_domain::breaker::{Cause, Gate, asked, gate};
+use pullyard_domain::breaker::{asked, keeps_back};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Status};
 use pullyard_domain::time::Timestamp;
@@ -96,10 +96,8 @@ async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
     let ids = asked(job.policy.key(), capability, &job.project, None);
     let breakers = Breakers::default().of(ctx, &ids).await?;
     let now = ctx.clock.now();
-    if let Gate::Shut(until) = gate(&breakers, &job.id, now) {
-        let cause = breakers.iter().max_by_key(|breaker| breaker.until).map(|breaker| breaker.cause);
-        let cause = cause.unwrap_or(Cause::ProviderUnavailable);
-        return Ok(MayStart::Waits(job.left_alone(cause, capability, until, now).ok().map(Box::new)));
+    if let Some((breaker, until)) = keeps_back(&breakers, &job.id, now) {
+        return Ok(MayStart::Waits(job.left_alone(breaker.cause, capability, until, now).ok().map(Box::new)));
     }
     Ok(match take_turn(ctx, &breakers, job).await? {
         Turn::Lost => MayStart::Lost,

@@ -237,6 +237,19 @@ pub fn gate<'a>(breakers: impl IntoIterator<Item = &'a Breaker>, job: &JobId, no
     })
 }
 
+/// Which of these breakers keeps a job back the longest, and until when.
+pub fn keeps_back<'a>(
+    breakers: impl IntoIterator<Item = &'a Breaker>,
+    job: &JobId,
+    now: Timestamp,
+) -> Option<(&'a Breaker, Timestamp)> {
+    let shut = breakers.into_iter().filter_map(|breaker| match breaker.gate(job, now) {
+        Gate::Shut(until) => Some((breaker, until)),
+        Gate::Free | Gate::First => None,
+    });
+    shut.max_by_key(|(_, until)| *until)
+}
+
 impl Breaker {
     /// The breaker after an attempt met trouble, over the one that stands. None: it says nothing new, so that a
     /// repeat is a repeat.

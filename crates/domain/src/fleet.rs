@@ -1,6 +1,6 @@
 //! Why a Ready job of runners waits: what the runners could do for it, in one sentence.
 
-use crate::breaker::{Breaker, Gate, asked};
+use crate::breaker::{Breaker, asked, keeps_back};
 use crate::job::Job;
 use crate::runner::{Presence, Profile, Runner};
 use crate::select::{Needs, matches};
@@ -77,11 +77,7 @@ impl Fleet<'_> {
         let Needs { key, capability, .. } = self.needs;
         let asked = asked(*key, capability, &job.project, Some(&member.runner.id));
         let shut = self.breakers.iter().filter(|breaker| asked.contains(&breaker.id));
-        let shut = shut.filter_map(|breaker| match breaker.gate(&job.id, now) {
-            Gate::Shut(until) => Some((breaker.wait(until), until)),
-            Gate::Free | Gate::First => None,
-        });
-        shut.max_by_key(|(_, until)| *until)
+        keeps_back(shut, &job.id, now).map(|(breaker, until)| (breaker.wait(until), until))
     }
 
     /// A label that nobody has; where each is on some, but no one has all, what the best of them lacks.

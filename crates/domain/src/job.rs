@@ -10,6 +10,7 @@ mod fault;
 mod hears;
 mod model;
 mod plan;
+mod record;
 mod rest;
 mod retry;
 mod transition;
@@ -20,6 +21,7 @@ pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
 pub use fault::DispatchFault;
 pub use model::{MOST_TROUBLES, ModelWait, Troubled};
 pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
+pub use record::{Attempt, AttemptEnd, Work};
 pub use rest::{
     Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
     Yielded,
@@ -29,7 +31,6 @@ pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WI
 
 use crate::breaker::KeyOf;
 use crate::budget::Reserved;
-use crate::checks::CheckRun;
 use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
@@ -442,60 +443,6 @@ impl Policy {
     }
 }
 
-/// Which agent worked in an attempt, under what, and what it took: its usage, session and provenance.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Work {
-    /// `claude_code`, `codex` or `command`.
-    pub agent: String,
-    /// The version the agent's program said it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// The model the agent said it asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The agent's own id of the session, by which it can go on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// What stood between the agent and the machine: `none`, `external`.
-    pub isolation: String,
-    /// How often its program was started: once, and once for each transient fault.
-    pub starts: u32,
-    /// Requests to the model.
-    #[serde(default)]
-    pub turns: u32,
-    /// Tokens read, those from a cache among them.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// Of these, from a cache.
-    #[serde(default)]
-    pub cached_input_tokens: u64,
-    /// Tokens written, those of its reasoning among them.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// What came of the checks on what it made, in the order in which they were run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<CheckRun>,
-}
-
-impl Work {
-    /// The same with every word of the runner's cut, so that what is stored stays small.
-    #[must_use]
-    pub fn clipped(self) -> Self {
-        let cut = |text: String| crate::text::clipped(&text, 200);
-        Self {
-            agent: cut(self.agent),
-            version: self.version.map(cut),
-            model: self.model.map(cut),
-            session: self.session.map(cut),
-            isolation: cut(self.isolation),
-            checks: CheckRun::kept(self.checks),
-            ..self
-        }
-    }
-}
-
 /// What a job made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
@@ -560,51 +507,6 @@ pub struct EndedBy {
     /// The runner's finish; none when somebody else ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishId>,
-}
-
-/// How one attempt went, kept after it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Its job.
-    pub job: JobId,
-    /// Its number.
-    pub number: u32,
-    /// Who ran it.
-    pub run: Run,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// How it ended.
-    pub ended: AttemptEnd,
-    /// Which agent worked and what it took; none when none began, or its runner did not come to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<Work>,
-    /// What it cost, if that is known. Units: millionths of a US dollar.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spent_usd_micros: Option<u64>,
-}
-
-/// How one attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum AttemptEnd {
-    /// Its work is in a pull request.
-    Completed {},
-    /// It failed, and its job with it.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-    /// It was cancelled, and its job with it.
-    Cancelled {},
-    /// Its agent asked something; its job waits for the answer.
-    Asked {},
-    /// It stopped for a pause; its job can go on.
-    Paused {},
-    /// A platform fault ended it; its job went back.
-    Requeued {
-        /// Why.
-        failure: Failure,
-    },
 }
 
 #[cfg(test)]

@@ -60,15 +60,7 @@ pub(crate) struct Uploads {
 impl Uploads {
     /// Begins to upload what is handed in.
     pub(crate) fn start(client: AttemptClient) -> Self {
-        let (handed_in, waiting) = unbounded_channel();
-        let shared = Shared {
-            folder: OnceLock::new(),
-            last_word: Mutex::default(),
-            handed_in,
-            count: AtomicUsize::new(0),
-            done: watch::Sender::new(0),
-        };
-        let artifacts = Artifacts(Arc::new(shared));
+        let (artifacts, waiting) = Artifacts::new();
         let task = tokio::spawn(one_by_one(client, waiting, artifacts.0.done.clone()));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
     }
@@ -97,6 +89,19 @@ async fn one_by_one(client: AttemptClient, mut waiting: UnboundedReceiver<Kept>,
 }
 
 impl Artifacts {
+    /// None yet, and what is handed in.
+    fn new() -> (Self, UnboundedReceiver<Kept>) {
+        let (handed_in, waiting) = unbounded_channel();
+        let shared = Shared {
+            folder: OnceLock::new(),
+            last_word: Mutex::default(),
+            handed_in,
+            count: AtomicUsize::new(0),
+            done: watch::Sender::new(0),
+        };
+        (Self(Arc::new(shared)), waiting)
+    }
+
     /// From now on things are kept, in this folder of the attempt.
     pub(crate) fn open(&self, folder: PathBuf) -> io::Result<()> {
         private_dirs(&folder)?;
@@ -185,15 +190,8 @@ mod tests {
 
     pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<Kept>) {
         let dir = tempfile::tempdir().unwrap();
-        let (handed_in, waiting) = unbounded_channel();
-        let shared = Shared {
-            folder: OnceLock::new(),
-            last_word: Mutex::default(),
-            handed_in,
-            count: AtomicUsize::new(0),
-            done: watch::Sender::new(0),
-        };
-        (dir, Artifacts(Arc::new(shared)), waiting)
+        let (artifacts, waiting) = Artifacts::new();
+        (dir, artifacts, waiting)
     }
 
     #[test]

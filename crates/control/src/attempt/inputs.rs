@@ -1,5 +1,6 @@
 //! What people said to the agent of an attempt.
 
+use super::held;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Input};
 
@@ -7,7 +8,6 @@ use pullyard_domain::job::{Fence, Input};
 ///
 /// Errors: `LeaseLost`.
 pub async fn inputs(ctx: &Context, fence: &Fence, after: u32) -> Result<Vec<Input>, Error> {
-    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
-    job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
+    held(ctx, fence).await?;
     Ok(ctx.store.inputs(&fence.job, after).await?)
 }

@@ -4,16 +4,27 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Fails a test that waits for something that never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until there is such a file.
+pub(crate) async fn appears(path: &Path) {
+    let look = async {
+        while !path.exists() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{} never appeared", path.display()));
+}
 
 pub(crate) struct Running {
     child: Child,

@@ -3,14 +3,12 @@
 
 use crate::call_outs::CallOuts;
 use crate::left_over::{kill_left_over, left_over};
-use crate::running::{Ended, PATIENCE, Running};
+use crate::running::{Ended, Running, appears};
 use pullyard_demo_model::{DemoModel, Options, Outcome};
 use std::path::PathBuf;
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
-use tokio::time::{sleep, timeout};
 
 pub(crate) const KEY: &str = "model-key-91d2";
 
@@ -58,13 +56,7 @@ impl Scene {
 
     /// Waits until there is a file in the repository.
     pub(crate) async fn appears(&self, path: &str) {
-        let path = self.repository().join(path);
-        let look = async {
-            while !path.exists() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{} never appeared", path.display()));
+        appears(&self.repository().join(path)).await;
     }
 
     /// A program in the repository with nothing of our environment, and nothing but the proxy to call out by.

@@ -2,6 +2,7 @@
 //! the first running.
 
 use super::stage::{BOTH, Stage};
+use crate::running::appears;
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_forge::{Calls, Fault};
 use pullyard_demo_model::{Answer, Step};
@@ -69,13 +70,7 @@ async fn killed_while_a_tool_runs() {
         stage.model.play([agent.shell("touch dirty.txt; while :; do sleep 0.1; done")]);
         stage.model.keep(Step::Hang);
         let runner = stage.start();
-        let tree = stage.tree();
-        let look = async {
-            while !tree.join("dirty.txt").exists() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, look).await.unwrap();
+        appears(&stage.tree().join("dirty.txt")).await;
         check(stage, runner).await;
     }
 }

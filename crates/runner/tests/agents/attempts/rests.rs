@@ -1,6 +1,7 @@
 //! An agent that was stopped goes on in its session, on another machine, and is told only what is new.
 
 use super::stage::{Agent, BOTH, Stage};
+use crate::running::appears;
 use crate::scene::KEY;
 use crate::world::{BRANCH, Ran, end_of};
 use pullyard_demo_model::{Answer, Step, Usage};
@@ -8,7 +9,7 @@ use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Input, Resume, YieldOutcome};
 use serde_json::json;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,13 +25,7 @@ async fn paused(agent: Agent, tool: Option<&str>) -> Stage {
     stage.model.keep(Step::Hang);
     let runner = stage.start();
     if tool.is_some() {
-        let tree = stage.tree();
-        let look = async {
-            while !tree.join("half.txt").exists() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, look).await.unwrap();
+        appears(&stage.tree().join("half.txt")).await;
     } else {
         timeout(PATIENCE, stage.model.wait_for_turns(2)).await.unwrap();
     }

@@ -2,6 +2,7 @@
 //! its turn is over, and both in the session that they have.
 
 use super::stage::{Agent, BOTH, Stage};
+use crate::running::appears;
 use crate::world::end_of;
 use pullyard_demo_model::{Answer, Step};
 use pullyard_domain::project::Resume as Policy;
@@ -9,7 +10,7 @@ use pullyard_protocol::attempt::{FinishOutcome, Input, Resume};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,12 +24,7 @@ async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
     stage.model.play(std::iter::once(first).chain(more));
     let runner = stage.start();
     let tree = stage.tree();
-    let look = async {
-        while !tree.join("greeting.txt").exists() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, look).await.unwrap();
+    appears(&tree.join("greeting.txt")).await;
     let api = &stage.world.api;
     api.script(|script| script.inputs = vec![input()]);
     match stage.agent {

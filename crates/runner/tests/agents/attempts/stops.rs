@@ -1,6 +1,7 @@
 //! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
 
 use super::stage::{Agent, BOTH, Stage};
+use crate::running::appears;
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -8,7 +9,7 @@ use pullyard_demo_model::Step;
 use pullyard_protocol::attempt::FinishOutcome;
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -18,13 +19,7 @@ async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Child) {
     stage.model.play([agent.shell("echo hello > greeting.txt; while :; do sleep 0.1; done")]);
     stage.model.keep(Step::Hang);
     let runner = stage.start();
-    let tree = stage.tree();
-    let look = async {
-        while !tree.join("greeting.txt").exists() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, look).await.unwrap();
+    appears(&stage.tree().join("greeting.txt")).await;
     (stage, runner)
 }
 

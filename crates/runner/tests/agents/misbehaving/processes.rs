@@ -2,6 +2,7 @@
 
 use super::stand_in::StandIn;
 use crate::left_over::left_over;
+use crate::running::appears;
 use crate::world::{BRANCH, end_of};
 use pullyard_protocol::attempt::FinishOutcome;
 
@@ -88,13 +89,4 @@ async fn what_a_killed_runner_left_running_is_gone_when_the_next_attempt_begins(
     assert_eq!(end_of(runner).await.code, Some(0));
     assert_eq!(one.world.api.finish().outcome, FinishOutcome::Completed);
     one.end();
-}
-
-async fn appears(path: &std::path::Path) {
-    let look = async {
-        while !path.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(crate::running::PATIENCE, look).await.unwrap();
 }
