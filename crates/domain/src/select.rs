@@ -48,10 +48,69 @@ pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates
 }
 
-/// Which of the `left` candidates a claim tries for the `tried`th time: the first at first, then any, so that a
-/// herd of runners does not run from one job to the next together. Two claims take two ways, one always the same.
-pub fn nth(claim: &ClaimId, tried: usize, left: usize) -> usize {
-    if tried == 0 || left == 0 {
+/// How many of the oldest jobs a claim looks at, at first and when it looks again: a wider look costs more, and is for
+/// those to whom others were quicker.
+const WIDTHS: [usize; 3] = [16, 64, 256];
+
+/// After so many jobs that somebody else has, what was seen of the others is old, too, and it looks again.
+const LOST_PER_LOOK: usize = 3;
+
+/// How many it tries of a look that shows all there is.
+const OF_ALL: usize = WIDTHS[0];
+
+/// A claim's search for a job. It tries the oldest at first and then any, among more each time that it looks: a herd
+/// of runners does not run from one job to the next together, and nobody is sent away from jobs that wait behind the
+/// ones that others took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Search {
+    look: usize,
+    tried: usize,
+    tried_of_look: usize,
+}
+
+/// What a claim does next in its search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It tries the candidate at this place of those that are left.
+    Try(usize),
+    /// It looks again.
+    Look,
+    /// There is nothing for it now.
+    GiveUp,
+}
+
+impl Search {
+    /// How many of the oldest jobs it looks at now.
+    pub fn width(&self) -> usize {
+        WIDTHS[self.look]
+    }
+
+    /// With `left` candidates that it has not tried, and `more` jobs behind those it sees. Two claims take two ways,
+    /// one always the same.
+    pub fn next(&mut self, claim: &ClaimId, left: usize, more: bool) -> Next {
+        let tries = if more { LOST_PER_LOOK } else { OF_ALL };
+        if left > 0 && self.tried_of_look < tries {
+            let place = nth(claim, self.tried, left);
+            self.tried += 1;
+            self.tried_of_look += 1;
+            return Next::Try(place);
+        }
+        if left == 0 && !more { Next::GiveUp } else { self.again() }
+    }
+
+    /// What it saw is not true any more.
+    pub fn again(&mut self) -> Next {
+        if self.look + 1 == WIDTHS.len() {
+            return Next::GiveUp;
+        }
+        self.look += 1;
+        self.tried_of_look = 0;
+        Next::Look
+    }
+}
+
+fn nth(claim: &ClaimId, tried: usize, left: usize) -> usize {
+    if tried == 0 {
         return 0;
     }
     let digest = Sha256::digest(format!("{tried}#{claim}"));
@@ -100,7 +159,49 @@ mod tests {
         assert!(claims.iter().all(|claim| nth(claim, 0, 16) == 0));
         let tried: BTreeSet<_> = claims.iter().map(|claim| nth(claim, 1, 16)).collect();
         assert_eq!(tried, (0..16).collect());
-        assert_eq!(nth(&claims[0], 3, 0), 0);
+    }
+
+    /// All that a search does where each job that it tries is somebody else's, and so many wait.
+    fn in_vain(waiting: usize) -> Vec<(usize, usize)> {
+        let claim = ClaimId::new("claim").unwrap();
+        let (mut search, mut looks) = (Search::default(), Vec::new());
+        loop {
+            let seen = waiting.min(search.width());
+            let mut left = seen;
+            let next = loop {
+                match search.next(&claim, left, waiting > seen) {
+                    Next::Try(place) => assert!(place < left),
+                    next => break next,
+                }
+                left -= 1;
+            };
+            looks.push((seen, seen - left));
+            if next == Next::GiveUp {
+                return looks;
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_is_over_once_all_that_waits_was_tried() {
+        assert_eq!(in_vain(0), [(0, 0)]);
+        assert_eq!(in_vain(1), [(1, 1)]);
+        assert_eq!(in_vain(16), [(16, 16)]);
+    }
+
+    #[test]
+    fn who_loses_among_many_looks_at_more_each_time_and_not_for_ever() {
+        assert_eq!(in_vain(17), [(16, 3), (17, 16), (17, 16)]);
+        assert_eq!(in_vain(100), [(16, 3), (64, 3), (100, 16)]);
+        assert_eq!(in_vain(9_999), [(16, 3), (64, 3), (256, 3)]);
+    }
+
+    #[test]
+    fn who_saw_what_is_not_true_looks_twice_more() {
+        let mut search = Search::default();
+        assert_eq!((search.again(), search.width()), (Next::Look, 64));
+        assert_eq!((search.again(), search.width()), (Next::Look, 256));
+        assert_eq!(search.again(), Next::GiveUp);
     }
 
     fn set(words: &str) -> BTreeSet<String> {

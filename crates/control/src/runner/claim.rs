@@ -9,14 +9,10 @@ use pullyard_domain::id::{ClaimId, ClassId, InstanceId, ProjectId, RunnerId};
 use pullyard_domain::job::{Claim, Job, START_WITHIN};
 use pullyard_domain::runner::sweep::holds;
 use pullyard_domain::runner::{Closed, Runner};
-use pullyard_domain::select::{Candidate, in_order, is_claimable, matches, nth};
+use pullyard_domain::select::{Candidate, Needs, Next, Search, in_order, is_claimable, matches};
 use pullyard_store::Write;
 use std::collections::BTreeMap;
 
-/// How many of the first jobs a runner chooses among once it was not the first.
-const AMONG: usize = 16;
-/// How often a runner that was not quick enough tries another job.
-const TRIES: usize = 8;
 /// How many projects are read at once.
 const PAGE: i32 = 100;
 
@@ -43,8 +39,7 @@ pub enum Answer {
 /// Gives a runner the first Ready job that it may take, if there is one.
 ///
 /// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest
-/// first. Where another runner was quicker, the next try is a random one of the first few, so that a herd
-/// of runners does not run from one job to the next together.
+/// first; where other runners were quicker, as [`Search`] says.
 /// Idempotent: by `claim`; repeating it returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
 pub async fn claim(
@@ -54,8 +49,8 @@ pub async fn claim(
     instance: &InstanceId,
     claim: &ClaimId,
 ) -> Result<Answer, Error> {
-    let mut left: Option<Found> = None;
-    for tried in 0..TRIES {
+    let (mut search, mut classes, mut seen) = (Search::default(), None, None);
+    loop {
         let runner = own(ctx, token, id).await?;
         if let Some(job) = claimed_before(ctx, &runner, instance, claim).await? {
             return handed_out(ctx, job).await;
@@ -64,18 +59,22 @@ pub async fn claim(
             tracing::debug!(runner = %id, why = ?closed, "a runner gets no job now");
             return Ok(if closed == Closed::Answered { Answer::Spent } else { Answer::Nothing });
         }
-        let found = match &mut left {
-            Some(left) => left,
-            None => left.insert(candidates(ctx, token, id).await?),
+        let classes = match &classes {
+            Some(classes) => classes,
+            None => classes.insert(classes_of(ctx, token, id).await?),
         };
-        let Some(job) = next(ctx, &mut found.candidates, id, claim, tried).await? else { return Ok(Answer::Nothing) };
-        let breakers = found.breakers.get(&job.class).map(Vec::as_slice).unwrap_or_default();
-        let job = match take_turn(ctx, breakers, &job).await? {
+        let Some((job, breakers)) = next(ctx, classes, id, claim, &mut search, &mut seen).await? else {
+            return Ok(Answer::Nothing);
+        };
+        let job = match take_turn(ctx, &breakers, &job).await? {
             Turn::Any => job,
             Turn::First => job.tries_first(),
             Turn::Lost => {
                 // Whose turn it is now is not known: all of it is read again.
-                left = None;
+                seen = None;
+                if search.again() == Next::GiveUp {
+                    return Ok(Answer::Nothing);
+                }
                 continue;
             }
         };
@@ -95,7 +94,6 @@ pub async fn claim(
             return handed_out(ctx, job).await;
         }
     }
-    Ok(Answer::Nothing)
 }
 
 /// The job that this very claim got before, if the runner still holds it.
@@ -115,35 +113,51 @@ async fn claimed_before(
 struct Found {
     /// To this runner, oldest first.
     candidates: Vec<Candidate>,
+    /// More wait behind them.
+    more: bool,
     /// The breakers of the accounts that jobs of a class would ask with it, where there are any.
     breakers: BTreeMap<ClassId, Vec<Breaker>>,
 }
 
-/// What the index suggests to this runner. What waits for an account is passed over here, before the oldest are
-/// chosen: it keeps its place, and does not take that of others.
-async fn candidates(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Found, Error> {
-    let Some(profile) = ctx.store.runner_profile(id).await? else {
-        return Err(Error::Inconsistent(format!("{id} has no profile")));
+/// A class whose jobs a runner can do.
+struct Class {
+    project: ProjectId,
+    id: ClassId,
+    needs: Needs,
+}
+
+async fn classes_of(ctx: &Context, token: &RunnerToken, runner: &RunnerId) -> Result<Vec<Class>, Error> {
+    let Some(profile) = ctx.store.runner_profile(runner).await? else {
+        return Err(Error::Inconsistent(format!("{runner} has no profile")));
     };
-    let (mut found, mut breakers, mut read) = (Vec::new(), BTreeMap::new(), Breakers::default());
+    let mut classes = Vec::new();
     for project in projects(ctx, token).await? {
-        for (class, needs) in ctx.store.classes(&project).await? {
-            if !matches(&needs, &profile) {
-                continue;
-            }
-            let rows = ctx.store.ready(&class, i32::try_from(AMONG).unwrap_or(i32::MAX)).await?;
-            if rows.is_empty() {
-                continue;
-            }
-            let of = read.of(ctx, &asked(needs.key, &needs.capability, &project, Some(id))).await?;
-            let now = ctx.clock.now();
-            found.extend(rows.into_iter().filter(|row| !matches!(gate(&of, &row.job, now), Gate::Shut(_))));
-            if !of.is_empty() {
-                breakers.insert(class, of);
-            }
+        let of = ctx.store.classes(&project).await?.into_iter().filter(|(_, needs)| matches(needs, &profile));
+        classes.extend(of.map(|(id, needs)| Class { project: project.clone(), id, needs }));
+    }
+    Ok(classes)
+}
+
+/// What the index suggests to this runner, that many of the oldest. What waits for an account is passed over here,
+/// before the oldest are chosen: it keeps its place, and does not take that of others.
+async fn look(ctx: &Context, classes: &[Class], runner: &RunnerId, most: usize) -> Result<Found, Error> {
+    let (mut found, mut more) = (Vec::new(), false);
+    let (mut breakers, mut read) = (BTreeMap::new(), Breakers::default());
+    for Class { project, id, needs } in classes {
+        let rows = ctx.store.ready(id, i32::try_from(most).unwrap_or(i32::MAX)).await?;
+        if rows.is_empty() {
+            continue;
+        }
+        more |= rows.len() == most;
+        let of = read.of(ctx, &asked(needs.key, &needs.capability, project, Some(runner))).await?;
+        let now = ctx.clock.now();
+        found.extend(rows.into_iter().filter(|row| !matches!(gate(&of, &row.job, now), Gate::Shut(_))));
+        if !of.is_empty() {
+            breakers.insert(id.clone(), of);
         }
     }
-    Ok(Found { candidates: in_order(found, AMONG), breakers })
+    let more = more || found.len() > most;
+    Ok(Found { candidates: in_order(found, most), more, breakers })
 }
 
 async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, Error> {
@@ -161,24 +175,34 @@ async fn projects(ctx: &Context, token: &RunnerToken) -> Result<Vec<ProjectId>, 
     }
 }
 
-/// The next candidate that is what its row says, read strongly: a stale row costs a read, not a
-/// transaction.
+/// The next candidate that is what its row says, read strongly: a stale row costs a read, not a transaction. With it
+/// come the breakers of the accounts that it would ask.
 async fn next(
     ctx: &Context,
-    left: &mut Vec<Candidate>,
+    classes: &[Class],
     runner: &RunnerId,
     claim: &ClaimId,
-    tried: usize,
-) -> Result<Option<Job>, Error> {
-    while !left.is_empty() {
-        let now = ctx.clock.now();
-        let candidate = left.remove(nth(claim, tried, left.len()));
-        let job = ctx.store.job(&candidate.job).await?;
-        if let Some(job) = job.filter(|job| is_claimable(job, &candidate.class, runner, now)) {
-            return Ok(Some(job));
+    search: &mut Search,
+    seen: &mut Option<Found>,
+) -> Result<Option<(Job, Vec<Breaker>)>, Error> {
+    loop {
+        let found = match seen {
+            Some(found) => found,
+            None => seen.insert(look(ctx, classes, runner, search.width()).await?),
+        };
+        match search.next(claim, found.candidates.len(), found.more) {
+            Next::Try(place) => {
+                let Candidate { job, class, .. } = found.candidates.remove(place);
+                let now = ctx.clock.now();
+                let job = ctx.store.job(&job).await?.filter(|job| is_claimable(job, &class, runner, now));
+                if let Some(job) = job {
+                    return Ok(Some((job, found.breakers.get(&class).cloned().unwrap_or_default())));
+                }
+            }
+            Next::Look => *seen = None,
+            Next::GiveUp => return Ok(None),
         }
     }
-    Ok(None)
 }
 
 async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {

@@ -2,61 +2,52 @@
 
 use crate::world::World;
 use futures::future::join_all;
-use pullyard_control::runner::{Answer, claim};
-use pullyard_domain::id::ClaimId;
-use pullyard_domain::job::Claim;
+use pullyard_control::Context;
+use pullyard_control::runner::{Answer, RunnerToken, claim};
+use pullyard_domain::id::{ClaimId, JobId};
+use pullyard_domain::job::{Claim, Job};
+use pullyard_domain::runner::Runner;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 const RUNNERS: usize = 1_000;
 const JOBS: usize = 10_000;
 const CLASSES: usize = 50;
-/// For the transactions alone; each runner has as many of them.
+/// What each runner has room for.
+const SLOTS: u32 = 12;
+/// For the transactions alone; what they take stays taken.
 const BARE: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures, for docs/benchmarks.md"]
 async fn a_thousand_runners_take_ten_thousand_jobs_once_each() {
     let world = &World::begin().await;
-    let runners = world.runners(RUNNERS, CLASSES, 12).await;
+    let runners = world.runners(RUNNERS, CLASSES, SLOTS).await;
     let bare = world.jobs("bare", BARE, CLASSES).await;
     let since = Instant::now();
-    let answers = join_all(runners.iter().enumerate().map(async |(number, runner)| {
-        for (round, job) in bare.iter().skip(number).step_by(RUNNERS).enumerate() {
-            let asked = Claim {
-                attempt: 1,
-                claim: ClaimId::new(format!("bare-{number}-{round}")).unwrap(),
-                instance: runner.instance.clone(),
-                runner: Some(runner.id.clone()),
-                task: None,
-            };
-            let claimed = job.claimed(&asked, world.ctx.clock.now()).unwrap();
-            assert_eq!(world.ctx.store.claim(&claimed).await.unwrap(), Write::Applied);
-        }
-    }))
-    .await;
+    let each = runners.iter().enumerate().map(|(number, runner)| {
+        let jobs = bare.iter().skip(number).step_by(RUNNERS).cloned().collect();
+        tokio::spawn(transactions(world.ctx.clone(), runner.clone(), jobs))
+    });
+    assert!(join_all(each).await.into_iter().all(|end| end.is_ok()));
     let alone = BARE as f64 / since.elapsed().as_secs_f64();
-    assert_eq!(answers.len(), RUNNERS);
 
     let jobs = world.jobs("claimed", JOBS, CLASSES).await;
     world.meter.restart();
     let since = Instant::now();
-    let taken = join_all(runners.iter().enumerate().map(async |(number, runner)| {
-        let mut taken = Vec::new();
-        loop {
-            let id = ClaimId::new(format!("claim-{number}-{}", taken.len())).unwrap();
-            match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap() {
-                Answer::Job(claimed) => taken.push(claimed.job.id),
-                Answer::Nothing => return taken,
-                Answer::Spent => panic!("{id} was never used before"),
-            }
-        }
-    }))
-    .await;
+    let left: Arc<Vec<_>> = Arc::new((0..CLASSES).map(|_| AtomicUsize::new(JOBS / CLASSES)).collect());
+    let each = runners.iter().enumerate().map(|(number, runner)| {
+        let (ctx, token, runner, left) = (world.ctx.clone(), world.token.clone(), runner.clone(), left.clone());
+        tokio::spawn(async move { claims(&ctx, &token, &runner, &left[number % CLASSES]).await })
+    });
+    let taken = join_all(each).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
     let took = since.elapsed();
     let units = world.meter.units();
-    let all: Vec<_> = taken.into_iter().flatten().collect();
+    let nothing = taken.iter().map(|(_, nothing)| nothing).sum::<usize>();
+    let all: Vec<_> = taken.into_iter().flat_map(|(jobs, _)| jobs).collect();
     let once: BTreeSet<_> = all.iter().collect();
     let per_second = all.len() as f64 / took.as_secs_f64();
     println!("| figure | value |\n|---|---|");
@@ -70,12 +61,45 @@ async fn a_thousand_runners_take_ten_thousand_jobs_once_each() {
         each(units.read),
         each(units.written)
     );
+    println!("| answers without a job | {nothing} |");
     println!("| claimed twice | {} |", all.len() - once.len());
     assert_eq!(all.len(), once.len(), "a job was claimed twice");
-    // Each has room for twelve of its kind's ten a runner.
     assert_eq!(all.len(), jobs.len());
     for job in &jobs {
         let stored = world.ctx.store.job(&job.id).await.unwrap().unwrap();
         assert_eq!(stored.run.is_some(), once.contains(&job.id), "{stored:?}");
     }
+}
+
+/// The write of a claim alone, of jobs that nobody else takes.
+async fn transactions(ctx: Context, runner: Runner, jobs: Vec<Job>) {
+    for (round, job) in jobs.iter().enumerate() {
+        let asked = Claim {
+            attempt: 1,
+            claim: ClaimId::new(format!("bare-{round}-{}", runner.id)).unwrap(),
+            instance: runner.instance.clone(),
+            runner: Some(runner.id.clone()),
+            task: None,
+        };
+        let claimed = job.claimed(&asked, ctx.clock.now()).unwrap();
+        assert_eq!(ctx.store.claim(&claimed).await.unwrap(), Write::Applied);
+    }
+}
+
+/// What a runner gets of a class that has so many left, and how often it was told that there is nothing: until it is
+/// full, or others have the rest.
+async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &AtomicUsize) -> (Vec<JobId>, usize) {
+    let (mut taken, mut nothing) = (Vec::new(), 0);
+    while taken.len() + BARE / RUNNERS < SLOTS as usize && left.load(Relaxed) > 0 {
+        let id = ClaimId::new(format!("claim-{}-{nothing}-{}", taken.len(), runner.id)).unwrap();
+        match claim(ctx, token, &runner.id, &runner.instance, &id).await.unwrap() {
+            Answer::Job(claimed) => {
+                taken.push(claimed.job.id);
+                left.fetch_sub(1, Relaxed);
+            }
+            Answer::Nothing => nothing += 1,
+            Answer::Spent => panic!("{id} was never used before"),
+        }
+    }
+    (taken, nothing)
 }

@@ -4,6 +4,7 @@
 use crate::world::World;
 use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress, start};
 use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
+use pullyard_control::runner::{Answer, claim as take};
 use pullyard_control::{
     Bootstrap, Dispatched, Error, NewTicket, TaskStopped, artifact_stored, create_ticket, dispatch, reserve_artifact,
     settle_ticket, task_stopped,
@@ -296,4 +297,27 @@ async fn the_place_of_an_artifact_is_found_by_the_attempt_that_has_just_got_it()
     let second = reserve_artifact(ctx, &fence, &offer("two.txt")).await.unwrap();
     let seen = artifact_stored(ctx, &fence, &second.id).await;
     assert!(matches!(seen, Err(Error::Artifact(_) | Error::Cloud(_))), "its bytes were looked for: {seen:?}");
+}
+
+#[tokio::test]
+async fn a_runner_gets_one_of_the_jobs_behind_those_that_others_have_just_taken() {
+    let late = Late::begin().await;
+    let ctx = &late.world.ctx;
+    let runners = late.world.runners(3, 1, 12).await;
+    let jobs = late.world.jobs("behind", 20, 1).await;
+    late.copied().await;
+    let (taken, left) = jobs.split_at(18);
+    for (number, job) in taken.iter().enumerate() {
+        let runner = &runners[number % 2];
+        let asked =
+            Claim { instance: runner.instance.clone(), runner: Some(runner.id.clone()), task: None, ..claim(1) };
+        let asked = Claim { claim: ClaimId::new(format!("taken-{number}")).unwrap(), ..asked };
+        applied(ctx.store.claim(&job.claimed(&asked, ctx.clock.now()).unwrap()).await);
+    }
+    let [_, _, runner] = &runners[..] else { panic!("three runners") };
+    for number in 0..left.len() {
+        let id = ClaimId::new(format!("behind-{number}")).unwrap();
+        let answer = take(ctx, &late.world.token, &runner.id, &runner.instance, &id).await.unwrap();
+        assert!(matches!(answer, Answer::Job(_)), "two waited, and {number} were got");
+    }
 }
