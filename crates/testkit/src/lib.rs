@@ -1,5 +1,6 @@
 //! What tests of several rooms break things with. Nothing that is deployed links it.
 
+mod conditions;
 mod dice;
 mod fault;
 mod half;
@@ -9,6 +10,7 @@ mod proxy;
 mod schedule;
 mod wire;
 
+pub use conditions::Conditions;
 pub use dice::Dice;
 pub use fault::Fault;
 pub use lag::{Ask, Asked, Lag, Passing};

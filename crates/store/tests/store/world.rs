@@ -19,7 +19,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, WorkKey, Write};
-use pullyard_testkit::{Lag, Schedule, Wire};
+use pullyard_testkit::{Conditions, Lag, Schedule, Wire};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -431,6 +431,6 @@ fn config(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
         .region(Region::new(format!("{REGION}-{world}")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(retry)
-        .http_client(client)
+        .http_client(Conditions::before(client))
         .build()
 }

@@ -1,0 +1,224 @@
+//! A client that leaves one part of one condition out of the table's writes, or writes down which parts there are.
+//! What no test notices so is a condition that nobody needs, or one that nothing holds: `.ci/conditions` looks for it.
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// A file to which each part of a condition is appended, with the test that met it: `PART\tTEST`.
+const FOUND: &str = "PULLYARD_CONDITIONS";
+
+/// The part that is left out, as that file has it.
+const LEFT_OUT: &str = "PULLYARD_LEAVE_OUT";
+
+/// Of any item, there or not.
+const ANY: &str = "attribute_exists(pk) OR attribute_not_exists(pk)";
+const NONE: &str = "attribute_exists(pk) AND attribute_not_exists(pk)";
+
+/// Stands before a client. Without either variable it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    inner: SharedHttpClient,
+}
+
+impl Conditions {
+    /// Stands before this client.
+    #[must_use]
+    pub fn before(inner: impl HttpClient + 'static) -> Self {
+        Self { inner: SharedHttpClient::new(inner) }
+    }
+}
+
+impl HttpClient for Conditions {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let (found, left_out) = (std::env::var(FOUND).ok(), std::env::var(LEFT_OUT).ok());
+        let inner = self.inner.http_connector(settings, components);
+        if found.is_none() && left_out.is_none() {
+            return inner;
+        }
+        SharedHttpConnector::new(Before { inner, found, left_out })
+    }
+}
+
+#[derive(Debug)]
+struct Before {
+    inner: SharedHttpConnector,
+    found: Option<String>,
+    left_out: Option<String>,
+}
+
+impl HttpConnector for Before {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.strip_prefix("DynamoDB_20120810.").unwrap_or_default().to_owned();
+        if let Some(Ok(mut call)) = request.body().bytes().map(serde_json::from_slice::<Value>) {
+            let parts = parts(&operation, &call);
+            if let Some(file) = &self.found {
+                note(file, &parts);
+            }
+            let left_out = parts.into_iter().filter(|part| Some(&part.name) == self.left_out.as_ref());
+            if left_out.fold(false, |_, part| part.leave_out(&mut call)) {
+                // Nothing that is embedded checks the signature that this breaks.
+                let body = call.to_string();
+                request.headers_mut().insert("content-length", body.len().to_string());
+                *request.body_mut() = SdkBody::from(body);
+            }
+        }
+        self.inner.call(request)
+    }
+}
+
+/// One comparison in one condition, taken for true or for false.
+struct Part {
+    name: String,
+    /// Where the write stands in the call.
+    pointer: String,
+    expression: String,
+    leaf: Range<usize>,
+    instead: &'static str,
+}
+
+impl Part {
+    /// Taken for true, or for false; its names and values are still used, as they must be.
+    fn leave_out(self, call: &mut Value) -> bool {
+        let Self { pointer, mut expression, leaf, instead, .. } = self;
+        let joined = if instead == ANY { "OR" } else { "AND" };
+        let weaker = format!("({} {joined} {instead})", &expression[leaf.clone()]);
+        expression.replace_range(leaf, &weaker);
+        call.pointer_mut(&pointer).map(|write| write["ConditionExpression"] = expression.into()).is_some()
+    }
+}
+
+/// Every part of the conditions of a call, by a name that is the same in every run: what the write does with which
+/// kind of item, and where in its condition. Several writes may have parts of the same name, of one line of the store.
+fn parts(operation: &str, call: &Value) -> Vec<Part> {
+    let mut writes = Vec::new();
+    if let Some(items) = call["TransactItems"].as_array() {
+        for (at, item) in items.iter().enumerate() {
+            let action = item.as_object().and_then(|item| item.iter().next());
+            writes.extend(
+                action.map(|(action, write)| (format!("/TransactItems/{at}/{action}"), action.as_str(), write)),
+            );
+        }
+    } else {
+        writes.push((String::new(), operation.trim_end_matches("Item"), call));
+    }
+    let mut parts = Vec::new();
+    for (pointer, action, write) in &writes {
+        let Some(expression) = write["ConditionExpression"].as_str() else { continue };
+        for (number, leaf) in leaves(expression).into_iter().enumerate() {
+            for (sign, instead) in [("true", ANY), ("false", NONE)] {
+                let (of, part) = (kind(write), &expression[leaf.clone()]);
+                let name = format!("{action} {of}: {expression} | {} {part}: {sign}", number + 1);
+                let (pointer, expression, leaf) = (pointer.clone(), expression.to_owned(), leaf.clone());
+                parts.push(Part { name, pointer, expression, leaf, instead });
+            }
+        }
+    }
+    parts
+}
+
+/// The kind of item that a write is of: `JOB/JOB`.
+fn kind(write: &Value) -> String {
+    let word = |name: &str| {
+        let key = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };
+        key[name]["S"].as_str().unwrap_or_default().to_owned()
+    };
+    let (pk, sk) = (word("pk"), word("sk"));
+    let first = |word: &str| word.split('#').next().unwrap_or_default().to_owned();
+    let sk = if sk.contains('#') || sk.chars().all(|letter| letter.is_ascii_uppercase()) {
+        first(&sk)
+    } else {
+        "…".into()
+    };
+    format!("{}/{sk}", first(&pk))
+}
+
+/// Where the comparisons of a condition stand, which `AND`, `OR`, `NOT` and parentheses join.
+fn leaves(expression: &str) -> Vec<Range<usize>> {
+    let (mut leaves, mut at) = (Vec::new(), 0);
+    while let Some(rest) = expression.get(at..).filter(|rest| !rest.is_empty()) {
+        let joins = ["AND ", "OR ", "NOT ", "(", ")", " "];
+        if let Some(join) = joins.into_iter().find(|join| rest.starts_with(join)) {
+            at += join.len();
+            continue;
+        }
+        let mut depth = 0;
+        let end = rest.char_indices().find(|(end, letter)| {
+            depth += i32::from(*letter == '(') - i32::from(*letter == ')');
+            depth < 0 || depth == 0 && [" AND ", " OR "].iter().any(|join| rest[*end..].starts_with(join))
+        });
+        let end = at + end.map_or(rest.len(), |(end, _)| end);
+        leaves.push(at..end);
+        at = end;
+    }
+    leaves
+}
+
+fn note(file: &str, parts: &[Part]) {
+    static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let current = std::thread::current();
+    let test = current.name().unwrap_or_default();
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let new = parts.iter().map(|part| format!("{}\t{test}\n", part.name)).filter(|line| known.insert(line.clone()));
+    let new = new.collect::<String>();
+    if !new.is_empty() {
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        opened.and_then(|mut file| file.write_all(new.as_bytes())).expect("the file of the conditions can be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(expression: &str, expected: &[&str]) {
+        let found = leaves(expression).into_iter().map(|leaf| &expression[leaf]).collect::<Vec<_>>();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_condition_is_taken_apart_into_its_comparisons() {
+        check("attribute_not_exists(pk)", &["attribute_not_exists(pk)"]);
+        check("(rev = :seen) AND NOT mark = :mark", &["rev = :seen", "mark = :mark"]);
+        check(
+            "attribute_not_exists(pk) OR (#status = :deleting AND size(slots) = :none)",
+            &["attribute_not_exists(pk)", "#status = :deleting", "size(slots) = :none"],
+        );
+        check("a IN (:a, :b) OR NOT (c < :c)", &["a IN (:a, :b)", "c < :c"]);
+    }
+
+    #[test]
+    fn a_part_of_one_write_of_several_is_taken_for_true_or_for_false() {
+        let put = json!({ "Put": { "Item": { "pk": { "S": "JOB#1" }, "sk": { "S": "JOB" } } } });
+        let update = json!({ "Update": {
+            "Key": { "pk": { "S": "RUNNERS#3" }, "sk": { "S": "run_abc" } },
+            "ConditionExpression": "epoch = :epoch AND slots = :slots",
+        } });
+        let call = json!({ "TransactItems": [put, update] });
+        let parts = parts("TransactWriteItems", &call);
+        let of = |name: &str| format!("Update RUNNERS/…: epoch = :epoch AND slots = :slots | {name}");
+        let names = parts.iter().map(|part| part.name.clone()).collect::<Vec<_>>();
+        let expected =
+            ["1 epoch = :epoch: true", "1 epoch = :epoch: false", "2 slots = :slots: true", "2 slots = :slots: false"];
+        assert_eq!(names, expected.map(of));
+        let left_out = parts.into_iter().map(|part| {
+            let mut call = call.clone();
+            assert!(part.leave_out(&mut call));
+            call["TransactItems"][1]["Update"]["ConditionExpression"].as_str().unwrap().to_owned()
+        });
+        let left_out = left_out.collect::<Vec<_>>();
+        assert_eq!(left_out[0], format!("(epoch = :epoch OR {ANY}) AND slots = :slots"));
+        assert_eq!(left_out[3], format!("epoch = :epoch AND (slots = :slots AND {NONE})"));
+    }
+}
