@@ -1,5 +1,7 @@
 //! `pullyard demo`, as people start it.
 
+mod ai;
+
 use crate::story::until;
 use serde_json::Value;
 use std::path::Path;

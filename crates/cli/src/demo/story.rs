@@ -135,6 +135,7 @@ impl Teller<'_> {
         let title = "Name the shop";
         self.screen.ticket(key.as_str(), title);
         let description = "In `README.md` replace `A small shop` with `The Acme shop`";
+        let before = self.api.jobs(&self.project, None).await?.jobs.len();
         // The tool's clock, in whole seconds as some tools have it: both calls happen in the same one.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
@@ -158,7 +159,7 @@ impl Teller<'_> {
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let made = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
         ensure!(made == 1, "the ticket has {made} jobs");
-        ensure!(jobs.len() == 4, "the project has {} jobs", jobs.len());
+        ensure!(jobs.len() == before + 1, "the project has {} jobs, and had {before}", jobs.len());
         Ok(expected)
     }
 

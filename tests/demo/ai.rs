@@ -1,0 +1,81 @@
+//! The demo with Claude Code and Codex themselves, whose model is a server that plays it: `.ci/agents` has both.
+
+use super::{LONGEST, pullyard, text, warnings};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+fn program(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no program: run .ci/agents"))
+}
+
+/// A model that does what the demo's tickets and its reviewer ask for, by this tool.
+async fn model(folder: &Path, tool: &str, argument: &str) -> (Child, String) {
+    let matched = |turn: u32, words: Option<&str>| json!({ "turnIndex": turn, "userMessage": words });
+    // The review's prompt has the ticket's words, too, and is known by its own: the first that matches counts.
+    let edits = [
+        ("with `Bonsoir`", "sed -i s/Bonjour/Bonsoir/ greeting.txt"),
+        ("with `Bonjour`", "sed -i s/Hello/Bonjour/ greeting.txt"),
+        ("with `The Acme shop`", "sed -i 's/A small shop/The Acme shop/' README.md"),
+    ];
+    let edits = edits.map(|(words, command)| {
+        let arguments = json!({ argument: command, "description": "edit" });
+        json!({ "match": matched(0, Some(words)),
+            "response": { "toolCalls": [{ "name": tool, "arguments": arguments }] } })
+    });
+    let mut fixtures = edits.to_vec();
+    fixtures.push(json!({ "match": { "turnIndex": 1 }, "response": { "content": "All done." } }));
+    let path = folder.join("fixtures.json");
+    std::fs::write(&path, json!({ "fixtures": fixtures }).to_string()).unwrap();
+    let mut server = Command::new(program("PULLYARD_AIMOCK"))
+        .args(["--port", "0", "--fixtures"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("it says where it listens");
+        if let Some((_, url)) = line.split_once("listening on ") {
+            // Whatever else it says is read, so that it is never held up.
+            let url = url.trim().to_owned();
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (server, url);
+        }
+    }
+}
+
+async fn check(agent: &str, tool: &str, argument: &str) {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("demo");
+    let (_model, url) = model(folder.path(), tool, argument).await;
+    let mut demo = pullyard(&["demo", "--agent", agent, "--keep", kept.to_str().unwrap()]);
+    demo.env("ANTHROPIC_API_KEY", "sk-ant-demo").env("ANTHROPIC_BASE_URL", &url);
+    demo.env("OPENAI_API_KEY", "sk-demo").env("OPENAI_BASE_URL", format!("{url}/v1"));
+    let output = tokio::time::timeout(LONGEST, demo.output()).await.expect("it never ended").unwrap();
+    let (said, complaints) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.ends_with("An AI was called.") && last.contains("2 tickets, 3 jobs, 2 pull requests"), "{last}");
+    assert!(said.contains(&format!("the agent is {agent}")) && said.contains("is merged"), "{said}");
+    let told: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
+    assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(warnings(&kept), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Claude Code and aimock: .ci/agents"]
+async fn claude_code_plays_the_agent() {
+    check("claude_code", "Bash", "command").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Codex and aimock: .ci/agents"]
+async fn codex_plays_the_agent() {
+    check("codex", "exec_command", "cmd").await;
+}
