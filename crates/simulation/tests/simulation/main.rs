@@ -31,6 +31,7 @@ mod trace;
 mod verdict;
 mod world;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 use world::World;
 
@@ -87,29 +88,65 @@ fn tell(seed: u64, world: &World) {
     );
 }
 
-#[test]
-fn every_law_holds_in_every_life() {
-    let (from, seeds) = (number("PULLYARD_SIM_FROM", 1), number("PULLYARD_SIM_SEEDS", SEEDS));
-    let mut tally = tally::Tally::default();
-    let (began, mut lived, mut simulated, mut steps) = (Instant::now(), 0u64, 0u64, 0usize);
-    for seed in from..from + seeds {
+/// What was seen in some lives.
+#[derive(Default)]
+struct Seen {
+    lived: u64,
+    simulated_secs: u64,
+    steps: usize,
+    tally: tally::Tally,
+}
+
+impl Seen {
+    fn add(&mut self, other: &Self) {
+        self.lived += other.lived;
+        self.simulated_secs += other.simulated_secs;
+        self.steps += other.steps;
+        self.tally.add_all(&other.tally);
+    }
+}
+
+/// Lives the next seed until `end`, beside whoever else takes seeds of the same.
+fn lives(next: &AtomicU64, end: u64) -> Seen {
+    let mut seen = Seen::default();
+    loop {
+        let seed = next.fetch_add(1, Relaxed);
+        if seed >= end {
+            return seen;
+        }
         let world = live(seed, None);
         if !world.broken.is_empty() {
+            next.store(end, Relaxed);
             tell(seed, &world);
-            panic!("seed {seed}, after {lived} good ones: {}", world.broken[0]);
+            panic!("seed {seed}: {}", world.broken[0]);
         }
         if std::env::var("PULLYARD_SIM_TRACE").is_ok() {
             tell(seed, &world);
         }
-        lived += 1;
-        tally.add_all(&world.tally);
-        simulated += world.lived().as_secs();
-        steps += world.trace.lines().len();
+        seen.lived += 1;
+        seen.simulated_secs += world.lived().as_secs();
+        seen.steps += world.trace.lines().len();
+        seen.tally.add_all(&world.tally);
     }
+}
+
+#[test]
+fn every_law_holds_in_every_life() {
+    let (from, seeds) = (number("PULLYARD_SIM_FROM", 1), number("PULLYARD_SIM_SEEDS", SEEDS));
+    let (next, cores) = (AtomicU64::new(from), std::thread::available_parallelism().map_or(1, usize::from));
+    let (began, mut seen) = (Instant::now(), Seen::default());
+    std::thread::scope(|scope| {
+        let each = (0..cores).map(|_| scope.spawn(|| lives(&next, from + seeds))).collect::<Vec<_>>();
+        for one in each {
+            seen.add(&one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+    });
+    let Seen { lived, simulated_secs, steps, tally } = seen;
+    assert_eq!(lived, seeds);
     let secs = began.elapsed().as_secs_f64();
     println!(
-        "simulation: {lived} seeds from {from}, {steps} steps, {:.1} hours of life in {secs:.1} s: {:.0} seeds per minute",
-        simulated as f64 / 3_600.0,
+        "simulation: {lived} seeds from {from}, {steps} steps, {:.1} hours of life in {secs:.1} s: {:.0} seeds per minute on {cores} cores",
+        simulated_secs as f64 / 3_600.0,
         lived as f64 * 60.0 / secs,
     );
     println!("simulation: {tally}");

@@ -5,6 +5,7 @@ use crate::hooks::hook;
 use crate::reviews::{Revising, entry, id, linked, waits};
 use crate::sample::{self, at};
 use crate::world::{World, alone, first_time};
+use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{InstanceId, IntegrationId, RepositoryName};
 use pullyard_domain::job::Status;
@@ -152,12 +153,16 @@ async fn a_name_of_another_repository_is_not_taken_by_renaming() {
     world.applies(world.store.put_repository(&same)).await;
     let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
     world.refuses(world.store.rename_repository(&ours, &wanted)).await;
-    // Nor is one freed that another has meanwhile.
-    let mut alias = world.item("PROJECT#acme", "REPONAME#acme/app").await;
-    alias.insert("id".into(), aws_sdk_dynamodb::types::AttributeValue::N("2".into()));
-    world.client.put_item().table_name(&world.table).set_item(Some(alias)).send().await.unwrap();
+    // Nor is one freed that another has meanwhile, by its id or by its forge.
     let free = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
-    world.refuses(world.store.rename_repository(&ours, &free)).await;
+    let own = world.item("PROJECT#acme", "REPONAME#acme/app").await;
+    for (attribute, theirs) in [("id", AttributeValue::N("2".into())), ("integration", AttributeValue::S("gh2".into()))]
+    {
+        let mut alias = own.clone();
+        alias.insert(attribute.into(), theirs);
+        world.client.put_item().table_name(&world.table).set_item(Some(alias)).send().await.unwrap();
+        world.refuses(world.store.rename_repository(&ours, &free)).await;
+    }
 }
 
 #[tokio::test]
@@ -187,6 +192,18 @@ async fn a_job_is_made_once_by_itself() {
 }
 
 // And what a condition must let through.
+
+#[tokio::test]
+async fn a_repository_whose_old_name_is_gone_is_renamed() {
+    let world = World::new().await;
+    let ours = sample::repository(1, "acme/app");
+    world.applies(world.store.put_repository(&ours)).await;
+    let alias = world.item("PROJECT#acme", "REPONAME#acme/app").await;
+    let key = ["pk", "sk"].map(|part| (part.to_owned(), alias[part].clone()));
+    world.client.delete_item().table_name(&world.table).set_key(Some(key.into())).send().await.unwrap();
+    let next = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
+    world.applies(world.store.rename_repository(&ours, &next)).await;
+}
 
 #[tokio::test]
 async fn a_runner_that_claimed_before_claims_again_where_it_has_room() {
