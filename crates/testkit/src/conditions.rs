@@ -173,7 +173,8 @@ fn note(file: &str, parts: &[Part]) {
     let new = new.collect::<String>();
     if !new.is_empty() {
         let opened = OpenOptions::new().create(true).append(true).open(file);
-        opened.and_then(|mut file| file.write_all(new.as_bytes())).expect("the file of the conditions can be written");
+        let written = opened.and_then(|mut file| file.write_all(new.as_bytes()));
+        assert!(written.is_ok(), "{file}: {written:?}");
     }
 }
 

@@ -148,10 +148,12 @@ async fn look(ctx: &Context, classes: &[Class], runner: &RunnerId, most: usize) 
         if rows.is_empty() {
             continue;
         }
-        more |= rows.len() == most;
+        let (full, before) = (rows.len() == most, found.len());
         let of = read.of(ctx, &asked(needs.key, &needs.capability, project, Some(runner))).await?;
         let now = ctx.clock.now();
         found.extend(rows.into_iter().filter(|row| !matches!(gate(&of, &row.job, now), Gate::Shut(_))));
+        // Behind those that all wait for an account is none but the one that tries it first, if there is one.
+        more |= full && (found.len() > before || of.iter().any(|breaker| breaker.probe.is_some()));
         if !of.is_empty() {
             breakers.insert(id.clone(), of);
         }

@@ -11,13 +11,14 @@ use pullyard_control::{
 };
 use pullyard_domain::artifact::{Kind as Kept, Offer};
 use pullyard_domain::auth::Auth;
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sha256Hex, TicketKey};
 use pullyard_domain::job::{
     Claim, ContextFault, End, Fence, Job, Kind, Plan, Rest, Status, Yielded, plan_without_ticket,
 };
-use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Settings};
+use pullyard_domain::project::{Account as ForgeAccount, Compute, ForgeKind, Integration, Settings};
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::ticket::{Move, Target};
@@ -42,7 +43,7 @@ impl Late {
             // Nobody is there.
             api_url: "http://127.0.0.1:9".into(),
             auth: Auth::Token { secret: "fleet/user/forge".into() },
-            account: Account { id: 1, login: "pullyard-bot".into() },
+            account: ForgeAccount { id: 1, login: "pullyard-bot".into() },
         };
         applied(world.ctx.store.put_integration(&integration).await);
         applied(world.ctx.store.put_repository(&world.repository()).await);
@@ -320,4 +321,30 @@ async fn a_runner_gets_one_of_the_jobs_behind_those_that_others_have_just_taken(
         let answer = take(ctx, &late.world.token, &runner.id, &runner.instance, &id).await.unwrap();
         assert!(matches!(answer, Answer::Job(_)), "two waited, and {number} were got");
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_an_account_with_many_jobs_is_not_looked_behind() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let [runner] = &world.runners(1, 1, 12).await[..] else { panic!("one runner") };
+    let account = Account::Runner(runner.id.clone());
+    let id = BreakerId { account, capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let calls = async |what: &str, expected| {
+        world.meter.restart();
+        let id = ClaimId::new(what).unwrap();
+        let answer = take(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
+        assert_eq!(matches!(answer, Answer::Job(_)), expected, "{what}");
+        world.meter.units().calls
+    };
+    let jobs = world.jobs("few", 2, 1).await;
+    let by = By { job: jobs[0].id.clone(), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    let few = calls("few", false).await;
+    world.jobs("many", 20, 1).await;
+    assert_eq!(calls("many", false).await, few);
+    let stored = ctx.store.breaker(&id).await.unwrap().unwrap();
+    applied(ctx.store.close_breaker(&stored).await);
+    calls("again", true).await;
 }
