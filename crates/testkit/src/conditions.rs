@@ -14,46 +14,48 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// A file to which each part of a condition is appended, with the test that met it: `PART\tTEST`.
-const FOUND: &str = "PULLYARD_CONDITIONS";
-
-/// The part that is left out, as that file has it.
-const LEFT_OUT: &str = "PULLYARD_LEAVE_OUT";
-
 /// Of any item, there or not.
 const ANY: &str = "attribute_exists(pk) OR attribute_not_exists(pk)";
 const NONE: &str = "attribute_exists(pk) AND attribute_not_exists(pk)";
 
-/// Stands before a client. Without either variable it changes nothing.
-#[derive(Clone, Debug)]
+/// What is done with the parts of conditions.
+#[derive(Clone, Debug, Default)]
 pub struct Conditions {
-    inner: SharedHttpClient,
+    /// A file to which each of them is appended, with the test that met it: `PART\tTEST`.
+    pub found: Option<String>,
+    /// The part that is left out, as that file has it.
+    pub left_out: Option<String>,
 }
 
 impl Conditions {
-    /// Stands before this client.
+    /// Stands before this client; where nothing is to be done, it is the client alone.
     #[must_use]
-    pub fn before(inner: impl HttpClient + 'static) -> Self {
-        Self { inner: SharedHttpClient::new(inner) }
+    pub fn before(self, inner: impl HttpClient + 'static) -> SharedHttpClient {
+        let inner = SharedHttpClient::new(inner);
+        match self {
+            Self { found: None, left_out: None } => inner,
+            asked => SharedHttpClient::new(Client { inner, asked }),
+        }
     }
 }
 
-impl HttpClient for Conditions {
+#[derive(Clone, Debug)]
+struct Client {
+    inner: SharedHttpClient,
+    asked: Conditions,
+}
+
+impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let (found, left_out) = (std::env::var(FOUND).ok(), std::env::var(LEFT_OUT).ok());
         let inner = self.inner.http_connector(settings, components);
-        if found.is_none() && left_out.is_none() {
-            return inner;
-        }
-        SharedHttpConnector::new(Before { inner, found, left_out })
+        SharedHttpConnector::new(Before { inner, asked: self.asked.clone() })
     }
 }
 
 #[derive(Debug)]
 struct Before {
     inner: SharedHttpConnector,
-    found: Option<String>,
-    left_out: Option<String>,
+    asked: Conditions,
 }
 
 impl HttpConnector for Before {
@@ -62,10 +64,10 @@ impl HttpConnector for Before {
         let operation = target.strip_prefix("DynamoDB_20120810.").unwrap_or_default().to_owned();
         if let Some(Ok(mut call)) = request.body().bytes().map(serde_json::from_slice::<Value>) {
             let parts = parts(&operation, &call);
-            if let Some(file) = &self.found {
+            if let Some(file) = &self.asked.found {
                 note(file, &parts);
             }
-            let left_out = parts.into_iter().filter(|part| Some(&part.name) == self.left_out.as_ref());
+            let left_out = parts.into_iter().filter(|part| Some(&part.name) == self.asked.left_out.as_ref());
             if left_out.fold(false, |_, part| part.leave_out(&mut call)) {
                 // Nothing that is embedded checks the signature that this breaks.
                 let body = call.to_string();

@@ -76,6 +76,19 @@ async fn dollars_are_reserved_to_the_last_that_covers_a_job() {
 }
 
 #[tokio::test]
+async fn where_a_day_has_both_limits_each_of_them_refuses_by_itself() {
+    for (most, usd) in [(1, 100), (9, 7)] {
+        let world = World::new().await;
+        let both = Budget { jobs_per_day: Some(most), ..dollars(usd) };
+        made(&world, "one", both).await;
+        let (second, charge) = job("two", both);
+        let trigger = Trigger { pull_request: None, charge: Some(&charge), ..alone(&second) };
+        world.refuses(world.store.trigger(&trigger)).await;
+        check(&world, 1, 4, 0).await;
+    }
+}
+
+#[tokio::test]
 async fn a_project_without_a_budget_has_no_item_for_it() {
     let world = World::new().await;
     world.created("one").await;
