@@ -68,6 +68,7 @@ vocabulary! {
         ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` ended with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";
         ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If somebody else pushed to the branch, `pullyard jobs retry` works on the new head.";
+        BranchTaken { branch: String } [Repo] "branch_taken", "`{branch}` is there already, with somebody else's work.", "Rename or delete that branch; then `pullyard jobs retry`.";
         BranchProtected { branch: String } [Repo] "branch_protected", "`{branch}` is protected against this account.", "Change the rule, or the branch prefix.";
         PermissionMissing { forge: String, repo: RepositoryName, what: String } [Repo] "permission_missing", "{forge} gives this account no right to {what} in {repo}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
         SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";

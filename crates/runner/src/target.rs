@@ -121,10 +121,7 @@ pub(crate) async fn choose(
         (Some(head), Some(_), _) | (Some(head), _, Some(_)) => head.clone(),
         (None, Some(_), _) => return Err(Failure::BranchDeleted { branch }.into()),
         // Refused now, before an agent works for nothing: the push would be.
-        (Some(_), None, None) => {
-            let reason = format!("`{branch}` is already there, with somebody else's commit");
-            return Err(Failure::PushRejected { forge: assignment.repository.forge.words().into(), reason }.into());
-        }
+        (Some(_), None, None) => return Err(Failure::BranchTaken { branch }.into()),
         (None, None, _) => base.clone(),
     };
     Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted })

@@ -36,7 +36,7 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 /// are made for one repository and one attempt each, and live for an hour.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  pullyard init --stack pullyard --project acme --repo acme/app --agent-command ./agent.sh
+  pullyard init --stack pullyard --project acme --repo acme/app --agent claude_code
   pullyard init --stack pullyard --project acme --no-forge
   pullyard init --github-app
   pullyard init --github-app --org acme --base-url https://pullyard.acme.example

@@ -71,9 +71,7 @@ impl Projects {
                 let made = session.api.create_project(&request).await?;
                 show(session, &made)?;
                 let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-                session
-                    .screen
-                    .hint(&format!("connect a repository with `pullyard repos add {which} --agent-command COMMAND`"));
+                session.screen.hint(&format!("connect a repository with `pullyard repos add {which} --agent auto`"));
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -22,7 +22,7 @@ use std::process::ExitCode;
   pullyard repos add acme/app --integration gh1 --agent claude_code
   pullyard repos add acme/app --integration gh1 --agent codex --model gpt-5.2-codex
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
-  pullyard repos add --path . --agent-command ./agent.sh
+  pullyard repos add --path . --agent auto
   pullyard repos test acme/app
   pullyard repos list")]
 pub(crate) struct Repos {
@@ -34,7 +34,7 @@ pub(crate) struct Repos {
 enum Command {
     /// Connect a repository, after asking its forge for it; the same again replaces its agent.
     #[command(after_help = "Examples:
-  pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
+  pullyard repos add acme/app --integration gh1 --agent claude_code
   pullyard repos add --path ~/src/shop --agent-command sh -c 'make format'")]
     Add {
         /// Its name at the forge; local/FOLDER when not given with --path.

@@ -173,7 +173,7 @@ async fn a_branch_that_a_stranger_made_before_costs_no_agent() {
     let world = World::with_agent("exit 1").await;
     let theirs = world.commit_on(BRANCH, "Not yours");
     assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.failure(), "push_rejected");
+    assert_eq!(world.api.failure(), "branch_taken");
     assert_eq!(world.api.statuses(), ["preparing"]);
     assert_eq!(world.head(BRANCH), Some(theirs));
 }
