@@ -6,6 +6,7 @@ use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
+use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::CreateJob;
@@ -93,7 +94,7 @@ async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
 async fn keys_for_a_model_are_given_to_the_jobs_of_its_agent_alone() {
     let story = story().await;
     let stored = async |name: &str, value: &str| {
-        let set = SetSecret { value: value.into() };
+        let set = SetSecret { value: value.into(), kind: SecretKind::Job };
         story.api.set_secret(&SecretName::new(name).unwrap(), &set).await.unwrap().secret
     };
     let anthropic = stored("anthropic", "sk-ant-1").await;
@@ -125,19 +126,21 @@ async fn keys_for_a_model_are_given_to_the_jobs_of_its_agent_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_not_there_is_named_and_only_secrets_of_people_can_be() {
     let story = story().await;
-    let prefix = story.local.forge_secret().rsplit_once('/').unwrap().0.to_owned();
-    let missing = format!("{prefix}/none");
+    let of_forges = story.local.forge_secret();
+    let missing = of_forges.replace("/user/", "/job/");
     story.settings(|settings| settings.model_secrets.claude_token = Some(missing)).await;
     let job = made(&story, None, None).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let Err(Error::Problem(problem)) = client.credentials().await else { panic!("it was given something") };
     assert_eq!((problem.status, problem.code.as_str()), (422, "model_secret_missing"));
-    assert!(problem.detail.contains("/none"), "{}", problem.detail);
+    assert!(problem.detail.contains("/job/"), "{}", problem.detail);
 
     let project = story.api.project(&story.project).await.unwrap();
     let mut settings = project.settings;
-    settings.model_secrets.claude_token = Some("production/database".to_owned());
-    let refused = story.api.set_settings(&story.project, &settings, project.revision).await;
-    assert_eq!(told(refused).await, (422, "invalid".into(), Some("/model_secrets/claude_token".into())));
+    for others in ["production/database", of_forges] {
+        settings.model_secrets.claude_token = Some(others.to_owned());
+        let refused = story.api.set_settings(&story.project, &settings, project.revision).await;
+        assert_eq!(told(refused).await, (422, "invalid".into(), Some("/model_secrets/claude_token".into())));
+    }
     story.end().await;
 }

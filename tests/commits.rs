@@ -17,9 +17,9 @@ async fn commits_are_signed_in_the_projects_name_with_the_key_that_people_set() 
     assert!(made.unwrap().success());
     let story = Story::with(Setup { agent: GREETS, ..Setup::default() }).await;
     let user = User::of(&story);
-    user.run_with(&["secrets", "set", "signing"], &std::fs::read_to_string(&path).unwrap()).await.done();
-    let prefix = story.local.forge_secret().rsplit_once('/').unwrap().0.to_owned();
-    let secret = format!("commits.signing_secret={prefix}/signing");
+    let key = std::fs::read_to_string(&path).unwrap();
+    let set = user.run_with(&["secrets", "set", "signing", "--for-jobs"], &key).await.done();
+    let secret = format!("commits.signing_secret={}", set.trim());
     let set = ["settings", "set", "commits.name=Acme Bot", "commits.email=bot@acme.example", &secret];
     user.run(&set).await.done();
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -39,10 +39,11 @@ async fn only_secrets_of_people_sign_and_one_that_is_missing_is_named() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.ended(2, "name a secret");
+    let of_forges = format!("commits.signing_secret={}", story.local.forge_secret());
+    user.run(&["settings", "set", &of_forges]).await.ended(2, "--for-jobs");
     user.run(&["settings", "set", "commits.email=bot"]).await.ended(2, "use an address");
     user.run(&["settings", "set", "commits.name=Bot <x>"]).await.ended(2, "without < and >");
-    let prefix = story.local.forge_secret().rsplit_once('/').unwrap().0.to_owned();
-    user.run(&["settings", "set", &format!("commits.signing_secret={prefix}/none")]).await.done();
+    user.run(&["settings", "set", "commits.signing_secret=pullyard/job/none"]).await.done();
     let job = story.job_for("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.author, None);

@@ -2,6 +2,7 @@
 
 use crate::story::{Story, until};
 use pullyard_domain::id::SecretName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_local::{Local, Options};
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::secret::SetSecret;
@@ -167,7 +168,9 @@ async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
     let local = start().await;
     let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
     let token = api.create_token(&asking("kept")).await.unwrap();
-    let set = async |api: &Operator, value: &str| api.set_secret(&name, &SetSecret { value: value.into() }).await;
+    let set = async |api: &Operator, value: &str| {
+        api.set_secret(&name, &SetSecret { value: value.into(), kind: SecretKind::Forge }).await
+    };
     let first = set(&api, "one").await.unwrap();
     // Back to a value that was there before: the token of the request must not tie a value to a version.
     for value in ["two", "one", "three", "two"] {

@@ -8,6 +8,7 @@ use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{Integration, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::secret::SecretKind;
 use pullyard_local::{AccountKind, Clock, DeliveryFault, Local, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
 use pullyard_protocol::job::{CancelJob, Job};
@@ -101,7 +102,11 @@ impl World {
     /// A hook that the test itself calls.
     pub(crate) async fn by_hand(&self, hook: &str) -> Hook {
         let made = self.story.api.install_hook(&self.wanted(hook, true)).await.unwrap();
-        self.story.api.set_secret(&made.secret, &SetSecret { value: SECRET.into() }).await.unwrap();
+        self.story
+            .api
+            .set_secret(&made.secret, &SetSecret { value: SECRET.into(), kind: SecretKind::Forge })
+            .await
+            .unwrap();
         made
     }
 

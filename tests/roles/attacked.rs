@@ -81,7 +81,17 @@ fn who_reads_secrets_reads_only_those_it_needs() {
     // apart here.
     let peoples = secret("pullyard/user/github-token");
     assert_eq!(may(&deployed, get, &peoples, CLUSTER), ["webhook", "api", "pages", "effects"]);
-    let others = ["production/database", "pullyard2/user/a", "pullyard/users", "pullyard/keys", "pullyard/other"];
+    // What spends money and signs commits is out of reach of all that listens to the internet, but for the API.
+    assert_eq!(may(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER), ["api"]);
+    let others = [
+        "production/database",
+        "pullyard2/user/a",
+        "pullyard2/job/a",
+        "pullyard/jobs",
+        "pullyard/users",
+        "pullyard/keys",
+        "pullyard/other",
+    ];
     nobody(&deployed, &[get, "secretsmanager:BatchGetSecretValue"], &others.map(secret));
 }
 
@@ -90,12 +100,14 @@ fn only_the_api_sets_secrets_and_only_peoples() {
     let deployed = Deployed::read();
     let set = ["secretsmanager:PutSecretValue", "secretsmanager:CreateSecret"];
     for action in set {
-        assert_eq!(may(&deployed, action, &secret("pullyard/user/hook-a"), CLUSTER), ["api"], "{action}");
+        for name in ["pullyard/user/hook-a", "pullyard/job/anthropic"] {
+            assert_eq!(may(&deployed, action, &secret(name), CLUSTER), ["api"], "{action} {name}");
+        }
     }
     nobody(&deployed, &set, &["pullyard/key", "production/database", "pullyard2/user/a"].map(secret));
     let more = ["Delete", "Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
     let more = more.map(|word| format!("secretsmanager:{word}{}", if word.len() < 8 { "Secret" } else { "" }));
-    let all = ["pullyard/user/a", "pullyard/key"].map(secret);
+    let all = ["pullyard/user/a", "pullyard/job/a", "pullyard/key"].map(secret);
     nobody(&deployed, &more.each_ref().map(String::as_str), &all);
 }
 

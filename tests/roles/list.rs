@@ -21,8 +21,10 @@ pub(super) enum What {
     DeadLetters,
     /// The secret that tokens of attempts are signed with.
     SigningKey,
-    /// The secrets that people set.
+    /// The secrets that people set, to speak to forges.
     Peoples,
+    /// Those that they set for jobs alone.
+    OfJobs,
     /// The names of secrets: an action about no resource.
     SecretNames,
     /// The definitions of tasks, whatever their revision, on our cluster.
@@ -48,6 +50,7 @@ impl What {
             DeadLetters => ("both dead-letter queues", ""),
             SigningKey => ("the signing key", ""),
             Peoples => ("people's secrets, `{table}/user/*`", ""),
+            OfJobs => ("people's secrets for jobs, `{table}/job/*`", ""),
             SecretNames => ("`*`", ""),
             Definitions => ("the task definitions of the deployment, on its cluster", ""),
             Tasks => ("tasks of the cluster", ""),
@@ -70,6 +73,7 @@ impl What {
             (_, "dispatch-dead" | "effects-dead.fifo") => Some(DeadLetters),
             (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
             (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(Peoples),
+            (_, secret) if secret.starts_with("secret:pullyard/job/") => Some(OfJobs),
             ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
             (_, object) if object.starts_with("arn:aws:s3:::pullyard-artifacts/artifacts/") => Some(Artifacts),
             ("ecs:ListTasks", "*") if ours => Some(TaskList),
@@ -97,6 +101,7 @@ impl What {
             DeadLetters => ([queue("dispatch-dead"), queue("effects-dead.fifo")].concat(), None),
             SigningKey => (vec![secret("key")], None),
             Peoples => (vec![secret("user/github-token"), secret("user/hook-acme")], None),
+            OfJobs => (vec![secret("job/anthropic"), secret("job/signing")], None),
             SecretNames => (vec!["*".into()], None),
             Definitions => {
                 let all = [("small", 1), ("medium", 1), ("large", 1), ("medium", 12)];
@@ -167,6 +172,9 @@ pub(super) const LIST: &[Row] = &[
     ("api", "secretsmanager:GetSecretValue", Peoples, "forges' tokens and Apps' keys; hooks' secrets, to compare them"),
     ("api", "secretsmanager:PutSecretValue", Peoples, "people set and rotate secrets here, and nowhere else"),
     ("api", "secretsmanager:CreateSecret", Peoples, "the first value of a secret"),
+    ("api", "secretsmanager:GetSecretValue", OfJobs, "models' keys and those of commits, for the attempt that asks"),
+    ("api", "secretsmanager:PutSecretValue", OfJobs, "people set these here, too"),
+    ("api", "secretsmanager:CreateSecret", OfJobs, "the first value of a secret"),
     (
         "api",
         "secretsmanager:ListSecrets",

@@ -8,6 +8,7 @@ use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
 use pullyard_domain::job::Status;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase, StatusRequest};
@@ -19,7 +20,7 @@ use std::time::Duration;
 /// Claude Code works on its repository, with a key of the project.
 async fn story() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
-    let set = SetSecret { value: "sk-ant-1".into() };
+    let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
     let secret = story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
     story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(secret)).await;
     let add = AddRepository {

@@ -8,6 +8,7 @@ use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Settings};
+use pullyard_domain::secret::SecretKind;
 use pullyard_local::{Local, Options};
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::integration::CreateIntegration;
@@ -106,7 +107,7 @@ impl Try {
     async fn work(self, screen: Screen, local: &Local, token: String) -> Result<ExitCode, Fault> {
         let api = Operator::new(local.api_url(), local.admin_token())?;
         let name = SecretName::new("forge").map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
-        let token_secret = api.set_secret(&name, &SetSecret { value: token }).await?.secret;
+        let token_secret = api.set_secret(&name, &SetSecret { value: token, kind: SecretKind::Forge }).await?.secret;
         let integration = IntegrationId::new("github").map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
         let connect =
             CreateIntegration { id: integration.clone(), kind: ForgeKind::GitHub, api_url: self.api_url, token_secret };

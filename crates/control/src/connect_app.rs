@@ -1,11 +1,12 @@
 //! Connecting a forge as its App: one that GitHub makes of a manifest, or one that is there.
 
 use crate::projects::usable;
-use crate::secrets::{of_people, set_secret};
+use crate::secrets::{may_name, set_secret};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, SecretName};
 use pullyard_domain::project::{Account, ForgeKind, Integration};
+use pullyard_domain::secret::SecretKind;
 use pullyard_forge::{Endpoint, GitHubApp, convert_manifest};
 use pullyard_store::Write;
 
@@ -42,7 +43,7 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     let named = |what: &str| {
         SecretName::new(format!("github-app-{app_id}-{what}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
     };
-    let key = set_secret(ctx, &named("key")?, &made.pem).await?;
+    let key = set_secret(ctx, SecretKind::Forge, &named("key")?, &made.pem).await?;
     let Some(webhook_secret) = made.webhook_secret else {
         tracing::warn!(app = app_id, "GitHub made an App without a webhook secret");
         let fault = format!(
@@ -52,7 +53,7 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
         );
         return Err(Error::Invalid { pointer: "/code", fault });
     };
-    let webhook = set_secret(ctx, &named("webhook")?, &webhook_secret).await?;
+    let webhook = set_secret(ctx, SecretKind::Forge, &named("webhook")?, &webhook_secret).await?;
     let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
     connect_app(ctx, id, &api_url, app).await
 }
@@ -70,7 +71,7 @@ pub async fn connect_app(
     let api_url = usable(api_url)?;
     let ExistingApp { app_id, key_secret, webhook_secret } = existing;
     for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
-        of_people(ctx, secret, pointer)?;
+        may_name(ctx, SecretKind::Forge, secret, pointer)?;
     }
     // Asked before the forge is: whose name it is does not depend on it.
     if let Some(there) = ctx.store.integration(&id).await?

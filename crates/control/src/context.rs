@@ -5,8 +5,9 @@ use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{JobId, ProjectId, SecretName, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::Store;
 use rand::RngExt;
@@ -49,8 +50,9 @@ pub struct Parts {
     pub clock: Clock,
     /// The name of the secret that tokens of attempts are signed with.
     pub key_secret: String,
-    /// What the whole names of people's secrets begin with; nothing else begins so.
-    pub secret_prefix: String,
+    /// What the names of this deployment's secrets begin with; those of people go on with their kind's folder, and
+    /// nothing else does.
+    pub secret_root: String,
     /// Where runners reach the API.
     pub api_url: String,
     /// What tasks are told about their isolation: a container of their own, or none.
@@ -75,6 +77,11 @@ impl Context {
             strangers: Strangers::default(),
             tally: Tally::default(),
         }))
+    }
+
+    /// The whole name of a secret that people named so.
+    pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {
+        format!("{}{}{name}", self.secret_root, kind.folder())
     }
 
     /// What happened lately, for whoever publishes it.

@@ -2,13 +2,14 @@
 
 use crate::forge::{forge_at, forge_for_new};
 use crate::hold::wake_held;
-use crate::secrets::of_people;
+use crate::secrets::may_name;
 use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
 /// Makes a project.
@@ -64,7 +65,7 @@ pub async fn connect_forge(
 ) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
     // Its value is sent to that address.
-    of_people(ctx, &token_secret, "/token_secret")?;
+    may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
     let account = forge_at(ctx, kind, &api_url, &token_secret).await?.account().await?;
     let account = Account { id: account.id, login: account.login };
     let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
@@ -153,10 +154,10 @@ fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
             ModelKey::OpenaiApiKey => "/model_secrets/openai_api_key",
             ModelKey::CodexAuth => "/model_secrets/codex_auth",
         };
-        of_people(ctx, secret, pointer)
+        may_name(ctx, SecretKind::Job, secret, pointer)
     })?;
     match &settings.commits.signing_secret {
-        Some(secret) => of_people(ctx, secret, "/commits/signing_secret"),
+        Some(secret) => may_name(ctx, SecretKind::Job, secret, "/commits/signing_secret"),
         None => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use crate::secrets::{UserSecret, whole_name};
 use crate::{Context, Error};
 use pullyard_cloud::{Version, Versions};
 use pullyard_domain::id::SecretName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Rotation, Write};
 use std::time::Duration;
@@ -24,12 +25,12 @@ pub async fn rotate_secret(
     value: &str,
     overlap: Duration,
 ) -> Result<(UserSecret, Option<Timestamp>), Error> {
-    let secret = whole_name(ctx, name, value)?;
+    let secret = whole_name(ctx, SecretKind::Forge, name, value)?;
     if overlap > LONGEST_OVERLAP {
         return Err(Error::Invalid { pointer: "/overlap_secs", fault: "use at most seven days".into() });
     }
     let now = ctx.clock.now();
-    let shown = UserSecret { name: name.clone(), secret: secret.clone(), set_at: Some(now) };
+    let shown = UserSecret { kind: SecretKind::Forge, name: name.clone(), secret: secret.clone(), set_at: Some(now) };
     let mut rounds = ctx.rounds(name);
     loop {
         let versions = ctx.secrets.fresh_versions(&secret).await?;

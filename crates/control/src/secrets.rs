@@ -1,11 +1,13 @@
 //! Secrets that people set, by the names they gave them. A value goes in and never comes out here.
 //!
-//! Their whole names begin with a prefix of their own, so that nothing set here can ever replace the key that
-//! attempts are signed with, or a secret of somebody else in the same account.
+//! Their whole names begin with a prefix for each kind, so that nothing set here can ever replace the key that
+//! attempts are signed with, or a secret of somebody else in the same account, and that a function's role can read
+//! one kind and not the other.
 
 use crate::{Context, Error};
 use data_encoding::BASE64URL_NOPAD;
 use pullyard_domain::id::SecretName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 
 /// What Secrets Manager stores at most. Units: bytes.
@@ -14,6 +16,8 @@ const LARGEST: usize = 65_536;
 /// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSecret {
+    /// What it is for.
+    pub kind: SecretKind,
     /// The name people gave it.
     pub name: SecretName,
     /// Its whole name in Secrets Manager, as an integration names it.
@@ -26,31 +30,35 @@ pub struct UserSecret {
 ///
 /// Idempotent: the same value again is the same.
 /// Errors: `Invalid` for a value that can't be stored; Secrets Manager's.
-pub async fn set_secret(ctx: &Context, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
-    let secret = whole_name(ctx, name, value)?;
+pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
+    let secret = whole_name(ctx, kind, name, value)?;
     ctx.secrets.put(&secret, value).await?;
     tracing::info!(secret, "a secret was set");
-    Ok(UserSecret { name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
+    Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
 }
 
 /// The whole name of a secret, if it may have this value.
-pub(crate) fn whole_name(ctx: &Context, name: &SecretName, value: &str) -> Result<String, Error> {
+pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<String, Error> {
     if value.is_empty() || value.len() > LARGEST {
         return Err(Error::Invalid { pointer: "/value", fault: "use 1 to 65536 bytes".into() });
     }
-    let secret = format!("{}{name}", ctx.secret_prefix);
+    let secret = ctx.secret_name(kind, name);
     if secret == ctx.key_secret {
         return Err(Error::Invalid { pointer: "/name", fault: "this one signs the tokens of attempts".into() });
     }
     Ok(secret)
 }
 
-/// Only secrets of people may be named: what is connected has the value sent to an address that its connector
-/// chooses, and functions may read no others.
-pub(crate) fn of_people(ctx: &Context, secret: &str, pointer: &'static str) -> Result<(), Error> {
-    if secret == ctx.key_secret || !secret.starts_with(&ctx.secret_prefix) {
-        let fault = format!("name a secret that was set here: {}NAME", ctx.secret_prefix);
-        return Err(Error::Invalid { pointer, fault });
+/// Only secrets that people set for it may be named: what is connected has the value sent to an address that its
+/// connector chooses, jobs are given theirs, and functions may read no others.
+pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &'static str) -> Result<(), Error> {
+    let prefix = format!("{}{}", ctx.secret_root, kind.folder());
+    if secret == ctx.key_secret || !secret.starts_with(&prefix) {
+        let of_jobs = if kind == SecretKind::Job { " for jobs (`pullyard secrets set NAME --for-jobs`)" } else { "" };
+        return Err(Error::Invalid {
+            pointer,
+            fault: format!("name a secret that was set here{of_jobs}: {prefix}NAME"),
+        });
     }
     Ok(())
 }
@@ -60,10 +68,12 @@ pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecr
     // Secrets Manager's own cursors do not go into an address as they are.
     let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
     let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
-    let (seen, next) = ctx.secrets.list(&ctx.secret_prefix, after.as_deref()).await?;
+    let (seen, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;
     let named = seen.into_iter().filter_map(|seen| {
-        let name = SecretName::new(seen.name.strip_prefix(&ctx.secret_prefix)?).ok()?;
-        Some(UserSecret { name, secret: seen.name, set_at: seen.set_at })
+        let rest = seen.name.strip_prefix(&ctx.secret_root)?;
+        let of = |kind: SecretKind| Some((kind, SecretName::new(rest.strip_prefix(kind.folder())?).ok()?));
+        let (kind, name) = SecretKind::ALL.into_iter().find_map(of)?;
+        Some(UserSecret { kind, name, secret: seen.name, set_at: seen.set_at })
     });
     Ok((named.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
 }

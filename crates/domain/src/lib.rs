@@ -37,6 +37,7 @@ pub mod published;
 pub mod pull_request;
 pub mod review;
 pub mod runner;
+pub mod secret;
 pub mod select;
 pub mod sweep;
 pub mod task;

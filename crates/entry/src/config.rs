@@ -142,7 +142,7 @@ impl Config {
     pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = self.endpoints;
         // The table's name is the deployment's own: two in one account never share a secret.
-        let secret_prefix = format!("{}/user/", self.table);
+        let secret_root = format!("{}/", self.table);
         let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
         let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
@@ -157,7 +157,7 @@ impl Config {
             forge_tokens: ForgeTokens::default(),
             clock,
             key_secret: self.key_secret,
-            secret_prefix,
+            secret_root,
             api_url: self.api_url,
             task_isolation: self.task_isolation,
             deployment: self.deployment,

@@ -1,6 +1,7 @@
 //! Secrets that people set: `/v1/secrets…`. A value goes in and never comes out.
 
 use pullyard_domain::id::SecretName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -13,6 +14,9 @@ pub struct SetSecret {
     #[serde(deserialize_with = "unquoted")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
     pub value: String,
+    /// What it is for; to speak to forges when left out.
+    #[serde(default)]
+    pub kind: SecretKind,
 }
 
 impl std::fmt::Debug for SetSecret {
@@ -34,9 +38,11 @@ fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
-    /// The name it was given.
+    /// The name it was given; those of one kind only are different.
     pub name: SecretName,
-    /// Its whole name in Secrets Manager: what `token_secret` of an integration names.
+    /// What it is for.
+    pub kind: SecretKind,
+    /// Its whole name in Secrets Manager: what `token_secret` of an integration names, or `model_secrets` of a project.
     pub secret: String,
     /// When it was last set.
     #[serde(with = "rfc3339::option")]

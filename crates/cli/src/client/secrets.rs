@@ -6,6 +6,7 @@ use super::table::{Cell, Column, Table};
 use super::{ask, words};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ const LARGEST: usize = 65_536;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard secrets set github < token.txt
+  pullyard secrets set anthropic --for-jobs
   pullyard secrets list")]
 pub(crate) struct Secrets {
     #[command(subcommand)]
@@ -30,10 +32,15 @@ enum Command {
     #[command(after_help = "Examples:
   pullyard secrets set github
   pullyard integrations add gh1 --api-url https://api.github.com \\
-    --token-secret \"$(pullyard secrets set github < token.txt)\"")]
+    --token-secret \"$(pullyard secrets set github < token.txt)\"
+  pullyard settings set model_secrets.anthropic_api_key=\"$(pullyard secrets set anthropic --for-jobs < key.txt)\"")]
     Set {
         /// The name you give it.
         name: SecretName,
+        /// It is a model's key, or one to sign commits with: only jobs are given it, and nothing that speaks to the
+        /// internet can read it.
+        #[arg(long)]
+        for_jobs: bool,
     },
     /// Give a secret another value; the one it had counts beside it for a while.
     ///
@@ -63,7 +70,9 @@ enum Command {
 impl Secrets {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         match self.command.unwrap_or(Command::List { after: None }) {
-            Command::Set { name } => set(session, &name).await?,
+            Command::Set { name, for_jobs } => {
+                set(session, &name, if for_jobs { SecretKind::Job } else { SecretKind::Forge }).await?;
+            }
             Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await?,
             Command::List { after } => list(session, after).await?,
         }
@@ -71,14 +80,20 @@ impl Secrets {
     }
 }
 
-async fn set(session: &Session, name: &SecretName) -> Result<(), Fault> {
+async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), Fault> {
     let value = ask::hidden(&session.screen, &format!("the value of {name}"), LARGEST)?;
-    let set = session.api.set_secret(name, &SetSecret { value }).await?;
+    let set = session.api.set_secret(name, &SetSecret { value, kind }).await?;
     if session.screen.is_json() {
         return session.screen.json(&set);
     }
     session.screen.out(&set.secret)?;
-    session.screen.note(&format!("Set {name}; an integration names it by --token-secret {}", set.secret));
+    session.screen.note(&match kind {
+        SecretKind::Forge => format!("Set {name}; an integration names it by --token-secret {}", set.secret),
+        SecretKind::Job => format!(
+            "Set {name}; a project names it in its settings: `model_secrets.…` or `commits.signing_secret`={}",
+            set.secret
+        ),
+    });
     Ok(())
 }
 

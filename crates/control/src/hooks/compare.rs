@@ -8,6 +8,7 @@ use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
 use pullyard_domain::hook::{EVENTS, Hook};
 use pullyard_domain::id::HookName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::Secret;
 use pullyard_forge::{Delivery, HookSettings};
@@ -39,7 +40,7 @@ pub struct HookView {
 /// A hook with what was heard of it.
 pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
     let heard = ctx.store.hook_heard(&hook.name).await?;
-    let secret = format!("{}{}", ctx.secret_prefix, hook.secret);
+    let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let old_secret_until = match counts_until(ctx, &secret).await {
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { .. })) => None,
         until => until?,
@@ -83,7 +84,7 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
 
 /// What the forge is to be told of a hook.
 pub(super) async fn settings_of(ctx: &Context, hook: &Hook) -> Result<HookSettings, Error> {
-    let secret = format!("{}{}", ctx.secret_prefix, hook.secret);
+    let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.fresh_versions(&secret).await?;
     let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the hook has no address yet".into() })?;
     let secret = Secret::new(versions.current.value.as_bytes());

@@ -10,6 +10,7 @@ use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Integration;
+use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
 /// What a new hook is to be of.
@@ -158,7 +159,7 @@ fn made(ctx: &Context, new: &NewHook, kind: HookKind, auth: &Auth) -> Result<Hoo
     let secret = match (&kind, auth) {
         (HookKind::App {}, Auth::App { webhook_secret, .. }) => {
             // The forge made it with the App, and keeps signing with it.
-            webhook_secret.strip_prefix(&ctx.secret_prefix).unwrap_or(webhook_secret).to_owned()
+            webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
         }
         (HookKind::App {}, Auth::Token { .. }) => {
             let fault = format!("{} is connected by a token, not as an App", new.integration);
@@ -194,7 +195,7 @@ fn same(one: &HookKind, other: &HookKind) -> bool {
 
 /// The hook's secret, made if there is none. Nothing replaces one that is there.
 async fn have_secret(ctx: &Context, hook: &Hook) -> Result<(), Error> {
-    let name = format!("{}{}", ctx.secret_prefix, hook.secret);
+    let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     match ctx.secrets.fresh_versions(&name).await {
         Ok(_) => Ok(()),
         Err(pullyard_cloud::Error::NoSecret { .. }) => {

@@ -5,6 +5,7 @@ use crate::{Context, Error, rotate_secret::accepted_previous};
 use pullyard_cloud::Versions;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::Hook;
+use pullyard_domain::secret::SecretKind;
 use pullyard_forge::webhook::{Secret, SignatureFault, verify};
 
 /// The reason why it is not, if it is not.
@@ -12,7 +13,7 @@ use pullyard_forge::webhook::{Secret, SignatureFault, verify};
 /// A signature that fits nothing may be of a secret that was set a moment ago: it is fetched anew, at most
 /// once in ten seconds for each hook, since strangers can send what they like.
 pub(super) async fn verified(ctx: &Context, hook: &Hook, call: &Call<'_>) -> Result<Result<(), Reason>, Error> {
-    let name = format!("{}{}", ctx.secret_prefix, hook.secret);
+    let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.versions(&name).await?;
     let fault = match fits(ctx, &name, &versions, call).await? {
         Ok(()) => return Ok(Ok(())),

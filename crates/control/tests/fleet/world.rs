@@ -70,7 +70,7 @@ impl World {
             forge_tokens: ForgeTokens::default(),
             clock: Clock::default(),
             key_secret: KEY.into(),
-            secret_prefix: format!("{TABLE}/user/"),
+            secret_root: format!("{TABLE}/"),
             api_url: "https://pullyard.example".into(),
             task_isolation: "none".into(),
             deployment: None,

@@ -9,8 +9,8 @@ use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
 use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SetSecret};
 use std::time::Duration;
 
-fn shown(UserSecret { name, secret, set_at }: UserSecret) -> Secret {
-    Secret { name, secret, set_at }
+fn shown(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
+    Secret { name, kind, secret, set_at }
 }
 
 /// Sets a secret, whether or not it was set before.
@@ -21,7 +21,7 @@ pub(crate) async fn set(
     Strict(secret): Strict<SetSecret>,
 ) -> Result<Json<Secret>, Problem> {
     caller.may_touch_all()?;
-    Ok(Json(shown(control::set_secret(&ctx, &name, &secret.value).await?)))
+    Ok(Json(shown(control::set_secret(&ctx, secret.kind, &name, &secret.value).await?)))
 }
 
 /// The secrets that people set, without their values.

@@ -14,6 +14,7 @@ use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::secret::SetSecret;
@@ -268,7 +269,7 @@ async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
     let name = SecretName::new(format!("{id}-token"))
         .map_err(|bad| Fault::usage(format!("{id} makes no name of a secret: {bad}")))?;
     let value = ask::hidden(&session.screen, &format!("the token of Pullyard's account at {api_url}"), LARGEST)?;
-    let set = session.api.set_secret(&name, &SetSecret { value }).await?;
+    let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
     let request = CreateIntegration {
         id: id.clone(),
         kind: ForgeKind::GitHub,
