@@ -101,7 +101,8 @@ impl Part {
 }
 
 /// Every part of the conditions of a call, by a name that is the same in every run: what the write does with which
-/// kind of item, and where in its condition. Several writes may have parts of the same name, of one line of the store.
+/// kind of item, beside which other writes, and where in its condition. So what several transactions share is left out
+/// of one of them at a time; several writes may still have parts of the same name.
 fn parts(operation: &str, call: &Value) -> Vec<Part> {
     let mut writes = Vec::new();
     if let Some(items) = call["TransactItems"].as_array() {
@@ -115,11 +116,12 @@ fn parts(operation: &str, call: &Value) -> Vec<Part> {
         writes.push((String::new(), operation.trim_end_matches("Item"), call));
     }
     let mut parts = Vec::new();
-    for (pointer, action, write) in &writes {
+    for (at, (pointer, action, write)) in writes.iter().enumerate() {
         let Some(expression) = write["ConditionExpression"].as_str() else { continue };
+        let of = format!("{}{}", kind(write), beside(&writes, at));
         for (number, leaf) in leaves(expression).into_iter().enumerate() {
             for (sign, instead) in [("true", ANY), ("false", NONE)] {
-                let (of, part) = (kind(write), &expression[leaf.clone()]);
+                let part = &expression[leaf.clone()];
                 let name = format!("{action} {of}: {expression} | {} {part}: {sign}", number + 1);
                 let (pointer, expression, leaf) = (pointer.clone(), expression.to_owned(), leaf.clone());
                 parts.push(Part { name, pointer, expression, leaf, instead });
@@ -127,6 +129,18 @@ fn parts(operation: &str, call: &Value) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// What one of several writes stands beside, each kind of it once: ` of {Put ATTEMPT, Update RUNNERS}`.
+fn beside(writes: &[(String, &str, &Value)], at: usize) -> String {
+    let others = writes.iter().enumerate().filter(|(other, _)| *other != at);
+    let others = others.map(|(_, (_, action, write))| {
+        let kind = kind(write);
+        let (first, last) = kind.split_once('/').unwrap_or_default();
+        format!("{action} {}", if last == "…" { first } else { last })
+    });
+    let others = others.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
+    if others.is_empty() { others } else { format!(" of {{{others}}}") }
 }
 
 /// The kind of item that a write is of: `JOB/JOB`.
@@ -210,7 +224,7 @@ mod tests {
         } });
         let call = json!({ "TransactItems": [put, update] });
         let parts = parts("TransactWriteItems", &call);
-        let of = |name: &str| format!("Update RUNNERS/…: epoch = :epoch AND slots = :slots | {name}");
+        let of = |name: &str| format!("Update RUNNERS/… of {{Put JOB}}: epoch = :epoch AND slots = :slots | {name}");
         let names = parts.iter().map(|part| part.name.clone()).collect::<Vec<_>>();
         let expected =
             ["1 epoch = :epoch: true", "1 epoch = :epoch: false", "2 slots = :slots: true", "2 slots = :slots: false"];
@@ -223,5 +237,25 @@ mod tests {
         let left_out = left_out.collect::<Vec<_>>();
         assert_eq!(left_out[0], format!("(epoch = :epoch OR {ANY}) AND slots = :slots"));
         assert_eq!(left_out[3], format!("epoch = :epoch AND (slots = :slots AND {NONE})"));
+    }
+
+    #[test]
+    fn a_part_says_what_it_is_written_beside_however_much_and_in_whatever_order() {
+        let put = |pk: &str, sk: &str, condition: &str| {
+            let item = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+            json!({ "Put": { "Item": item, "ConditionExpression": condition } })
+        };
+        let key = json!({ "pk": { "S": "RUNNERS#3" }, "sk": { "S": "run_abc" } });
+        let runner = json!({ "Update": { "Key": key } });
+        let attempt = |number| put("JOB#1", &format!("ATTEMPT#{number}"), "");
+        let job = put("JOB#1", "JOB", "rev = :seen");
+        let names = |items: Vec<&Value>| {
+            let call = json!({ "TransactItems": items });
+            parts("TransactWriteItems", &call).into_iter().map(|part| part.name).collect::<Vec<_>>()
+        };
+        let several = names(vec![&job, &attempt(1), &runner]);
+        assert_eq!(several[0], "Put JOB/JOB of {Put ATTEMPT, Update RUNNERS}: rev = :seen | 1 rev = :seen: true");
+        assert_eq!(several, names(vec![&runner, &attempt(1), &job, &attempt(2)]));
+        assert_eq!(names(vec![&job])[0], "Put JOB/JOB: rev = :seen | 1 rev = :seen: true");
     }
 }

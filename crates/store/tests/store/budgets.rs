@@ -1,11 +1,12 @@
 //! What a day allows is never exceeded, and what a job reserved comes back once.
 
 use crate::races::{RACERS, race, winner, world};
+use crate::reviews::Revising;
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, failed};
 use pullyard_domain::budget::{Budget, Charge, Day, Today};
 use pullyard_domain::job::{Job, Status};
-use pullyard_store::{Trigger, Write};
+use pullyard_store::{Trigger, TriggerReview, Write};
 use pullyard_testkit::Fault;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,22 @@ async fn where_a_day_has_both_limits_each_of_them_refuses_by_itself() {
         world.refuses(world.store.trigger(&trigger)).await;
         check(&world, 1, 4, 0).await;
     }
+}
+
+#[tokio::test]
+async fn the_job_of_a_review_takes_from_the_day_as_any_other() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1"]).await;
+    let mut revising = Revising::of(&world, "r1").await;
+    revising.job.reserved = jobs(1).reserve(at(0));
+    let within = async |budget: Budget| {
+        let charge = budget.charge(&revising.job);
+        world.store.trigger_review(&TriggerReview { charge: charge.as_ref(), ..revising.trigger() }).await
+    };
+    made(&world, "one", jobs(1)).await;
+    world.refuses(within(jobs(1))).await;
+    world.applies(within(jobs(2))).await;
+    check(&world, 2, 10, 0).await;
 }
 
 #[tokio::test]

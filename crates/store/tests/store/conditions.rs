@@ -172,6 +172,8 @@ async fn a_token_is_made_once_whatever_key_asks_for_it() {
     world.applies(world.store.put_token(&token)).await;
     world.refuses(world.store.create_token(&token, Some(&sample::request("key", at(0))))).await;
     world.refuses(world.store.put_first_token(&token, None)).await;
+    world.applies(world.store.put_first_token(&sample::token("first", "first"), None)).await;
+    world.refuses(world.store.put_first_token(&token, Some("first"))).await;
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
 //! What becomes of registered runners: they are heard, fall silent, lose jobs, go.
 
+use crate::rests::Resting;
 use crate::sample::{self, at};
-use crate::world::{World, alone, failed, first_time};
+use crate::world::{World, alone, failed, first_time, requeue_of};
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::{Pause, Status};
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_domain::select::Needs;
-use pullyard_store::{Ended, Proof, Registered, Sweeps, Write};
+use pullyard_store::{Ended, Proof, Registered, Rested, Sweeps, Write};
 use std::collections::BTreeSet;
 
 /// The runner as it is heard at this time.
@@ -129,7 +130,7 @@ async fn a_ghost_is_ended_only_if_nothing_was_heard_since() {
 async fn a_job_that_is_lost_goes_back_under_the_same_proof() {
     let (world, seen) = kite().await;
     let before = world.running_on(&seen, "APP-1", Status::Claimed).await;
-    let (job, attempt) = crate::world::requeue_of(&before);
+    let (job, attempt) = requeue_of(&before);
     let stale = Proof::Offline { epoch: seen.epoch };
     world.refuses(world.store.requeue(&before, &job, &attempt, stale)).await;
     let seen = world.runner(&seen).await;
@@ -137,6 +138,49 @@ async fn a_job_that_is_lost_goes_back_under_the_same_proof() {
     let proof = Proof::Offline { epoch: seen.epoch + 1 };
     world.applies(world.store.requeue(&before, &job, &attempt, proof)).await;
     assert!(world.runner(&seen).await.slots.is_empty());
+}
+
+/// How a lost job of this runner stands still, whose people want it to pause.
+async fn pausing(world: &World, runner: &Runner) -> Resting {
+    let job = world.running_on(runner, "APP-1", Status::Executing).await;
+    world.applies(world.store.update_job(&job.paused(Pause::new("ann", at(240)), at(240)).unwrap())).await;
+    let before = world.job(&job).await;
+    let (paused, attempt) = requeue_of(&before);
+    assert_eq!(paused.status, Status::Paused);
+    Resting { attempt: Some(attempt), ..Resting::of(world, &before, paused).await }
+}
+
+#[tokio::test]
+async fn a_job_that_shall_pause_is_lost_only_while_its_runner_is_offline() {
+    let (world, seen) = kite().await;
+    let resting = pausing(&world, &seen).await;
+    let rests = async |by: &Runner| world.store.rest(&Rested { proof: by_epoch(by), ..resting.rested() }).await;
+    world.refuses(rests(&seen)).await;
+    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.refuses(rests(&seen)).await;
+    let gone = world.runner(&seen).await;
+    world.applies(world.store.heartbeat(&gone, &heard(&gone, 501))).await;
+    world.refuses(rests(&gone)).await;
+    let back = world.runner(&seen).await;
+    world.applies(world.store.take_offline(&back, &offline(&back))).await;
+    world.applies(rests(&world.runner(&seen).await)).await;
+    assert!(world.runner(&seen).await.slots.is_empty());
+    world.whole().await;
+}
+
+#[tokio::test]
+async fn a_job_that_shall_pause_is_lost_only_if_its_runner_was_not_heard_since() {
+    let (world, seen) = kite().await;
+    let resting = pausing(&world, &seen).await;
+    let rests = async |by: &Runner| world.store.rest(&Rested { proof: by_silence(by), ..resting.rested() }).await;
+    world.applies(world.store.heartbeat(&seen, &heard(&seen, 200))).await;
+    world.refuses(rests(&seen)).await;
+    let silent = world.runner(&seen).await;
+    world.applies(world.store.take_offline(&silent, &offline(&silent))).await;
+    world.refuses(rests(&silent)).await;
+    world.applies(rests(&world.runner(&seen).await)).await;
+    assert!(world.runner(&seen).await.slots.is_empty());
+    world.whole().await;
 }
 
 #[tokio::test]

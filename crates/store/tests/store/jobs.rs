@@ -8,7 +8,7 @@ use pullyard_domain::job::{DispatchFault, End, Job, Status};
 use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::LastOutcome;
-use pullyard_store::Proof;
+use pullyard_store::{Proof, WorkKey};
 
 /// A write that anything that touches the job makes stale.
 async fn touch(world: &World, job: &Job) {
@@ -268,7 +268,7 @@ async fn going_back_of_a_job_that_is_gone_is_refused() {
 
 impl World {
     /// The attempt that runs is on record already, though its job is as it was.
-    async fn put_attempt_of(&self, job: &Job) {
+    pub(crate) async fn put_attempt_of(&self, job: &Job) {
         let other = self.running("APP-2", Status::Claimed).await;
         let (back, _) = requeue_of(&other);
         let (_, attempt) = requeue_of(job);
@@ -505,12 +505,23 @@ async fn a_failed_start_waits_and_is_found_when_its_time_has_come() {
     let failed = started.start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(10)).unwrap();
     world.applies(world.store.update_job(&failed)).await;
     assert_eq!(world.all_due(at(14)).await, []);
-    assert_eq!(world.all_due(at(15)).await, [pullyard_store::WorkKey::Job(job.id)]);
+    assert_eq!(world.all_due(at(15)).await, [WorkKey::Job(job.id)]);
+}
+
+#[tokio::test]
+async fn only_an_item_that_has_a_row_is_put_off() {
+    let world = World::new().await;
+    let put_off = async |job: &Job| world.store.put_row_off(&WorkKey::Job(job.id.clone()), at(900)).await;
+    let (_, ending) = about_to_end(&world).await;
+    world.applies(put_off(&ending.job)).await;
+    world.applies(world.store.end(&ending.ended())).await;
+    world.refuses(put_off(&ending.job)).await;
+    world.refuses(put_off(&sample::job("gone"))).await;
 }
 
 impl World {
     /// What is due in any shard.
-    pub(crate) async fn all_due(&self, now: pullyard_domain::time::Timestamp) -> Vec<pullyard_store::WorkKey> {
+    pub(crate) async fn all_due(&self, now: pullyard_domain::time::Timestamp) -> Vec<WorkKey> {
         let mut due = Vec::new();
         for shard in 0..pullyard_domain::due::SHARDS {
             due.extend(self.due(shard, now, 1_000).await);

@@ -182,6 +182,38 @@ async fn a_yield_of_a_runner_that_is_gone_is_refused() {
 }
 
 #[tokio::test]
+async fn a_yield_from_an_attempt_that_is_on_record_is_refused() {
+    check_refused(async |world, job| world.put_attempt_of(job).await).await;
+}
+
+#[tokio::test]
+async fn an_answer_under_a_number_that_is_on_record_is_refused() {
+    let world = World::new().await;
+    let (asking, other) = (world.asking("APP-1").await, world.asking("APP-2").await);
+    let answer = telling(&world, &asking, "ann", "k1").await;
+    let stray = Resting { input: answer.input.clone(), ..telling(&world, &other, "bob", "k2").await };
+    world.applies(stray.write(&world.store)).await;
+    world.refuses(answer.write(&world.store)).await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_told_something_or_shall_pause_or_go_on_keeps_its_slot() {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let slots = world.runner(&runner).await.slots;
+    world.applies(tell(&world, &job, "ann", "k1")).await;
+    let pauses = |job: &Job| job.paused(Pause::new("ann", at(310)), at(310));
+    let goes_on = |job: &Job| job.continued(at(320));
+    for wants in [pauses, goes_on] {
+        let job = world.job(&job).await;
+        world.applies(Resting::of(&world, &job, wants(&job).unwrap()).await.write(&world.store)).await;
+        assert_eq!(world.runner(&runner).await.slots, slots);
+        world.whole().await;
+    }
+}
+
+#[tokio::test]
 async fn of_two_answers_at_once_the_second_is_decided_again() {
     let world = World::new().await;
     let asking = world.asking("APP-1").await;

@@ -118,7 +118,7 @@ impl Revising {
         store.trigger_review(&self.trigger()).await
     }
 
-    fn trigger(&self) -> TriggerReview<'_> {
+    pub(crate) fn trigger(&self) -> TriggerReview<'_> {
         TriggerReview {
             job: &self.job,
             ticket: &self.ticket,
@@ -209,6 +209,26 @@ async fn a_review_that_was_refused_is_remembered_when_it_is_sent_again() {
     world.remembers(&["r2"]).await;
     world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
     world.applies(world.store.refuse_with(&waits("r2"), &[&anew], &refused())).await;
+}
+
+/// What stands there is written over neither by what waits anew nor by what a job takes.
+async fn check_not_told_again(stored: &[Review]) {
+    let world = World::with_linked().await;
+    for review in stored {
+        world.applies(world.store.take_review(review)).await;
+    }
+    let again = Review { version: 1, ..waits("r1") };
+    world.refuses(world.store.remember_review(&again, &held("r1"))).await;
+    world.refuses(world.store.take_review(&again)).await;
+}
+
+#[tokio::test]
+async fn a_review_is_told_again_only_over_the_refusal_that_was_read() {
+    let started = ReviewState::Started { job: sample::job_id("j1") };
+    check_not_told_again(&[waits("r1")]).await;
+    check_not_told_again(&[review("r1", started)]).await;
+    let later = Review { version: 1, ..review("r1", refused()) };
+    check_not_told_again(&[review("r1", refused()), later]).await;
 }
 
 #[tokio::test]
@@ -310,7 +330,20 @@ async fn a_refused_review_gets_its_job_when_it_is_sent_again() {
     world.applies(Revising::of(&world, "r1").await.direct(&world.store)).await;
 }
 
+#[tokio::test]
+async fn a_review_that_has_its_lasting_answer_gets_no_job() {
+    let world = World::with_linked().await;
+    world.applies(world.store.record(&held("r1"))).await;
+    world.refuses(Revising::of(&world, "r1").await.direct(&world.store)).await;
+}
+
 // Edited.
+
+#[tokio::test]
+async fn a_review_that_nobody_knows_is_not_noted_as_edited() {
+    let world = World::with_linked().await;
+    world.refuses(world.store.note_review_edited(&id(), &review_id("gone"))).await;
+}
 
 /// A mark that is noted between the read of a stored review and `write` is still there after it.
 async fn check_mark_stays(what: &str, write: impl AsyncFn(&World, &Review) -> Write) {

@@ -1,10 +1,10 @@
 //! Self-hosted runners introduce themselves: one process each, one name each.
 
 use crate::sample::{self, at};
-use crate::world::{World, first_time};
+use crate::world::{World, failed, first_time};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::Status;
-use pullyard_domain::runner::{CLAIMS_KEPT, Profile, Runner};
+use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Profile, Runner};
 use pullyard_store::Registered;
 
 fn profile(runner: &Runner) -> Profile {
@@ -91,6 +91,29 @@ async fn a_takeover_over_a_slot_that_was_taken_meanwhile_is_refused() {
     let new = next_process(&seen);
     world.applies(world.store.register(&takeover(&seen, &new, &profile))).await;
     assert!(world.runner(&old).await.slots.contains_key(&job.id));
+}
+
+#[tokio::test]
+async fn a_takeover_over_a_slot_that_was_freed_meanwhile_is_refused() {
+    let world = World::new().await;
+    let old = world.registered(&sample::runner("kite", 2)).await;
+    let profile = profile(&old);
+    let job = world.running_on(&old, "APP-1", Status::Executing).await;
+    let seen = world.runner(&old).await;
+    world.applies(world.store.end(&world.ending(&job, failed(), at(300)).await.ended())).await;
+    world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
+}
+
+#[tokio::test]
+async fn a_takeover_over_a_drain_that_was_taken_back_meanwhile_is_refused() {
+    let world = World::new().await;
+    let old = world.registered(&sample::runner("kite", 2)).await;
+    let profile = profile(&old);
+    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+    world.applies(world.store.set_drain(&old, Some(&drain))).await;
+    let seen = world.runner(&old).await;
+    world.applies(world.store.set_drain(&old, None)).await;
+    world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
 }
 
 #[tokio::test]

@@ -61,6 +61,14 @@ async fn of_operators_who_make_the_first_token_at_once_one_wins_and_its_successo
 }
 
 #[tokio::test]
+async fn a_first_token_that_can_not_be_taken_back_is_not_replaced() {
+    let world = World::new().await;
+    world.applies(world.store.put_first_token(&token(1), None)).await;
+    world.lose("TOKEN#", "TOKEN").await;
+    world.refuses(world.store.put_first_token(&token(2), Some(&hash(1)))).await;
+}
+
+#[tokio::test]
 async fn a_use_is_written_at_most_once_a_minute() {
     let world = World::new().await;
     world.refuses(world.store.note_token_use(&hash(1), at(0))).await;

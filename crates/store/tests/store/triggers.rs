@@ -1,5 +1,6 @@
 //! A job comes into being whole or not at all.
 
+use crate::reviews::Revising;
 use crate::sample::{self, at};
 use crate::world::{World, alone, of_ticket};
 use pullyard_domain::delivery::Delivery;
@@ -104,6 +105,21 @@ async fn a_trigger_over_an_older_ticket_is_refused() {
 #[tokio::test]
 async fn a_trigger_over_a_ticket_that_is_gone_is_refused() {
     check_refused(async |world, _| world.lose("TICKET#", "TICKET").await).await;
+}
+
+#[tokio::test]
+async fn a_trigger_over_an_older_pull_request_is_refused() {
+    let world = World::with_linked().await;
+    let older = Revising::of(&world, "r1").await;
+    world.applies(world.store.update_pull_request(&world.pull_request().await)).await;
+    let newer = Revising::of(&world, "r1").await;
+    let over = async |Revising { job, ticket, pull_request, .. }: &Revising| {
+        let trigger = Trigger { pull_request: Some(pull_request), ..of_ticket(job, ticket) };
+        world.store.trigger(&trigger).await
+    };
+    world.refuses(over(&older)).await;
+    world.applies(over(&newer)).await;
+    assert_eq!(world.pull_request().await.revised.map(|revised| revised.job), Some(newer.job.id));
 }
 
 #[tokio::test]
