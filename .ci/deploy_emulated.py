@@ -1,19 +1,18 @@
 """What .ci/deploy-emulated does and holds: see there."""
 
+import copy
+import functools
 import io
 import json
 import os
 import pathlib
-import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 import zipfile
 
 import boto3
+import template_deployed as deployed
 from botocore.config import Config
 from cfnlint.decode import decode
 from samtranslator.translator.transform import transform
@@ -21,6 +20,8 @@ from samtranslator.translator.transform import transform
 INFRA = pathlib.Path("infra")
 STACK = "acme"
 BUCKET = "packaged"
+# An address, so that the subscription is deployed, too.
+PARAMETERS = {"Architecture": "x86_64", "AlarmEmail": "operator@example.com"}
 
 # Parameters of parts that the emulator gives other values than AWS: name -> how they differ.
 UNPATTERNED = {
@@ -28,7 +29,9 @@ UNPATTERNED = {
     "KeySecretArn": "a Ref of a secret is its name here, not its ARN",
 }
 
-left_out = []
+PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
+
+templates, left_out = {}, []
 endpoint, program, work = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 functions = pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else None
 
@@ -52,13 +55,25 @@ def load(path):
     return json.loads(json.dumps(template))
 
 
+@functools.cache
 def client(service):
     return boto3.client(service, endpoint_url=endpoint, config=Config(retries={"max_attempts": 2}))
 
 
-def packaged(name, s3):
-    """The template as `sam deploy` hands it to CloudFormation: SAM expanded, files in a bucket."""
+def expanded(name):
+    """The template after SAM, as CloudFormation gets it."""
     template = load(INFRA / f"{name}.yaml")
+    if template.get("Transform") != "AWS::Serverless-2016-10-31":
+        return template
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/functions.zip"
+    return transform(template, {}, Policies())
+
+
+def packaged(name, s3):
+    """The template as it is put into the bucket: without what the emulator can't take."""
+    template = copy.deepcopy(templates[name])
     for alarm in [name for name, one in template["Resources"].items() if "Metrics" in one.get("Properties", {})]:
         # The emulator knows no alarm on a sum of metrics.
         left_out.append(alarm)
@@ -66,17 +81,8 @@ def packaged(name, s3):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::CloudFormation::Stack":
             part = resource["Properties"]["TemplateURL"].removesuffix(".yaml")
-            body = packaged(part, s3)
-            s3.put_object(Bucket=BUCKET, Key=f"{part}.json", Body=json.dumps(body).encode())
+            s3.put_object(Bucket=BUCKET, Key=f"{part}.json", Body=json.dumps(packaged(part, s3)).encode())
             resource["Properties"]["TemplateURL"] = f"{endpoint}/{BUCKET}/{part}.json"
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/functions.zip"
-    for name, parameter in template.get("Parameters", {}).items():
-        if name in UNPATTERNED:
-            del parameter["AllowedPattern"]
-    if template.get("Transform") == "AWS::Serverless-2016-10-31":
-        template = transform(template, {}, Policies())
-    for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             # A number that comes from a parameter stays a text here, and the emulator counts with it.
             resource["Properties"].pop("ScalingConfig", None)
@@ -85,6 +91,9 @@ def packaged(name, s3):
             variables = resource["Properties"]["Environment"]["Variables"]
             for service in ["DYNAMODB", "SQS", "ECS", "SECRETSMANAGER"]:
                 variables[f"PULLYARD_{service}_ENDPOINT"] = endpoint
+    for name, parameter in template.get("Parameters", {}).items():
+        if name in UNPATTERNED:
+            del parameter["AllowedPattern"]
     return template
 
 
@@ -111,7 +120,7 @@ def deploy():
         StackName=STACK,
         TemplateURL=f"{endpoint}/{BUCKET}/template.json",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[{"ParameterKey": "Architecture", "ParameterValue": "x86_64"}],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()],
     )
     for _ in range(240):
         stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
@@ -137,58 +146,76 @@ held.count = 0
 
 def compared(outputs):
     """What stands there, resource by resource, beside what the templates say."""
-    data, queues, tasks = (load(INFRA / f"{part}.yaml")["Resources"] for part in ["data", "queues", "tasks"])
-
-    wanted = data["Table"]["Properties"]
-    table = client("dynamodb").describe_table(TableName=outputs["TableName"])["Table"]
-    held("the table's keys", table["KeySchema"], wanted["KeySchema"])
-    by_name = lambda types: sorted((one["AttributeName"], one["AttributeType"]) for one in types)
-    held("the table's attributes", by_name(table["AttributeDefinitions"]), by_name(wanted["AttributeDefinitions"]))
-    indexes = lambda all: {one["IndexName"]: [one["KeySchema"], one["Projection"]["ProjectionType"]] for one in all}
-    held("its indexes", indexes(table["GlobalSecondaryIndexes"]), indexes(wanted["GlobalSecondaryIndexes"]))
-    # Its time to live is not set by the emulator's CloudFormation; tests/infra.rs compares that one.
-
-    sqs = client("sqs")
-    said = lambda url: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    for queue, dead in [("Dispatch", "DispatchDeadLetter"), ("Effects", "EffectsDeadLetter")]:
-        there, beyond = said(outputs[f"{queue}QueueUrl"]), said(outputs[f"{dead}Url"])
-        wanted = queues[f"{queue}Queue"]["Properties"]
-        held(f"{queue}'s visibility", int(there["VisibilityTimeout"]), wanted["VisibilityTimeout"])
-        held(f"{queue}'s kind", there.get("FifoQueue", "false"), str(wanted.get("FifoQueue", False)).lower())
-        redrive = json.loads(there["RedrivePolicy"])
-        held(f"{queue}'s dead letters", redrive["deadLetterTargetArn"], beyond["QueueArn"])
-        held(f"{queue}'s tries", int(redrive["maxReceiveCount"]), wanted["RedrivePolicy"]["maxReceiveCount"])
-        held(f"{queue}'s dead letters' kind", beyond.get("FifoQueue", "false"), there.get("FifoQueue", "false"))
-
-    ecs = client("ecs")
-    families = dict(pair.split("=") for pair in outputs["TaskDefinitions"].split(","))
-    for size, family in families.items():
-        there = ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
-        found = [one["Properties"] for one in tasks.values() if one["Type"] == "AWS::ECS::TaskDefinition"]
-        wanted = next(one for one in found if one["Family"]["Fn::Sub"].endswith(f"-{size}"))
-        held(f"{size}'s processors", str(there["cpu"]), wanted["Cpu"])
-        held(f"{size}'s memory", str(there["memory"]), wanted["Memory"])
-        held(f"{size}'s network", there["networkMode"], wanted["NetworkMode"])
-        held(f"{size}'s role", there.get("taskRoleArn") or None, None)
-        [runner] = there["containerDefinitions"]
-        held(f"{size}'s container", runner["name"], wanted["ContainerDefinitions"][0]["Name"])
-        held(f"{size}'s image", runner["image"], outputs["RepositoryUri"] + ":latest")
-    cluster = ecs.describe_clusters(clusters=[outputs["ClusterName"]])["clusters"][0]
-    held("the cluster's capacity", sorted(cluster["capacityProviders"]), ["FARGATE", "FARGATE_SPOT"])
-
-    functions = load(INFRA / "functions.yaml")["Resources"]
-    wanted = {name for name, one in functions.items() if one["Type"] == "AWS::Serverless::Function"}
-    listed = client("lambda").list_functions()["Functions"]
-    held("the functions", {one["FunctionName"] for one in listed}, {f"{STACK}-{name.removesuffix('Function').lower()}" for name in wanted})
-    for one in listed:
-        name = one["FunctionName"].removeprefix(f"{STACK}-")
-        held(f"{name}'s handler", one["Handler"], name)
-        variables = one["Environment"]["Variables"]
-        for name, value in [("PULLYARD_TABLE", "TableName"), ("PULLYARD_TASK_DEFINITIONS", "TaskDefinitions")]:
-            held(f"{name} of {one['FunctionName']}", variables.get(name, outputs[value]), outputs[value])
+    root = deployed.Stack(client, STACK, templates, "template", PARAMETERS)
+    told = {key: one for key, one in root.template["Outputs"].items() if root.holds(one.get("Condition"))}
+    held("what the stack tells", outputs, {key: deployed.words(root.resolved(one["Value"])) for key, one in told.items()})
+    wrong, resources = [], 0
+    for stack in root.all():
+        found, count = deployed.differences(stack, left_out)
+        wrong += [f"{stack.part}: {one}" for one in found]
+        held.count, resources = held.count + count, resources + len(stack.there)
+    held("the stacks", len(root.all()), len(templates))
+    if wrong:
+        fail("\n".join(["not as the templates say:", *wrong]))
     secret = client("secretsmanager").get_secret_value(SecretId=outputs["KeySecretName"])["SecretString"]
     held("the key's length", len(secret), 64)
-    print(f"{held.count} things stand there as the templates say; left out: {', '.join(left_out)}")
+    unseen = sum(map(len, deployed.UNSEEN.values()))
+    print(f"{resources} resources of {len(templates)} stacks stand there as the templates say, {held.count} properties; "
+          f"{unseen} are not shown, and left out are {', '.join(left_out)}")
+    return root
+
+
+def noticed(root):
+    """Changes what stands there, one thing after another, and each must be told, of its own resource alone. It comes
+    last: the deployment is spoiled by it."""
+    parts = {stack.part: stack for stack in root.all()}
+    of = lambda part, key: parts[part].there[key][1]
+    open_to_all = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+    anything = json.dumps(open_to_all)
+    iam, sqs, lambdas, gateway, watch = (client(name) for name in ["iam", "sqs", "lambda", "apigatewayv2", "cloudwatch"])
+    api, cluster = of("template", "Api"), of("tasks", "Cluster")
+    family = {"family": f"{cluster}-small", "cpu": "1024", "memory": "2048", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"]}
+    small = client("ecs").describe_task_definition(taskDefinition=family["family"])["taskDefinition"]
+    for part, key, change in [
+        ("network", "TaskSecurityGroup", lambda id: client("ec2").authorize_security_group_ingress(GroupId=id, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0")),
+        ("network", "SubnetA", lambda id: client("ec2").modify_subnet_attribute(SubnetId=id, MapPublicIpOnLaunch={"Value": True})),
+        ("data", "Bucket", lambda id: client("s3").delete_public_access_block(Bucket=id)),
+        ("data", "ArtifactsPolicy", lambda id: client("s3").delete_bucket_policy(Bucket=of("data", "Artifacts"))),
+        ("data", "Table", lambda id: client("dynamodb").update_table(TableName=id, DeletionProtectionEnabled=False)),
+        ("queues", "OnlyOverTls", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "EffectsQueue"), Attributes={"Policy": ""})),
+        ("queues", "UndeliveredPolicy", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "UndeliveredQueue"), Attributes={"Policy": anything})),
+        ("queues", "DispatchQueue", lambda id: sqs.set_queue_attributes(QueueUrl=id, Attributes={"RedrivePolicy": ""})),
+        ("tasks", "Repository", lambda id: client("ecr").put_image_scanning_configuration(repositoryName=id, imageScanningConfiguration={"scanOnPush": False})),
+        ("tasks", "TaskLogs", lambda id: client("logs").delete_retention_policy(logGroupName=id)),
+        ("tasks", "SmallTask", lambda id: client("ecs").register_task_definition(
+            **family, containerDefinitions=small["containerDefinitions"], executionRoleArn=small["executionRoleArn"], taskRoleArn=small["executionRoleArn"])),
+        ("functions", "DispatcherRole", lambda id: iam.put_role_policy(RoleName=id, PolicyName="dispatcher", PolicyDocument=anything)),
+        ("functions", "TasksRole", lambda id: iam.put_role_policy(RoleName=id, PolicyName="another", PolicyDocument=anything)),
+        ("functions", "PagesRole", lambda id: iam.delete_role_policy(RoleName=id, PolicyName="pages")),
+        ("functions", "ScheduleRole", lambda id: iam.update_assume_role_policy(RoleName=id, PolicyDocument=anything)),
+        ("functions", "ApiFunction", lambda id: lambdas.update_function_configuration(FunctionName=id, Environment={"Variables": {}})),
+        ("functions", "EffectsFunctionEffects", lambda id: lambdas.update_event_source_mapping(UUID=id, BatchSize=10)),
+        ("functions", "TaskStateChangesPermission", lambda id: lambdas.remove_permission(FunctionName=of("functions", "TasksFunction"), StatementId=id)),
+        ("functions", "TaskStateChanges", lambda id: client("events").remove_targets(Rule=id, Ids=["tasks"])),
+        ("functions", "SweeperSchedule", lambda id: client("scheduler").delete_schedule(Name=id)),
+        ("api", "WebhooksRoute", lambda id: gateway.update_route(ApiId=api, RouteId=id.split("/")[-1], Target=f"integrations/{of('api', 'Pages')}")),
+        ("api", "HealthRoute", lambda id: gateway.delete_route(ApiId=api, RouteId=id.split("/")[-1])),
+        ("api", "Stage", lambda id: gateway.update_stage(ApiId=api, StageName=id, AccessLogSettings={"Format": "$context.path"})),
+        ("watch", "AlarmTopicPolicy", lambda id: client("sns").set_topic_attributes(TopicArn=of("watch", "AlarmTopic"), AttributeName="Policy", AttributeValue=anything)),
+        ("watch", "SweeperLateAlarm", lambda id: watch.disable_alarm_actions(AlarmNames=[id])),
+        ("watch", "ApiErrorsAlarm", lambda id: watch.delete_alarms(AlarmNames=[id])),
+        ("watch", "JobsFailedAlarm", lambda id: parts["watch"].there.pop("JobsFailedAlarm")),
+    ]:
+        before = set(deployed.differences(parts[part], left_out)[0])
+        change(of(part, key))
+        after = {one for one in deployed.differences(parts[part], left_out)[0] if one not in before}
+        if not after or not all(one.startswith(f"{key} ") for one in after):
+            fail(f"{key} was changed, and it tells", after or "nothing")
+        noticed.count += 1
+    print(f"{noticed.count} changes of what stands there, each told")
+
+
+noticed.count = 0
 
 
 def ran(arguments, home, **environment):
@@ -231,13 +258,19 @@ def initialised(outputs, home):
 
 
 if __name__ == "__main__":
+    templates.update({name: expanded(name) for name in PARTS})
     outputs = deploy()
-    compared(outputs)
+    root = compared(outputs)
     home = work / "home"
+    # The address would be asked first.
+    sns = client("sns")
+    for one in sns.list_subscriptions_by_topic(TopicArn=outputs["AlarmTopicArn"])["Subscriptions"]:
+        sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
     # As on a fresh account: nothing was pushed, nobody subscribed, nothing swept; and no function answers here.
     fresh = {"stack": "good", "clock": "good", "secret": "good", "image": "wrong", "egress": "good", "alarms": "wrong"}
     examined(outputs, home, {**fresh, "queue": "good", "sweeper": "wrong", "version": "wrong"})
     initialised(outputs, home)
     client("sqs").send_message(QueueUrl=outputs["DispatchDeadLetterUrl"], MessageBody="{}")
     examined(outputs, home, {**fresh, "queue": "wrong"})
+    noticed(root)
     print(f"{held.count} things held")

@@ -19,6 +19,11 @@ const SECRET_MONTH: f64 = 0.40;
 const SECRET_CALLS: f64 = 0.05 / 10_000.0;
 const VCPU_HOUR: f64 = 0.032_38;
 const GB_HOUR: f64 = 0.003_56;
+/// Ephemeral storage, beyond what is free.
+const DISK_GB_HOUR: f64 = 0.000_111;
+const DISK_FREE_GB: f64 = 20.0;
+/// A public IPv4 address, of AWS's own, that is in use.
+const ADDRESS_HOUR: f64 = 0.005;
 const LOGS_GB: f64 = 0.50;
 const METRIC_MONTH: f64 = 0.30;
 const ALARM_MONTH: f64 = 0.10;
@@ -40,6 +45,9 @@ const MINUTES: f64 = 30.0 * 24.0 * 60.0;
 const TASK_VCPU: f64 = 1.0;
 const TASK_GB: f64 = 2.0;
 const TASK_HOURS: f64 = 10.0 / 60.0;
+/// What the template gives a task unless it is told otherwise: its disk, and an address of its own.
+const TASK_DISK_GB: f64 = 30.0;
+const TASK_ADDRESSES: f64 = 1.0;
 /// Batches of events while an agent works: one a second at most, and this many seconds of talk.
 const EVENT_BATCHES: f64 = 120.0;
 
@@ -93,8 +101,15 @@ fn artifacts() -> Vec<Line> {
         .collect()
 }
 
-fn containers() -> f64 {
-    1_000.0 * TASK_HOURS * (TASK_VCPU * VCPU_HOUR + TASK_GB * GB_HOUR)
+/// The containers of a thousand jobs.
+fn containers() -> Vec<Line> {
+    let hours = 1_000.0 * TASK_HOURS;
+    vec![
+        ("Fargate, processor", hours * TASK_VCPU * VCPU_HOUR),
+        ("Fargate, memory", hours * TASK_GB * GB_HOUR),
+        ("Fargate, disk beyond 20 GB", hours * (TASK_DISK_GB - DISK_FREE_GB) * DISK_GB_HOUR),
+        ("public IPv4 addresses", hours * TASK_ADDRESSES * ADDRESS_HOUR),
+    ]
 }
 
 /// A month in which nothing happens.
@@ -141,7 +156,7 @@ fn the_arithmetic_is_the_price_lists() {
     close(units(Flow { written: 1e6, read: 0.0, requests: 0.0, messages: 0.0 }), 0.625);
     close(units(Flow { written: 0.0, read: 1e6, requests: 0.0, messages: 0.0 }), 0.125);
     close(invocations(1e6), 0.20 + 1e6 * 0.25 * 0.05 * 0.000_013_333_4);
-    close(containers(), 1_000.0 / 6.0 * (0.032_38 + 2.0 * 0.003_56));
+    close(total(&containers()), 1_000.0 / 6.0 * (0.032_38 + 2.0 * 0.003_56 + 10.0 * 0.000_111 + 0.005));
     close(total(&[("a", 1.0), ("b", 0.5)]), 1.5);
     close(SECRET_CALLS * 10_000.0, 0.05);
 }
@@ -158,6 +173,21 @@ fn the_month_of_nothing_has_every_alarm_and_dashboard_of_the_template() {
     let counted: usize = of_kind("AWS::CloudWatch::Alarm").into_iter().map(metrics).sum();
     assert_eq!(counted as f64, ALARM_METRICS);
     assert_eq!(of_kind("AWS::CloudWatch::Dashboard").len() as f64, DASHBOARDS);
+}
+
+#[test]
+fn a_task_that_is_reckoned_with_is_the_smallest_of_the_template() {
+    let root = read(include_str!("../../infra/template.yaml"));
+    let default = |name: &str| root["Parameters"][name]["Default"].clone();
+    assert_eq!(default("TaskDiskGiB").as_f64(), Some(TASK_DISK_GB));
+    assert_eq!(default("Architecture"), "arm64");
+    let addresses = if default("AssignPublicIp") == "true" { 1.0 } else { 0.0 };
+    assert_eq!(addresses, TASK_ADDRESSES);
+    let tasks = read(include_str!("../../infra/tasks.yaml"));
+    let small = &tasks["Resources"]["SmallTask"]["Properties"];
+    assert_eq!(small["Cpu"], (TASK_VCPU * 1_024.0).to_string());
+    assert_eq!(small["Memory"], (TASK_GB * 1_024.0).to_string());
+    assert_eq!(small["EphemeralStorage"]["SizeInGiB"]["Ref"], "TaskDiskGiB");
 }
 
 #[test]
@@ -181,11 +211,12 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
     bill(&mut page, &artifacts());
+    writeln!(page, "\nFargate arm64, {TASK_VCPU} vCPU, {TASK_GB} GB and {TASK_DISK_GB} GiB of disk for ten minutes each, with a public address; on self-hosted runners nothing of that, and in subnets behind a NAT gateway of yours no address:\n").unwrap();
+    bill(&mut page, &containers());
     writeln!(
         page,
-        "\nFargate arm64, {TASK_VCPU} vCPU and {TASK_GB} GB for ten minutes each: {:.2} dollars; on self-hosted runners nothing of that.\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {:.2}.\n",
-        containers(),
-        containers() + total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
+        "\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {:.2}.\n",
+        total(&containers()) + total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
         total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
     )
     .unwrap();
@@ -198,7 +229,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     writeln!(page, "\nTen thousand of them cost {:.0} dollars a month for asking alone: `--poll-interval-ms` makes them ask more seldom.\n", 10_000.0 * total(&idle_runner())).unwrap();
     writeln!(
         page,
-        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), the image's registry, X-Ray.",
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), the image's registry, X-Ray.",
         FUNCTION_SECONDS * 1_000.0,
         FUNCTION_GB * 1_024.0,
         LOG_BYTES,

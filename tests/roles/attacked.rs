@@ -38,6 +38,10 @@ fn only_the_dispatcher_touches_tasks_and_only_those_of_its_own_cluster() {
         assert_eq!(may(&deployed, action, resource, CLUSTER), ["dispatcher"], "{action}");
         assert!(may(&deployed, action, resource, "cluster/production").is_empty(), "{action} elsewhere");
     }
+    let cluster = arn("ecs", CLUSTER);
+    let with_a_shell = [("ecs:cluster", cluster.as_str()), ("ecs:enable-execute-command", "true")];
+    let request = Request { action: "ecs:RunTask", resource: &ours, context: &with_a_shell };
+    assert!(!deployed.role("dispatcher").allows(&request), "a shell in a task");
     let others = ["production:1", "pullyard:1", "pullyard-medium-admin:1"];
     nobody(&deployed, &["ecs:RunTask"], &others.map(|other| arn("ecs", &format!("task-definition/{other}"))));
     nobody(&deployed, &["ecs:StopTask"], &[arn("ecs", "task/production/0123")]);

@@ -40,7 +40,7 @@ enum Operator {
     /// `StringLike`, `ArnLike`, and `ArnEquals`, which is the same.
     Like,
     /// `ForAllValues:StringEquals` and `ForAllValues:StringLike`, for a key that a request has several values of. It
-    /// holds where the request has none: `Null` must stand beside it.
+    /// holds where the request has none: `Null` must stand beside it. `StringEqualsIfExists` is the same of one value.
     All { like: bool },
     /// `Null`: whether the request has no such key.
     Absent,
@@ -90,7 +90,7 @@ impl Statement {
             let operator = match operator.as_str() {
                 "StringEquals" => Operator::Equals,
                 "StringLike" | "ArnLike" | "ArnEquals" => Operator::Like,
-                "ForAllValues:StringEquals" => Operator::All { like: false },
+                "ForAllValues:StringEquals" | "StringEqualsIfExists" => Operator::All { like: false },
                 "ForAllValues:StringLike" => Operator::All { like: true },
                 "Null" => Operator::Absent,
                 other => return Err(format!("the condition {other} is not understood")),
