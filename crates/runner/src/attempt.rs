@@ -4,19 +4,24 @@ use crate::access::Minted;
 use crate::agent::Tally;
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Working;
+use crate::left;
 use crate::orders::{Order, Orders};
 use crate::people::Given;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, is_name_of_file_of_secrets};
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
 use crate::said::Said;
 use crate::stop::Stop;
+use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Work;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{
     Assignment, Checkpoint, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -24,6 +29,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub(crate) const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
 /// How long what an attempt leaves may hold up its rest, where nothing presses.
 const REST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(120);
+
+/// Where agents that are signed in keep their tokens, below their home.
+const SIGNED_IN: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
+/// A larger file holds something else. Units: bytes.
+const LARGEST_SIGNED_IN: u64 = 256 * 1024;
 
 /// One attempt that is ours.
 pub(crate) struct Attempt<'a> {
@@ -130,6 +140,38 @@ impl Attempt<'_> {
             self.minted.note(&credentials.forge_token);
         }
         Ok(credentials)
+    }
+
+    /// What the agent was and took, as it is told: an agent says its model and its session itself.
+    pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
+        let (mut work, spent) = self.tally.told();
+        if let Some(work) = &mut work {
+            for said in [&mut work.model, &mut work.version].into_iter().flatten() {
+                *said = self.redactor.text(said).into_owned();
+            }
+            // Without a part of it, it would be the id of no session.
+            work.session = work.session.take().filter(|id| self.redactor.text(id) == id.as_str());
+        }
+        (work, spent)
+    }
+
+    /// Learns the tokens that a variable names a file of, as the agent's driver reads it.
+    pub(crate) fn learn_named(&self, name: &str, value: Option<&OsStr>) {
+        let named = value.filter(|_| is_name_of_file_of_secrets(name)).map(Path::new);
+        // One that can't be read is the driver's to tell of.
+        if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
+            self.redactor.learn_file(&text);
+        }
+    }
+
+    /// Learns the tokens that the agent has by now: signed in by a subscription, it changes them as it works.
+    pub(crate) fn learn_changed(&self, workspace: &Workspace) {
+        for path in SIGNED_IN {
+            // The file is the agent's: whatever it is, nothing else is read in its place.
+            if let Ok(text) = left::read(&workspace.home(), path, LARGEST_SIGNED_IN) {
+                self.redactor.learn_file(&text);
+            }
+        }
     }
 
     /// Gives the job back before its work is done, once what its agent said is on record and what it leaves is kept:

@@ -160,7 +160,12 @@ impl Beside<'_> {
             Ok(Ok(kept)) => kept.end(),
             _ => ("its output could not be read to its end\n".to_owned(), true),
         };
-        Ok(Ran { exit: ended?, took, output, truncated })
+        let exit = ended?;
+        // It may have filled the folder since the last look.
+        if let Some(failure) = disk::passed(self.workspace.root(), self.this.assignment.limits.disk_mib).await {
+            return Err(failure.into());
+        }
+        Ok(Ran { exit, took, output, truncated })
     }
 
     /// How the command's own process came to its end; none at its limit.
@@ -175,7 +180,7 @@ impl Beside<'_> {
                 Err(error) => Err(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
-            failure = disk::too_large(self.workspace.root().to_owned(), disk_mib, disk::LOOK_EVERY) => Err(failure.into()),
+            failure = disk::too_large(self.workspace.root().to_owned(), disk_mib) => Err(failure.into()),
             () = sleep(limit) => Ok(None),
         }
     }

@@ -6,6 +6,7 @@
 //! forced them into a commit.
 
 use crate::git::{self, Call, Fault, Git};
+use crate::redact::{Redactor, Search, Stream};
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Mirror, Workspace};
@@ -15,11 +16,15 @@ use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
+/// How much of a patch is read at once. Units: bytes.
+const PIECE: usize = 64 * 1024;
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 /// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
@@ -90,9 +95,9 @@ pub(crate) async fn commit(
     workspace: &Workspace,
     tree: &str,
     target: &Target,
-    (assignment, checks): (&Assignment, Option<Verdict>),
+    (assignment, checks, redactor): (&Assignment, Option<Verdict>, &Redactor),
 ) -> Result<String, Stop> {
-    let (message, repository) = (message(assignment, checks), workspace.repository());
+    let (message, repository) = (message(assignment, checks, redactor), workspace.repository());
     let call = Call::new(["commit-tree", tree, "-p", &target.start, "-F", "-"]);
     let call = call.input(message.as_bytes()).repository(&repository).commits_for_good();
     git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
@@ -127,9 +132,10 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool,
     Ok(!listed.map_err(|fault| fault.of_workspace())?.is_empty())
 }
 
-fn message(assignment: &Assignment, checks: Option<Verdict>) -> String {
+fn message(assignment: &Assignment, checks: Option<Verdict>, redactor: &Redactor) -> String {
+    let title = redactor.text(&assignment.pull_request.title);
     // One line: what follows an empty line could pass for a trailer of ours.
-    let title: String = assignment.pull_request.title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
     let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
@@ -194,6 +200,32 @@ pub(crate) async fn patch(git: &Git, repository: &Path, start: &str, commit: &st
     git.run(Call::new(args).repository(repository)).await.map(drop)
 }
 
+/// Copies a patch without the secrets that its lines hold: those that go and those around a change are the
+/// repository's, and may have been there before. Where one stood, what is left does not apply any more.
+pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io::Result<()> {
+    let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece)?;
+        if read == 0 {
+            return to.write_all(&stream.end());
+        }
+        to.write_all(&stream.push(piece.get(..read).unwrap_or_default()))?;
+    }
+}
+
+/// Whether a secret of the job stands in a patch, in whatever of its lines.
+pub(crate) fn has_secret(patch: &Path, mut search: Search) -> io::Result<bool> {
+    let mut from = File::open(patch)?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece)?;
+        if read == 0 || search.push(piece.get(..read).unwrap_or_default()) {
+            return Ok(read > 0);
+        }
+    }
+}
+
 /// What a commit changed against the base, for the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
@@ -239,6 +271,26 @@ mod tests {
         let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
         assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
         assert_eq!(counted(b""), Size::default());
+    }
+
+    #[test]
+    fn a_patch_without_secrets_stays_as_it_is_and_of_another_one_no_line_has_any() {
+        let dir = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new(["the-secret".to_owned()]);
+        let cleaned = |text: &str| {
+            let [patch, to] = ["patch", "to"].map(|name| dir.path().join(name));
+            std::fs::write(&patch, text).unwrap();
+            without_secrets(&patch, &to, redactor.stream()).unwrap();
+            (std::fs::read_to_string(to).unwrap(), has_secret(&patch, redactor.search()).unwrap())
+        };
+        let long = format!("@@ -1 +1 @@\n-old\n+{}\n", "x".repeat(PIECE));
+        assert_eq!(cleaned(&long), (long.clone(), false));
+        for sign in ["-", "+", " "] {
+            let text = format!("{}\n{sign}the-secret\n", "x".repeat(PIECE - 5));
+            assert_eq!(cleaned(&text), (text.replace("the-secret", "[redacted]"), true));
+        }
+        let token = "-ghp_0123456789abcdefghijABCDEFGHIJ012345\n";
+        assert_eq!(cleaned(token), ("-[redacted]\n".into(), false), "a shape alone may be an example");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! When the first process of a namespace ends, the kernel ends all others in it: those that left their group
 //! and session, that wiped their environment, that were forked a moment ago. Where there is none, `stray`
-//! looks for them.
+//! looks for them. `tether` ends that first process, or the agent where there is no namespace, when we die.
 //!
 //! Source: pid_namespaces(7), unshare(1) of util-linux from 2.38 on (`--kill-child`, `--map-current-user`).
+
+mod tether;
 
 use crate::options::ProcessNamespace;
 use std::os::unix::process::ExitStatusExt;
@@ -30,11 +32,11 @@ const FIRST: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec \"$0\" 
 
 /// What there is on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Enclosure {
-    /// A process namespace, made in this way.
-    Namespace(&'static [&'static str]),
-    /// Nothing.
-    None,
+pub(crate) struct Enclosure {
+    /// How a process namespace is made, where one is.
+    namespace: Option<&'static [&'static str]>,
+    /// What runs in it dies with us.
+    tethered: bool,
 }
 
 /// How a process ended.
@@ -64,13 +66,14 @@ impl Enclosure {
         static FOUND: OnceCell<Enclosure> = OnceCell::const_new();
         match wanted {
             ProcessNamespace::Auto => *FOUND.get_or_init(Self::found).await,
-            ProcessNamespace::Off => Self::None,
+            ProcessNamespace::Off => Self::without().await,
         }
     }
 
     async fn found() -> Self {
+        let without = Self::without().await;
         for way in WAYS {
-            let enclosure = Self::Namespace(way);
+            let enclosure = Self { namespace: Some(way), ..without };
             if enclosure.works().await {
                 return enclosure;
             }
@@ -78,7 +81,11 @@ impl Enclosure {
         tracing::info!(
             "this machine makes no process namespaces; an agent's processes are looked for when it has ended"
         );
-        Self::None
+        without
+    }
+
+    async fn without() -> Self {
+        Self { namespace: None, tethered: tether::is_there().await }
     }
 
     async fn works(self) -> bool {
@@ -90,22 +97,20 @@ impl Enclosure {
         matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
     }
 
-    /// A command that runs the program in it. Signals are for its process group: its leader is not the program.
+    /// A command that runs the program in it. Signals are for its process group: its leader may not be the program.
     pub(crate) fn command(self, program: &Path) -> Command {
-        match self {
-            Self::Namespace(way) => {
-                let mut command = Command::new(UNSHARE);
-                command.args(way).arg("--").args(FIRST).arg(program);
-                command
-            }
-            Self::None => Command::new(program),
+        let first = if self.namespace.is_some() { Path::new(UNSHARE) } else { program };
+        let mut command = if self.tethered { tether::command(first) } else { Command::new(first) };
+        if let Some(way) = self.namespace {
+            command.args(way).arg("--").args(FIRST).arg(program);
         }
+        command
     }
 
     /// How the program ended: the shell that waits for it tells of a signal as shells do.
     pub(crate) fn end_of(self, status: ExitStatus) -> Exit {
-        match (self, status.code(), status.signal()) {
-            (Self::Namespace(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
+        match (self.namespace, status.code(), status.signal()) {
+            (Some(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
             (_, Some(code), _) => Exit::Code(code),
             (_, None, Some(signal)) => Exit::Signal(signal),
             (_, None, None) => Exit::Unknown,
@@ -121,10 +126,10 @@ mod tests {
 
     async fn here() -> Option<Enclosure> {
         let enclosure = Enclosure::of_this_machine(ProcessNamespace::Auto).await;
-        if enclosure == Enclosure::None {
+        if enclosure.namespace.is_none() {
             eprintln!("skipped: this machine makes no process namespaces");
         }
-        (enclosure != Enclosure::None).then_some(enclosure)
+        enclosure.namespace.is_some().then_some(enclosure)
     }
 
     fn shell(enclosure: Enclosure, script: &str) -> tokio::process::Child {
@@ -143,7 +148,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_programs_end_is_the_commands_end() {
-        for enclosure in [Some(Enclosure::None), here().await].into_iter().flatten() {
+        let bare = Enclosure { namespace: None, tethered: false };
+        let without = Enclosure::of_this_machine(ProcessNamespace::Off).await;
+        for enclosure in [Some(bare), Some(without), here().await].into_iter().flatten() {
             for (script, expected) in
                 [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))]
             {

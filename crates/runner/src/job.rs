@@ -99,6 +99,9 @@ async fn run(options: Options) -> Result<Exit, Error> {
         done => done,
     };
     this.events.end_record();
+    if let Some(workspace) = &workspace {
+        this.learn_changed(workspace);
+    }
 
     let exit = match said(ended) {
         Ok(Said::Rests) => {
@@ -161,7 +164,7 @@ enum Said {
 type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
 fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): Ending) -> Result<Letter, Error> {
-    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.tally.told());
+    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.told());
     Ok(Letter {
         api_url: options.api_url.clone(),
         job: assignment.job.clone(),
@@ -242,7 +245,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
     let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(made.results.runs()) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
-    let said = pull_request::Said { summary: summary.as_deref(), checks };
+    let said = pull_request::Said { summary: summary.as_deref(), checks, redactor: &this.redactor };
     let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment, &said)).await?;
     let size = commit::size(git, &repository, &target.base, &head).await;
     Ok(FinishResult {

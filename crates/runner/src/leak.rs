@@ -27,9 +27,9 @@ pub(crate) async fn look(
     if let Some(name) = names.split(|byte| *byte == 0).find(|name| redactor.knows_one_in(name)) {
         return Err(of(name, redactor));
     }
-    // Binary files as text, or what is in them would not be seen. A secret of many lines is known line by line.
+    // Binary files as text, or what is in them would not be seen.
     let all = diff(&["--text", "--unified=0"]).await?;
-    if !added(&all).any(|line| redactor.knows_one_in(line)) {
+    if !redactor.knows_one_in(&added(all)) {
         return Ok(());
     }
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -47,7 +47,29 @@ fn of(name: &[u8], redactor: &Redactor) -> Stop {
     Failure::SecretInChange { path: redactor.text(&String::from_utf8_lossy(name)).into_owned() }.into()
 }
 
-/// The lines that a diff adds; a header of a file that begins alike has no secret in it that its name hasn't.
-fn added(diff: &[u8]) -> impl Iterator<Item = &[u8]> {
-    diff.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"+"))
+/// The lines that a diff adds, as one text: a secret in base64 goes on over several. A header of a file that begins
+/// alike has no secret in it that its name hasn't.
+fn added(mut diff: Vec<u8>) -> Vec<u8> {
+    let (mut adds, mut begins) = (false, true);
+    diff.retain(|byte| {
+        let is_sign = begins;
+        if begins {
+            adds = *byte == b'+';
+        }
+        begins = *byte == b'\n';
+        adds && !is_sign
+    });
+    diff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_is_one_text() {
+        let diff =
+            b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n-old\n+one\n+\n++two\n-\n\\ No newline\n+end";
+        assert_eq!(added(diff.to_vec()), b"++ b/x\none\n\n+two\nend");
+    }
 }

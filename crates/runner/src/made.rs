@@ -118,7 +118,8 @@ impl Work<'_> {
             this.events.add(Said::phase("repairing"));
         };
         this.events.end_record();
-        let about = (assignment, results.verdict());
+        this.learn_changed(workspace);
+        let about = (assignment, results.verdict(), &this.redactor);
         let commit = this.bounded(commit::commit(git, workspace, &tree, target, about)).await?;
         let repository = workspace.repository();
         this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
@@ -134,7 +135,11 @@ impl Work<'_> {
     async fn work(&self, talk: &mut Talk, further: Option<&str>) -> Result<(), Stop> {
         let Self { this, options, isolation, prepared, taken, .. } = *self;
         let Prepared { access, chosen, given, target, workspace, .. } = prepared;
-        let read = |name: &str| given.read(name, ours);
+        let read = |name: &str| {
+            let value = given.read(name, ours);
+            this.learn_named(name, value.as_deref());
+            value
+        };
         let mut answered = None::<String>;
         loop {
             let mut told = talk.told(this.assignment);
@@ -177,7 +182,8 @@ impl Work<'_> {
     }
 }
 
-/// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's.
+/// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's. It is
+/// for people: where a secret stood in its lines, it does not apply any more.
 async fn keep_patch(
     this: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),
@@ -186,11 +192,22 @@ async fn keep_patch(
 ) -> Result<(), Stop> {
     let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
     let Some(file) = this.artifacts.file(&name) else { return Ok(()) };
-    match commit::patch(git, &workspace.repository(), &target.start, commit, &file).await {
+    let whole = workspace.root().join(&name);
+    if let Err(fault) = commit::patch(git, &workspace.repository(), &target.start, commit, &whole).await {
+        tracing::warn!(error = %fault, "the patch could not be made: {fault}");
+        return Ok(());
+    }
+    let stream = this.redactor.stream();
+    let cleaned = tokio::task::spawn_blocking(move || {
+        let cleaned = commit::without_secrets(&whole, &file, stream);
+        let _ = std::fs::remove_file(&whole);
+        cleaned
+    });
+    match cleaned.await.map_err(std::io::Error::from).flatten() {
         Ok(()) => {
             this.artifacts.hand_in(Kind::Patch, &name);
         }
-        Err(fault) => tracing::warn!(error = %fault, "the patch could not be made: {fault}"),
+        Err(error) => tracing::warn!(error = %error, "the patch could not be kept: {error}"),
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The pull request of a pushed branch: the one it goes on with, else the one that is open, else a new one.
 
+use crate::redact::Redactor;
 use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::Target;
@@ -22,6 +23,8 @@ pub(crate) struct Said<'a> {
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
     pub(crate) checks: Checked<'a>,
+    /// The ticket's own words may hold a secret as well.
+    pub(crate) redactor: &'a Redactor,
 }
 
 /// Finds or opens it.
@@ -37,9 +40,12 @@ pub(crate) async fn find_or_open(
     if let Some(pull) = &target.pull_request {
         return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
+    // Before anything of it is cut.
+    let clean = |text: &str| said.redactor.text(text).into_owned();
+    let (body, summary) = (clean(&assignment.pull_request.body), said.summary.map(clean));
     let new = NewPullRequest {
-        title: assignment.pull_request.title.clone(),
-        body: published::body(&assignment.pull_request.body, said.summary, said.checks),
+        title: clean(&assignment.pull_request.title),
+        body: published::body(&body, summary.as_deref(), said.checks),
         head: target.branch.clone(),
         base: assignment.base.clone(),
         draft: said.checks.failed(),

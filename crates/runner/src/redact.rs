@@ -4,7 +4,13 @@
 //!
 //! Deliberately not here: what leaves the machine. Events pass here in `reporter`, the finish in `job`.
 
+mod block;
+mod boundary;
+mod broken;
+mod credentials;
 mod forms;
+mod names;
+mod samples;
 mod scan;
 mod shapes;
 mod stream;
@@ -17,13 +23,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub(crate) use stream::Stream;
+pub(crate) use block::Block;
+pub(crate) use names::{is_name_of_file_of_secrets, is_name_of_secret};
+pub(crate) use stream::{Search, Stream};
 
 /// What stands in a secret's place.
 pub(crate) const MARK: &str = "[redacted]";
-
-/// Names of environment variables that hold secrets end like this.
-const SECRET_ENDINGS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "BOOTSTRAP"];
 
 /// Takes secrets out of texts; cheap to clone, and all clones learn together.
 #[derive(Clone)]
@@ -37,19 +42,28 @@ struct Known {
 impl Redactor {
     /// Knows the shapes of tokens, and these secrets.
     pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let secrets: BTreeSet<String> = secrets.into_iter().filter(|secret| forms::is_secret(secret)).collect();
+        let secrets = secrets.into_iter().flat_map(|secret| credentials::of(&secret));
+        let secrets: BTreeSet<String> = secrets.filter(|secret| forms::is_secret(secret)).collect();
         let scanner = Arc::new(Scanner::of(&secrets));
         Self(Arc::new(RwLock::new(Known { secrets, scanner })))
     }
 
-    /// Takes this out as well from now on. What is too short to be a secret would blacken everything, and is
-    /// not learned.
+    /// Takes this out as well from now on; of a file of credentials, its tokens. What is too short to be a secret
+    /// would blacken everything, and is not learned.
     pub(crate) fn learn(&self, secret: &str) {
-        if !forms::is_secret(secret) {
-            return;
-        }
+        self.learn_all(credentials::of(secret));
+    }
+
+    /// Takes the tokens in such a file out as well. What is no such file holds none.
+    pub(crate) fn learn_file(&self, text: &str) {
+        self.learn_all(credentials::tokens(text).unwrap_or_default());
+    }
+
+    fn learn_all(&self, secrets: Vec<String>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.secrets.insert(secret.to_owned()) {
+        let before = known.secrets.len();
+        known.secrets.extend(secrets.into_iter().filter(|secret| forms::is_secret(secret)));
+        if known.secrets.len() > before {
             known.scanner = Arc::new(Scanner::of(&known.secrets));
         }
     }
@@ -73,8 +87,18 @@ impl Redactor {
         said
     }
 
-    /// The failure without secrets in its facts.
+    /// The failure without secrets in its facts. What it quotes of an agent comes whole, so that no part of a secret
+    /// stays, and is its last line from here on.
     pub(crate) fn failure(&self, failure: Failure) -> Failure {
+        let mut failure = self.without_secrets(failure);
+        if let Failure::AgentFailed { last_words: said, .. } | Failure::Stalled { event: said, .. } = &mut failure {
+            let last = said.lines().rev().find(|line| !line.trim().is_empty());
+            *said = last.unwrap_or_default().to_owned();
+        }
+        failure
+    }
+
+    fn without_secrets(&self, failure: Failure) -> Failure {
         let Ok(mut facts) = serde_json::to_value(&failure) else {
             return failure;
         };
@@ -90,6 +114,11 @@ impl Redactor {
     /// For what comes in pieces.
     pub(crate) fn stream(&self) -> Stream {
         Stream::new(self.scanner())
+    }
+
+    /// For a look into what comes in pieces, as [`Self::knows_one_in`] looks into the whole.
+    pub(crate) fn search(&self) -> Search {
+        Search::new(self.scanner())
     }
 
     /// Whether a secret that this attempt was given stands in it. The shapes of tokens don't count: a
@@ -130,12 +159,6 @@ impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redactor { .. }")
     }
-}
-
-/// Whether an environment variable of this name holds a secret, by the habits of those who name them.
-pub(crate) fn is_name_of_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ fn words(
     inputs: u32,
 ) -> Result<YieldRequest, Stop> {
     let unnamed = |error: crate::Error| Stop::from(Failure::Unknown { last_words: error.to_string() });
-    let (work, spent_usd_micros) = this.tally.told();
+    let (work, spent_usd_micros) = this.told();
     let question = question.map(|question| this.redactor.text(&question).into_owned());
     let (agent, session) = work.as_ref().map_or((None, None), |work| (Some(work.agent.clone()), work.session.clone()));
     let yield_id = ids::finish().map_err(unnamed)?;

@@ -11,13 +11,11 @@ use super::watch;
 use crate::enclosure::Exit;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::text::{Until, clipped};
+use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 
 /// The exit code by which any program says that it may be tried again: EX_TEMPFAIL.
 const TRY_AGAIN: i32 = 75;
-/// How much of a reason stands in a sentence. Units: characters.
-const QUOTED: usize = 120;
 
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +160,8 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         Some(Meaning::SlowDown) => return Verdict::Again(Transient::SlowDown),
         Some(Meaning::Overloaded) => return Verdict::Again(Transient::Overloaded),
         Some(Meaning::Unreachable) => {
-            return Verdict::Again(Transient::Unreachable { reason: clipped(words, QUOTED) });
+            // Whole: it is cut once secrets were taken out of it.
+            return Verdict::Again(Transient::Unreachable { reason: words.into() });
         }
         None => failed(ended),
     };
@@ -246,9 +245,12 @@ const UNREACHABLE: &[&str] = &[
     "econnreset",
     "etimedout",
     "timed out",
+    "timeout",
     "connection failed",
     "stream disconnected",
     "error sending request",
+    // A Codex with a subscription that does not reach ChatGPT.
+    "workspace routing discovery",
 ];
 
 /// Words that agents use, from the most certain to the least.
@@ -279,6 +281,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "at capacity",
             "experiencing high demand",
             "unexpected status 5",
+            "unexpected status 408",
+            "408 request timeout",
             "502 bad gateway",
             "503 service unavailable",
             "internal server error",

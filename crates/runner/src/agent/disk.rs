@@ -1,28 +1,46 @@
-//! How much room an attempt's folder takes, looked at while the agent works.
+//! How much room an attempt's folder takes, looked at while something works in it, and once more when it has ended.
 
 use pullyard_domain::failure::Failure;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-/// How often the folder is walked.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long passes between two looks: at least, at most, and so many times as long as the last one took, so that a
+/// large folder is not walked all the time.
+const AT_LEAST: Duration = Duration::from_secs(3);
+const AT_MOST: Duration = Duration::from_secs(30);
+const PAUSES: u32 = 20;
 const MIB: u64 = 1024 * 1024;
 
 /// Waits until a folder is larger than its limit; for ever without one.
-pub(crate) async fn too_large(folder: PathBuf, limit_mib: Option<u64>, every: Duration) -> Failure {
-    let Some(limit) = limit_mib else { return std::future::pending().await };
-    loop {
-        sleep(every).await;
-        let looked_at = folder.clone();
-        // A folder that can't be walked is somebody else's to report.
-        let size = tokio::task::spawn_blocking(move || size(&looked_at)).await.unwrap_or(0);
-        if size > limit.saturating_mul(MIB) {
-            let size = format!("{} MiB", size.div_ceil(MIB));
-            return Failure::DiskLimit { size, limit: format!("{limit} MiB") };
-        }
+pub(crate) async fn too_large(folder: PathBuf, limit_mib: Option<u64>) -> Failure {
+    if limit_mib.is_none() {
+        return std::future::pending().await;
     }
+    loop {
+        let began = Instant::now();
+        if let Some(failure) = passed(&folder, limit_mib).await {
+            return failure;
+        }
+        sleep(pause(began.elapsed())).await;
+    }
+}
+
+/// Whether a folder is larger than its limit now.
+pub(crate) async fn passed(folder: &Path, limit_mib: Option<u64>) -> Option<Failure> {
+    let limit = limit_mib?;
+    let folder = folder.to_owned();
+    // A folder that can't be walked is somebody else's to report.
+    let size = tokio::task::spawn_blocking(move || size(&folder)).await.unwrap_or(0);
+    (size > limit.saturating_mul(MIB)).then(|| {
+        let size = format!("{} MiB", size.div_ceil(MIB));
+        Failure::DiskLimit { size, limit: format!("{limit} MiB") }
+    })
+}
+
+fn pause(took: Duration) -> Duration {
+    took.saturating_mul(PAUSES).clamp(AT_LEAST, AT_MOST)
 }
 
 /// What everything in a folder takes on its disk. Links are not followed. Units: bytes.
@@ -46,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_folder_that_grows_beyond_its_limit_is_told_and_links_are_not_followed() {
+    async fn a_folder_beyond_its_limit_is_told_and_links_are_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (inside, outside) = (dir.path().join("inside"), dir.path().join("outside"));
         std::fs::create_dir_all(inside.join("deep")).unwrap();
@@ -54,9 +72,18 @@ mod tests {
         std::fs::write(outside.join("large"), vec![1_u8; 5 << 20]).unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
         assert!(size(&inside) < MIB);
+        assert_eq!(passed(&inside, Some(2)).await, None);
         std::fs::write(inside.join("deep/large"), vec![1_u8; 3 << 20]).unwrap();
-        let failure = too_large(inside, Some(2), Duration::from_millis(1)).await;
+        assert_eq!(passed(&inside, None).await, None);
+        let failure = too_large(inside, Some(2)).await;
         assert_eq!(failure.code(), "disk_limit");
         assert!(failure.sentence().ends_with("the limit is 2 MiB."), "{}", failure.sentence());
+    }
+
+    #[test]
+    fn a_look_is_taken_every_few_seconds_and_less_often_where_it_takes_long() {
+        for (took, expected) in [(0, 3_000), (149, 3_000), (400, 8_000), (1_500, 30_000), (60_000, 30_000)] {
+            assert_eq!(pause(Duration::from_millis(took)), Duration::from_millis(expected), "{took}");
+        }
     }
 }

@@ -15,13 +15,16 @@ use crate::ids;
 use crate::options::ProcessNamespace;
 use crate::orders::Orders;
 use crate::people::{People, newest, while_it_works};
+use crate::redact::Block;
 use crate::reporter::Events;
+use crate::said::Said;
 use crate::stop::Stop;
 use crate::stray;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::Input as Words;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
@@ -136,7 +139,12 @@ pub(super) async fn run(
     }
     input.hears(&shared.record(), &bounds);
     let record = shared.record().clone();
-    Ok(End { exit: ending.exit, stopped: ending.stopped, record })
+    let stopped = match ending.stopped {
+        // It may have filled its folder since the last look: then nobody stopped it in time.
+        None => disk::passed(workspace.root(), bounds.disk_mib).await.map(Stop::from),
+        stopped => stopped,
+    };
+    Ok(End { exit: ending.exit, stopped, record })
 }
 
 /// How the agent's own process came to its end.
@@ -164,7 +172,7 @@ async fn supervise(
     let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
     let spoken = bounds.people.speak();
     tokio::pin!(spoken);
-    let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib, disk::LOOK_EVERY);
+    let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib);
     tokio::pin!(too_large);
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -185,12 +193,6 @@ async fn supervise(
             // It said how it ended, and waits for nothing but this.
             input.close();
         }
-        let silence = async {
-            match silent_until {
-                Some(until) => sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             order = bounds.orders.any() => return stop(Stop::Ordered(order)),
@@ -202,11 +204,11 @@ async fn supervise(
                 return stop(Failure::TimeLimit { limit: Span(bounds.wall_secs) }.into());
             }
             failure = &mut too_large => return stop(failure.into()),
-            () = silence => {
+            () = sleep_until(silent_until) => {
                 let record = shared.record();
                 // It may have spoken meanwhile.
-                if bounds.limits.silent_until(&record).is_some_and(|until| until <= Instant::now()) {
-                    let (limit, event) = (Span::from(bounds.limits.stall), record.last_event.clone());
+                if bounds.limits.silent_until(&record) <= Instant::now() {
+                    let (limit, event) = (Span::from(bounds.limits.silence(&record)), record.last_event.clone());
                     return stop(Failure::Stalled { limit, event }.into());
                 }
             }
@@ -356,9 +358,14 @@ fn listen(
     let (events, shared) = (events.clone(), shared.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
+        let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
-            events.raw(&line);
-            hear(reader.read(&line), &events, &shared);
+            events.raw(&kept.line(&line));
+            let signs = reader.read(&line).into_iter().map(|sign| match sign {
+                Sign::Said(said) => Sign::Said(kept.said(said)),
+                other => other,
+            });
+            hear(signs.collect(), &events, &shared);
         }
     }))
 }
@@ -371,12 +378,47 @@ fn listen_to_errors(
     let (events, shared) = (events.clone(), shared.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe);
+        let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
-            events.raw(&line);
+            events.raw(&kept.line(&line));
             if let Some(said) = line::read(Stream::Err, &line) {
-                shared.note_error(said.text.as_deref().unwrap_or_default(), &said);
+                // What its end means is judged by what it said, which stays here.
+                let words = said.text.clone().unwrap_or_default();
+                let said = kept.said(said);
+                shared.note_error(&words, &said);
                 events.add(said);
             }
         }
     }))
+}
+
+/// What one pipe says, without the private keys whose lines come one by one.
+#[derive(Default)]
+struct Unkeyed {
+    lines: Block,
+    texts: Block,
+}
+
+impl Unkeyed {
+    /// A line as it came.
+    fn line<'l>(&mut self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        // One of JSON is no line of a key, whatever it tells of one.
+        match std::str::from_utf8(line) {
+            Ok(text) if !text.trim_start().starts_with('{') => match self.lines.clean(text) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            },
+            _ => Cow::Borrowed(line),
+        }
+    }
+
+    /// What it means.
+    fn said(&mut self, mut said: Said) -> Said {
+        if let Some(text) = &mut said.text
+            && let Cow::Owned(clean) = self.texts.clean(text)
+        {
+            *text = clean;
+        }
+        said
+    }
 }

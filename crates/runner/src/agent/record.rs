@@ -4,7 +4,6 @@
 use super::line::{Stream, kind_name};
 use super::sign::{Sign, Terminal, Tokens};
 use crate::said::Said;
-use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +12,9 @@ use tokio::time::Instant;
 
 /// How much of the standard error is kept for the judgement.
 const TAIL_BYTES: usize = 8 * 1024;
-/// How much of a last word is quoted. Units: characters.
-const QUOTED: usize = 200;
+/// How much of a last word is kept. It is quoted in a sentence only after secrets were taken out of it: what was cut
+/// before would leave the first part of one. Units: bytes.
+const LONGEST_WORD: usize = 64 * 1024;
 
 /// Everything heard in one start.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Record {
     pub(super) last_event: String,
     /// Tools that run.
     pub(super) tools: BTreeSet<String>,
+    /// Whatever runs, the model has an answer to every call of its.
+    answered: bool,
     /// Its session.
     pub(super) session: Option<String>,
     /// The model it asks.
@@ -61,6 +63,7 @@ impl Record {
             last: now,
             last_event: "its start".into(),
             tools: BTreeSet::new(),
+            answered: false,
             session: None,
             model: None,
             turns: 0,
@@ -97,6 +100,7 @@ impl Record {
                 self.tools.remove(id);
             }
             Sign::ToolsEnded => self.tools.clear(),
+            Sign::Answered(answered) => self.answered = *answered,
             Sign::Turn => {
                 self.turns = self.turns.saturating_add(1);
                 self.more_follows = false;
@@ -129,9 +133,7 @@ impl Record {
         if stream == Stream::Out && said.kind != EventKind::Usage {
             self.asked = said.text.clone().filter(|_| said.kind == EventKind::Question);
         }
-        let words = said.text.as_deref().or(said.name.as_deref()).unwrap_or_default();
-        let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let words = clipped(words, QUOTED);
+        let words = last_of(said.text.as_deref().or(said.name.as_deref()).unwrap_or_default());
         self.last_event = if words.is_empty() { kind_name(said.kind) } else { words.clone() };
         if !words.is_empty() && said.kind != EventKind::Usage {
             match stream {
@@ -150,17 +152,44 @@ impl Record {
         }
     }
 
+    /// It is a tool that has the next word, not the model.
+    pub(super) fn waits_for_a_tool(&self) -> bool {
+        !self.tools.is_empty() && !self.answered
+    }
+
     /// What was handed over with this mark goes to the model, or has gone.
     pub(super) fn has_taken_up(&self, mark: &str) -> bool {
         self.taken_up.iter().chain(&self.heard).any(|known| known == mark)
     }
 
-    /// What it said last. Errors say more than output, and its own word on its end says most.
+    /// What it said last, up to its last line. Errors say more than output, and its own word on its end says most.
     pub(super) fn last_words(&self) -> String {
-        let own = self.terminal.as_ref().map(|terminal| clipped(&terminal.words, QUOTED)).unwrap_or_default();
+        // That is one sentence, however many lines it has.
+        let own = self.terminal.as_ref().map(|terminal| one_line(&terminal.words)).unwrap_or_default();
         let words = [&own, &self.err, &self.out].into_iter().find(|words| !words.is_empty());
         words.map_or_else(|| "it said nothing".into(), String::clone)
     }
+}
+
+/// The end of a text, from the beginning of a line on; of a last line that is too long by itself, its beginning.
+fn last_of(text: &str) -> String {
+    let text = text.trim_end();
+    let from = text.ceil_char_boundary(text.len().saturating_sub(LONGEST_WORD));
+    let kept = text.get(from..).unwrap_or_default();
+    let line = text.lines().next_back().unwrap_or_default();
+    match kept.split_once('\n') {
+        _ if from == 0 => text.to_owned(),
+        Some((_, whole_lines)) => whole_lines.to_owned(),
+        None => first_of(line).to_owned(),
+    }
+}
+
+fn first_of(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_WORD)).unwrap_or(text)
+}
+
+fn one_line(words: &str) -> String {
+    first_of(words.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
 }
 
 /// A record that several listen into.
@@ -248,6 +277,28 @@ mod tests {
         heard.note(&ended(false, "No credit"), Instant::now());
         assert_eq!(heard.last_words(), "No credit");
         assert_eq!(record(&[]).last_words(), "it said nothing");
+    }
+
+    #[test]
+    fn a_last_word_is_kept_whole_for_the_sentence_that_quotes_it() {
+        let said = |text: &str| Sign::Said(Said::words(EventKind::Text, text));
+        // What stands before its last line says what that line belongs to.
+        assert_eq!(record(&[said("a key:\nits end\n")]).last_words(), "a key:\nits end");
+        let long = "x".repeat(1_000);
+        assert_eq!(record(&[said(&long)]).last_words(), long);
+        assert_eq!(record(&[said(&long)]).last_event, long);
+        assert_eq!(record(&[ended(false, &long)]).last_words(), long);
+        assert_eq!(record(&[ended(false, "one\ntwo\r\n")]).last_words(), "one two");
+    }
+
+    #[test]
+    fn of_too_much_the_last_line_is_kept_from_its_beginning() {
+        let said = |text: String| record(&[Sign::Said(Said::words(EventKind::Text, text))]).last_words();
+        let lines = format!("{}the last line", "ü line\n".repeat(20_000));
+        let kept = said(lines);
+        assert!(kept.len() <= LONGEST_WORD && kept.starts_with("ü line\n") && kept.ends_with("the last line"));
+        let kept = said(format!("before\nbegins {}", "ü".repeat(LONGEST_WORD)));
+        assert!(kept.len() <= LONGEST_WORD && kept.starts_with("begins ü"), "{}", kept.len());
     }
 
     #[test]

@@ -18,12 +18,15 @@ pub(super) enum Sign {
     Session(String),
     /// The model that is asked.
     Model(String),
-    /// A tool runs from here on; while one does, silence is no stall.
+    /// A tool runs from here on; while one does, silence is a stall only after longer.
     ToolBegan(String),
     /// It has ended.
     ToolEnded(String),
     /// The agent speaks again: whatever ran has ended, told or not.
     ToolsEnded,
+    /// Whether the model has an answer to every call of its by now: then it is asked again, and what still runs goes
+    /// on beside it.
+    Answered(bool),
     /// The next request to the model tells it what was handed over with this mark.
     TakenUp(String),
     /// The model answered a request.

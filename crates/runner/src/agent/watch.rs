@@ -10,10 +10,14 @@ use pullyard_domain::failure::Failure;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How many times as long as a stall a tool may be silent. At the default, 45 minutes: Claude Code itself ends a
+/// command after 30.
+const TOOLS_STALL: u32 = 3;
+
 /// What an agent may use up, beside the time of the attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Without any sign of life, while no tool runs.
+    /// Without any sign of life, while it is the model that is waited for.
     pub(super) stall: Duration,
     /// Requests to the model, in all starts.
     pub(super) turns: Option<u32>,
@@ -76,9 +80,14 @@ impl Limits {
         self.used_up(&sum)
     }
 
-    /// When silence becomes a stall; never while a tool runs.
-    pub(super) fn silent_until(&self, record: &Record) -> Option<Instant> {
-        record.tools.is_empty().then(|| later(record.last, self.stall))
+    /// How long silence is no stall: longer while a tool runs, which may have nothing to say.
+    pub(super) fn silence(&self, record: &Record) -> Duration {
+        if record.waits_for_a_tool() { self.stall.saturating_mul(TOOLS_STALL) } else { self.stall }
+    }
+
+    /// When silence becomes a stall.
+    pub(super) fn silent_until(&self, record: &Record) -> Instant {
+        later(record.last, self.silence(record))
     }
 }
 
@@ -149,11 +158,22 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_stall_while_a_tool_runs() {
-        assert!(LIMITS.silent_until(&record(&[])).is_some());
+    fn a_tool_may_be_silent_for_longer_and_not_for_ever() {
+        let silence = |signs: &[Sign]| LIMITS.silence(&record(signs)).as_secs();
+        assert_eq!(silence(&[]), 60);
         let busy = [Sign::ToolBegan("a".into()), Sign::ToolBegan("b".into()), Sign::ToolEnded("a".into())];
-        assert_eq!(LIMITS.silent_until(&record(&busy)), None);
-        assert!(LIMITS.silent_until(&record(&[&busy[..], &[Sign::ToolsEnded]].concat())).is_some());
+        assert_eq!(silence(&busy), 180);
+        assert_eq!(silence(&[&busy[..], &[Sign::ToolsEnded]].concat()), 60);
+        let record = record(&busy);
+        assert_eq!(LIMITS.silent_until(&record), record.last + Duration::from_secs(180));
+    }
+
+    #[test]
+    fn a_tool_that_goes_on_beside_a_model_that_is_asked_excuses_no_silence() {
+        let asked = [Sign::ToolBegan("server".into()), Sign::Answered(true)];
+        assert_eq!(LIMITS.silence(&record(&asked)).as_secs(), 60);
+        // The model called for something more: that is waited for.
+        assert_eq!(LIMITS.silence(&record(&[&asked[..], &[Sign::Answered(false)]].concat())).as_secs(), 180);
     }
 
     #[test]

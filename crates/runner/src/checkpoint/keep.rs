@@ -186,7 +186,8 @@ async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration)
 
 /// The name of the artifact.
 async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> {
-    let Some(work) = this.tally.told().0 else { return Err(Not::Nothing) };
+    this.learn_changed(workspace);
+    let Some(work) = this.told().0 else { return Err(Not::Nothing) };
     let Some(known) = this.working.next() else { return Err(Not::Nothing) };
     let number = if known.made > 1 { format!("-{}", known.made) } else { String::new() };
     let name = format!("{NAME}{number}.tar.zst");
@@ -262,7 +263,16 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
     let patch = folder.join(PATCH);
     let failed = |fault: Fault| Not::Because(format!("the work could not be read: {}", fault.reason()));
     commit::patch(&git, &repository, start, &tree, &patch).await.map_err(failed)?;
-    if fs::metadata(&patch)?.len() > LARGEST_UNPACKED { Err(too_large()) } else { Ok(()) }
+    if fs::metadata(&patch)?.len() > LARGEST_UNPACKED {
+        return Err(too_large());
+    }
+    // It has to apply, so nothing can be taken out of it: neither of what goes, nor of what stands around it.
+    let search = this.redactor.search();
+    let has_one = tokio::task::spawn_blocking(move || commit::has_secret(&patch, search));
+    if has_one.await.map_err(io::Error::from)?? {
+        return Err(because("a secret of the job stands in what it changed"));
+    }
+    Ok(())
 }
 
 /// Whether there was a session to copy.

@@ -11,31 +11,42 @@ const SHORTEST: usize = 8;
 /// Lines of a secret of many lines are secrets from this length on: `-----BEGIN` is not one. Units: bytes.
 const SHORTEST_LINE: usize = 32;
 
+/// One of the forms of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Form {
+    pub(super) bytes: Vec<u8>,
+    /// It is base64, of which programs make lines.
+    pub(super) may_break: bool,
+}
+
 /// Whether a value is long enough to be looked for.
 pub(super) fn is_secret(value: &str) -> bool {
     value.trim().len() >= SHORTEST
 }
 
 /// Every form of a secret; all are at least as long as a secret has to be.
-pub(super) fn of(secret: &str) -> BTreeSet<Vec<u8>> {
+pub(super) fn of(secret: &str) -> BTreeSet<Form> {
     let secret = secret.trim();
     let mut forms = BTreeSet::new();
     let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
     for part in std::iter::once(secret).chain(lines) {
-        forms.insert(part.as_bytes().to_vec());
+        let mut add = |text: String, may_break| forms.insert(Form { bytes: text.into_bytes(), may_break });
+        add(part.to_owned(), false);
         for skipped in 0..3 {
             let (standard, url_safe) = base64_after(skipped, part.as_bytes());
-            forms.extend([standard.into_bytes(), url_safe.into_bytes()]);
+            add(standard, true);
+            add(url_safe, true);
         }
-        for hex in [Hex::Upper, Hex::Lower] {
-            forms.insert(percent(part, hex, "%20").into_bytes());
-            forms.insert(percent(part, hex, "+").into_bytes());
+        for style in STYLES {
+            for hex in [Hex::Upper, Hex::Lower] {
+                add(percent(part, style, hex), false);
+            }
         }
         let json = serde_json::Value::from(part).to_string();
         let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
-        forms.insert(inner.as_bytes().to_vec());
+        add(inner.to_owned(), false);
     }
-    forms.retain(|form| form.len() >= SHORTEST);
+    forms.retain(|form| form.bytes.len() >= SHORTEST);
     forms
 }
 
@@ -54,21 +65,50 @@ fn base64_after(before: usize, secret: &[u8]) -> (String, String) {
     (own(STANDARD_NO_PAD.encode(&all)), own(URL_SAFE_NO_PAD.encode(&all)))
 }
 
+/// How a language writes a text into a URL.
+#[derive(Clone, Copy)]
+struct Style {
+    /// What it leaves as it is, beside letters, digits and `-._`.
+    leaves: &'static str,
+    space: &'static str,
+}
+
+/// Those of languages and browsers.
+const STYLES: [Style; 9] = [
+    // The strictest; and for queries.
+    Style { leaves: "", space: "%20" },
+    Style { leaves: "", space: "+" },
+    Style { leaves: "~", space: "%20" },
+    Style { leaves: "~", space: "+" },
+    // Python's `quote`.
+    Style { leaves: "~/", space: "%20" },
+    // JavaScript's `encodeURIComponent` and `encodeURI`.
+    Style { leaves: "~!*'()", space: "%20" },
+    Style { leaves: "~!*'();,/?:@&=+$#", space: "%20" },
+    // What browsers send of a form, and what Python sends of one where it leaves the slash.
+    Style { leaves: "*", space: "+" },
+    Style { leaves: "~/", space: "+" },
+];
+
 #[derive(Clone, Copy)]
 enum Hex {
     Upper,
     Lower,
 }
 
-fn percent(text: &str, hex: Hex, space: &str) -> String {
+fn percent(text: &str, style: Style, hex: Hex) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         let written = match (byte, hex) {
-            (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~', _) => {
+            (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_', _) => {
                 encoded.push(char::from(byte));
                 Ok(())
             }
-            (b' ', _) => encoded.write_str(space),
+            (b' ', _) => encoded.write_str(style.space),
+            (left, _) if style.leaves.as_bytes().contains(&left) => {
+                encoded.push(char::from(left));
+                Ok(())
+            }
             (_, Hex::Upper) => write!(encoded, "%{byte:02X}"),
             (_, Hex::Lower) => write!(encoded, "%{byte:02x}"),
         };

@@ -1,17 +1,83 @@
-//! Finds secrets in bytes: every form of the known ones, and whatever has the shape of a token, in one pass
-//! over the words that any of them begins with.
+//! Finds secrets in bytes: every form of the known ones, and whatever has the shape of a token.
 
-use super::forms;
-use super::shapes::{Rest, SHAPES, Shape};
+use super::boundary::{self, CONTEXT};
+use super::forms::{self, Form};
+use super::samples::{Looks, Samples};
+use super::shapes::{Rest, SHAPES, Shape, Stands};
 use aho_corasick::{AhoCorasick, Input, MatchKind};
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// A token or a block that goes on for longer than this is cut here. Units: bytes.
-const LONGEST_SHAPE: usize = 16 * 1024;
+pub(super) const LONGEST_SHAPE: usize = 16 * 1024;
+/// The longest beginning of a shape. Units: bytes.
+const LONGEST_BEGIN: usize = 11;
+/// What is looked through like a line. Units: bytes.
+const LONGEST_LINE: usize = 160;
+/// What is known, and shapes of two sorts.
+const KINDS: usize = 3;
+
+/// What shapes are found by. None when it can't be built: then everything is a secret.
+static BEGINS: LazyLock<Option<AllBegins>> = LazyLock::new(|| {
+    Some(AllBegins {
+        all: Begins::of(|shape| Some(shape.begins))?,
+        // The longer the shortest of them is, the faster they are found.
+        apart: [
+            Begins::of(|shape| Some(shape.by).filter(|by| by.len() < 4))?,
+            Begins::of(|shape| Some(shape.by).filter(|by| by.len() >= 4))?,
+        ],
+    })
+});
+
+struct AllBegins {
+    /// All at once, for a line: setting out to look for some costs more than looking.
+    all: Begins,
+    /// In two sorts, for what is longer.
+    apart: [Begins; 2],
+}
+
+/// The beginnings of some shapes.
+struct Begins {
+    finder: AhoCorasick,
+    /// The shapes of each, and how far after their beginning it stands.
+    shapes: Vec<Vec<(&'static Shape, usize)>>,
+}
+
+impl Begins {
+    /// None when it can't be built.
+    fn of(by: impl Fn(&Shape) -> Option<&'static str>) -> Option<Self> {
+        let mut all: BTreeMap<&str, Vec<(&Shape, usize)>> = BTreeMap::new();
+        for (shape, by) in SHAPES.iter().filter_map(|shape| Some((shape, by(shape)?))) {
+            all.entry(by).or_default().push((shape, shape.begins.find(by)?));
+        }
+        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(all.keys());
+        let built = built.inspect_err(|error| tracing::error!(error = %error, "no redactor could be built: {error}"));
+        Some(Self { finder: built.ok()?, shapes: all.into_values().collect() })
+    }
+
+    /// The first that stands at or after `from`.
+    fn next(&self, text: Text<'_>, from: usize) -> Option<Seen> {
+        let mut at = from;
+        loop {
+            let found = self.finder.find(Input::new(text.bytes).range(at..))?;
+            let shapes = self.shapes.get(found.pattern().as_usize())?.iter();
+            let begun = shapes.filter_map(|(shape, after)| {
+                let begin = found.start().checked_sub(*after).filter(|begin| *begin >= from)?;
+                text.bytes.get(begin..)?.starts_with(shape.begins.as_bytes()).then_some((shape, begin))
+            });
+            let seen = begun.filter_map(|(shape, begin)| of_shape(shape, text, begin)).min_by_key(Seen::order);
+            if seen.is_some() {
+                return seen;
+            }
+            at = found.start() + 1;
+        }
+    }
+}
 
 /// What a look for the next secret comes to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// A secret stands here.
     Secret(Range<usize>),
@@ -28,72 +94,139 @@ pub(super) enum Rests {
     Ended,
 }
 
+/// What is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub(super) bytes: &'a [u8],
+    /// The last of what stood before them.
+    pub(super) before: &'a [u8],
+    pub(super) rests: Rests,
+}
+
 /// What finds them.
 pub(super) struct Scanner {
-    /// First the beginnings of the shapes, in their order, then the forms. None when it can't be built: then
-    /// everything is a secret.
-    words: Option<AhoCorasick>,
-    /// Only the forms.
-    exact: Option<AhoCorasick>,
-    longest: usize,
+    known: Samples,
 }
 
 impl Scanner {
     pub(super) fn of(secrets: &BTreeSet<String>) -> Self {
-        let forms: BTreeSet<Vec<u8>> = secrets.iter().flat_map(|secret| forms::of(secret)).collect();
-        let begins = SHAPES.iter().map(|shape| shape.begins.as_bytes().to_vec());
-        let longest = begins.clone().chain(forms.iter().cloned()).map(|word| word.len()).max().unwrap_or(1);
-        let built = |words: Vec<Vec<u8>>| {
-            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(words);
-            // Beyond four thousand million states: no set of secrets is that large.
-            built.inspect_err(|error| tracing::error!(error = %error, "no redactor could be built: {error}")).ok()
-        };
-        Self {
-            words: built(begins.chain(forms.iter().cloned()).collect()),
-            exact: built(forms.into_iter().collect()),
-            longest,
-        }
+        let forms: BTreeSet<Form> = secrets.iter().flat_map(|secret| forms::of(secret)).collect();
+        Self { known: Samples::of(forms.into_iter().collect()) }
     }
 
     /// How much has to follow a place before it is certain that no known secret begins there. Units: bytes.
     pub(super) fn lookahead(&self) -> usize {
-        self.longest
+        self.known.longest().max(LONGEST_BEGIN)
     }
 
+    /// Whether a known secret stands in it.
     pub(super) fn has_exact(&self, bytes: &[u8]) -> bool {
-        self.exact.as_ref().is_none_or(|exact| exact.is_match(bytes))
+        self.known.next(bytes, 0, Looks::ForTheWhole).is_some()
     }
 
-    /// The first secret at or after `from`; `before` stood before the bytes.
-    pub(super) fn next(&self, bytes: &[u8], from: usize, before: Option<u8>, rests: Rests) -> Found {
-        let Some(words) = &self.words else {
-            return if from < bytes.len() { Found::Secret(from..bytes.len()) } else { Found::Nothing };
+    /// A walk over all secrets in a text.
+    pub(super) fn walk<'a>(&'a self, text: Text<'a>) -> Walk<'a> {
+        Walk { scanner: self, text, ahead: [const { Ahead::Unknown }; KINDS] }
+    }
+
+    /// The first of a kind at or after `from`.
+    fn look(&self, kind: usize, text: Text<'_>, from: usize) -> Option<Seen> {
+        let Some(begins) = &*BEGINS else {
+            let all = from..text.bytes.len();
+            return Some(Seen { begin: from, secret: Some(all) }).filter(|_| from < text.bytes.len());
         };
-        let mut at = from;
-        while let Some(word) = words.find(Input::new(bytes).range(at..)) {
-            if rests == Rests::More && word.start() + self.longest > bytes.len() {
-                return Found::Open(word.start());
+        let begins = match kind {
+            0 => {
+                let secret = self.known.next(text.bytes, from, Looks::ForParts)?;
+                return Some(Seen { begin: secret.start, secret: Some(secret) });
             }
-            let Some(shape) = SHAPES.get(word.pattern().as_usize()) else {
-                return Found::Secret(word.range());
-            };
-            let earlier = word.start().checked_sub(1).and_then(|index| bytes.get(index).copied()).or(before);
-            match of_shape(shape, bytes, word.range(), earlier, rests) {
-                Found::Nothing => at = word.start() + 1,
-                found => return found,
+            1 if text.bytes.len() <= LONGEST_LINE => &begins.all,
+            2 if text.bytes.len() <= LONGEST_LINE => return None,
+            kind => begins.apart.get(kind - 1)?,
+        };
+        let Seen { begin, secret } = begins.next(text, from)?;
+        Some(Seen { begin, secret: secret.map(|secret| self.with_what_stands_before(text, begin, secret)) })
+    }
+
+    /// A secret that was found somewhat after its beginning: the password of a URL. One that stands between the two
+    /// goes with it, such as a token in the place of the user.
+    fn with_what_stands_before(&self, text: Text<'_>, begin: usize, found: Range<usize>) -> Range<usize> {
+        let between = text.bytes.get(..found.start).filter(|_| begin + 1 < found.start);
+        let between = between.map(|bytes| Text { bytes, rests: Rests::Ended, ..text });
+        match between.map(|between| self.walk(between).next(begin + 1)) {
+            Some(Found::Secret(earlier)) => earlier.start..found.end,
+            _ => found,
+        }
+    }
+}
+
+/// What stands somewhere further on.
+#[derive(Clone)]
+struct Seen {
+    /// Without what stands from here on it would not be found.
+    begin: usize,
+    /// None where it depends on what follows.
+    secret: Option<Range<usize>>,
+}
+
+impl Seen {
+    fn start(&self) -> usize {
+        self.secret.as_ref().map_or(self.begin, |range| range.start)
+    }
+
+    /// What comes first is least: of what begins at the same place, what is not certain, and then what is longer.
+    fn order(&self) -> (usize, Reverse<usize>) {
+        (self.start(), Reverse(self.secret.as_ref().map_or(usize::MAX, |range| range.end)))
+    }
+}
+
+/// A walk over a text: what was found further on is not looked for again.
+pub(super) struct Walk<'a> {
+    scanner: &'a Scanner,
+    text: Text<'a>,
+    ahead: [Ahead; KINDS],
+}
+
+/// The first of a kind from some place on.
+#[derive(Clone)]
+enum Ahead {
+    Unknown,
+    Known(Option<Seen>),
+}
+
+impl Walk<'_> {
+    /// The first secret at or after `from`, which never goes back; of two that begin there, the longer one.
+    pub(super) fn next(&mut self, from: usize) -> Found {
+        let Self { scanner, text, .. } = *self;
+        for (kind, ahead) in self.ahead.iter_mut().enumerate() {
+            // What begins before it is behind.
+            if !matches!(ahead, Ahead::Known(seen) if seen.as_ref().is_none_or(|seen| seen.begin >= from)) {
+                *ahead = Ahead::Known(scanner.look(kind, text, from));
             }
         }
-        Found::Nothing
+        let seen =
+            self.ahead.iter().filter_map(|ahead| if let Ahead::Known(seen) = ahead { seen.as_ref() } else { None });
+        let Some(first) = seen.min_by_key(|seen| seen.order()) else { return Found::Nothing };
+        let certain = match text.rests {
+            Rests::Ended => text.bytes.len(),
+            Rests::More => text.bytes.len().saturating_sub(scanner.lookahead() - 1),
+        };
+        match &first.secret {
+            Some(range) if range.start < certain => Found::Secret(range.clone()),
+            // What begins so late may also be a part of something that is longer, or that begins before it.
+            _ => Found::Open(first.begin.min(certain).max(from)),
+        }
     }
 }
 
 /// Whether what begins like a token is one.
-fn of_shape(shape: &Shape, bytes: &[u8], begin: Range<usize>, earlier: Option<u8>, rests: Rests) -> Found {
-    let inside_a_word = earlier.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if inside_a_word && !matches!(shape.rest, Rest::UrlPassword | Rest::Pem) {
-        return Found::Nothing;
+fn of_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Seen> {
+    let Text { bytes, rests, .. } = text;
+    if !may_stand(shape, text, begin) {
+        return None;
     }
-    let after = bytes.get(begin.end..).unwrap_or_default();
+    let first = begin + shape.begins.len();
+    let after = bytes.get(first..).unwrap_or_default();
     let after = after.get(..LONGEST_SHAPE).unwrap_or(after);
     let cut = after.len() == LONGEST_SHAPE;
     let taken = match shape.rest {
@@ -102,25 +235,36 @@ fn of_shape(shape: &Shape, bytes: &[u8], begin: Range<usize>, earlier: Option<u8
     };
     let length = match taken {
         Some(length) => length,
-        None if rests == Rests::More && !cut => return Found::Open(begin.start),
+        None if rests == Rests::More && !cut => return Some(Seen { begin, secret: None }),
         None => after.len(),
     };
     let body = after.get(..length).unwrap_or_default();
     let enough = match shape.rest {
-        Rest::Word(least) | Rest::Dotted(least) | Rest::Upper(least) => length >= least,
+        Rest::Word(least) | Rest::Dotted(least) | Rest::Plain(least) | Rest::Upper(least) => length >= least,
+        Rest::Pair(one, other) => {
+            let mut words = body.split(|byte| *byte == b'.').map(<[u8]>::len);
+            words.next().is_some_and(|length| length >= one) && words.next().is_some_and(|length| length >= other)
+        }
         Rest::WebToken => length >= 30 && body.iter().filter(|byte| **byte == b'.').count() >= 2,
         Rest::Pem => body.windows(11).any(|part| part == b"PRIVATE KEY"),
         Rest::UrlPassword => {
-            let colon = body.iter().position(|byte| *byte == b':');
-            return match colon {
-                Some(colon) if after.get(length) == Some(&b'@') && colon + 1 < length => {
-                    Found::Secret(begin.end + colon + 1..begin.end + length)
-                }
-                _ => Found::Nothing,
-            };
+            let colon = body.iter().position(|byte| *byte == b':')?;
+            let is_one = after.get(length) == Some(&b'@') && colon + 1 < length;
+            return is_one.then(|| Seen { begin, secret: Some(first + colon + 1..first + length) });
         }
     };
-    if enough { Found::Secret(begin.start..begin.end + length) } else { Found::Nothing }
+    enough.then(|| Seen { begin, secret: Some(begin..first + length) })
+}
+
+/// Whether such a token may begin here.
+fn may_stand(shape: &Shape, text: Text<'_>, start: usize) -> bool {
+    let looks = match shape.stands {
+        Stands::Anywhere => return true,
+        Stands::AtAWord => boundary::is_after,
+        Stands::AtACapital => boundary::is_after_another_case,
+    };
+    let near = text.bytes.get(start.saturating_sub(CONTEXT)..start).unwrap_or_default();
+    if near.len() == CONTEXT || text.before.is_empty() { looks(near) } else { looks(&[text.before, near].concat()) }
 }
 
 /// How long the rest of a block is: to the dashes after its second label.

@@ -8,8 +8,23 @@
 pub(super) struct Shape {
     /// How it begins.
     pub(super) begins: &'static str,
+    /// What of that it is found by: the part that other words have least, so that few are looked at in vain.
+    pub(super) by: &'static str,
+    /// Where it may begin.
+    pub(super) stands: Stands,
     /// What follows.
     pub(super) rest: Rest,
+}
+
+/// Where a kind of token may begin.
+#[derive(Clone, Copy)]
+pub(super) enum Stands {
+    /// Anywhere: its beginning is nothing else.
+    Anywhere,
+    /// Where a word begins: it could be the end of one.
+    AtAWord,
+    /// The same, among upper-case letters only.
+    AtACapital,
 }
 
 /// What follows the beginning of a token.
@@ -19,8 +34,12 @@ pub(super) enum Rest {
     Word(usize),
     /// The same, and dots.
     Dotted(usize),
+    /// At least so many letters and digits.
+    Plain(usize),
     /// At least so many upper-case letters and digits.
     Upper(usize),
+    /// Two words of at least so many characters, and a dot between them.
+    Pair(usize, usize),
     /// The rest of a JSON Web Token: dotted, with two dots at least.
     WebToken,
     /// Up to the end of a block of PEM.
@@ -29,34 +48,56 @@ pub(super) enum Rest {
     UrlPassword,
 }
 
+impl Shape {
+    const fn by(self, by: &'static str) -> Self {
+        Self { by, ..self }
+    }
+}
+
 const fn shape(begins: &'static str, rest: Rest) -> Shape {
-    Shape { begins, rest }
+    Shape { begins, by: begins, stands: Stands::AtAWord, rest }
+}
+
+const fn anywhere(begins: &'static str, rest: Rest) -> Shape {
+    Shape { begins, by: begins, stands: Stands::Anywhere, rest }
+}
+
+const fn capital(begins: &'static str, rest: Rest) -> Shape {
+    Shape { begins, by: begins, stands: Stands::AtACapital, rest }
 }
 
 /// All of them.
 pub(super) const SHAPES: &[Shape] = &[
-    shape("ghp_", Rest::Dotted(30)),
-    shape("gho_", Rest::Dotted(30)),
-    shape("ghu_", Rest::Dotted(30)),
-    shape("ghs_", Rest::Dotted(30)),
-    shape("ghr_", Rest::Dotted(30)),
-    shape("github_pat_", Rest::Word(30)),
-    shape("glpat-", Rest::Word(20)),
-    shape("sk-ant-", Rest::Word(20)),
+    anywhere("ghp_", Rest::Dotted(30)),
+    anywhere("gho_", Rest::Dotted(30)),
+    anywhere("ghu_", Rest::Dotted(30)),
+    anywhere("ghs_", Rest::Dotted(30)),
+    anywhere("ghr_", Rest::Dotted(30)),
+    anywhere("github_pat_", Rest::Word(30)).by("pat_"),
+    anywhere("dckr_pat_", Rest::Word(20)).by("pat_"),
+    anywhere("glpat-", Rest::Dotted(20)),
+    anywhere("sk-ant-", Rest::Word(20)).by("sk-"),
+    anywhere("sk_live_", Rest::Plain(20)).by("k_live_"),
+    anywhere("rk_live_", Rest::Plain(20)).by("k_live_"),
+    anywhere("GOCSPX-", Rest::Word(20)),
     shape("sk-", Rest::Word(32)),
-    shape("AKIA", Rest::Upper(16)),
-    shape("ASIA", Rest::Upper(16)),
+    capital("AKIA", Rest::Upper(16)),
+    capital("ASIA", Rest::Upper(16)),
+    capital("ATBB", Rest::Plain(28)),
     shape("AIza", Rest::Word(35)),
+    shape("ya29.", Rest::Dotted(20)),
+    shape("SG.", Rest::Pair(16, 32)),
     shape("npm_", Rest::Word(36)),
     shape("pypi-", Rest::Word(40)),
     shape("hf_", Rest::Word(30)),
-    shape("xoxa-", Rest::Word(10)),
-    shape("xoxb-", Rest::Word(10)),
-    shape("xoxp-", Rest::Word(10)),
-    shape("xoxr-", Rest::Word(10)),
-    shape("xoxs-", Rest::Word(10)),
+    shape("xapp-", Rest::Word(20)),
+    shape("xoxa-", Rest::Word(10)).by("xox"),
+    shape("xoxb-", Rest::Word(10)).by("xox"),
+    shape("xoxp-", Rest::Word(10)).by("xox"),
+    shape("xoxr-", Rest::Word(10)).by("xox"),
+    shape("xoxs-", Rest::Word(10)).by("xox"),
     shape("ATATT", Rest::Word(40)),
-    shape("lin_api_", Rest::Word(30)),
+    shape("lin_api_", Rest::Word(30)).by("n_api_"),
     // Pullyard's own.
     shape("rnt_", Rest::Word(32)),
     shape("pat_", Rest::Word(32)),
@@ -65,15 +106,18 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("pyc_", Rest::Dotted(32)),
     shape("pys_", Rest::Dotted(32)),
     shape("eyJ", Rest::WebToken),
-    shape("-----BEGIN ", Rest::Pem),
-    shape("://", Rest::UrlPassword),
+    anywhere("-----BEGIN ", Rest::Pem).by("-BEGIN "),
+    anywhere("://", Rest::UrlPassword),
 ];
 
 impl Rest {
     pub(super) fn takes(self, byte: u8) -> bool {
         match self {
             Self::Word(_) => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
-            Self::Dotted(_) | Self::WebToken => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'),
+            Self::Dotted(_) | Self::Pair(..) | Self::WebToken => {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+            }
+            Self::Plain(_) => byte.is_ascii_alphanumeric(),
             Self::Upper(_) => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
             // These two end by what is in them; see `scan`.
             Self::Pem => true,

@@ -2,19 +2,21 @@
 //! may be its beginning is held until the rest is there.
 
 use super::MARK;
-use super::scan::{Found, Rests, Scanner};
+use super::boundary::CONTEXT;
+use super::scan::{Found, Rests, Scanner, Text};
 use std::sync::Arc;
 
 /// One text that comes in pieces.
 pub(crate) struct Stream {
     scanner: Arc<Scanner>,
     held: Vec<u8>,
-    before: Option<u8>,
+    /// The last of what is not held any more.
+    before: Vec<u8>,
 }
 
 impl Stream {
     pub(super) fn new(scanner: Arc<Scanner>) -> Self {
-        Self { scanner, held: Vec::new(), before: None }
+        Self { scanner, held: Vec::new(), before: Vec::new() }
     }
 
     /// Takes a piece; gives what is certain to hold no secret.
@@ -30,31 +32,53 @@ impl Stream {
 
     fn clean(&mut self, rests: Rests) -> Vec<u8> {
         let mut clean = Vec::with_capacity(self.held.len());
-        let certain = walk(&self.scanner, &self.held, self.before, rests, &mut clean);
-        if let Some(last) = certain.checked_sub(1).and_then(|index| self.held.get(index)) {
-            self.before = Some(*last);
-        }
+        let text = Text { bytes: &self.held, before: &self.before, rests };
+        let certain = walk(&self.scanner, text, &mut clean);
+        let last = self.held.get(certain.saturating_sub(CONTEXT)..certain).unwrap_or_default();
+        self.before.extend_from_slice(last);
+        self.before.drain(..self.before.len().saturating_sub(CONTEXT));
         self.held.drain(..certain);
         clean
     }
 }
 
+/// Whether a known secret stands in what comes in pieces.
+pub(crate) struct Search {
+    scanner: Arc<Scanner>,
+    held: Vec<u8>,
+}
+
+impl Search {
+    pub(super) fn new(scanner: Arc<Scanner>) -> Self {
+        Self { scanner, held: Vec::new() }
+    }
+
+    /// Takes a piece. Whether a secret ends in it.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
+        self.held.extend_from_slice(piece);
+        let found = self.scanner.has_exact(&self.held);
+        self.held.drain(..self.held.len().saturating_sub(self.scanner.lookahead()));
+        found
+    }
+}
+
 /// The whole text without secrets; none when it has none.
 pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
-    if scanner.next(bytes, 0, None, Rests::Ended) == Found::Nothing {
+    let text = Text { bytes, before: &[], rests: Rests::Ended };
+    if scanner.walk(text).next(0) == Found::Nothing {
         return None;
     }
     let mut clean = Vec::with_capacity(bytes.len());
-    walk(scanner, bytes, None, Rests::Ended, &mut clean);
+    walk(scanner, text, &mut clean);
     Some(clean)
 }
 
 /// Writes what is certain, with a mark for each secret; how many bytes that was.
-fn walk(scanner: &Scanner, bytes: &[u8], before: Option<u8>, rests: Rests, clean: &mut Vec<u8>) -> usize {
-    let part = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
-    let mut at = 0;
+fn walk(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
+    let part = |from: usize, to: usize| text.bytes.get(from..to).unwrap_or_default();
+    let (mut walk, mut at) = (scanner.walk(text), 0);
     loop {
-        match scanner.next(bytes, at, before, rests) {
+        match walk.next(at) {
             Found::Secret(range) => {
                 clean.extend_from_slice(part(at, range.start));
                 clean.extend_from_slice(MARK.as_bytes());
@@ -65,9 +89,9 @@ fn walk(scanner: &Scanner, bytes: &[u8], before: Option<u8>, rests: Rests, clean
                 return start;
             }
             Found::Nothing => {
-                let certain = match rests {
-                    Rests::Ended => bytes.len(),
-                    Rests::More => at.max(bytes.len().saturating_sub(scanner.lookahead() - 1)),
+                let certain = match text.rests {
+                    Rests::Ended => text.bytes.len(),
+                    Rests::More => at.max(text.bytes.len().saturating_sub(scanner.lookahead() - 1)),
                 };
                 clean.extend_from_slice(part(at, certain));
                 return certain;

@@ -6,6 +6,9 @@ use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::sync::LazyLock;
 
+mod escaped;
+mod wrapped;
+
 const SECRET: &str = "s3cr3t/+ü \"value\"";
 
 fn knowing(secrets: &[&str]) -> Redactor {
@@ -26,6 +29,22 @@ fn a_known_secret_is_taken_out_in_every_form() {
     check("?key=s3cr3t%2F%2B%C3%BC%20%22value%22&x", "?key=[redacted]&x");
     check("key=s3cr3t%2f%2b%c3%bc+%22value%22", "key=[redacted]");
     check(r#"{"key":"s3cr3t/+ü \"value\""}"#, r#"{"key":"[redacted]"}"#);
+}
+
+#[test]
+fn a_known_secret_is_found_as_any_language_writes_it_into_an_address() {
+    let secret = "s3/cr3t!*'()~:@ +=";
+    for written in [
+        // Python's `quote` and `quote_plus`, JavaScript's `encodeURIComponent` and `encodeURI`, and what forms send.
+        "s3/cr3t%21%2A%27%28%29~%3A%40%20%2B%3D",
+        "s3%2Fcr3t%21%2A%27%28%29~%3A%40+%2B%3D",
+        "s3%2Fcr3t!*'()~%3A%40%20%2B%3D",
+        "s3/cr3t!*'()~:@%20+=",
+        "s3%2Fcr3t%21*%27%28%29%7E%3A%40+%2B%3D",
+        "s3%2fcr3t%21%2a%27%28%29%7e%3a%40%20%2b%3d",
+    ] {
+        assert_eq!(knowing(&[secret]).text(&format!("?key={written}&x")), "?key=[redacted]&x", "{written}");
+    }
 }
 
 #[test]
@@ -105,10 +124,48 @@ fn words_too_short_for_a_secret_are_not_learned() {
 
 #[test]
 fn the_environments_secrets_are_known_by_their_names() {
-    for name in ["ANTHROPIC_API_KEY", "npm_token", "DB_PASSWORD", "CLAUDE_CODE_OAUTH_TOKEN", "AWS_SECRET_ACCESS_KEY"] {
+    for name in [
+        "ANTHROPIC_API_KEY",
+        "npm_token",
+        "DB_PASSWORD",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "OPENAI_APIKEY",
+        "GITHUB_PAT",
+        "AZURE_DEVOPS_EXT_PAT",
+        "SIGNING_PASSPHRASE",
+        "SECRET_BASE",
+        "DJANGO_SECRET_PROD",
+        "TOKEN_OF_THE_FORGE",
+        "API_KEY_2",
+        "API_KEY2",
+        "GITHUB_PAT_1",
+        "PASSWORD1",
+        "KEY_STAGING",
+    ] {
         assert!(is_name_of_secret(name), "{name}");
     }
-    for name in ["HOME", "PATH", "TOKENIZER", "KEYBOARD", "LANG"] {
+    for name in [
+        "HOME",
+        "PATH",
+        "TOKENIZER",
+        "KEYBOARD",
+        "LANG",
+        "PATTERN",
+        "CLASSPATH",
+        "GIT_PATCH",
+        "PATCH_LEVEL",
+        "XPAT",
+        "PULLYARD_CODEX_AUTH",
+        "SSH_KEY_PATH",
+        "SECRET_NAME",
+        "TOKEN_URL",
+        "MAX_TOKENS",
+        "PWD",
+        "MONKEY_BUSINESS",
+        "COMPASS",
+        "2",
+    ] {
         assert!(!is_name_of_secret(name), "{name}");
     }
 }
@@ -136,6 +193,57 @@ fn events_and_failures_lose_them_in_every_field() {
 }
 
 #[test]
+fn what_a_failure_quotes_is_a_last_line_without_the_rest_of_a_secret() {
+    let redactor = knowing(&["the-secret"]);
+    let quoted = |words: &str| {
+        let last_words = words.to_owned();
+        let failure = Failure::AgentFailed { agent: "a".into(), exit: "exit code 1".into(), last_words };
+        let Failure::AgentFailed { last_words, .. } = redactor.failure(failure).clipped() else {
+            panic!("another failure")
+        };
+        last_words
+    };
+    assert_eq!(quoted("one\ntwo\n\n"), "two");
+    // Of a key that goes on over lines the last one alone is no key.
+    assert_eq!(quoted("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq"), MARK);
+    let cut = quoted(&format!("{}the-secret and on", "x".repeat(195)));
+    assert!(cut.chars().count() <= 200 && !cut.contains("the"), "{cut}");
+}
+
+#[test]
+fn the_tokens_of_who_is_signed_in_are_known_one_by_one() {
+    let file =
+        r#"{"auth_mode":"chatgpt","tokens":{"access_token":"planted-access","refresh_token":"planted-refresh"}}"#;
+    for redactor in [knowing(&[file]), Redactor::new([file.to_owned()])] {
+        assert_eq!(redactor.text("it is planted-refresh, by chatgpt"), "it is [redacted], by chatgpt");
+    }
+    let redactor = knowing(&[]);
+    redactor.learn_file(file);
+    assert_eq!(redactor.text("planted-access"), MARK);
+    redactor.learn_file("planted-elsewhere");
+    assert_eq!(redactor.text("planted-elsewhere"), "planted-elsewhere");
+}
+
+#[test]
+fn what_comes_in_pieces_is_searched_over_their_borders() {
+    let redactor = knowing(&["the-secret"]);
+    let text = format!("{}the-secret{}", "x".repeat(1_000), "y".repeat(1_000));
+    for size in [1, 3, 7, 1_003, 5_000] {
+        let mut search = redactor.search();
+        let mut pieces = text.as_bytes().chunks(size);
+        assert!(pieces.any(|piece| search.push(piece)), "in pieces of {size}");
+    }
+    let mut search = redactor.search();
+    assert!(
+        !text
+            .replace("the-secret", "ghp_0123456789abcdefghijABCDEFGHIJ012345")
+            .as_bytes()
+            .chunks(7)
+            .any(|piece| search.push(piece))
+    );
+}
+
+#[test]
 fn only_known_secrets_keep_work_from_being_published() {
     let redactor = knowing(&["the-secret"]);
     assert!(redactor.knows_one_in(b"x the-secret y"));
@@ -149,6 +257,17 @@ fn clones_learn_together() {
     let other = one.clone();
     one.learn("the-secret");
     assert_eq!(other.text("the-secret"), MARK);
+}
+
+/// The first part of a secret, in base64 at any place in what is encoded, that is left and long enough to matter.
+fn parts_left(secret: &str, text: &str, length: usize) -> Option<String> {
+    let all = (0..3).map(|before| STANDARD.encode(format!("{}{secret}", "\0".repeat(before))));
+    let mut parts = all.flat_map(|form| {
+        // What it shares with its neighbours is nobody's.
+        let form = form[4..form.len() - 4].to_owned();
+        (0..form.len().saturating_sub(length) + 1).map(move |from| form[from..from + length].to_owned())
+    });
+    parts.find(|part| text.contains(part.as_str()))
 }
 
 /// Pieces of texts in which secrets, whole ones and halves, stand beside one another.
@@ -167,8 +286,17 @@ fn texts() -> impl Strategy<Value = String> {
         "-----BEGIN PRIVATE KEY-----",
         "-----END PRIVATE KEY-----",
         "dGhlLXNlY3JldA==",
+        "dGhlLXNl\nY3JldA==",
+        "dGhl\r\nLXNlY3JldA==",
+        "dGhlLXNlY3Jl",
+        "\\n",
+        "\x1b[32m",
+        "%3A",
+        "\n",
         "eyJ",
         "a.b",
+        "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "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",
     ]);
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }

@@ -1,6 +1,8 @@
 //! What an agent may do, and how it ends.
 
 use crate::world::{BRANCH, World};
+use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::FinishOutcome;
@@ -58,6 +60,37 @@ async fn an_agent_that_takes_too_long_is_stopped() {
     let (world, failure) = check(script, |job| job.limits.wall_secs = 4).await;
     assert_eq!(failure, Failure::TimeLimit { limit: Span(4) });
     assert_eq!(world.left_running(), [""; 0]);
+}
+
+/// Eight MiB that are really there.
+const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
+
+#[tokio::test]
+async fn an_agent_that_fills_its_folder_is_stopped_long_before_its_time_is_over() {
+    let (_, failure) = check(&format!("{FILLS}; while :; do echo busy; sleep 0.1; done"), |job| {
+        job.limits.disk_mib = Some(4);
+        job.limits.wall_secs = 20;
+    })
+    .await;
+    assert_eq!(failure.code(), "disk_limit", "{failure:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_filled_its_folder_and_ended_at_once_is_no_success() {
+    let (_, failure) = check(FILLS, |job| job.limits.disk_mib = Some(4)).await;
+    assert_eq!(failure.code(), "disk_limit", "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_check_that_filled_the_folder_and_ended_at_once_is_no_success() {
+    let (_, failure) = check("echo hello > greeting.txt", |job| {
+        let checks = Checks { commands: vec![FILLS.into()], ..Checks::default() };
+        let policy = CommandPolicy::Unrestricted;
+        job.commands = Some(JobCommands { policy, setup: Setup::default(), checks });
+        job.limits.disk_mib = Some(4);
+    })
+    .await;
+    assert_eq!(failure.code(), "disk_limit", "{failure:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::world::{BRANCH, World};
 use pullyard_domain::checks::{Checks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::EventKind;
 use std::os::unix::fs::PermissionsExt;
@@ -108,6 +109,53 @@ async fn claude_code_works_and_what_it_took_is_told() {
     assert!(prompt.contains("Write a greeting."));
     let [start] = machine.starts().try_into().unwrap();
     assert!(start.iter().all(|arg| !arg.contains("greeting") && !arg.contains("key-of-the-model")));
+}
+
+#[tokio::test]
+async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
+    let pinned = [
+        // It calls nobody but the model.
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("DISABLE_TELEMETRY", "1"),
+        ("DISABLE_ERROR_REPORTING", "1"),
+        // It stays the program that was looked at.
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("DISABLE_UPDATES", "1"),
+        // Nothing goes on beside its work, after it, or into the next one.
+        ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+        ("CLAUDE_CODE_DISABLE_CRON", "1"),
+        ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
+        // What strangers wrote into commits is not told as its own.
+        ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
+        // It gives up on its provider before we do, and before a stall of the default.
+        ("CLAUDE_CODE_MAX_RETRIES", "3"),
+        ("API_TIMEOUT_MS", "600000"),
+        // Its commands may take as long as builds do, and end before a silent tool is a stall of the default.
+        ("BASH_DEFAULT_TIMEOUT_MS", "300000"),
+        ("BASH_MAX_TIMEOUT_MS", "1800000"),
+    ];
+    let machine = Machine::with(CLAUDE, &format!("env > @DIR@/env; {WORKS}")).await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let given = std::fs::read_to_string(machine.world.outside("env")).unwrap();
+    for (name, value) in pinned {
+        assert!(given.lines().any(|line| line == format!("{name}={value}")), "{name} is not {value}: {given}");
+    }
+    // And what no test knows the reason of is not given.
+    let known = pinned.map(|(name, _)| name);
+    let ours = ["PATH", "LANG", "LC_ALL", "TERM", "TMPDIR", "HOME", "CLAUDE_CONFIG_DIR", "ANTHROPIC_API_KEY"];
+    let shells = ["PWD", "OLDPWD", "SHLVL", "_"];
+    let strange: Vec<_> = given
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name))
+        .filter(|name| !known.contains(name) && !ours.contains(name) && !shells.contains(name))
+        .filter(|name| !name.starts_with("PULLYARD_"))
+        .collect();
+    assert_eq!(strange, <[&str; 0]>::default());
+    let [start] = machine.starts().try_into().unwrap();
+    for flag in ["--strict-mcp-config", "--setting-sources", "--permission-mode", "--tools", "--allowedTools"] {
+        assert!(start.contains(&flag.to_owned()), "{flag}: {start:?}");
+    }
 }
 
 #[tokio::test]
@@ -239,6 +287,32 @@ async fn a_limit_on_cost_holds_for_an_agent_that_tells_no_cost() {
          head -n 3 @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
     let (_, failure, _) = fails(CODEX, says, |job| job.limits.cost_usd_micros = Some(1_000)).await;
     assert_eq!(failure.code(), "cost_limit");
+}
+
+#[tokio::test]
+async fn a_tool_that_never_ends_is_a_stall_after_longer_than_a_silent_model() {
+    // It says that it uses a tool, and nothing more.
+    let says =
+        "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl; exec sleep 600";
+    let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
+    assert!(matches!(failure, Failure::Stalled { limit: Span(9), .. }), "{failure:?}");
+    // One that ended before excuses nothing.
+    let says = "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/tools_and_edits.jsonl; exec sleep 600";
+    let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
+    assert!(matches!(failure, Failure::Stalled { limit: Span(3), .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_command_of_codex_that_goes_on_excuses_no_silence_of_the_model() {
+    // What it runs is told to have begun and not to have ended. The fourth recorded line is the answer that the model
+    // got all the same.
+    let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
+         echo '{\"type\":\"item.started\",\"item\":{\"id\":\"item_0\",\"type\":\"command_execution\",\"command\":\"serve\"}}'
+         head -n @LINES@ @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
+    for (lines, limit) in [("3", 9), ("4", 3)] {
+        let (_, failure, _) = fails(CODEX, &says.replace("@LINES@", lines), |job| job.limits.stall_secs = 3).await;
+        assert!(matches!(failure, Failure::Stalled { limit: Span(secs), .. } if secs == limit), "{lines}: {failure:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,25 @@
 //! Secrets that an agent gets hold of leave the machine nowhere.
 
-use crate::world::{BRANCH, TOKEN, World};
+use crate::agents::{CLAUDE, CODEX, Machine};
+use crate::rests::commands;
+use crate::world::{BRANCH, Ran, TOKEN, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pullyard_protocol::attempt::FinishOutcome;
+use pullyard_protocol::attempt::{FinishOutcome, YieldOutcome};
 
 const MODEL_KEY: &str = "the-model's/key+0123";
+/// As long as one is: in base64 it takes two lines.
+const LONG_KEY: &str =
+    "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aR-AA";
+/// Tokens that nobody gave the attempt: in its repository, its ticket and what its agent prints.
+const OF_REPOSITORY: &str = "ghp_rEpOsItOrY0123456789abcdefghijABCDEF";
+const OF_TICKET: &str = "glpat-tIcKeT0123456789abcd";
+const OF_OUTPUT: &str = "sk_live_oUtPuT0123456789abcdefgh";
+/// The lines of a key in PEM, which nobody knows.
+const PEM: [&str; 2] = [
+    "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj",
+    "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu",
+];
 
 /// Everything that the control plane was told, as it came over the wire.
 fn told(world: &World) -> String {
@@ -90,4 +104,255 @@ async fn taking_one_out_of_the_repository_is_no_leak() {
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+}
+
+async fn run(world: &World) -> Ran {
+    let ran = world
+        .run_with(|command| {
+            command
+                .env("SOME_MODEL_KEY", MODEL_KEY)
+                .env("OTHER_MODEL_KEY", LONG_KEY)
+                .env("PULLYARD_RAW_CAPTURE", "true");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    ran
+}
+
+/// The pull request as the forge's API shows it.
+async fn pull_request(world: &World) -> String {
+    let number = world.open_pull_request(BRANCH).await.unwrap().number;
+    let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(url).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
+}
+
+/// What of a key is left of its base64: what nobody can tell it from is too little.
+fn parts(secret: &str) -> Vec<String> {
+    let encoded = STANDARD.encode(secret);
+    (0..encoded.len() - 19).step_by(4).map(|from| encoded[from..from + 19].to_owned()).collect()
+}
+
+/// Fails if one of these is in anything that left the runner.
+fn none_left(world: &World, secrets: &[&str]) {
+    let mut all: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+    all.extend(parts(LONG_KEY));
+    let left = world.left();
+    for place in ["events", "agent-output.jsonl"] {
+        assert!(left.iter().any(|(to, _)| to == place), "nothing went to {place}");
+    }
+    for (to, content) in left {
+        let content = String::from_utf8_lossy(&content).into_owned();
+        for secret in &all {
+            assert!(!content.contains(secret.as_str()), "{secret} went to {to}: {content}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_leaves_has_a_secret_of_environment_repository_ticket_or_output() {
+    let script = format!(
+        "cat; cat token.txt; echo \"{MODEL_KEY} {LONG_KEY} {OF_OUTPUT}\"; printf '%s' '{LONG_KEY}' | base64
+         printf 'key={LONG_KEY}' | base64 >&2; echo '{{\"kind\":\"text\",\"text\":\"a {LONG_KEY}\"}}'
+         sed -i 's/one/two/; /{OF_REPOSITORY}/d' token.txt; head -c 100000 /dev/zero | tr '\\0' 'x'
+         echo \" {MODEL_KEY}\"; echo hello > greeting.txt"
+    );
+    let world = World::with_agent("exit 1").await;
+    plant(&world);
+    world.api.assign(|job| {
+        commands(job, &script);
+        job.prompt = format!("Write a greeting with {OF_TICKET}.");
+        job.pull_request.title = format!("APP-17: Greet {OF_TICKET} {MODEL_KEY}");
+        job.pull_request.body = format!("As {OF_TICKET} asked.");
+    });
+    let ran = run(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let secrets = [MODEL_KEY, LONG_KEY, TOKEN, OF_REPOSITORY, OF_TICKET, OF_OUTPUT];
+    none_left(&world, &secrets);
+    let raw = String::from_utf8(world.api.kept("provider-payload.txt").unwrap()).unwrap();
+    assert!(raw.contains("[redacted] [redacted] [redacted]"), "{raw}");
+    let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
+    assert!(patch.contains("-[redacted]") && patch.contains("+two"), "{patch}");
+    let pull = pull_request(&world).await;
+    assert!(pull.contains("APP-17: Greet [redacted] [redacted]") && pull.contains("As [redacted] asked."), "{pull}");
+    let message = world.git_line(&["log", "-1", "--format=%s", BRANCH]);
+    assert_eq!(message, "APP-17: Greet [redacted] [redacted]");
+    for secret in secrets {
+        assert!(!pull.contains(secret) && !ran.log.contains(secret), "{secret}");
+    }
+}
+
+/// A token in the repository, beside what is changed.
+fn plant(world: &World) {
+    let blob = |content: &str| {
+        let path = world.outside("planted");
+        std::fs::write(&path, content).unwrap();
+        world.git_line(&["hash-object", "-w", path.to_str().unwrap()])
+    };
+    let content = format!("one\n{OF_REPOSITORY}\nend\n");
+    let entry = format!("100644,{},token.txt", blob(&content));
+    let index = world.outside("planted.index").display().to_string();
+    let git = |args: &[&str]| {
+        let git = std::process::Command::new("git")
+            .arg("--git-dir")
+            .arg(&world.repository.git_dir)
+            .args(args)
+            .env("GIT_INDEX_FILE", &index)
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stranger")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "s@example.com")))
+            .output()
+            .unwrap();
+        assert!(git.status.success(), "{args:?}: {}", String::from_utf8_lossy(&git.stderr));
+        String::from_utf8_lossy(&git.stdout).trim().to_owned()
+    };
+    git(&["read-tree", "main"]);
+    git(&["update-index", "--add", "--cacheinfo", &entry]);
+    let tree = git(&["write-tree"]);
+    let commit = git(&["commit-tree", &tree, "-p", "main", "-m", "A token"]);
+    git(&["update-ref", "refs/heads/main", &commit]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_rests_leaves_none_of_them_either() {
+    let says = format!("cat token.txt; echo {OF_OUTPUT}; printf '%s' '{LONG_KEY}' | base64");
+    let world = World::with_agent("exit 1").await;
+    plant(&world);
+    world.api.assign(|job| {
+        let asks = format!("{{\"kind\":\"question\",\"text\":\"Is it {MODEL_KEY} or {LONG_KEY}?\"}}");
+        commands(job, &format!("cat; {says}; echo half > half.txt; printf '%s\\n' \"$0\""));
+        job.agent.command.push(asks);
+        job.prompt = format!("Write a greeting with {OF_TICKET}.");
+    });
+    run(&world).await;
+    let [told] = world.api.yields().try_into().unwrap();
+    assert_eq!((told.outcome, told.question.as_deref()), (YieldOutcome::Asks, Some("Is it [redacted] or [redacted]?")));
+    assert!(world.api.kept("checkpoint.tar.zst").is_some());
+    none_left(&world, &[MODEL_KEY, LONG_KEY, TOKEN, OF_REPOSITORY, OF_TICKET, OF_OUTPUT]);
+}
+
+#[tokio::test]
+async fn work_that_takes_one_out_is_pushed_and_its_patch_has_none() {
+    let world = World::with_agent(&format!("rm -f agent.sh # {MODEL_KEY}")).await;
+    run(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
+    assert!(patch.contains("-rm -f agent.sh # [redacted]"), "{patch}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_whose_work_takes_one_out_is_not_kept_and_the_log_says_so() {
+    let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
+    world.api.assign(|job| {
+        let asks = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
+        commands(job, &format!("cat > /dev/null; rm agent.sh; echo half > half.txt; echo '{asks}'"));
+    });
+    run(&world).await;
+    assert_eq!(world.api.yields().len(), 1);
+    assert!(world.api.kept("checkpoint.tar.zst").is_none());
+    let texts = world.api.texts();
+    assert!(texts.contains("is not kept, because a secret of the job stands in what it changed."), "{texts}");
+}
+
+#[tokio::test]
+async fn a_key_in_base64_that_takes_several_lines_is_not_pushed() {
+    for command in
+        [format!("printf 'user:%s' '{LONG_KEY}' | base64"), format!("printf '%s' '{LONG_KEY}' | base64 -w 20")]
+    {
+        let world = World::with_agent("exit 1").await;
+        world.api.assign(|job| commands(job, &format!("cat > /dev/null; {command} > notes.txt")));
+        run(&world).await;
+        assert_eq!(world.api.failure(), "secret_in_change", "{command}");
+        assert_eq!(world.head(BRANCH), None, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_cuts_its_words_leaves_no_first_part_of_one() {
+    for before in [100, 150, 190] {
+        let world =
+            World::with_agent(&format!("printf '%{before}s' | tr ' ' x >&2; echo '{LONG_KEY}' >&2; exit 1")).await;
+        run(&world).await;
+        let failure = serde_json::to_string(&world.api.finish().failure).unwrap();
+        assert!(failure.contains("xxx") && !failure.contains("sk-ant"), "{before}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_key_that_is_printed_line_by_line_is_told_nobody() {
+    let [one, two] = PEM;
+    let lines = ["-----BEGIN PRIVATE KEY-----", one, two, "-----END PRIVATE KEY-----", "after it"];
+    let prints = lines.map(|line| format!("printf '%s\\n' '{line}'")).join("; ");
+    let texts = lines.map(|line| format!("printf '%s\\n' '{{\"kind\":\"text\",\"text\":\"{line}\"}}'")).join("; ");
+    for script in [prints.clone(), format!("{{ {prints}; }} >&2"), texts] {
+        let world = World::with_agent("exit 1").await;
+        world.api.assign(|job| commands(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt")));
+        let ran = world.run().await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+        none_left(&world, &PEM);
+        assert!(world.api.texts().contains("after it"), "{}", world.api.texts());
+    }
+    // Nor where its lines are kept as they came.
+    let world = World::with_agent("exit 1").await;
+    world.api.assign(|job| commands(job, &format!("cat > /dev/null; {prints}; echo hello > greeting.txt")));
+    run(&world).await;
+    assert!(world.api.kept("provider-payload.txt").is_some());
+    none_left(&world, &PEM);
+}
+
+/// A Codex that is signed in by a subscription: it shows its tokens, and changes them as it works.
+const SIGNED_IN: &str = r#"cat > /dev/null
+said() { printf '{"type":"item.completed","item":{"id":"i","type":"agent_message","text":"it has %s"}}\n' "$1"; }
+printf '{"type":"thread.started","thread_id":"01a1fbad-d7a7-71b0-93ec-bf8d23475498"}\n{"type":"turn.started"}\n'
+said "$(tr -d '\n"' < "$CODEX_HOME/auth.json")"
+printf '{"tokens":{"refresh_token":"planted-rotated-token"}}' > "$CODEX_HOME/auth.json"
+@WORK@
+printf '{"type":"turn.completed","usage":{"input_tokens":1,"cached_input_tokens":0,"output_tokens":1}}\n'"#;
+
+async fn signed_in(work: &str) -> World {
+    let machine = Machine::with(CODEX, &SIGNED_IN.replace("@WORK@", work)).await;
+    let auth = machine.world.outside("auth.json");
+    let tokens = r#"{"auth_mode": "chatgpt", "tokens": {"access_token": "planted-access-token",
+        "refresh_token": "planted-refresh-token"}, "last_refresh": "2026-11-21T05:58:13Z"}"#;
+    std::fs::write(&auth, tokens).unwrap();
+    let ran = machine
+        .world
+        .run_with(|command| {
+            machine.equip(command);
+            command.env_remove("OPENAI_API_KEY").env("PULLYARD_CODEX_AUTH", &auth);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    none_left(&machine.world, &["planted-access-token", "planted-refresh-token"]);
+    machine.world
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_subscription_are_told_nobody() {
+    let world = signed_in("echo hello > greeting.txt").await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let texts = world.api.texts();
+    assert!(texts.contains("access_token: [redacted]") && texts.contains("auth_mode: chatgpt"), "{texts}");
+}
+
+#[tokio::test]
+async fn tokens_that_a_subscription_gets_while_the_agent_works_are_not_pushed() {
+    for (work, code) in [
+        ("echo planted-refresh-token > notes.txt", "secret_in_change"),
+        ("echo planted-rotated-token > notes.txt", "secret_in_change"),
+    ] {
+        let world = signed_in(work).await;
+        assert_eq!((world.api.failure(), world.head(BRANCH)), (code, None), "{work}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_or_a_session_that_is_called_by_a_secret_is_not_told() {
+    let says = "head -n 1 > /dev/null; echo hello > greeting.txt
+        sed 's/fdb0ce43-b309-486d-a9f2-6b73d8934b64/key-of-the-model/; s/claude-opus-4-8/key-of-the-model/' \
+        @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
+    let finish = Machine::with(CLAUDE, says).await.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.session, work.model.as_deref()), (None, Some("[redacted][1m]")));
 }

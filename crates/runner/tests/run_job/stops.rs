@@ -4,6 +4,8 @@ use crate::world::{BRANCH, World, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_protocol::attempt::FinishOutcome;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Runs until it is stopped, and would have something to push.
 const ENDLESS: &str = "echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done";
@@ -96,4 +98,62 @@ async fn a_runner_that_is_not_let_in_fails() {
         })
         .await;
     assert!(ran.log.contains("PULLYARD_BOOTSTRAP is not set"), "{}", ran.log);
+}
+
+/// Waits until nothing is left of the agent, for less than a next run would take to come.
+async fn nothing_is_left(world: &World) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !world.left_running().is_empty() {
+        assert!(Instant::now() < until, "{:?}", world.left_running());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whether this machine makes process namespaces, and ends a program with who started it.
+#[cfg(target_os = "linux")]
+fn this_machine_has(program: &str, ways: &[&[&str]]) -> bool {
+    let works = ways.iter().any(|args| {
+        let tried = std::process::Command::new(program).args(*args).arg("true").output();
+        tried.is_ok_and(|tried| tried.status.success())
+    });
+    if !works {
+        eprintln!("skipped: {program} does not work on this machine");
+    }
+    works
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_killed_runner_takes_everything_along_that_its_agent_started() {
+    let namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    let ways = [&namespace[..], &[&["--user", "--map-current-user"], &namespace[..]].concat()];
+    if !this_machine_has("unshare", &ways) || !this_machine_has("setpriv", &[&["--pdeathsig", "KILL"]]) {
+        return;
+    }
+    // What wiped its environment and left its session is found by nobody afterwards.
+    let world = World::with_agent(
+        "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/started; while :; do sleep 0.1; done\" &) & exit 0' >/dev/null 2>&1
+         while [ ! -e @DIR@/started ]; do sleep 0.02; done; echo waiting; trap '' TERM HUP; while :; do sleep 0.05; done",
+    )
+    .await;
+    let mut runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    runner.kill().await.unwrap();
+    nothing_is_left(&world).await;
+}
+
+/// What left the agent meanwhile is found by the next run in the folder, by the mark in its environment.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_a_namespace_a_killed_runner_takes_its_agent_along() {
+    if !this_machine_has("setpriv", &[&["--pdeathsig", "KILL"]]) {
+        return;
+    }
+    let world = World::with_agent("trap '' TERM HUP; echo waiting; while :; do sleep 0.05; done").await;
+    let mut runner = world.spawn(|command| {
+        command.env("PULLYARD_PROCESS_NAMESPACE", "off");
+    });
+    world.api.wait_for_text("waiting").await;
+    runner.kill().await.unwrap();
+    nothing_is_left(&world).await;
 }

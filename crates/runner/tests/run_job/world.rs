@@ -165,6 +165,29 @@ impl World {
         self.rest().open_pull_request("acme/app", branch).await.unwrap()
     }
 
+    /// Everything that left the runner, each with where it went: to the control plane, into the bucket, into a push.
+    pub(crate) fn left(&self) -> Vec<(String, Vec<u8>)> {
+        let mut all = Vec::new();
+        for route in ["start", "status", "events", "artifacts", "yield", "finish"] {
+            let calls = self.api.calls(route).into_iter();
+            all.extend(calls.map(|call| (route.to_owned(), call.body.to_string().into_bytes())));
+        }
+        for name in self.api.calls("put").iter().filter_map(|call| call.body.as_str().map(str::to_owned)) {
+            let kept = self.api.kept(&name).unwrap_or_default();
+            // What is packed is looked at as it was before.
+            let kept = if name.ends_with(".zst") { zstd::decode_all(kept.as_slice()).unwrap() } else { kept };
+            all.push((name, kept));
+        }
+        if self.head(BRANCH).is_some() {
+            let objects = self.git_line(&["rev-list", "--objects", "--no-object-names", &format!("main..{BRANCH}")]);
+            all.extend(objects.lines().map(|object| {
+                let kind = self.git_line(&["cat-file", "-t", object]);
+                (format!("{kind} {object}"), self.git(&["cat-file", &kind, object]).stdout)
+            }));
+        }
+        all
+    }
+
     /// What the work folder has left of attempts.
     pub(crate) fn worktrees(&self) -> Vec<PathBuf> {
         entries(&self.work_dir().join("worktrees")).into_iter().filter(|path| path.is_dir()).collect()

@@ -1,5 +1,6 @@
 //! What Codex writes of a session into its own folder while it works: every request to the model with its
-//! tokens, long before its last line tells their sum. Limits on turns and cost rest on it.
+//! tokens, long before its last line tells their sum, and what the model was answered, which no line tells of a
+//! command that goes on. Limits on turns and cost rest on it, and the one on silence.
 //!
 //! The files stand where the agent's commands may write as well: nothing is followed, waited for or
 //! believed beyond a count.
@@ -12,7 +13,7 @@ use crate::said::Said;
 use nix::fcntl::OFlag;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,6 +39,12 @@ pub(super) struct Rollouts {
     model: Option<String>,
     /// Since the last request that was counted, the model asked for a tool.
     asks: bool,
+    /// Of this start: calls of the model that it has no answer to.
+    unanswered: BTreeSet<String>,
+    /// It got one: what is written by a version that tells no answers proves nothing.
+    has_answers: bool,
+    /// What was told of that.
+    answered: bool,
     /// Of this start.
     records: u32,
     used: Tokens,
@@ -58,6 +65,8 @@ impl Rollouts {
         self.starts += 1;
         (self.records, self.used, self.cost, self.is_at_most) = (0, Tokens::default(), 0, false);
         (self.thread, self.asks) = (None, false);
+        (self.has_answers, self.answered) = (false, false);
+        self.unanswered.clear();
     }
 
     /// The thread used so much before this attempt: its last line tells the sum.
@@ -87,6 +96,12 @@ impl Rollouts {
                 }
             }
         }
+        // As it is now, not as it was between two lines: the next call may be among what was just read.
+        let answered = self.has_answers && self.unanswered.is_empty();
+        if answered != self.answered {
+            self.answered = answered;
+            signs.push(Sign::Answered(answered));
+        }
         signs
     }
 
@@ -102,6 +117,14 @@ impl Rollouts {
             Some("response_item") => {
                 let kind = text(about, "type").unwrap_or_default();
                 self.asks |= kind.ends_with("_call");
+                if let Some(call) = text(about, "call_id") {
+                    if kind.ends_with("_call") {
+                        self.unanswered.insert(call.to_owned());
+                    } else if kind.ends_with("_output") {
+                        self.unanswered.remove(call);
+                        self.has_answers = true;
+                    }
+                }
             }
             Some("token_usage_record") => {
                 self.count(tokens(about.get("usage").unwrap_or(&Value::Null)), prices, signs);

@@ -49,11 +49,35 @@ fn each_request_is_counted_once_while_it_works() {
     world.write(rest);
     signs.extend(world.look().look());
     assert_eq!(world.look().look(), []);
+    signs.retain(|sign| !matches!(sign, Sign::Answered(_)));
     // 100 × 2 + 50 × 10 millionths, each.
     let more = |cost| vec![USED, Sign::Cost(cost), Sign::Turn, Sign::MoreFollows];
     let model = || vec![Sign::Model("gpt-6.1-sol".into())];
     let last = vec![USED, Sign::Cost(2_100), Sign::Turn];
     assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
+}
+
+#[test]
+fn the_model_is_asked_again_once_it_has_every_answer_whatever_goes_on() {
+    let world = World::new();
+    world.begin();
+    let item = |kind: &str, call: &str| {
+        format!("{}\n", json!({"type": "response_item", "payload": {"type": kind, "call_id": call}}))
+    };
+    world.write(&item("function_call", "a"));
+    world.write(&item("custom_tool_call", "b"));
+    world.write(&item("function_call_output", "a"));
+    assert_eq!(world.look().look(), []);
+    world.write(&item("custom_tool_call_output", "b"));
+    assert_eq!(world.look().look(), [Sign::Answered(true)]);
+    // What was answered and what is called next may be read in one look.
+    world.write(&(item("function_call", "c") + &item("function_call_output", "c") + &item("function_call", "d")));
+    assert_eq!(world.look().look(), [Sign::Answered(false)]);
+    // Another start has calls of its own.
+    world.begin();
+    assert_eq!(world.look().look(), []);
+    world.write(&(item("function_call", "e") + &item("function_call_output", "e")));
+    assert_eq!(world.look().look(), [Sign::Answered(true)]);
 }
 
 #[test]

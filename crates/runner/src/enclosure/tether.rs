@@ -1,0 +1,102 @@
+//! What ties a program to this process: the kernel kills it when we die, however we die. Nobody else would, where
+//! we are killed ourselves: an agent would go on asking its model, and writing, until the next run in its folder.
+//!
+//! It holds the program's first process alone, not what that started; a namespace ends with its first process.
+//! Only Linux has it, and it counts for the thread that starts the program: that thread is to live as long as we do.
+//!
+//! Source: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux from 2.33 on.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// How long the first one may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+const SETPRIV: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+/// We may be dead before the kernel is asked, and then it tells nobody: an orphan goes no further.
+const UNLESS_ORPHANED: [&str; 3] = ["/bin/sh", "-c", "[ \"$PPID\" = \"$0\" ] || exit 1; exec \"$@\""];
+
+/// Whether programs can be tied to us; tried once for each process of ours.
+pub(super) async fn is_there() -> bool {
+    static FOUND: OnceCell<bool> = OnceCell::const_new();
+    *FOUND.get_or_init(works).await
+}
+
+async fn works() -> bool {
+    let mut command = command(Path::new("/bin/sh"));
+    command.args(["-c", "exit 0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let works = match command.spawn() {
+        Ok(mut child) => matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success()),
+        Err(_) => false,
+    };
+    if !works {
+        tracing::info!("this machine ends no program with the one that started it");
+    }
+    works
+}
+
+/// A command that runs the program, which keeps the command's process number.
+pub(super) fn command(program: &Path) -> Command {
+    let [setpriv, args @ ..] = SETPRIV;
+    let mut command = Command::new(setpriv);
+    command.args(args).args(UNLESS_ORPHANED).arg(std::process::id().to_string()).arg(program);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn a_program_whose_starter_is_not_its_parent_is_not_begun() {
+        if !is_there().await {
+            eprintln!("skipped: this machine ends no program with the one that started it");
+            return;
+        }
+        // A shell between us: it is the parent, as somebody else is once we are dead.
+        let tied = command(Path::new("/bin/echo"));
+        let tied = tied.as_std();
+        let mut between = Command::new("/bin/sh");
+        between.args(["-c", "\"$@\" began; exit 0", "-"]).arg(tied.get_program()).args(tied.get_args());
+        let said = between.output().await.unwrap();
+        assert_eq!((said.status.code(), said.stdout.as_slice()), (Some(0), &b""[..]), "{said:?}");
+
+        let said = command(Path::new("/bin/echo")).arg("began").output().await.unwrap();
+        assert_eq!(said.stdout, b"began\n", "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn a_program_dies_with_the_thread_that_started_it() {
+        if !is_there().await {
+            eprintln!("skipped: this machine ends no program with the one that started it");
+            return;
+        }
+        // The test's own process is not to die; to the kernel a thread is one as well.
+        let started = std::thread::spawn(|| {
+            let mut tied = command(Path::new("/bin/sh")).into_std();
+            tied.args(["-c", "echo began; exec sleep 600"]).stdout(Stdio::piped());
+            let mut child = tied.spawn().unwrap();
+            let mut said = [0; 6];
+            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+            child
+        });
+        let mut child = started.join().unwrap();
+        let until = Instant::now() + PROBE_LIMIT;
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break Some(ended);
+            }
+            if Instant::now() > until {
+                child.kill().unwrap();
+                break None;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(ended.and_then(|ended| std::os::unix::process::ExitStatusExt::signal(&ended)), Some(9));
+    }
+}

@@ -1,0 +1,120 @@
+//! A private key that is told line by line: only its first line says that it is one, so what follows is taken out
+//! until its last one.
+
+use super::MARK;
+use super::scan::LONGEST_SHAPE;
+use std::borrow::Cow;
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const LABEL_ENDS: &str = "-----";
+/// Its lines hold so much in one word; those of people don't. Units: characters.
+const LINE_OF_KEY: usize = 24;
+/// A line of a key has at most so many words: a header, or what numbers it.
+const MOST_WORDS: usize = 2;
+
+/// The texts of one pipe, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    /// How much more may belong to the key that has begun. Units: bytes.
+    left: Option<usize>,
+}
+
+impl Block {
+    /// The next text, without what belongs to a key that an earlier one began; borrowed if that is all of it.
+    pub(crate) fn clean<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        let rest = match self.left {
+            None => text,
+            Some(left) => match after_end(text) {
+                Some(rest) => rest,
+                None if left > text.len() && may_belong(text) => {
+                    self.left = Some(left - text.len());
+                    return if text.trim().is_empty() { text.into() } else { MARK.to_owned().into() };
+                }
+                None => text,
+            },
+        };
+        let is_cut = rest.len() < text.len();
+        let open = begins(rest);
+        self.left = open.map(|_| LONGEST_SHAPE);
+        if !is_cut && open.is_none() {
+            return text.into();
+        }
+        let kept = rest.get(..open.unwrap_or(rest.len())).unwrap_or_default();
+        let [first, last] = [is_cut, open.is_some()].map(|out| if out { MARK } else { "" });
+        format!("{first}{kept}{last}").into()
+    }
+}
+
+/// What follows the label that ends a block.
+fn after_end(text: &str) -> Option<&str> {
+    let (_, label) = text.split_once(END)?;
+    label.split_once(LABEL_ENDS).map(|(_, rest)| rest)
+}
+
+/// Where a key begins that does not end here.
+fn begins(text: &str) -> Option<usize> {
+    let at = text.rfind(BEGIN)?;
+    let block = text.get(at + BEGIN.len()..)?;
+    let (label, body) = block.split_once(LABEL_ENDS)?;
+    (label.ends_with("PRIVATE KEY") && !body.contains(END)).then_some(at)
+}
+
+/// Whether a text may be some lines of a key: in code and prose that only speak of one, more words follow.
+fn may_belong(text: &str) -> bool {
+    let may = |line: &str| {
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+        let mut words = line.as_bytes().split(|byte| !is_base64(byte)).map(<[u8]>::len);
+        line.split_whitespace().count() <= MOST_WORDS || words.any(|length| length >= LINE_OF_KEY)
+    };
+    text.lines().all(may)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+
+    fn cleaned(texts: &[&str]) -> Vec<String> {
+        let mut block = Block::default();
+        texts.iter().map(|text| block.clean(text).into_owned()).collect()
+    }
+
+    #[test]
+    fn the_lines_of_a_key_are_taken_out_until_its_last_one() {
+        let texts = [
+            "cat key.pem",
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "Proc-Type: 4,ENCRYPTED",
+            "",
+            LINE,
+            &format!("     5\t{LINE}"),
+            "2026-11-21T05:58:13Z out MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+            "dA==",
+            "-----END RSA PRIVATE KEY----- and on",
+            LINE,
+        ];
+        let expected = ["cat key.pem", MARK, MARK, "", MARK, MARK, MARK, MARK, &format!("{MARK} and on"), LINE];
+        assert_eq!(cleaned(&texts), expected);
+    }
+
+    #[test]
+    fn words_after_a_label_that_nothing_follows_stay() {
+        let texts = ["if text.contains(\"-----BEGIN PRIVATE KEY-----\")", "    return Err(it is a key);", LINE];
+        assert_eq!(cleaned(&texts)[1..], texts[1..]);
+        let certificate = ["-----BEGIN CERTIFICATE-----", LINE];
+        assert_eq!(cleaned(&certificate), certificate);
+        let whole = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----");
+        assert_eq!(cleaned(&[&whole, LINE]), [&whole, LINE], "what is whole the redactor finds itself");
+    }
+
+    #[test]
+    fn a_key_that_never_ends_hides_no_more_than_a_key_is_long() {
+        let mut block = Block::default();
+        block.clean("-----BEGIN PRIVATE KEY-----");
+        let hidden = (0..1_000).take_while(|_| block.clean(LINE) == MARK).count();
+        assert!((200..=LONGEST_SHAPE / LINE.len()).contains(&hidden), "{hidden}");
+        assert_eq!(block.clean(LINE), LINE);
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether a word begins at a place: after what is no letter, or after what escapes, encodes or colours a text
+//! and only ends with letters, such as `\n`, `%3A` and `\x1b[32m`.
+
+/// How much of what stands before a place is looked at. Units: bytes.
+pub(super) const CONTEXT: usize = 16;
+
+/// Whether a word begins after these bytes.
+pub(super) fn is_after(before: &[u8]) -> bool {
+    !before.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') || ends_escaped(before)
+}
+
+/// The same for a word of upper-case letters, which begins after a lower-case one as well.
+pub(super) fn is_after_another_case(before: &[u8]) -> bool {
+    !before.last().is_some_and(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) || ends_escaped(before)
+}
+
+/// Whether the last letters and digits are those of an escape.
+fn ends_escaped(before: &[u8]) -> bool {
+    let hex = |digits: &[&u8]| digits.iter().all(|digit| digit.is_ascii_hexdigit());
+    match before {
+        [.., b'%', a, b] | [.., b'\\', b'x', a, b] if hex(&[a, b]) => true,
+        [.., b'\\', b'u', a, b, c, d] if hex(&[a, b, c, d]) => true,
+        [.., b'\\', b'0', b'0'..=b'7', b'0'..=b'7'] | [.., b'\\', b'a'..=b'z' | b'0'] => true,
+        // Of a terminal: a bracket, numbers, and a letter.
+        [rest @ .., b'A'..=b'Z' | b'a'..=b'z'] => {
+            let numbers = rest.iter().rev().take_while(|byte| matches!(byte, b'0'..=b'9' | b';' | b':' | b'?')).count();
+            rest.iter().rev().nth(numbers) == Some(&b'[')
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_begins_after_what_is_none_and_after_an_escape() {
+        for before in
+            ["", " ", "(", "é", "\\n", "\\\\r", "%3A", "a%0a", "\\x1b", "\\u000a", "\\033", "\x1b[1;32m", "\\e[0m"]
+        {
+            assert!(is_after(before.as_bytes()), "{before:?}");
+        }
+        for before in ["a", "_", "3A", "xn", "1;32m", "x1b", "u000a", "%zz", "%3", "Z"] {
+            assert!(!is_after(before.as_bytes()), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_capitals_begins_after_small_letters() {
+        for (before, begins) in [("id", true), ("ID", false), ("1", false), ("%3A", true), ("_", true), ("", true)] {
+            assert_eq!(is_after_another_case(before.as_bytes()), begins, "{before:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Base64 over several lines: what may stand between two of them, and how far a form goes on over that.
+//!
+//! `base64` makes lines of 76 characters, PEM of 64; JSON writes a line's end in two characters, a difference
+//! begins each line with a sign, and what shows a file with its number.
+
+use std::ops::Range;
+
+/// The longest that stands between two lines. Units: bytes.
+const LONGEST_BREAK: usize = 24;
+/// The shortest line that anything makes. Units: characters.
+const SHORTEST_LINE: usize = 16;
+/// So many characters on both sides of a break show that it is one.
+const PROOF: usize = 4;
+
+/// A part of a form that stands somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Where in the bytes.
+    pub(super) at: Range<usize>,
+    /// Where in the form.
+    pub(super) of: Range<usize>,
+}
+
+/// How long such a form may be with all its breaks. Units: bytes.
+pub(super) fn longest(form: &[u8]) -> usize {
+    form.len() + most_breaks(form) * LONGEST_BREAK
+}
+
+fn most_breaks(form: &[u8]) -> usize {
+    form.len() / SHORTEST_LINE + 2
+}
+
+/// The line of the form that stands around a place, as far as it has no break. `from` is where the bytes begin.
+pub(super) fn line(form: &[u8], bytes: &[u8], from: usize, (place, of): (usize, usize)) -> Part {
+    let known = bytes.get(from..place).unwrap_or_default().iter().rev();
+    let before = known.zip(form.get(..of).unwrap_or_default().iter().rev()).take_while(|(a, b)| a == b).count();
+    let after = equal(form.get(of..), bytes.get(place..));
+    Part { at: place - before..place + after, of: of - before..of + after }
+}
+
+/// The same with the lines before and after it.
+pub(super) fn lines(form: &[u8], bytes: &[u8], from: usize, line: Part) -> Part {
+    let mut first = line;
+    for _ in 0..most_breaks(form) {
+        match line_before(form, bytes, from, &first) {
+            Some(earlier) => first = earlier,
+            None => break,
+        }
+    }
+    let mut all = first;
+    for _ in 0..most_breaks(form) {
+        let rest = form.get(all.of.end..).unwrap_or_default();
+        let Some(next) = after_break(bytes, all.at.end, rest) else { break };
+        let length = equal(Some(rest), bytes.get(next..));
+        all = Part { at: all.at.start..next + length, of: all.of.start..all.of.end + length };
+    }
+    all
+}
+
+fn equal(one: Option<&[u8]>, other: Option<&[u8]>) -> usize {
+    one.unwrap_or_default().iter().zip(other.unwrap_or_default()).take_while(|(a, b)| a == b).count()
+}
+
+/// The line that goes on with this one after a break.
+fn line_before(form: &[u8], bytes: &[u8], from: usize, line: &Part) -> Option<Part> {
+    let (known, rest) = form.split_at_checked(line.of.start)?;
+    let proof = known.get(known.len().saturating_sub(PROOF)..).filter(|proof| !proof.is_empty())?;
+    (1..=LONGEST_BREAK).find_map(|gap| {
+        let end = line.at.start.checked_sub(gap).filter(|end| *end > from)?;
+        let is_one = bytes.get(from..end)?.ends_with(proof) && after_break(bytes, end, rest) == Some(line.at.start);
+        is_one.then(|| self::line(known, bytes, from, (end - proof.len(), line.of.start - proof.len())))
+    })
+}
+
+/// Where this rest of a form goes on, if a break begins at `from`.
+fn after_break(bytes: &[u8], from: usize, rest: &[u8]) -> Option<usize> {
+    let proof = rest.get(..PROOF).unwrap_or(rest);
+    let mut to = from;
+    while to - from <= LONGEST_BREAK && !proof.is_empty() {
+        let left = bytes.get(to..)?;
+        let (unit, begins) = unit(left).unwrap_or_default();
+        // What numbers and signs begin a line are characters of base64 as well: the first place that fits counts.
+        if to > from && left.starts_with(proof) {
+            return Some(to);
+        }
+        if unit == 0 || (to == from && !begins) {
+            // The last characters before the bytes end are not enough to be sure, and too few to matter alone.
+            return (to > from && !left.is_empty() && proof.starts_with(left)).then_some(to);
+        }
+        to += unit;
+    }
+    None
+}
+
+/// How long the part of a break is that begins here, and whether a break may begin with it.
+fn unit(bytes: &[u8]) -> Option<(usize, bool)> {
+    let (first, rest) = bytes.split_first()?;
+    match first {
+        b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' => Some((1, true)),
+        // As JSON writes it, and JSON in JSON.
+        b'\\' => {
+            let more = rest.iter().take_while(|byte| **byte == b'\\').count();
+            let escapes = rest.get(more).is_some_and(|byte| matches!(byte, b'n' | b'r' | b't'));
+            Some((if escapes { more + 2 } else { more + 1 }, true))
+        }
+        b'%' if matches!(rest, [b'0', b'A' | b'a' | b'D' | b'd', ..]) => Some((3, true)),
+        b'0'..=b'9' | b'+' | b'-' | b'>' | b'|' | b':' | b'#' | b'*' | b',' | 0x80.. => Some((1, false)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORM: &[u8] = b"c2stYW50LWFwaTAzLVZxOFpyMUx4VDB1WXc1TmZLZEdo";
+
+    /// What is found around the first of these characters that stands in the text.
+    fn found(known: &str, text: &str) -> Part {
+        let of = FORM.windows(known.len()).position(|part| part == known.as_bytes()).unwrap();
+        let line = line(FORM, text.as_bytes(), 0, (text.find(known).unwrap(), of));
+        lines(FORM, text.as_bytes(), 0, line)
+    }
+
+    #[test]
+    fn a_form_goes_on_over_breaks_to_both_sides() {
+        for between in ["\n", "\\r\\n", "\n+", "\n    ", "\n   12\t", "\" \\\n  \""] {
+            let text = format!("x {}{between}{}=", "c2stYW50LWFwaTAzLVZxOF", "pyMUx4VDB1WXc1TmZLZEdo");
+            for known in ["c2st", "LVZx", "pyMU", "ZEdo"] {
+                let part = found(known, &text);
+                assert_eq!((part.at, part.of), (2..text.len() - 1, 0..FORM.len()), "{known} in {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_ends_where_something_else_follows() {
+        let text = "YW50LWFwaTAzLVZxOF\nsomething else";
+        assert_eq!(found("LWFw", text), Part { at: 0..18, of: 4..22 });
+        assert_eq!(found("LWFw", "YW50LWFwaTAzLVZxOF and so on").of, 4..22);
+        assert_eq!(found("LWFw", "YW50LWFwaTAzLVZxOF").of, 4..22);
+        assert_eq!(found("LWFw", "YW50LWFwaTAzLVZxOF\npyM"), Part { at: 0..22, of: 4..25 });
+    }
+
+    #[test]
+    fn as_many_breaks_as_lines_and_no_more_are_read() {
+        let each: Vec<_> = FORM.chunks(4).map(String::from_utf8_lossy).collect();
+        assert_eq!(found("c2st", &each.join("\n")).of, 0..20);
+        assert!(longest(FORM) < 4 * FORM.len());
+    }
+}

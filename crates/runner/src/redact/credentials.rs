@@ -1,0 +1,97 @@
+//! What of a file of credentials is secret: an agent that is signed in keeps its tokens in one, beside dates, scopes
+//! and the names of plans, which are words that people write.
+
+use super::names::is_name_of_secret;
+use serde_json::Value;
+
+/// More are no credentials of anybody: the file may be what an agent left. Units: values.
+const MOST: usize = 64;
+/// Longer is no token. Units: bytes.
+const LONGEST: usize = 16 * 1024;
+/// Shorter parts of a word with a digit in it are versions and sizes. Units: characters.
+const LONGEST_NUMBER: usize = 4;
+
+/// The secrets in a value: of a JSON object its tokens, else all of it.
+pub(super) fn of(value: &str) -> Vec<String> {
+    tokens(value).filter(|tokens| !tokens.is_empty()).unwrap_or_else(|| vec![value.to_owned()])
+}
+
+/// The tokens in a file; none if it is no JSON object.
+pub(super) fn tokens(text: &str) -> Option<Vec<String>> {
+    let read: Value = serde_json::from_str(text).ok().filter(Value::is_object)?;
+    let mut tokens = Vec::new();
+    collect(&read, "", &mut tokens);
+    tokens.truncate(MOST);
+    Some(tokens)
+}
+
+fn collect(value: &Value, name: &str, tokens: &mut Vec<String>) {
+    match value {
+        Value::String(text) if is_token(name, text) => tokens.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, name, tokens)),
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| collect(value, name, tokens)),
+        _ => {}
+    }
+}
+
+fn is_token(name: &str, text: &str) -> bool {
+    text.len() <= LONGEST && (is_name_of_secret(name) || !is_words(text))
+}
+
+/// Whether a text is made of words, as people write them: a date, an address, a scope, a plan, but no token.
+fn is_words(text: &str) -> bool {
+    let is_word = |part: &str| {
+        part.len() <= LONGEST_NUMBER || part.bytes().all(|byte| byte.is_ascii_alphabetic()) || is_time(part)
+    };
+    text.contains("://")
+        || text.contains(char::is_whitespace)
+        || text.split(['-', '_', ':', '.', '/', '@']).all(is_word)
+}
+
+/// The parts of a time that are longer: `21T05` and `123456789Z`.
+fn is_time(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b'+'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_codex_that_is_signed_in_the_tokens_are_secret_and_nothing_else() {
+        let signed_in = r#"{
+          "OPENAI_API_KEY": null, "auth_mode": "chatgptAuthTokens",
+          "tokens": {
+            "id_token": "eyJhbGciOiJSUzI1NiJ9.eyJlbWFpbCI6ImEifQ.c2lnbmF0dXJl", "access_token": "planted-access",
+            "refresh_token": "rt_planted-refresh", "account_id": "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01"
+          },
+          "last_refresh": "2026-11-21T05:58:13.123456789Z"
+        }"#;
+        let mut known = of(signed_in);
+        known.sort_unstable();
+        assert_eq!(
+            known,
+            [
+                "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01",
+                "eyJhbGciOiJSUzI1NiJ9.eyJlbWFpbCI6ImEifQ.c2lnbmF0dXJl",
+                "planted-access",
+                "rt_planted-refresh",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_claude_that_is_signed_in_likewise() {
+        let signed_in = r#"{"claudeAiOauth":{"accessToken":"planted-access","refreshToken":"planted-refresh",
+          "expiresAt":1795255200000,"scopes":["user:inference","user:profile"],"subscriptionType":"enterprise",
+          "rateLimitTier":"default_claude_max_20x"}}"#;
+        assert_eq!(of(signed_in), ["planted-access", "planted-refresh"]);
+    }
+
+    #[test]
+    fn what_is_no_such_file_is_secret_as_a_whole() {
+        for value in ["planted-secret", "[\"planted\"]", "{broken", "{\"mode\":\"nothing\"}"] {
+            assert_eq!(of(value), [value]);
+        }
+    }
+}

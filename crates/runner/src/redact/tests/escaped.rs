@@ -1,0 +1,97 @@
+//! Tokens by their shape alone, behind what colours, escapes or encodes the text that they stand in.
+
+use super::*;
+
+const TOKENS: &[&str] = &[
+    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+    "github_pat_11AAAAAAA0123456789_abcdefghijklmnopqrstuvwxyz",
+    "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789",
+    "glpat-0123456789abcdefghij",
+    "AKIAIOSFODNN7EXAMPLE",
+    "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789",
+    "xoxb-1234567890-abcdef",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    "rnt_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+];
+
+#[test]
+fn a_token_behind_a_colour_or_an_escape_is_taken_out() {
+    for token in TOKENS {
+        for before in [
+            "\x1b[32m",
+            "\x1b[1;31m",
+            "\\x1b[0m",
+            "\\u001b[0m",
+            "\\n",
+            "\\r\\n",
+            "\\\\n",
+            "\\t",
+            "%3A",
+            "%3a",
+            "token%3D",
+            "\\u003a",
+            "\\x3d",
+            "\\033[32m",
+            "&#61;",
+        ] {
+            let said = format!("{before}{token}\x1b[0m");
+            assert_eq!(knowing(&[]).text(&said), format!("{before}{MARK}\x1b[0m"), "{said:?}");
+            // Also where the piece before it ends just there.
+            let mut stream = knowing(&[]).stream();
+            let mut clean = stream.push(format!("{}{before}", "x".repeat(500)).as_bytes());
+            clean.extend(stream.push(token.as_bytes()));
+            clean.extend(stream.push(b"\x1b[0m"));
+            clean.extend(stream.end());
+            assert!(!String::from_utf8_lossy(&clean).contains(token), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn what_can_be_nothing_else_is_taken_out_inside_a_word_too() {
+    for token in &TOKENS[..4] {
+        assert_eq!(knowing(&[]).text(&format!("Bearer{token} ")), format!("Bearer{MARK} "));
+    }
+    assert_eq!(knowing(&[]).text("idAKIAIOSFODNN7EXAMPLE"), format!("id{MARK}"));
+}
+
+#[test]
+fn words_that_hold_the_beginning_of_a_token_stay() {
+    for text in [
+        "SLOVAKIACZECHREPUBLICUNITEDKINGDOM",
+        "task_live_reload_of_a_configuration_that_has_a_long_name",
+        "SG.one.two",
+        "com.example.MSG.internal_package_of_words.and_another_that_is_very_long_indeed",
+        "ATBBEGINNING",
+        "array[0msk]",
+        "the year is maya29.something",
+    ] {
+        assert_eq!(knowing(&[]).text(text), text);
+    }
+}
+
+#[test]
+fn the_tokens_of_more_makers_are_known_by_their_shape() {
+    for token in [
+        "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "rk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "xapp-1-A0123456789-1234567890123-0123456789abcdef0123456789abcdef",
+        "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",
+        "dckr_pat_0123456789abcdefghijABCDEFG",
+        "ATBB0123456789abcdefghijABCDEFGHIJ01",
+        "ya29.a0AfH6SMBx0123456789abcdefghijABCDEFGHIJ",
+        "GOCSPX-0123456789abcdefghijABCDEFGH",
+    ] {
+        for before in ["", "token=", "\\n", "\x1b[32m"] {
+            let said = format!("{before}{token} and on");
+            assert_eq!(knowing(&[]).text(&said), format!("{before}{MARK} and on"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_token_in_the_place_of_a_user_goes_with_the_password() {
+    let text = format!("https://{}:x-oauth-basic@forge.example/x", TOKENS[0]);
+    assert_eq!(knowing(&[]).text(&text), format!("https://{MARK}@forge.example/x"));
+    assert_eq!(knowing(&["the-secret"]).text("https://the-secret:pw@h/x"), format!("https://{MARK}@h/x"));
+}

@@ -1,0 +1,132 @@
+//! A key in base64 whose lines are broken: by `base64`, by a terminal, by what shows a file or a difference.
+
+use super::*;
+
+/// As long as a model's key is.
+const KEY: &str =
+    "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7-gAA";
+/// What may be left of a form, where a line has no more of it: no secret comes back from so little.
+const TOO_LITTLE: usize = 19;
+
+/// Everything that stands between two lines of it.
+const BREAKS: &[&str] = &[
+    "\n",
+    "\r\n",
+    "\r",
+    "\\n",
+    "\\r\\n",
+    "\\\\n",
+    "%0A",
+    "\n+",
+    "\n-",
+    "\n ",
+    "\n    ",
+    "\\n+",
+    "\n> ",
+    "\n    12\t",
+    "\n    12→",
+    "\n13:",
+    "\",\n  \"",
+    "\" \\\n  \"",
+];
+
+/// In lines of so many characters.
+fn lines_of(encoded: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in encoded.as_bytes().chunks(width) {
+        lines.push(String::from_utf8(line.to_vec()).unwrap());
+    }
+    lines
+}
+
+/// Fails if a part of the key, in base64 at any place, is left.
+fn gone(clean: &str, from: &str) {
+    let left = parts_left(KEY, clean, TOO_LITTLE);
+    assert_eq!(left, None, "of {from:?} there is left {clean:?}");
+}
+
+fn each_broken_form(mut check: impl FnMut(&str)) {
+    for before in ["", "u", "us", "user:", "{\"key\": \""] {
+        let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
+        for width in [60, 64, 76] {
+            for between in BREAKS {
+                check(&lines_of(&encoded, width).join(between));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_in_base64_is_found_however_its_lines_are_broken() {
+    let redactor = knowing(&[KEY]);
+    each_broken_form(|broken| {
+        let said = format!("it is\n{broken}\nand on");
+        let clean = redactor.text(&said);
+        gone(&clean, &said);
+        assert!(clean.starts_with("it is\n") && clean.ends_with("and on"), "{clean:?}");
+        assert!(redactor.knows_one_in(said.as_bytes()), "{said:?}");
+    });
+}
+
+#[test]
+fn a_break_in_the_first_characters_of_it_hides_nothing() {
+    let redactor = knowing(&[KEY]);
+    let encoded = STANDARD.encode(KEY);
+    for first in 1..20 {
+        let (one, rest) = encoded.split_at(first);
+        let said = format!("{one}\n{}", lines_of(rest, 76).join("\n"));
+        gone(&redactor.text(&said), &said);
+    }
+}
+
+#[test]
+fn a_break_in_a_key_that_comes_in_pieces_hides_nothing() {
+    let redactor = knowing(&[KEY]);
+    let said = format!("it is\n{}\nand on", lines_of(&STANDARD.encode(KEY), 76).join("\r\n"));
+    for size in 1..said.len() {
+        let mut stream = redactor.stream();
+        let mut clean: Vec<u8> = said.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        clean.extend(stream.end());
+        assert_eq!(String::from_utf8(clean).unwrap(), "it is\n[redacted]E=\nand on", "in pieces of {size}");
+    }
+}
+
+#[test]
+fn lines_that_are_told_one_by_one_hide_nothing() {
+    let redactor = knowing(&[KEY]);
+    for before in ["", "u", "us", "user:"] {
+        let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
+        for width in [60, 64, 76] {
+            for line in lines_of(&encoded, width) {
+                for (begin, end) in [("", ""), ("  ", "\n"), ("   12\t", ""), ("\"", "\",")] {
+                    let said = format!("{begin}{line}{end}");
+                    gone(&redactor.text(&said), &said);
+                }
+            }
+        }
+    }
+    // Nor do two at a time.
+    let encoded = STANDARD.encode(KEY);
+    for lines in lines_of(&encoded, 24).chunks(2) {
+        let said = lines.join("\n");
+        gone(&redactor.text(&said), &said);
+    }
+}
+
+#[test]
+fn a_part_of_one_keeps_no_work_from_being_published() {
+    let redactor = knowing(&[KEY]);
+    let encoded = STANDARD.encode(KEY);
+    assert!(!redactor.knows_one_in(&encoded.as_bytes()[..40]));
+    assert!(!redactor.knows_one_in(&encoded.as_bytes()[40..]));
+}
+
+#[test]
+fn what_is_no_key_in_base64_stays_with_its_lines() {
+    let redactor = knowing(&[KEY]);
+    let text = STANDARD.encode("something else that is encoded, in several lines, and holds no key of anybody");
+    for width in [20, 64, 76] {
+        let broken = lines_of(&text, width).join("\n");
+        assert_eq!(redactor.text(&broken), broken);
+    }
+}
