@@ -20,13 +20,20 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Its TLS could not be made.
+    #[error("make a certificate")]
+    Certificate {
+        /// What the maker said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl Error {
     /// Whether the same may work later: nothing here does by itself.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NotLoopback { .. } | Self::Listener { .. } => false,
+            Self::NotLoopback { .. } | Self::Listener { .. } | Self::Certificate { .. } => false,
         }
     }
 }

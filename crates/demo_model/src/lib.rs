@@ -6,6 +6,7 @@
 //! of Pullyard, and serves loopback addresses only.
 
 mod answer;
+mod disguise;
 mod error;
 mod faults;
 mod line;
@@ -17,8 +18,10 @@ mod script;
 mod sending;
 mod server;
 mod sse;
+mod subscription;
 
 pub use answer::{Answer, Part, Usage};
+pub use disguise::Disguise;
 pub use error::Error;
 pub use faults::{Ending, Stumble};
 pub use log::{Credential, Outcome, Request};

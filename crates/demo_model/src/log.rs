@@ -1,8 +1,18 @@
-//! What was asked, in the order in which it came. A key is never kept, only whether one was there.
+//! What was asked, in the order in which it came. A key is never kept, only whether one was there, and by what to know
+//! it again.
+
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Read,
+};
 
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use tokio::sync::watch;
+
+/// Of a packed body, unpacked. Units: bytes.
+const LARGEST_BODY: u64 = 64 * 1024 * 1024;
 
 /// One request as it came.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +25,7 @@ pub struct Request {
     pub body: Value,
     /// Whether somebody signed in.
     pub credential: Credential,
+    signed_with: Option<u64>,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -58,22 +69,41 @@ impl Outcome {
 
 impl Request {
     pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8], outcome: Outcome) -> Self {
-        let credential = if headers.contains_key("x-api-key") {
-            Credential::ApiKey
-        } else if headers.contains_key("authorization") {
-            Credential::Bearer
-        } else {
-            Credential::Missing
+        let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let (credential, key) = match (header("x-api-key"), header("authorization")) {
+            (Some(key), _) => (Credential::ApiKey, Some(key)),
+            (None, Some(words)) => (Credential::Bearer, words.strip_prefix("Bearer ").map(str::to_owned)),
+            (None, None) => (Credential::Missing, None),
         };
-        let text = || Value::String(String::from_utf8_lossy(body).into_owned());
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).unwrap_or_else(|_| text()) };
-        Self { method: method.to_string(), path: uri.to_string(), body, credential, outcome }
+        let signed_with = key.as_deref().map(fingerprint);
+        let body = if header("content-encoding").as_deref() == Some("zstd") { unpacked(body) } else { body.into() };
+        let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or_else(|_| text()) };
+        Self { method: method.to_string(), path: uri.to_string(), body, credential, signed_with, outcome }
+    }
+
+    /// Whether it was signed in with this key or token.
+    pub fn is_signed_with(&self, key: &str) -> bool {
+        self.signed_with == Some(fingerprint(key))
     }
 
     /// Whether some text in the body has these words.
     pub fn mentions(&self, words: &str) -> bool {
         mentions(&self.body, words)
     }
+}
+
+/// A Codex that speaks to ChatGPT packs what it says. What can't be unpacked is kept as it came.
+fn unpacked(body: &[u8]) -> Cow<'_, [u8]> {
+    let mut unpacked = Vec::new();
+    let read = zstd::Decoder::new(body).and_then(|packed| packed.take(LARGEST_BODY).read_to_end(&mut unpacked));
+    if read.is_ok() { unpacked.into() } else { body.into() }
+}
+
+fn fingerprint(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn mentions(value: &Value, words: &str) -> bool {

@@ -27,6 +27,7 @@ use crate::{
     responses,
     script::{Script, Step},
     sending::{self, Written},
+    subscription,
 };
 
 /// How long answers under way may take once the server is told to stop: some of them never end.
@@ -56,9 +57,9 @@ struct Running {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     script: Script,
-    log: Log,
+    pub(crate) log: Log,
 }
 
 impl DemoModel {
@@ -76,6 +77,7 @@ impl DemoModel {
             .route("/v1/messages", post(anthropic))
             .route("/v1/messages/count_tokens", post(aside))
             .route("/v1/responses", post(openai))
+            .merge(subscription::routes())
             .fallback(not_served)
             .method_not_allowed_fallback(not_served)
             .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
@@ -169,7 +171,7 @@ async fn anthropic(
     turn(&shared, &line, (method, uri, headers, body), messages::write).await
 }
 
-async fn openai(
+pub(crate) async fn openai(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(line): ConnectInfo<Line>,
     method: Method,

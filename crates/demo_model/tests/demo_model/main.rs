@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod client;
+mod disguise;
 mod endings;
 mod messages;
 mod responses;

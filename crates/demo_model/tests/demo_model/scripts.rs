@@ -45,6 +45,7 @@ async fn the_log_has_what_was_asked_and_never_the_key() {
     assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/v1/messages?beta=true"));
     assert_eq!((&requests[0].body, requests[0].credential), (&prompt, Credential::ApiKey));
     assert!(requests[0].mentions("\"hello\"") && !requests[0].mentions("goodbye"));
+    assert!(requests[0].is_signed_with(KEY) && !requests[0].is_signed_with("another"));
     assert!(!format!("{requests:?}").contains(KEY));
 }
 

@@ -29,6 +29,8 @@ const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
+    // Else it tells its model what others wrote into the newest commits, and how to commit.
+    ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
     // We try again as well, after longer, and tell people.
     ("CLAUDE_CODE_MAX_RETRIES", "3"),
     ("API_TIMEOUT_MS", "600000"),

@@ -1,9 +1,12 @@
 //! Whole attempts of the runner with the agents' own programs: from the claim to the finish, with a real forge
 //! and a scripted model.
 
+mod descent;
 mod faults;
 mod kills;
 mod limits;
+mod offers;
+mod quotas;
 mod repositories;
 mod rests;
 mod resumes;
@@ -11,4 +14,5 @@ mod secrets;
 pub(crate) mod stage;
 mod steering;
 mod stops;
+mod subscriptions;
 mod work;

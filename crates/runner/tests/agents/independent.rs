@@ -1,11 +1,16 @@
 //! The same against a model server that somebody else wrote, so that a mistake of ours in what we believe of the
 //! providers' answers is not a mistake in both the server and the test.
 
-use crate::attempts::stage::{BOTH, Stage};
+mod faults;
+mod limits;
+mod sessions;
+mod stops;
+mod work;
+
+use crate::attempts::stage::{Agent, Stage};
+use crate::running::PATIENCE;
 use crate::scene::program;
-use crate::world::BRANCH;
-use pullyard_protocol::attempt::FinishOutcome;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -13,17 +18,19 @@ use tokio::time::timeout;
 
 /// A running `aimock` with these fixtures.
 struct Independent {
-    _server: Child,
+    server: Child,
     url: String,
 }
 
 impl Independent {
-    async fn with(stage: &Stage, fixtures: serde_json::Value) -> Self {
-        let path = stage.world.outside("fixtures.json");
-        std::fs::write(&path, fixtures.to_string()).unwrap();
+    async fn with(stage: &Stage, fixtures: &[Value]) -> Self {
+        let path = stage.world.dir.path().join("fixtures.json");
+        std::fs::write(&path, json!({ "fixtures": fixtures }).to_string()).unwrap();
         let mut server = Command::new(program("PULLYARD_AIMOCK"))
             .args(["--port", "0", "--strict", "--fixtures"])
             .arg(&path)
+            // An answer is for its turn and no other.
+            .env("AIMOCK_STRICT_TURN_INDEX", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -38,60 +45,83 @@ impl Independent {
                 }
             }
         };
-        let url = timeout(crate::running::PATIENCE, listening).await.unwrap();
+        let url = timeout(PATIENCE, listening).await.unwrap();
         // Whatever else it says is read, so that it is never held up.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { _server: server, url }
+        Self { server, url }
     }
 
     fn equip(&self, command: &mut Command) {
         command.env("ANTHROPIC_BASE_URL", &self.url).env("OPENAI_BASE_URL", format!("{}/v1", self.url));
     }
-}
 
-#[tokio::test]
-#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn work_becomes_a_pull_request() {
-    for agent in BOTH {
-        let stage = Stage::of(agent).await;
-        let (name, arguments) = match agent.capability() {
-            "codex" => ("exec_command", json!({ "cmd": "echo hello > greeting.txt" })),
-            _ => ("Bash", json!({ "command": "echo hello > greeting.txt", "description": "run" })),
+    /// A runner whose agents ask it.
+    fn start(&self, stage: &Stage) -> Child {
+        stage.world.spawn(|command| {
+            stage.equip(command);
+            self.equip(command);
+        })
+    }
+
+    /// What the model was asked, by its own account.
+    async fn journal(&self) -> Vec<Value> {
+        let journal = reqwest::get(format!("{}/__aimock/journal", self.url)).await.unwrap();
+        let journal: Value = serde_json::from_slice(&journal.bytes().await.unwrap()).unwrap();
+        let entries = journal.as_array().unwrap_or_else(|| panic!("{journal}"));
+        entries.iter().filter(|entry| entry["method"] == "POST").cloned().collect()
+    }
+
+    async fn asked(&self) -> usize {
+        self.journal().await.len()
+    }
+
+    /// All that the model was told.
+    async fn heard(&self) -> String {
+        serde_json::to_string(&self.journal().await).unwrap()
+    }
+
+    /// Waits until the model was asked so many times.
+    async fn wait_for(&self, times: usize) {
+        let look = async {
+            while self.asked().await < times {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
         };
-        let turn = |n: u32, response| json!({ "match": { "turnIndex": n }, "response": response });
-        let calls = json!({ "toolCalls": [{ "name": name, "arguments": arguments }] });
-        let fixtures = json!({ "fixtures": [turn(0, calls), turn(1, json!({ "content": "All done." }))] });
-        let other = Independent::with(&stage, fixtures).await;
-        let ran = stage.run_with(|command| other.equip(command)).await;
-        let finish = stage.world.api.finish();
-        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
-        assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
-        assert!(stage.world.api.texts().contains("All done."));
-        drop(other);
+        timeout(PATIENCE, look).await.unwrap();
+    }
+
+    /// Its end, and the scene's.
+    async fn end(mut self, stage: Stage) {
+        self.server.kill().await.unwrap();
+        stage.end();
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn refusals_are_told_apart() {
-    let refusals = [
-        (529, "overloaded_error", "Overloaded", "agent_overloaded"),
-        (401, "authentication_error", "invalid x-api-key", "agent_auth"),
-    ];
-    for agent in BOTH {
-        for (status, kind, message, code) in refusals {
-            let stage = Stage::of(agent).await;
-            let error = json!({ "error": { "message": message, "type": kind }, "status": status });
-            let fixtures = json!({ "fixtures": [{ "match": {}, "response": error }] });
-            let other = Independent::with(&stage, fixtures).await;
-            let ran = stage
-                .run_with(|command| {
-                    other.equip(command);
-                    command.env("PULLYARD_AGENT_RETRY_SECS", "");
-                })
-                .await;
-            assert_eq!(stage.world.api.failure(), code, "{agent:?} {status} {}", ran.log);
-            drop(other);
-        }
-    }
+/// The model has a command run.
+fn shell(agent: Agent, command: &str) -> Value {
+    let (name, arguments) = match agent {
+        Agent::Codex => ("exec_command", json!({ "cmd": command })),
+        Agent::ClaudeCode => ("Bash", json!({ "command": command, "description": "run" })),
+    };
+    json!({ "toolCalls": [{ "name": name, "arguments": arguments }] })
+}
+
+fn words(words: &str) -> Value {
+    json!({ "content": words })
+}
+
+/// What is answered in the turn with this number, from zero.
+fn turn(n: u32, response: Value) -> Value {
+    json!({ "match": { "turnIndex": n }, "response": response })
+}
+
+/// What is answered in any turn.
+fn always(response: Value) -> Value {
+    json!({ "match": {}, "response": response })
+}
+
+/// The same, so long after it was asked that nobody waits for it.
+fn silent(mut fixture: Value) -> Value {
+    fixture["latency"] = json!(600_000);
+    fixture
 }

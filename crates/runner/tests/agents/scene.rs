@@ -4,13 +4,33 @@
 use crate::call_outs::CallOuts;
 use crate::left_over::{kill_left_over, left_over};
 use crate::running::{Ended, Running, appears};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pullyard_demo_model::{DemoModel, Options, Outcome};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-pub(crate) const KEY: &str = "model-key-91d2";
+/// As long as a model's key is: in base64 it takes two lines.
+pub(crate) const KEY: &str =
+    "sk-ant-api03-mOdElKeY91d2Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfK-91AA";
+
+/// Everything that the key is written as, in parts that a line has whole: as it is, in base64 at any place in what is
+/// encoded, in lines or not, and in a URL, where it is the same.
+pub(crate) fn forms_of_key() -> Vec<String> {
+    let mut forms = vec![KEY.to_owned()];
+    for before in ["", "u", "us"] {
+        let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
+        // What it shares with its neighbours is nobody's; what is shorter tells nothing.
+        let own = &encoded[4..encoded.len() - 4];
+        forms.extend((0..own.len() - PART + 1).map(|from| own[from..from + PART].to_owned()));
+    }
+    forms
+}
+
+/// The shortest part of a form that is looked for. Units: characters.
+const PART: usize = 19;
 
 pub(crate) struct Scene {
     pub(crate) dir: TempDir,

@@ -30,6 +30,8 @@ pub(super) fn file(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> Str
         file.push_str("model_provider = \"pullyard\"\n");
     }
     file.push_str("\n[analytics]\nenabled = false\n");
+    // Nor do skills in the folder, which it finds in one that is untrusted as well.
+    file.push_str("\n[skills]\ninclude_instructions = false\n");
     // Its own settings in the repository would count for a folder that is trusted.
     file.push_str(&format!("\n[projects.{}]\ntrust_level = \"untrusted\"\n", quoted(&tree.to_string_lossy())));
     if let SignIn::Key { url } = sign_in {
@@ -70,6 +72,7 @@ mod tests {
         assert_eq!(read["analytics"]["enabled"].as_bool(), Some(false));
         assert_eq!(read["check_for_update_on_startup"].as_bool(), Some(false));
         assert_eq!(read["project_doc_max_bytes"].as_integer(), Some(0));
+        assert_eq!(read["skills"]["include_instructions"].as_bool(), Some(false));
         let read: toml::Table = toml::from_str(&file(&SignIn::Key { url: None }, "", Path::new("/t"))).unwrap();
         assert_eq!(read["model_providers"]["pullyard"]["base_url"].as_str(), Some(OPENAI));
     }

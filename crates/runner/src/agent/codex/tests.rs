@@ -41,6 +41,8 @@ fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
             "plugins",
             "--disable",
             "unbounded_connection_retries",
+            "--disable",
+            "apps",
             "-c",
             "shell_environment_policy.inherit=\"core\"",
             "-c",

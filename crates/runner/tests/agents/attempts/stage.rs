@@ -2,7 +2,7 @@
 
 use crate::call_outs::CallOuts;
 use crate::left_over::{kill_left_over, left_over};
-use crate::scene::{KEY, program};
+use crate::scene::{KEY, forms_of_key, program};
 use crate::world::{BRANCH, Ran, World, end_of};
 use pullyard_demo_model::{Answer, DemoModel, Options, Outcome};
 use pullyard_domain::failure::Failure;
@@ -136,8 +136,12 @@ impl Stage {
         let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
         let strange: Vec<_> = requests.iter().filter(|request| strange(request.outcome)).collect();
         assert!(strange.is_empty(), "{:?}: {strange:?}", self.agent);
-        let finishes = serde_json::to_string(&self.world.api.finishes()).unwrap();
-        assert!(!self.everything().contains(KEY) && !finishes.contains(KEY), "{:?}: the key left", self.agent);
+        let forms = forms_of_key();
+        for (to, content) in self.world.left() {
+            let content = String::from_utf8_lossy(&content);
+            let form = forms.iter().find(|form| content.contains(form.as_str()));
+            assert_eq!(form, None, "{:?}: the key went to {to}: {content}", self.agent);
+        }
     }
 }
 

@@ -84,3 +84,18 @@ async fn commits_of_the_agents_own_are_folded_into_ours() {
     assert!(!stage.world.git_line(&["log", "-1", "--format=%B", BRANCH]).contains("mine"));
     stage.end();
 }
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn what_codex_does_not_tell_of_is_in_the_commit_all_the_same() {
+    let stage = Stage::of(Agent::Codex).await;
+    // Its sandbox denies the second half. Where that ends at once, it may tell of neither.
+    let denied = stage.agent.shell("echo hello > greeting.txt; touch /etc/pullyard-canary");
+    stage.model.play([denied, Answer::text("All done.")]);
+    stage.succeeds().await;
+    assert!(!std::path::Path::new("/etc/pullyard-canary").exists());
+    assert_eq!(stage.told(EventKind::FileEdit).len(), 0, "nothing told that a file was written");
+    assert_eq!(stage.world.git_line(&["diff", "--name-only", "main", BRANCH]), "greeting.txt");
+    assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    stage.end();
+}

@@ -73,18 +73,25 @@ async fn a_program_that_is_killed_is_quoted_with_its_signal() {
 
 #[tokio::test]
 async fn what_a_killed_runner_left_running_is_gone_when_the_next_attempt_begins() {
-    let waits = "while [ ! -e @DIR@/go ]; do sleep 0.1; done";
-    let one = StandIn::that(&format!("@BEGIN@; touch @DIR@/begun; {waits}; {WORK}; @WELL@")).await;
-    let mut runner = one.start();
+    // A tool in a session of its own: nobody is left to end it, where there is no namespace.
+    let tool = "setsid sh -c 'touch @DIR@/begun; while [ ! -e @DIR@/go ]; do sleep 0.1; done'";
+    let one = StandIn::that(&format!("@BEGIN@; {tool}; {WORK}; @WELL@")).await;
+    let start = || {
+        one.start_with(|command| {
+            command.env("PULLYARD_PROCESS_NAMESPACE", "off");
+        })
+    };
+    let mut runner = start();
     appears(&one.world.outside("begun")).await;
     runner.kill().await.unwrap();
-    let (first, _) = left_over(one.world.dir.path()).remove(0);
+    let of_the_first = left_over(one.world.dir.path());
+    assert!(of_the_first.iter().any(|(_, line)| line.contains("touch")), "{of_the_first:?}");
     std::fs::remove_file(one.world.outside("begun")).unwrap();
     one.world.api.assign(|job| job.attempt = 2);
-    let runner = one.start();
+    let runner = start();
     appears(&one.world.outside("begun")).await;
-    let still: Vec<_> = left_over(one.world.dir.path()).into_iter().map(|(pid, _)| pid).collect();
-    assert!(!still.contains(&first), "{first} is among {still:?}");
+    let still = left_over(one.world.dir.path());
+    assert!(!of_the_first.iter().any(|first| still.contains(first)), "{of_the_first:?} {still:?}");
     std::fs::write(one.world.outside("go"), "").unwrap();
     assert_eq!(end_of(runner).await.code, Some(0));
     assert_eq!(one.world.api.finish().outcome, FinishOutcome::Completed);

@@ -1,0 +1,122 @@
+//! The demo model under a name of the internet, for clients whose address can't be changed: a proxy that leads one
+//! host to the model, over TLS of an authority that is made here, and lets nobody else through.
+//!
+//! A client has to be told both: the proxy, and whom to trust.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
+};
+
+use crate::{error::Error, server::DemoModel};
+
+/// A running disguise; dropping it ends it.
+#[derive(Debug)]
+pub struct Disguise {
+    url: String,
+    authority: String,
+    refused: Arc<Mutex<Vec<String>>>,
+    server: JoinHandle<()>,
+}
+
+impl Disguise {
+    /// Leads who asks the proxy for this host to the model.
+    ///
+    /// Errors: no port is free, or no certificate could be made.
+    pub async fn start(model: &DemoModel, host: &str) -> Result<Self, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|source| Error::Listener { source })?;
+        let address = listener.local_addr().map_err(|source| Error::Listener { source })?;
+        let (authority, acceptor) = certified(host).map_err(|source| Error::Certificate { source })?;
+        let refused = Arc::<Mutex<Vec<String>>>::default();
+        let door = Arc::new(Door { host: host.to_owned(), model: model.url(), acceptor, refused: refused.clone() });
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let door = door.clone();
+                tokio::spawn(async move {
+                    // Whoever breaks off has had what it wanted.
+                    let _ = door.open(stream).await;
+                });
+            }
+        });
+        Ok(Self { url: format!("http://{address}"), authority, refused, server })
+    }
+
+    /// The proxy's address, as `HTTPS_PROXY` has it.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The certificate of the authority to trust, as `SSL_CERT_FILE` has it.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Where else somebody wanted to go: the first line of each such request.
+    pub fn refused(&self) -> Vec<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Disguise {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+struct Door {
+    host: String,
+    model: String,
+    acceptor: TlsAcceptor,
+    refused: Arc<Mutex<Vec<String>>>,
+}
+
+impl Door {
+    async fn open(&self, stream: TcpStream) -> io::Result<()> {
+        let mut client = BufReader::new(stream);
+        let mut asked = String::new();
+        client.read_line(&mut asked).await?;
+        let mut line = asked.clone();
+        while !line.trim().is_empty() {
+            line.clear();
+            client.read_line(&mut line).await?;
+        }
+        if asked.split(' ').nth(1) != Some(&format!("{}:443", self.host)) {
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(asked.trim().to_owned());
+            let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            return client.write_all(refusal).await;
+        }
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        let mut client = self.acceptor.accept(client).await?;
+        let mut model = TcpStream::connect(self.model.trim_start_matches("http://")).await?;
+        copy_bidirectional(&mut client, &mut model).await.map(drop)
+    }
+}
+
+/// An authority of our own, and the host under it.
+fn certified(host: &str) -> Result<(String, TlsAcceptor), Box<dyn std::error::Error + Send + Sync>> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    // Under one name, a certificate and its issuer would look like one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "authority of a demo model");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &authority)?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok((authority.pem(), TlsAcceptor::from(Arc::new(config))))
+}

@@ -1,0 +1,71 @@
+//! What ChatGPT's own host serves, beside the model, to a Codex that is signed in with a subscription: where its
+//! account's work goes, which models there are, and settings. Without the first it asks no model at all.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    log::{Outcome, Request},
+    server::{Shared, openai},
+};
+
+/// The host that this is, under its own name.
+const ORIGIN: &str = "https://chatgpt.com";
+
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/backend-api/codex/responses", post(openai).get(no_web_socket))
+        .route("/backend-api/codex/models", get(models))
+        .route("/backend-api/wham/accounts/check", get(accounts))
+        .route("/backend-api/wham/settings/user", get(settings))
+}
+
+/// It is then asked in the plain way.
+async fn no_web_socket(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    aside(shared, method, uri, headers, StatusCode::UPGRADE_REQUIRED, json!({}))
+}
+
+/// None that it does not know itself.
+async fn models(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    aside(shared, method, uri, headers, StatusCode::OK, json!({ "models": [] }))
+}
+
+async fn accounts(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let account = headers.get("chatgpt-account-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let told = json!({
+        "accounts": [{
+            "id": account,
+            "structure": "personal",
+            "workspace_backend_origin": ORIGIN,
+            "account_routing_override": "NO_CONSTRAINT",
+        }],
+        "account_ordering": [account],
+        "default_account_id": account,
+    });
+    aside(shared, method, uri, headers, StatusCode::OK, told)
+}
+
+async fn settings(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    aside(shared, method, uri, headers, StatusCode::OK, json!({}))
+}
+
+fn aside(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    status: StatusCode,
+    told: Value,
+) -> Response {
+    shared.log.add(Request::new(&method, &uri, &headers, &Bytes::new(), Outcome::Aside));
+    (status, Json(told)).into_response()
+}

@@ -1,0 +1,40 @@
+//! What Claude Code offers its model, as the runner starts it: the settings that we pin, as far as the model is told.
+
+use super::stage::{Agent, Stage};
+use pullyard_demo_model::Answer;
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn claude_code_offers_the_tools_that_we_allow_with_the_times_that_we_set_and_nothing_else() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.succeeds().await;
+    let body = stage.model.turns().remove(0).body;
+    let tools = body["tools"].as_array().unwrap();
+    let mut names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    // `Task` goes by the name of Agent; nothing calls out, waits for a clock, or moves its work to another folder.
+    let expected = [
+        "Agent",
+        "Bash",
+        "Edit",
+        "Glob",
+        "Grep",
+        "NotebookEdit",
+        "Read",
+        "TaskCreate",
+        "TaskGet",
+        "TaskList",
+        "TaskUpdate",
+        "Write",
+    ];
+    assert_eq!(names, expected);
+    let bash = tools.iter().find(|tool| tool["name"] == "Bash").unwrap();
+    let about = bash["description"].as_str().unwrap();
+    assert!(about.contains("default 300000, max 1800000"), "BASH_DEFAULT_TIMEOUT_MS, BASH_MAX_TIMEOUT_MS: {about}");
+    let takes = &bash["input_schema"]["properties"];
+    assert!(takes.get("run_in_background").is_none(), "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: {takes}");
+    let told = body["system"].to_string();
+    assert!(told.contains("Primary working directory") && !told.contains("MEMORY.md"), "its own memory: {told}");
+    stage.end();
+}

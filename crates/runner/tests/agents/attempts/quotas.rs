@@ -1,0 +1,92 @@
+//! Limits of a model's account: the job is to wait for their end, not to fail by them or to ask again and again.
+
+use super::stage::{Agent, Stage};
+use super::subscriptions::{SignedIn, with_token};
+use crate::world::end_of;
+use pullyard_demo_model::Refusal;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Until;
+use pullyard_domain::time::Timestamp;
+use serde_json::json;
+use tokio::process::Command;
+
+/// Far enough to be after every test, and to the second as providers have it.
+const RESETS: &str = "2031-05-06T07:00:00.000Z";
+
+fn resets() -> Timestamp {
+    Timestamp::parse(RESETS).unwrap()
+}
+
+/// Runs to its failure, and says how often the model was asked.
+async fn check(stage: &Stage, equip: impl FnOnce(&mut Command)) -> (Failure, usize) {
+    let ran = end_of(stage.world.spawn(equip)).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = stage.world.api.finish();
+    (finish.failure.unwrap_or_else(|| panic!("{:?} {}", finish.outcome, ran.log)), stage.model.turns().len())
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_key_whose_usage_limit_is_reached_waits_for_the_date_that_the_provider_says() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    let message =
+        "You have reached your specified API usage limits. You will regain access on 2031-05-06 at 07:00 UTC.";
+    stage.model.keep(Refusal::anthropic(429, "rate_limit_error", message));
+    let (failure, _) = check(&stage, |command| stage.equip(command)).await;
+    assert_eq!(failure, Failure::AgentQuota { time: Until(Some(resets())) });
+    assert_eq!(stage.world.api.finish().work.unwrap().starts, 1);
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_subscription_that_is_used_up_waits_for_the_time_that_its_headers_say() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    let resets_at = (resets().millis() / 1_000).to_string();
+    let refusal = Refusal::too_many(3_600)
+        .with("anthropic-ratelimit-unified-status", "rejected")
+        .with("anthropic-ratelimit-unified-representative-claim", "five_hour")
+        .with("anthropic-ratelimit-unified-reset", resets_at.as_str());
+    stage.model.keep(refusal);
+    let (failure, asked) = check(&stage, |command| with_token(&stage, command)).await;
+    assert_eq!(failure, Failure::AgentQuota { time: Until(Some(resets())) });
+    assert_eq!((asked, stage.world.api.finish().work.unwrap().starts), (1, 1));
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_subscription_of_codex_that_is_used_up_is_a_quota() {
+    let machine = SignedIn::new().await;
+    let error = json!({
+        "type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "pro",
+        "resets_at": resets().millis() / 1_000,
+    });
+    machine.stage.model.keep(Refusal::new(429, json!({ "error": error })));
+    let (failure, asked) = check(&machine.stage, |command| machine.equip(command)).await;
+    assert_eq!(failure.code(), "agent_quota", "{failure:?}");
+    assert_eq!((asked, machine.stage.world.api.finish().work.unwrap().starts), (1, 1), "{failure:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_wait_of_a_day_is_not_waited_for_by_claude_code() {
+    let stage = Stage::of(Agent::ClaudeCode).await;
+    stage.model.keep(Refusal::too_many(100_000));
+    let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
+    // It does not say how long that is: the job is given back and waits, longer each time.
+    assert_eq!((failure, asked), (Failure::AgentOverloaded { n: 1 }, 2));
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_wait_of_a_day_that_codex_waits_for_is_a_stall_that_says_so() {
+    let stage = Stage::of(Agent::Codex).await;
+    stage.world.api.assign(|job| job.limits.stall_secs = 10);
+    stage.model.keep(Refusal::openai_too_many(100_000));
+    let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
+    assert_eq!((failure.code(), asked), ("stalled", 1), "{failure:?}");
+    assert!(failure.sentence().contains("exceeded retry limit"), "{}", failure.sentence());
+    stage.end();
+}

@@ -1,0 +1,47 @@
+//! Silence, turns and money.
+
+use super::{Independent, always, shell, silent, words};
+use crate::attempts::stage::{Agent, BOTH, Stage};
+use crate::world::end_of;
+use pullyard_protocol::attempt::Limits;
+use serde_json::{Value, json};
+
+/// Ends at its limit. Returns how often the model was asked.
+async fn check(agent: Agent, fixture: Value, limit: fn(&mut Limits), code: &str) -> usize {
+    let stage = Stage::of(agent).await;
+    stage.world.api.assign(|job| limit(&mut job.limits));
+    let other = Independent::with(&stage, &[fixture]).await;
+    let ran = end_of(other.start(&stage)).await;
+    assert_eq!(stage.world.api.failure(), code, "{agent:?} {}", ran.log);
+    let asked = other.asked().await;
+    other.end(stage).await;
+    asked
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn a_model_that_never_answers_is_a_stall() {
+    for agent in BOTH {
+        check(agent, silent(always(words("Too late."))), |limits| limits.stall_secs = 8, "stalled").await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn the_limit_of_turns_lets_no_further_request_out() {
+    for agent in BOTH {
+        let again = always(shell(agent, "echo again >> again.txt; sleep 1"));
+        assert_eq!(check(agent, again, |limits| limits.turns = Some(2), "turn_limit").await, 2, "{agent:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn the_limit_of_money_lets_no_further_request_out() {
+    for agent in BOTH {
+        let mut dear = shell(agent, "echo again >> again.txt; sleep 1");
+        dear["usage"] = json!({ "input_tokens": 100_000, "output_tokens": 100_000 });
+        let asked = check(agent, always(dear), |limits| limits.cost_usd_micros = Some(500_000), "cost_limit").await;
+        assert_eq!(asked, 1, "{agent:?}");
+    }
+}
