@@ -9,8 +9,10 @@
 //!     cargo test -p pullyard-cli --test system soak:: -- --ignored --nocapture
 //! ```
 //!
-//! With `PULLYARD_SOAK_MINUTES=0` all tickets enter at once, for the runners alone, and the chaos reigns until nearly
-//! all of their jobs have ended; `PULLYARD_SOAK_SLOTS` says how many jobs each of the three runners runs at once:
+//! With `PULLYARD_SOAK_MINUTES=0` it is a load: all tickets enter at once, for the runners alone, nobody changes their
+//! mind, what is lost goes back, and everything is killed until nearly all jobs have ended. Then each ticket has one
+//! job, which completed, with one commit that was pushed. `PULLYARD_SOAK_SLOTS` says how many jobs each of the three
+//! runners runs at once:
 //!
 //! ```sh
 //! PULLYARD_SOAK_TICKETS=500 PULLYARD_SOAK_MINUTES=0 PULLYARD_SOAK_SLOTS=4 \
@@ -25,7 +27,7 @@ mod hands;
 mod verdict;
 
 use chaos::Chaos;
-use hands::World;
+use hands::{Kind, World};
 use pullyard_testkit::Dice;
 use std::time::{Duration, Instant};
 
@@ -49,11 +51,12 @@ async fn whatever_is_killed_every_ticket_job_slot_and_push_adds_up() {
     let slots = setting("PULLYARD_SOAK_SLOTS", 2);
     println!("soak: seed {seed}, {tickets} tickets in {} min, in {}", length.as_secs() / 60, folder.display());
 
-    let world = World::begin(&folder, seed, slots).await;
+    let kind = if length.is_zero() { Kind::Load } else { Kind::Life };
+    let world = World::begin(&folder, kind, seed, slots).await;
     let begun = Instant::now();
     let mut chaos = Chaos::new(&world, Dice::new(seed));
     let moves = async {
-        if length.is_zero() {
+        if kind == Kind::Load {
             return world.enter_at_once(tickets).await;
         }
         let mut dice = Dice::new(seed ^ 0xF00D);

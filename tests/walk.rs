@@ -40,12 +40,12 @@ async fn a_job_that_waits_is_cancelled_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_tasks_job_fails_whatever_else_dies() {
-    walk(flows::tickets::died(), 69).await;
+    walk(flows::tickets::died(), 70).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_started_when_there_is_room_whatever_dies() {
-    walk(flows::tickets::started_when_there_is_room(), 71).await;
+    walk(flows::tickets::started_when_there_is_room(), 73).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,18 +54,34 @@ async fn a_requested_job_is_made_retried_and_cancelled_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_asks_is_answered_paused_and_continued_whatever_dies() {
+    walk(flows::rests::asked_paused_and_continued().own(), 83).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_job_that_asks_is_answered_paused_and_continued_wherever_it_dies() {
+    walk(flows::rests::asked_paused_and_continued(), 83).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_projects_ticket_starts_when_it_is_released_whatever_dies() {
+    walk(flows::holds::released_and_started(), 47).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_runner_completes_a_job_whatever_dies() {
-    walk(flows::runners::completed(), 46).await;
+    walk(flows::runners::completed(), 47).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_runners_job_is_put_back_whatever_dies() {
-    walk(flows::runners::silent(), 87).await;
+    walk(flows::runners::silent(), 96).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_is_answered_whatever_dies() {
-    walk(flows::reviews::told_and_revised(), 65).await;
+    walk(flows::reviews::told_and_revised(), 66).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +108,7 @@ async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_d
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pull_request_ends_its_job_whatever_dies() {
-    walk(flows::reviews::closed_while_it_waits(), 62).await;
+    walk(flows::reviews::closed_while_it_waits(), 63).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

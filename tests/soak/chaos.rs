@@ -1,8 +1,8 @@
 //! What happens to machines, and what people do.
 
-use super::hands::{RUNNERS, TODO, TRIGGER, World, stop};
+use super::hands::{Kind, RUNNERS, TODO, TRIGGER, World, stop};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use pullyard_domain::job::Status;
 use pullyard_protocol::fleet::RunnerOrder;
 use pullyard_testkit::Dice;
@@ -43,6 +43,10 @@ const DEEDS: &[&str] = &[
     "up is away",
 ];
 
+/// What is not done where only processes die: what people do, and an absence of the forge, which is a part of `up`, for
+/// longer than a job waits for it.
+const NOT_UNDER_LOAD: [&str; 4] = ["cancel", "retry", "move again", "up is away"];
+
 /// Who does it.
 pub(super) struct Chaos<'a> {
     world: &'a World,
@@ -61,10 +65,20 @@ impl<'a> Chaos<'a> {
         loop {
             sleep(Duration::from_secs_f64(0.2 + 2.0 * self.dice.part())).await;
             let deed = DEEDS[self.dice.below(DEEDS.len())];
-            if self.did(deed).await {
+            if self.is_done_here(deed) && self.did(deed).await {
                 *self.done.entry(deed).or_default() += 1;
             }
         }
+    }
+
+    fn is_done_here(&self, deed: &str) -> bool {
+        self.world.kind == Kind::Life || !NOT_UNDER_LOAD.contains(&deed)
+    }
+
+    /// Until `up` is started again, which takes some seconds by itself.
+    async fn while_up_is_down(&mut self, most_secs: f64) {
+        self.pause(if self.world.kind == Kind::Life { most_secs } else { 1.0 }).await;
+        self.world.start_up().await;
     }
 
     /// Everything is up again, and what was done how often.
@@ -93,8 +107,7 @@ impl<'a> Chaos<'a> {
                 if let Some(mut up) = world.up.lock().await.take() {
                     up.kill().await.unwrap();
                 }
-                self.pause(12.0).await;
-                world.start_up().await;
+                self.while_up_is_down(12.0).await;
                 true
             }
             // As long as a runner may be silent, about.
@@ -119,8 +132,7 @@ impl<'a> Chaos<'a> {
             }
             "stop up" => {
                 stop(&world.up).await;
-                self.pause(5.0).await;
-                world.start_up().await;
+                self.while_up_is_down(5.0).await;
                 true
             }
             "kill runner" | "kill runner and jobs" => {
@@ -150,7 +162,9 @@ impl<'a> Chaos<'a> {
                 let _ = kill(Pid::from_raw(pid), signal);
                 if deed == "kill job and agent" {
                     for agent in world.agents() {
-                        let _ = killpg(Pid::from_raw(agent), Signal::SIGKILL);
+                        if let Ok(group) = getpgid(Some(Pid::from_raw(agent))) {
+                            let _ = killpg(group, Signal::SIGKILL);
+                        }
                     }
                 }
                 true

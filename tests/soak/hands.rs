@@ -1,7 +1,7 @@
 //! A machine with `up`, two runners and two projects, and hands to start and end each of them.
 
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
-use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::client::{Error, Operator};
 use pullyard_protocol::job::Job;
@@ -29,9 +29,45 @@ pub(super) const TODO: &str = "Todo";
 /// Longer than a start takes on a loaded machine.
 const START: Duration = Duration::from_secs(120);
 
+/// What the process of an agent runs.
+const AT_WORK: &str = "/agent.sh\0work\0";
+
+/// What is asked of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// People change their minds, agents fail, and the forge is away for longer than jobs wait for it.
+    Life,
+    /// Only processes die: each ticket's job does its work in the end.
+    Load,
+}
+
+impl Kind {
+    fn settings(self, compute: Compute) -> Settings {
+        let settings = Settings { auto_create: true, compute, ..Settings::default() };
+        match self {
+            Self::Life => settings,
+            // What is lost goes back, however often a machine dies under it.
+            Self::Load => {
+                let limits = Limits { requeues: 10, ..Limits::default() };
+                Settings { offline: OfflinePolicy::Requeue, limits, ..settings }
+            }
+        }
+    }
+
+    /// What the agent does to work, and how that ends.
+    fn of_agent(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Life => (r#"exec "$0" work"#, "[ $((n % 11)) -eq 0 ] && exit 1"),
+            // Work that was killed is tried again: 75 asks for that.
+            Self::Load => (r#"{ "$0" work && exit 0; exit 75; }"#, ""),
+        }
+    }
+}
+
 /// The machine.
 pub(super) struct World {
     pub(super) root: PathBuf,
+    pub(super) kind: Kind,
     pub(super) api: Operator,
     token: String,
     url: String,
@@ -44,35 +80,33 @@ pub(super) struct World {
     minute: AtomicI64,
 }
 
-fn agent(root: &Path, seed: u64) -> String {
-    let dir = root.join("agents").display().to_string();
+fn agent(kind: Kind, seed: u64) -> String {
+    let (works, ends) = kind.of_agent();
     // What an agent does is decided by the seed and its job: how long it takes, whether it listens, whether
     // it fails, whether it leaves something behind.
     format!(
         r#"#!/bin/sh
-cat > /dev/null
 n=$(( $(printf '%s' "{seed} $PULLYARD_JOB" | cksum | cut -d' ' -f1) % 1000 ))
 [ $((n % 7)) -eq 0 ] && trap '' TERM INT
-echo $$ > {dir}/$PULLYARD_JOB
+[ "$1" = work ] || {works}
+cat > /dev/null
 echo '{{"kind":"text","text":"works"}}'
 [ $((n % 9)) -eq 0 ] && sleep 4
 sleep $((n % 3)).$((n % 10))
 echo "$PULLYARD_JOB" >> "work-$PULLYARD_TICKET.txt"
 sleep 0.2
-rm -f {dir}/$PULLYARD_JOB
-[ $((n % 11)) -eq 0 ] && exit 1
+{ends}
 exit 0
 "#
     )
 }
 
 impl World {
-    pub(super) async fn begin(root: &Path, seed: u64, slots: u64) -> Self {
-        fs::create_dir_all(root.join("agents")).unwrap();
+    pub(super) async fn begin(root: &Path, kind: Kind, seed: u64, slots: u64) -> Self {
         for (project, _) in PROJECTS {
             let checkout = root.join(project);
             fs::create_dir_all(&checkout).unwrap();
-            fs::write(checkout.join("agent.sh"), agent(root, seed)).unwrap();
+            fs::write(checkout.join("agent.sh"), agent(kind, seed)).unwrap();
             for args in [
                 &["init", "--quiet", "--initial-branch=main", "."][..],
                 &["add", "."],
@@ -93,8 +127,7 @@ impl World {
         let keys: Value = serde_json::from_slice(&fs::read(root.join("data/keys.json")).unwrap()).unwrap();
         let api = Operator::new(&url, keys["admin_token"].as_str().unwrap()).unwrap();
         for (project, compute) in PROJECTS {
-            let settings = Settings { auto_create: true, compute, ..Settings::default() };
-            let create = CreateProject { id: id(project), name: project.into(), settings };
+            let create = CreateProject { id: id(project), name: project.into(), settings: kind.settings(compute) };
             api.create_project(&create).await.unwrap();
             let add = ["repos", "add", "--project", project, "--path", project, "--agent-command", "./agent.sh"];
             let added = command(root, &add).output().await.unwrap();
@@ -111,6 +144,7 @@ impl World {
         let token = api.create_token(&request).await.unwrap().token;
         let world = Self {
             root: root.to_owned(),
+            kind,
             api,
             token,
             url,
@@ -149,6 +183,7 @@ impl World {
             .env("PULLYARD_RUNNER_TOKEN", &self.token)
             .env("PULLYARD_WORK_DIR", work)
             .env("PULLYARD_ISOLATION", "none")
+            .env("PULLYARD_AGENT_RETRY_SECS", "2,4,8")
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         *runner = Some(start.spawn().unwrap());
@@ -299,11 +334,11 @@ impl World {
         pids.filter(|pid| self.is_ours(*pid, "run-job")).collect()
     }
 
-    /// The agents that live: each is the leader of a group.
+    /// The agents that live, by the numbers that they have here: in a process namespace they have others.
     pub(super) fn agents(&self) -> Vec<i32> {
-        let files = folders(&self.root.join("agents")).into_iter();
-        let pids = files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
-        pids.filter(|pid| self.is_ours(*pid, "agent.sh")).collect()
+        let pids =
+            folders(Path::new("/proc")).into_iter().filter_map(|process| process.file_name()?.to_str()?.parse().ok());
+        pids.filter(|pid| self.is_ours(*pid, AT_WORK)).collect()
     }
 
     /// A number may be another's by now: only what runs this, in our folder, is ours.

@@ -1,6 +1,6 @@
 //! What must be so when everything is over.
 
-use super::hands::{PROJECTS, TODO, World, id};
+use super::hands::{Kind, PROJECTS, TODO, World, id};
 use pullyard_domain::job::Status;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::ticket::Ticket;
@@ -35,8 +35,31 @@ pub(super) async fn faults(world: &World) -> Vec<String> {
         }
         of_ledger(world, project, &mut faults).await;
     }
+    if world.kind == Kind::Load {
+        of_load(world, &jobs, &tickets, &mut faults);
+    }
     of_logs(&world.root, &mut faults);
     faults
+}
+
+/// Each ticket that entered has one job, which completed, and one commit of it was pushed.
+fn of_load(world: &World, jobs: &[Job], tickets: &[Ticket], faults: &mut Vec<String>) {
+    let told = world.told.lock().unwrap();
+    let entered: BTreeSet<_> = told.iter().map(|event| (&event.project, &event.ticket.key)).collect();
+    let completed = jobs.iter().filter(|job| job.status == Status::Completed).count();
+    let pushed: usize = PROJECTS.iter().map(|(project, _)| Pushed::of(&world.root.join(project)).commits()).sum();
+    if [tickets.len(), jobs.len(), completed, pushed] != [entered.len(); 4] {
+        faults.push(format!(
+            "{} tickets entered, {} are there, with {} jobs, of which {completed} completed, and {pushed} commits",
+            entered.len(),
+            tickets.len(),
+            jobs.len(),
+        ));
+    }
+    let elsewhere = |ticket: &&Ticket| ticket.status != REVIEW || !ticket.badges.is_empty();
+    faults.extend(tickets.iter().filter(elsewhere).map(|ticket| format!("not in review: {ticket:?}")));
+    let ended = jobs.iter().filter(|job| job.status != Status::Completed);
+    faults.extend(ended.map(|job| format!("not completed: {job:?}")));
 }
 
 /// The branches that were pushed: head, and whose commits they hold.
@@ -57,6 +80,10 @@ impl Pushed {
             (name.to_owned(), (head.to_owned(), jobs.collect()))
         };
         Self(refs.lines().map(branch).collect())
+    }
+
+    fn commits(&self) -> usize {
+        self.0.values().map(|(_, jobs)| jobs.len()).sum()
     }
 
     fn commits_of(&self, job: &str) -> usize {

@@ -120,3 +120,48 @@ pub(super) fn stops() -> Step {
         Some(post(path, stopped).by(&world.noted("lease")?).into())
     })
 }
+
+/// Its agent asks something.
+pub(super) fn asks() -> Step {
+    gives_back("its agent asks", |_| {
+        let asks = json!({
+            "yield_id": "yield-1", "outcome": "asks", "question": "Which list?",
+            "agent": "command", "session": "session-1", "inputs": 0,
+        });
+        Some(asks)
+    })
+}
+
+/// It gives its job back, once it is wanted to.
+pub(super) fn pauses() -> Step {
+    gives_back("it gives its job back", |world| {
+        world.noted("want").filter(|want| want == "pause")?;
+        Some(
+            json!({ "yield_id": "yield-2", "outcome": "paused", "agent": "command", "session": "session-1", "inputs": 1 }),
+        )
+    })
+}
+
+/// With that the attempt is over, and says nothing more.
+fn gives_back(name: &'static str, body: fn(&World) -> Option<Value>) -> Step {
+    Step::call(name, move |world| {
+        let (path, lease) = (format!("{}/yield", world.noted("attempt")?), world.noted("lease")?);
+        let over = |world: &World, _: &Value| {
+            ["PULLYARD_BOOTSTRAP", "attempt", "lease"].iter().for_each(|note| world.forget(note));
+        };
+        Some(post(path, body(world)?).by(&lease).keeping(over).into())
+    })
+}
+
+/// The task of an attempt that is over ends.
+pub(super) fn ends() -> Step {
+    Step::act("its task ends", |world| {
+        async {
+            if let Some(task) = world.noted("task").filter(|_| world.noted("lease").is_none()) {
+                world.raw.stop_task(&task.into()).await;
+            }
+            true
+        }
+        .boxed()
+    })
+}

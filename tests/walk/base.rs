@@ -6,7 +6,7 @@ use super::world::{ADMIN, Invoked, Snapshot, World};
 use crate::story::REPOSITORY;
 use crate::webhooks::SECRET;
 use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::Compute;
+use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Scope, TokenKind, Write};
 use serde_json::{Value, json};
@@ -48,9 +48,14 @@ pub(super) async fn token(world: &World, text: &str, kind: TokenKind) {
 pub(super) async fn has_runners(world: &World) {
     token(world, RUNNERS, TokenKind::Runner).await;
     world.note("runner", Value::Null);
+    settings(world, |settings| settings.compute = Compute::Runners).await;
+}
+
+/// The project has other settings.
+pub(super) async fn settings(world: &World, change: fn(&mut Settings)) {
     let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
     let mut project = store.project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap();
-    project.settings.compute = Compute::Runners;
+    change(&mut project.settings);
     assert_eq!(store.put_project(&project).await.unwrap(), Write::Applied);
 }
 

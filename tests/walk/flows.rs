@@ -1,6 +1,8 @@
 //! The flows, by what begins them.
 
+pub(super) mod holds;
 pub(super) mod requests;
+pub(super) mod rests;
 pub(super) mod reviews;
 pub(super) mod runners;
 pub(super) mod tickets;

@@ -49,12 +49,14 @@ pub(super) async fn items(world: &World) -> Vec<Value> {
 }
 
 /// Whether something still needs a next step. Hooks and repositories that are looked at always do: a hook rests where
-/// it misses nothing, and could read its list.
+/// it misses nothing, and could read its list. What waits for a project rests while that is held.
 pub(super) fn is_at_rest(items: &[Value]) -> bool {
+    let held = items.iter().filter(|item| item["settings"]["held_by"].is_string());
+    let held: Vec<_> = held.map(|project| text(project, "pk").replace("PROJECT#", "HELD#")).collect();
     let waits = |item: &Value| match text(item, "sk") {
         "POLL" => false,
         "HOOK" => ["missing", "problem"].iter().any(|name| item["recovery"].get(name).is_some()),
-        _ => item.get("wk").is_some(),
+        _ => item.get("wk").is_some_and(|row| !held.iter().any(|held| row == held.as_str())),
     };
     !items.iter().any(waits)
 }

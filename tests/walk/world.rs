@@ -204,6 +204,10 @@ impl World {
         self.notes.lock().unwrap().insert(name.into(), value.into());
     }
 
+    pub(super) fn forget(&self, name: &str) {
+        self.notes.lock().unwrap().remove(name);
+    }
+
     pub(super) fn noted(&self, name: &str) -> Option<String> {
         let notes = self.notes.lock().unwrap();
         let noted = notes.get(name)?;

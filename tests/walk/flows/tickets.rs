@@ -46,7 +46,7 @@ fn stopped() -> Step {
 }
 
 /// A ticket has a job, and a task claimed it and works.
-fn until_it_works() -> Vec<Step> {
+pub(super) fn until_it_works() -> Vec<Step> {
     vec![told(), Step::messages(), attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
 }
 

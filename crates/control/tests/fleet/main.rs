@@ -1,5 +1,6 @@
 //! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
-//! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago.
+//! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, in `trust` of
+//! what is gone.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -9,5 +10,6 @@
 
 mod claims;
 mod sweep;
+mod trust;
 mod weak;
 mod world;

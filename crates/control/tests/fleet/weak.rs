@@ -1,7 +1,7 @@
 //! What is read for half the price may be of a moment ago. Where no write proves what was decided of it, it is read
 //! again before anybody is answered: each of these would be refused, or told that there is nothing to do.
 
-use crate::world::World;
+use crate::world::{World, applied};
 use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress, start};
 use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
 use pullyard_control::runner::{Answer, claim as take};
@@ -10,21 +10,15 @@ use pullyard_control::{
     settle_ticket, task_stopped,
 };
 use pullyard_domain::artifact::{Kind as Kept, Offer};
-use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sha256Hex, TicketKey};
-use pullyard_domain::job::{
-    Claim, ContextFault, End, Fence, Job, Kind, Plan, Rest, Status, Yielded, plan_without_ticket,
-};
-use pullyard_domain::project::{Account as ForgeAccount, Compute, ForgeKind, Integration, Settings};
-use pullyard_domain::prompt;
+use pullyard_domain::job::{Claim, ContextFault, End, Fence, Job, Rest, Status, Yielded};
+use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::ticket::{Move, Target};
-use pullyard_store::{Trigger, Write};
 use pullyard_testkit::Lag;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What is read for half the price is as it was when `copied` was called last.
@@ -37,16 +31,7 @@ impl Late {
     async fn begin() -> Self {
         let lag = Lag::still();
         let world = World::before(lag.client()).await;
-        let integration = Integration {
-            id: world.repository().integration,
-            kind: ForgeKind::GitHub,
-            // Nobody is there.
-            api_url: "http://127.0.0.1:9".into(),
-            auth: Auth::Token { secret: "fleet/user/forge".into() },
-            account: ForgeAccount { id: 1, login: "pullyard-bot".into() },
-        };
-        applied(world.ctx.store.put_integration(&integration).await);
-        applied(world.ctx.store.put_repository(&world.repository()).await);
+        world.connect().await;
         Self { world, lag }
     }
 
@@ -56,38 +41,12 @@ impl Late {
 
     /// A job on Fargate that waits to be started.
     async fn job(&self) -> Job {
-        let repository = self.world.repository();
-        let context = prompt::Context {
-            v: 1,
-            kind: Kind::Implement,
-            ticket: None,
-            instructions: Some("Do it.".into()),
-            repository: repository.clone(),
-            base: "main".into(),
-            review: None,
-            commands: None,
-            author: None,
-        };
-        let id = JobId::of_request(&self.world.project, "weak", "1");
-        let context = self.world.ctx.store.freeze_context(&id, &context).await.unwrap();
-        let job = plan_without_ticket(&Plan {
-            id,
-            project: &self.world.project,
-            settings: &Settings { compute: Compute::Fargate, ..Settings::default() },
-            repository: &repository,
-            context,
-            labels: &BTreeSet::new(),
-            now: self.world.ctx.clock.now(),
-        });
-        let alone =
-            Trigger { job: &job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
-        applied(self.world.ctx.store.trigger(&alone).await);
-        self.stored(&job.id).await
+        self.world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
     }
 
     /// It, as it is in truth.
     async fn stored(&self, job: &JobId) -> Job {
-        self.world.ctx.store.job(job).await.unwrap().unwrap()
+        self.world.stored(job).await
     }
 
     /// Stores what became of it.
@@ -110,10 +69,6 @@ impl Late {
         assert_eq!(held.status, status);
         (held, fence)
     }
-}
-
-fn applied(write: Result<Write, pullyard_store::Error>) {
-    assert_eq!(write.unwrap(), Write::Applied);
 }
 
 fn claim(attempt: u32) -> Claim {

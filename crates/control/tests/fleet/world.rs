@@ -11,11 +11,13 @@ use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wa
 use pullyard_control::runner::{Registration, RunnerToken, register};
 use pullyard_control::{Clock, Context, ForgeTokens, Parts, create_project};
 use pullyard_domain::agent::Agent;
+use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName};
-use pullyard_domain::job::{Job, Plan, plan_without_ticket};
-use pullyard_domain::project::{Compute, Repository, Settings};
+use pullyard_domain::job::{Job, Kind, Plan, plan_without_ticket};
+use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Repository, Settings};
+use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
@@ -26,6 +28,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const KEY: &str = "fleet/signing-key";
+const FORGE: &str = "fleet/user/forge";
 const TABLE: &str = "fleet";
 const CAPABILITY: &str = "command";
 
@@ -79,8 +82,7 @@ impl World {
         let settings = Settings { compute: Compute::Runners, ..Settings::default() };
         create_project(&ctx, project.clone(), "Acme".into(), settings).await.unwrap();
         let hash = "a".repeat(64);
-        let token = token(&hash);
-        assert_eq!(ctx.store.put_token(&token).await.unwrap(), Write::Applied);
+        applied(ctx.store.put_token(&token(&hash)).await);
         Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
     }
 
@@ -109,14 +111,62 @@ impl World {
                 Needs { capability: CAPABILITY.into(), labels: BTreeSet::from([kind(number)]), key: KeyOf::Runner };
             self.ctx.store.note_class(&self.project, &job.class, &needs).await.unwrap();
         }
-        let each = futures::stream::iter(0..count).map(async |number| {
-            let job = self.plan(what, number, kinds);
-            let alone =
-                Trigger { job: &job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
-            assert_eq!(self.ctx.store.trigger(&alone).await.unwrap(), Write::Applied);
-            self.ctx.store.job(&job.id).await.unwrap().unwrap()
-        });
+        let each = futures::stream::iter(0..count).map(async |number| self.made(&self.plan(what, number, kinds)).await);
         each.buffered(AT_ONCE).collect().await
+    }
+
+    /// The repository of every job is connected, on a forge where nobody is.
+    pub(crate) async fn connect(&self) {
+        let integration = Integration {
+            id: self.repository().integration,
+            kind: ForgeKind::GitHub,
+            api_url: "http://127.0.0.1:9".into(),
+            auth: Auth::Token { secret: FORGE.into() },
+            account: Account { id: 1, login: "pullyard-bot".into() },
+        };
+        self.ctx.secrets.put(FORGE, "a token").await.unwrap();
+        applied(self.ctx.store.put_integration(&integration).await);
+        applied(self.ctx.store.put_repository(&self.repository()).await);
+    }
+
+    /// A Ready job, made under these settings.
+    pub(crate) async fn job(&self, settings: &Settings) -> Job {
+        let repository = self.repository();
+        let context = prompt::Context {
+            v: 1,
+            kind: Kind::Implement,
+            ticket: None,
+            instructions: Some("Do it.".into()),
+            repository: repository.clone(),
+            base: "main".into(),
+            review: None,
+            commands: None,
+            author: None,
+        };
+        let id = JobId::of_request(&self.project, "one", "1");
+        let context = self.ctx.store.freeze_context(&id, &context).await.unwrap();
+        let job = plan_without_ticket(&Plan {
+            id,
+            project: &self.project,
+            settings,
+            repository: &repository,
+            context,
+            labels: &BTreeSet::new(),
+            now: self.ctx.clock.now(),
+        });
+        self.made(&job).await
+    }
+
+    /// Stores a job that nobody charges for, and reads it.
+    async fn made(&self, job: &Job) -> Job {
+        let alone = Trigger { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
+        applied(self.ctx.store.trigger(&alone).await);
+        self.stored(&job.id).await
+    }
+
+    /// A job, as it is in truth.
+    pub(crate) async fn stored(&self, job: &JobId) -> Job {
+        self.ctx.store.job(job).await.unwrap().unwrap()
     }
 
     /// The repository of every job.
@@ -152,7 +202,12 @@ fn kind(number: usize) -> String {
     format!("kind-{number}")
 }
 
-fn token(hash: &str) -> Token {
+pub(crate) fn applied(write: Result<Write, pullyard_store::Error>) {
+    assert_eq!(write.unwrap(), Write::Applied);
+}
+
+/// A token of runners, by its hash.
+pub(crate) fn token(hash: &str) -> Token {
     Token {
         hash: hash.to_owned(),
         kind: TokenKind::Runner,

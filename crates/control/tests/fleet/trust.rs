@@ -1,0 +1,123 @@
+//! What a job and its lease stand on may go while they last: the token of their runner, the runner itself, the day
+//! that the job was charged to.
+
+use crate::world::{World, applied, token};
+use pullyard_control::attempt::{credentials, progress, start};
+use pullyard_control::runner::{Removed, RunnerToken, remove};
+use pullyard_control::{Bootstrap, Error, cancel_job, pause_job, reserve_artifact};
+use pullyard_domain::artifact::{Kind, Offer};
+use pullyard_domain::budget::Budget;
+use pullyard_domain::id::{ArtifactName, ClaimId, RunnerId, Sha256Hex};
+use pullyard_domain::job::{Claim, Fence, Status};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_store::Token;
+use std::time::Duration;
+
+/// A job on which the agent of a runner works.
+struct Held {
+    world: World,
+    runner: RunnerId,
+    fence: Fence,
+}
+
+impl Held {
+    async fn begin(world: World) -> Self {
+        world.connect().await;
+        let runner = world.runners(1, 1, 1).await.remove(0);
+        let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+        let claim = Claim {
+            attempt: 1,
+            claim: ClaimId::new("c1").unwrap(),
+            instance: runner.instance,
+            runner: Some(runner.id.clone()),
+            task: None,
+        };
+        applied(world.ctx.store.claim(&job.claimed(&claim, world.ctx.clock.now()).unwrap()).await);
+        let held = Self { world, runner: runner.id, fence: Fence { job: job.id, attempt: 1, claim: claim.claim } };
+        for phase in [Status::Preparing, Status::Executing] {
+            progress(&held.world.ctx, &held.fence, phase, None).await.unwrap();
+        }
+        held
+    }
+
+    /// Whether it gets its secrets, may begin once more, may keep something, and may push.
+    async fn gets(&self) -> [bool; 4] {
+        let (ctx, fence) = (&self.world.ctx, &self.fence);
+        let Fence { job, attempt, claim } = fence.clone();
+        let bootstrap = Bootstrap { job, attempt, dispatch: 0, expires: ctx.clock.now() };
+        let instance = "run-job".parse().unwrap();
+        let offer = Offer {
+            kind: Kind::CheckOutput,
+            name: ArtifactName::new("one.txt").unwrap(),
+            size_bytes: 1,
+            sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
+        };
+        [
+            got(credentials(ctx, fence).await),
+            got(start(ctx, &bootstrap, claim, instance, None).await),
+            got(reserve_artifact(ctx, fence, &offer).await),
+            got(progress(ctx, fence, Status::Syncing, None).await),
+        ]
+    }
+
+    /// It holds its job, and gets nothing by that any more.
+    async fn has_lost_everything(&self) {
+        assert_eq!(self.gets().await, [false; 4]);
+        self.world.stored(&self.fence.job).await.held_by(&self.fence).unwrap();
+    }
+}
+
+fn got<T: std::fmt::Debug>(answer: Result<T, Error>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(Error::LeaseLost { recorded: false }) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_runner_gets_what_its_lease_is_for() {
+    assert_eq!(Held::begin(World::begin().await).await.gets().await, [true; 4]);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_being_removed_gets_nothing_by_its_lease() {
+    let held = Held::begin(World::begin().await).await;
+    assert_eq!(remove(&held.world.ctx, &held.runner).await.unwrap(), Removed::Begun);
+    held.has_lost_everything().await;
+}
+
+#[tokio::test]
+async fn a_runner_whose_token_was_revoked_gets_nothing_by_its_lease() {
+    let held = Held::begin(World::begin().await).await;
+    applied(held.world.ctx.store.revoke_token(&held.world.token.hash).await);
+    held.has_lost_everything().await;
+}
+
+#[tokio::test]
+async fn a_runner_whose_token_expires_gets_nothing_by_its_lease_from_then_on() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let mut world = World::begin().await;
+    let hash = "b".repeat(64);
+    let expires_at = Some(world.ctx.clock.now().plus(HOUR));
+    applied(world.ctx.store.put_token(&Token { expires_at, ..token(&hash) }).await);
+    world.token = RunnerToken { hash, projects: None };
+    let held = Held::begin(world).await;
+    credentials(&held.world.ctx, &held.fence).await.unwrap();
+    held.world.ctx.clock.advance(HOUR);
+    held.has_lost_everything().await;
+}
+
+/// A job may be paused for longer than its project's day is kept.
+#[tokio::test]
+async fn a_job_ends_whose_day_is_forgotten() {
+    let world = World::begin().await;
+    let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
+    let job = world.job(&Settings { budget, ..Settings::default() }).await;
+    let day = job.reserved.unwrap().day;
+    assert_eq!(world.ctx.store.budget(&world.project, day).await.unwrap(), None);
+    pause_job(&world.ctx, &job.id, "ana").await.unwrap();
+    let ended = cancel_job(&world.ctx, &job.id, "ana", None).await.unwrap();
+    assert_eq!(ended.status, Status::Cancelled);
+    assert_eq!(world.ctx.store.budget(&world.project, day).await.unwrap(), None);
+}

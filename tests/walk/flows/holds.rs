@@ -1,0 +1,33 @@
+//! A project is held, and what was refused meanwhile is caught up when it is released.
+
+use super::{flow, tickets};
+use crate::walk::attempt;
+use crate::walk::http::post;
+use crate::walk::step::{Flow, Step, Unrepeated};
+use crate::walk::world::World;
+use serde_json::json;
+
+fn held() -> Step {
+    let make = |_: &World| Some(post("/v1/projects/acme/hold", json!({ "reason": "a freeze" })).into());
+    Step::call("somebody holds the project", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+fn released() -> Step {
+    let make = |_: &World| Some(post("/v1/projects/acme/release", json!({})).into());
+    Step::call("somebody releases it", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+pub(in crate::walk) fn released_and_started() -> Flow {
+    let steps = vec![
+        held(),
+        // Its ledger entry comes before what leads to it: a tool that was not answered tells it again.
+        tickets::told().unrepeated(Unrepeated::Repeated),
+        released(),
+        Step::messages(),
+        attempt::begins(),
+        attempt::claims(),
+        attempt::fails(),
+        Step::messages(),
+    ];
+    flow("a held project's ticket starts when it is released", &["failed"], steps)
+}
