@@ -1,9 +1,10 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
 use crate::access::Minted;
-use crate::agent::Tally;
+use crate::agent::{self, Tally};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Working;
+use crate::job::ours;
 use crate::left;
 use crate::orders::{Order, Orders};
 use crate::people::Given;
@@ -20,10 +21,9 @@ use pullyard_protocol::attempt::{
     Assignment, Checkpoint, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
-use std::ffi::OsStr;
-use std::path::Path;
+use std::ffi::OsString;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long the last events may hold up the end of an attempt.
 pub(crate) const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
@@ -32,6 +32,8 @@ const REST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(120);
 
 /// Where agents that are signed in keep their tokens, below their home.
 const SIGNED_IN: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
+/// How soon what an agent gets in their place is known.
+const LEARN_EVERY: Duration = Duration::from_secs(1);
 /// A larger file holds something else. Units: bytes.
 const LARGEST_SIGNED_IN: u64 = 256 * 1024;
 
@@ -155,13 +157,30 @@ impl Attempt<'_> {
         (work, spent)
     }
 
-    /// Learns the tokens that a variable names a file of, as the agent's driver reads it.
-    pub(crate) fn learn_named(&self, name: &str, value: Option<&OsStr>) {
-        let named = value.filter(|_| is_name_of_file_of_secrets(name)).map(Path::new);
+    /// A variable of the environment that the job is given, or else ours. Where it names a file of tokens, these are
+    /// learned.
+    pub(crate) fn reads(&self, given: &agent::Given, name: &str) -> Option<OsString> {
+        let value = given.read(name, ours);
+        let named = value.as_ref().filter(|_| is_name_of_file_of_secrets(name));
         // One that can't be read is the driver's to tell of.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
             self.redactor.learn_file(&text);
         }
+        value
+    }
+
+    /// Waits for the agent's work, and learns the tokens that it gets meanwhile.
+    pub(crate) async fn learning<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let done = loop {
+            match timeout(LEARN_EVERY, &mut work).await {
+                Ok(done) => break done,
+                Err(_) => self.learn_changed(workspace),
+            }
+        };
+        // Before what its end leaves is told or published.
+        self.learn_changed(workspace);
+        done
     }
 
     /// Learns the tokens that the agent has by now: signed in by a subscription, it changes them as it works.
@@ -169,7 +188,7 @@ impl Attempt<'_> {
         for path in SIGNED_IN {
             // The file is the agent's: whatever it is, nothing else is read in its place.
             if let Ok(text) = left::read(&workspace.home(), path, LARGEST_SIGNED_IN) {
-                self.redactor.learn_file(&text);
+                self.redactor.learn_file_of_agent(&text);
             }
         }
     }

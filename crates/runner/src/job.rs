@@ -291,7 +291,7 @@ async fn prepare<'a>(
     let auth = Workspace::root_in(&options.work_dir, job, *attempt).join("auth.json");
     let given = Given::new(std::mem::take(&mut access.model), auth);
     // Before anything is fetched: where its agent is not installed, nothing else matters.
-    let chosen = agent::choose(this.assignment, &Environment::of(&|name| given.read(name, ours))).await?;
+    let chosen = agent::choose(this.assignment, &Environment::of(&|name| this.reads(&given, name))).await?;
     let Access { git, forge, .. } = &access;
     let open = pull_request_to_work_on(this, forge).await?;
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };

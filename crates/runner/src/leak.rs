@@ -29,7 +29,10 @@ pub(crate) async fn look(
     }
     // Binary files as text, or what is in them would not be seen.
     let all = diff(&["--text", "--unified=0"]).await?;
-    if !redactor.knows_one_in(&added(all)) {
+    let looks = redactor.clone();
+    // It may be a lot, and limits and orders count meanwhile.
+    let has_one = tokio::task::spawn_blocking(move || looks.knows_one_in(&added(all))).await;
+    if !has_one.map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })? {
         return Ok(());
     }
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {

@@ -7,7 +7,7 @@ use crate::beside::Beside;
 use crate::checkpoint::Taken;
 use crate::checks::{self, Checked, Results, Rounds};
 use crate::git::Git;
-use crate::job::{Prepared, ours};
+use crate::job::Prepared;
 use crate::options::Isolation;
 use crate::people::{People, newest};
 use crate::replies::{self, Words};
@@ -118,7 +118,6 @@ impl Work<'_> {
             this.events.add(Said::phase("repairing"));
         };
         this.events.end_record();
-        this.learn_changed(workspace);
         let about = (assignment, results.verdict(), &this.redactor);
         let commit = this.bounded(commit::commit(git, workspace, &tree, target, about)).await?;
         let repository = workspace.repository();
@@ -135,11 +134,7 @@ impl Work<'_> {
     async fn work(&self, talk: &mut Talk, further: Option<&str>) -> Result<(), Stop> {
         let Self { this, options, isolation, prepared, taken, .. } = *self;
         let Prepared { access, chosen, given, target, workspace, .. } = prepared;
-        let read = |name: &str| {
-            let value = given.read(name, ours);
-            this.learn_named(name, value.as_deref());
-            value
-        };
+        let read = |name: &str| this.reads(given, name);
         let mut answered = None::<String>;
         loop {
             let mut told = talk.told(this.assignment);
@@ -169,7 +164,7 @@ impl Work<'_> {
                 waits: &options.agent_waits,
                 tally: &this.tally,
             };
-            let ended = agent::run(&run, chosen, &Environment::of(&read)).await;
+            let ended = this.learning(workspace, agent::run(&run, chosen, &Environment::of(&read))).await;
             talk.goes_further(people.said());
             match ended {
                 Err(Stop::Asks(question)) => match talk.asks(this, workspace, question).await? {

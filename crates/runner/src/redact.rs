@@ -27,6 +27,9 @@ pub(crate) use block::Block;
 pub(crate) use names::{is_name_of_file_of_secrets, is_name_of_secret};
 pub(crate) use stream::{Search, Stream};
 
+/// How much an agent's own files may teach: each secret makes every look longer. Units: bytes.
+const MOST_OF_AGENT: usize = 32 * 1024;
+
 /// What stands in a secret's place.
 pub(crate) const MARK: &str = "[redacted]";
 
@@ -36,7 +39,19 @@ pub(crate) struct Redactor(Arc<RwLock<Known>>);
 
 struct Known {
     secrets: BTreeSet<String>,
+    /// What an agent's files taught. Units: bytes.
+    of_agent: usize,
     scanner: Arc<Scanner>,
+}
+
+impl Known {
+    fn add(&mut self, secrets: Vec<String>) {
+        let before = self.secrets.len();
+        self.secrets.extend(secrets.into_iter().filter(|secret| forms::is_secret(secret)));
+        if self.secrets.len() > before {
+            self.scanner = Arc::new(Scanner::of(&self.secrets));
+        }
+    }
 }
 
 impl Redactor {
@@ -45,7 +60,7 @@ impl Redactor {
         let secrets = secrets.into_iter().flat_map(|secret| credentials::of(&secret));
         let secrets: BTreeSet<String> = secrets.filter(|secret| forms::is_secret(secret)).collect();
         let scanner = Arc::new(Scanner::of(&secrets));
-        Self(Arc::new(RwLock::new(Known { secrets, scanner })))
+        Self(Arc::new(RwLock::new(Known { secrets, of_agent: 0, scanner })))
     }
 
     /// Takes this out as well from now on; of a file of credentials, its tokens. What is too short to be a secret
@@ -59,13 +74,23 @@ impl Redactor {
         self.learn_all(credentials::tokens(text).unwrap_or_default());
     }
 
-    fn learn_all(&self, secrets: Vec<String>) {
+    /// The same of a file that is the agent's, up to [`MOST_OF_AGENT`] in all.
+    pub(crate) fn learn_file_of_agent(&self, text: &str) {
+        let Some(tokens) = credentials::tokens(text) else { return };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = known.secrets.len();
-        known.secrets.extend(secrets.into_iter().filter(|secret| forms::is_secret(secret)));
-        if known.secrets.len() > before {
-            known.scanner = Arc::new(Scanner::of(&known.secrets));
-        }
+        let Known { secrets, of_agent, .. } = &mut *known;
+        let mut new = tokens;
+        new.retain(|token| {
+            let is_new = !secrets.contains(token) && *of_agent + token.len() <= MOST_OF_AGENT;
+            let counts = is_new && !credentials::repeats_itself(token);
+            *of_agent += if counts { token.len() } else { 0 };
+            counts
+        });
+        known.add(new);
+    }
+
+    fn learn_all(&self, secrets: Vec<String>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).add(secrets);
     }
 
     /// The text without secrets.
@@ -129,13 +154,20 @@ impl Redactor {
 
     /// Takes secrets out of every text in it.
     pub(crate) fn value(&self, value: &mut Value) {
+        self.value_but(value, &[]);
+    }
+
+    /// The same but for the texts that have one of these names.
+    pub(crate) fn value_but(&self, value: &mut Value, names: &[&str]) {
         match value {
             Value::String(text) => self.clean(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.value_but(value, names)),
             Value::Object(object) => {
                 let fields = std::mem::take(object).into_iter().map(|(mut name, mut value)| {
+                    if !(value.is_string() && names.contains(&name.as_str())) {
+                        self.value_but(&mut value, names);
+                    }
                     self.clean(&mut name);
-                    self.value(&mut value);
                     (name, value)
                 });
                 *object = fields.collect();

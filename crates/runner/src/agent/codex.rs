@@ -80,7 +80,11 @@ impl Adapter for Codex {
         let sign_in = match (&self.key, &self.auth) {
             (Some(_), _) => config::SignIn::Key { url: self.url.as_deref() },
             (None, Some(auth)) => {
-                copy_secret(auth, &home.join("auth.json"))?;
+                let own = home.join("auth.json");
+                // Once: what it got in their place since counts, and the first ones may be spent.
+                if own.symlink_metadata().is_err() {
+                    copy_secret(auth, &own)?;
+                }
                 config::SignIn::Subscription
             }
             (None, None) => config::SignIn::Nothing,

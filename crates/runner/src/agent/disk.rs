@@ -1,6 +1,7 @@
 //! How much room an attempt's folder takes, looked at while something works in it, and once more when it has ended.
 
 use pullyard_domain::failure::Failure;
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,17 +44,21 @@ fn pause(took: Duration) -> Duration {
     took.saturating_mul(PAUSES).clamp(AT_LEAST, AT_MOST)
 }
 
-/// What everything in a folder takes on its disk. Links are not followed. Units: bytes.
+/// What everything in a folder takes on its disk: links are not followed, and of a file that has several names each
+/// but the first takes nothing. Units: bytes.
 fn size(folder: &Path) -> u64 {
     let (mut sum, mut folders) = (0_u64, vec![folder.to_owned()]);
+    let mut counted = HashSet::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             // Of the link itself; what is gone by now takes no room.
             let Ok(about) = entry.metadata() else { continue };
-            sum = sum.saturating_add(about.blocks().saturating_mul(512));
             if about.is_dir() {
                 folders.push(entry.path());
+            } else if about.nlink() > 1 && !counted.insert((about.dev(), about.ino())) {
+                continue;
             }
+            sum = sum.saturating_add(about.blocks().saturating_mul(512));
         }
     }
     sum
@@ -73,6 +78,9 @@ mod tests {
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
         assert!(size(&inside) < MIB);
         assert_eq!(passed(&inside, Some(2)).await, None);
+        std::fs::write(inside.join("one"), vec![1_u8; 3 << 19]).unwrap();
+        std::fs::hard_link(inside.join("one"), inside.join("deep/two")).unwrap();
+        assert_eq!(passed(&inside, Some(2)).await, None, "two names of one file");
         std::fs::write(inside.join("deep/large"), vec![1_u8; 3 << 20]).unwrap();
         assert_eq!(passed(&inside, None).await, None);
         let failure = too_large(inside, Some(2)).await;

@@ -201,10 +201,19 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
     let redactor = this.redactor.clone();
     let is_revision = this.assignment.revises.is_some();
     let pack = move || {
-        let mut about = about;
+        let (mut about, mut without) = (about, None);
         if let Some(id) = session {
-            let copied = copy_session(&work.agent, (&home, &tree), &id, &folder.join(SESSION), &redactor)?;
-            about.session = copied.then_some(id);
+            let to = folder.join(SESSION);
+            about.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
+                Copied::Whole => Some(id),
+                Copied::Nothing => None,
+                // The work is worth more than nothing.
+                Copied::Sealed(fault) => {
+                    fs::remove_dir_all(&to)?;
+                    without = Some(fault);
+                    None
+                }
+            };
         }
         if is_revision && let Ok(text) = replies::text_of_agent(&tree) {
             private_file(&folder.join(REPLIES), redactor.text(&text).as_bytes())?;
@@ -213,9 +222,15 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
         let packed = archive::pack(&folder, &file, LARGEST);
         // It was a copy; the archive is what counts.
         let _ = fs::remove_dir_all(&folder);
-        Ok(packed?)
+        packed?;
+        Ok::<_, Not>(without)
     };
-    tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?.map(|()| name)
+    if let Some(fault) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
+        tracing::warn!("no session is kept: {fault}");
+        let words = format!("The agent's session is not kept, because {fault}; its work is.");
+        this.events.add(Said::words(EventKind::Log, words));
+    }
+    Ok(name)
 }
 
 fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) -> About {
@@ -275,9 +290,17 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
     Ok(())
 }
 
-/// Whether there was a session to copy.
-fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redactor: &Redactor) -> Result<bool, Not> {
-    let Some(session) = SessionOf::new(agent, at, id) else { return Ok(false) };
+/// What became of a session's copy.
+enum Copied {
+    Whole,
+    /// There is none.
+    Nothing,
+    /// It has a secret that can't be taken out.
+    Sealed(transcript::Fault),
+}
+
+fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redactor: &Redactor) -> Result<Copied, Not> {
+    let Some(session) = SessionOf::new(agent, at, id) else { return Ok(Copied::Nothing) };
     let unreadable = |error: io::Error| Not::Because(format!("the session can't be read: {error}"));
     let files = session.files().map_err(unreadable)?;
     let mut left = LARGEST_UNPACKED;
@@ -286,11 +309,13 @@ fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redact
         if let Some(parent) = to.parent() {
             private_dirs(parent)?;
         }
-        let size = transcript::copy(&file.path, &to, redactor).map_err(|fault| match fault {
-            transcript::Fault::TooLarge => too_large(),
-            other => Not::Because(format!("the session can't be kept: {other}")),
-        })?;
+        let size = match transcript::copy(&file.path, &to, redactor) {
+            Ok(size) => size,
+            Err(fault @ transcript::Fault::Sealed) => return Ok(Copied::Sealed(fault)),
+            Err(transcript::Fault::TooLarge) => return Err(too_large()),
+            Err(fault) => return Err(Not::Because(format!("the session can't be kept: {fault}"))),
+        };
         left = left.checked_sub(size).ok_or_else(too_large)?;
     }
-    Ok(!files.is_empty())
+    Ok(if files.is_empty() { Copied::Nothing } else { Copied::Whole })
 }

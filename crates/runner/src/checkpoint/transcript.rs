@@ -12,8 +12,10 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Names of what is signed or sealed: a thought and its signature, or one that only the provider can read.
-const SEALED: &[&str] = &["thinking", "signature", "encrypted_content"];
+/// The name of what is signed: a thought.
+const SIGNED: &[&str] = &["thinking"];
+/// Names of what only the provider can read: in so many letters of chance anything may look like a token.
+const SEALED: &[&str] = &["signature", "encrypted_content"];
 
 /// Why a file is not copied.
 #[derive(Debug, thiserror::Error)]
@@ -74,21 +76,23 @@ fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Resul
 /// The value without secrets; none if it has none.
 fn cleaned(value: &Value, redactor: &Redactor) -> Result<Option<Value>, Fault> {
     let mut clean = value.clone();
-    redactor.value(&mut clean);
-    if clean == *value {
-        return Ok(None);
+    redactor.value_but(&mut clean, SEALED);
+    let is_hurt = named(&clean, SIGNED) != named(value, SIGNED)
+        || named(value, SEALED).iter().any(|text| redactor.knows_one_in(text.as_bytes()));
+    if is_hurt {
+        return Err(Fault::Sealed);
     }
-    if sealed(&clean) == sealed(value) { Ok(Some(clean)) } else { Err(Fault::Sealed) }
+    Ok(Some(clean).filter(|clean| clean != value))
 }
 
-/// Everything in it that is signed or sealed.
-fn sealed(value: &Value) -> Vec<&str> {
+/// The texts in it that have one of these names.
+fn named<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
     match value {
-        Value::Array(values) => values.iter().flat_map(sealed).collect(),
+        Value::Array(values) => values.iter().flat_map(|value| named(value, names)).collect(),
         Value::Object(object) => {
             let each = object.iter().flat_map(|(name, value)| match value.as_str() {
-                Some(text) if SEALED.contains(&name.as_str()) => vec![text],
-                _ => sealed(value),
+                Some(text) if names.contains(&name.as_str()) => vec![text],
+                _ => named(value, names),
             });
             each.collect()
         }
@@ -139,12 +143,21 @@ mod tests {
 
     #[test]
     fn what_is_signed_or_sealed_is_not_changed() {
-        for name in SEALED {
+        for name in SIGNED.iter().chain(SEALED) {
             let text = format!("{{\"content\":[{{\"{name}\":\"it is {SECRET}\"}}]}}\n");
             assert!(matches!(copied("a.jsonl", &text), Err(Fault::Sealed)), "{name}");
         }
         let beside = format!("{{\"content\":[{{\"thinking\":\"hm\"}},{{\"text\":\"{SECRET}\"}}]}}\n");
         assert!(copied("a.jsonl", &beside).unwrap().contains("hm"));
+    }
+
+    #[test]
+    fn what_is_sealed_may_look_like_a_token_and_a_thought_may_not() {
+        let looks = "gAAAAABghp_0123456789abcdefghijABCDEFGHIJ012345";
+        let sealed = format!("{{\"encrypted_content\":\"{looks}\",\"text\":\"{SECRET}\"}}\n");
+        assert_eq!(copied("a.jsonl", &sealed).unwrap(), sealed.replace(SECRET, "[redacted]"));
+        let thought = format!("{{\"thinking\":\"{looks}\"}}\n");
+        assert!(matches!(copied("a.jsonl", &thought), Err(Fault::Sealed)));
     }
 
     #[test]

@@ -12,12 +12,18 @@ const LABEL_ENDS: &str = "-----";
 const LINE_OF_KEY: usize = 24;
 /// A line of a key has at most so many words: a header, or what numbers it.
 const MOST_WORDS: usize = 2;
+/// So many texts of others may stand between two lines of a key: what else writes into the pipe.
+const MOST_OTHERS: usize = 8;
 
 /// The texts of one pipe, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     /// How much more may belong to the key that has begun. Units: bytes.
     left: Option<usize>,
+    /// A line of it came.
+    goes_on: bool,
+    /// Since then, texts that don't belong to it.
+    others: usize,
 }
 
 impl Block {
@@ -27,22 +33,33 @@ impl Block {
             None => text,
             Some(left) => match after_end(text) {
                 Some(rest) => rest,
-                None if left > text.len() && may_belong(text) => {
-                    self.left = Some(left - text.len());
+                None if left > text.len() && self.takes(text) => {
+                    (self.left, self.others) = (Some(left - text.len()), 0);
+                    self.goes_on |= is_line_of_key(text);
                     return if text.trim().is_empty() { text.into() } else { MARK.to_owned().into() };
+                }
+                // More of it may follow.
+                None if self.goes_on && self.others < MOST_OTHERS && begins(text).is_none() => {
+                    self.others += 1;
+                    return text.into();
                 }
                 None => text,
             },
         };
         let is_cut = rest.len() < text.len();
         let open = begins(rest);
-        self.left = open.map(|_| LONGEST_SHAPE);
+        *self = Self { left: open.map(|_| LONGEST_SHAPE), ..Self::default() };
         if !is_cut && open.is_none() {
             return text.into();
         }
         let kept = rest.get(..open.unwrap_or(rest.len())).unwrap_or_default();
         let [first, last] = [is_cut, open.is_some()].map(|out| if out { MARK } else { "" });
         format!("{first}{kept}{last}").into()
+    }
+
+    /// Whether a text belongs to the key that has begun; after one that did not, only what is sure to.
+    fn takes(&self, text: &str) -> bool {
+        if self.others == 0 { may_belong(text) } else { is_line_of_key(text) }
     }
 }
 
@@ -62,12 +79,13 @@ fn begins(text: &str) -> Option<usize> {
 
 /// Whether a text may be some lines of a key: in code and prose that only speak of one, more words follow.
 fn may_belong(text: &str) -> bool {
-    let may = |line: &str| {
-        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-        let mut words = line.as_bytes().split(|byte| !is_base64(byte)).map(<[u8]>::len);
-        line.split_whitespace().count() <= MOST_WORDS || words.any(|length| length >= LINE_OF_KEY)
-    };
-    text.lines().all(may)
+    text.lines().all(|line| line.split_whitespace().count() <= MOST_WORDS || is_line_of_key(line))
+}
+
+/// Whether a long word of base64 stands in it.
+fn is_line_of_key(text: &str) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    text.as_bytes().split(|byte| !is_base64(byte)).any(|word| word.len() >= LINE_OF_KEY)
 }
 
 #[cfg(test)]
@@ -107,6 +125,15 @@ mod tests {
         assert_eq!(cleaned(&certificate), certificate);
         let whole = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----");
         assert_eq!(cleaned(&[&whole, LINE]), [&whole, LINE], "what is whole the redactor finds itself");
+    }
+
+    #[test]
+    fn what_others_say_between_its_lines_uncovers_none_of_them() {
+        let other = "npm warn config production use --omit=dev instead";
+        let texts = ["-----BEGIN PRIVATE KEY-----", LINE, other, LINE, LINE, "-----END PRIVATE KEY-----"];
+        assert_eq!(cleaned(&texts), [MARK, MARK, other, MARK, MARK, MARK]);
+        let ended = [&["-----BEGIN PRIVATE KEY-----", LINE][..], &[other; MOST_OTHERS + 1], &[LINE]].concat();
+        assert_eq!(cleaned(&ended).last().unwrap(), LINE, "it has ended long ago");
     }
 
     #[test]

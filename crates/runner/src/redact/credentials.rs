@@ -3,26 +3,43 @@
 
 use super::names::is_name_of_secret;
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// More are no credentials of anybody: the file may be what an agent left. Units: values.
 const MOST: usize = 64;
 /// Longer is no token. Units: bytes.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 8 * 1024;
+/// How often the same four characters may stand in a token: in a long JSON Web Token some do a few times.
+const MOST_ALIKE: usize = 16;
+/// What files call a secret, and nobody a variable of the environment.
+const SHORT_NAMES: &[&str] = &["pass", "pwd", "pin", "auth"];
 /// Shorter parts of a word with a digit in it are versions and sizes. Units: characters.
 const LONGEST_NUMBER: usize = 4;
 
-/// The secrets in a value: of a JSON object its tokens, else all of it.
+/// The secrets in a value: of a JSON object its tokens, else all of it, line by line.
 pub(super) fn of(value: &str) -> Vec<String> {
-    tokens(value).filter(|tokens| !tokens.is_empty()).unwrap_or_else(|| vec![value.to_owned()])
+    let tokens = tokens(value).filter(|tokens| (1..MOST).contains(&tokens.len()));
+    tokens.unwrap_or_else(|| vec![value.to_owned()])
 }
 
-/// The tokens in a file; none if it is no JSON object.
+/// The tokens in a file, so many at most; none if it is no JSON object.
 pub(super) fn tokens(text: &str) -> Option<Vec<String>> {
     let read: Value = serde_json::from_str(text).ok().filter(Value::is_object)?;
     let mut tokens = Vec::new();
     collect(&read, "", &mut tokens);
     tokens.truncate(MOST);
     Some(tokens)
+}
+
+/// Whether the same four characters stand in a text more often than in any token: wherever they stand in what is looked
+/// through, each of those places would be tried.
+pub(super) fn repeats_itself(text: &str) -> bool {
+    let mut often = HashMap::<_, usize>::new();
+    text.as_bytes().windows(4).any(|part| {
+        let before = often.entry(part).or_default();
+        *before += 1;
+        *before > MOST_ALIKE
+    })
 }
 
 fn collect(value: &Value, name: &str, tokens: &mut Vec<String>) {
@@ -35,7 +52,7 @@ fn collect(value: &Value, name: &str, tokens: &mut Vec<String>) {
 }
 
 fn is_token(name: &str, text: &str) -> bool {
-    text.len() <= LONGEST && (is_name_of_secret(name) || !is_words(text))
+    text.len() <= LONGEST && (is_name_of_secret(name) || SHORT_NAMES.contains(&name) || !is_words(text))
 }
 
 /// Whether a text is made of words, as people write them: a date, an address, a scope, a plan, but no token.
@@ -86,6 +103,19 @@ mod tests {
           "expiresAt":1795255200000,"scopes":["user:inference","user:profile"],"subscriptionType":"enterprise",
           "rateLimitTier":"default_claude_max_20x"}}"#;
         assert_eq!(of(signed_in), ["planted-access", "planted-refresh"]);
+    }
+
+    #[test]
+    fn what_files_call_a_secret_is_one_whatever_words_it_is_made_of() {
+        assert_eq!(of(r#"{"user":"bob-at-work","pass":"correct-horse-battery"}"#), ["correct-horse-battery"]);
+    }
+
+    #[test]
+    fn an_object_of_too_many_is_a_secret_as_a_whole() {
+        let many: serde_json::Map<String, Value> =
+            (0..MOST).map(|number| (format!("token_{number}"), Value::from(format!("planted-{number}")))).collect();
+        let many = Value::from(many).to_string();
+        assert_eq!(of(&many).concat(), many);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use std::fmt::Write;
 
 /// Shorter values are words that people write. Units: bytes.
 const SHORTEST: usize = 8;
-/// Lines of a secret of many lines are secrets from this length on: `-----BEGIN` is not one. Units: bytes.
+/// Lines of a secret of many lines are secrets from this length on. Units: bytes.
 const SHORTEST_LINE: usize = 32;
+/// How lines begin that all such keys have: labels, and the head of what OpenSSH writes. Work may well speak of them.
+const OF_ALL_KEYS: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 
 /// One of the forms of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +30,8 @@ pub(super) fn is_secret(value: &str) -> bool {
 pub(super) fn of(secret: &str) -> BTreeSet<Form> {
     let secret = secret.trim();
     let mut forms = BTreeSet::new();
-    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+    let is_own = |line: &&str| !OF_ALL_KEYS.iter().any(|begin| line.starts_with(begin));
+    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE).filter(is_own);
     for part in std::iter::once(secret).chain(lines) {
         let mut add = |text: String, may_break| forms.insert(Form { bytes: text.into_bytes(), may_break });
         add(part.to_owned(), false);

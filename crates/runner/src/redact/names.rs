@@ -18,6 +18,8 @@ const WORDS: &[&str] = &[
 const ENDINGS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "BOOTSTRAP"];
 /// Last words of names that say of a secret where it is, how it is called or what it is for.
 const ABOUT_ONE: &[&str] = &[
+    "ACCOUNT",
+    "ADDR",
     "ALGORITHM",
     "ALIAS",
     "ARN",
@@ -25,12 +27,17 @@ const ABOUT_ONE: &[&str] = &[
     "BACKEND",
     "COLUMN",
     "COUNT",
+    "DAYS",
     "DIR",
+    "ENABLED",
     "ENDPOINT",
     "ENGINE",
+    "ENV",
+    "ENVIRONMENT",
     "EXPIRY",
     "FILE",
     "FORMAT",
+    "HEADER",
     "HOST",
     "ID",
     "ISSUER",
@@ -42,6 +49,7 @@ const ABOUT_ONE: &[&str] = &[
     "PATH",
     "PORT",
     "PREFIX",
+    "PROJECT",
     "PROVIDER",
     "REGION",
     "SCOPE",
@@ -53,6 +61,8 @@ const ABOUT_ONE: &[&str] = &[
     "TYPE",
     "URI",
     "URL",
+    "USER",
+    "USERNAME",
     "VERSION",
 ];
 

@@ -12,6 +12,11 @@ use std::sync::LazyLock;
 
 /// A token or a block that goes on for longer than this is cut here. Units: bytes.
 pub(super) const LONGEST_SHAPE: usize = 16 * 1024;
+/// The first part of a JSON Web Token is not longer. Units: bytes.
+const LONGEST_HEADER: usize = 1024;
+/// Nor is a label of PEM. Units: bytes.
+const LONGEST_LABEL: usize = 64;
+const DASHES: &[u8] = b"-----";
 /// The longest beginning of a shape. Units: bytes.
 const LONGEST_BEGIN: usize = 11;
 /// What is looked through like a line. Units: bytes.
@@ -229,6 +234,9 @@ fn of_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Seen> {
     let after = bytes.get(first..).unwrap_or_default();
     let after = after.get(..LONGEST_SHAPE).unwrap_or(after);
     let cut = after.len() == LONGEST_SHAPE;
+    if is_surely_none(shape.rest, after) {
+        return None;
+    }
     let taken = match shape.rest {
         Rest::Pem => pem(after),
         rest => after.iter().position(|byte| !rest.takes(*byte)),
@@ -256,6 +264,27 @@ fn of_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Seen> {
     enough.then(|| Seen { begin, secret: Some(begin..first + length) })
 }
 
+/// Whether the first of what follows shows that this is no such token: of hostile texts each byte may begin one, and
+/// not all of what follows is read for each.
+fn is_surely_none(rest: Rest, after: &[u8]) -> bool {
+    let ends = |byte: &u8| *byte == b'.' || !rest.takes(*byte);
+    match rest {
+        Rest::Pair(one, other) => after.iter().position(ends).is_some_and(|dot| {
+            let mut second = after.get(dot + 1..).unwrap_or_default().iter().take(other);
+            after.get(dot) != Some(&b'.') || dot < one || second.any(ends)
+        }),
+        Rest::WebToken => after.len() >= LONGEST_HEADER && !after.iter().take(LONGEST_HEADER).any(ends),
+        Rest::Pem => {
+            let label = after.get(..LONGEST_LABEL).unwrap_or(after);
+            match label.windows(DASHES.len()).position(|part| part == DASHES) {
+                Some(end) => !label.get(..end).is_some_and(|label| label.ends_with(b"PRIVATE KEY")),
+                None => label.len() == LONGEST_LABEL,
+            }
+        }
+        _ => false,
+    }
+}
+
 /// Whether such a token may begin here.
 fn may_stand(shape: &Shape, text: Text<'_>, start: usize) -> bool {
     let looks = match shape.stands {
@@ -271,6 +300,6 @@ fn may_stand(shape: &Shape, text: Text<'_>, start: usize) -> bool {
 fn pem(after: &[u8]) -> Option<usize> {
     const END: &[u8] = b"-----END ";
     let end = after.windows(END.len()).position(|part| part == END)? + END.len();
-    let dashes = after.get(end..)?.windows(5).position(|part| part == b"-----")?;
-    Some(end + dashes + 5)
+    let dashes = after.get(end..)?.windows(DASHES.len()).position(|part| part == DASHES)?;
+    Some(end + dashes + DASHES.len())
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::sync::LazyLock;
 
 mod escaped;
+mod hostile;
 mod wrapped;
 
 const SECRET: &str = "s3cr3t/+ü \"value\"";
@@ -319,4 +320,16 @@ proptest! {
         prop_assert_eq!(String::from_utf8(out).unwrap(), whole.clone());
         prop_assert!(!whole.contains("the-secret"));
     }
+}
+
+#[test]
+fn what_all_private_keys_have_is_no_secret_of_one() {
+    let head = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
+    let own = "QyNTUxOQAAACB0aGUgcHVibGljIHBhcnQgb2YgYSBrZXkgdGhhdCBpcyBub25lAAAAoA";
+    let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{head}\n{own}\n-----END OPENSSH PRIVATE KEY-----\n");
+    let redactor = knowing(&[&key]);
+    for common in ["-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----", head] {
+        assert!(!redactor.knows_one_in(common.as_bytes()), "{common}");
+    }
+    assert!(redactor.knows_one_in(own.as_bytes()) && redactor.knows_one_in(key.as_bytes()));
 }

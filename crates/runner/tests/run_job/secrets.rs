@@ -347,6 +347,15 @@ async fn tokens_that_a_subscription_gets_while_the_agent_works_are_not_pushed() 
 }
 
 #[tokio::test]
+async fn tokens_that_a_subscription_gets_while_the_agent_works_are_told_nobody() {
+    // They are looked for once a second.
+    let world = signed_in("sleep 3; said planted-rotated-token; echo hello > greeting.txt").await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    none_left(&world, &["planted-rotated-token"]);
+    assert!(world.api.texts().contains("it has [redacted]"), "{}", world.api.texts());
+}
+
+#[tokio::test]
 async fn a_model_or_a_session_that_is_called_by_a_secret_is_not_told() {
     let says = "head -n 1 > /dev/null; echo hello > greeting.txt
         sed 's/fdb0ce43-b309-486d-a9f2-6b73d8934b64/key-of-the-model/; s/claude-opus-4-8/key-of-the-model/' \

@@ -106,8 +106,6 @@ async fn keeps_nothing(machine: Machine, reason: &str) {
 
 #[tokio::test]
 async fn what_must_not_leave_or_is_too_large_is_not_kept_and_the_log_says_so() {
-    let sealed = claude("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'");
-    keeps_nothing(Machine::with(CLAUDE, &sealed).await, "the session can't be kept: a secret stands in").await;
     let planted = claude("echo '{}'; echo key-of-the-model > config.ini 2> /dev/null");
     keeps_nothing(Machine::with(CLAUDE, &planted).await, "a secret of the job stands in `config.ini`").await;
     let large = claude(
@@ -115,6 +113,21 @@ async fn what_must_not_leave_or_is_too_large_is_not_kept_and_the_log_says_so() {
         mv $folder/large $folder/fdb0ce43-b309-486d-a9f2-6b73d8934b64/result.txt",
     );
     keeps_nothing(Machine::with(CLAUDE, &large).await, "it is larger than 64 MiB packed or 256 MiB unpacked").await;
+}
+
+#[tokio::test]
+async fn work_is_kept_without_the_session_where_a_secret_is_sealed_in_that() {
+    let sealed = claude("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'");
+    let machine = Machine::with(CLAUDE, &sealed).await;
+    paused(&machine).await;
+    assert_eq!(kept(&machine).into_keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
+    let texts = machine.world.api.texts();
+    let because = "The agent's session is not kept, because a secret stands in the model's own thoughts";
+    assert!(texts.contains(because), "{texts}");
+    next(&machine, Policy::Prefer);
+    std::fs::write(machine.world.outside("ends"), "").unwrap();
+    assert_eq!(machine.run().await.outcome, FinishOutcome::Completed);
+    assert_eq!(machine.world.file(crate::world::BRANCH, "half.txt").as_deref(), Some("half\nhalf\n"));
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ const DEEPEST: u32 = 4;
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
+/// What a call of the model may be called. Units: bytes.
+const LONGEST_CALL: usize = 128;
+/// More calls are never under way at once.
+const MOST_CALLS: usize = 4096;
 
 /// What was read of an attempt's files, over all starts.
 #[derive(Debug, Default)]
@@ -86,7 +90,9 @@ impl Rollouts {
 
     fn look(&mut self, sessions: &Path, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
-        for file in files(sessions) {
+        let files = files(sessions);
+        self.read.retain(|file, _| files.contains(file));
+        for file in files {
             let from = self.read.get(&file).copied().unwrap_or(0);
             let Ok(Read { new, end }) = whole_lines(&file, from, MOST_BYTES) else { continue };
             self.read.insert(file, end);
@@ -117,8 +123,8 @@ impl Rollouts {
             Some("response_item") => {
                 let kind = text(about, "type").unwrap_or_default();
                 self.asks |= kind.ends_with("_call");
-                if let Some(call) = text(about, "call_id") {
-                    if kind.ends_with("_call") {
+                if let Some(call) = text(about, "call_id").filter(|call| call.len() <= LONGEST_CALL) {
+                    if kind.ends_with("_call") && self.unanswered.len() < MOST_CALLS {
                         self.unanswered.insert(call.to_owned());
                     } else if kind.ends_with("_output") {
                         self.unanswered.remove(call);

@@ -85,6 +85,11 @@ fn a_subscription_is_copied_where_only_we_can_read_it_and_a_missing_one_is_told(
     assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":1}");
     assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!fs::read_to_string(home.join("codex/config.toml")).unwrap().contains("model_provider"));
+    // What it got in their place is not written over with what may be spent.
+    fs::write(&copy, "{\"tokens\":2}").unwrap();
+    signed_in.prepare(&start(&home)).unwrap();
+    assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":2}");
+    fs::remove_file(&copy).unwrap();
     fs::remove_file(&auth).unwrap();
     let missing = signed_in.prepare(&start(&home)).err().unwrap().to_string();
     assert!(missing.contains("PULLYARD_CODEX_AUTH names"), "{missing}");
