@@ -159,12 +159,12 @@ impl<'a> Chaos<'a> {
             "kill job" | "stop job" | "kill job and agent" => {
                 let Some(pid) = self.dice.one(&world.processes()).copied() else { return false };
                 let signal = if deed == "stop job" { Signal::SIGTERM } else { Signal::SIGKILL };
+                // Found before: who has lost its parent descends from nobody.
+                let agents = if deed == "kill job and agent" { world.agents_of(pid) } else { Vec::new() };
                 let _ = kill(Pid::from_raw(pid), signal);
-                if deed == "kill job and agent" {
-                    for agent in world.agents() {
-                        if let Ok(group) = getpgid(Some(Pid::from_raw(agent))) {
-                            let _ = killpg(group, Signal::SIGKILL);
-                        }
+                for agent in agents {
+                    if let Ok(group) = getpgid(Some(Pid::from_raw(agent))) {
+                        let _ = killpg(group, Signal::SIGKILL);
                     }
                 }
                 true

@@ -341,6 +341,15 @@ impl World {
         pids.filter(|pid| self.is_ours(*pid, AT_WORK)).collect()
     }
 
+    /// Those that a process started, or what it started.
+    pub(super) fn agents_of(&self, job: i32) -> Vec<i32> {
+        let descends = |agent: &i32| {
+            let mut ancestors = std::iter::successors(Some(*agent), |pid| parent(*pid));
+            ancestors.any(|ancestor| ancestor == job)
+        };
+        self.agents().into_iter().filter(descends).collect()
+    }
+
     /// A number may be another's by now: only what runs this, in our folder, is ours.
     fn is_ours(&self, pid: i32, what: &str) -> bool {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -360,6 +369,11 @@ pub(super) async fn stop(what: &tokio::sync::Mutex<Option<Child>>) -> Option<i32
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(180), child.wait()).await;
     ended.unwrap_or_else(|_| panic!("{pid} did not end in order")).unwrap().code()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let told = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    told.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {
