@@ -14,6 +14,7 @@ mod breakers;
 mod budgets;
 mod cancels;
 mod conditions;
+mod each;
 mod events;
 mod fleet;
 mod hooks;

@@ -1,0 +1,263 @@
+//! Of everything that one transaction writes, each item by itself refuses all of it: whoever was quicker with that
+//! alone. What is left out of one of these conditions is missed here, however many others stand beside it.
+
+use crate::rests::{Resting, asks, giving_back, telling};
+use crate::reviews::{Revising, entry, held, linked, waits};
+use crate::sample::{self, at};
+use crate::world::{Ending, Item, World, requeue_of};
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::budget::{Budget, Charge};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::event::TicketText;
+use pullyard_domain::job::{Claim, Job, Status};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{Ended, Error, Proof, Request, Trigger, TriggerReview, Write};
+use std::pin::Pin;
+
+/// A day that has one job left.
+const BUDGET: Budget = Budget { jobs_per_day: Some(1), usd_micros_per_day: None, usd_micros_per_job: 5_000_000 };
+
+/// Somebody else was quicker with one item: it is there by now, is a later revision, or is gone.
+async fn meddle(world: &World, before: Option<&Item>, after: &Item) {
+    let put = async |item: Item| {
+        world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    };
+    let raised = ["rev", "epoch"].into_iter().find_map(|name| Some((name, before?.get(name)?.as_n().ok()?)));
+    match (before, raised) {
+        // What is put with the mark of this very write would look like its repeat.
+        (None, _) => put(after.clone().into_iter().filter(|(name, _)| name != "mark").collect()).await,
+        (Some(item), Some((name, number))) => {
+            let mut item = item.clone();
+            let later = number.parse::<u64>().unwrap() + 1;
+            item.insert(name.into(), AttributeValue::N(later.to_string()));
+            put(item).await;
+        }
+        (Some(item), None) => {
+            let key = |name: &str| item[name].clone();
+            let delete = world.client.delete_item().table_name(&world.table);
+            delete.key("pk", key("pk")).key("sk", key("sk")).send().await.unwrap();
+        }
+    }
+}
+
+/// What is written is written, and refused as soon as one of these many items is not as it was read. `beside` is how
+/// the keys begin of what is written whatever becomes of it meanwhile.
+async fn check<T>(
+    prepare: impl AsyncFn() -> (World, T),
+    write: impl AsyncFn(&World, &T) -> Result<Write, Error>,
+    (count, beside): (usize, &[&str]),
+) {
+    let (world, prepared) = prepare().await;
+    let before = world.items().await;
+    world.applies(write(&world, &prepared)).await;
+    let after = world.items().await;
+    let written = after.iter().filter(|(key, item)| before.get(*key) != Some(*item));
+    let (held, free): (Vec<_>, Vec<_>) =
+        written.partition(|((pk, sk), _)| !beside.iter().any(|free| pk.starts_with(free) || sk.starts_with(free)));
+    assert_eq!((held.len(), free.len()), (count, beside.len()), "{:?}", after.keys());
+    for (key, item) in held {
+        let (world, prepared) = prepare().await;
+        meddle(&world, before.get(key), item).await;
+        println!("{key:?} is not as it was read");
+        world.refuses(write(&world, &prepared)).await;
+    }
+}
+
+/// A job of a ticket that was read, with everything else that one can come with.
+struct Whole {
+    job: Job,
+    ticket: Ticket,
+    delivery: Delivery,
+    request: Request,
+    charge: Charge,
+}
+
+impl Whole {
+    async fn of(world: &World) -> Self {
+        world.store.snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing")).await.unwrap();
+        let (job, ticket) = sample::planned(&world.ticket("APP-1").await, "one");
+        let job = Job { reserved: BUDGET.reserve(at(0)), ..job };
+        let (delivery, charge) = (sample::accepted(&job), BUDGET.charge(&job).unwrap());
+        Self { delivery, charge, request: sample::request("one", at(0)), job, ticket }
+    }
+
+    async fn write(&self, world: &World) -> Result<Write, Error> {
+        let trigger = Trigger {
+            job: &self.job,
+            ticket: Some(&self.ticket),
+            delivery: Some(&self.delivery),
+            pull_request: None,
+            charge: Some(&self.charge),
+            request: Some(&self.request),
+        };
+        world.store.trigger(&trigger).await
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_made_over_nothing_that_others_made() {
+    let prepare = async || {
+        let world = World::new().await;
+        let whole = Whole::of(&world).await;
+        (world, whole)
+    };
+    check(prepare, async |world, whole: &Whole| whole.write(world).await, (5, &[])).await;
+}
+
+/// What is there and says nothing any more is in nobody's way.
+#[tokio::test]
+async fn a_job_is_made_over_a_decision_that_was_not_final_and_a_key_that_is_forgotten() {
+    let world = World::new().await;
+    let whole = Whole::of(&world).await;
+    world.applies(world.store.record(&sample::refused(whole.delivery.event.as_str(), at(0)))).await;
+    let long_ago = Request { at: at(0).minus(std::time::Duration::from_secs(24 * 3_600)), ..whole.request.clone() };
+    let other = sample::job("other");
+    let trigger = Trigger { request: Some(&long_ago), ..crate::world::alone(&other) };
+    world.applies(world.store.trigger(&trigger)).await;
+    world.applies(whole.write(&world)).await;
+}
+
+#[tokio::test]
+async fn a_token_is_made_with_a_key_that_is_forgotten() {
+    let world = World::new().await;
+    let [one, two] = ["one", "two"].map(|name| sample::token(name, name));
+    let day = at(24 * 3_600);
+    world.applies(world.store.create_token(&one, Some(&sample::request("key", at(0))))).await;
+    world.refuses(world.store.create_token(&two, Some(&sample::request("key", at(1))))).await;
+    world.applies(world.store.create_token(&two, Some(&sample::request("key", day)))).await;
+}
+
+#[tokio::test]
+async fn the_job_of_a_review_is_made_over_nothing_that_others_made() {
+    let prepare = async || {
+        let world = World::with_linked().await;
+        let mut revising = Revising::of(&world, "r1").await;
+        revising.job.reserved = BUDGET.reserve(at(0));
+        (world, revising)
+    };
+    let write = async |world: &World, revising: &Revising| {
+        let reason = Reason::Accepted { job: revising.job.id.clone() };
+        let delivery = Delivery { job: Some(revising.job.id.clone()), ..entry("r1", reason) };
+        let charge = BUDGET.charge(&revising.job);
+        let trigger = TriggerReview { delivery: Some(&delivery), charge: charge.as_ref(), ..revising.trigger() };
+        world.store.trigger_review(&trigger).await
+    };
+    check(prepare, write, (6, &[])).await;
+}
+
+#[tokio::test]
+async fn a_review_is_remembered_over_nothing_that_others_made() {
+    let prepare = async || (World::with_linked().await, ());
+    let write = async |world: &World, (): &()| world.store.remember_review(&waits("r1"), &held("r1")).await;
+    check(prepare, write, (2, &[])).await;
+}
+
+/// A job of a ticket that reserved from its day, and that a runner or a task works on.
+async fn charged(world: &World, claim: impl FnOnce(&Job) -> Claim) -> Job {
+    let whole = Whole::of(world).await;
+    world.applies(whole.write(world)).await;
+    let job = world.job(&whole.job).await;
+    let job = world.claimed(&job, &claim(&job)).await;
+    world.progressed(&job, Status::Syncing).await
+}
+
+async fn by_a_task(world: &World) -> Job {
+    charged(world, |job| sample::claim_by_task(job, "c1")).await
+}
+
+async fn by_a_runner(world: &World) -> Job {
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    charged(world, |job| sample::claim_by(&runner, job, "c1")).await
+}
+
+type Runs = for<'w> fn(&'w World) -> Pin<Box<dyn Future<Output = Job> + 'w>>;
+
+/// By a task, and by a runner, whose slot is freed whatever it did meanwhile.
+const RUNS: [(Runs, &[&str]); 2] =
+    [(|world| Box::pin(by_a_task(world)), &[]), (|world| Box::pin(by_a_runner(world)), &["RUNNERS#"])];
+
+#[tokio::test]
+async fn a_job_ends_over_nothing_that_others_changed() {
+    for (runs, beside) in RUNS {
+        let prepare = async || {
+            let world = World::new().await;
+            let job = runs(&world).await;
+            let ending = world.completing(&job).await;
+            (world, ending)
+        };
+        let write = async |world: &World, ending: &Ending| world.store.end(&ending.ended()).await;
+        check(prepare, write, (5, beside)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_ends_for_a_silence_over_nothing_that_was_heard_since() {
+    let prepare = async || {
+        let world = World::new().await;
+        let job = by_a_runner(&world).await;
+        let runner = world.runner(&sample::runner("kite", 2)).await;
+        let ending = world.ending_as(&job, job.given_up(sample::failure(), at(500)).unwrap(), at(500)).await;
+        (world, (ending, Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat }))
+    };
+    let write = async |world: &World, (ending, proof): &(Ending, Proof)| {
+        world.store.end(&Ended { proof: *proof, ..ending.ended() }).await
+    };
+    check(prepare, write, (5, &[])).await;
+}
+
+#[tokio::test]
+async fn a_job_goes_back_over_nothing_that_others_changed() {
+    for (runs, beside) in RUNS {
+        let prepare = async || {
+            let world = World::new().await;
+            let job = runs(&world).await;
+            (world, job)
+        };
+        let write = async |world: &World, before: &Job| {
+            let (job, attempt) = requeue_of(before);
+            world.store.requeue(before, &job, &attempt, Proof::Nothing).await
+        };
+        check(prepare, write, (2, beside)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_rests_and_is_spoken_to_over_nothing_that_others_changed() {
+    let prepare = async || {
+        let world = World::new().await;
+        let job = world.running("APP-1", Status::Executing).await;
+        let resting = giving_back(&world, &job, asks(), 0).await;
+        (world, resting)
+    };
+    check(prepare, async |world, resting: &Resting| resting.write(&world.store).await, (3, &[])).await;
+    let prepare = async || {
+        let world = World::new().await;
+        let asking = world.asking("APP-1").await;
+        let telling = telling(&world, &asking, "ann", "key").await;
+        (world, telling)
+    };
+    check(prepare, async |world, telling: &Resting| telling.write(&world.store).await, (3, &[])).await;
+}
+
+#[tokio::test]
+async fn what_an_agent_that_works_is_told_is_kept_over_nothing_that_others_changed() {
+    let prepare = async || {
+        let world = World::new().await;
+        let job = world.running("APP-1", Status::Executing).await;
+        let telling = telling(&world, &job, "ann", "key").await;
+        (world, telling)
+    };
+    check(prepare, async |world, telling: &Resting| telling.write(&world.store).await, (2, &[])).await;
+}
+
+#[tokio::test]
+async fn what_belongs_together_is_made_over_nothing_that_others_made() {
+    let ticket = sample::ticket("APP-1");
+    let text = TicketText { title: "A title".into(), ..TicketText::default() };
+    let empty = async || (World::new().await, ());
+    check(empty, async |world, (): &()| world.store.create_ticket(&ticket, &text).await, (1, &["TEXT"])).await;
+    check(empty, async |world, (): &()| world.store.link_pull_request(&linked(), &ticket).await, (2, &[])).await;
+    let (token, request) = (sample::token("abc", "laptop"), sample::request("key", at(0)));
+    check(empty, async |world, (): &()| world.store.create_token(&token, Some(&request)).await, (2, &[])).await;
+}
