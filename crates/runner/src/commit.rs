@@ -6,7 +6,7 @@
 //! forced them into a commit.
 
 use crate::git::{self, Call, Fault, Git};
-use crate::redact::{Redactor, Search, Stream};
+use crate::redact::Redactor;
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Mirror, Workspace};
@@ -16,15 +16,11 @@ use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
-/// How much of a patch is read at once. Units: bytes.
-const PIECE: usize = 64 * 1024;
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 /// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
@@ -187,45 +183,6 @@ fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::R
     Ok(())
 }
 
-/// Writes what a commit changed into a file, as `git apply` takes it, binary files too. A patch that can't be made
-/// is no reason to fail a job whose work is there.
-pub(crate) async fn patch(git: &Git, repository: &Path, start: &str, commit: &str, file: &Path) -> Result<(), Fault> {
-    let mut output = OsString::from("--output=");
-    output.push(file);
-    let mut args: Vec<OsString> =
-        ["diff", "--binary", "--full-index", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"]
-            .map(OsString::from)
-            .to_vec();
-    args.extend([output, "--end-of-options".into(), start.into(), commit.into(), "--".into()]);
-    git.run(Call::new(args).repository(repository)).await.map(drop)
-}
-
-/// Copies a patch without the secrets that its lines hold: those that go and those around a change are the
-/// repository's, and may have been there before. Where one stood, what is left does not apply any more.
-pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io::Result<()> {
-    let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = from.read(&mut piece)?;
-        if read == 0 {
-            return to.write_all(&stream.end());
-        }
-        to.write_all(&stream.push(piece.get(..read).unwrap_or_default()))?;
-    }
-}
-
-/// Whether a secret of the job stands in a patch, in whatever of its lines.
-pub(crate) fn has_secret(patch: &Path, mut search: Search) -> io::Result<bool> {
-    let mut from = File::open(patch)?;
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = from.read(&mut piece)?;
-        if read == 0 || search.push(piece.get(..read).unwrap_or_default()) {
-            return Ok(read > 0);
-        }
-    }
-}
-
 /// What a commit changed against the base, for the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
@@ -271,26 +228,6 @@ mod tests {
         let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
         assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
         assert_eq!(counted(b""), Size::default());
-    }
-
-    #[test]
-    fn a_patch_without_secrets_stays_as_it_is_and_of_another_one_no_line_has_any() {
-        let dir = tempfile::tempdir().unwrap();
-        let redactor = Redactor::new(["the-secret".to_owned()]);
-        let cleaned = |text: &str| {
-            let [patch, to] = ["patch", "to"].map(|name| dir.path().join(name));
-            std::fs::write(&patch, text).unwrap();
-            without_secrets(&patch, &to, redactor.stream()).unwrap();
-            (std::fs::read_to_string(to).unwrap(), has_secret(&patch, redactor.search()).unwrap())
-        };
-        let long = format!("@@ -1 +1 @@\n-old\n+{}\n", "x".repeat(PIECE));
-        assert_eq!(cleaned(&long), (long.clone(), false));
-        for sign in ["-", "+", " "] {
-            let text = format!("{}\n{sign}the-secret\n", "x".repeat(PIECE - 5));
-            assert_eq!(cleaned(&text), (text.replace("the-secret", "[redacted]"), true));
-        }
-        let token = "-ghp_0123456789abcdefghijABCDEFGHIJ012345\n";
-        assert_eq!(cleaned(token), ("-[redacted]\n".into(), false), "a shape alone may be an example");
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod onto;
 mod options;
 mod orders;
 mod outbox;
+mod patch;
 mod people;
 mod pull_request;
 mod push;

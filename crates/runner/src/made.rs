@@ -16,7 +16,7 @@ use crate::stop::Stop;
 use crate::talk::{self, Asked, Talk};
 use crate::target::Target;
 use crate::workspace::Workspace;
-use crate::{Options, commit, leak};
+use crate::{Options, commit, leak, patch};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
@@ -188,13 +188,13 @@ async fn keep_patch(
     let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
     let Some(file) = this.artifacts.file(&name) else { return Ok(()) };
     let whole = workspace.root().join(&name);
-    if let Err(fault) = commit::patch(git, &workspace.repository(), &target.start, commit, &whole).await {
+    if let Err(fault) = patch::write(git, &workspace.repository(), (&target.start, commit), &whole).await {
         tracing::warn!(error = %fault, "the patch could not be made: {fault}");
         return Ok(());
     }
     let stream = this.redactor.stream();
     let cleaned = tokio::task::spawn_blocking(move || {
-        let cleaned = commit::without_secrets(&whole, &file, stream);
+        let cleaned = patch::without_secrets(&whole, &file, stream);
         let _ = std::fs::remove_file(&whole);
         cleaned
     });

@@ -96,8 +96,8 @@ impl Adapter for Codex {
             add(&["resume"]);
         }
         add(&["--json", "--disable", "plugins", "--disable", "unbounded_connection_retries"]);
-        // With a subscription, what its account is connected to would be the agent's as well.
-        add(&["--disable", "apps"]);
+        // With a subscription, what its account is connected to would be the agent's as well, and what draws for it.
+        add(&["--disable", "apps", "--disable", "image_generation"]);
         // Commands of the agent don't see the model's key.
         add(&["-c", "shell_environment_policy.inherit=\"core\""]);
         // Its own sandbox where nothing else is around it; in a container it could not even be made.

@@ -114,7 +114,7 @@ async fn an_agent_mends_its_work_once_with_what_the_checks_printed() {
     assert_eq!((world.file(BRANCH, "dirt.txt"), world.file(BRANCH, "README.md")), (None, Some("# App\n".into())));
     assert_eq!(trailers(&world), "passed");
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
-    assert!(body.contains("The agent mended its work once"), "{body}");
+    assert!(body.contains("They ran again after the agent had worked on."), "{body}");
 }
 
 #[tokio::test]

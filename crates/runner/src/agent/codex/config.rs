@@ -20,7 +20,9 @@ pub(super) fn file(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> Str
     let mut file = String::from(
         "check_for_update_on_startup = false\n\
          # Files of the branch that is worked on don't tell the agent what to do: those of the base branch do.\n\
-         project_doc_max_bytes = 0\n",
+         project_doc_max_bytes = 0\n\
+         # Its provider would search the web for it.\n\
+         web_search = \"disabled\"\n",
     );
     if !instructions.is_empty() {
         file.push_str(&format!("developer_instructions = {}\n", quoted(instructions)));
@@ -73,6 +75,7 @@ mod tests {
         assert_eq!(read["check_for_update_on_startup"].as_bool(), Some(false));
         assert_eq!(read["project_doc_max_bytes"].as_integer(), Some(0));
         assert_eq!(read["skills"]["include_instructions"].as_bool(), Some(false));
+        assert_eq!(read["web_search"].as_str(), Some("disabled"));
         let read: toml::Table = toml::from_str(&file(&SignIn::Key { url: None }, "", Path::new("/t"))).unwrap();
         assert_eq!(read["model_providers"]["pullyard"]["base_url"].as_str(), Some(OPENAI));
     }

@@ -43,6 +43,8 @@ fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
             "unbounded_connection_retries",
             "--disable",
             "apps",
+            "--disable",
+            "image_generation",
             "-c",
             "shell_environment_policy.inherit=\"core\"",
             "-c",

@@ -1,4 +1,5 @@
-//! What Claude Code offers its model, as the runner starts it: the settings that we pin, as far as the model is told.
+//! What the two programs offer their models, as the runner starts them: the settings that we pin, as far as a model is
+//! told.
 
 use super::stage::{Agent, Stage};
 use pullyard_demo_model::Answer;
@@ -36,5 +37,34 @@ async fn claude_code_offers_the_tools_that_we_allow_with_the_times_that_we_set_a
     assert!(takes.get("run_in_background").is_none(), "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: {takes}");
     let told = body["system"].to_string();
     assert!(told.contains("Primary working directory") && !told.contains("MEMORY.md"), "its own memory: {told}");
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn codex_offers_no_tool_that_its_provider_runs() {
+    let stage = Stage::of(Agent::Codex).await;
+    stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.succeeds().await;
+    let body = stage.model.turns().remove(0).body;
+    let spaces = body["input"][0]["tools"].as_array().unwrap().iter();
+    let tools = spaces.flat_map(|space| space["tools"].as_array().unwrap());
+    let mut names: Vec<_> = tools.map(|tool| tool["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let expected = [
+        "exec",
+        "followup_task",
+        "interrupt_agent",
+        "list_agents",
+        "request_user_input",
+        "request_user_input_async",
+        "send_message",
+        "sleep",
+        "spawn_agent",
+        "wait",
+        "wait_agent",
+    ];
+    assert_eq!((names.as_slice(), &body["tools"]), (&expected[..], &serde_json::Value::Null));
+    assert!(!body.to_string().contains("web_search"));
     stage.end();
 }

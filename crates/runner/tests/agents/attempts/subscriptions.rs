@@ -96,6 +96,10 @@ async fn codex_shows_the_tokens_of_its_file_to_chatgpt_and_to_nobody_else() {
     for turn in &turns {
         assert_eq!(turn.path, "/backend-api/codex/responses");
         assert!(turn.is_signed_with(token), "{:?}", turn.credential);
+        // What ChatGPT itself would do for it: search the web, draw.
+        for tool in ["web.run", "image_gen"] {
+            assert!(!turn.mentions(tool), "{tool}");
+        }
     }
     assert!(stage.model.requests().iter().all(|request| request.path.starts_with("/backend-api/")));
     // Nothing that its account is connected to: that would be tools of the agent.
