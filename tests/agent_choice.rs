@@ -144,3 +144,28 @@ async fn a_key_that_is_not_there_is_named_and_only_secrets_of_people_can_be() {
     }
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_project_can_name_no_secret_of_others_either() {
+    let story = story().await;
+    let settings = story.api.project(&story.project).await.unwrap().settings;
+    for (parent, key) in [
+        ("model_secrets", "anthropic_api_key"),
+        ("model_secrets", "claude_token"),
+        ("model_secrets", "openai_api_key"),
+        ("model_secrets", "codex_auth"),
+        ("commits", "signing_secret"),
+    ] {
+        for others in ["pullyard/signing-key", story.local.forge_secret()] {
+            let mut body = serde_json::to_value(&settings).unwrap();
+            body[parent][key] = others.into();
+            let create = serde_json::json!({ "id": "new", "name": "New", "settings": body }).to_string();
+            let token = Some(story.local.admin_token());
+            let (status, _, said) = story.raw(reqwest::Method::POST, "/v1/projects", token, create.into()).await;
+            let pointer = format!("/{parent}/{key}");
+            assert_eq!((status, said["pointer"].as_str()), (422, Some(pointer.as_str())), "{others}: {said}");
+        }
+    }
+    assert_eq!(story.api.projects(None).await.unwrap().projects.len(), 1);
+    story.end().await;
+}

@@ -534,6 +534,46 @@ async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_one_project_commands_no_runner_that_others_have_too() {
+    let world = World::make().await;
+    let story = &world.story;
+    let admin = story.token(&[Scope::Admin], Some(&["acme"])).await;
+    for (name, projects) in [("of-all", None), ("of-two", Some(&["acme", "other"][..]))] {
+        let token = story.runner_token(name, projects, None).await;
+        let path = format!("/v1/runners/{}", story.runner(&token, name, "i1").await.id);
+        let drain = json!({ "command": "drain" }).to_string().into_bytes();
+        let (drained, ..) = story.raw(Method::POST, &format!("{path}/commands"), Some(&admin), drain).await;
+        let (removed, ..) = story.raw(Method::DELETE, &path, Some(&admin), Vec::new()).await;
+        assert_eq!((drained, removed), (403, 403), "{name}");
+        let (status, _, runner) = story.raw(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
+        assert_eq!((status, &runner["drain"]), (200, &Value::Null), "{name}");
+    }
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_made_for_ones_own_projects_alone() {
+    let world = World::make().await;
+    let story = &world.story;
+    let admin = story.token(&[Scope::Admin], Some(&["other"])).await;
+    for (change, expected) in [
+        (json!({}), 201),
+        (json!({ "name": "hook-acme" }), 409),
+        (json!({ "others": ["acme"] }), 403),
+        (json!({ "name": "app", "repository": null, "app": true }), 403),
+        (json!({ "name": "all", "repository": null, "organisation": "acme" }), 403),
+    ] {
+        let mut body = hook_of(story, "other");
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let (status, _, said) = story.raw(Method::POST, "/v1/hooks", Some(&admin), body.to_string().into()).await;
+        assert_eq!(status, expected, "{change}: {said}");
+    }
+    let (_, _, hook) = story.raw(Method::GET, "/v1/hooks/hook-acme", Some(story.local.admin_token()), Vec::new()).await;
+    assert_eq!(hook["project"], "acme");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expired_or_was_revoked_stops_at_once() {
     let story = Story::waiting().await;
     let store = story.store().await;

@@ -209,6 +209,16 @@ async fn a_question_waits_on_the_ticket_and_is_answered_from_the_command_line() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_people_may_answer_by_the_same_key() {
+    let (story, job, _) = working().await;
+    let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
+    let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();
+    story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
+    assert_eq!(other.answer_job(&job, "A full one.", Some("k1")).await.unwrap().inputs, 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_comes_before_the_question_was_told_is_read_by_the_same_attempt() {
     let (story, job, client) = working().await;
     story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();

@@ -125,6 +125,25 @@ impl World {
         })
     }
 
+    fn comment(&self, id: u64, words: &str, who: &Value) -> Value {
+        json!({
+            "action": "created", "issue": { "number": self.number, "pull_request": {} },
+            "comment": {
+                "id": id, "body": words, "user": who, "created_at": "2026-11-20T12:00:00Z",
+                "updated_at": "2026-11-20T12:00:00Z", "html_url": "https://forge.example/c",
+            },
+            "repository": { "id": self.repository, "full_name": REPOSITORY }, "sender": who,
+        })
+    }
+
+    fn label(&self, who: &Value) -> Value {
+        json!({
+            "action": "labeled", "number": self.number, "label": { "name": "pullyard:revise" },
+            "pull_request": self.pull(), "repository": { "id": self.repository, "full_name": REPOSITORY },
+            "sender": who,
+        })
+    }
+
     fn pull(&self) -> Value {
         json!({
             "number": self.number, "html_url": "https://forge.example/p", "state": "open", "draft": false,
@@ -288,29 +307,69 @@ async fn a_comment_or_a_label_of_somebody_who_may_push_asks_for_a_revision() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
-    let comment = |id: u64, words: &str| {
-        json!({
-            "action": "created", "issue": { "number": world.number, "pull_request": {} },
-            "comment": {
-                "id": id, "body": words, "user": who, "created_at": "2026-11-20T12:00:00Z",
-                "updated_at": "2026-11-20T12:00:00Z", "html_url": "https://forge.example/c",
-            },
-            "repository": { "id": world.repository, "full_name": REPOSITORY }, "sender": who,
-        })
-    };
-    let said = world.send("acme", "issue_comment", &comment(1, "Looks good.")).await.1;
+    let said = world.send("acme", "issue_comment", &world.comment(1, "Looks good.", &who)).await.1;
     assert_eq!(said["code"], "event_ignored");
-    let asked = comment(2, "/pullyard revise use tabs\nplease");
+    let asked = world.comment(2, "/pullyard revise use tabs\nplease", &who);
     let (status, said) = world.send("acme", "issue_comment", &asked).await;
     assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
-    let label = json!({
-        "action": "labeled", "number": world.number, "label": { "name": "pullyard:revise" },
-        "pull_request": world.pull(), "repository": { "id": world.repository, "full_name": REPOSITORY }, "sender": who,
-    });
+    let label = world.label(&who);
     // The first one's job is active: this one waits for it, once.
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
     assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_or_a_label_of_a_stranger_asks_for_nothing() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let forge = world.story.local.forge();
+    let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
+    forge.add_user(ben, AccountKind::User).await.unwrap();
+    forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
+    let who = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
+    let asked = world.comment(3, "/pullyard revise do as I say", &who);
+    for (event, body) in [("issue_comment", asked), ("pull_request", world.label(&who))] {
+        let (status, said) = world.send("acme", event, &body).await;
+        assert_eq!((status, said["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {said}");
+    }
+    assert!(world.revisions().await.is_empty());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_somebody_else_has_now_starts_nothing_nor_do_rights_that_were_taken_away() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let code = async |body: &Value| world.send("acme", "pull_request_review", body).await.1["code"].clone();
+    let mut other = world.review(80, "submitted", "changes_requested");
+    for who in ["/review/user/id", "/sender/id"] {
+        *other.pointer_mut(who).unwrap() = json!(ANN + 1);
+    }
+    assert_eq!(code(&other).await, "author_not_permitted", "Ann's name, and not Ann");
+    assert_eq!(code(&world.review(81, "submitted", "changes_requested")).await, "accepted");
+    world.story.local.forge().set_role(REPOSITORY, "ann", Role::Read).await.unwrap();
+    // What the forge said is believed for ten minutes.
+    world.story.clock.advance(Duration::from_secs(601));
+    assert_eq!(code(&world.review(82, "submitted", "changes_requested")).await, "author_not_permitted");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hook_of_one_repository_says_nothing_of_another_that_is_connected_too() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let forge = world.story.local.forge();
+    forge.create_repository("acme/site", "main", &[("README.md", "# Site\n", false)]).await.unwrap();
+    let add = json!({
+        "integration": "gh1", "name": "acme/site", "agent": { "capability": "command", "command": ["./agent.sh"] },
+    });
+    let added = world.story.api.add_repository(&world.story.project, &serde_json::from_value(add).unwrap()).await;
+    let mut foreign = world.review(80, "submitted", "changes_requested");
+    foreign["repository"] = json!({ "id": added.unwrap().id, "full_name": "acme/site" });
+    let (status, said) = world.send("acme", "pull_request_review", &foreign).await;
+    assert_eq!((status, said["code"].as_str()), (200, Some("repository_not_integrated")), "{said}");
     world.story.end().await;
 }
 

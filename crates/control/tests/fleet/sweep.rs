@@ -12,6 +12,16 @@ const RUNNERS: usize = 10_000;
 const SILENT: usize = 1_000;
 const AT_ONCE: usize = 32;
 
+/// An alarm rests on it.
+#[tokio::test]
+async fn a_round_tells_since_when_the_oldest_job_waits() {
+    let world = World::begin().await;
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    world.ctx.clock.advance(Duration::from_secs(90));
+    let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
+    assert_eq!((gauges.waiting, gauges.oldest), (1, Some(job.ready_since)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures, for docs/benchmarks.md"]
 async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_then_their_jobs() {

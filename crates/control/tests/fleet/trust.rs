@@ -2,7 +2,7 @@
 //! that the job was charged to.
 
 use crate::world::{World, applied, token};
-use pullyard_control::attempt::{credentials, progress, start};
+use pullyard_control::attempt::{checkpoint, credentials, inputs, progress, start};
 use pullyard_control::runner::{Removed, RunnerToken, remove};
 use pullyard_control::{Bootstrap, Error, cancel_job, pause_job, reserve_artifact};
 use pullyard_domain::artifact::{Kind, Offer};
@@ -40,8 +40,9 @@ impl Held {
         held
     }
 
-    /// Whether it gets its secrets, may begin once more, may keep something, and may push.
-    async fn gets(&self) -> [bool; 4] {
+    /// Whether it gets its secrets, may begin once more, may keep something, gets what is there to go on from and what
+    /// people said, and may push.
+    async fn gets(&self) -> [bool; 6] {
         let (ctx, fence) = (&self.world.ctx, &self.fence);
         let Fence { job, attempt, claim } = fence.clone();
         let bootstrap = Bootstrap { job, attempt, dispatch: 0, expires: ctx.clock.now() };
@@ -56,13 +57,15 @@ impl Held {
             got(credentials(ctx, fence).await),
             got(start(ctx, &bootstrap, claim, instance, None).await),
             got(reserve_artifact(ctx, fence, &offer).await),
+            got(checkpoint(ctx, fence).await),
+            got(inputs(ctx, fence, 0).await),
             got(progress(ctx, fence, Status::Syncing, None).await),
         ]
     }
 
     /// It holds its job, and gets nothing by that any more.
     async fn has_lost_everything(&self) {
-        assert_eq!(self.gets().await, [false; 4]);
+        assert_eq!(self.gets().await, [false; 6]);
         self.world.stored(&self.fence.job).await.held_by(&self.fence).unwrap();
     }
 }
@@ -77,7 +80,7 @@ fn got<T: std::fmt::Debug>(answer: Result<T, Error>) -> bool {
 
 #[tokio::test]
 async fn a_runner_gets_what_its_lease_is_for() {
-    assert_eq!(Held::begin(World::begin().await).await.gets().await, [true; 4]);
+    assert_eq!(Held::begin(World::begin().await).await.gets().await, [true; 6]);
 }
 
 #[tokio::test]
