@@ -147,7 +147,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
 pub struct CheckRun {
     /// The command.
     pub command: String,
-    /// 0 after the agent's own work, 1 after the repair.
+    /// 0 after the agent's first work; one more each time it worked on: to mend it, or since people said something.
     pub round: u32,
     /// How it ended.
     pub outcome: CheckOutcome,

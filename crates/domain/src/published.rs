@@ -53,7 +53,7 @@ pub fn body(beginning: &str, summary: Option<&str>, checks: Checked<'_>) -> Stri
     }
     runs.iter().for_each(|run| said.push_str(&line(run)));
     if runs.iter().any(|run| run.round > 0) {
-        said.push_str("\nThe agent mended its work once after checks had failed.\n");
+        said.push_str("\nThey ran again after the agent had worked on.\n");
     }
     said
 }
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(
             said,
             "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n\n## Checks\n\n\
-             - `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\nThe agent mended its work once after checks had failed.\n"
+             - `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\nThey ran again after the agent had worked on.\n"
         );
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Provenance {
 pub(crate) struct Check {
     pub(crate) command: Text,
     pub(crate) passed: bool,
-    /// `Passed in 12 s`, `Failed with exit code 1 in 3 s, after the repair`.
+    /// `Passed in 12 s`, `Failed with exit code 1 in 3 s, run again`.
     pub(crate) result: String,
 }
 
@@ -87,7 +87,7 @@ fn provenance(attempt: &Attempt) -> Provenance {
 fn check(run: &CheckRun) -> Check {
     let took = words::length(Duration::from_millis(run.took_ms));
     let end = if run.outcome == CheckOutcome::Failed { format!(" with {}", run.end()) } else { String::new() };
-    let round = if run.round == 0 { "" } else { ", after the repair" };
+    let round = if run.round == 0 { "" } else { ", run again" };
     let result = format!("{}{end} in {took}{round}", run.outcome.words());
     Check { command: line(&run.command), passed: run.passed(), result }
 }

@@ -73,7 +73,7 @@ fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
         Cell::same(run.end()),
         words::took(Duration::from_millis(run.took_ms)),
         Cell::same(attempt.to_string()),
-        Cell::same(if run.round == 0 { "work" } else { "repair" }),
+        Cell::same(if run.round == 0 { "work" } else { "again" }),
         Cell::maybe(run.artifact.as_ref()),
     ]
 }
