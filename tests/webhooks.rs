@@ -1,6 +1,8 @@
 //! Webhooks from outside: signed bodies through the gateway, hooks at the demo forge, secrets that rotate, and
 //! what is found that nobody told.
 
+mod recovery;
+
 use crate::story::{REPOSITORY, Setup, Story, Task, until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_domain::hook::Ingress;
