@@ -1,14 +1,27 @@
-//! What a hook should have told, where the forge lists much of it, or fails in between.
+//! What a hook should have told, where the forge has much of it, is slow, or fails in between.
 
-use super::{ANNS_TOKEN, World, name};
+use super::{ANNS_TOKEN, SECRET, World, name};
 use crate::story::REPOSITORY;
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{Integration, Repository, Settings};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::secret::SecretKind;
 use pullyard_local::{Calls, DeliveryFault, Fault};
-use pullyard_protocol::hook::{RecoverHook, Recovered};
+use pullyard_protocol::hook::{InstallHook, RecoverHook, Recovered};
+use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::secret::SetSecret;
+use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The repository of the other forge.
+const FAR_ID: u64 = 77;
+const NOT_FOUND: &str = r#"{"message":"Not Found"}"#;
 
 impl World {
     /// With a hook at the forge, whose first ping has come.
@@ -116,5 +129,143 @@ async fn a_delivery_that_is_not_asked_for_since_another_one_met_an_error_uses_up
     assert_eq!((rested.asked, rested.missing), (1, 1));
     let done = world.recovered("acme").await;
     assert_eq!((done.asked, done.missing, done.given_up), (0, 0, 0));
+    world.story.end().await;
+}
+
+/// A forge that says what the test has it say. It is connected as `far`, with a hook of ours for all of acme.
+struct Far {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Far {
+    /// What it answers to a call such as `GET /path`, as status and body; where that is nothing, it never does.
+    async fn start(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let heard = asked.clone();
+        let answer = move |request: axum::extract::Request| {
+            let call = format!("{} {}", request.method(), request.uri().path());
+            let said = says(&call);
+            heard.lock().unwrap().push(call);
+            async move {
+                match said {
+                    Some((status, body)) => (axum::http::StatusCode::from_u16(status).unwrap(), body),
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
+        Self { url, asked }
+    }
+
+    /// What it was asked so far whose address has this in it, each as `GET /path`.
+    fn asked(&self, about: &str) -> Vec<String> {
+        self.asked.lock().unwrap().iter().filter(|call| call.contains(about)).cloned().collect()
+    }
+}
+
+impl World {
+    /// Connects that forge, with a hook that was made there by hand and has pinged us, also for these projects.
+    async fn connect(&self, far: &Far, others: &[ProjectId]) {
+        let store = self.story.store().await;
+        let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+        let integration = IntegrationId::new("far").unwrap();
+        let connected = Integration { id: integration.clone(), api_url: far.url.clone(), ..known };
+        assert_eq!(store.put_integration(&connected).await.unwrap(), Write::Applied);
+        let hook = InstallHook {
+            integration,
+            others: others.to_vec(),
+            repository: None,
+            organisation: Some("acme".into()),
+            ..self.wanted("far", true)
+        };
+        let made = self.story.api.install_hook(&hook).await.unwrap();
+        let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
+        self.story.api.set_secret(&made.secret, &secret).await.unwrap();
+        let ping = json!({ "zen": "Keep it logically awesome.", "hook_id": 7, "hook": {} });
+        assert_eq!(self.send("far", "ping", &ping).await.0, 200);
+    }
+
+    /// A repository of that forge is connected to a project, with these open pull requests.
+    async fn open_far(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
+        let store = self.story.store().await;
+        let known = IntegrationId::new("gh1").unwrap();
+        let here = store.repository(&self.story.project, &known, self.repository).await.unwrap().unwrap();
+        let integration = IntegrationId::new("far").unwrap();
+        let name = RepositoryName::new("acme/far").unwrap();
+        let there = Repository { project: project.clone(), integration: integration.clone(), id: FAR_ID, name, ..here };
+        assert_eq!(store.put_repository(&there).await.unwrap(), Write::Applied);
+        for number in numbers {
+            let id = PullRequestId { integration: integration.clone(), repository: FAR_ID, number };
+            let linked = PullRequest::linked(id, project.clone(), None, None);
+            assert_eq!(store.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_pull_requests_of_several_projects_than_a_round_compares_are_compared_once_each_in_several() {
+    let world = World::make().await;
+    let says = |call: &str| match call.ends_with("/deliveries") {
+        true => Some((200, "[]".to_owned())),
+        false => Some((404, NOT_FOUND.to_owned())),
+    };
+    let far = Far::start(says).await;
+    let [second, third] = ["second", "third"].map(|id| ProjectId::new(id).unwrap());
+    for id in [&second, &third] {
+        let create = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
+        world.story.api.create_project(&create).await.unwrap();
+    }
+    world.connect(&far, &[second.clone(), third.clone()]).await;
+    // A round ends within the first project, and the next one with the last of the second.
+    let open = [(&world.story.project, 101..=125), (&second, 201..=215), (&third, 301..=303)];
+    let mut all = Vec::new();
+    for (project, numbers) in open {
+        world.open_far(project, numbers.clone()).await;
+        all.extend(numbers.map(|number| format!("GET /repos/acme/far/pulls/{number}")));
+    }
+    // Three rounds do it; where their time is over sooner, it takes more of them.
+    for _ in 0..all.len() {
+        if far.asked("/pulls/").len() < all.len() {
+            world.recovered("far").await;
+        }
+    }
+    assert_eq!(far.asked("/pulls/"), all);
+    world.recovered("far").await;
+    assert_eq!(far.asked("/pulls/")[all.len()], all[0], "and then the first again");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_a_slow_forge_leaves_no_time_to_ask_for_are_asked_for_in_the_next_rounds() {
+    let world = World::make().await;
+    let clock = world.story.clock.clone();
+    let row = |id: u64| {
+        let at = clock.now().minus(Duration::from_secs(60 - 10 * id)).to_string();
+        json!({
+            "id": id, "guid": format!("guid-{id}"), "delivered_at": at, "status": "timed out", "status_code": 0,
+            "event": "issue_comment",
+        })
+    };
+    let listed = json!([row(3), row(2), row(1)]).to_string();
+    let far = Far::start(move |call: &str| {
+        if call.ends_with("/deliveries") {
+            return Some((200, listed.clone()));
+        }
+        clock.advance(Duration::from_secs(20));
+        Some((202, "{}".to_owned()))
+    })
+    .await;
+    world.connect(&far, &[]).await;
+    for id in 1..=3 {
+        let found = world.recovered("far").await;
+        assert_eq!((found.asked, found.missing, found.problems), (1, 3, vec![]), "each round has time for one");
+        let last = format!("POST /orgs/acme/hooks/7/deliveries/{id}/attempts");
+        assert_eq!(far.asked("/attempts").last(), Some(&last));
+    }
+    assert_eq!(world.tries("far").await, [1, 1, 1]);
+    assert_eq!(world.recovered("far").await.asked, 0, "each rests for an hour");
     world.story.end().await;
 }
