@@ -1,6 +1,6 @@
-//! What a hook should have told, where the forge has much of it, is slow, or fails in between.
+//! What a hook should have told, where the forge has much of it, is slow, fails in between, or says nothing.
 
-use super::{ANNS_TOKEN, SECRET, World, name};
+use super::{ANN, ANNS_TOKEN, SECRET, World, name};
 use crate::story::REPOSITORY;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository, Settings};
@@ -267,5 +267,40 @@ async fn deliveries_that_a_slow_forge_leaves_no_time_to_ask_for_are_asked_for_in
     }
     assert_eq!(world.tries("far").await, [1, 1, 1]);
     assert_eq!(world.recovered("far").await.asked, 0, "each rests for an hour");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_deliveries_that_never_comes_keeps_no_round_from_comparing_pull_requests() {
+    let world = World::make().await;
+    let far = Far::start(|call: &str| match call.ends_with("/deliveries") {
+        true => None,
+        false => Some((404, NOT_FOUND.to_owned())),
+    })
+    .await;
+    world.connect(&far, &[]).await;
+    world.open_far(&world.story.project, 101..=101).await;
+    let found = world.recovered("far").await;
+    assert_eq!((found.looked_at, found.pull_requests), (0, 1), "{found:?}");
+    assert!(found.problems[0].contains("did not answer within"), "{found:?}");
+    // The call for the list is one that would be tried three times.
+    assert_eq!(far.asked(""), ["GET /orgs/acme/hooks/7/deliveries", "GET /repos/acme/far/pulls/101"]);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_whose_pull_request_is_never_told_is_answered_before_its_call_is_repeated() {
+    let world = World::make().await;
+    let far = Far::start(|_: &str| None).await;
+    world.connect(&far, &[]).await;
+    world.open_far(&world.story.project, 101..=101).await;
+    let who = json!({ "id": ANN, "login": "ann", "type": "User" });
+    let mut asked = world.comment(1, "/pullyard revise use tabs", &who);
+    asked["issue"]["number"] = json!(101);
+    asked["repository"] = json!({ "id": FAR_ID, "full_name": "acme/far" });
+    let (status, said) = world.send("far", "issue_comment", &asked).await;
+    assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "it comes again: {said}");
+    // Three times, each as long as the forge that told us waits, would be too late for it.
+    assert_eq!(far.asked(""), ["GET /repos/acme/far/pulls/101"]);
     world.story.end().await;
 }
