@@ -87,7 +87,7 @@ impl World {
         assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
     }
 
-    fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {
+    pub(crate) fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {
         InstallHook {
             name: name(hook),
             integration: IntegrationId::new("gh1").unwrap(),
