@@ -5,6 +5,7 @@ use crate::story::{REVIEW, TODO, TRIGGER};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Kind, Status};
+use pullyard_local::{Calls, Fault};
 
 impl Desk {
     /// A revision that failed while another review waited for it: the job, and that review.
@@ -75,5 +76,47 @@ async fn a_ticket_that_enters_the_trigger_status_after_it_is_told_of_the_refused
     let second = desk.nth_revision(2).await;
     assert_eq!(desk.entry(next).await.job.as_ref(), Some(&second.id));
     desk.completed(&second.id).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_whose_pull_request_was_closed_since_is_worked_on_without_the_refused_reviews() {
+    let (desk, _, waits) = Desk::failed().await;
+    desk.go();
+    desk.shown().await;
+    desk.set("closed").await;
+    let decision = desk.story.tell("drag", KEY, TRIGGER, 10).await;
+    let job = desk.completed(&decision.job.unwrap()).await;
+    let prompt = desk.prompt(&job.id).await;
+    assert!(prompt.contains("About APP-1") && !prompt.contains("Second."), "{prompt}");
+    assert_eq!((job.kind, desk.frozen(&job.id).await.review), (Kind::Implement, None));
+    assert_ne!(job.result.unwrap().number, desk.number, "nothing goes on with a closed one");
+    assert_eq!(desk.entry(waits).await.job, None);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_does_not_wait_for_ever_for_refused_reviews_that_its_forge_does_not_give() {
+    let (desk, ..) = Desk::failed().await;
+    desk.go();
+    desk.shown().await;
+    desk.wait();
+    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
+    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
+    let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    for tried in 1..=5 {
+        desk.story.quiet().await;
+        let waits = desk.story.api.job(&job).await.unwrap().waits.unwrap();
+        assert_eq!((waits.code.as_str(), waits.facts["n"].as_u64()), ("context_fetch", Some(tried + 1)));
+        desk.story.pass(HOUR).await;
+    }
+    desk.story.quiet().await;
+    let seen = desk.story.api.job(&job).await.unwrap();
+    assert_ne!(seen.status, Status::Pending, "{:?}", seen.waits);
+    assert_eq!(desk.frozen(&job).await.review, None);
+    desk.story.local.forge().forget_faults();
+    desk.go();
+    let job = desk.completed(&job).await;
+    assert_eq!((job.kind, job.result.unwrap().number), (Kind::Implement, desk.number));
     desk.end().await;
 }
