@@ -7,6 +7,9 @@ use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
 use pullyard_local::Hints;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, TicketAnswer};
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 async fn quiet() -> Story {
@@ -37,6 +40,17 @@ impl Story {
 
     async fn put(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
         self.api.move_ticket(&self.project, &key(name), status).await
+    }
+
+    /// Whoever has this token moves a ticket by a key of their own.
+    async fn put_by(&self, token: &str, key: &str, name: &str, status: &str) -> (u16, Value) {
+        let bearer = format!("Bearer {token}");
+        let headers =
+            [("authorization", bearer.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
+        let path = format!("/v1/tickets/{name}/move?project={}", self.project);
+        let body = json!({ "status": status }).to_string().into_bytes();
+        let (code, _, said) = self.call(Method::POST, &path, &headers, body).await;
+        (code, said)
     }
 
     async fn edit(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
@@ -108,6 +122,23 @@ async fn moves_go_where_they_say_and_only_entering_starts_a_job() {
     let nobody = ProjectId::new("nobody").unwrap();
     assert_eq!(code(&story.api.move_ticket(&nobody, &key("B-1"), TODO).await.unwrap_err()), "not_found");
     assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_may_move_a_ticket_by_the_same_key_and_each_of_them_once() {
+    let story = quiet().await;
+    story.write("B-1", None).await.unwrap();
+    let other = story.token(&[Scope::Jobs], None).await;
+    for token in [story.local.admin_token(), other.as_str()] {
+        let (status, moved) = story.put_by(token, "k1", "B-1", "Blocked").await;
+        assert_eq!((status, &moved["decision"]["code"]), (200, &json!("not_trigger_status")), "{moved}");
+        assert_eq!(moved["ticket"]["status"], "Blocked");
+        story.put("B-1", TODO).await.unwrap();
+        let (status, again) = story.put_by(token, "k1", "B-1", "Blocked").await;
+        assert_eq!((status, &again["decision"]["code"]), (200, &json!("repeat")), "{again}");
+        assert_eq!(again["ticket"]["status"], TODO, "a repeat moves nothing");
+    }
     story.end().await;
 }
 
