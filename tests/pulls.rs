@@ -9,11 +9,11 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_local::Hints;
-use pullyard_protocol::client::Error;
+use pullyard_protocol::client::{Error, Operator};
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
-use pullyard_store::Write;
+use pullyard_store::{Scope, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -118,6 +118,24 @@ async fn a_person_asks_for_a_revision_and_the_job_says_what_it_revises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_people_may_ask_for_revisions_by_the_same_key() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "APP-1").await;
+    let other = story.token(&[Scope::Jobs], None).await;
+    let other = Operator::new(story.local.api_url(), &other).unwrap();
+    let first = story.api.revise(&revise(&story, number, Some("Use tabs.")), Some("k1")).await.unwrap();
+    assert_eq!(first.verdict, Verdict::Accepted, "{}", first.sentence);
+    let second = other.revise(&revise(&story, number, Some("And tests.")), Some("k1")).await.unwrap();
+    assert_eq!(second.verdict, Verdict::Held, "{}", second.sentence);
+    assert_ne!(second.delivery, first.delivery);
+    for (who, asked) in [(&story.api, first), (&other, second)] {
+        let again = who.revise(&revise(&story, number, None), Some("k1")).await.unwrap();
+        assert_eq!((again.verdict, again.delivery), (Verdict::Duplicate, asked.delivery));
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revision_that_a_guard_refuses_is_a_problem_with_its_sentence() {
     let (story, number) = with_pull_request().await;
     let label = format!("{REPOSITORY}#{number}");
@@ -166,7 +184,7 @@ async fn a_link_is_to_one_ticket_until_it_is_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ticket_of_another_project_is_not_told() {
+async fn the_ticket_of_another_project_is_neither_told_nor_unlinked() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "SECRET-1").await;
     let other = pullyard_domain::id::ProjectId::new("other").unwrap();
@@ -184,6 +202,10 @@ async fn the_ticket_of_another_project_is_not_told() {
     let (status, code, said) = refusal(story.api.link(&asked).await);
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
     assert!(said.contains("a ticket of another project") && !said.contains("SECRET"), "{said}");
+    let from_there = PullRequestQuery { project: asked.project.clone(), ..which(&story, number) };
+    assert_eq!(story.api.unlink(&from_there).await.unwrap().ticket, None);
+    let still = story.api.why_pull(&which(&story, number)).await.unwrap();
+    assert_eq!(still.ticket.unwrap().as_str(), "SECRET-1");
     story.end().await;
 }
 
