@@ -1,4 +1,6 @@
-//! Who may do what: every route with every kind of credential.
+//! Who may do what: every route with every kind of credential. In `shown` what the answers say.
+
+mod shown;
 
 use crate::story::{REPOSITORY, Story, told};
 use pullyard_domain::agent::Agent;

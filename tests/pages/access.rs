@@ -3,7 +3,9 @@
 use super::{Browser, FRAGMENT};
 use crate::story::{Story, TRIGGER};
 use pullyard_domain::artifact::Kind;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::project::Settings;
+use pullyard_protocol::project::CreateProject;
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::Value;
@@ -168,6 +170,12 @@ async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
     let own = Browser::admin(&story).await;
     assert!(own.get(&format!("/board?project=acme&said={}", said.id)).await.says(&said.sentence));
     assert_eq!(browser.get(&format!("/board?project=acme&said={}", said.id)).await.status, 403);
+    let other =
+        CreateProject { id: ProjectId::new("other").unwrap(), name: "Other".into(), settings: Settings::default() };
+    story.api.create_project(&other).await.unwrap();
+    let board = browser.get(&format!("/board?project=other&said={}", said.id)).await;
+    assert_eq!(board.status, 200);
+    assert!(!board.says(&said.sentence) && !board.says(job.as_str()), "{}", board.body);
     story.end().await;
 }
 

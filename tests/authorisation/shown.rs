@@ -1,0 +1,107 @@
+//! What is told to who has one project alone: of another one no id, no key and no name, in whatever answer.
+
+use super::{Needs, World};
+use crate::story::REPOSITORY;
+use pullyard_domain::breaker::{Breaker, By, Cause};
+use pullyard_domain::id::{RepositoryName, TicketKey};
+use pullyard_domain::project::Compute;
+use pullyard_protocol::pull::LinkPullRequest;
+use pullyard_store::{Scope, Write};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+impl World {
+    /// A model's account is left alone for an hour.
+    async fn shut(&self, account: &str) {
+        let now = self.story.clock.now();
+        let breaker = Breaker {
+            id: account.parse().unwrap(),
+            cause: Cause::LimitReached,
+            until: now.plus(Duration::from_secs(3_600)),
+            times: 1,
+            opened: now,
+            by: By { job: self.acme.job.clone(), attempt: 1 },
+            probe: None,
+            rev: 0,
+        };
+        assert_eq!(self.story.store().await.put_breaker(&breaker).await.unwrap(), Write::Applied);
+    }
+
+    /// What is answered to who may ask this.
+    async fn told(&self, path: &str, token: &str) -> String {
+        let (status, _, said) = self.story.raw(Method::GET, path, Some(token), Vec::new()).await;
+        assert_eq!(status, 200, "{path}: {said}");
+        said.to_string()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_to_who_has_one_project_names_what_another_one_has() {
+    let world = World::make().await;
+    let (story, acme) = (&world.story, &world.acme);
+    let of_runner = format!("runner/{}/codex", acme.runner);
+    for account in ["project/acme/codex", "project/other/codex", &of_runner] {
+        world.shut(account).await;
+    }
+    let link = LinkPullRequest {
+        project: story.project.clone(),
+        repository: RepositoryName::new(REPOSITORY).unwrap(),
+        number: world.number,
+        integration: None,
+        ticket: TicketKey::new(acme.key).unwrap(),
+    };
+    story.api.link(&link).await.unwrap();
+    // A runner that both projects have works for the one.
+    story.settings(|settings| settings.compute = Compute::Runners).await;
+    let job = story.job_for("e2", "APP-2", 2).await;
+    let of_two = story.runner_token("of-two", Some(&["acme", "other"]), None).await;
+    let runner = story.runner(&of_two, "of-two", "i1").await;
+    assert_eq!(runner.try_claim("c1").await.as_ref(), Some(&job));
+
+    let theirs = [
+        r#""acme""#,
+        "project/acme/",
+        "runner/rnr_",
+        "APP-1",
+        "APP-2",
+        job.as_str(),
+        acme.job.as_str(),
+        &acme.delivery,
+        &acme.artifact,
+        &acme.runner,
+        &acme.runner_name,
+        &acme.hook,
+    ];
+    let token = story.token(&[Scope::Admin], Some(&["other"])).await;
+    let routes = world.routes(&world.other).into_iter().filter(|route| {
+        let is_ours = matches!(route.needs, Needs::Own(_) | Needs::Project(_) | Needs::Object(_));
+        is_ours && route.method == Method::GET
+    });
+    let mut paths: Vec<String> = routes.map(|route| route.path).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    paths.push(format!("/v1/runners/{}", runner.id));
+    for path in &paths {
+        let said = world.told(path, &token).await;
+        let named: Vec<_> = theirs.iter().filter(|word| said.contains(**word)).collect();
+        assert!(named.is_empty(), "{path} names {named:?}: {said}");
+    }
+    // All of it is there for who may see it.
+    let admin = story.local.admin_token();
+    for (path, word) in [
+        ("/v1/projects", theirs[0]),
+        ("/v1/breakers", theirs[1]),
+        ("/v1/breakers", theirs[2]),
+        ("/v1/runners", job.as_str()),
+        ("/v1/runners", acme.runner_name.as_str()),
+        ("/v1/hooks", acme.hook.as_str()),
+    ] {
+        let said = world.told(path, admin).await;
+        assert!(said.contains(word), "{path} does not name {word}: {said}");
+    }
+    // Nor is a runner's account theirs to be asked again.
+    let close = json!({ "account": of_runner }).to_string().into_bytes();
+    let (status, _, said) = story.raw(Method::POST, "/v1/breakers/close", Some(&token), close).await;
+    assert_eq!((status, &said["code"]), (403, &Value::from("not_allowed")), "{said}");
+    world.story.end().await;
+}
