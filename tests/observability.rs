@@ -125,6 +125,22 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_round_of_the_sweeper_tells_its_metrics() {
+    let machine = Machine::new();
+    let up = machine.up_with(&["--listen", "127.0.0.1:0", "--deployment", "shop-dev"]).await;
+    let data = machine.path("data");
+    let round = until("a round has told", async || {
+        let told = lines(&data).into_iter().find(|line| line["SweepsCompleted"].is_u64());
+        told.ok_or_else(|| "none has".to_owned())
+    })
+    .await;
+    let told = ["SweepsCompleted", "SweepFailed", "JobsWaiting"].map(|name| round[name].as_u64());
+    assert_eq!(told, [Some(1), Some(0), Some(0)], "{round}");
+    assert_eq!(round["Deployment"], "shop-dev", "{round}");
+    assert_eq!(up.stop(Signal::SIGTERM).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_message_that_a_ticket_event_sends_carries_its_trace() {
     let story =
         Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
