@@ -205,6 +205,43 @@ async fn an_item_that_can_not_be_swept_is_put_off_and_keeps_no_other_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_can_not_be_read_is_moved_back_for_an_hour_and_keeps_no_other_waiting() {
+    let story = Story::waiting().await;
+    let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
+    for job in [&sick, &well] {
+        let (_, client) = story.claim(job, "c1").await.unwrap();
+        begin_all(&client, Phase::Executing).await;
+    }
+    story.quiet().await;
+    // No version can read it, and in the index it stands right before the other one.
+    let key = json!({ "pk": { "S": format!("JOB#{sick}") }, "sk": { "S": "JOB" } });
+    let kept = story.dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
+    let row = story.stored(&well).await;
+    let broken = json!({
+        "TableName": "pullyard",
+        "Key": key,
+        "UpdateExpression": "SET wk = :wk, ws = :ws REMOVE #status",
+        "ExpressionAttributeNames": { "#status": "status" },
+        "ExpressionAttributeValues": { ":wk": { "S": row["wk"] }, ":ws": { "N": "1" } },
+    });
+    story.dynamodb("UpdateItem", broken).await;
+    story.clock.advance(Duration::from_secs(3_661));
+    let report = story.api.sweep().await.unwrap();
+    assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
+    assert_eq!(story.ended(&well).await.failure.unwrap().code, "time_limit");
+    // Tries can't be counted on it: it is left alone for as long as anything is.
+    for (secs, failed) in [(0, 0), (60, 0), (2_900, 0), (700, 1), (60, 0)] {
+        story.clock.advance(Duration::from_secs(secs));
+        assert_eq!(story.api.sweep().await.unwrap().failed, failed, "after another {secs} s");
+    }
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": kept })).await;
+    assert_eq!(story.api.sweep().await.unwrap().ended, 1);
+    assert_eq!(story.ended(&sick).await.failure.unwrap().code, "time_limit");
+    assert_failed(&story, "APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let mut finished = Vec::new();
