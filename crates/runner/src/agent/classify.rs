@@ -229,15 +229,7 @@ const SESSION_LOST: &[&str] = &[
     "thread/resume failed",
     "is already in use",
 ];
-const LIMIT: &[&str] = &[
-    "usage limit",
-    "regain access",
-    "hit your limit",
-    "hit your session limit",
-    "hit your weekly limit",
-    "out of extra usage",
-    "spend limit",
-];
+const LIMIT: &[&str] = &["usage limit", "regain access", "out of extra usage", "spend limit"];
 const UNREACHABLE: &[&str] = &[
     "unable to connect",
     "connectionrefused",
@@ -245,7 +237,8 @@ const UNREACHABLE: &[&str] = &[
     "econnreset",
     "etimedout",
     "timed out",
-    "timeout",
+    "network timeout",
+    "timeout of the request",
     "connection failed",
     "stream disconnected",
     "error sending request",
@@ -253,7 +246,8 @@ const UNREACHABLE: &[&str] = &[
     "workspace routing discovery",
 ];
 
-/// Words that agents use, from the most certain to the least.
+/// Words that agents use, from the most certain to the least. None is so short that an address or an id, which stand
+/// among their words, could hold it: what nobody knows would be tried again.
 const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Billing, &["credit balance", "quota exceeded", "insufficient_quota"]),
     (
@@ -272,11 +266,10 @@ const WORDS: &[(Meaning, &[&str])] = &[
         ],
     ),
     (Meaning::Refused, &["usage policy", "content_policy", "invalid_prompt"]),
-    (Meaning::SlowDown, &["429", "rate limit", "retry limit", "temporarily limiting requests"]),
+    (Meaning::SlowDown, &["429 too many", "(429)", "rate limit", "retry limit", "temporarily limiting requests"]),
     (
         Meaning::Overloaded,
         &[
-            "529",
             "overloaded",
             "at capacity",
             "experiencing high demand",
@@ -285,15 +278,18 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "408 request timeout",
             "502 bad gateway",
             "503 service unavailable",
+            "504 gateway timeout",
             "internal server error",
         ],
     ),
     (Meaning::Unreachable, UNREACHABLE),
 ];
 
-/// One of its sentences says that it is no such limit.
+/// Plans and models have limits of their own names: "You've hit your Opus limit".
 fn is_limit(words: &str) -> bool {
-    has(words, LIMIT) && !has(words, &["not your usage limit"])
+    let is_named = has(words, LIMIT) || has_in_line(words, "hit your ", "limit");
+    // One of its sentences says that it is no such limit.
+    is_named && !has(words, &["not your usage limit"])
 }
 
 fn by_words(words: &str) -> Option<Meaning> {
@@ -306,6 +302,12 @@ fn by_words(words: &str) -> Option<Meaning> {
 fn has(words: &str, known: &[&str]) -> bool {
     let words = words.to_lowercase();
     known.iter().any(|known| words.contains(known))
+}
+
+/// Whether one line has the one, and behind it the other.
+fn has_in_line(words: &str, first: &str, then: &str) -> bool {
+    let words = words.to_lowercase();
+    words.lines().any(|line| line.split_once(first).is_some_and(|(_, rest)| rest.contains(then)))
 }
 
 #[cfg(test)]

@@ -44,6 +44,22 @@ fn recorded(agent: &str, name: &str) -> Option<Terminal> {
     shared.record().terminal.clone()
 }
 
+/// What an end means, in a word.
+fn meaning(terminal: &Terminal) -> &'static str {
+    match classify(&claude(terminal)) {
+        Again(Transient::Overloaded) => "overloaded",
+        Again(Transient::SlowDown) => "slow_down",
+        Again(Transient::Unreachable { .. }) => "unreachable",
+        Failed(failure) => failure.code(),
+        other => panic!("{terminal:?}: {other:?}"),
+    }
+}
+
+/// The same of one that nothing but its words tells of.
+fn meaning_of(words: &str) -> &'static str {
+    meaning(&Terminal { words: words.into(), ..Terminal::default() })
+}
+
 fn auth() -> Verdict {
     Failed(Failure::AgentAuth { runner: "the runner".into() })
 }
@@ -121,20 +137,21 @@ fn every_fault_that_was_measured_has_its_meaning() {
 
 #[test]
 fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
-    for (words, code) in [
-        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", "again"),
+    for (words, expected) in [
+        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", "overloaded"),
         (
             "stream disconnected before completion: Transport error: network error: error decoding response body",
-            "again",
+            "unreachable",
         ),
-        ("Server is temporarily limiting requests (not your usage limit)", "again"),
-        ("unexpected status 408 Request Timeout: upstream, url: https://api.openai.com/v1/responses", "again"),
-        ("http 408 Request Timeout", "again"),
-        ("Connection error: network timeout", "again"),
-        ("the timeout of the request has passed", "again"),
-        ("You've hit your weekly limit", "agent_quota"),
-        ("You're out of extra usage", "agent_quota"),
-        ("You've hit your usage limit. Try again in 3 hours.", "agent_quota"),
+        ("Server is temporarily limiting requests (not your usage limit)", "slow_down"),
+        ("API Error: Request rejected (429) · slow down", "slow_down"),
+        ("http 429 Too Many Requests", "slow_down"),
+        ("unexpected status 408 Request Timeout: upstream, url: https://api.openai.com/v1/responses", "overloaded"),
+        ("http 408 Request Timeout", "overloaded"),
+        ("http 504 Gateway Timeout", "overloaded"),
+        ("Connection error: network timeout", "unreachable"),
+        ("the timeout of the request has passed", "unreachable"),
+        ("Request timed out", "unreachable"),
         ("Failed to authenticate. API Error: 401 x", "agent_auth"),
         (
             "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
@@ -143,13 +160,79 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
         ("something new", "agent_failed"),
         ("", "agent_failed"),
     ] {
-        let terminal = Terminal { words: words.into(), ..Terminal::default() };
-        let found = match classify(&claude(&terminal)) {
-            Again(_) => "again",
-            Failed(failure) => failure.code(),
-            other => panic!("{words}: {other:?}"),
-        };
-        assert_eq!(found, code, "{words}");
+        assert_eq!(meaning_of(words), expected, "{words}");
+    }
+}
+
+#[test]
+fn a_limit_is_one_whatever_it_is_called() {
+    for words in [
+        "You've hit your limit",
+        "You've hit your session limit · resets 3pm",
+        "You've hit your weekly limit",
+        "You've hit your Opus limit",
+        "You've hit your monthly spend limit.",
+        "You've hit your usage limit. Try again in 3 hours.",
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+        // Each of these is known by one pattern alone.
+        "The usage limit has been reached",
+        "You will regain access on 2026-12-01 at 00:00 UTC.",
+        "Your monthly spend limit is reached",
+        "You're out of extra usage",
+    ] {
+        assert_eq!(meaning_of(words), "agent_quota", "{words}");
+    }
+    for words in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
+        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+}
+
+#[test]
+fn what_an_address_or_an_id_happens_to_hold_makes_no_failure_one_that_passes() {
+    for words in [
+        "unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses",
+        "unexpected status 400 Bad Request: x, url: http://127.0.0.1:5290/v1/responses",
+        "unexpected status 400 Bad Request: x, url: https://api.openai.com/v1/responses, request id: req_7c529e01",
+        "unexpected status 400 Bad Request: x, url: https://api.openai.com/v1/responses, request id: req_7c429e01",
+        "unexpected status 400 Bad Request: x, url: http://timeout.example/v1/responses",
+    ] {
+        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+}
+
+#[test]
+fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
+    let unmarked = "success";
+    for (mark, status, words, expected) in [
+        ("authentication_failed", None, "Rate limit reached", "agent_auth"),
+        ("authentication_failed", Some(503), "You've hit your limit", "agent_auth"),
+        ("billing_error", Some(429), "Overloaded", "agent_billing"),
+        ("model_not_found", Some(500), "Overloaded", "model_unavailable"),
+        ("prompt_too_long", Some(401), "Invalid API key", "context_too_long"),
+        ("refusal", Some(429), "Rate limit reached", "agent_refused"),
+        ("error_max_turns", Some(529), "Overloaded", "turn_limit"),
+        ("error_max_budget_usd", Some(529), "Overloaded", "cost_limit"),
+        ("rate_limit", Some(503), "Overloaded", "slow_down"),
+        ("server_error", Some(429), "Rate limit reached", "overloaded"),
+        ("overloaded", Some(401), "Invalid API key", "overloaded"),
+        (unmarked, Some(401), "x", "agent_auth"),
+        (unmarked, Some(402), "x", "agent_billing"),
+        (unmarked, Some(403), "x", "agent_auth"),
+        (unmarked, Some(404), "x", "model_unavailable"),
+        (unmarked, Some(408), "x", "overloaded"),
+        (unmarked, Some(413), "x", "context_too_long"),
+        (unmarked, Some(429), "x", "slow_down"),
+        (unmarked, Some(500), "x", "overloaded"),
+        (unmarked, Some(503), "x", "overloaded"),
+        (unmarked, Some(599), "x", "overloaded"),
+        (unmarked, Some(401), "Overloaded", "agent_auth"),
+        (unmarked, Some(503), "Invalid API key", "overloaded"),
+        // A status that may mean anything leaves it to the words.
+        (unmarked, Some(400), "Overloaded", "overloaded"),
+        (unmarked, Some(400), "x", "agent_failed"),
+    ] {
+        let terminal = Terminal { marks: vec![mark.into()], status, words: words.into(), ..Terminal::default() };
+        assert_eq!(meaning(&terminal), expected, "{terminal:?}");
     }
 }
 
