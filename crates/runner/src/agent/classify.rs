@@ -118,7 +118,7 @@ pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
         };
     }
     match ended.terminal {
-        None if has(ended.stderr, SESSION_LOST) => Verdict::SessionLost,
+        None if is_session_lost(ended.stderr) => Verdict::SessionLost,
         // A request that broke is not among these: then it says how it ended.
         None => Verdict::Failed(failed(ended)),
         Some(terminal) if !terminal.well => went_wrong(ended, terminal),
@@ -141,7 +141,8 @@ fn failed(ended: &Ended<'_>) -> Failure {
 /// An end that the agent itself calls a failure.
 fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     let words = terminal.words.as_str();
-    if has(ended.stderr, SESSION_LOST) || has(words, SESSION_LOST) {
+    // Not by its standard error, where any program that it ran may speak: it said itself how it ended.
+    if is_session_lost(words) {
         return Verdict::SessionLost;
     }
     let meaning = by_mark(terminal).or_else(|| by_status(terminal)).or_else(|| by_words(words));
@@ -227,7 +228,6 @@ const SESSION_LOST: &[&str] = &[
     "no rollout found for thread id",
     // It found one that it can't read.
     "thread/resume failed",
-    "is already in use",
 ];
 const LIMIT: &[&str] = &["usage limit", "regain access", "out of extra usage", "spend limit"];
 const UNREACHABLE: &[&str] = &[
@@ -284,6 +284,11 @@ const WORDS: &[(Meaning, &[&str])] = &[
     ),
     (Meaning::Unreachable, UNREACHABLE),
 ];
+
+fn is_session_lost(words: &str) -> bool {
+    // Any port or file may be in use as well.
+    has(words, SESSION_LOST) || has_in_line(words, "session id ", "is already in use")
+}
 
 /// Plans and models have limits of their own names: "You've hit your Opus limit".
 fn is_limit(words: &str) -> bool {

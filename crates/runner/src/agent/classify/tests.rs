@@ -267,6 +267,8 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
         ("No conversation found with session ID: 3333", true),
         ("Error: thread/resume: thread/resume failed: no rollout found for thread id 01a1 (code -32600)", true),
         ("Error: Session ID 2222 is already in use.", true),
+        ("Error: listen EADDRINUSE: port 3000 is already in use", false),
+        ("Session ID 2222\nport 3000 is already in use", false),
         ("--dangerously-skip-permissions cannot be used with root/sudo privileges", false),
         ("Not inside a trusted directory and --skip-git-repo-check was not specified.", false),
         ("error: unexpected argument '--x' found", false),
@@ -277,8 +279,19 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
         assert_eq!(classify(&ended), expected, "{stderr}");
     }
     let terminal = recorded("claude_code-2.1.197", "session_unknown").unwrap();
-    let stderr = "No conversation found with session ID: 3333";
-    assert_eq!(classify(&Ended { stderr, ..claude(&terminal) }), SessionLost);
+    assert_eq!(classify(&claude(&terminal)), SessionLost);
+}
+
+#[test]
+fn where_it_said_how_it_ended_its_errors_lose_no_session() {
+    let terminal = recorded("claude_code-2.1.197", "overloaded").unwrap();
+    for stderr in [
+        "port 3000 is already in use",
+        "Error: Session ID 2222 is already in use.",
+        "No conversation found with session ID: 3333",
+    ] {
+        assert_eq!(classify(&Ended { stderr, ..claude(&terminal) }), Again(Transient::Overloaded), "{stderr}");
+    }
 }
 
 #[test]
