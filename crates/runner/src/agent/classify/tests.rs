@@ -29,19 +29,24 @@ fn well() -> Terminal {
     Terminal { well: true, marks: vec!["success".into()], words: "Done.".into(), ..Terminal::default() }
 }
 
+/// The terminal line among these.
+fn end_of<'l>(mut reader: impl Reader, lines: impl IntoIterator<Item = &'l str>) -> Option<Terminal> {
+    let shared = crate::agent::record::Shared::new();
+    for line in lines {
+        reader.read(line.as_bytes()).iter().for_each(|sign| shared.note(sign));
+    }
+    shared.record().terminal.clone()
+}
+
 /// The terminal line of a recorded run.
 fn recorded(agent: &str, name: &str) -> Option<Terminal> {
     let path = format!("{}/tests/goldens/{agent}/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let lines = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let shared = crate::agent::record::Shared::new();
-    let mut reader: Box<dyn Reader> = match agent.split_once('-') {
-        Some(("codex", _)) => Box::new(crate::agent::codex::lines_for_tests(Path::new("/workspace"))),
-        _ => Box::new(crate::agent::claude_code::lines_for_tests(Path::new("/workspace"))),
-    };
-    for line in lines.lines() {
-        reader.read(line.as_bytes()).iter().for_each(|sign| shared.note(sign));
+    let tree = Path::new("/workspace");
+    match agent.split_once('-') {
+        Some(("codex", _)) => end_of(crate::agent::codex::lines_for_tests(tree), lines.lines()),
+        _ => end_of(crate::agent::claude_code::lines_for_tests(tree), lines.lines()),
     }
-    shared.record().terminal.clone()
 }
 
 /// What an end means, in a word.
@@ -233,6 +238,38 @@ fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
     ] {
         let terminal = Terminal { marks: vec![mark.into()], status, words: words.into(), ..Terminal::default() };
         assert_eq!(meaning(&terminal), expected, "{terminal:?}");
+    }
+}
+
+#[test]
+fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
+    const OVERLOADED: &str =
+        r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":529,"result":"529 Overloaded"}"#;
+    const LIMITED: &str =
+        r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your session limit"}"#;
+    let until = |time| Failed(Failure::AgentQuota { time: Until(time) });
+    let end = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
+    for (reports, result, expected) in [
+        (vec!["allowed"], OVERLOADED, Again(Transient::Overloaded)),
+        (vec!["allowed_warning"], OVERLOADED, Again(Transient::Overloaded)),
+        (vec!["rejected", "allowed"], OVERLOADED, Again(Transient::Overloaded)),
+        (vec!["rejected"], OVERLOADED, until(Some(end))),
+        (vec!["allowed", "rejected"], OVERLOADED, until(Some(end))),
+        (vec!["rejected"], LIMITED, until(Some(end))),
+        // When another limit ends is not when this one does.
+        (vec!["allowed"], LIMITED, until(None)),
+    ] {
+        let mut lines: Vec<String> = reports
+            .iter()
+            .map(|status| {
+                let about = format!(r#"{{"status":"{status}","resetsAt":{}}}"#, end.millis() / 1_000);
+                format!(r#"{{"type":"rate_limit_event","rate_limit_info":{about}}}"#)
+            })
+            .collect();
+        lines.push(result.into());
+        let reader = crate::agent::claude_code::lines_for_tests(Path::new("/workspace"));
+        let terminal = end_of(reader, lines.iter().map(String::as_str)).unwrap();
+        assert_eq!(classify(&claude(&terminal)), expected, "{reports:?} {result}");
     }
 }
 
