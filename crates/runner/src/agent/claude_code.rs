@@ -224,6 +224,12 @@ mod tests {
     }
 
     #[test]
+    fn it_gives_a_sign_of_life_while_an_answer_is_on_its_way() {
+        let launch = launch(|_| ());
+        assert!(launch.args.iter().any(|arg| arg == "--include-partial-messages"));
+    }
+
+    #[test]
     fn the_prompt_is_one_line_of_its_input_and_never_an_argument() {
         let launch = launch(|_| ());
         let input = String::from_utf8(launch.input.clone()).unwrap();

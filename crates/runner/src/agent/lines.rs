@@ -44,6 +44,32 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::adapter::Reader;
+    use crate::agent::codex;
+    use crate::agent::sign::Sign;
+    use pullyard_protocol::event::EventKind;
+    use serde_json::json;
+    use std::path::Path;
+
+    #[tokio::test]
+    async fn the_longest_line_that_was_measured_is_read_whole() {
+        // Codex tells what a command put out in one line, up to about 1 MiB of it.
+        let output = "x".repeat(1_100_000);
+        let line = json!({"type": "item.completed", "item": {
+            "id": "i", "type": "command_execution", "command": "x", "aggregated_output": output,
+            "exit_code": 0, "status": "completed",
+        }});
+        let said = format!("{line}\nnext");
+        let mut lines = Lines::new(said.as_bytes());
+        let read = lines.next().await.unwrap();
+        let signs = codex::lines_for_tests(Path::new("/workspace")).read(&read);
+        let is_whole = |sign: &Sign| match sign {
+            Sign::Said(said) => said.kind == EventKind::ToolResult && said.text.as_ref() == Some(&output),
+            _ => false,
+        };
+        assert!(signs.iter().any(is_whole), "{} bytes were read", read.len());
+        assert_eq!(lines.next().await.as_deref(), Some(b"next".as_slice()));
+    }
 
     #[tokio::test]
     async fn a_long_line_is_cut_and_the_next_is_whole() {

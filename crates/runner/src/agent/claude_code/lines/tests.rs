@@ -138,8 +138,11 @@ fn a_model_that_declines_is_marked() {
 #[test]
 fn parts_of_messages_prove_life_and_make_no_events() {
     let delta = r#"{"type":"stream_event","event":{"type":"message_delta","usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}}"#;
-    let (said, record) = read([delta, r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#]);
+    let part = r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#;
+    let (said, record) = read([delta, part]);
     assert_eq!((said, record.used), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
+    // Without it, a model that thinks for long would be a stall.
+    assert_eq!(Lines::new(Path::new("/workspace")).read(part.as_bytes()), [Sign::Alive]);
 }
 
 #[test]
