@@ -230,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn instructions_are_cut_to_what_one_argument_may_hold() {
+        let long: &str = format!("x{}", "ü".repeat(64 * 1024)).leak();
+        let launch = launch(|start| start.instructions = long);
+        let told = value(&launch, "--append-system-prompt").unwrap();
+        // Between two characters.
+        assert_eq!(told.len(), MOST_INSTRUCTIONS_BYTES - 1);
+        assert!(long.starts_with(&told));
+        assert!(launch.args.iter().all(|arg| arg.len() < 128 * 1024));
+    }
+
+    #[test]
     fn the_prompt_is_one_line_of_its_input_and_never_an_argument() {
         let launch = launch(|_| ());
         let input = String::from_utf8(launch.input.clone()).unwrap();
