@@ -360,8 +360,12 @@ fn listen(
         let mut lines = Lines::new(pipe);
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
-            events.raw(&kept.line(&line));
-            let signs = reader.read(&line).into_iter().map(|sign| match sign {
+            let signs = reader.read(&line);
+            // A secret is known only whole, and each line is looked at alone: what comes once more is not kept in pieces.
+            if !signs.contains(&Sign::Piece) {
+                events.raw(&kept.line(&line));
+            }
+            let signs = signs.into_iter().map(|sign| match sign {
                 Sign::Said(said) => Sign::Said(kept.said(said)),
                 other => other,
             });

@@ -90,7 +90,7 @@ impl Record {
         }
         match sign {
             Sign::Said(said) => self.heard(Stream::Out, said),
-            Sign::Alive => {}
+            Sign::Alive | Sign::Piece => {}
             Sign::Session(id) => self.session = Some(id.clone()),
             Sign::Model(model) => self.model = Some(model.clone()),
             Sign::ToolBegan(id) => {

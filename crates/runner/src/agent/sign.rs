@@ -14,6 +14,8 @@ pub(super) enum Sign {
     Said(Said),
     /// Nothing to tell, but somebody works.
     Alive,
+    /// The same, said by a line that is a piece of what a later one says whole.
+    Piece,
     /// The session has this id, by which it can go on.
     Session(String),
     /// The model that is asked.

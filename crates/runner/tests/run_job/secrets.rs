@@ -6,6 +6,7 @@ use crate::world::{BRANCH, Ran, TOKEN, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pullyard_protocol::attempt::{FinishOutcome, YieldOutcome};
+use serde_json::{Value, json};
 
 const MODEL_KEY: &str = "the-model's/key+0123";
 /// As long as one is: in base64 it takes two lines.
@@ -298,6 +299,38 @@ async fn a_private_key_that_is_printed_line_by_line_is_told_nobody() {
     run(&world).await;
     assert!(world.api.kept("provider-payload.txt").is_some());
     none_left(&world, &PEM);
+}
+
+#[tokio::test]
+async fn a_secret_that_a_model_says_in_pieces_is_in_no_line_that_is_kept_as_it_came() {
+    let says = "head -n 1 > /dev/null; echo hello > greeting.txt; cat @DIR@/said
+        tail -n 1 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
+    let machine = Machine::with(CLAUDE, says).await;
+    // Of `key-of-the-model`.
+    let (first, second) = ("key-of-t", "he-model");
+    let piece = |delta: Value| {
+        let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });
+        json!({ "type": "stream_event", "event": event })
+    };
+    let text = |half: &str| piece(json!({ "type": "text_delta", "text": half }));
+    let input = |half: &str| piece(json!({ "type": "input_json_delta", "partial_json": half }));
+    let content = json!([{ "type": "text", "text": format!("It is {first}{second}.") }]);
+    let whole = json!({ "type": "assistant", "message": { "id": "m1", "model": "x", "content": content } });
+    let lines = [text(first), text(second), input(first), input(second), whole];
+    std::fs::write(machine.world.outside("said"), lines.map(|line| format!("{line}\n")).concat()).unwrap();
+    let ran = machine
+        .world
+        .run_with(|command| {
+            machine.equip(command);
+            command.env("PULLYARD_RAW_CAPTURE", "true");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let raw = String::from_utf8(machine.world.api.kept("provider-payload.txt").unwrap()).unwrap();
+    assert!(raw.contains("It is [redacted]."), "the whole is kept: {raw}");
+    none_left(&machine.world, &[first, second]);
 }
 
 /// A Codex that is signed in by a subscription: it shows its tokens, and changes them as it works.

@@ -154,8 +154,11 @@ impl Lines {
 
     /// Parts of messages on their way: they prove life, and know the tokens that the message itself doesn't.
     fn stream(&mut self, object: &Value) -> Vec<Sign> {
-        let mut signs = vec![Sign::Alive];
         let event = object.get("event").unwrap_or(&Value::Null);
+        if text(event, "type") == Some("content_block_delta") {
+            return vec![Sign::Piece];
+        }
+        let mut signs = vec![Sign::Alive];
         if text(event, "type") == Some("message_delta")
             && let Some(usage) = event.get("usage")
         {
