@@ -9,6 +9,7 @@ use super::lines::Lines;
 use super::record::{Record, Shared};
 use super::sign::Sign;
 use super::watch::{Limits, Spent};
+use crate::attempt::later;
 use crate::enclosure::{Enclosure, Exit};
 use crate::group::Group;
 use crate::ids;
@@ -40,6 +41,9 @@ use tokio_util::task::AbortOnDropHandle;
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked at what an agent writes beside its lines.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long an agent that said how it ended may take to begin with what it was told before that. What it has not taken
+/// up by then is told to the next start.
+const TAKE_UP_LIMIT: Duration = Duration::from_secs(10);
 /// How long an agent may take to end after it was told that nothing more comes.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -177,19 +181,19 @@ async fn supervise(
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let (silent_until, passed, ended) = {
+        let (silent_until, passed, close_at) = {
             let record = shared.record();
             input.hears(&record, bounds);
             (
                 bounds.limits.silent_until(&record),
                 bounds.limits.passed(&bounds.spent, &record),
-                record.terminal.is_some(),
+                input.waited_for_until(&record),
             )
         };
         if let Some(failure) = passed {
             return stop(failure.into());
         }
-        if ended {
+        if close_at.is_some_and(|at| at <= Instant::now()) {
             // It said how it ended, and waits for nothing but this.
             input.close();
         }
@@ -212,6 +216,7 @@ async fn supervise(
                     return stop(Failure::Stalled { limit, event }.into());
                 }
             }
+            () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.may_be_told() => {}
             words = &mut spoken, if input.may_be_told() => {
                 input.tell(&words, bounds.people);
                 spoken.set(bounds.people.speak());
@@ -240,7 +245,7 @@ async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shar
 async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace: Duration) {
     if input.interrupt() {
         let stopped = async {
-            while shared.record().terminal.is_none() {
+            while !shared.record().has_ended() {
                 shared.changed().await;
             }
         };
@@ -307,6 +312,13 @@ impl Input {
         self.told.iter().any(|(mark, _)| !record.has_taken_up(mark))
     }
 
+    /// When it may be closed, if the agent has ended: what it was told too late for its turn it takes up in another
+    /// one, and can be asked to stop only as long as this is open.
+    fn waited_for_until(&self, record: &Record) -> Option<Instant> {
+        let limit = if self.has_more(record) { TAKE_UP_LIMIT } else { Duration::ZERO };
+        record.has_ended().then(|| later(record.last, limit))
+    }
+
     /// Notes what the agent has heard by now.
     fn hears(&self, record: &Record, bounds: &Bounds<'_>) {
         if record.turns > 0 {
@@ -361,7 +373,7 @@ fn listen(
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
             let signs = reader.read(&line);
-            // A secret is known only whole, and each line is looked at alone: what comes once more is not kept in pieces.
+            // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
             if !signs.contains(&Sign::Piece) {
                 events.raw(&kept.line(&line));
             }

@@ -50,7 +50,7 @@ pub(super) struct Record {
     /// How it said it ended.
     pub(super) terminal: Option<Terminal>,
     /// After that it began another turn, for what was handed over too late for the one before.
-    pub(super) works_again: bool,
+    works_again: bool,
     /// The end of its standard error.
     pub(super) stderr: String,
     out: String,
@@ -107,7 +107,11 @@ impl Record {
                 self.works_again = self.terminal.is_some();
                 self.heard.append(&mut self.taken_up);
             }
-            Sign::TakenUp(mark) => self.taken_up.push(mark.clone()),
+            Sign::TakenUp(mark) => {
+                self.taken_up.push(mark.clone());
+                // Another turn begins with it.
+                self.works_again = self.terminal.is_some();
+            }
             Sign::MoreFollows => self.more_follows = true,
             Sign::Used(tokens) => self.used += *tokens,
             Sign::Cost(cost) => {
@@ -150,6 +154,11 @@ impl Record {
             let from = self.stderr.ceil_char_boundary(self.stderr.len() - TAIL_BYTES);
             self.stderr.drain(..from);
         }
+    }
+
+    /// It said how it ended, and has begun no other turn since.
+    pub(super) fn has_ended(&self) -> bool {
+        self.terminal.is_some() && !self.works_again
     }
 
     /// It is a tool that has the next word, not the model.
@@ -253,6 +262,17 @@ mod tests {
     fn a_failure_is_not_undone_by_a_later_success() {
         let heard = record(&[ended(true, "fine"), ended(false, "overloaded"), ended(true, "fine again")]);
         assert_eq!(heard.terminal.unwrap().words, "overloaded");
+    }
+
+    #[test]
+    fn an_agent_that_takes_up_what_came_late_has_not_ended() {
+        let end = || ended(true, "fine");
+        assert!(!record(&[Sign::TakenUp("m".into()), Sign::Turn]).has_ended());
+        assert!(record(&[Sign::TakenUp("m".into()), Sign::Turn, end()]).has_ended());
+        let again = [end(), Sign::TakenUp("m".into())];
+        assert!(!record(&again).has_ended());
+        assert!(!record(&[&again[..], &[Sign::Turn]].concat()).has_ended());
+        assert!(record(&[&again[..], &[Sign::Turn, end()]].concat()).has_ended());
     }
 
     #[test]

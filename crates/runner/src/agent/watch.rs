@@ -71,8 +71,7 @@ impl Limits {
 
     /// The limit that allows no further request, while an agent works.
     pub(super) fn passed(&self, spent: &Spent, record: &Record) -> Option<Failure> {
-        let ended = record.terminal.is_some() && !record.works_again;
-        if ended || !record.more_follows {
+        if record.has_ended() || !record.more_follows {
             return None;
         }
         let mut sum = *spent;

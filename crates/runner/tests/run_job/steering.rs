@@ -18,7 +18,7 @@ const SAID: &str = "Use tabs.";
 const RESUMES: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 
 /// What stand-ins of Claude Code have in common: `begins` says that one works, `takes` reads what is handed over to
-/// it, `hears` says that the model is told that, `goes` waits for the test.
+/// it, `hears` says that the model is told that, `runs` that it has a tool do something, `goes` waits for the test.
 const WORDS: &str = r#"
     begins() {
         read -r prompt; printf '%s\n' "$prompt" >> @DIR@/prompts; echo hello > greeting.txt
@@ -27,6 +27,10 @@ const WORDS: &str = r#"
     }
     says() {
         printf '{"type":"assistant","message":{"id":"%s","model":"x","content":[{"type":"text","text":"%s"}]}}\n' $1 $2
+    }
+    runs() {
+        printf '{"type":"assistant","message":{"id":"%s","model":"x","content":[' $1
+        printf '{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"%s"}}]}}\n' "$2"
     }
     takes() {
         read -r line; printf '%s\n' "$line" >> @DIR@/told
@@ -137,6 +141,51 @@ async fn what_was_handed_over_too_late_for_a_turn_is_heard_in_the_one_after_it()
     machine.world.api.wait_for_text(SAID).await;
     go(&machine);
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
+}
+
+/// In its second turn, for what was handed over too late for the first, it has a tool run and waits for an order.
+const RUNS_AGAIN: &str = "trap 'echo > @DIR@/terminated' TERM
+    begins; goes; ends; takes; hears; runs m2 'sleep 600'; takes
+    tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
+
+/// Has it begin its second turn.
+async fn runs_again(machine: &Machine) -> Child {
+    let runner = start(machine);
+    machine.world.api.wait_for_text("working").await;
+    speak(machine);
+    machine.world.api.wait_for_text(SAID).await;
+    go(machine);
+    runner
+}
+
+/// It was asked to make no further request, and not told to end.
+#[track_caller]
+fn check_interrupted(machine: &Machine) {
+    let told = read(machine, "told");
+    assert!(told.lines().nth(1).is_some_and(|line| line.contains("\"interrupt\"")), "{told}");
+    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
+}
+
+#[tokio::test]
+async fn a_turn_for_what_came_late_is_interrupted_when_its_job_is_cancelled() {
+    let machine = claude(RUNS_AGAIN).await;
+    let runner = runs_again(&machine).await;
+    machine.world.api.wait_for_text("sleep 600").await;
+    machine.world.api.script(|script| script.cancel = true);
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(machine.world.api.finish().outcome, FinishOutcome::Cancelled);
+    check_interrupted(&machine);
+}
+
+#[tokio::test]
+async fn a_turn_for_what_came_late_is_interrupted_at_a_limit() {
+    let machine = claude(RUNS_AGAIN).await;
+    machine.world.api.assign(|job| job.limits.turns = Some(2));
+    let ran = end_of(runs_again(&machine).await).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(machine.world.api.failure(), "turn_limit");
+    check_interrupted(&machine);
 }
 
 #[tokio::test]
