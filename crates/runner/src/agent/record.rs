@@ -33,7 +33,7 @@ pub(super) struct Record {
     pub(super) model: Option<String>,
     /// Answers of the model.
     pub(super) turns: u32,
-    /// The last answer asked for tools.
+    /// The last answer asked for tools, or a tool has answered since.
     pub(super) more_follows: bool,
     /// Tokens.
     pub(super) used: Tokens,
@@ -96,9 +96,8 @@ impl Record {
             Sign::ToolBegan(id) => {
                 self.tools.insert(id.clone());
             }
-            Sign::ToolEnded(id) => {
-                self.tools.remove(id);
-            }
+            // Who waited for it is asked next, whoever spoke last: an agent of the agent ends with words of its own.
+            Sign::ToolEnded(id) => self.more_follows |= self.tools.remove(id) && !self.answered,
             Sign::ToolsEnded => self.tools.clear(),
             Sign::Answered(answered) => self.answered = *answered,
             Sign::Turn => {

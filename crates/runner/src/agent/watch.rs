@@ -71,7 +71,9 @@ impl Limits {
 
     /// The limit that allows no further request, while an agent works.
     pub(super) fn passed(&self, spent: &Spent, record: &Record) -> Option<Failure> {
-        if record.has_ended() || !record.more_follows {
+        // A tool that is waited for may be an agent of the agent, whose last answer asks for nothing more.
+        let asks_again = record.more_follows || record.waits_for_a_tool();
+        if record.has_ended() || !asks_again {
             return None;
         }
         let mut sum = *spent;
@@ -141,6 +143,25 @@ mod tests {
         // It ended, and went on with what people said.
         let two = three[..4].to_vec();
         check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("It used all 3 turns."));
+    }
+
+    #[test]
+    fn an_agent_of_the_agent_passes_a_limit_with_its_last_answer() {
+        let spent = Spent { turns: 1, ..Spent::default() };
+        let answers = [Sign::Turn, Sign::MoreFollows, Sign::ToolBegan("t".into()), Sign::Turn];
+        check(spent, &answers, Some("It used all 3 turns."));
+        // Its caller gets that answer, and is asked.
+        let given = [&answers[..], &[Sign::ToolEnded("t".into())]].concat();
+        check(spent, &given, Some("It used all 3 turns."));
+        check(Spent::default(), &[given, vec![Sign::Turn]].concat(), None);
+    }
+
+    #[test]
+    fn a_command_that_went_on_beside_the_model_asks_for_nothing_when_it_ends() {
+        let spent = Spent { turns: 1, ..Spent::default() };
+        let last = [Sign::Turn, Sign::MoreFollows, Sign::ToolBegan("t".into()), Sign::Answered(true), Sign::Turn];
+        check(spent, &last, None);
+        check(spent, &[&last[..], &[Sign::ToolEnded("t".into())]].concat(), None);
     }
 
     #[test]
