@@ -39,7 +39,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// How long the last words may take to be read once nobody is left to say more. What could hold the pipe open is
 /// ended before, as a rule: then this is how long a busy machine may take over a line of megabytes.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
-/// How often it is looked at what an agent writes beside its lines.
+/// How often it is looked at what an agent writes beside its lines, while it prints none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long an agent that said how it ended may take to begin with what it was told before that. What it has not taken
 /// up by then is told to the next start.
@@ -221,7 +221,8 @@ async fn supervise(
                 input.tell(&words, bounds.people);
                 spoken.set(bounds.people.speak());
             }
-            () = shared.changed() => {}
+            // By that line a tool may have ended, and the model is asked next: what it took so far is counted first.
+            () = shared.changed() => look(meter, events, shared).await,
             _ = looks.tick(), if meter.is_some() => look(meter, events, shared).await,
         }
     }
