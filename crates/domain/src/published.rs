@@ -1,12 +1,16 @@
-//! What a pull request says of the work in it, below its ticket: the agent's last words and what the checks came to.
+//! What a pull request says of the work in it, below its ticket: what isolated its agent, the agent's last words and
+//! what the checks came to.
 //!
-//! Both are text that nobody vouches for: it is fenced, so that no mention, link, image or closing word in it counts.
+//! The last two are text that nobody vouches for: it is fenced, so that no mention, link, image or closing word in it
+//! counts.
 
 use crate::checks::{CheckOutcome, CheckRun};
 use crate::prompt::untrusted::{capped, fenced, one_line, visible};
 use crate::text::Span;
 use std::fmt::Write;
 
+/// What the control plane says of the isolation of a self-hosted runner: only that runner knows it.
+pub const ISOLATION_OF_RUNNER: &str = "the runner's own";
 /// How much of the agent's last words is said. Units: characters.
 const LONGEST_SUMMARY: usize = 4_000;
 /// Units: characters.
@@ -28,6 +32,16 @@ impl Checked<'_> {
             Self::Now(runs) => !runs.iter().all(CheckRun::passed),
             Self::FailedBefore => true,
         }
+    }
+}
+
+/// The beginning of the text with the runner's own word for its isolation, where nobody else knew it.
+pub fn isolated(beginning: &str, word: &str) -> String {
+    let unknown = format!(", isolation: {ISOLATION_OF_RUNNER}\n");
+    // The last one: a ticket's key stands before it, and may be anything on one line.
+    match beginning.rsplit_once(unknown.as_str()) {
+        Some((before, after)) => format!("{before}, isolation: {word}\n{after}"),
+        None => beginning.to_owned(),
     }
 }
 
@@ -102,6 +116,17 @@ mod tests {
         assert!(Checked::Now(&runs).failed() && Checked::FailedBefore.failed() && !Checked::Now(&[]).failed());
         let said = body("", None, Checked::FailedBefore);
         assert!(said.ends_with("so this is a draft.\nThe job's log says which.\n"), "{said}");
+    }
+
+    #[test]
+    fn a_runners_own_isolation_is_said_in_its_word_and_what_is_known_stays() {
+        let said =
+            |ticket: &str, isolation: &str| format!("Ticket: {ticket}\nAgent: x, isolation: {isolation}\n\nMade.\n");
+        let unknown = said("APP-1", ISOLATION_OF_RUNNER);
+        assert_eq!(isolated(&unknown, "none"), said("APP-1", "none"));
+        assert_eq!(isolated(&said("APP-1", "external"), "none"), said("APP-1", "external"));
+        let odd = format!("X, isolation: {ISOLATION_OF_RUNNER}");
+        assert_eq!(isolated(&said(&odd, ISOLATION_OF_RUNNER), "none"), said(&odd, "none"));
     }
 
     #[test]

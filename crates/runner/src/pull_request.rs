@@ -1,5 +1,6 @@
 //! The pull request of a pushed branch: the one it goes on with, else the one that is open, else a new one.
 
+use crate::options::Isolation;
 use crate::redact::Redactor;
 use crate::retry::while_away;
 use crate::stop::Stop;
@@ -19,6 +20,8 @@ const AWAY: Duration = Duration::from_secs(60);
 
 /// What a new one says, beside the ticket.
 pub(crate) struct Said<'a> {
+    /// What stood between the agent and this machine.
+    pub(crate) isolation: Isolation,
     /// The agent's last words.
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
@@ -43,6 +46,7 @@ pub(crate) async fn find_or_open(
     // Before anything of it is cut.
     let clean = |text: &str| said.redactor.text(text).into_owned();
     let (body, summary) = (clean(&assignment.pull_request.body), said.summary.map(clean));
+    let body = published::isolated(&body, said.isolation.word());
     let new = NewPullRequest {
         title: clean(&assignment.pull_request.title),
         body: published::body(&body, summary.as_deref(), said.checks),

@@ -8,6 +8,7 @@ use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Fence, Input, Job, Kind, NotNow};
 use pullyard_domain::project::Integration;
 use pullyard_domain::prompt;
+use pullyard_domain::published::ISOLATION_OF_RUNNER;
 use pullyard_store::Write;
 
 /// How far back it is looked which jobs a retry does again.
@@ -82,7 +83,7 @@ pub async fn start(
         integration: integration
             .ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?,
         isolation: match &job.run {
-            Some(run) if run.runner.is_some() => "the runner's own".into(),
+            Some(run) if run.runner.is_some() => ISOLATION_OF_RUNNER.into(),
             _ => ctx.task_isolation.clone(),
         },
         inputs,

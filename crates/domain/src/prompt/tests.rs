@@ -1,4 +1,5 @@
 use super::*;
+use crate::published::{ISOLATION_OF_RUNNER, isolated};
 use crate::story::{job_id, key, repository};
 use proptest::prelude::*;
 
@@ -119,6 +120,12 @@ fn a_pull_request_names_its_ticket_and_job() {
     check_pull_request(&context(ticket("Add a door", "", url), None), "APP-17: Add a door", linked);
     check_pull_request(&context(ticket("Add a door", "", None), None), "APP-17: Add a door", "Ticket: APP-17\n");
     check_pull_request(&context(None, Some("Make it red.\nNow.")), "Make it red.", "");
+}
+
+#[test]
+fn a_pull_request_says_what_a_runner_isolates_its_agents_by() {
+    let (_, body) = context(ticket("t", "d", None), None).pull_request(&job_id("j"), ISOLATION_OF_RUNNER);
+    assert!(isolated(&body, "none").ends_with(AFTER), "{body}");
 }
 
 #[test]

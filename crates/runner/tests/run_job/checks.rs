@@ -48,7 +48,7 @@ fn kept(world: &World, name: &str) -> String {
 }
 
 /// The pull request as the forge's API shows it.
-async fn pull_request(world: &World) -> Value {
+pub(crate) async fn pull_request(world: &World) -> Value {
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
     let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

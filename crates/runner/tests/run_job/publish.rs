@@ -1,12 +1,14 @@
 //! From the ticket to the pull request, and everything the forge may have become meanwhile.
 
 use crate::api::LEASE;
+use crate::checks::pull_request;
 use crate::world::{BRANCH, TOKEN, World, end_of};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::id::RepositoryName;
+use pullyard_domain::published::ISOLATION_OF_RUNNER;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
@@ -95,6 +97,16 @@ async fn a_ticket_becomes_a_pull_request() {
         assert!(kinds.iter().any(|one| one == kind), "{kind} is not in {kinds:?}");
     }
     assert!(world.worktrees().is_empty() && world.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_pull_request_says_by_what_its_runner_isolated_the_agent() {
+    let world = World::with_agent(GREET).await;
+    let unknown = format!("Agent: command, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n");
+    world.api.assign(|job| job.pull_request.body = unknown);
+    assert_eq!(world.run().await.code, Some(0));
+    let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
+    assert!(body.starts_with("Agent: command, isolation: none\n\nMade through Pullyard.\n"), "{body}");
 }
 
 #[tokio::test]
