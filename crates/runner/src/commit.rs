@@ -123,9 +123,16 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
     git::seal(&repository, None).await.map_err(|error| Fault::Disk(error).of_workspace())?;
-    let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
-    let listed = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
-    Ok(!listed.map_err(|fault| fault.of_workspace())?.is_empty())
+    // What an earlier round made was written down, and shows in the index alone since then.
+    let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
+    let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
+    for args in [earlier, now] {
+        let listed = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
+        if !listed.map_err(|fault| fault.of_workspace())?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn message(assignment: &Assignment, checks: Option<Verdict>, redactor: &Redactor) -> String {

@@ -1,7 +1,7 @@
 //! Agents with a command line of their own, played by scripts that say what real ones were recorded to say.
 
 use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
@@ -259,6 +259,27 @@ async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
         assert_eq!(machine.world.api.statuses(), ["preparing"]);
         assert!(machine.world.worktrees().is_empty() && !machine.world.work_dir().join("mirrors").exists());
     }
+}
+
+#[tokio::test]
+async fn work_is_published_though_a_tool_is_denied_to_who_mends_it() {
+    let says = "head -n 1 > /dev/null
+         if grep -q -- --resume @DIR@/starts.args; then cat @CLAUDE@/denied.jsonl
+         else echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; fi; cat > /dev/null";
+    let machine = Machine::with(CLAUDE, says).await;
+    machine.world.api.assign(|job| {
+        let checks = Checks {
+            commands: vec!["grep hello greeting.txt".into()],
+            repair: true,
+            failed: FailedChecks::Draft,
+            ..Checks::default()
+        };
+        job.commands = Some(JobCommands { policy: CommandPolicy::Unrestricted, setup: Setup::default(), checks });
+    });
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(machine.starts().len(), 2);
+    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hullo\n"));
 }
 
 /// Says that it uses a tool, then waits for what it is told; ends as a real one does when it is interrupted.

@@ -335,6 +335,15 @@ async fn what_is_said_before_the_push_is_heard_before_it() {
 }
 
 #[tokio::test]
+async fn work_is_published_though_a_tool_is_denied_to_who_hears_what_is_said_before_the_push() {
+    // The second time it changes nothing more.
+    let does = "begins; if resumed; then cat @CLAUDE@/denied.jsonl; else ends; fi; cat > /dev/null";
+    let machine = said_before_the_push(does, |_| ()).await;
+    assert_eq!(machine.starts().len(), 2);
+    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+}
+
+#[tokio::test]
 async fn what_is_said_before_the_push_keeps_no_work_back_that_has_no_turn_left() {
     let does = "begins; ends; cat > /dev/null";
     let machine = said_before_the_push(does, |job| job.limits.turns = Some(1)).await;
