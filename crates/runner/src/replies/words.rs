@@ -47,7 +47,12 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     match read.map(|text| Words::read(&text)) {
         Ok(Ok(words)) => words,
         Ok(Err(error)) => {
-            tracing::warn!(error = %error, "the agent's words for reviewers could not be understood: {error}");
+            // In its own words it quotes the text.
+            let (kind, line, column) = (error.classify(), error.line(), error.column());
+            tracing::warn!(
+                ?kind, line, column,
+                "the agent's words for reviewers could not be understood, at line {line}, column {column}"
+            );
             Words::default()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Words::default(),

@@ -60,6 +60,18 @@ async fn an_agents_words_are_part_of_the_answer() {
 }
 
 #[tokio::test]
+async fn words_that_can_not_be_understood_are_not_quoted_in_the_log() {
+    // A key that no redactor knows.
+    let script = "mkdir .pullyard; echo hello > greeting.txt; echo '\"a-key-of-a-stranger\"' > .pullyard/replies.json";
+    let (world, desk) = under_review(script).await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(ran.log.contains("could not be understood, at line 1, column"), "{}", ran.log);
+    assert!(!ran.log.contains("a-key-of-a-stranger"), "{}", ran.log);
+    check_answered_once(&world, &desk, &[11, 12]);
+}
+
+#[tokio::test]
 async fn words_that_the_repository_brings_along_are_nobodys() {
     let (world, desk) = under_review("echo hello > greeting.txt").await;
     let file = world.outside("planted");
