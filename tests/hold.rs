@@ -31,7 +31,7 @@ async fn with_budget(budget: Budget) -> Story {
 }
 
 /// It is noon of the next day in UTC: no midnight passes but those that a test waits for.
-fn at_noon(story: Story) -> Story {
+pub(crate) fn at_noon(story: Story) -> Story {
     let now = story.clock.now();
     story.clock.advance(Day::of(now).end().since(now) + Duration::from_secs(12 * 3_600));
     story
@@ -84,7 +84,10 @@ async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_relea
 
     assert_eq!(story.api.release(&story.project).await.unwrap().settings.held_by, None);
     let job = answered(&story, "e1", "accepted").await.unwrap();
-    assert_eq!(story.ticket("APP-1").await.active_job, Some(job));
+    assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
+    // Only the first event told what it is about.
+    let prompt = story.claim(&job, "c1").await.unwrap().0.prompt;
+    assert!(prompt.contains("APP-1: About APP-1\n\nDo it."), "{prompt}");
     // Released again, told again, swept again: it was taken up once.
     story.api.release(&story.project).await.unwrap();
     assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "repeat");

@@ -88,3 +88,20 @@ async fn a_refusal_that_is_decided_again_stays_the_delivery_that_came_first() {
     assert_eq!((after.at, before.repeats, after.repeats), (before.at, 0, 2));
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_is_replayed_is_as_old_as_it_was_and_about_what_its_ticket_says() {
+    let story = Story::waiting().await;
+    story.settings(|settings| settings.auto_create = false).await;
+    let (left, stays) = (story.tell("e1", "APP-1", TRIGGER, 1).await, story.tell("e2", "APP-2", TRIGGER, 1).await);
+    assert_eq!([left.code, stays.code], ["auto_create_off"; 2]);
+    story.tell("e3", "APP-1", TODO, 2).await;
+    story.settings(|settings| settings.auto_create = true).await;
+    assert_eq!(story.api.replay_delivery(&left.delivery).await.unwrap().code, "stale_event");
+    assert!(story.jobs().await.is_empty());
+    let replayed = story.api.replay_delivery(&stays.delivery).await.unwrap();
+    assert_eq!(replayed.code, "accepted", "{}", replayed.sentence);
+    let prompt = story.claim(&replayed.job.unwrap(), "c1").await.unwrap().0.prompt;
+    assert!(prompt.contains("APP-2: About APP-2\n\nDo it."), "{prompt}");
+    story.end().await;
+}
