@@ -5,7 +5,7 @@
 //! that is deployed instead (`.ci/functions`).
 
 mod figures;
-mod recorder;
+pub(crate) mod recorder;
 mod tls;
 
 use crate::functions::{Doer, check_all, setup};

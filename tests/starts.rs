@@ -3,12 +3,14 @@
 mod breakers;
 mod faults;
 
+use crate::processes::recorder::Recorder;
 use crate::story::{Setup, Story, TODO, Task, told, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::ecs::Outcome;
+use pullyard_entry::config::Network;
 use pullyard_local::Hints;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
@@ -76,6 +78,29 @@ async fn dispatchers_that_race_for_a_start_agree_on_its_number() {
         dispatch(&ctx, &job).await;
         assert_eq!(story.tasks_of(&job).await.len(), 1);
         assert_eq!(story.stored(&job).await["dispatch"]["number"], 1);
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_stands_in_the_network_that_its_function_was_told() {
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let recorder = Recorder::default();
+    let ecs = recorder.before(&story.local.aws().endpoints().ecs).await;
+    for (key, public_ip, said) in [("APP-1", true, "ENABLED"), ("APP-2", false, "DISABLED")] {
+        let (subnets, security_groups) = (vec!["subnet-a".into(), "subnet-b".into()], vec!["sg-a".into()]);
+        let mut config = story.config("dispatch", "effects.fifo").await;
+        config.network = Some(Network { subnets, security_groups, public_ip });
+        config.endpoints.ecs = Some(ecs.clone());
+        let job = story.job_for(key, key, 1).await;
+        recorder.begin();
+        dispatch(&story.instance_of(config).await, &job).await;
+        let calls = recorder.end();
+        let run = calls.iter().find(|call| call["operation"] == "RunTask").unwrap();
+        let told = json!({
+            "subnets": ["subnet-a", "subnet-b"], "securityGroups": ["sg-a"], "assignPublicIp": said,
+        });
+        assert_eq!(run["body"]["networkConfiguration"], json!({ "awsvpcConfiguration": told }));
     }
     story.end().await;
 }
