@@ -2,6 +2,7 @@
 //! what is found that nobody told.
 
 mod recovery;
+mod others;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
