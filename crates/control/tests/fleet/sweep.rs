@@ -4,8 +4,11 @@ use crate::world::World;
 use futures::StreamExt as _;
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::sweep;
+use pullyard_domain::event::TicketText;
 use pullyard_domain::id::ClaimId;
+use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const RUNNERS: usize = 10_000;
@@ -20,6 +23,26 @@ async fn a_round_tells_since_when_the_oldest_job_waits() {
     world.ctx.clock.advance(Duration::from_secs(90));
     let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
     assert_eq!((gauges.waiting, gauges.oldest), (1, Some(job.ready_since)));
+}
+
+#[tokio::test]
+async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_its_labels() {
+    let world = World::begin().await;
+    // As it was made: its project runs its jobs on runners by now.
+    let before = Settings { compute: Compute::Fargate, ..Settings::default() };
+    let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
+    let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
+    world.ctx.clock.advance(Duration::from_secs(120));
+    assert_eq!(sweep(&world.ctx).await.unwrap().started, 1);
+    let runners = world.runners(2, 2, 1).await;
+    let claims = async |runner: &Runner| {
+        let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
+        claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap()
+    };
+    let other = claims(&runners[1]).await;
+    assert!(matches!(other, Answer::Nothing), "{other:?}");
+    let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("it stands where nobody looks") };
+    assert_eq!(claimed.job.id, job.id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

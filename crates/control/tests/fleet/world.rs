@@ -14,7 +14,8 @@ use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::checks::OwnCommands;
-use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Job, Kind, Plan, plan_without_ticket};
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Repository, Settings};
 use pullyard_domain::prompt;
@@ -131,11 +132,17 @@ impl World {
 
     /// A Ready job, made under these settings.
     pub(crate) async fn job(&self, settings: &Settings) -> Job {
+        self.job_about(settings, None).await
+    }
+
+    /// The same, of a ticket that says this.
+    pub(crate) async fn job_about(&self, settings: &Settings, text: Option<TicketText>) -> Job {
         let repository = self.repository();
+        let labels = text.as_ref().map(TicketText::runner_labels).unwrap_or_default();
         let context = prompt::Context {
             v: 1,
             kind: Kind::Implement,
-            ticket: None,
+            ticket: text.map(|text| (TicketKey::new("APP-1").unwrap(), text)),
             instructions: Some("Do it.".into()),
             repository: repository.clone(),
             base: "main".into(),
@@ -151,7 +158,7 @@ impl World {
             settings,
             repository: &repository,
             context,
-            labels: &BTreeSet::new(),
+            labels: &labels,
             now: self.ctx.clock.now(),
         });
         self.made(&job).await
