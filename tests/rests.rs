@@ -128,6 +128,7 @@ async fn a_person_pauses_a_working_job_and_lets_it_go_on_to_its_pull_request() {
 
     assert_eq!(pauses(&client).await.status, Status::Paused);
     assert_eq!(pauses(&client).await.status, Status::Paused, "its repeat is answered as it was");
+    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_500, "what it cost counts once");
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.spent_usd_micros), (AttemptOutcome::Paused, Some(1_500)));
     assert_eq!(rested.work, Some(work()), "what it was and took is on record");
