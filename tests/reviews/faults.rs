@@ -3,7 +3,7 @@
 use super::desk::{Begin, Desk, HOUR};
 use crate::story::{TODO, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::time::Timestamp;
 use pullyard_local::{Calls, Fault};
 use serde_json::json;
@@ -111,6 +111,21 @@ async fn a_review_that_could_not_be_read_for_a_day_fails_its_job_and_nothing_els
     let next = desk.nth_revision(2).await;
     desk.completed(&next.id).await;
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retry_of_a_revision_whose_review_was_never_read_is_one_and_reads_it() {
+    let desk = Desk::linked().await;
+    desk.order(1, Fault::status(404));
+    desk.ask("Not yet.", &[]).await;
+    let job = desk.story.ended(&desk.revision().await.id).await;
+    assert_eq!(job.failure.unwrap().code, "context_unavailable");
+    let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
+    let again = desk.completed(&answer.job.unwrap()).await;
+    assert_eq!((again.kind, again.retry_of.as_ref()), (Kind::Revise, Some(&job.id)));
+    let prompt = desk.prompt(&again.id).await;
+    assert!(prompt.contains("Not yet."), "{prompt}");
     desk.end().await;
 }
 
