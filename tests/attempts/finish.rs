@@ -1,13 +1,15 @@
 //! The end of an attempt: repeated, refused, late, and in a race with its death.
 
 use super::{GRACE, begin, begin_all, claimed, claimed_under, completed, dies, failed, lease_lost, refusal};
-use crate::story::{REVIEW, Story, TODO, is, until};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, is, until};
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Limits;
 use pullyard_protocol::attempt::{FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::project::CreateProject;
+use pullyard_protocol::ticket::TicketEvent;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -232,6 +234,28 @@ async fn a_finish_whose_pull_request_is_another_tickets_ends_its_job_and_leaves_
     let pull = story.item(&link, "PR").await;
     assert_eq!((&pull["ticket"], &pull["job"]), (&json!("APP-1"), &json!(first)));
     assert_eq!(story.settled("APP-2").await.status, REVIEW);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finish_whose_pull_request_is_another_projects_leaves_the_link_though_the_tickets_have_one_key() {
+    let (story, first, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    client.finish(&completed("f1", 7)).await.unwrap();
+    let link = format!("PR#gh1#{}#7", story.stored(&first).await["repository"]);
+    let other = ProjectId::new("other").unwrap();
+    let settings = Setup::default().settings;
+    story.api.create_project(&CreateProject { id: other.clone(), name: "Other".into(), settings }).await.unwrap();
+    let add =
+        json!({ "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["a"] } });
+    story.api.add_repository(&other, &serde_json::from_value(add).unwrap()).await.unwrap();
+    let event = TicketEvent { project: other, ..story.event("e2", "APP-1", TRIGGER, 1) };
+    let second = story.api.ticket_event(&event).await.unwrap().job.unwrap();
+    let (_, client) = story.claim(&second, "c2").await.unwrap();
+    begin_all(&client, Phase::Syncing).await;
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    let pull = story.item(&link, "PR").await;
+    assert_eq!((&pull["project"], &pull["job"]), (&json!("acme"), &json!(first)));
     story.end().await;
 }
 
