@@ -1,6 +1,6 @@
 //! What a round of the sweeper takes over ten thousand runners, a thousand of them silent with a job each.
 
-use crate::world::World;
+use crate::world::{World, applied};
 use futures::StreamExt as _;
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::sweep;
@@ -9,6 +9,11 @@ use pullyard_domain::id::ClaimId;
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use std::collections::BTreeSet;
+use pullyard_control::{create_project, sweep};
+use pullyard_domain::id::{ClaimId, EventId, ProjectId, TicketKey};
+use pullyard_domain::project::Settings;
+use pullyard_domain::runner::{Heartbeat, Runner};
+use pullyard_domain::ticket::{Entry, Ticket};
 use std::time::{Duration, Instant};
 
 const RUNNERS: usize = 10_000;
@@ -43,6 +48,25 @@ async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_
     assert!(matches!(other, Answer::Nothing), "{other:?}");
     let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("it stands where nobody looks") };
     assert_eq!(claimed.job.id, job.id);
+async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() {
+    let world = World::begin().await;
+    // They are read by name, a hundred at once, and these come before the world's own.
+    for number in 0..100 {
+        let id = ProjectId::new(format!("a{number:03}")).unwrap();
+        create_project(&world.ctx, id, "Before".into(), Settings::default()).await.unwrap();
+    }
+    world.jobs("one", 1, 1).await;
+    let now = world.ctx.clock.now();
+    let key = TicketKey::new("APP-1").unwrap();
+    let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+    let held = ticket.waiting_with(Entry { at: now, event: EventId::new("e1").unwrap() });
+    applied(world.ctx.store.update_ticket(&held).await);
+    let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
+    assert_eq!((gauges.waiting, gauges.held), (1, 1));
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let id = ClaimId::new("claim-1").unwrap();
+    let answer = claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
+    assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
