@@ -1,14 +1,20 @@
 //! Doing the work of an ended job again.
 
-use crate::story::{REVIEW, Story, TODO, TRIGGER};
+use crate::artifacts::keep;
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER};
+use crate::webhooks::World;
 use futures::future::join_all;
+use pullyard_domain::artifact;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::text::Span;
+use pullyard_local::Hints;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
-use pullyard_protocol::client::Error;
+use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::{CancelJob, CreateJob};
+use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery};
 use pullyard_protocol::ticket::EditTicket;
 use pullyard_store::Scope;
 use reqwest::Method;
@@ -24,17 +30,14 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String
 /// Claims a job and lets it fail.
 async fn fails(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
-    let failure = Some(Failure::NoChanges {});
+    assert_eq!(ends(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, Status::Failed);
+}
+
+/// Ends an attempt so, without a result.
+async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> Status {
     let finish_id = FinishId::new("f1").unwrap();
-    let finish = FinishRequest {
-        finish_id,
-        outcome: FinishOutcome::Failed,
-        failure,
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    };
-    assert_eq!(client.finish(&finish).await.unwrap().status, Status::Failed);
+    let finish = FinishRequest { finish_id, outcome, failure, result: None, spent_usd_micros: None, work: None };
+    client.finish(&finish).await.unwrap().status
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,4 +181,61 @@ async fn a_retry_goes_on_with_the_work_of_the_job_that_failed() {
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
     story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_goes_on_from_what_a_limit_cut_off_and_from_nothing_bad_or_unwanted() {
+    let story = Story::waiting().await;
+    let cut_off = Failure::TimeLimit { limit: Span(60) };
+    let secret = Failure::SecretInChange { path: "key.pem".into() };
+    for (key, outcome, failure, goes_on) in [
+        ("APP-1", FinishOutcome::Failed, Some(cut_off), true),
+        ("APP-2", FinishOutcome::Failed, Some(secret), false),
+        ("APP-3", FinishOutcome::Cancelled, None, false),
+    ] {
+        let job = story.job_for(key, key, 1).await;
+        let (_, client) = story.claim(&job, "c1").await.unwrap();
+        keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+        assert!(ends(&client, outcome, failure).await.is_terminal(), "{key}");
+        let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+        let (_, client) = story.claim(&again, "c2").await.unwrap();
+        let left = client.checkpoint().await.unwrap().checkpoint.map(|left| (left.job, left.attempt));
+        assert_eq!(left, goes_on.then_some((job, 1)), "{key}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_is_retried_as_one_only_while_its_pull_request_is_open_and_linked_to_its_ticket() {
+    // No review is read, and so no revision ever begins.
+    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    let asks = world.review(80, "submitted", "changes_requested");
+    assert_eq!(world.send("acme", "pull_request_review", &asks).await.1["code"], "accepted");
+    let (story, number) = (&world.story, world.number);
+    let job = world.revisions().await.remove(0);
+    let cancelled = async |job: &JobId| story.api.cancel_job(job, &CancelJob::default()).await.unwrap();
+    let retried = async || cancelled(&story.api.retry_job(&job.id, None).await.unwrap().job.unwrap()).await.kind;
+    cancelled(&job.id).await;
+    assert_eq!(retried().await, Kind::Revise);
+
+    let mut closed = asks;
+    closed.as_object_mut().unwrap().remove("review");
+    (closed["action"], closed["number"]) = ("closed".into(), number.into());
+    (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
+    assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
+    assert_eq!(retried().await, Kind::Implement, "nothing can be pushed to it");
+
+    // At the forge it is open: who links it sees that.
+    story.tell("e2", "APP-2", TODO, 1).await;
+    let (project, repository) = (story.project.clone(), RepositoryName::new(REPOSITORY).unwrap());
+    let which = PullRequestQuery { project, repository, number, integration: None };
+    for (key, kind) in [("APP-2", Kind::Implement), ("APP-1", Kind::Revise)] {
+        story.api.unlink(&which).await.unwrap();
+        let (ticket, PullRequestQuery { project, repository, .. }) = (TicketKey::new(key).unwrap(), which.clone());
+        let link = LinkPullRequest { project, repository, number, integration: None, ticket };
+        story.api.link(&link).await.unwrap();
+        assert_eq!(retried().await, kind, "linked to {key}");
+    }
+    world.story.end().await;
 }
