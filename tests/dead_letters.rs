@@ -40,6 +40,21 @@ async fn hidden_for(story: &Story, queue: &str, secs: &str) {
     story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
 }
 
+/// What the API of one more instance answers to a call such as `GET /v1/dlq?queue=effects`: status and body.
+async fn asked(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
+    let (method, address) = call.split_once(' ').unwrap();
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+        "headers": { "authorization": format!("Bearer {}", story.local.admin_token()), "content-type": "application/json" },
+        "requestContext": { "http": { "method": method, "path": path } }, "isBase64Encoded": false,
+        "body": body.to_string(),
+    });
+    let answer = http::invoke(pullyard_function_api::router(ctx.clone()), event).await.unwrap();
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), body)
+}
+
 /// A system whose functions' own hints go where nobody reads, so that only what a test sends is there.
 async fn alone() -> Story {
     Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
@@ -227,27 +242,32 @@ async fn a_dead_letter_queue_that_is_not_set_hides_none_of_the_other() {
     let url = story.queue("dispatch-dead").await.as_str().unwrap().to_owned();
     let one = story.instance_of(Config { dispatch_dlq_url: Some(url), ..told.clone() }).await;
     let none = story.instance_of(told).await;
-    let asked = async |ctx: &Context, method: &str, path: &str, query: &str, body: Value| {
-        let event = json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
-            "headers": { "authorization": format!("Bearer {}", story.local.admin_token()), "content-type": "application/json" },
-            "requestContext": { "http": { "method": method, "path": path } }, "isBase64Encoded": false,
-            "body": body.to_string(),
-        });
-        let answer = http::invoke(pullyard_function_api::router(ctx.clone()), event).await.unwrap();
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        (answer["statusCode"].as_u64().unwrap(), body)
-    };
-    let all = asked(&one, "GET", "/v1/dlq", "", Value::Null).await;
+    let get = async |ctx: &Context, address: &str| asked(&story, ctx, &format!("GET {address}"), Value::Null).await;
+    let all = get(&one, "/v1/dlq").await;
     assert_eq!((all.0, &all.1["letters"][0]["id"]), (200, &json!(sent)), "{}", all.1);
-    assert_eq!(asked(&none, "GET", "/v1/dlq", "", Value::Null).await, (200, json!({ "letters": [], "more": false })));
-    let unset = asked(&one, "GET", "/v1/dlq", "queue=effects", Value::Null).await;
+    assert_eq!(get(&none, "/v1/dlq").await, (200, json!({ "letters": [], "more": false })));
+    let unset = get(&one, "/v1/dlq?queue=effects").await;
     assert_eq!((unset.0, &unset.1["code"]), (404, &json!("not_found")), "{}", unset.1);
     assert!(unset.1["help"].as_str().unwrap().contains("PULLYARD_EFFECTS_DLQ_URL"), "{}", unset.1);
     // By its id it is looked for in the queues that are known.
-    assert_eq!(asked(&one, "GET", &format!("/v1/dlq/{sent}"), "", Value::Null).await.0, 200);
-    assert_eq!(asked(&none, "GET", &format!("/v1/dlq/{sent}"), "", Value::Null).await.0, 404);
-    let dropped = asked(&one, "POST", "/v1/dlq/drop", "", json!({ "messages": [sent, "nobodys"] })).await;
+    assert_eq!(get(&one, &format!("/v1/dlq/{sent}")).await.0, 200);
+    assert_eq!(get(&none, &format!("/v1/dlq/{sent}")).await.0, 404);
+    let dropped = asked(&story, &one, "POST /v1/dlq/drop", json!({ "messages": [sent, "nobodys"] })).await;
     assert_eq!((dropped.0, &dropped.1["missing"]), (200, &json!(["nobodys"])), "{}", dropped.1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_whose_queue_does_not_take_it_back_stays() {
+    let story = alone().await;
+    let job = JobId::of_request(&story.project, "a test", "gone");
+    let sent = bury(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
+    let told = story.config("lost", "lost.fifo").await;
+    let dispatch_queue_url = format!("{}-gone", told.dispatch_queue_url);
+    let dispatch_dlq_url = Some(story.queue("dispatch-dead").await.as_str().unwrap().to_owned());
+    let ctx = story.instance_of(Config { dispatch_queue_url, dispatch_dlq_url, ..told }).await;
+    let (status, said) = asked(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
+    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "{said}");
+    assert_eq!(the_only(&story).await.id.as_str(), sent);
     story.end().await;
 }
