@@ -150,6 +150,27 @@ async fn what_cannot_become_a_job_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_repository_that_a_request_names_comes_before_its_tickets() {
+    let story = quiet().await;
+    let [here, there] = [REPOSITORY, "acme/site"].map(|name| RepositoryName::new(name).unwrap());
+    let files = [("README.md", "# Site\n", false)];
+    story.local.forge().create_repository(there.as_str(), "main", &files).await.unwrap();
+    let add = json!({
+        "integration": "gh1", "name": there, "agent": { "capability": "command", "command": ["./agent.sh"] },
+    });
+    story.api.add_repository(&story.project, &serde_json::from_value(add).unwrap()).await.unwrap();
+    for (key, named, expected) in [("APP-1", None, &there), ("APP-2", Some(&here), &here)] {
+        let mut event = story.event(key, key, TODO, 1);
+        event.ticket.repository = Some(there.clone());
+        story.api.ticket_event(&event).await.unwrap();
+        let request = CreateJob { repository: named.cloned(), ..asking(&story, Some(key), None) };
+        let job = made(&story, &request).await;
+        assert_eq!(story.api.job(&job).await.unwrap().repository.as_ref(), Some(expected), "{key}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_with_an_active_job_gets_no_other_and_the_answer_names_the_one() {
     let story = quiet().await;
     let active = story.job_for("e1", "APP-1", 1).await;
