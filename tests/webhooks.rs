@@ -3,6 +3,8 @@
 
 mod recovery;
 mod others;
+mod secrets;
+mod since;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, until};
 use hmac::{Hmac, KeyInit as _, Mac as _};

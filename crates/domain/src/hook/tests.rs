@@ -1,4 +1,4 @@
-use super::recovery::{KEPT, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
+use super::recovery::{KEPT, Look, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
 use super::*;
 use crate::decision::Reason;
 use crate::id::JobId;
@@ -89,6 +89,16 @@ fn what_was_looked_at_is_not_looked_at_again() {
     again.from(at(2));
     assert!(!again.knows(&tried(3, "z", false), at(10)));
     assert!(again.knows(&tried(1, "y", false), at(10)));
+}
+
+#[test]
+fn looking_again_since_a_time_goes_back_to_it_and_never_forward() {
+    for (seen, expected) in [(at(8), at(2)), (at(1), at(1))] {
+        let look = Look { since: Some(seen), ..Look::default() };
+        let mut again = Recovery { look, ..Recovery::default() };
+        again.from(at(2));
+        assert_eq!(again.look.since, Some(expected));
+    }
 }
 
 #[test]
