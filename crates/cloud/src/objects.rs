@@ -269,6 +269,7 @@ mod tests {
         assert!(upload.url.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/artifacts/x?x-app=api&X-Amz-"));
         let signed = "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256&";
         assert!(upload.url.contains(signed), "{}", upload.url);
+        assert!(upload.url.contains("&X-Amz-Expires=900&"), "{}", upload.url);
         assert!(upload.url.contains("X-Amz-Security-Token=session"), "{}", upload.url);
         assert_eq!(upload.headers[0], ("content-length".into(), "12".into()));
         assert_eq!(upload.headers[2].1, "AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=");
@@ -281,6 +282,15 @@ mod tests {
         let url = url.download("artifacts/x", &artifact()).await.unwrap();
         let named = "http://127.0.0.1:9/bucket/artifacts/x?response-content-disposition=attachment%3B%20filename%3D%22patch.diff%22&response-content-type=application%2Foctet-stream&x-app=api&";
         assert!(url.starts_with(named), "{url}");
+        assert!(url.contains("&X-Amz-Expires=300&"), "{url}");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_is_not_reached_is_told_without_the_address_that_was_signed() {
+        let bucket = objects(Some("http://127.0.0.1:9"), "us-east-1").await;
+        bucket.http().unwrap();
+        let error = bucket.look("artifacts/x").await.unwrap_err();
+        assert!(error.is_transient() && !error.to_string().contains("X-Amz-"), "{error}");
     }
 
     #[tokio::test]
