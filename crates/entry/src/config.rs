@@ -236,6 +236,15 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_call_to_aws_is_bounded_in_each_try_and_in_all() {
+        let sdk = embedded("us-east-1", "key", "secret").await;
+        let limits = sdk.timeout_config().unwrap();
+        let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
+        assert_eq!(limits, [2, 5, 15].map(|secs| Some(Duration::from_secs(secs))));
+        assert_eq!(sdk.retry_config().unwrap().max_attempts(), 4);
+    }
+
     #[test]
     fn lists_are_split_and_defaults_hold() {
         let config = Config::read(|name| match name {
