@@ -50,7 +50,9 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
             // In its own words it quotes the text.
             let (kind, line, column) = (error.classify(), error.line(), error.column());
             tracing::warn!(
-                ?kind, line, column,
+                ?kind,
+                line,
+                column,
                 "the agent's words for reviewers could not be understood, at line {line}, column {column}"
             );
             Words::default()

@@ -142,7 +142,7 @@ fn parts_of_messages_prove_life_and_make_no_events() {
     let (said, record) = read([delta, part]);
     assert_eq!((said, record.used), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
     // Without it, a model that thinks for long would be a stall.
-    assert_eq!(Lines::new(Path::new("/workspace")).read(part.as_bytes()), [Sign::Alive]);
+    assert_eq!(Lines::new(Path::new("/workspace")).read(part.as_bytes()), [Sign::Piece]);
 }
 
 #[test]
