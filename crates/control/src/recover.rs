@@ -71,7 +71,7 @@ pub async fn recover_since(ctx: &Context, name: &HookName, since: Option<Timesta
         let hook = ctx.store.hook(name).await?;
         let mut hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         if let Some(since) = since {
-            hook.recovery.from(since);
+            hook.recovery.from(since, hook.created);
         }
         hook.recovery.next = ctx.clock.now();
         hook.not_before = None;

@@ -9,6 +9,7 @@ use crate::{Context, Error};
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::{DeliveryId, RepositoryName};
+use pullyard_domain::marker::Marker;
 use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Forge, ReviewState};
@@ -74,7 +75,7 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
     let Some(comment) = review.as_str().strip_prefix("comment-").and_then(|id| id.parse::<u64>().ok()) else {
         return Err(nothing_kept("the forge keeps no such request; ask again with `pullyard revise`"));
     };
-    let (author, submitted_at, message) = commented(&forge, &name, id.number, comment).await?;
+    let Commented { author, submitted_at, message, marked } = commented(&forge, &name, id.number, comment).await?;
     Ok(ReviewEvent {
         source: delivery.source,
         delivery: called,
@@ -82,17 +83,21 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
         asks: Asks::Revision { message },
         author,
         submitted_at,
-        marked: false,
+        marked,
         pull_request: now,
     })
 }
 
-async fn commented(
-    forge: &Forge,
-    name: &RepositoryName,
-    number: u64,
-    comment: u64,
-) -> Result<(Author, Timestamp, Option<String>), Error> {
+/// What a comment asks for, as the forge has it now.
+struct Commented {
+    author: Author,
+    submitted_at: Timestamp,
+    message: Option<String>,
+    /// It has our mark.
+    marked: bool,
+}
+
+async fn commented(forge: &Forge, name: &RepositoryName, number: u64, comment: u64) -> Result<Commented, Error> {
     let all = forge.issue_comments(name.as_str(), number).await?.found;
     let found = all.into_iter().find(|one| one.id == comment);
     let found = found.ok_or_else(|| nothing_kept("the comment is gone"))?;
@@ -100,5 +105,6 @@ async fn commented(
     let author = found.author.ok_or_else(|| nothing_kept("the comment's author has no account any more"))?;
     let author = Author { id: author.id, login: author.login, bot: author.is_bot };
     let message = (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect());
-    Ok((author, Timestamp::from_millis(found.created_at.millis()), message))
+    let (submitted_at, marked) = (Timestamp::from_millis(found.created_at.millis()), Marker::is_on(&found.body));
+    Ok(Commented { author, submitted_at, message, marked })
 }

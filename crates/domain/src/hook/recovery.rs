@@ -111,11 +111,14 @@ impl Recovery {
         seen || now.since(tried.at) > KEPT
     }
 
-    /// Looks at everything again that was tried since then, and asks for it as if it never had been.
-    pub fn from(&mut self, since: Timestamp) {
+    /// Looks at everything again that was tried or submitted since then, and asks for it as if it never had been.
+    /// Before its first whole look a hook that was `created` later begins there as well, and a look under way begins
+    /// anew: it has compared the first pull requests with a later time.
+    pub fn from(&mut self, since: Timestamp, created: Timestamp) {
         self.cursor = Some(Seen { id: 0, at: since });
         self.missing.clear();
-        self.look.since = self.look.since.map(|seen| seen.min(since));
+        let seen = self.look.since.unwrap_or(created);
+        self.look = Look { since: Some(seen.min(since)), ..Look::default() };
     }
 
     /// What is to be asked for again, with what is known then. The rows are newest first, down to what was

@@ -86,19 +86,32 @@ fn what_was_looked_at_is_not_looked_at_again() {
     assert!(known.knows(&tried(4, "z", false), at(10)));
     assert!(!known.knows(&tried(6, "b", false), at(10)));
     let mut again = known;
-    again.from(at(2));
+    again.from(at(2), at(0));
     assert!(!again.knows(&tried(3, "z", false), at(10)));
     assert!(again.knows(&tried(1, "y", false), at(10)));
 }
 
 #[test]
 fn looking_again_since_a_time_goes_back_to_it_and_never_forward() {
-    for (seen, expected) in [(at(8), at(2)), (at(1), at(1))] {
-        let look = Look { since: Some(seen), ..Look::default() };
+    let check = |seen: Option<Timestamp>, created: Timestamp, expected: Timestamp| {
+        let look = Look { since: seen, ..Look::default() };
         let mut again = Recovery { look, ..Recovery::default() };
-        again.from(at(2));
-        assert_eq!(again.look.since, Some(expected));
-    }
+        again.from(at(2), created);
+        assert_eq!(again.look.since, Some(expected), "{seen:?}, {created:?}");
+    };
+    check(Some(at(8)), at(0), at(2));
+    check(Some(at(1)), at(0), at(1));
+    // No look was whole yet: it would begin where the hook was made.
+    check(None, at(5), at(2));
+    check(None, at(1), at(1));
+}
+
+#[test]
+fn looking_again_since_a_time_begins_a_look_under_way_anew() {
+    let look = Look { since: Some(at(8)), began: Some(at(9)), resume: Some((0, Some("row".into()))), problem: None };
+    let mut again = Recovery { look, ..Recovery::default() };
+    again.from(at(2), at(0));
+    assert_eq!(again.look, Look { since: Some(at(2)), ..Look::default() });
 }
 
 #[test]
