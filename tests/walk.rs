@@ -71,12 +71,12 @@ async fn a_held_projects_ticket_starts_when_it_is_released_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_completes_a_job_whatever_dies() {
-    walk(flows::runners::completed(), 47).await;
+    walk(flows::runners::completed(), 45).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_runners_job_is_put_back_whatever_dies() {
-    walk(flows::runners::silent(), 96).await;
+    walk(flows::runners::silent(), 92).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Everything a use case needs to reach the world.
 
 use crate::review::Permissions;
+use crate::runner::Waiting;
 use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
@@ -26,6 +27,7 @@ struct Inner {
     parts: Parts,
     permissions: Permissions,
     strangers: Strangers,
+    waiting: Waiting,
     tally: Tally,
 }
 
@@ -75,6 +77,7 @@ impl Context {
             parts,
             permissions: Permissions::default(),
             strangers: Strangers::default(),
+            waiting: Waiting::default(),
             tally: Tally::default(),
         }))
     }
@@ -97,6 +100,11 @@ impl Context {
     /// What this process noted lately of deliveries that were not let in.
     pub(crate) fn strangers(&self) -> &Strangers {
         &self.0.strangers
+    }
+
+    /// What claims of this process read for each other.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.0.waiting
     }
 
     /// The keys that tokens of attempts are signed with.

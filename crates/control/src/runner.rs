@@ -7,6 +7,7 @@ mod register;
 mod remove;
 mod trust;
 mod view;
+mod waiting;
 
 pub use claim::{Answer, Claimed, claim};
 pub use command::{Command, command};
@@ -16,8 +17,10 @@ pub use remove::{Removed, remove};
 pub(crate) use trust::trusted;
 pub(crate) use view::Waits;
 pub use view::{runner, runners};
+pub(crate) use waiting::Waiting;
 
 use crate::{Context, Error};
+use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ProjectId, RunnerId};
 use pullyard_domain::runner::Runner;
 use pullyard_domain::runner::sweep::Token;
@@ -37,6 +40,12 @@ pub struct RunnerToken {
 async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
     let runner = ctx.store.runner(id).await?.filter(|runner| runner.token == token.hash);
     runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
+}
+
+/// The same with what it can do, read in one call.
+async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
+    let member = ctx.store.member(id).await?.filter(|member| member.runner.token == token.hash);
+    member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
 /// Whether the token of this hash still lets a runner work.

@@ -85,6 +85,11 @@ impl Search {
         WIDTHS[self.look]
     }
 
+    /// It has not tried anything.
+    pub fn is_new(&self) -> bool {
+        self.tried == 0
+    }
+
     /// With `left` candidates that it has not tried, and `more` jobs behind those it sees. Two claims take two ways,
     /// one always the same.
     pub fn next(&mut self, claim: &ClaimId, left: usize, more: bool) -> Next {

@@ -43,8 +43,7 @@ pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
         None => None,
     };
     let id = named.ok_or_else(missing)?;
-    let (runner, profile) = tokio::try_join!(ctx.store.runner(&id), ctx.store.runner_profile(&id))?;
-    runner.zip(profile).map(|(runner, profile)| Member { runner, profile }).ok_or_else(missing)
+    ctx.store.member(&id).await?.ok_or_else(missing)
 }
 
 /// Answers what jobs wait for, and reads the runners at most once for all of them.

@@ -103,3 +103,28 @@ async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &Atom
     }
     (taken, nothing)
 }
+
+#[tokio::test]
+async fn claims_at_once_pay_for_their_own_jobs_only() {
+    const AT_ONCE: usize = 20;
+    let world = World::begin().await;
+    let runners = world.runners(1 + AT_ONCE, 1, 1).await;
+    world.jobs("each", 1 + AT_ONCE, 1).await;
+    let one = async |runner: &Runner| {
+        let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
+        match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap() {
+            Answer::Job(claimed) => claimed.job.id,
+            answer => panic!("{answer:?}"),
+        }
+    };
+    let (alone, others) = runners.split_first().unwrap();
+    world.meter.restart();
+    let first = one(alone).await;
+    let each = world.meter.units().written;
+    world.meter.restart();
+    let taken = join_all(others.iter().map(one)).await;
+    let once: BTreeSet<_> = taken.iter().chain([&first]).collect();
+    assert_eq!(once.len(), 1 + AT_ONCE, "a job was claimed twice");
+    let written = world.meter.units().written;
+    assert_eq!(written, each * AT_ONCE as f64, "a claim tried what another one was trying");
+}

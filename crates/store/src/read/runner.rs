@@ -7,6 +7,7 @@ use crate::key::{self, Key, RUNNER_SHARDS};
 use crate::transaction::text;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::select::Needs;
@@ -23,9 +24,17 @@ impl Store {
         self.get(&key::runner(runner)).await
     }
 
-    /// The lasting part of a runner, read strongly.
-    pub async fn runner_profile(&self, runner: &RunnerId) -> Result<Option<Profile>, Error> {
-        self.get(&key::runner_profile(runner)).await
+    /// Both parts of a runner, read strongly in one call; none if one of them is not there.
+    pub async fn member(&self, runner: &RunnerId) -> Result<Option<Member>, Error> {
+        let (changing, lasting) = (key::runner(runner), key::runner_profile(runner));
+        let (mut found, mut profile) = (None, None);
+        for item in self.items(vec![changing.clone(), lasting.clone()]).await? {
+            match key_of(&item) {
+                key if key == lasting => profile = Some(decode::<Profile>(item, &lasting)?),
+                _ => found = Some(decode::<Runner>(item, &changing)?),
+            }
+        }
+        Ok(found.zip(profile).map(|(runner, profile)| Member { runner, profile }))
     }
 
     /// Who has a runner's name, read strongly.

@@ -217,7 +217,7 @@ async fn a_runner_goes_with_its_name_and_not_before_its_last_slot() {
     world.applies(world.store.remove_runner(&seen)).await;
     assert_eq!(world.store.runner_named("kite").await.unwrap(), None);
     assert_eq!(world.store.runner(&seen.id).await.unwrap(), None);
-    assert_eq!(world.store.runner_profile(&seen.id).await.unwrap(), None);
+    assert_eq!(world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap(), []);
     // Gone already is gone.
     world.applies(world.store.remove_runner(&seen)).await;
     // The name is free for another.

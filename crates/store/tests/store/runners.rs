@@ -2,6 +2,7 @@
 
 use crate::sample::{self, at};
 use crate::world::{World, failed, first_time};
+use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::Status;
 use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Profile, Runner};
@@ -32,7 +33,7 @@ async fn a_new_runner_is_stored_with_its_profile_and_its_name() {
     let profile = profile(&runner);
     world.applies(world.store.register(&first_time(&runner, &profile))).await;
     assert_eq!(world.runner(&runner).await, runner);
-    assert_eq!(world.store.runner_profile(&runner.id).await.unwrap(), Some(profile));
+    assert_eq!(world.store.member(&runner.id).await.unwrap(), Some(Member { runner, profile }));
     assert_eq!(world.items().await.len(), 3);
 }
 

@@ -78,7 +78,7 @@ async fn a_runner_that_is_removed_leaves_no_job_behind() {
     world.whole().await;
     assert_eq!(world.job(&job).await.status, Status::Completed);
     let (left, name) = (world.store.runner(&runner.id).await.unwrap(), world.store.runner_named("kite").await.unwrap());
-    let profile = world.store.runner_profile(&runner.id).await.unwrap();
+    let profile = world.store.runner_profiles(std::slice::from_ref(&runner.id)).await.unwrap().pop();
     assert_eq!((name.is_some(), profile.is_some()), (left.is_some(), left.is_some()), "they go together");
     match left {
         None => assert_eq!(world.job(&other).await.status, Status::Ready, "it is nobody's"),

@@ -1,0 +1,274 @@
+//! What waits for a runner: what its claim looks at, and the job that it tries next.
+//!
+//! Claims of one process that come at once look together, and none of them tries what another one is trying.
+
+use super::RunnerToken;
+use crate::together::Together;
+use crate::{Context, Error};
+use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
+use pullyard_domain::id::{ClaimId, ClassId, JobId, ProjectId, RunnerId};
+use pullyard_domain::job::{Job, Status};
+use pullyard_domain::runner::Profile;
+use pullyard_domain::select::{Candidate, Needs, Next, Search, in_order, is_claimable, matches};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many projects are read at once.
+const PAGE: i32 = 100;
+
+/// What claims of this process read for each other.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    projects: Together<(), Arc<Vec<ProjectId>>>,
+    classes: Together<ProjectId, Arc<Vec<(ClassId, Needs)>>>,
+    ready: Together<(ClassId, usize), Arc<Rows>>,
+    hands: Hands,
+}
+
+/// The first rows of a class, as the index had them.
+#[derive(Debug)]
+struct Rows {
+    rows: Vec<Candidate>,
+    /// Those of them that are Ready no more, as far as claims of this process saw.
+    gone: Mutex<HashSet<JobId>>,
+}
+
+/// The jobs that claims of this process try at this moment.
+type Hands = Arc<Mutex<HashSet<JobId>>>;
+
+/// A job that one claim tries; the others leave it alone until this is dropped.
+pub(super) struct Hand {
+    row: Candidate,
+    rows: Arc<Rows>,
+    hands: Hands,
+}
+
+impl Hand {
+    /// It is Ready no more: nobody who saw the same rows need try it.
+    pub(super) fn is_gone(&self) {
+        locked(&self.rows.gone).insert(self.row.job.clone());
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        locked(&self.hands).remove(&self.row.job);
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole values only stand in it, so a panic elsewhere can't have left half of one.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A class whose jobs a runner can do.
+pub(super) struct Class {
+    project: ProjectId,
+    id: ClassId,
+    needs: Needs,
+}
+
+/// The classes that are of the token's projects and need no more than the runner has.
+pub(super) async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Result<Vec<Class>, Error> {
+    let projects = match &token.projects {
+        Some(projects) => Arc::new(projects.iter().cloned().collect()),
+        None => ctx.waiting().projects.read(&(), async || all_projects(ctx).await).await?,
+    };
+    let mut found = Vec::new();
+    for project in projects.iter() {
+        let read = async || Ok::<_, Error>(Arc::new(ctx.store.classes(project).await?));
+        let classes = ctx.waiting().classes.read(project, read).await?;
+        let of = classes.iter().filter(|(_, needs)| matches(needs, profile));
+        found.extend(of.map(|(id, needs)| Class { project: project.clone(), id: id.clone(), needs: needs.clone() }));
+    }
+    Ok(found)
+}
+
+async fn all_projects(ctx: &Context) -> Result<Arc<Vec<ProjectId>>, Error> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (ids, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
+        all.extend(ids);
+        after = next;
+        if after.is_none() {
+            return Ok(Arc::new(all));
+        }
+    }
+}
+
+/// A claim's way through what waits, as [`Search`] says.
+pub(super) struct Seeker<'a> {
+    ctx: &'a Context,
+    claim: &'a ClaimId,
+    runner: &'a RunnerId,
+    classes: Vec<Class>,
+    search: Search,
+    seen: Option<Seen>,
+}
+
+/// One look.
+struct Seen {
+    /// What it has not tried, oldest first.
+    candidates: Vec<Candidate>,
+    rows: BTreeMap<ClassId, Arc<Rows>>,
+    /// More wait behind them.
+    more: bool,
+    /// The breakers of the accounts that jobs of a class would ask with this runner, where there are any.
+    breakers: BTreeMap<ClassId, Vec<Breaker>>,
+    /// The oldest of them, which was read with the breakers.
+    ahead: Option<(Hand, Option<Box<Job>>)>,
+}
+
+/// A job that is the runner's to take, as it was just read.
+pub(super) struct Found {
+    pub(super) job: Job,
+    /// Those of the accounts that it would ask.
+    pub(super) breakers: Vec<Breaker>,
+    pub(super) hand: Hand,
+}
+
+/// What a claim does with what it sees.
+enum Choice {
+    /// It tries a job that was read already.
+    Ahead(Hand, Option<Box<Job>>),
+    Try(Hand),
+    Look,
+    GiveUp,
+}
+
+impl<'a> Seeker<'a> {
+    pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
+        Self { ctx, claim, runner, classes, search: Search::default(), seen: None }
+    }
+
+    /// The next job that is what its row says, read strongly: a stale row costs a read, not a transaction.
+    pub(super) async fn next(&mut self) -> Result<Option<Found>, Error> {
+        loop {
+            let mut seen = match self.seen.take() {
+                Some(seen) => seen,
+                None => self.look().await?,
+            };
+            let (hand, job) = match self.choose(&mut seen) {
+                Choice::Ahead(hand, job) => (hand, job.map(|job| *job)),
+                Choice::Try(hand) => {
+                    let job = self.ctx.store.job(&hand.row.job).await?;
+                    (hand, job)
+                }
+                Choice::Look => continue,
+                Choice::GiveUp => return Ok(None),
+            };
+            let breakers = seen.breakers.get(&hand.row.class).cloned().unwrap_or_default();
+            self.seen = Some(seen);
+            match job {
+                Some(job) if is_claimable(&job, &hand.row.class, self.runner, self.ctx.clock.now()) => {
+                    return Ok(Some(Found { job, breakers, hand }));
+                }
+                // Another runner's to take, maybe.
+                Some(job) if job.status == Status::Ready => {}
+                _ => hand.is_gone(),
+            }
+        }
+    }
+
+    /// What it saw is not true any more. False: it has looked often enough.
+    pub(super) fn look_again(&mut self) -> bool {
+        self.seen = None;
+        self.search.again() == Next::Look
+    }
+
+    /// What is tried now. What another claim tries is not left, and may be again.
+    fn choose(&mut self, seen: &mut Seen) -> Choice {
+        if let Some((hand, job)) = seen.ahead.take() {
+            // The first try of all, which is always of the oldest.
+            self.search.next(self.claim, 1, seen.more);
+            return Choice::Ahead(hand, job);
+        }
+        seen.candidates.retain(|row| !is_gone(&seen.rows, row));
+        let hands = &self.ctx.waiting().hands;
+        let mut held = locked(hands);
+        let free = |(_, row): &(usize, &Candidate)| !held.contains(&row.job);
+        let left: Vec<usize> = seen.candidates.iter().enumerate().filter(free).map(|(at, _)| at).collect();
+        let more = seen.more || left.len() < seen.candidates.len();
+        match self.search.next(self.claim, left.len(), more) {
+            Next::Try(place) => {
+                let row = left.get(place).map(|at| seen.candidates.remove(*at));
+                let rows = row.as_ref().and_then(|row| seen.rows.get(&row.class)).cloned();
+                match row.zip(rows) {
+                    Some((row, rows)) => {
+                        held.insert(row.job.clone());
+                        Choice::Try(Hand { row, rows, hands: hands.clone() })
+                    }
+                    None => Choice::GiveUp,
+                }
+            }
+            Next::Look => Choice::Look,
+            Next::GiveUp => Choice::GiveUp,
+        }
+    }
+
+    /// What the index suggests to this runner, that many of the oldest. What waits for an account is passed over here,
+    /// before the oldest are chosen: it keeps its place, and does not take that of others.
+    async fn look(&self) -> Result<Seen, Error> {
+        let most = self.search.width();
+        let mut seen =
+            Seen { candidates: Vec::new(), rows: BTreeMap::new(), more: false, breakers: BTreeMap::new(), ahead: None };
+        let mut accounts = BTreeMap::new();
+        for Class { project, id, needs } in &self.classes {
+            let rows = self.rows(id, most).await?;
+            if !rows.rows.is_empty() {
+                seen.rows.insert(id.clone(), rows);
+                accounts.insert(id.clone(), asked(needs.key, &needs.capability, project, Some(self.runner)));
+            }
+        }
+        let oldest = if self.search.is_new() { self.oldest(&seen.rows) } else { None };
+        let ids: BTreeSet<BreakerId> = accounts.values().flatten().cloned().collect();
+        let job = oldest.as_ref().map(|hand| &hand.row.job);
+        let (job, breakers) = self.ctx.store.job_and_breakers(job, &ids).await?;
+        let now = self.ctx.clock.now();
+        for (class, rows) in &seen.rows {
+            let ids = accounts.remove(class).unwrap_or_default();
+            let of: Vec<_> = breakers.iter().filter(|breaker| ids.contains(&breaker.id)).cloned().collect();
+            let before = seen.candidates.len();
+            let may = |row: &&Candidate| !matches!(gate(&of, &row.job, now), Gate::Shut(_));
+            seen.candidates.extend(rows.rows.iter().filter(may).cloned());
+            // Behind those that all wait for an account is none but the one that tries it first, if there is one.
+            let some = seen.candidates.len() > before || of.iter().any(|breaker| breaker.probe.is_some());
+            seen.more |= rows.rows.len() == most && some;
+            if !of.is_empty() {
+                seen.breakers.insert(class.clone(), of);
+            }
+        }
+        seen.more |= seen.candidates.len() > most;
+        seen.candidates = in_order(seen.candidates, most);
+        if let Some(hand) = oldest
+            && let Some(at) = seen.candidates.iter().position(|row| *row == hand.row)
+        {
+            seen.candidates.remove(at);
+            seen.ahead = Some((hand, job.map(Box::new)));
+        }
+        Ok(seen)
+    }
+
+    async fn rows(&self, class: &ClassId, most: usize) -> Result<Arc<Rows>, Error> {
+        let read = async || {
+            let rows = self.ctx.store.ready(class, i32::try_from(most).unwrap_or(i32::MAX)).await?;
+            Ok(Arc::new(Rows { rows, gone: Mutex::default() }))
+        };
+        self.ctx.waiting().ready.read(&(class.clone(), most), read).await
+    }
+
+    /// The oldest job that no other claim tries.
+    fn oldest(&self, rows: &BTreeMap<ClassId, Arc<Rows>>) -> Option<Hand> {
+        let all = rows.values().flat_map(|rows| rows.rows.iter().cloned()).filter(|row| !is_gone(rows, row)).collect();
+        let hands = &self.ctx.waiting().hands;
+        let mut held = locked(hands);
+        let row = in_order(all, usize::MAX).into_iter().find(|row| !held.contains(&row.job))?;
+        let rows = rows.get(&row.class)?.clone();
+        held.insert(row.job.clone());
+        Some(Hand { row, rows, hands: hands.clone() })
+    }
+}
+
+fn is_gone(rows: &BTreeMap<ClassId, Arc<Rows>>, row: &Candidate) -> bool {
+    rows.get(&row.class).is_some_and(|rows| locked(&rows.gone).contains(&row.job))
+}
