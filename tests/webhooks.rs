@@ -1,8 +1,8 @@
 //! Webhooks from outside: signed bodies through the gateway, hooks at the demo forge, secrets that rotate, and
 //! what is found that nobody told.
 
-mod recovery;
 mod others;
+mod recovery;
 mod secrets;
 mod since;
 

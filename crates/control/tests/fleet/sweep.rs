@@ -3,17 +3,13 @@
 use crate::world::{World, applied};
 use futures::StreamExt as _;
 use pullyard_control::runner::{Answer, claim, heartbeat};
-use pullyard_control::sweep;
+use pullyard_control::{create_project, sweep};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::ClaimId;
+use pullyard_domain::id::{ClaimId, EventId, ProjectId, TicketKey};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
-use std::collections::BTreeSet;
-use pullyard_control::{create_project, sweep};
-use pullyard_domain::id::{ClaimId, EventId, ProjectId, TicketKey};
-use pullyard_domain::project::Settings;
-use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::ticket::{Entry, Ticket};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const RUNNERS: usize = 10_000;
@@ -48,6 +44,9 @@ async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_
     assert!(matches!(other, Answer::Nothing), "{other:?}");
     let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("it stands where nobody looks") };
     assert_eq!(claimed.job.id, job.id);
+}
+
+#[tokio::test]
 async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() {
     let world = World::begin().await;
     // They are read by name, a hundred at once, and these come before the world's own.
