@@ -7,6 +7,7 @@ use crate::story::{REPOSITORY, Setup, until};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::job::Status;
+use pullyard_domain::marker::Marker;
 use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::{AccountKind, Hints, Role, User};
@@ -173,7 +174,15 @@ async fn a_strangers_comment_stays_one_when_it_is_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_of_our_own_bot_stays_ours_when_it_is_replayed() {
+async fn a_comment_of_ours_stays_ours_when_it_is_replayed() {
+    // A bot is known by its account, a person's account by our mark.
+    comments_of_ours(AccountKind::Bot, "Bot", "/pullyard revise and again".into()).await;
+    let marked = Marker::Status.on("/pullyard revise and again");
+    comments_of_ours(AccountKind::User, "User", marked).await;
+}
+
+async fn comments_of_ours(kind: AccountKind, called: &str, words: String) {
+    let words = words.as_str();
     let world = World::make().await;
     world.by_hand("acme").await;
     let (story, forge) = (&world.story, world.story.local.forge());
@@ -182,11 +191,10 @@ async fn a_comment_of_our_own_bot_stays_ours_when_it_is_replayed() {
     let token = keys["forge_token"].as_str().unwrap();
     let (id, login) = (known.account.id, known.account.login);
     // It may push, as it must: that it is ours is all that stands in its way.
-    forge.add_user(User { login: login.clone(), id, token: token.into() }, AccountKind::Bot).await.unwrap();
+    forge.add_user(User { login: login.clone(), id, token: token.into() }, kind).await.unwrap();
     forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
-    let words = "/pullyard revise and again";
     let comment = world.commented(token, words).await;
-    let who = json!({ "id": id, "login": login, "type": "Bot" });
+    let who = json!({ "id": id, "login": login, "type": called });
     assert_eq!(world.told_and_replayed(comment, words, &who).await, ["own_review"; 2]);
     assert!(world.revisions().await.is_empty());
     world.story.end().await;

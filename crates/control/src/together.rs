@@ -13,8 +13,8 @@ pub(crate) struct Together<K, V> {
     count: AtomicU64,
 }
 
-/// What was read last, and which event of the process its beginning was; locked while it is read.
-type Cell<V> = Arc<tokio::sync::Mutex<Option<(u64, V)>>>;
+/// What was read last, none where that failed, and the number of the moment at which it began; locked while it is read.
+type Cell<V> = Arc<tokio::sync::Mutex<Option<(u64, Option<V>)>>>;
 
 impl<K, V> Default for Together<K, V> {
     fn default() -> Self {
@@ -25,19 +25,24 @@ impl<K, V> Default for Together<K, V> {
 impl<K: Eq + Hash + Clone, V: Clone> Together<K, V> {
     /// What `read` brings, or what another one's brought that began after this call.
     ///
-    /// Errors: those of `read`, for the one whose it was; the next one reads again.
+    /// Errors: those of `read`, for the one whose it was. Those who waited for it read for themselves, all at once: a
+    /// table that answers nobody in time is not waited for by one after the other.
     pub(crate) async fn read<E>(&self, key: &K, read: impl AsyncFnOnce() -> Result<V, E>) -> Result<V, E> {
         let asked = self.now();
         let waits = Waits { all: self, key, cell: self.cells().entry(key.clone()).or_default().clone() };
         let mut last = waits.cell.lock().await;
-        if let Some((began, value)) = last.as_ref().filter(|(began, _)| *began > asked) {
-            tracing::trace!(began, "read by another one");
-            return Ok(value.clone());
+        match &*last {
+            Some((began, Some(value))) if *began > asked => return Ok(value.clone()),
+            Some((began, None)) if *began > asked => {
+                drop(last);
+                return read().await;
+            }
+            _ => {}
         }
         let began = self.now();
-        let value = read().await?;
-        *last = Some((began, value.clone()));
-        Ok(value)
+        let value = read().await;
+        *last = Some((began, value.as_ref().ok().cloned()));
+        value
     }
 
     fn now(&self) -> u64 {
@@ -62,8 +67,9 @@ struct Waits<'a, K: Eq + Hash, V> {
 impl<K: Eq + Hash, V> Drop for Waits<'_, K, V> {
     fn drop(&mut self) {
         let mut cells = self.all.cells();
-        // The map's own and this one.
-        if Arc::strong_count(&self.cell) == 2 {
+        // Before the others are counted: of two that go at once the second must be the last.
+        drop(std::mem::take(&mut self.cell));
+        if cells.get(self.key).is_some_and(|cell| Arc::strong_count(cell) == 1) {
             cells.remove(self.key);
         }
     }
@@ -91,7 +97,7 @@ mod tests {
                     if let Some(gate) = &self.let_go {
                         gate.acquire().await.unwrap().forget();
                     }
-                    if number == 0 && key == "broken" { Err("broken") } else { Ok(number) }
+                    if key == "down" || number == 0 && key == "broken" { Err(key) } else { Ok(number) }
                 })
                 .await
         }
@@ -143,6 +149,23 @@ mod tests {
         let reads = Reads::default();
         let (first, second) = tokio::join!(reads.one("broken"), reads.one("broken"));
         assert_eq!((first, second), (Err("broken"), Ok(1)));
+    }
+
+    #[tokio::test]
+    async fn who_waited_for_a_read_that_failed_reads_at_once() {
+        let reads = Reads::slow();
+        let gate = reads.let_go.as_ref().unwrap();
+        let mut all = Box::pin(join_all((0..5).map(|_| reads.one("down"))));
+        // One after the other: the first, and the one that those who came during it wait for.
+        for begun in [1, 2] {
+            assert!(futures::poll!(&mut all).is_pending());
+            assert_eq!(reads.begun.load(SeqCst), begun);
+            gate.add_permits(1);
+        }
+        assert!(futures::poll!(&mut all).is_pending());
+        assert_eq!(reads.begun.load(SeqCst), 5);
+        gate.add_permits(3);
+        assert!(all.await.into_iter().all(|answer| answer.is_err()));
     }
 
     #[tokio::test]

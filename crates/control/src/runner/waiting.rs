@@ -12,9 +12,15 @@ use pullyard_domain::runner::Profile;
 use pullyard_domain::select::{Candidate, Needs, Next, Search, in_order, is_claimable, matches};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How many projects are read at once.
 const PAGE: i32 = 100;
+
+/// How long a claim waits before it looks whether a job that another one tried is free again, and how often: a claim
+/// takes some calls of the table.
+const AGAIN: Duration = Duration::from_millis(20);
+const MOST_WAITS: u32 = 50;
 
 /// What claims of this process read for each other.
 #[derive(Debug, Default)]
@@ -104,6 +110,7 @@ pub(super) struct Seeker<'a> {
     classes: Vec<Class>,
     search: Search,
     seen: Option<Seen>,
+    waited: u32,
 }
 
 /// One look.
@@ -115,7 +122,7 @@ struct Seen {
     more: bool,
     /// The breakers of the accounts that jobs of a class would ask with this runner, where there are any.
     breakers: BTreeMap<ClassId, Vec<Breaker>>,
-    /// The oldest of them, which was read with the breakers.
+    /// The oldest that no other claim tries, read with the breakers.
     ahead: Option<(Hand, Option<Box<Job>>)>,
 }
 
@@ -132,13 +139,15 @@ enum Choice {
     /// It tries a job that was read already.
     Ahead(Hand, Option<Box<Job>>),
     Try(Hand),
+    /// Others try all that is left, and may leave some of it.
+    Wait,
     Look,
     GiveUp,
 }
 
 impl<'a> Seeker<'a> {
     pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
-        Self { ctx, claim, runner, classes, search: Search::default(), seen: None }
+        Self { ctx, claim, runner, classes, search: Search::default(), seen: None, waited: 0 }
     }
 
     /// The next job that is what its row says, read strongly: a stale row costs a read, not a transaction.
@@ -154,6 +163,11 @@ impl<'a> Seeker<'a> {
                     let job = self.ctx.store.job(&hand.row.job).await?;
                     (hand, job)
                 }
+                Choice::Wait => {
+                    self.seen = Some(seen);
+                    self.ctx.clock.pause(AGAIN).await;
+                    continue;
+                }
                 Choice::Look => continue,
                 Choice::GiveUp => return Ok(None),
             };
@@ -163,7 +177,7 @@ impl<'a> Seeker<'a> {
                 Some(job) if is_claimable(&job, &hand.row.class, self.runner, self.ctx.clock.now()) => {
                     return Ok(Some(Found { job, breakers, hand }));
                 }
-                // Another runner's to take, maybe.
+                // It may be left to another runner.
                 Some(job) if job.status == Status::Ready => {}
                 _ => hand.is_gone(),
             }
@@ -176,7 +190,7 @@ impl<'a> Seeker<'a> {
         self.search.again() == Next::Look
     }
 
-    /// What is tried now. What another claim tries is not left, and may be again.
+    /// What is tried now. What another claim tries is passed over, and counts again once that one leaves it.
     fn choose(&mut self, seen: &mut Seen) -> Choice {
         if let Some((hand, job)) = seen.ahead.take() {
             // The first try of all, which is always of the oldest.
@@ -188,8 +202,11 @@ impl<'a> Seeker<'a> {
         let mut held = locked(hands);
         let free = |(_, row): &(usize, &Candidate)| !held.contains(&row.job);
         let left: Vec<usize> = seen.candidates.iter().enumerate().filter(free).map(|(at, _)| at).collect();
-        let more = seen.more || left.len() < seen.candidates.len();
-        match self.search.next(self.claim, left.len(), more) {
+        if left.is_empty() && !seen.candidates.is_empty() && self.waited < MOST_WAITS {
+            self.waited += 1;
+            return Choice::Wait;
+        }
+        match self.search.next(self.claim, left.len(), seen.more) {
             Next::Try(place) => {
                 let row = left.get(place).map(|at| seen.candidates.remove(*at));
                 let rows = row.as_ref().and_then(|row| seen.rows.get(&row.class)).cloned();
@@ -259,10 +276,11 @@ impl<'a> Seeker<'a> {
 
     /// The oldest job that no other claim tries.
     fn oldest(&self, rows: &BTreeMap<ClassId, Arc<Rows>>) -> Option<Hand> {
-        let all = rows.values().flat_map(|rows| rows.rows.iter().cloned()).filter(|row| !is_gone(rows, row)).collect();
         let hands = &self.ctx.waiting().hands;
         let mut held = locked(hands);
-        let row = in_order(all, usize::MAX).into_iter().find(|row| !held.contains(&row.job))?;
+        let all = rows.values().flat_map(|rows| &rows.rows);
+        let free = all.filter(|row| !held.contains(&row.job) && !is_gone(rows, row));
+        let row = free.min_by_key(|row| (row.order, row.job.as_str()))?.clone();
         let rows = rows.get(&row.class)?.clone();
         held.insert(row.job.clone());
         Some(Hand { row, rows, hands: hands.clone() })

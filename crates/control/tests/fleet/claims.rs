@@ -2,12 +2,13 @@
 
 use crate::world::World;
 use futures::future::join_all;
-use pullyard_control::Context;
 use pullyard_control::runner::{Answer, RunnerToken, claim};
+use pullyard_control::{Context, Error};
 use pullyard_domain::id::{ClaimId, JobId};
 use pullyard_domain::job::{Claim, Job};
 use pullyard_domain::runner::Runner;
 use pullyard_store::Write;
+use pullyard_testkit::{Fault, Wire};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -105,26 +106,38 @@ async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &Atom
 }
 
 #[tokio::test]
-async fn claims_at_once_pay_for_their_own_jobs_only() {
+async fn claims_at_once_write_for_their_own_jobs_only() {
     const AT_ONCE: usize = 20;
-    let world = World::begin().await;
-    let runners = world.runners(1 + AT_ONCE, 1, 1).await;
-    world.jobs("each", 1 + AT_ONCE, 1).await;
-    let one = async |runner: &Runner| {
-        let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
-        match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap() {
-            Answer::Job(claimed) => claimed.job.id,
-            answer => panic!("{answer:?}"),
-        }
-    };
-    let (alone, others) = runners.split_first().unwrap();
-    world.meter.restart();
-    let first = one(alone).await;
-    let each = world.meter.units().written;
-    world.meter.restart();
-    let taken = join_all(others.iter().map(one)).await;
-    let once: BTreeSet<_> = taken.iter().chain([&first]).collect();
-    assert_eq!(once.len(), 1 + AT_ONCE, "a job was claimed twice");
-    let written = world.meter.units().written;
-    assert_eq!(written, each * AT_ONCE as f64, "a claim tried what another one was trying");
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let runners = world.runners(AT_ONCE, 1, 1).await;
+    world.jobs("each", AT_ONCE, 1).await;
+    wire.restart(None);
+    let taken = join_all(runners.iter().map(|runner| one(&world, runner))).await;
+    let once: BTreeSet<_> = taken.into_iter().map(|taken| taken.unwrap().unwrap()).collect();
+    assert_eq!(once.len(), AT_ONCE, "a job was claimed twice");
+    let written = wire.points().into_iter().filter(|point| point.operation == "TransactWriteItems").count();
+    assert_eq!(written, AT_ONCE, "a claim tried what another one was trying");
+}
+
+#[tokio::test]
+async fn a_job_that_another_claim_tried_in_vain_is_taken_by_the_one_that_came_with_it() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let runners = world.runners(2, 1, 1).await;
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    wire.next("TransactWriteItems", Fault::error(400, "ValidationException"));
+    let (first, second) = tokio::join!(one(&world, &runners[0]), one(&world, &runners[1]));
+    let taken = [first, second];
+    assert!(taken.iter().any(Result::is_err), "{taken:?}");
+    assert!(taken.iter().flatten().flatten().any(|taken| *taken == job.id), "{taken:?}");
+}
+
+/// What a claim of a runner brings.
+async fn one(world: &World, runner: &Runner) -> Result<Option<JobId>, Error> {
+    let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
+    match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await? {
+        Answer::Job(claimed) => Ok(Some(claimed.job.id)),
+        Answer::Nothing | Answer::Spent => Ok(None),
+    }
 }

@@ -111,12 +111,16 @@ impl Recovery {
         seen || now.since(tried.at) > KEPT
     }
 
-    /// Looks at everything again that was tried or submitted since then, and asks for it as if it never had been.
-    /// Before its first whole look a hook that was `created` later begins there as well, and a look under way begins
-    /// anew: it has compared the first pull requests with a later time.
+    /// Looks at everything again that was tried or submitted since then, and asks for it as if it never had been; what
+    /// is older stays as it is.
+    ///
+    /// A look at pull requests that was under way begins anew: what it compared, it compared with a later time. Where
+    /// none was whole yet, it begins at `since` or where the hook was `created`, whichever is earlier.
     pub fn from(&mut self, since: Timestamp, created: Timestamp) {
-        self.cursor = Some(Seen { id: 0, at: since });
-        self.missing.clear();
+        if let Some(seen) = self.cursor.as_mut().filter(|seen| since < seen.at) {
+            *seen = Seen { id: 0, at: since };
+        }
+        self.missing.retain(|_, missing| missing.at < since);
         let seen = self.look.since.unwrap_or(created);
         self.look = Look { since: Some(seen.min(since)), ..Look::default() };
     }

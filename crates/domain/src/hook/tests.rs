@@ -107,6 +107,22 @@ fn looking_again_since_a_time_goes_back_to_it_and_never_forward() {
 }
 
 #[test]
+fn looking_again_since_a_later_time_passes_nothing_over() {
+    let lost = [(5, "a", false), (4, "b", true)];
+    let (known, _) = Recovery::default().take_stock(&rows(&lost), at(10));
+    let mut again = known.clone();
+    // Nothing is tried later than that.
+    again.from(at(90), at(0));
+    assert_eq!((&again.cursor, &again.missing), (&known.cursor, &known.missing));
+    again.from(at(2), at(0));
+    assert!(again.missing.is_empty(), "it is found again");
+    // Nothing was looked at yet: all that the forge keeps is new.
+    let mut new = Recovery::default();
+    new.from(at(2), at(0));
+    assert_eq!(new.cursor, None);
+}
+
+#[test]
 fn looking_again_since_a_time_begins_a_look_under_way_anew() {
     let look = Look { since: Some(at(8)), began: Some(at(9)), resume: Some((0, Some("row".into()))), problem: None };
     let mut again = Recovery { look, ..Recovery::default() };

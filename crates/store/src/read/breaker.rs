@@ -2,6 +2,7 @@
 
 use crate::read::job::TOGETHER;
 use crate::read::list::Order;
+use crate::read::runner::key_of;
 use crate::{Error, Store, item, key};
 use pullyard_domain::breaker::{Breaker, BreakerId};
 use pullyard_domain::id::JobId;
@@ -31,7 +32,7 @@ impl Store {
                 let pk = item.get("pk").and_then(|pk| pk.as_s().ok());
                 match of_job.as_ref().filter(|of_job| pk == Some(&of_job.pk)) {
                     Some(of_job) => found = Some(item::decode(item, of_job)?),
-                    None => breakers.push(item::decode(item, &key::breakers())?),
+                    None => breakers.push(item::decode(item.clone(), &key_of(&item))?),
                 }
             }
         }

@@ -140,7 +140,8 @@ impl Store {
     }
 }
 
-fn key_of(item: &HashMap<String, AttributeValue>) -> Key {
+/// The key that stands in an item.
+pub(crate) fn key_of(item: &HashMap<String, AttributeValue>) -> Key {
     let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     Key { pk: word("pk"), sk: word("sk") }
 }
