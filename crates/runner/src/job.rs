@@ -240,12 +240,17 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         }
         None => None,
     };
-    // Of a commit that an earlier attempt pushed only its own words are known.
+    // Of a commit that an earlier attempt pushed only its own words are known, and not on what machine it was made.
     let is_ours = target.adopted.is_none() && published.commit == made.commit;
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
     let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(made.results.runs()) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
-    let said = pull_request::Said { isolation, summary: summary.as_deref(), checks, redactor: &this.redactor };
+    let said = pull_request::Said {
+        isolation: is_ours.then_some(isolation),
+        summary: summary.as_deref(),
+        checks,
+        redactor: &this.redactor,
+    };
     let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment, &said)).await?;
     let size = commit::size(git, &repository, &target.base, &head).await;
     Ok(FinishResult {

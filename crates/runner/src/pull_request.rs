@@ -20,8 +20,8 @@ const AWAY: Duration = Duration::from_secs(60);
 
 /// What a new one says, beside the ticket.
 pub(crate) struct Said<'a> {
-    /// What stood between the agent and this machine.
-    pub(crate) isolation: Isolation,
+    /// What stood between the agent and this machine, if it was this one that the agent worked on.
+    pub(crate) isolation: Option<Isolation>,
     /// The agent's last words.
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
@@ -45,11 +45,14 @@ pub(crate) async fn find_or_open(
     }
     // Before anything of it is cut.
     let clean = |text: &str| said.redactor.text(text).into_owned();
-    let (body, summary) = (clean(&assignment.pull_request.body), said.summary.map(clean));
-    let body = published::isolated(&body, said.isolation.word());
+    let (beginning, summary) = (clean(&assignment.pull_request.body), said.summary.map(clean));
+    let beginning = match said.isolation {
+        Some(isolation) => published::isolated(&beginning, isolation.word()),
+        None => beginning,
+    };
     let new = NewPullRequest {
         title: clean(&assignment.pull_request.title),
-        body: published::body(&body, summary.as_deref(), said.checks),
+        body: published::body(&beginning, summary.as_deref(), said.checks),
         head: target.branch.clone(),
         base: assignment.base.clone(),
         draft: said.checks.failed(),

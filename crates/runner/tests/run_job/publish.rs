@@ -102,11 +102,19 @@ async fn a_ticket_becomes_a_pull_request() {
 #[tokio::test]
 async fn a_pull_request_says_by_what_its_runner_isolated_the_agent() {
     let world = World::with_agent(GREET).await;
-    let unknown = format!("Agent: command, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n");
-    world.api.assign(|job| job.pull_request.body = unknown);
+    world.api.assign(|job| job.pull_request.body = of_a_runner());
     assert_eq!(world.run().await.code, Some(0));
-    let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
+    let body = body(&world).await;
     assert!(body.starts_with("Agent: command, isolation: none\n\nMade through Pullyard.\n"), "{body}");
+}
+
+/// What the control plane gives a pull request whose job a runner does.
+fn of_a_runner() -> String {
+    format!("Agent: command, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n")
+}
+
+async fn body(world: &World) -> String {
+    pull_request(world).await["body"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -145,20 +153,28 @@ async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
-    world.api.assign(|job| job.attempt = 2);
+    world.api.assign(|job| {
+        job.attempt = 2;
+        job.pull_request.body = of_a_runner();
+    });
     assert_eq!(world.run().await.code, Some(0));
     let finish = world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(finish.result.unwrap().head, pushed);
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
-    assert!(world.open_pull_request(BRANCH).await.is_some());
+    // What isolated the agent of the earlier one is not known here.
+    let body = body(&world).await;
+    assert!(body.starts_with(&of_a_runner()), "{body}");
 }
 
 #[tokio::test]
 async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
     let world = World::with_agent(WAIT).await;
     let job = world.api.assignment().job;
-    world.api.assign(|job| job.attempt = 2);
+    world.api.assign(|job| {
+        job.attempt = 2;
+        job.pull_request.body = of_a_runner();
+    });
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
@@ -166,6 +182,8 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
     assert_eq!(end_of(runner).await.code, Some(0));
     assert_eq!(world.api.finish().result.unwrap().head, pushed);
     assert_eq!(world.head(BRANCH), Some(pushed));
+    let body = body(&world).await;
+    assert!(body.starts_with(&of_a_runner()), "{body}");
 }
 
 #[tokio::test]
