@@ -244,9 +244,11 @@ async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shar
 /// Asks the agent to make no further request, and waits until it does as asked: when it is only told to
 /// end, it may send one more.
 async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace: Duration) {
+    // It may go on at once with what it was told: then it has ended all the same.
+    let ends = shared.record().ends;
     if input.interrupt() {
         let stopped = async {
-            while !shared.record().has_ended() {
+            while !shared.record().has_ended_since(ends) {
                 shared.changed().await;
             }
         };
@@ -255,8 +257,11 @@ async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace:
             _ = timeout(grace, stopped) => {}
         }
     }
-    // What it was told and did not take up would be another request.
-    let takes_more = input.has_more(&shared.record());
+    // What it was told and did not take up would be another request, what it took up after its end is one.
+    let takes_more = {
+        let record = shared.record();
+        input.has_more(&record) || record.works_again
+    };
     if input.close() && !takes_more {
         let _ = timeout(LEAVE_LIMIT.min(grace), child.wait()).await;
     }

@@ -49,8 +49,10 @@ pub(super) struct Record {
     pub(super) asked: Option<String>,
     /// How it said it ended.
     pub(super) terminal: Option<Terminal>,
+    /// How often it said so.
+    pub(super) ends: u32,
     /// After that it began another turn, for what was handed over too late for the one before.
-    works_again: bool,
+    pub(super) works_again: bool,
     /// The end of its standard error.
     pub(super) stderr: String,
     out: String,
@@ -75,6 +77,7 @@ impl Record {
             taken_up: Vec::new(),
             asked: None,
             terminal: None,
+            ends: 0,
             works_again: false,
             stderr: String::new(),
             out: String::new(),
@@ -123,6 +126,7 @@ impl Record {
             }
             Sign::Ended(terminal) => {
                 self.tools.clear();
+                self.ends = self.ends.saturating_add(1);
                 self.works_again = false;
                 // A second one is of a turn for what came late; the first failure stays.
                 if self.terminal.as_ref().is_none_or(|known| known.well) {
@@ -158,6 +162,11 @@ impl Record {
     /// It said how it ended, and has begun no other turn since.
     pub(super) fn has_ended(&self) -> bool {
         self.terminal.is_some() && !self.works_again
+    }
+
+    /// The same, or it has said once more how it ended since it had said so this often.
+    pub(super) fn has_ended_since(&self, ends: u32) -> bool {
+        self.has_ended() || self.ends > ends
     }
 
     /// It is a tool that has the next word, not the model.
@@ -272,6 +281,18 @@ mod tests {
         assert!(!record(&again).has_ended());
         assert!(!record(&[&again[..], &[Sign::Turn]].concat()).has_ended());
         assert!(record(&[&again[..], &[Sign::Turn, end()]].concat()).has_ended());
+    }
+
+    #[test]
+    fn an_end_is_seen_although_another_turn_follows_at_once() {
+        let before = record(&[Sign::Turn]).ends;
+        assert!(!record(&[Sign::Turn, Sign::TakenUp("m".into())]).has_ended_since(before));
+        let again = [Sign::Turn, ended(false, "interrupted"), Sign::TakenUp("m".into())];
+        assert!(record(&again).has_ended_since(before));
+        // It is that turn that is waited for.
+        let before = record(&again).ends;
+        assert!(!record(&[&again[..], &[Sign::Turn]].concat()).has_ended_since(before));
+        assert!(record(&[&again[..], &[Sign::Turn, ended(false, "again")]].concat()).has_ended_since(before));
     }
 
     #[test]
