@@ -180,12 +180,14 @@ async fn supervise(
     tokio::pin!(too_large);
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Until then an agent whose input was closed over its silence may leave.
+    let mut may_leave_until = Instant::now();
     loop {
         let (silent_until, passed, close_at) = {
             let record = shared.record();
             input.hears(&record, bounds);
             (
-                bounds.limits.silent_until(&record),
+                bounds.limits.silent_until(&record).max(may_leave_until),
                 bounds.limits.passed(&bounds.spent, &record),
                 input.waited_for_until(&record),
             )
@@ -212,8 +214,13 @@ async fn supervise(
                 let record = shared.record();
                 // It may have spoken meanwhile.
                 if bounds.limits.silent_until(&record) <= Instant::now() {
-                    let (limit, event) = (Span::from(bounds.limits.silence(&record)), record.last_event.clone());
-                    return stop(Failure::Stalled { limit, event }.into());
+                    let silence = bounds.limits.silence(&record);
+                    if record.terminal.is_none() || !input.close() {
+                        let (limit, event) = (Span::from(silence), record.last_event.clone());
+                        return stop(Failure::Stalled { limit, event }.into());
+                    }
+                    // It said how it ended before, and may wait for nothing but the end of its input.
+                    may_leave_until = later(Instant::now(), silence);
                 }
             }
             () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.may_be_told() => {}

@@ -143,12 +143,21 @@ async fn what_was_handed_over_too_late_for_a_turn_is_heard_in_the_one_after_it()
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
 }
 
+#[tokio::test]
+async fn an_agent_that_says_no_second_end_is_let_go_before_it_is_a_stall() {
+    let waits = "while [ ! -e @DIR@/go ]; do echo waiting >&2; sleep 0.1; done";
+    let machine = claude(&format!("begins; {waits}; ends; takes; hears; says m2 heard; cat > /dev/null")).await;
+    machine.world.api.assign(|job| job.limits.stall_secs = 5);
+    let runner = runs_again(&machine).await;
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
+}
+
 /// In its second turn, for what was handed over too late for the first, it has a tool run and waits for an order.
 const RUNS_AGAIN: &str = "trap 'echo > @DIR@/terminated' TERM
     begins; goes; ends; takes; hears; runs m2 'sleep 600'; takes
     tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
 
-/// Has it begin its second turn.
+/// Has it hear what people say too late for its first turn, and begin its second one.
 async fn runs_again(machine: &Machine) -> Child {
     let runner = start(machine);
     machine.world.api.wait_for_text("working").await;
