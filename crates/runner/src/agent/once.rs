@@ -41,9 +41,9 @@ use tokio_util::task::AbortOnDropHandle;
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked at what an agent writes beside its lines, while it prints none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long an agent that said how it ended may take to begin with what it was told before that. What it has not taken
-/// up by then is told to the next start.
-const TAKE_UP_LIMIT: Duration = Duration::from_secs(10);
+/// How long an agent that said how it ended may take to begin with what it was told, before that or since. What it has
+/// not taken up by then is told to the next start.
+const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 /// How long an agent may take to end after it was told that nothing more comes.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -282,6 +282,8 @@ struct Input {
     tell: Option<fn(&str, &str) -> Vec<u8>>,
     /// What it was told while it works: marks, each with the number of its newest input.
     told: Vec<(String, u32)>,
+    /// When it was told something last.
+    told_at: Option<Instant>,
     writer: Option<AbortOnDropHandle<()>>,
 }
 
@@ -289,10 +291,11 @@ impl Input {
     fn begin(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnds) -> Self {
         let (further, more) = unbounded_channel();
         let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
+        let nothing_more = Self { further: None, interrupt: None, tell: None, told: Vec::new(), told_at: None, writer };
         match ends {
-            InputEnds::AfterPrompt => Self { further: None, interrupt: None, tell: None, told: Vec::new(), writer },
+            InputEnds::AfterPrompt => nothing_more,
             InputEnds::AfterItsEnd { interrupt, tell } => {
-                Self { further: Some(further), interrupt: Some(interrupt), tell: Some(tell), told: Vec::new(), writer }
+                Self { further: Some(further), interrupt: Some(interrupt), tell: Some(tell), ..nothing_more }
             }
         }
     }
@@ -317,6 +320,7 @@ impl Input {
         if further.send(tell(&while_it_works(words), &mark)).is_ok() {
             people.show(words);
             self.told.push((mark, newest(words)));
+            self.told_at = Some(Instant::now());
         }
     }
 
@@ -328,8 +332,11 @@ impl Input {
     /// When it may be closed, if the agent has ended: what it was told too late for its turn it takes up in another
     /// one, and can be asked to stop only as long as this is open.
     fn waited_for_until(&self, record: &Record) -> Option<Instant> {
-        let limit = if self.has_more(record) { TAKE_UP_LIMIT } else { Duration::ZERO };
-        record.has_ended().then(|| later(record.last, limit))
+        let ended_at = record.ended_at.filter(|_| record.has_ended())?;
+        Some(match self.told_at {
+            Some(told_at) if self.has_more(record) => later(ended_at.max(told_at), TAKE_UP_LIMIT),
+            _ => ended_at,
+        })
     }
 
     /// Notes what the agent has heard by now.

@@ -51,6 +51,8 @@ pub(super) struct Record {
     pub(super) terminal: Option<Terminal>,
     /// How often it said so.
     pub(super) ends: u32,
+    /// When it said so last.
+    pub(super) ended_at: Option<Instant>,
     /// After that it began another turn, for what was handed over too late for the one before.
     pub(super) works_again: bool,
     /// The end of its standard error.
@@ -78,6 +80,7 @@ impl Record {
             asked: None,
             terminal: None,
             ends: 0,
+            ended_at: None,
             works_again: false,
             stderr: String::new(),
             out: String::new(),
@@ -127,6 +130,7 @@ impl Record {
             Sign::Ended(terminal) => {
                 self.tools.clear();
                 self.ends = self.ends.saturating_add(1);
+                self.ended_at = Some(now);
                 self.works_again = false;
                 // A second one is of a turn for what came late; the first failure stays.
                 if self.terminal.as_ref().is_none_or(|known| known.well) {
