@@ -143,12 +143,30 @@ async fn what_was_handed_over_too_late_for_a_turn_is_heard_in_the_one_after_it()
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
 }
 
+/// A job whose agent was told something, does not take it up, ends its turn, and then does this.
+async fn never_takes_it_up(then: &str) {
+    let machine = claude(&format!("begins; resumed || goes; ends; {then}")).await;
+    let runner = told_and_goes(&machine).await;
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
+    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
+}
+
+#[tokio::test]
+async fn an_agent_that_never_takes_up_what_it_was_told_is_let_go_and_told_again() {
+    never_takes_it_up("cat > /dev/null").await;
+}
+
+#[tokio::test]
+async fn an_agent_that_never_takes_it_up_is_let_go_whatever_it_prints() {
+    never_takes_it_up("while :; do echo waiting >&2; sleep 0.2; done & cat > /dev/null; kill $!").await;
+}
+
 #[tokio::test]
 async fn an_agent_that_says_no_second_end_is_let_go_before_it_is_a_stall() {
     let waits = "while [ ! -e @DIR@/go ]; do echo waiting >&2; sleep 0.1; done";
     let machine = claude(&format!("begins; {waits}; ends; takes; hears; says m2 heard; cat > /dev/null")).await;
     machine.world.api.assign(|job| job.limits.stall_secs = 5);
-    let runner = runs_again(&machine).await;
+    let runner = told_and_goes(&machine).await;
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
 }
 
@@ -157,8 +175,8 @@ const RUNS_AGAIN: &str = "trap 'echo > @DIR@/terminated' TERM
     begins; goes; ends; takes; hears; runs m2 'sleep 600'; takes
     tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
 
-/// Has it hear what people say too late for its first turn, and begin its second one.
-async fn runs_again(machine: &Machine) -> Child {
+/// Has it told something in its first turn, and go on.
+async fn told_and_goes(machine: &Machine) -> Child {
     let runner = start(machine);
     machine.world.api.wait_for_text("working").await;
     speak(machine);
@@ -178,7 +196,7 @@ fn check_interrupted(machine: &Machine) {
 #[tokio::test]
 async fn a_turn_for_what_came_late_is_interrupted_when_its_job_is_cancelled() {
     let machine = claude(RUNS_AGAIN).await;
-    let runner = runs_again(&machine).await;
+    let runner = told_and_goes(&machine).await;
     machine.world.api.wait_for_text("sleep 600").await;
     machine.world.api.script(|script| script.cancel = true);
     let ran = end_of(runner).await;
@@ -191,7 +209,7 @@ async fn a_turn_for_what_came_late_is_interrupted_when_its_job_is_cancelled() {
 async fn a_turn_for_what_came_late_is_interrupted_at_a_limit() {
     let machine = claude(RUNS_AGAIN).await;
     machine.world.api.assign(|job| job.limits.turns = Some(2));
-    let ran = end_of(runs_again(&machine).await).await;
+    let ran = end_of(told_and_goes(&machine).await).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(machine.world.api.failure(), "turn_limit");
     check_interrupted(&machine);
