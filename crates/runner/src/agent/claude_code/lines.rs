@@ -23,6 +23,8 @@ pub(super) struct Lines {
     messages: BTreeSet<String>,
     /// What runs, by the id of its call.
     calls: BTreeMap<String, String>,
+    /// Calls of the agent's own last answer that were not answered yet; not those of its agents.
+    open: BTreeSet<String>,
     /// Tokens told of so far.
     told: Tokens,
     /// What the message about what went wrong was marked with.
@@ -37,6 +39,7 @@ impl Lines {
             tree: tree.to_owned(),
             messages: BTreeSet::new(),
             calls: BTreeMap::new(),
+            open: BTreeSet::new(),
             told: Tokens::default(),
             error: None,
             limit_until: None,
@@ -65,10 +68,19 @@ impl Lines {
             signs.push(log(words, object));
             return signs;
         }
+        let is_own = text(object, "parent_tool_use_id").is_none();
         if text(message, "id").is_none_or(|id| self.messages.insert(id.to_owned())) {
+            if is_own {
+                // The model is asked with answers to all its calls. One without was of an answer whose stream broke,
+                // and which it gave anew: nothing runs for it.
+                signs.extend(std::mem::take(&mut self.open).into_iter().map(Sign::ToolEnded));
+            }
             signs.push(Sign::Turn);
         }
         for block in blocks(message) {
+            if is_own && text(block, "type") == Some("tool_use") {
+                self.open.extend(text(block, "id").map(str::to_owned));
+            }
             signs.extend(self.block(block));
         }
         signs
@@ -126,6 +138,7 @@ impl Lines {
     fn answer(&mut self, block: &Value, about: Option<&Value>) -> Vec<Sign> {
         let id = text(block, "tool_use_id").unwrap_or_default().to_owned();
         let name = self.calls.remove(&id);
+        self.open.remove(&id);
         let failed = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
         let mut signs = vec![Sign::ToolEnded(id.clone())];
         let edits = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));

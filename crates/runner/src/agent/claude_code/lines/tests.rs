@@ -115,6 +115,50 @@ fn a_message_in_several_lines_is_one_answer_of_the_model() {
     assert_eq!(record.tools.len(), 1);
 }
 
+/// A message of the model's, of the agent itself or of the one that this call started, that calls for a tool or says
+/// something.
+fn message(id: &str, parent: Option<&str>, call: Option<&str>) -> String {
+    let block = match call {
+        Some(call) => json!({"type": "tool_use", "id": call, "name": "Bash", "input": {}}),
+        None => json!({"type": "text", "text": "a"}),
+    };
+    let message = json!({"id": id, "model": "x", "content": [block]});
+    json!({"type": "assistant", "parent_tool_use_id": parent, "message": message}).to_string()
+}
+
+fn tools_of(lines: &[String]) -> Vec<String> {
+    let (_, record) = read(lines.iter().map(String::as_str));
+    record.tools.into_iter().collect()
+}
+
+#[test]
+fn a_call_of_an_answer_that_was_given_anew_runs_no_more() {
+    let (broken, anew) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
+    assert_eq!(tools_of(&[broken.clone(), anew.clone()]), ["b"]);
+    // It had ended before the new answer counts: that one may be the last of all.
+    let mut reader = Lines::new(Path::new("/workspace"));
+    reader.read(broken.as_bytes());
+    let signs = reader.read(anew.as_bytes());
+    assert_eq!(signs[..3], [Sign::Alive, Sign::ToolEnded("a".into()), Sign::Turn]);
+    let last = message("m2", None, None);
+    let (_, record) = read([broken.as_str(), last.as_str()]);
+    assert!(record.tools.is_empty() && !record.more_follows);
+}
+
+#[test]
+fn calls_of_one_answer_run_beside_each_other() {
+    assert_eq!(tools_of(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
+}
+
+#[test]
+fn an_agent_of_the_agent_and_its_caller_end_no_calls_of_each_other() {
+    let (calls, its) = (message("m1", None, Some("agent")), message("s1", Some("agent"), Some("a")));
+    let its_last = message("s2", Some("agent"), None);
+    assert_eq!(tools_of(&[calls.clone(), its.clone(), its_last]), ["a", "agent"]);
+    // It may go on beside its caller, which was answered at once.
+    assert_eq!(tools_of(&[calls, its, message("m2", None, None)]), ["a"]);
+}
+
 #[test]
 fn the_end_of_a_limit_is_kept_and_a_question_is_one() {
     let (_, record) = read([
