@@ -56,7 +56,7 @@ pub(super) struct Launch {
 pub(super) enum InputEnds {
     /// At once, after the prompt.
     AfterPrompt,
-    /// When it said how it ended; until then it can be told more.
+    /// When it said how it ended and has taken up all that it was told; until then it can be told more.
     AfterItsEnd {
         /// These bytes ask it to make no further request.
         interrupt: Vec<u8>,
