@@ -85,7 +85,7 @@ const TOLD: &[(&str, &str)] = &[
     ("PULLYARD_TICKET", "The ticket's key; empty for a job without one."),
     (
         "PULLYARD_SESSION",
-        "The session that it goes on with, or else the job; only where the job was paused, asked something or was spoken to before.",
+        "The session that it goes on with, or else the job; only where the job was paused, asked something, was spoken to or waited for its model before.",
     ),
 ];
 
