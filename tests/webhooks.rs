@@ -3,13 +3,13 @@
 
 mod others;
 mod recovery;
+mod replays;
 mod secrets;
-mod since;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{Integration, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -17,7 +17,7 @@ use pullyard_domain::secret::SecretKind;
 use pullyard_local::{AccountKind, Clock, DeliveryFault, Local, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
 use pullyard_protocol::job::{CancelJob, Job};
-use pullyard_protocol::secret::{RotateSecret, SetSecret};
+use pullyard_protocol::secret::SetSecret;
 use pullyard_protocol::ticket::CreateTicket;
 use pullyard_store::Write;
 use reqwest::Method;
@@ -375,34 +375,6 @@ async fn the_hook_of_one_repository_says_nothing_of_another_that_is_connected_to
     foreign["repository"] = json!({ "id": added.unwrap().id, "full_name": "acme/site" });
     let (status, said) = world.send("acme", "pull_request_review", &foreign).await;
     assert_eq!((status, said["code"].as_str()), (200, Some("repository_not_integrated")), "{said}");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_a_secret_rotates_both_values_count_and_then_the_new_one_alone() {
-    let world = World::make().await;
-    let secret = world.by_hand("acme").await.secret;
-    let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
-    let with = async |value: &str| {
-        let body = star.to_string().into_bytes();
-        world.send_as("acme", "star", "g", &signed(value, &body), body).await.0
-    };
-    assert_eq!(with(SECRET).await, 200);
-    let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 3_600 };
-    let rotated = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
-    assert!(rotated.old_until.is_some());
-    // The function has the old value in its memory: what does not fit has it look again.
-    assert_eq!(with("the next secret").await, 200);
-    assert_eq!(with(SECRET).await, 200);
-    let again = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
-    assert_eq!(again.old_until, rotated.old_until, "the same value again changes nothing");
-    world.story.clock.advance(Duration::from_secs(3_500));
-    assert_eq!(with(SECRET).await, 200);
-    world.story.clock.advance(Duration::from_secs(100));
-    assert_eq!(with(SECRET).await, 401);
-    assert_eq!(with("the next secret").await, 200);
-    let never = world.story.api.rotate_secret(&SecretName::new("never-set").unwrap(), &rotate).await;
-    assert_eq!(never.unwrap_err().code(), Some("secret_missing"));
     world.story.end().await;
 }
 

@@ -1,7 +1,6 @@
 //! What a hook should have told, where the forge has much of it, is slow, fails in between, or says nothing.
 
 use super::{ANN, ANNS_TOKEN, SECRET, World, name};
-use crate::story::REPOSITORY;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -51,15 +50,6 @@ impl World {
     async fn we_write(&self, words: &str) {
         self.story.forge(Method::POST, &format!("/issues/{}/comments", self.number), json!({ "body": words })).await;
     }
-
-    /// Ann does.
-    async fn ann_writes(&self, words: &str) {
-        let api = self.story.local.forge().api_url();
-        let url = format!("{api}/repos/{REPOSITORY}/issues/{}/comments", self.number);
-        let body = json!({ "body": words }).to_string();
-        let answer = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +81,7 @@ async fn a_delivery_that_never_came_is_asked_for_again_from_behind_a_whole_page_
     let ping = world.story.forge(Method::GET, &deliveries, Value::Null).await[0]["id"].clone();
     forge.order_delivery_fault(1, DeliveryFault::NotSent);
     // No comparison with the pull request finds what is asked in a comment.
-    world.ann_writes("/pullyard revise use tabs").await;
+    world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
     // What has come is sent again, as often as there are rows on a page.
     for _ in 0..100 {
         world.story.forge(Method::POST, &format!("{deliveries}/{ping}/attempts"), Value::Null).await;
@@ -302,5 +292,28 @@ async fn a_comment_whose_pull_request_is_never_told_is_answered_before_its_call_
     assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "it comes again: {said}");
     // Three times, each as long as the forge that told us waits, would be too late for it.
     assert_eq!(far.asked(""), ["GET /repos/acme/far/pulls/101"]);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_of_before_the_last_look_is_found_when_somebody_looks_again_since_then() {
+    let world = World::make().await;
+    let (api, clock) = (&world.story.api, &world.story.clock);
+    api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
+    world.asks().await;
+    // An hour later everything of before is thought to have been seen.
+    clock.advance(HOUR);
+    let store = world.story.store().await;
+    let mut hook = store.hook(&name("acme")).await.unwrap().unwrap();
+    hook.recovery.look.since = Some(clock.now());
+    assert_eq!(store.put_hook(&hook).await.unwrap(), Write::Applied);
+    let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 0, vec![]));
+    let since = RecoverHook { since: Some(clock.now().minus(HOUR * 2)) };
+    let found = api.recover_hook(&name("acme"), &since).await.unwrap();
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }

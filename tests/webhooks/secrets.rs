@@ -1,10 +1,24 @@
 //! The secrets of hooks, and for how long a value counts that was replaced.
 
-use super::World;
+use super::{SECRET, World, signed};
+use crate::story::REPOSITORY;
+use pullyard_domain::id::SecretName;
+use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::secret::RotateSecret;
+use pullyard_protocol::secret::{RotateSecret, SetSecret};
+use serde_json::json;
+use std::time::Duration;
 
 const WEEK: u64 = 7 * 86_400;
+
+impl World {
+    /// The answer to a delivery that is signed by this value.
+    async fn signed_by(&self, value: &str) -> u16 {
+        let star = json!({ "action": "created", "repository": { "id": self.repository, "full_name": REPOSITORY } });
+        let body = star.to_string().into_bytes();
+        self.send_as("acme", "star", "g", &signed(value, &body), body).await.0
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_was_replaced_counts_for_seven_days_at_most() {
@@ -19,5 +33,43 @@ async fn a_value_that_was_replaced_counts_for_seven_days_at_most() {
         other => panic!("{other:?}"),
     }
     assert!(world.story.api.rotate_secret(&secret, &to(WEEK)).await.unwrap().old_until.is_some());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_secret_rotates_both_values_count_and_then_the_new_one_alone() {
+    let world = World::make().await;
+    let secret = world.by_hand("acme").await.secret;
+    assert_eq!(world.signed_by(SECRET).await, 200);
+    let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 3_600 };
+    let rotated = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+    assert!(rotated.old_until.is_some());
+    // The function has the old value in its memory: what does not fit has it look again.
+    assert_eq!(world.signed_by("the next secret").await, 200);
+    assert_eq!(world.signed_by(SECRET).await, 200);
+    let again = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+    assert_eq!(again.old_until, rotated.old_until, "the same value again changes nothing");
+    world.story.clock.advance(Duration::from_secs(3_500));
+    assert_eq!(world.signed_by(SECRET).await, 200);
+    world.story.clock.advance(Duration::from_secs(100));
+    assert_eq!(world.signed_by(SECRET).await, 401);
+    assert_eq!(world.signed_by("the next secret").await, 200);
+    let never = world.story.api.rotate_secret(&SecretName::new("never-set").unwrap(), &rotate).await;
+    assert_eq!(never.unwrap_err().code(), Some("secret_missing"));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_set_while_another_rotates_ends_that_one_at_once() {
+    let world = World::make().await;
+    let secret = world.by_hand("acme").await.secret;
+    let rotate = RotateSecret { value: "one that leaks".into(), overlap_secs: 3_600 };
+    world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
+    assert_eq!(world.signed_by("one that leaks").await, 200);
+    let set = SetSecret { value: "another".into(), kind: SecretKind::Forge };
+    world.story.api.set_secret(&secret, &set).await.unwrap();
+    // What does not fit has the function look again: from then on it knows both.
+    assert_eq!(world.signed_by("another").await, 200);
+    assert_eq!(world.signed_by("one that leaks").await, 401);
     world.story.end().await;
 }

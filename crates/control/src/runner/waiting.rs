@@ -202,10 +202,7 @@ impl<'a> Seeker<'a> {
         let mut held = locked(hands);
         let free = |(_, row): &(usize, &Candidate)| !held.contains(&row.job);
         let left: Vec<usize> = seen.candidates.iter().enumerate().filter(free).map(|(at, _)| at).collect();
-        if left.is_empty() && !seen.candidates.is_empty() && self.waited < MOST_WAITS {
-            self.waited += 1;
-            return Choice::Wait;
-        }
+        let all_held = left.is_empty() && !seen.candidates.is_empty();
         match self.search.next(self.claim, left.len(), seen.more) {
             Next::Try(place) => {
                 let row = left.get(place).map(|at| seen.candidates.remove(*at));
@@ -219,6 +216,10 @@ impl<'a> Seeker<'a> {
                 }
             }
             Next::Look => Choice::Look,
+            Next::GiveUp if all_held && self.waited < MOST_WAITS => {
+                self.waited += 1;
+                Choice::Wait
+            }
             Next::GiveUp => Choice::GiveUp,
         }
     }
