@@ -106,9 +106,14 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
     let stranger = all.iter().find(|line| line["hook"] == "nobody" && line["message"] == "answered").unwrap();
     assert_eq!((&stranger["function"], &stranger["status"]), (&json!("webhook"), &json!(404)), "{stranger}");
     assert!(stranger["trace_id"].as_str().unwrap().starts_with("1-"), "{stranger}");
-    let sum = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
-    let counted = ["DeliveriesAccepted", "TasksStarted", "JobsCompleted", "SignaturesRefused"].map(sum);
-    assert_eq!(counted, [1, 1, 1, 1]);
+    // Each is told after its function has answered.
+    let told = async || {
+        let all = lines(&data);
+        let sum = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
+        let counted = ["DeliveriesAccepted", "TasksStarted", "JobsCompleted", "SignaturesRefused"].map(sum);
+        if counted == [1, 1, 1, 1] { Ok(all) } else { Err(format!("{counted:?}")) }
+    };
+    let all = until("each was counted once", told).await;
     for line in all.iter().filter(|line| line["_aws"].is_object()) {
         assert_eq!(line["Deployment"], "shop-dev", "{line}");
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Pullyard", "{line}");
