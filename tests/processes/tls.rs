@@ -69,7 +69,10 @@ impl Tls {
             "PULLYARD_SECRETSMANAGER_ENDPOINT",
         ];
         let told = names.into_iter().zip(&self.urls).map(|(name, url)| (name.to_owned(), url.clone()));
-        told.chain([("SSL_CERT_FILE".to_owned(), self.bundle.display().to_string())]).collect()
+        // No folder of authorities beside the file, as some machines name one: Lambda has none, and to read it costs a
+        // function more than all else that it does.
+        let trusted = [("SSL_CERT_FILE", self.bundle.display().to_string()), ("SSL_CERT_DIR", String::new())];
+        told.chain(trusted.map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
     /// Our authority's certificate.
