@@ -1,7 +1,9 @@
 //! Walks through every state that a small world can get into, for the exhaustive checks of this crate.
 //!
-//! Breadth first, so that what is found wrong comes with the shortest way to it.
+//! Breadth first, so that what is found wrong comes with the shortest way to it. Each state is kept once, with where it
+//! was come from: the large settings have hundreds of millions.
 
+use indexmap::IndexSet;
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -79,34 +81,30 @@ impl Hasher for Fnv {
 
 pub(crate) type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 
+/// States by the order in which they were found.
+type Known<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
+
 /// The number of states, or the shortest way to one that must not be.
 pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
-    let mut known: Fast<W::State, ()> = Fast::default();
-    let mut found: Vec<(W::State, usize, Step)> = Vec::new();
-    let start = world.start();
-    known.insert(start, ());
-    found.push((start, 0, Step::of("start", 0)));
+    let mut known: Known<W::State> = Known::default();
+    known.insert(world.start());
+    // From which one each was found.
+    let mut from: Vec<u32> = vec![0];
     let mut at = 0;
-    while at < found.len() {
-        let state = found[at].0;
-        let wrong = world.wrong(&state).err();
-        let next = match wrong {
-            Some(wrong) => Err(wrong),
-            None => world.next(&state),
-        };
-        match next {
+    while let Some(state) = known.get_index(at).copied() {
+        match world.wrong(&state).and_then(|()| world.next(&state)) {
             Ok(next) => {
-                for (name, next) in next {
-                    if known.insert(next, ()).is_none() {
-                        found.push((next, at, name));
+                for (_, next) in next {
+                    if known.insert(next) {
+                        from.push(u32::try_from(at).expect("no more states than that"));
                     }
                 }
             }
-            Err(wrong) => return Err(format!("{wrong}\n{}", way(&found, at))),
+            Err(wrong) => return Err(format!("{wrong}\n{}", way(world, &known, &from, at))),
         }
         at += 1;
     }
-    Ok(found.len())
+    Ok(known.len())
 }
 
 /// Nothing goes wrong in any of these settings.
@@ -132,12 +130,15 @@ pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expec
     }
 }
 
-/// How a state was reached.
-fn way<S: Debug>(found: &[(S, usize, Step)], mut at: usize) -> String {
-    let mut names = vec![format!("{:#?}", found[at].0)];
+/// How a state was reached: each step is taken again.
+fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
+    let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {
-        names.push(found[at].2.to_string());
-        at = found[at].1;
+        let before = from[at] as usize;
+        let next = world.next(&known[before]).expect("it was gone on from");
+        let step = next.into_iter().find(|(_, next)| *next == known[at]).expect("it was found from there").0;
+        names.push(step.to_string());
+        at = before;
     }
     names.reverse();
     names.join("\n")
