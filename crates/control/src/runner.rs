@@ -42,9 +42,9 @@ async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner
     runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
-/// The same with what it can do, read in one call.
+/// The same with what it can do.
 async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
-    let member = ctx.store.member(id).await?.filter(|member| member.runner.token == token.hash);
+    let member = waiting::member(ctx, id).await?.filter(|member| member.runner.token == token.hash);
     member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 

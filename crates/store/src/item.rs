@@ -117,6 +117,18 @@ pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result
     serde_dynamo::from_item(item).map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })
 }
 
+/// An item under the key that stands in it.
+pub(crate) fn decoded<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
+    let key = key_of(&item);
+    decode(item, &key)
+}
+
+/// The key that stands in an item.
+pub(crate) fn key_of(item: &Attributes) -> Key {
+    let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    Key { pk: word("pk"), sk: word("sk") }
+}
+
 impl Store {
     /// Reads one item.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {

@@ -125,8 +125,11 @@ pub(crate) fn runner(runner: &RunnerId) -> Key {
     Key::new(runner_shard(pullyard_domain::due::shard(runner.as_str()) % RUNNER_SHARDS), runner.as_str())
 }
 
+/// What the partition keys of the runners' shards begin with.
+pub(crate) const RUNNERS: &str = "RUNNERS#";
+
 pub(crate) fn runner_shard(shard: u8) -> String {
-    format!("RUNNERS#{shard}")
+    format!("{RUNNERS}{shard}")
 }
 
 pub(crate) fn runner_profile(runner: &RunnerId) -> Key {
@@ -165,11 +168,6 @@ pub(crate) const BREAKERS: &str = "BREAKER#";
 /// No part of an account's name has a `#` or a `/` in it.
 pub(crate) fn breaker(id: &BreakerId) -> Key {
     Key::new(format!("{BREAKERS}{}", id.to_string().replace('/', "#")), "BREAKER")
-}
-
-/// Any of them, for sentences.
-pub(crate) fn breakers() -> Key {
-    Key::new(BREAKERS, "BREAKER")
 }
 
 /// What the partition keys of webhooks begin with.

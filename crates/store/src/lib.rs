@@ -23,6 +23,7 @@ mod read {
     mod job;
     mod ledger;
     mod list;
+    mod many;
     mod project;
     mod review;
     mod runner;

@@ -6,6 +6,7 @@ use super::RunnerToken;
 use crate::together::Together;
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
+use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, ClassId, JobId, ProjectId, RunnerId};
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::runner::Profile;
@@ -25,9 +26,11 @@ const MOST_WAITS: u32 = 50;
 /// What claims of this process read for each other.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    projects: Together<(), Arc<Vec<ProjectId>>>,
-    classes: Together<ProjectId, Arc<Vec<(ClassId, Needs)>>>,
-    ready: Together<(ClassId, usize), Arc<Rows>>,
+    members: Together<(), RunnerId, Arc<Vec<Member>>>,
+    projects: Together<(), (), Arc<Vec<ProjectId>>>,
+    classes: Together<ProjectId, (), Arc<Vec<(ClassId, Needs)>>>,
+    ready: Together<(ClassId, usize), (), Arc<Rows>>,
+    oldest: Together<(), (Option<JobId>, BTreeSet<BreakerId>), Arc<(Vec<Job>, Vec<Breaker>)>>,
     hands: Hands,
 }
 
@@ -67,6 +70,14 @@ fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A runner, as it is now, with what it can do.
+pub(super) async fn member(ctx: &Context, id: &RunnerId) -> Result<Option<Member>, Error> {
+    let read =
+        async |asked: Vec<RunnerId>| Ok::<_, Error>(Arc::new(ctx.store.members(&asked.into_iter().collect()).await?));
+    let found = ctx.waiting().members.read(&(), id.clone(), read).await?;
+    Ok(found.iter().find(|member| member.runner.id == *id).cloned())
+}
+
 /// A class whose jobs a runner can do.
 pub(super) struct Class {
     project: ProjectId,
@@ -78,12 +89,12 @@ pub(super) struct Class {
 pub(super) async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Result<Vec<Class>, Error> {
     let projects = match &token.projects {
         Some(projects) => Arc::new(projects.iter().cloned().collect()),
-        None => ctx.waiting().projects.read(&(), async || all_projects(ctx).await).await?,
+        None => ctx.waiting().projects.read(&(), (), async |_| all_projects(ctx).await).await?,
     };
     let mut found = Vec::new();
     for project in projects.iter() {
-        let read = async || Ok::<_, Error>(Arc::new(ctx.store.classes(project).await?));
-        let classes = ctx.waiting().classes.read(project, read).await?;
+        let read = async |_| Ok::<_, Error>(Arc::new(ctx.store.classes(project).await?));
+        let classes = ctx.waiting().classes.read(project, (), read).await?;
         let of = classes.iter().filter(|(_, needs)| matches(needs, profile));
         found.extend(of.map(|(id, needs)| Class { project: project.clone(), id: id.clone(), needs: needs.clone() }));
     }
@@ -240,8 +251,7 @@ impl<'a> Seeker<'a> {
         }
         let oldest = if self.search.is_new() { self.oldest(&seen.rows) } else { None };
         let ids: BTreeSet<BreakerId> = accounts.values().flatten().cloned().collect();
-        let job = oldest.as_ref().map(|hand| &hand.row.job);
-        let (job, breakers) = self.ctx.store.job_and_breakers(job, &ids).await?;
+        let (job, breakers) = self.with_breakers(oldest.as_ref().map(|hand| &hand.row.job), ids).await?;
         let now = self.ctx.clock.now();
         for (class, rows) in &seen.rows {
             let ids = accounts.remove(class).unwrap_or_default();
@@ -268,11 +278,31 @@ impl<'a> Seeker<'a> {
     }
 
     async fn rows(&self, class: &ClassId, most: usize) -> Result<Arc<Rows>, Error> {
-        let read = async || {
+        let read = async |_| {
             let rows = self.ctx.store.ready(class, i32::try_from(most).unwrap_or(i32::MAX)).await?;
             Ok(Arc::new(Rows { rows, gone: Mutex::default() }))
         };
-        self.ctx.waiting().ready.read(&(class.clone(), most), read).await
+        self.ctx.waiting().ready.read(&(class.clone(), most), (), read).await
+    }
+
+    /// A job and these breakers, as they are now.
+    async fn with_breakers(
+        &self,
+        job: Option<&JobId>,
+        ids: BTreeSet<BreakerId>,
+    ) -> Result<(Option<Job>, Vec<Breaker>), Error> {
+        if job.is_none() && ids.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        let read = async |asked: Vec<(Option<JobId>, BTreeSet<BreakerId>)>| {
+            let (jobs, breakers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+            let (jobs, breakers) = (jobs.into_iter().flatten().collect(), breakers.into_iter().flatten().collect());
+            Ok::<_, Error>(Arc::new(self.ctx.store.jobs_and_breakers(&jobs, &breakers).await?))
+        };
+        let found = self.ctx.waiting().oldest.read(&(), (job.cloned(), ids.clone()), read).await?;
+        let (jobs, breakers) = &*found;
+        let job = job.and_then(|id| jobs.iter().find(|job| job.id == *id)).cloned();
+        Ok((job, breakers.iter().filter(|breaker| ids.contains(&breaker.id)).cloned().collect()))
     }
 
     /// The oldest job that no other claim tries.

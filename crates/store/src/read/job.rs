@@ -4,19 +4,11 @@ use crate::item::{self, Stored};
 use crate::read::list::{Order, cursor_of};
 use crate::transaction::text;
 use crate::{Error, Store, key};
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
-use std::time::Duration;
-
-/// The most items that one read of many takes.
-pub(crate) const TOGETHER: usize = 100;
-
-/// How often what such a read left out is asked for again.
-const TRIES: usize = 5;
 
 impl Store {
     /// A job, read strongly.
@@ -74,54 +66,11 @@ impl Store {
     /// Many jobs, read strongly, in the order of their ids; one that is gone is left out.
     pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
         let mut found = HashMap::with_capacity(ids.len());
-        for some in ids.chunks(TOGETHER) {
-            for item in self.items(some.iter().map(key::job).collect()).await? {
-                let key = key::Key {
-                    pk: item.get("pk").and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default(),
-                    sk: "JOB".into(),
-                };
-                let job: Job = item::decode(item, &key)?;
-                found.insert(job.id.clone(), job);
-            }
+        for item in self.many(&ids.iter().map(key::job).collect::<Vec<_>>()).await? {
+            let job: Job = item::decoded(item)?;
+            found.insert(job.id.clone(), job);
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-    }
-
-    /// What stands under these keys, in any order.
-    pub(crate) async fn items(&self, keys: Vec<key::Key>) -> Result<Vec<item::Attributes>, Error> {
-        let whole = |key: key::Key| {
-            HashMap::from([("pk".to_owned(), AttributeValue::S(key.pk)), ("sk".to_owned(), AttributeValue::S(key.sk))])
-        };
-        let mut wanted = keys.into_iter().map(whole).collect::<Vec<_>>();
-        let mut items = Vec::with_capacity(wanted.len());
-        for tried in 0..TRIES {
-            if wanted.is_empty() {
-                return Ok(items);
-            }
-            if tried > 0 {
-                self.pause(Duration::from_millis(20 << tried)).await;
-            }
-            let asked = KeysAndAttributes::builder()
-                .set_keys(Some(wanted))
-                .consistent_read(true)
-                .build()
-                .map_err(|error| Error::unavailable("read many", error))?;
-            let answer = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, asked)
-                .send()
-                .await
-                .map_err(|error| Error::unavailable("read many", error))?;
-            items.extend(answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
-            // An answer ends at 16 MB, or where the table is busy.
-            let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
-            wanted = left.map(|left| left.keys).unwrap_or_default();
-        }
-        if wanted.is_empty() {
-            return Ok(items);
-        }
-        Err(Error::Unavailable { operation: "read many", reason: "some were left out".into(), transient: true })
     }
 }
 

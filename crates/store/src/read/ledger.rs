@@ -1,7 +1,6 @@
 //! The ledger.
 
 use crate::item::{self, Stored};
-use crate::read::job::TOGETHER;
 use crate::read::list::{Order, cursor_of};
 use crate::transaction::text;
 use crate::{Error, Store, key};
@@ -32,12 +31,9 @@ impl Store {
     /// Many entries, read strongly, in the order of their ids; one that is gone is left out.
     pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
         let mut found = HashMap::with_capacity(ids.len());
-        for some in ids.chunks(TOGETHER) {
-            for item in self.items(some.iter().map(key::delivery).collect()).await? {
-                let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default();
-                let delivery: Delivery = item::decode(item, &key::Key { pk, sk: "DELIVERY".into() })?;
-                found.insert(delivery.id.clone(), delivery);
-            }
+        for item in self.many(&ids.iter().map(key::delivery).collect::<Vec<_>>()).await? {
+            let delivery: Delivery = item::decoded(item)?;
+            found.insert(delivery.id.clone(), delivery);
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }

@@ -1,0 +1,62 @@
+//! Many items by their keys, in as few calls as there can be.
+
+use crate::item::Attributes;
+use crate::key::Key;
+use crate::transaction::text;
+use crate::{Error, Store};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The most items that one BatchGetItem takes.
+const TOGETHER: usize = 100;
+
+/// How often what such a read left out is asked for again.
+const TRIES: usize = 5;
+
+impl Store {
+    /// What stands under these keys, each of them named once: read strongly, in any order.
+    pub(crate) async fn many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
+        self.batches(keys, true).await
+    }
+
+    /// The same, for half the units: what was written a moment ago may be missing.
+    pub(crate) async fn many_weakly(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
+        self.batches(keys, false).await
+    }
+
+    async fn batches(&self, keys: &[Key], strongly: bool) -> Result<Vec<Attributes>, Error> {
+        let mut items = Vec::with_capacity(keys.len());
+        for some in keys.chunks(TOGETHER) {
+            self.batch(some, strongly, &mut items).await?;
+        }
+        Ok(items)
+    }
+
+    async fn batch(&self, keys: &[Key], strongly: bool, items: &mut Vec<Attributes>) -> Result<(), Error> {
+        let broken = |error| Error::unavailable("read many", error);
+        let whole = |key: &Key| HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))]);
+        let mut wanted: Vec<_> = keys.iter().map(whole).collect();
+        for tried in 0..TRIES {
+            if tried > 0 {
+                self.pause(Duration::from_millis(20 << tried)).await;
+            }
+            let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(strongly).build();
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, asked.map_err(broken)?)
+                .send()
+                .await
+                .map_err(|error| Error::unavailable("read many", error))?;
+            items.extend(answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
+            // An answer ends at 16 MB, or where the table is busy.
+            let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
+            wanted = left.map(|left| left.keys).unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::Unavailable { operation: "read many", reason: "some were left out".into(), transient: true })
+    }
+}
