@@ -118,6 +118,8 @@ impl Adapter for Codex {
         }
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));
+        // It says in its own time when its account's limit ends.
+        env.push(("TZ", "UTC".into()));
         env.extend(self.key.clone().map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
         let counted = Arc::clone(&self.counted);

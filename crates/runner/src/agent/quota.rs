@@ -3,9 +3,16 @@
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// The time in the words: a date with a time of UTC, or a length from now on.
+/// Units: milliseconds.
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// As Codex says them.
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+/// The time in the words: a date with a time of UTC, a length from now on, or a time of the clock in UTC.
 pub(super) fn end_in(words: &str, now: Timestamp) -> Option<Timestamp> {
-    date_in(words).or_else(|| length_in(words).map(|length| now.plus(length)))
+    date_in(words).or_else(|| length_in(words).map(|length| now.plus(length))).or_else(|| clock_in(words, now))
 }
 
 /// `2026-12-01 at 00:00 UTC`, `2026-12-01T00:00:00Z`.
@@ -50,6 +57,49 @@ fn length_in(words: &str) -> Option<Duration> {
     (secs > 0 && secs < 366 * 86_400).then(|| Duration::from_secs(secs))
 }
 
+/// `try again at 3:05 PM`, and where that is not today, `try again at Jun 3rd, 2026 3:05 PM`. Codex says it in its
+/// own time, which is UTC where we start it.
+fn clock_in(words: &str, now: Timestamp) -> Option<Timestamp> {
+    let lower = words.to_ascii_lowercase();
+    let after = lower.split_once("again at ")?.1;
+    let mut parts = after.split([' ', ',']).filter(|part| !part.is_empty());
+    let first = parts.next()?;
+    let Some(month) = MONTHS.iter().position(|month| *month == first) else {
+        return Some(next_at(minutes_of_day(first, parts.next()?)?, now));
+    };
+    let day = parts.next()?.trim_end_matches(|last: char| last.is_ascii_lowercase());
+    let (day, year) = (digits(day, 31)?, digits(parts.next()?, 9_999)?);
+    let minutes = minutes_of_day(parts.next()?, parts.next()?)?;
+    let date = format!("{year:04}-{:02}-{day:02}T00:00:00Z", month + 1);
+    let midnight = Timestamp::parse(&date).ok()?;
+    Some(Timestamp::from_millis(midnight.millis() + minutes * MINUTE))
+}
+
+/// The next time that it is so late. The minute that is said has begun when the limit ends: so late within the last
+/// hour is not tomorrow.
+fn next_at(minutes: i64, now: Timestamp) -> Timestamp {
+    let ahead = (minutes * MINUTE - now.millis() % DAY + HOUR).rem_euclid(DAY) - HOUR;
+    Timestamp::from_millis(now.millis() + ahead)
+}
+
+/// Of `3:05` and `pm`. Units: minutes after midnight.
+fn minutes_of_day(time: &str, half: &str) -> Option<i64> {
+    let (hour, minute) = time.split_once(':')?;
+    let (hour, minute) = (digits(hour, 12).filter(|hour| *hour > 0)?, digits(minute, 59)?);
+    let half = match half.trim_end_matches('.') {
+        "am" => 0,
+        "pm" => 12,
+        _ => return None,
+    };
+    Some((hour % 12 + half) * 60 + minute)
+}
+
+/// A number of nothing but digits.
+fn digits(text: &str, most: i64) -> Option<i64> {
+    let is_one = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<i64>().ok().filter(|number| is_one && *number <= most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +125,60 @@ mod tests {
             "ünder 2026-1",
         ] {
             check(unknown, None);
+        }
+    }
+
+    #[test]
+    fn a_time_of_the_clock_is_the_next_one_in_utc() {
+        // It is ten in the morning.
+        for (said, expected) in [
+            ("Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
+            ("or try again at 11:59 PM.", "2026-11-21T23:59:00Z"),
+            ("or try again at 12:30 PM.", "2026-11-21T12:30:00Z"),
+            ("Try again at 10:00 AM.", "2026-11-21T10:00:00Z"),
+            ("Try again at 9:59 AM.", "2026-11-21T09:59:00Z"),
+            ("Try again at 9:00 AM.", "2026-11-21T09:00:00Z"),
+            ("Try again at 8:59 AM.", "2026-11-22T08:59:00Z"),
+            ("Try again at 12:00 AM.", "2026-11-22T00:00:00Z"),
+            ("Try again at Nov 22nd, 2026 12:00 AM.", "2026-11-22T00:00:00Z"),
+            ("Try again at Dec 1st, 2026 12:05 PM.", "2026-12-01T12:05:00Z"),
+            ("Try again at Jun 3rd, 2027 3:05 PM.", "2027-06-03T15:05:00Z"),
+            ("or try again at Feb 29th, 2028 1:00 AM. More words.", "2028-02-29T01:00:00Z"),
+        ] {
+            check(&format!("You've hit your usage limit. {said}"), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_time_right_before_midnight_is_over_right_after_it() {
+        let now = Timestamp::parse("2026-11-21T00:00:02Z").unwrap();
+        let ended = Timestamp::parse("2026-11-20T23:59:00Z").unwrap();
+        assert_eq!(end_in("Try again at 11:59 PM.", now), Some(ended));
+    }
+
+    #[test]
+    fn no_time_is_made_of_what_is_none() {
+        for odd in [
+            "later.",
+            "",
+            "3:05",
+            "3 PM",
+            "15:05 PM",
+            "0:05 AM",
+            "3:60 PM",
+            "+3:05 PM",
+            "3:-5 PM",
+            "3:05 UTC",
+            "noon PM",
+            "Feb 30th, 2027 3:05 PM",
+            "Jun 0th, 2027 3:05 PM",
+            "Jun 32nd, 2027 3:05 PM",
+            "Jun third, 2027 3:05 PM",
+            "Jun 3rd 3:05 PM",
+            "June 3rd, 2027 3:05 PM",
+            "Jun 3rd, 99999999999999999999 3:05 PM",
+        ] {
+            check(&format!("Try again at {odd}"), None);
         }
     }
 }

@@ -193,6 +193,26 @@ fn a_limit_is_one_whatever_it_is_called() {
 }
 
 #[test]
+fn a_limit_whose_end_codex_says_by_the_clock_ends_then() {
+    // It is ten in the morning.
+    for (said, end) in [
+        ("You've hit your usage limit. Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
+        (
+            "You’ve hit your usage limit. Visit https://chatgpt.com/codex/settings/usage to purchase more credits or try \
+             again at Dec 3rd, 2026 3:05 AM.",
+            "2026-12-03T03:05:00Z",
+        ),
+    ] {
+        let line = serde_json::json!({ "type": "turn.failed", "error": { "message": said } }).to_string();
+        let reader = crate::agent::codex::lines_for_tests(Path::new("/workspace"));
+        let terminal = end_of(reader, [line.as_str()]).unwrap();
+        let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
+        let quota = Failure::AgentQuota { time: Until(Some(Timestamp::parse(end).unwrap())) };
+        assert_eq!(classify(&Ended { now, ..claude(&terminal) }), Failed(quota), "{said}");
+    }
+}
+
+#[test]
 fn what_an_address_or_an_id_happens_to_hold_makes_no_failure_one_that_passes() {
     for words in [
         "unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses",

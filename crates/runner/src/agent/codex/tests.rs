@@ -54,10 +54,18 @@ fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
         ]
     );
     let names: Vec<_> = launch.env.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["CODEX_HOME", "OPENAI_API_KEY"]);
+    assert_eq!(names, ["CODEX_HOME", "TZ", "OPENAI_API_KEY"]);
     assert_eq!(launch.input, b"Fix it.");
     let config = fs::read_to_string(home.path().join("codex/config.toml")).unwrap();
     assert!(config.contains("http://127.0.0.1:8080/v1") && config.contains("Use tabs.") && !config.contains("sk-test"));
+}
+
+#[test]
+fn its_own_time_is_the_one_that_ends_of_limits_are_read_in() {
+    let home = tempfile::tempdir().unwrap();
+    let launch = codex(&[("TZ", "America/New_York")]).prepare(&start(home.path())).unwrap();
+    let zones: Vec<_> = launch.env.iter().filter(|(name, _)| *name == "TZ").map(|(_, zone)| zone.as_os_str()).collect();
+    assert_eq!(zones, ["UTC"]);
 }
 
 #[test]
