@@ -249,7 +249,16 @@ const UNREACHABLE: &[&str] = &[
 /// Words that agents use, from the most certain to the least. None is so short that an address or an id, which stand
 /// among their words, could hold it: what nobody knows would be tried again.
 const WORDS: &[(Meaning, &[&str])] = &[
-    (Meaning::Billing, &["credit balance", "quota exceeded", "insufficient_quota"]),
+    (
+        Meaning::Billing,
+        &[
+            "credit balance",
+            "quota exceeded",
+            "insufficient_quota",
+            "workspace is out of credits",
+            "hit your spend cap",
+        ],
+    ),
     (
         Meaning::Auth,
         &["invalid api key", "not logged in", "failed to authenticate", "401 unauthorized", "403 forbidden"],

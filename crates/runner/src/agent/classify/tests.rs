@@ -162,6 +162,8 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
             "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
             "agent_refused",
         ),
+        ("Your workspace is out of credits. Add credits to continue.", "agent_billing"),
+        ("You hit your spend cap set in your workspace. Increase your spend cap to continue.", "agent_billing"),
         ("something new", "agent_failed"),
         ("", "agent_failed"),
     ] {
