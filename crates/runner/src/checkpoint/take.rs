@@ -17,6 +17,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
+use serde_json::error::Category;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -191,11 +192,23 @@ fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     let mut text = String::new();
     let file = File::open(folder.join(ABOUT)).map_err(unreadable)?;
     file.take(LARGEST_ABOUT).read_to_string(&mut text).map_err(unreadable)?;
-    let about: serde_json::Value = serde_json::from_str(&text).map_err(|error| Lost::Unreadable(error.to_string()))?;
+    let about: serde_json::Value = serde_json::from_str(&text).map_err(not_understood)?;
     if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         return Err(Lost::Newer);
     }
-    serde_json::from_value(about).map_err(|error| Lost::Unreadable(error.to_string()))
+    // Of its text once more, which has places.
+    serde_json::from_str(&text).map_err(not_understood)
+}
+
+/// What is wrong with it and where. In its own words the error quotes what an agent's machine sent.
+fn not_understood(error: serde_json::Error) -> Lost {
+    let wrong = match error.classify() {
+        Category::Io => "it breaks",
+        Category::Syntax => "it is no JSON",
+        Category::Data => "a value is not what it should be",
+        Category::Eof => "it ends too early",
+    };
+    Lost::Unreadable(format!("`{ABOUT}`: {wrong}, at line {}, column {}", error.line(), error.column()))
 }
 
 /// Whether the branch has the work already, of an attempt that ended between its push and its end: put on top of

@@ -123,6 +123,29 @@ async fn a_hostile_checkpoint_writes_nothing_anywhere() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_checkpoint_is_said_by_its_place_and_not_in_its_words() {
+    let world = World::with_agent("exit 1").await;
+    let odd = about(&world, |about| about["read"] = "a note of somebody".into());
+    for (content, wrong) in [
+        (odd.as_slice(), "a value is not what it should be"),
+        (b"a note of somebody".as_slice(), "it is no JSON"),
+        (b"{\"a note of somebody\"".as_slice(), "it ends too early"),
+    ] {
+        world.api.leave_checkpoint(packed(&[(EntryType::Regular, "about.json", content)]));
+        world.api.next_attempt(|job| {
+            resumes(job, Policy::Require, &[]);
+            commands(job, "exit 1");
+        });
+        let ran = on_another_machine(&world).await;
+        assert_eq!((ran.code, world.api.failure()), (Some(0), "session_lost"), "{wrong}: {}", ran.log);
+        let texts = world.api.texts();
+        let said = format!("because it can't be read: `about.json`: {wrong}, at line 1, column ");
+        assert!(texts.contains(&said), "{wrong}: {texts}");
+        assert!(!texts.contains("a note of") && !ran.log.contains("a note of"), "{wrong}: {texts} {}", ran.log);
+    }
+}
+
+#[tokio::test]
 async fn the_work_of_another_agent_stays_and_its_session_does_not() {
     let world = paused(WORKS).await;
     let mut kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
