@@ -9,6 +9,7 @@ use crate::checks::{self, Checked, Results, Rounds};
 use crate::git::Git;
 use crate::job::Prepared;
 use crate::options::Isolation;
+use crate::patch::{self, Binaries};
 use crate::people::{People, newest};
 use crate::replies::{self, Words};
 use crate::said::Said;
@@ -16,7 +17,7 @@ use crate::stop::Stop;
 use crate::talk::{self, Asked, Talk};
 use crate::target::Target;
 use crate::workspace::Workspace;
-use crate::{Options, commit, leak, patch};
+use crate::{Options, commit, leak};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
@@ -178,7 +179,7 @@ impl Work<'_> {
 }
 
 /// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's. It is
-/// for people: where a secret stood in its lines, it does not apply any more.
+/// for people: where a secret stood in what was changed, it does not apply any more.
 async fn keep_patch(
     this: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),
@@ -187,8 +188,13 @@ async fn keep_patch(
 ) -> Result<(), Stop> {
     let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
     let Some(file) = this.artifacts.file(&name) else { return Ok(()) };
-    let whole = workspace.root().join(&name);
-    if let Err(fault) = patch::write(git, &workspace.repository(), (&target.start, commit), &whole).await {
+    let (whole, repository, range) = (workspace.root().join(&name), workspace.repository(), (&*target.start, commit));
+    let written = match patch::changes_a_secret(git, &repository, range, this.redactor.search()).await {
+        Ok(true) => patch::write(git, &repository, range, Binaries::Named, &whole).await,
+        Ok(false) => patch::write(git, &repository, range, Binaries::Whole, &whole).await,
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = written {
         tracing::warn!(error = %fault, "the patch could not be made: {fault}");
         return Ok(());
     }

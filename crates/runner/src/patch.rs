@@ -11,9 +11,47 @@ use std::path::Path;
 /// How much is read at once. Units: bytes.
 const PIECE: usize = 64 * 1024;
 
-/// Writes it as `git apply` takes it, binary files too.
-pub(crate) async fn write(git: &Git, repository: &Path, range: (&str, &str), file: &Path) -> Result<(), Fault> {
-    diff(git, repository, range, (&["--binary", "--full-index"], None), file).await
+/// What a patch has of binary files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binaries {
+    /// Everything, as `git apply` takes it.
+    Whole,
+    /// That they differ.
+    Named,
+}
+
+/// Writes it as `git apply` takes it, but for binary files that are only named.
+pub(crate) async fn write(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    binaries: Binaries,
+    file: &Path,
+) -> Result<(), Fault> {
+    let how: &[&str] = match binaries {
+        Binaries::Whole => &["--binary", "--full-index"],
+        Binaries::Named => &["--full-index"],
+    };
+    diff(git, repository, range, (how, None), file).await
+}
+
+/// Whether a secret of the job stands in what was changed, in what goes as well: in binary files, too, of which a patch
+/// has an encoding that hides it.
+pub(crate) async fn changes_a_secret(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    search: Search,
+) -> Result<bool, Fault> {
+    let file = repository.join("changed.diff");
+    write_text(git, repository, range, None, &file).await?;
+    // It may be a lot, and limits and orders count meanwhile.
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = has_secret(&file, Lines::All, search);
+        let _ = fs::remove_file(&file);
+        found
+    });
+    looked.await.map_err(io::Error::from).flatten().map_err(Fault::Disk)
 }
 
 /// Writes it to be looked through: binary files as text, or what is in them would not be seen, and nothing around a

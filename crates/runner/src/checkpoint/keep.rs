@@ -6,7 +6,7 @@ use crate::agent::{SessionOf, Tokens};
 use crate::attempt::Attempt;
 use crate::git::{Fault, Git};
 use crate::orders::Order;
-use crate::patch::{self, Lines};
+use crate::patch::{self, Binaries, Lines};
 use crate::redact::Redactor;
 use crate::replies;
 use crate::said::Said;
@@ -276,13 +276,16 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
             _ => because("the work folder can't be read"),
         });
     }
-    let file = folder.join(PATCH);
+    let (file, range) = (folder.join(PATCH), (start, tree.as_str()));
     let failed = |fault: Fault| Not::Because(format!("the work could not be read: {}", fault.reason()));
-    patch::write(&git, &repository, (start, &tree), &file).await.map_err(failed)?;
+    if patch::changes_a_secret(&git, &repository, range, this.redactor.search()).await.map_err(failed)? {
+        return Err(because("a secret of the job stands in what it changed"));
+    }
+    patch::write(&git, &repository, range, Binaries::Whole, &file).await.map_err(failed)?;
     if fs::metadata(&file)?.len() > LARGEST_UNPACKED {
         return Err(too_large());
     }
-    // It has to apply, so nothing can be taken out of it: neither of what goes, nor of what stands around it.
+    // It has to apply, so nothing can be taken out of it: nor of what stands around a change.
     let search = this.redactor.search();
     let has_one = tokio::task::spawn_blocking(move || patch::has_secret(&file, Lines::All, search));
     if has_one.await.map_err(io::Error::from)?? {

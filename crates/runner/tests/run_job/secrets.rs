@@ -185,13 +185,15 @@ async fn nothing_that_leaves_has_a_secret_of_environment_repository_ticket_or_ou
 
 /// A token in the repository, beside what is changed.
 fn plant(world: &World) {
-    let blob = |content: &str| {
-        let path = world.outside("planted");
-        std::fs::write(&path, content).unwrap();
-        world.git_line(&["hash-object", "-w", path.to_str().unwrap()])
-    };
-    let content = format!("one\n{OF_REPOSITORY}\nend\n");
-    let entry = format!("100644,{},token.txt", blob(&content));
+    put(world, "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
+}
+
+/// A file in the repository.
+fn put(world: &World, name: &str, content: &str) {
+    let path = world.outside("planted");
+    std::fs::write(&path, content).unwrap();
+    let blob = world.git_line(&["hash-object", "-w", path.to_str().unwrap()]);
+    let entry = format!("100644,{blob},{name}");
     let index = world.outside("planted.index").display().to_string();
     let git = |args: &[&str]| {
         let git = std::process::Command::new("git")
@@ -241,17 +243,35 @@ async fn work_that_takes_one_out_is_pushed_and_its_patch_has_none() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_whose_work_takes_one_out_is_not_kept_and_the_log_says_so() {
-    let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
-    world.api.assign(|job| {
-        let asks = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
-        commands(job, &format!("cat > /dev/null; rm agent.sh; echo half > half.txt; echo '{asks}'"));
-    });
+async fn what_a_binary_file_held_of_one_is_in_no_patch() {
+    let world = World::with_agent("exit 1").await;
+    put(&world, "store.bin", &format!("a\0{MODEL_KEY}\0b"));
+    let work = "cat > /dev/null; printf 'a\\0none\\0b' > store.bin; echo hello > greeting.txt";
+    world.api.assign(|job| commands(job, work));
     run(&world).await;
-    assert_eq!(world.api.yields().len(), 1);
-    assert!(world.api.kept("checkpoint.tar.zst").is_none());
-    let texts = world.api.texts();
-    assert!(texts.contains("is not kept, because a secret of the job stands in what it changed."), "{texts}");
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
+    assert!(patch.contains("Binary files a/store.bin and b/store.bin differ") && patch.contains("+hello"), "{patch}");
+    assert!(!patch.contains("GIT binary patch"), "{patch}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_whose_work_takes_one_out_is_not_kept_and_the_log_says_so() {
+    for taken_out in ["agent.sh", "store.bin"] {
+        // Of two files that have one it takes one away.
+        let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
+        put(&world, "store.bin", &format!("a\0{MODEL_KEY}\0b"));
+        world.api.assign(|job| {
+            let asks = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
+            commands(job, &format!("cat > /dev/null; rm {taken_out}; echo half > half.txt; echo '{asks}'"));
+        });
+        run(&world).await;
+        assert_eq!(world.api.yields().len(), 1, "{taken_out}");
+        assert!(world.api.kept("checkpoint.tar.zst").is_none(), "{taken_out}");
+        let texts = world.api.texts();
+        let said = "is not kept, because a secret of the job stands in what it changed.";
+        assert!(texts.contains(said), "{taken_out}: {texts}");
+    }
 }
 
 #[tokio::test]
