@@ -69,6 +69,21 @@ fn a_key_in_base64_is_found_however_its_lines_are_broken() {
 }
 
 #[test]
+fn a_key_in_base64_is_found_in_lines_of_19_characters_and_more() {
+    let redactor = knowing(&[KEY]);
+    for before in ["", "u", "us", "user:"] {
+        let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
+        for width in 19..=100 {
+            for between in ["\n", "\r\n"] {
+                let said = format!("it is\n{}\nand on", lines_of(&encoded, width).join(between));
+                gone(&redactor.text(&said), &said);
+                assert!(redactor.knows_one_in(said.as_bytes()), "{said:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_break_in_the_first_characters_of_it_hides_nothing() {
     let redactor = knowing(&[KEY]);
     let encoded = STANDARD.encode(KEY);
