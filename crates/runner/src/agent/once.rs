@@ -7,7 +7,7 @@ use super::disk;
 use super::line::{self, Stream};
 use super::lines::Lines;
 use super::record::{Record, Shared};
-use super::sign::Sign;
+use super::sign::{Sign, Terminal};
 use super::watch::{Limits, Spent};
 use crate::attempt::later;
 use crate::enclosure::{Enclosure, Exit};
@@ -142,7 +142,11 @@ pub(super) async fn run(
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
     input.hears(&shared.record(), &bounds);
-    let record = shared.record().clone();
+    let mut record = shared.record().clone();
+    if let Some(terminal) = ending.let_go {
+        // How it takes that is not how it ended.
+        record.terminal = Some(terminal);
+    }
     let stopped = match ending.stopped {
         // It may have filled its folder since the last look: then nobody stopped it in time.
         None => disk::passed(workspace.root(), bounds.disk_mib).await.map(Stop::from),
@@ -155,6 +159,8 @@ pub(super) async fn run(
 struct Ending {
     exit: Exit,
     stopped: Option<Stop>,
+    /// How it had ended, where it was not to begin what it has no turn for.
+    let_go: Option<Terminal>,
 }
 
 /// Everything around a start that is not changed by it.
@@ -173,7 +179,7 @@ async fn supervise(
     around: &Around<'_>,
 ) -> Ending {
     let Around { enclosure, shared, events, workspace, bounds } = *around;
-    let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop) };
+    let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop), let_go: None };
     let spoken = bounds.people.speak();
     tokio::pin!(spoken);
     let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib);
@@ -183,15 +189,21 @@ async fn supervise(
     // Until then an agent whose input was closed over its silence may leave.
     let mut may_leave_until = Instant::now();
     loop {
-        let (silent_until, passed, close_at) = {
+        let (silent_until, passed, close_at, let_go) = {
             let record = shared.record();
             input.hears(&record, bounds);
+            let goes = input.has_unheard(&record) && bounds.limits.leave_no_turn(&bounds.spent, &record);
             (
                 bounds.limits.silent_until(&record).max(may_leave_until),
                 bounds.limits.passed(&bounds.spent, &record),
                 input.waited_for_until(&record),
+                record.terminal.clone().filter(|_| goes),
             )
         };
+        if let_go.is_some() {
+            // Its work is done, and what it was told would end it as one that passed a limit.
+            return Ending { exit: Exit::Code(0), stopped: None, let_go };
+        }
         if let Some(failure) = passed {
             return stop(failure.into());
         }
@@ -203,7 +215,7 @@ async fn supervise(
             biased;
             order = bounds.orders.any() => return stop(Stop::Ordered(order)),
             status = child.wait() => return match status {
-                Ok(status) => Ending { exit: enclosure.end_of(status), stopped: None },
+                Ok(status) => Ending { exit: enclosure.end_of(status), stopped: None, let_go: None },
                 Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(bounds.until) => {
@@ -327,6 +339,11 @@ impl Input {
     /// It was told something that the model was not told yet.
     fn has_more(&self, record: &Record) -> bool {
         self.told.iter().any(|(mark, _)| !record.has_taken_up(mark))
+    }
+
+    /// It was told something that the model has not answered to.
+    fn has_unheard(&self, record: &Record) -> bool {
+        self.told.iter().any(|(mark, _)| !record.heard.contains(mark))
     }
 
     /// When it may be closed, if the agent has ended: what it was told too late for its turn it takes up in another

@@ -53,6 +53,8 @@ pub(super) struct Record {
     pub(super) ends: u32,
     /// When it said so last.
     pub(super) ended_at: Option<Instant>,
+    /// Answers of the model by then.
+    turns_at_end: u32,
     /// After that it began another turn, for what was handed over too late for the one before.
     pub(super) works_again: bool,
     /// The end of its standard error.
@@ -81,6 +83,7 @@ impl Record {
             terminal: None,
             ends: 0,
             ended_at: None,
+            turns_at_end: 0,
             works_again: false,
             stderr: String::new(),
             out: String::new(),
@@ -131,6 +134,7 @@ impl Record {
                 self.tools.clear();
                 self.ends = self.ends.saturating_add(1);
                 self.ended_at = Some(now);
+                self.turns_at_end = self.turns;
                 self.works_again = false;
                 // A second one is of a turn for what came late; the first failure stays.
                 if self.terminal.as_ref().is_none_or(|known| known.well) {
@@ -168,7 +172,12 @@ impl Record {
         self.terminal.is_some() && !self.works_again
     }
 
-    /// The same, or it has said once more how it ended since it had said so this often.
+    /// It ended well, and whatever it has begun since, its model has not answered to it.
+    pub(super) fn has_ended_well(&self) -> bool {
+        self.terminal.as_ref().is_some_and(|terminal| terminal.well) && self.turns == self.turns_at_end
+    }
+
+    /// It has ended, or it has said once more how it ended since it had said so this often.
     pub(super) fn has_ended_since(&self, ends: u32) -> bool {
         self.has_ended() || self.ends > ends
     }

@@ -76,6 +76,15 @@ impl Limits {
         if record.has_ended() || !asks_again {
             return None;
         }
+        self.used_up_with(spent, record)
+    }
+
+    /// Whether an agent that ended well has no turn left for what people said too late for its last one.
+    pub(super) fn leave_no_turn(&self, spent: &Spent, record: &Record) -> bool {
+        record.has_ended_well() && self.used_up_with(spent, record).is_some()
+    }
+
+    fn used_up_with(&self, spent: &Spent, record: &Record) -> Option<Failure> {
         let mut sum = *spent;
         sum.add(record);
         self.used_up(&sum)
@@ -162,6 +171,27 @@ mod tests {
         let last = [Sign::Turn, Sign::MoreFollows, Sign::ToolBegan("t".into()), Sign::Answered(true), Sign::Turn];
         check(spent, &last, None);
         check(spent, &[&last[..], &[Sign::ToolEnded("t".into())]].concat(), None);
+    }
+
+    #[test]
+    fn who_ended_well_with_its_last_turn_has_none_for_what_came_late() {
+        let ended = |well| Sign::Ended(Terminal { well, ..Terminal::default() });
+        let taken_up = || Sign::TakenUp("m".into());
+        let check = |turns: u32, signs: &[Sign], expected: bool| {
+            let spent = Spent { turns, ..Spent::default() };
+            assert_eq!(LIMITS.leave_no_turn(&spent, &record(signs)), expected, "{turns} {signs:?}");
+        };
+        check(2, &[Sign::Turn, ended(true)], true);
+        check(2, &[Sign::Turn, ended(true), taken_up()], true);
+        check(2, &[Sign::Cost(1_000_000), Sign::Turn], false);
+        check(2, &[Sign::Turn, Sign::MoreFollows], false);
+        check(2, &[Sign::Turn, ended(false)], false);
+        check(1, &[Sign::Turn, ended(true)], false);
+        check(0, &[Sign::Turn, Sign::Cost(1_000_000), ended(true)], true);
+        // It had one left, and is in the middle of it.
+        let again = [Sign::Turn, ended(true), taken_up(), Sign::Turn];
+        check(1, &again, false);
+        check(1, &[&again[..], &[ended(true), taken_up()]].concat(), true);
     }
 
     #[test]

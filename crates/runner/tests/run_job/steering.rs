@@ -262,6 +262,18 @@ async fn work_that_has_no_turn_left_for_people_is_published_and_says_so() {
     assert!(texts.contains("The agent did not hear what people said last. It used all 4 turns."), "{texts}");
 }
 
+#[tokio::test]
+async fn work_that_its_agent_ended_with_its_last_turn_is_published_though_it_begins_another_one_for_people() {
+    let machine = claude("begins; goes; ends; takes; hears; sleep 30; runs m2 'sleep 600'; cat > /dev/null").await;
+    machine.world.api.assign(|job| job.limits.turns = Some(1));
+    let runner = told_and_goes(&machine).await;
+    let work = finishes(&machine, runner).await.work.unwrap();
+    assert_eq!((work.starts, work.turns), (1, 1));
+    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    let texts = machine.world.api.texts();
+    assert!(texts.contains("The agent did not hear what people said last. It used all 1 turns."), "{texts}");
+}
+
 /// Paused once it has taken what people said: how many inputs its session has read.
 async fn read_when_paused(does: &str) -> u32 {
     let machine = claude(does).await;
