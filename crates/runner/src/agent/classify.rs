@@ -261,7 +261,15 @@ const WORDS: &[(Meaning, &[&str])] = &[
     ),
     (
         Meaning::Auth,
-        &["invalid api key", "not logged in", "failed to authenticate", "401 unauthorized", "403 forbidden"],
+        &[
+            "invalid api key",
+            "not logged in",
+            "failed to authenticate",
+            "401 unauthorized",
+            "403 forbidden",
+            // A Codex with a subscription whose token for that was spent, revoked, or is too old.
+            "access token could not be refreshed",
+        ],
     ),
     (Meaning::Context, &["prompt is too long", "ran out of room", "context_length_exceeded", "context window"]),
     (

@@ -164,6 +164,12 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
         ),
         ("Your workspace is out of credits. Add credits to continue.", "agent_billing"),
         ("You hit your spend cap set in your workspace. Increase your spend cap to continue.", "agent_billing"),
+        (
+            "Your access token could not be refreshed because your refresh token was already used. Please log out and \
+             sign in again.",
+            "agent_auth",
+        ),
+        ("Your access token could not be refreshed. Please log out and sign in again.", "agent_auth"),
         ("something new", "agent_failed"),
         ("", "agent_failed"),
     ] {
