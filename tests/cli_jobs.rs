@@ -152,6 +152,50 @@ async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_has_used_so_far_is_told_as_it_grows() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let event = |seq: u64, kind: &str, more: Value| {
+        let mut event = json!({ "seq": seq, "age_ms": 0, "kind": kind });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value::<Event>(event).unwrap()
+    };
+    let used = |seq: u64, turns: u32, cost: &str, micros: u64| {
+        event(seq, "usage", json!({ "data": { "so_far": true, "turns": turns, cost: micros } }))
+    };
+    let events = vec![
+        used(1, 1, "about_usd_micros", 40_000),
+        event(2, "text", json!({ "text": "Looking." })),
+        used(3, 3, "about_usd_micros", 120_000),
+        event(4, "usage", json!({ "data": { "cost_usd_micros": 130_000, "output_tokens": 7 } })),
+    ];
+    client.events(&EventsRequest { first_seq: 1, events, inputs: None }).await.unwrap();
+    // A log has the newest of it, as talk.
+    let log = user.run(&["jobs", "logs", job.as_str()]).await;
+    assert!(log.err.contains("-- so far about $0.12, 3 turns --") && !log.err.contains("$0.04"), "{log:?}");
+    assert_eq!(log.done(), "Looking.\n");
+    let all = user.run(&["jobs", "events", job.as_str()]).await.done();
+    let said = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
+    let expected = ["so far about $0.04, 1 turn", "Looking.", "so far about $0.12, 3 turns", "$0.13, 7 tokens written"];
+    assert_eq!(said, expected);
+    // Watched, what is used later is told when it comes.
+    let mut watch = user.started(&["jobs", "watch", job.as_str()]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().unwrap().ends_with("\t$0.13, 7 tokens written") {}
+    let events = vec![used(5, 4, "cost_usd_micros", 250_000)];
+    client.events(&EventsRequest { first_seq: 5, events, inputs: None }).await.unwrap();
+    let told = lines.next_line().await.unwrap().unwrap();
+    assert!(told.ends_with("\t1.5\tusage\tso far $0.25, 4 turns"), "{told}");
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    assert_eq!(watch.wait().await.unwrap().code(), Some(6));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_shows_what_is_asked_for_and_says_how_far_back_it_looked() {
     let story = Story::waiting().await;
     let user = User::of(&story);

@@ -191,6 +191,34 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let mut agent = Agent::begin(&story, &job).await;
+    agent.phase("preparing").await;
+    agent.phase("executing").await;
+    let used = |turns: u32, micros: u64| json!({ "kind": "usage", "data": { "so_far": true, "turns": turns, "cost_usd_micros": micros } });
+    agent.says(&[used(1, 40_000), text("one"), used(3, 120_000), text("two")]).await;
+    let address = format!("/jobs/{job}");
+    let page = browser.get(&address).await;
+    assert!(page.says(">so far $0.12, 3 turns</span>") && !page.says("$0.04"), "{}", page.body);
+    assert_eq!(rows(&page), ["1.2", "1.4"]);
+    // The script gets it with what is new, and leaves what stands there where there is no other.
+    let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
+    assert!(fragment.says("<span id=\"used\">so far $0.12, 3 turns</span>"), "{}", fragment.body);
+    let fragment = browser.fragment(&format!("{address}?after=1.3")).await;
+    assert!(fragment.says("two") && !fragment.says("id=\"used\""), "{}", fragment.body);
+    // At its end each start says what it used, and that is one.
+    agent.says(&[json!({ "kind": "usage", "data": { "cost_usd_micros": 130_000, "output_tokens": 7 } })]).await;
+    agent.finish(json!({ "finish_id": "f1", "outcome": "cancelled" })).await;
+    let page = browser.get(&address).await;
+    assert!(page.says("Used $0.13, 7 tokens written") && !page.says("so far"), "{}", page.body);
+    assert_eq!(rows(&page), ["1.2", "1.4", "1.5"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_and_its_answer_are_one_row() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;

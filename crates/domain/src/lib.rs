@@ -46,6 +46,7 @@ pub mod ticket;
 pub mod time;
 pub mod token;
 pub mod trace;
+pub mod usage;
 pub mod wait;
 pub mod wakeup;
 pub mod why;

@@ -3,6 +3,7 @@
 //! In: as part of a batch of `POST …/attempts/{n}/events`. Out: `GET /v1/jobs/{id}/events?after=CURSOR`.
 
 use pullyard_domain::time::{Timestamp, rfc3339};
+use pullyard_domain::usage::Usage;
 use serde::{Deserialize, Serialize};
 
 /// One event, as the runner sends it.
@@ -31,6 +32,19 @@ pub struct Event {
     /// Whatever else the agent said about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
+}
+
+impl Event {
+    /// What its agent used, where this says it in numbers that we know.
+    pub fn usage(&self) -> Option<Usage> {
+        let data = self.data.as_ref().filter(|_| self.kind == EventKind::Usage)?;
+        Usage::deserialize(data).ok()
+    }
+
+    /// What its agent has used in an attempt that goes on, in a sentence, where this says it.
+    pub fn used_so_far(&self) -> Option<String> {
+        self.usage().filter(|usage| usage.so_far)?.sentence()
+    }
 }
 
 /// The vocabulary.

@@ -186,6 +186,7 @@
       replace("head", fresh);
       replace("actions", fresh);
       replace("facts", fresh);
+      replace("used", fresh);
       append(fresh);
       const rest = byId("rest");
       if (rest) rest.remove();

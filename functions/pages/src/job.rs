@@ -48,6 +48,8 @@ struct JobPage {
     /// What its attempts left behind.
     kept: Option<kept::Kept>,
     entries: Vec<Entry>,
+    /// What the agent of a job that goes on has used; empty where nobody said it.
+    used: String,
     /// This page does not begin at the first event.
     later: bool,
     /// Where the rest of the events is, when there is more than one page of them.
@@ -60,6 +62,8 @@ struct JobPage {
 struct JobFragment {
     head: Head,
     entries: Vec<Entry>,
+    /// What the agent has used, where that is news.
+    used: Option<String>,
 }
 
 /// What stands above the log.
@@ -184,6 +188,7 @@ pub(crate) async fn show(
         let fragment = JobFragment {
             head: Head::new(&view, &visit),
             entries: log::entries(&id, &read.events, view.job.created, begin.0),
+            used: log::used_so_far(&read.events, begin.0),
         };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
     }
@@ -205,6 +210,8 @@ pub(crate) async fn show(
     let shown = JobPage {
         frame: visit.frame(&title, "jobs", Some(&view.job.project)),
         entries: log::entries(&id, &events, view.job.created, if after.is_some() { begin.0 } else { 0 }),
+        // Of one that has ended, what is kept of its attempts says it.
+        used: log::used_so_far(&events, begin.0).filter(|_| !head.ended_for_good).unwrap_or_default(),
         later: after.is_some_and(|after| after != "1.0"),
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
         head,

@@ -52,6 +52,15 @@ pub(crate) enum Look {
     Aside { what: Text, under: Text },
 }
 
+/// What the agent has used by the newest of these events; empty where another attempt than `seen` has begun, whose agent
+/// has not said it yet, and none where there is nothing new.
+pub(crate) fn used_so_far(events: &[(u32, Timestamp, Event)], seen: u32) -> Option<String> {
+    let newest = events.last()?.0;
+    let of_attempt = events.iter().rev().take_while(|(attempt, ..)| *attempt == newest);
+    let mut used = of_attempt.filter_map(|(_, _, event)| event.used_so_far());
+    used.next().or_else(|| (newest != seen).then(String::new))
+}
+
 /// The rows of these events of a job. A head says which attempt begins, unless `seen` is that attempt.
 pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Timestamp, seen: u32) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
@@ -72,6 +81,10 @@ pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Ti
             attempt = *number;
             calls.clear();
             entries.push(row(format!("a{attempt}"), Look::Head(line(&format!("Attempt {attempt}")))));
+        }
+        if event.used_so_far().is_some() {
+            // That stands above, and once.
+            continue;
         }
         let id = format!("e{number}.{}", event.seq);
         if event.kind == EventKind::Log {
@@ -152,7 +165,11 @@ fn look(event: &Event) -> Look {
         EventKind::Steer => Look::Steer { by: line(event.name.as_deref().unwrap_or("Somebody")), words: text() },
         EventKind::Result => Look::Result(text()),
         EventKind::Log => Look::Output(output(event.text.as_deref().unwrap_or_default())),
-        EventKind::Usage => Look::Aside { what: line("Usage"), under: data().unwrap_or_else(text) },
+        EventKind::Usage => {
+            let used = event.usage().and_then(|usage| usage.sentence());
+            let what = used.map_or_else(|| line("Usage"), |used| line(&format!("Used {used}")));
+            Look::Aside { what, under: data().unwrap_or_else(text) }
+        }
         EventKind::Raw => {
             Look::Aside { what: line("Something that Pullyard does not know"), under: data().unwrap_or_else(text) }
         }

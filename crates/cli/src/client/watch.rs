@@ -136,7 +136,9 @@ pub(super) fn line(screen: &Screen, seen: &SeenEvent, since: Timestamp) -> Strin
     let said = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| tame(text));
     let mut text = said.collect::<Vec<_>>().join(" ");
     if let (true, Some(data)) = (text.is_empty(), &event.data) {
-        text = tame(&data.to_string());
+        // Numbers of ours, in words of ours.
+        let used = event.usage().and_then(|usage| usage.sentence());
+        text = used.unwrap_or_else(|| tame(&data.to_string()));
     }
     let Some(width) = screen.width() else {
         return format!("{}\t{}.{}\t{kind}\t{text}", seen.at, seen.attempt, event.seq);

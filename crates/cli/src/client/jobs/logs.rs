@@ -67,12 +67,16 @@ impl Logs {
             // What comes after the attempt belongs to others.
             let over = self.attempt.is_some_and(|only| page.events.iter().any(|seen| seen.attempt > only));
             let ours = page.events.into_iter().filter(|seen| self.attempt.is_none_or(|only| seen.attempt == only));
+            let ours: Vec<SeenEvent> = ours.collect();
+            // Of what was used so far, the newest says all.
+            let newest = ours.iter().rfind(|seen| seen.event.used_so_far().is_some());
+            let newest = newest.map(|seen| (seen.attempt, seen.event.seq));
             for seen in ours {
                 if whole {
                     all.events.push(seen);
                 } else if self.jsonl {
                     as_json(screen, &seen)?;
-                } else {
+                } else if seen.event.kind != EventKind::Usage || newest == Some((seen.attempt, seen.event.seq)) {
                     say(screen, id, &seen)?;
                 }
             }
@@ -97,7 +101,7 @@ impl Logs {
     }
 }
 
-/// The words of one event; a phase is talk, and what has no words is not for reading.
+/// The words of one event; a phase and what was used so far are talk, and what has no words is not for reading.
 fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
@@ -107,7 +111,12 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
             return Ok(());
         }
-        EventKind::Usage => return Ok(()),
+        EventKind::Usage => {
+            if let Some(used) = event.used_so_far() {
+                screen.note(&format!("-- {used} --"));
+            }
+            return Ok(());
+        }
         EventKind::Command => ("$ ", None),
         EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Muted)),
         EventKind::Log => ("", Some(Colour::Muted)),

@@ -1,0 +1,96 @@
+//! What an agent used, as its events say it and as people read it.
+//!
+//! What an attempt took in the end stands on its record (`job::Work`, and its cost); this is for whoever looks on.
+
+use crate::budget::usd;
+use serde::{Deserialize, Serialize};
+
+/// What an event of the kind `usage` has as its data. Any of it may be missing: a `command` says what it likes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// The sums of an attempt that goes on; else of one start of its agent, which has ended.
+    pub so_far: bool,
+    /// Answers of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u64>,
+    /// Tokens read, those from a cache among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Of these, from a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_input_tokens: Option<u64>,
+    /// Tokens written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// What it cost, where that is known. Units: millionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd_micros: Option<u64>,
+    /// About what it cost, until that is known. Units: millionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about_usd_micros: Option<u64>,
+    /// What it can't have passed, where no price is known. Units: millionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most_usd_micros: Option<u64>,
+}
+
+impl Usage {
+    /// `so far about $0.12, 3 turns, 12300 tokens read, 410 written`; none where nothing of it is known.
+    pub fn sentence(&self) -> Option<String> {
+        let about = self.about_usd_micros.map(|micros| format!("about {}", amount(micros)));
+        let at_most = self.at_most_usd_micros.map(|micros| format!("at most {}", amount(micros)));
+        let cost = self.cost_usd_micros.map(amount).or(about).or(at_most);
+        let turns = self.turns.map(|turns| format!("{turns} turn{}", if turns == 1 { "" } else { "s" }));
+        let read = self.input_tokens.map(|tokens| format!("{tokens} tokens read"));
+        let tokens = if read.is_some() { "" } else { "tokens " };
+        let written = self.output_tokens.map(|count| format!("{count} {tokens}written"));
+        let parts: Vec<String> = [cost, turns, read, written].into_iter().flatten().collect();
+        let said = parts.join(", ");
+        (!said.is_empty()).then(|| if self.so_far { format!("so far {said}") } else { said })
+    }
+}
+
+/// To the cent, and more exactly only below one. Units: millionths of a US dollar.
+fn amount(micros: u64) -> String {
+    if (1..10_000).contains(&micros) { format!("$0.{:04}", micros.div_ceil(100)) } else { usd(micros) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check(data: Value, expected: Option<&str>) {
+        let said = serde_json::from_value::<Usage>(data.clone()).unwrap().sentence();
+        assert_eq!(said.as_deref(), expected, "{data}");
+    }
+
+    #[test]
+    fn what_was_used_is_said_with_its_cost_first() {
+        check(json!({"so_far": true, "turns": 3, "cost_usd_micros": 120_000}), Some("so far $0.12, 3 turns"));
+        let all = json!({"turns": 1, "input_tokens": 12_300, "cached_input_tokens": 9, "output_tokens": 410});
+        check(all, Some("1 turn, 12300 tokens read, 410 written"));
+        check(json!({"output_tokens": 7}), Some("7 tokens written"));
+    }
+
+    #[test]
+    fn a_cost_that_is_not_known_is_not_said_as_one() {
+        check(json!({"so_far": true, "about_usd_micros": 1_234_567}), Some("so far about $1.23"));
+        check(json!({"so_far": true, "at_most_usd_micros": 620_000}), Some("so far at most $0.62"));
+        check(json!({"about_usd_micros": 1, "at_most_usd_micros": 2, "cost_usd_micros": 30_000}), Some("$0.03"));
+        check(json!({"cost_usd_micros": null, "turns": 2}), Some("2 turns"));
+    }
+
+    #[test]
+    fn less_than_a_cent_is_not_nothing() {
+        for (micros, said) in [(0, "$0.00"), (1, "$0.0001"), (1_500, "$0.0015"), (10_000, "$0.01")] {
+            check(json!({ "cost_usd_micros": micros }), Some(said));
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_known_nothing_is_said() {
+        check(json!({}), None);
+        check(json!({"so_far": true, "odd": "words"}), None);
+    }
+}
