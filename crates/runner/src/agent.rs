@@ -22,6 +22,7 @@ mod quota;
 mod record;
 mod session;
 mod sign;
+mod so_far;
 mod start;
 mod tally;
 mod watch;

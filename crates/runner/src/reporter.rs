@@ -110,6 +110,31 @@ impl Events {
     }
 }
 
+/// For tests of who says what: nobody sends it.
+#[cfg(test)]
+impl Events {
+    pub(crate) fn unsent() -> Self {
+        Self(Arc::new(Shared {
+            redactor: Redactor::new([]),
+            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
+            record: OnceLock::new(),
+            changed: Notify::new(),
+            answered: Notify::new(),
+        }))
+    }
+
+    /// What was said since this was asked last, once there is something.
+    pub(crate) async fn said(&self) -> Vec<pullyard_protocol::event::Event> {
+        loop {
+            let said = self.0.state().queue.take(1, Instant::now());
+            if !said.is_empty() {
+                return said;
+            }
+            self.0.changed.notified().await;
+        }
+    }
+}
+
 /// Where it is noted what answers say.
 pub(crate) struct Heeds {
     pub(crate) orders: Orders,

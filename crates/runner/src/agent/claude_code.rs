@@ -1,7 +1,9 @@
 //! Claude Code: how it is started so that nothing but the model is called, nothing of the repository
-//! decides over it, and it can be asked to stop between two requests. What its lines mean is in `lines`.
+//! decides over it, and it can be asked to stop between two requests. What its lines mean is in `lines`,
+//! about what its answers cost in `prices`.
 
 mod lines;
+mod prices;
 
 use super::adapter::{Adapter, InputEnds, Launch};
 use super::environment::{CLAUDE_KEYS, Environment};

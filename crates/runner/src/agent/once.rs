@@ -8,6 +8,7 @@ use super::line::{self, Stream};
 use super::lines::Lines;
 use super::record::{Record, Shared};
 use super::sign::{Sign, Terminal};
+use super::so_far::{SoFar, TELL_EVERY};
 use super::watch::{Limits, Spent};
 use crate::attempt::later;
 use crate::enclosure::{Enclosure, Exit};
@@ -113,10 +114,11 @@ pub(super) async fn run(
         child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &shared)),
     ];
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
-    let mut meter = launch.meter;
+    let so_far = SoFar::new(&bounds.spent, TELL_EVERY);
+    let mut counted = Counted { meter: launch.meter, look_every: LOOK_EVERY, so_far };
 
     let around = Around { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
-    let ending = supervise(&mut child, &mut input, &mut meter, &around).await;
+    let ending = supervise(&mut child, &mut input, &mut counted, &around).await;
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
@@ -126,6 +128,7 @@ pub(super) async fn run(
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_WORDS_LIMIT, reader).await;
     }
+    let Counted { meter, mut so_far, .. } = counted;
     if let Some(meter) = meter {
         let looked = tokio::task::spawn_blocking(move || {
             let mut meter = meter;
@@ -143,6 +146,9 @@ pub(super) async fn run(
     }
     input.hears(&shared.record(), &bounds);
     let mut record = shared.record().clone();
+    if let Some(said) = so_far.last(&record) {
+        events.add(said);
+    }
     if let Some(terminal) = ending.let_go {
         // How it takes that is not how it ended.
         record.terminal = Some(terminal);
@@ -163,6 +169,13 @@ struct Ending {
     let_go: Option<Terminal>,
 }
 
+/// What it uses: how that is counted beside its lines, and what is told of it.
+struct Counted {
+    meter: Option<Box<dyn Meter>>,
+    look_every: Duration,
+    so_far: SoFar,
+}
+
 /// Everything around a start that is not changed by it.
 struct Around<'a> {
     enclosure: &'a Enclosure,
@@ -172,34 +185,35 @@ struct Around<'a> {
     bounds: &'a Bounds<'a>,
 }
 
-async fn supervise(
-    child: &mut Child,
-    input: &mut Input,
-    meter: &mut Option<Box<dyn Meter>>,
-    around: &Around<'_>,
-) -> Ending {
+async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, around: &Around<'_>) -> Ending {
     let Around { enclosure, shared, events, workspace, bounds } = *around;
     let stop = |stop: Stop| Ending { exit: Exit::Unknown, stopped: Some(stop), let_go: None };
     let spoken = bounds.people.speak();
     tokio::pin!(spoken);
     let too_large = disk::too_large(workspace.root().to_owned(), bounds.disk_mib);
     tokio::pin!(too_large);
-    let mut looks = interval(LOOK_EVERY);
+    let mut looks = interval(counted.look_every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Until then an agent whose input was closed over its silence may leave.
     let mut may_leave_until = Instant::now();
     loop {
-        let (silent_until, passed, close_at, let_go) = {
+        let (silent_until, passed, close_at, let_go, said, tell_at) = {
             let record = shared.record();
             input.hears(&record, bounds);
             let goes = input.has_unheard(&record) && bounds.limits.leave_no_turn(&bounds.spent, &record);
+            let said = counted.so_far.tell(&record, Instant::now());
             (
                 bounds.limits.silent_until(&record).max(may_leave_until),
                 bounds.limits.passed(&bounds.spent, &record),
                 input.waited_for_until(&record),
                 record.terminal.clone().filter(|_| goes),
+                said,
+                counted.so_far.due(&record),
             )
         };
+        if let Some(said) = said {
+            events.add(said);
+        }
         if let_go.is_some() {
             // Its work is done, and what it was told would end it as one that passed a limit.
             return Ending { exit: Exit::Code(0), stopped: None, let_go };
@@ -236,13 +250,14 @@ async fn supervise(
                 }
             }
             () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.may_be_told() => {}
+            () = sleep_until(tell_at.unwrap_or(silent_until)), if tell_at.is_some() => {}
             words = &mut spoken, if input.may_be_told() => {
                 input.tell(&words, bounds.people);
                 spoken.set(bounds.people.speak());
             }
             // By that line a tool may have ended, and the model is asked next: what it took so far is counted first.
-            () = shared.changed() => look(meter, events, shared).await,
-            _ = looks.tick(), if meter.is_some() => look(meter, events, shared).await,
+            () = shared.changed() => look(&mut counted.meter, events, shared).await,
+            _ = looks.tick(), if counted.meter.is_some() => look(&mut counted.meter, events, shared).await,
         }
     }
 }
@@ -475,3 +490,6 @@ impl Unkeyed {
         said
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,8 @@ pub(super) struct Record {
     pub(super) cost: Option<u64>,
     /// What it cost at most.
     pub(super) cost_at_most: u64,
+    /// The same as it is shown while the agent works; no limit and no record of the attempt rests on it.
+    pub(super) cost_so_far: CostSoFar,
     /// Marks of what was handed over and the model has answered to.
     pub(super) heard: Vec<String>,
     /// Marks of what is on its way to the model.
@@ -63,6 +65,20 @@ pub(super) struct Record {
     err: String,
 }
 
+/// What a start cost so far, as well as that is known by now. Units: millionths of a US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CostSoFar {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// As its agent says, or by the price of its model.
+    Known(u64),
+    /// About so much: its agent has not said it yet.
+    About(u64),
+    /// No more than this: its model has no price that we know.
+    AtMost(u64),
+}
+
 impl Record {
     fn new(now: Instant) -> Self {
         Self {
@@ -77,6 +93,7 @@ impl Record {
             used: Tokens::default(),
             cost: None,
             cost_at_most: 0,
+            cost_so_far: CostSoFar::Unknown,
             heard: Vec::new(),
             taken_up: Vec::new(),
             asked: None,
@@ -94,7 +111,7 @@ impl Record {
     fn note(&mut self, sign: &Sign, now: Instant) {
         match sign {
             // What was learned by looking elsewhere, or said at the end, is no sign of life.
-            Sign::Used(_) | Sign::Cost(_) | Sign::CostAtMost(_) | Sign::Model(_) => {}
+            Sign::Used(_) | Sign::Cost(_) | Sign::CostAtMost(_) | Sign::CostAbout(_) | Sign::Model(_) => {}
             _ => self.last = now,
         }
         match sign {
@@ -125,11 +142,14 @@ impl Record {
             Sign::Cost(cost) => {
                 self.cost = Some(*cost);
                 self.cost_at_most = self.cost_at_most.max(*cost);
+                self.cost_so_far = CostSoFar::Known(*cost);
             }
             Sign::CostAtMost(cost) => {
                 self.cost = None;
                 self.cost_at_most = self.cost_at_most.max(*cost);
+                self.cost_so_far = CostSoFar::AtMost(*cost);
             }
+            Sign::CostAbout(cost) => self.cost_so_far = cost.map_or(CostSoFar::Unknown, CostSoFar::About),
             Sign::Ended(terminal) => {
                 self.tools.clear();
                 self.ends = self.ends.saturating_add(1);
@@ -319,6 +339,19 @@ mod tests {
     fn a_cost_that_is_not_known_is_not_told_and_still_counts() {
         let heard = record(&[Sign::Cost(10), Sign::CostAtMost(30)]);
         assert_eq!((heard.cost, heard.cost_at_most), (None, 30));
+    }
+
+    #[test]
+    fn about_what_it_cost_is_shown_until_it_is_said_and_is_no_cost() {
+        let mut heard = record(&[Sign::CostAbout(Some(30))]);
+        assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (None, 0, CostSoFar::About(30)));
+        heard.note(&Sign::Cost(20), Instant::now());
+        assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (Some(20), 20, CostSoFar::Known(20)));
+        // It went on with what people said: what it said before still counts for limits and records.
+        heard.note(&Sign::CostAbout(Some(25)), Instant::now());
+        assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (Some(20), 20, CostSoFar::About(25)));
+        heard.note(&Sign::CostAbout(None), Instant::now());
+        assert_eq!((heard.cost, heard.cost_so_far), (Some(20), CostSoFar::Unknown));
     }
 
     #[test]

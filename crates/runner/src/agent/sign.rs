@@ -41,6 +41,9 @@ pub(super) enum Sign {
     Cost(u64),
     /// The same where the price is not known: no more than this.
     CostAtMost(u64),
+    /// About what it cost so far, for people who look on, until one of these two says it; none where not even that is
+    /// known.
+    CostAbout(Option<u64>),
     /// The agent's own last word of this start.
     Ended(Terminal),
 }

@@ -1,12 +1,13 @@
 //! Agents with a command line of their own, played by scripts that say what real ones were recorded to say.
 
-use crate::world::{BRANCH, World};
+use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::EventKind;
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tokio::process::Command;
@@ -109,6 +110,39 @@ async fn claude_code_works_and_what_it_took_is_told() {
     assert!(prompt.contains("Write a greeting."));
     let [start] = machine.starts().try_into().unwrap();
     assert!(start.iter().all(|arg| !arg.contains("greeting") && !arg.contains("key-of-the-model")));
+}
+
+#[tokio::test]
+async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it_says() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; head -n 12 @CLAUDE@/tools_and_edits.jsonl
+         while [ ! -e @DIR@/go ]; do sleep 0.02; done
+         tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null",
+    )
+    .await;
+    let runner = machine.world.spawn(|command| machine.equip(command));
+    // Its first answer is there, and the second one is not before this was seen.
+    machine.world.api.wait_for_text("\"about_usd_micros\":1750").await;
+    std::fs::write(machine.world.outside("go"), "").unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let events = machine.world.api.events();
+    let used: Vec<_> = events.into_iter().filter(|event| event.kind == EventKind::Usage).collect();
+    let sums = |turns: u32, name: &str, micros: u64| {
+        json!({
+            "so_far": true, "turns": turns, "input_tokens": 100 * turns, "cached_input_tokens": 0,
+            "output_tokens": 50 * turns, name: micros,
+        })
+    };
+    let told: Vec<_> = used.into_iter().filter_map(|event| event.data).collect();
+    assert_eq!(told.first(), Some(&sums(1, "about_usd_micros", 1_750)), "{told:?}");
+    assert!(told.contains(&sums(4, "cost_usd_micros", 7_000)), "{told:?}");
+    // What is kept of the attempt is what it said, once.
+    let finish = machine.world.api.finish();
+    let work = finish.work.unwrap();
+    assert_eq!((work.turns, work.input_tokens, work.output_tokens), (4, 400, 200));
+    assert_eq!(finish.spent_usd_micros, Some(7_000));
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use crate::rests::{input, unpacked};
 use crate::world::end_of;
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume};
+use pullyard_protocol::event::EventKind;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The session of the recorded runs.
@@ -153,5 +155,9 @@ async fn what_a_session_used_in_earlier_attempts_is_not_counted_again() {
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let work = finish.work.unwrap();
     assert_eq!((work.input_tokens, work.output_tokens), (200, 100), "of 300 and 150 in all");
+    let told = machine.world.api.events().into_iter().filter(|event| event.kind == EventKind::Usage);
+    let told: Vec<_> = told.filter_map(|event| event.data).collect();
+    let so_far = told.iter().find(|data| data["so_far"] == true).unwrap();
+    assert_eq!((&so_far["input_tokens"], &so_far["output_tokens"]), (&json!(200), &json!(100)), "{told:?}");
     assert!(machine.starts()[1].contains(&CODEXS.to_owned()), "{:?}", machine.starts());
 }

@@ -4,6 +4,7 @@
 //! tokens in it are not final, a failed request is a message of a model that doesn't exist, and `success`
 //! stands beside `is_error`.
 
+use super::prices::{self, Answer};
 use crate::agent::adapter::Reader;
 use crate::agent::sign::{Sign, Terminal, Tokens, micros};
 use crate::said::Said;
@@ -27,6 +28,10 @@ pub(super) struct Lines {
     open: BTreeSet<String>,
     /// Tokens told of so far.
     told: Tokens,
+    /// The model of the answer that is on its way, by the call whose agent it is for; the agent's own has none.
+    models: BTreeMap<String, String>,
+    /// About what its answers cost since it said so itself, and what it said; none where a price is not known.
+    about: Option<u64>,
     /// What the message about what went wrong was marked with.
     error: Option<String>,
     /// When the account's limit ends, where it said so.
@@ -41,6 +46,8 @@ impl Lines {
             calls: BTreeMap::new(),
             open: BTreeSet::new(),
             told: Tokens::default(),
+            models: BTreeMap::new(),
+            about: Some(0),
             error: None,
             limit_until: None,
         }
@@ -172,17 +179,35 @@ impl Lines {
             return vec![Sign::Piece];
         }
         let mut signs = vec![Sign::Alive];
-        if text(event, "type") == Some("message_delta")
-            && let Some(usage) = event.get("usage")
-        {
-            let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-            let cached = count("cache_read_input_tokens");
-            let input = count("input_tokens") + cached + count("cache_creation_input_tokens");
-            let used = Tokens { input, cached, output: count("output_tokens") };
-            self.told += used;
-            signs.push(Sign::Used(used));
+        let whose = text(object, "parent_tool_use_id").unwrap_or_default();
+        match text(event, "type") {
+            Some("message_start") => {
+                let model = event.get("message").and_then(|message| text(message, "model"));
+                self.models.insert(whose.to_owned(), model.unwrap_or_default().to_owned());
+            }
+            Some("message_delta") => {
+                signs.extend(event.get("usage").into_iter().flat_map(|usage| self.used(whose, usage)));
+            }
+            _ => {}
         }
         signs
+    }
+
+    /// What one answer used. About what it cost comes first: with its tokens the whole of it is there.
+    fn used(&mut self, whose: &str, usage: &Value) -> [Sign; 2] {
+        let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let answer = Answer {
+            fresh: count("input_tokens"),
+            cached: count("cache_read_input_tokens"),
+            kept: count("cache_creation_input_tokens"),
+            output: count("output_tokens"),
+        };
+        let about = self.models.get(whose).and_then(|model| prices::about(model, &answer));
+        self.about = self.about.zip(about).map(|(before, more)| before.saturating_add(more));
+        let input = answer.fresh.saturating_add(answer.cached).saturating_add(answer.kept);
+        let used = Tokens { input, cached: answer.cached, output: answer.output };
+        self.told += used;
+        [Sign::CostAbout(self.about), Sign::Used(used)]
     }
 
     fn result(&mut self, object: &Value) -> Vec<Sign> {
@@ -198,6 +223,7 @@ impl Lines {
         let used = total - self.told;
         self.told += used;
         let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
+        self.about = cost.or(self.about);
         let errors = object.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let words = text(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);

@@ -32,6 +32,13 @@ async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
         let called = stage.told(EventKind::ToolCall).len() + stage.told(EventKind::Command).len();
         assert!(called >= 1 && stage.everything().contains("greeting.txt"), "{agent:?}");
         assert!(!stage.told(EventKind::Usage).is_empty() && !stage.told(EventKind::Result).is_empty(), "{agent:?}");
+        // Before it had ended, and in the end all of it.
+        let sums: Vec<_> =
+            stage.told(EventKind::Usage).into_iter().filter(|event| event.used_so_far().is_some()).collect();
+        let ended = stage.told(EventKind::Result)[0].seq;
+        assert!(sums[0].seq < ended, "{agent:?} {sums:?}");
+        let last = sums.last().and_then(|event| event.usage()).unwrap();
+        assert_eq!((last.turns, last.input_tokens, last.output_tokens), (Some(2), Some(3_000), Some(120)), "{agent:?}");
         stage.end();
     }
 }

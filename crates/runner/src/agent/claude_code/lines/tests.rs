@@ -1,11 +1,14 @@
 use super::*;
-use crate::agent::record::{Record, Shared};
+use crate::agent::record::{CostSoFar, Record, Shared};
 
 /// What a recorded run comes to: its events and its facts.
 fn golden(name: &str) -> (Vec<Said>, Record) {
+    read(recorded(name).lines())
+}
+
+fn recorded(name: &str) -> String {
     let path = format!("{}/tests/goldens/claude_code-2.1.197/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-    let recorded = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    read(recorded.lines())
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
@@ -62,6 +65,56 @@ fn tokens_are_those_by_model_where_its_own_count_is_wrong() {
     assert_eq!(record.cost, Some(1_002_500));
     let terminal = record.terminal.unwrap();
     assert!(!terminal.well && terminal.is_marked("error_max_budget_usd"));
+}
+
+#[test]
+fn about_what_it_costs_is_known_with_each_answer_and_is_what_it_says_at_its_end() {
+    let recorded = recorded("tools_and_edits");
+    let lines: Vec<&str> = recorded.lines().collect();
+    let (end, work) = lines.split_last().unwrap();
+    let (_, record) = read(work.iter().copied());
+    assert_eq!((record.turns, record.cost, record.cost_so_far), (4, None, CostSoFar::About(7_000)));
+    let (_, record) = read(lines.iter().copied());
+    assert_eq!((record.cost, record.cost_so_far), (Some(7_000), CostSoFar::Known(7_000)), "{end}");
+    // The first of its four answers alone.
+    let first = work.iter().position(|line| line.contains("message_delta")).unwrap();
+    let (_, record) = read(work[..=first].iter().copied());
+    assert_eq!((record.turns, record.cost_so_far), (1, CostSoFar::About(1_750)));
+}
+
+#[test]
+fn what_it_goes_on_with_is_added_to_what_it_said_it_cost() {
+    let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","total_cost_usd":0.5}"#;
+    let answer = |model: &str| {
+        let start = json!({"type": "message_start", "message": {"id": "m", "model": model}});
+        let delta = json!({"type": "message_delta", "usage": {"input_tokens": 1_000_000, "output_tokens": 0}});
+        [start, delta].map(|event| json!({"type": "stream_event", "event": event}).to_string())
+    };
+    let so_far = |lines: &[&str]| read(lines.iter().copied()).1.cost_so_far;
+    let [start, delta] = answer("claude-opus-4-8");
+    assert_eq!(so_far(&[result, &start, &delta]), CostSoFar::About(5_500_000));
+    // An answer without a price leaves nothing to be said until it says it itself.
+    let [strange, delta] = answer("a-model-of-ours");
+    assert_eq!(so_far(&[&start, &delta, &strange, &delta]), CostSoFar::Unknown);
+    assert_eq!(so_far(&[&strange, &delta, &start, &delta]), CostSoFar::Unknown);
+    assert_eq!(so_far(&[&strange, &delta, result, &start, &delta]), CostSoFar::About(5_500_000));
+}
+
+#[test]
+fn an_answer_to_an_agent_of_the_agent_has_the_price_of_its_own_model() {
+    let line = |parent: Option<&str>, event: Value| {
+        json!({"type": "stream_event", "parent_tool_use_id": parent, "event": event}).to_string()
+    };
+    let start = |model: &str| json!({"type": "message_start", "message": {"model": model}});
+    let delta = || json!({"type": "message_delta", "usage": {"input_tokens": 1_000_000}});
+    let lines = [
+        line(None, start("claude-opus-4-8")),
+        line(Some("t"), start("claude-haiku-4-5-20251001")),
+        line(None, delta()),
+        line(Some("t"), delta()),
+    ];
+    let (_, record) = read(lines.iter().map(String::as_str));
+    assert_eq!(record.cost_so_far, CostSoFar::About(6_000_000));
 }
 
 #[test]

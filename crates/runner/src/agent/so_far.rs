@@ -1,0 +1,168 @@
+//! What an agent has used so far, told to whoever looks on while it works: the sums of the attempt, once the model
+//! has answered, and not more often than people read.
+//!
+//! Nothing is counted here, and nothing rests on it: what the attempt took is kept in `tally`, what it may take in
+//! `watch`.
+
+use super::record::{CostSoFar, Record};
+use super::sign::Tokens;
+use super::watch::Spent;
+use crate::attempt::later;
+use crate::said::Said;
+use pullyard_domain::usage::Usage;
+use pullyard_protocol::event::EventKind;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How much time is between two of these. A model seldom answers sooner, but several agents of an agent do, and each
+/// event is kept for as long as its job.
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// What was told of one start.
+pub(super) struct SoFar {
+    /// What earlier starts used.
+    spent: Spent,
+    told: (Tokens, CostSoFar),
+    /// Nothing more is told before.
+    not_before: Instant,
+    every: Duration,
+}
+
+impl SoFar {
+    /// Nothing of this start, after what earlier ones used.
+    pub(super) fn new(spent: &Spent, every: Duration) -> Self {
+        Self { spent: *spent, told: (Tokens::default(), CostSoFar::Unknown), not_before: Instant::now(), every }
+    }
+
+    /// When something is to be told; never while there is nothing new. An answer is new with its tokens, which may come
+    /// after its words.
+    pub(super) fn due(&self, record: &Record) -> Option<Instant> {
+        let used = record.used != Tokens::default();
+        (used && self.told != (record.used, record.cost_so_far)).then_some(self.not_before)
+    }
+
+    /// What is to be told now.
+    pub(super) fn tell(&mut self, record: &Record, now: Instant) -> Option<Said> {
+        self.due(record).filter(|due| *due <= now)?;
+        self.not_before = later(now, self.every);
+        Some(self.said(record))
+    }
+
+    /// What is still to be told when the start has ended.
+    pub(super) fn last(&mut self, record: &Record) -> Option<Said> {
+        self.due(record)?;
+        Some(self.said(record))
+    }
+
+    fn said(&mut self, record: &Record) -> Said {
+        self.told = (record.used, record.cost_so_far);
+        let mut sum = self.spent;
+        sum.add(record);
+        let before = self.spent.cost.unwrap_or_default();
+        let mut usage = Usage {
+            so_far: true,
+            turns: Some(sum.turns.into()),
+            input_tokens: Some(sum.tokens.input),
+            cached_input_tokens: Some(sum.tokens.cached),
+            output_tokens: Some(sum.tokens.output),
+            ..Usage::default()
+        };
+        match record.cost_so_far {
+            CostSoFar::Unknown => {}
+            CostSoFar::Known(_) => usage.cost_usd_micros = sum.cost,
+            CostSoFar::About(cost) => usage.about_usd_micros = Some(before.saturating_add(cost)),
+            CostSoFar::AtMost(_) => usage.at_most_usd_micros = Some(sum.cost_at_most),
+        }
+        Said { data: serde_json::to_value(usage).ok(), ..Said::new(EventKind::Usage) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::record::Shared;
+    use crate::agent::sign::Sign;
+    use serde_json::{Value, json};
+
+    const EVERY: Duration = Duration::from_secs(5);
+
+    fn answer(cost: Sign) -> [Sign; 3] {
+        [Sign::Turn, cost, Sign::Used(Tokens { input: 100, cached: 40, output: 10 })]
+    }
+
+    fn note(shared: &Shared, signs: impl IntoIterator<Item = Sign>) {
+        signs.into_iter().for_each(|sign| shared.note(&sign));
+    }
+
+    fn data(said: Option<Said>) -> Option<Value> {
+        said.map(|said| said.data.unwrap())
+    }
+
+    /// What stands in an event on one answer after these earlier starts.
+    fn told(spent: Spent, cost: Sign) -> Value {
+        let (shared, mut so_far) = (Shared::new(), SoFar::new(&spent, EVERY));
+        note(&shared, answer(cost));
+        data(so_far.tell(&shared.record(), Instant::now())).unwrap()
+    }
+
+    #[test]
+    fn the_sums_of_an_attempt_are_told_with_what_earlier_starts_used() {
+        let spent = Spent {
+            turns: 2,
+            tokens: Tokens { input: 1_000, cached: 0, output: 100 },
+            cost: Some(50_000),
+            cost_at_most: 60_000,
+        };
+        let with = |name: &str, micros: u64| {
+            json!({
+                "so_far": true, "turns": 3, "input_tokens": 1_100, "cached_input_tokens": 40, "output_tokens": 110,
+                name: micros,
+            })
+        };
+        assert_eq!(told(spent, Sign::Cost(7)), with("cost_usd_micros", 50_007));
+        assert_eq!(told(spent, Sign::CostAbout(Some(8))), with("about_usd_micros", 50_008));
+        assert_eq!(told(spent, Sign::CostAtMost(9)), with("at_most_usd_micros", 60_009));
+        let unknown = told(spent, Sign::CostAbout(None));
+        assert_eq!((&unknown["turns"], &unknown["about_usd_micros"]), (&json!(3), &Value::Null));
+    }
+
+    #[test]
+    fn it_is_told_at_once_and_then_only_once_in_a_while() {
+        let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
+        let now = Instant::now();
+        note(&shared, answer(Sign::Cost(1)));
+        assert!(so_far.tell(&shared.record(), now).is_some());
+        assert_eq!(so_far.due(&shared.record()), None, "there is nothing new");
+        note(&shared, answer(Sign::Cost(2)));
+        note(&shared, answer(Sign::Cost(3)));
+        assert_eq!(so_far.tell(&shared.record(), now + EVERY - Duration::from_millis(1)), None);
+        assert_eq!(so_far.due(&shared.record()), Some(now + EVERY));
+        let second = data(so_far.tell(&shared.record(), now + EVERY)).unwrap();
+        assert_eq!((&second["turns"], &second["cost_usd_micros"]), (&json!(3), &json!(3)));
+        assert_eq!(so_far.tell(&shared.record(), now + 3 * EVERY), None);
+    }
+
+    #[test]
+    fn nothing_is_told_before_the_model_has_answered_or_of_words_without_their_tokens() {
+        let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
+        let now = Instant::now();
+        note(&shared, [Sign::Alive, Sign::Turn, Sign::Cost(0)]);
+        assert_eq!(so_far.tell(&shared.record(), now), None);
+        assert_eq!(so_far.last(&shared.record()), None);
+        note(&shared, [Sign::Used(Tokens { input: 1, cached: 0, output: 1 })]);
+        assert!(so_far.tell(&shared.record(), now).is_some());
+        note(&shared, [Sign::Turn]);
+        assert_eq!(so_far.tell(&shared.record(), now + EVERY), None);
+    }
+
+    #[test]
+    fn the_end_tells_what_was_not_told_yet_however_soon() {
+        let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
+        note(&shared, answer(Sign::CostAbout(Some(10))));
+        assert!(so_far.tell(&shared.record(), Instant::now()).is_some());
+        note(&shared, [Sign::Cost(12)]);
+        let last = data(so_far.last(&shared.record())).unwrap();
+        assert_eq!((&last["cost_usd_micros"], &last["about_usd_micros"]), (&json!(12), &Value::Null));
+        assert_eq!(so_far.last(&shared.record()), None);
+    }
+}
