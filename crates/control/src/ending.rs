@@ -1,6 +1,6 @@
 //! Writing the end of a job, whoever decided it, and putting one back.
 
-use crate::rest::write_rest;
+use crate::rest::write_told_rest;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
@@ -162,7 +162,7 @@ pub(crate) async fn write_told_requeue(
     }
     if job.status == Status::Paused {
         // Its people want that, whoever lost it.
-        return write_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, None), proof, now).await;
+        return write_told_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now).await;
     }
     let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
         return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));

@@ -22,15 +22,16 @@ pub(crate) async fn write_rest(
     write(ctx, before, job, (ended, input, Took::default()), proof, now).await
 }
 
-/// The same for an attempt whose runner gave its job back, with what it said of the work.
+/// The same for an attempt whose job goes on later, with what its runner said of the work.
 pub(crate) async fn write_told_rest(
     ctx: &Context,
     before: &Job,
     job: &Job,
     (ended, took): (AttemptEnd, Took<'_>),
+    proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write(ctx, before, job, (ended, None, took), Proof::Nothing, now).await
+    write(ctx, before, job, (ended, None, took), proof, now).await
 }
 
 async fn write(

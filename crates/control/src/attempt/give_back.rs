@@ -4,7 +4,7 @@ use crate::ending::Took;
 use crate::rest::write_told_rest;
 use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Fence, NotNow, Rest, Status, Work, Yielded};
-use pullyard_store::Write;
+use pullyard_store::{Proof, Write};
 
 /// What a runner says when it gives its job back.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Resul
             Rest::Asks { .. } => AttemptEnd::Asked {},
             Rest::Pauses => AttemptEnd::Paused {},
         };
-        if write_told_rest(ctx, &job, &next, (ended, took), now).await? == Write::Applied {
+        if write_told_rest(ctx, &job, &next, (ended, took), Proof::Nothing, now).await? == Write::Applied {
             return Ok(GaveBack::Over(next.status));
         }
         rounds.again().await?;

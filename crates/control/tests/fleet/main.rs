@@ -1,6 +1,6 @@
 //! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
 //! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, in `trust` of
-//! what is gone.
+//! what is gone, in `accounts` of models that answer nobody.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -8,6 +8,7 @@
     reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
 )]
 
+mod accounts;
 mod claims;
 mod sweep;
 mod trust;
