@@ -206,6 +206,25 @@ async fn a_retry_goes_on_from_what_a_limit_cut_off_and_from_nothing_bad_or_unwan
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_retries_goes_on_from_what_the_first_left_and_looks_three_jobs_back() {
+    let story = Story::waiting().await;
+    let cut_off = || Some(Failure::TimeLimit { limit: Span(60) });
+    let first = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&first, "c0").await.unwrap();
+    keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    ends(&client, FinishOutcome::Failed, cut_off()).await;
+    let mut last = first.clone();
+    for (back, found) in [(1, true), (2, true), (3, true), (4, false)] {
+        last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
+        let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
+        let left = client.checkpoint().await.unwrap().checkpoint.map(|left| left.job);
+        assert_eq!(left, found.then(|| first.clone()), "{back} jobs back");
+        ends(&client, FinishOutcome::Failed, cut_off()).await;
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revision_is_retried_as_one_only_while_its_pull_request_is_open_and_linked_to_its_ticket() {
     // No review is read, and so no revision ever begins.
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;

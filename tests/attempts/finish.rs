@@ -219,6 +219,26 @@ async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_result_does_not_take_the_place_of_the_pull_request_that_its_ticket_has() {
+    let (story, _, client, _) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    client.finish(&completed("f1", 7)).await.unwrap();
+    story.settled("APP-1").await;
+    let second = story.job_for("e2", "APP-1", 2).await;
+    let task = story.task_of(&second, 1).await;
+    let (_, client) = story.claim(&second, "c2").await.unwrap();
+    begin_all(&client, Phase::Syncing).await;
+    dies(&story, &second, &task).await;
+    story.pass(Duration::from_secs(121)).await;
+    story.ended(&second).await;
+    assert_eq!(refusal(client.finish(&completed("f2", 8)).await), lease_lost(true));
+    story.quiet().await;
+    let ticket = story.settled("APP-1").await;
+    assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_finish_whose_pull_request_is_another_tickets_ends_its_job_and_leaves_the_link() {
     let (story, first, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;

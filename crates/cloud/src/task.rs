@@ -318,4 +318,23 @@ mod tests {
             assert_eq!(judged(reason), Started::Refused { reason: reason.into() }, "{reason}");
         }
     }
+
+    #[test]
+    fn an_error_is_told_by_its_code_and_one_that_is_not_about_the_start_decides_nothing() {
+        let said = |code: &str, words: &str| {
+            let meta = aws_sdk_ecs::error::ErrorMetadata::builder().code(code).message(words).build();
+            refused(Some(&RunTaskError::generic(meta)))
+        };
+        for code in ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"] {
+            assert_eq!(said(code, "Slow down."), Some(Started::Throttled), "{code}");
+        }
+        assert_eq!(said("ServerException", "it broke"), None);
+        assert_eq!(said("", "nobody knows"), None);
+        assert_eq!(refused(None), None);
+        let refused = |reason: &str| Some(Started::Refused { reason: reason.into() });
+        assert_eq!(said("ClientException", "TaskDefinition is inactive"), refused("TaskDefinition is inactive"));
+        assert_eq!(said("AccessDeniedException", ""), refused("AccessDeniedException"));
+        assert_eq!(said("InvalidParameterException", "Rate exceeded"), Some(Started::Throttled));
+        assert_eq!(said("ClientException", "Capacity is unavailable at this time."), Some(Started::NoCapacity));
+    }
 }

@@ -106,6 +106,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pullyard_domain::id::{JobId, ProjectId};
 
     #[test]
     fn what_was_taken_is_not_taken_again() {
@@ -116,6 +117,32 @@ mod tests {
         tally.ended(Status::Executing);
         assert_eq!(tally.take(), [(Count::JobCompleted, 1), (Count::JobFailed, 2)]);
         assert_eq!(tally.take(), []);
+    }
+
+    #[test]
+    fn each_verdict_and_each_end_has_a_count_of_its_own() {
+        let tally = Tally::default();
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let project = ProjectId::new("acme").unwrap();
+        for (reason, expected) in [
+            (Reason::Accepted { job: job.clone() }, Count::DeliveryAccepted),
+            (Reason::HeldForJob { job }, Count::DeliveryHeld),
+            (Reason::UnknownProject { project }, Count::DeliveryRefused),
+            (Reason::Echo {}, Count::DeliveryIgnored),
+            (Reason::Repeat { first: "accepted".into() }, Count::DeliveryDuplicate),
+            (Reason::SignatureMissing {}, Count::DeliveryInvalid),
+        ] {
+            tally.decided(&reason);
+            assert_eq!(tally.take(), [(expected, 1)]);
+        }
+        for (status, expected) in [
+            (Status::Completed, Count::JobCompleted),
+            (Status::Failed, Count::JobFailed),
+            (Status::Cancelled, Count::JobCancelled),
+        ] {
+            tally.ended(status);
+            assert_eq!(tally.take(), [(expected, 1)]);
+        }
     }
 
     #[test]

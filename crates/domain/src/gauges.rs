@@ -154,6 +154,7 @@ pub fn sweeping(last: Option<Timestamp>, now: Timestamp) -> Sweeping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::story::{active, asking, job_id, paused, pending, ready, runner, slot};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_millis(secs * 1_000)
@@ -185,6 +186,35 @@ mod tests {
         assert!(taken.waiting_by.contains_key(&project(49)) && !taken.waiting_by.contains_key(&project(29)));
         let size = serde_json::to_string(&taken).unwrap().len();
         assert!(size < 900, "{size}: with keys and times it would be over a write unit");
+    }
+
+    #[test]
+    fn a_runner_counts_for_what_may_be_expected_of_it() {
+        let kite = Runner { slots: [(job_id("j"), slot("c1", 0))].into(), ..runner("kite") };
+        let mut gauges = Gauges::default();
+        for runner in [
+            kite.clone(),
+            Runner { draining: true, ..kite.clone() },
+            Runner { status: Presence::Offline, ..kite.clone() },
+            Runner { status: Presence::Deleting, ..kite },
+        ] {
+            gauges.add_runner(&runner);
+        }
+        assert_eq!((gauges.online, gauges.draining, gauges.offline), (1, 1, 2));
+        assert_eq!((gauges.slots_busy, gauges.slots_free), (4, 1), "of two slots each, who takes jobs has one free");
+    }
+
+    #[test]
+    fn a_job_counts_where_it_stands() {
+        let mut gauges = Gauges::default();
+        let of_runners = Job { place: Place::Runners, ..ready() };
+        for job in
+            [pending(), ready(), of_runners, active(Status::Claimed), active(Status::Syncing), asking(), paused()]
+        {
+            gauges.add_job(&job);
+        }
+        assert_eq!((gauges.pending, gauges.waiting, gauges.running), (1, 1, 2));
+        assert_eq!(gauges.oldest, Some(ready().ready_since));
     }
 
     #[test]

@@ -77,3 +77,58 @@ impl Report {
             .fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each number tells which it is.
+    fn part() -> Report {
+        Report {
+            looked_at: 1,
+            started: 2,
+            requeued: 4,
+            ended: 8,
+            tickets: 16,
+            admitted: 32,
+            pull_requests: 64,
+            looks: 128,
+            nothing: 256,
+            failed: 512,
+            offline: 1_024,
+            more: true,
+            gauges: None,
+        }
+    }
+
+    #[test]
+    fn what_the_parts_of_a_round_did_is_added_up() {
+        let mut whole = Report::default();
+        whole.add(part());
+        assert_eq!(whole, part());
+        let gauges = Some(Gauges { waiting: 3, ..Gauges::default() });
+        whole.add(Report { more: false, gauges: gauges.clone(), ..part() });
+        whole.add(Report::default());
+        let twice = Report {
+            looked_at: 2,
+            started: 4,
+            requeued: 8,
+            ended: 16,
+            tickets: 32,
+            admitted: 64,
+            pull_requests: 128,
+            looks: 256,
+            nothing: 512,
+            failed: 1_024,
+            offline: 2_048,
+            more: true,
+            gauges,
+        };
+        assert_eq!(whole, twice);
+    }
+
+    #[test]
+    fn only_what_goes_again_was_healed() {
+        assert_eq!(part().healed(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+    }
+}

@@ -2,10 +2,11 @@
 
 use crate::world::{World, applied};
 use pullyard_control::attempt::{Finish, finish, progress};
-use pullyard_control::pause_job;
+use pullyard_control::{Count, pause_job};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId};
-use pullyard_domain::job::{AttemptEnd, Claim, End, Fence, Status, Work};
+use pullyard_domain::job::{AttemptEnd, Claim, End, Fence, JobResult, Status, Work};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::Runner;
 use pullyard_domain::text::Until;
@@ -75,4 +76,90 @@ async fn an_attempt_that_met_a_limit_while_its_job_was_to_pause_leaves_what_it_t
     let attempt = ctx.store.attempt(&job.id, 1).await.unwrap().unwrap();
     assert!(matches!(attempt.ended, AttemptEnd::Requeued { failure: Failure::AgentQuota { .. } }), "{attempt:?}");
     assert_eq!((attempt.work, attempt.spent_usd_micros), (Some(work()), Some(1_500)));
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_shares_is_shut_for_nobody_and_waited_for_longer_each_time() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let job = world.job(&on(Compute::Fargate)).await;
+    for (times, secs) in [(1, 300), (2, 600), (3, 1_200)] {
+        let fence = works(&world, &job.id, None, Status::Executing).await;
+        let said = says(&format!("f{times}"), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+        let least = ctx.clock.now().plus(Duration::from_secs(secs));
+        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Ready);
+        let most = ctx.clock.now().plus(Duration::from_secs(secs));
+        let waits = world.stored(&job.id).await.model.unwrap();
+        assert!(least <= waits.until && waits.until <= most, "{times}: {waits:?}");
+        assert_eq!(waits.times, times);
+    }
+    assert!(ctx.store.breakers().await.unwrap().is_empty(), "no other job asks it");
+}
+
+#[tokio::test]
+async fn an_account_that_is_shut_is_counted_once_however_many_attempts_meet_it() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 2).await.remove(0);
+    let job = world.job(&on(Compute::Runners)).await;
+    let ends = [1u32, 2].map(|hours| ctx.clock.now().plus(hours * HOUR));
+    for (at, id) in ends.into_iter().zip(["f1", "f2"]) {
+        let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
+        let said = says(id, End::Failed(limited(at), None));
+        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Ready);
+    }
+    let shut = ctx.store.breakers().await.unwrap();
+    assert_eq!(shut.iter().map(|breaker| breaker.until).collect::<Vec<_>>(), [ends[1]]);
+    let counted = ctx.tally().take();
+    let count = |what| counted.iter().find(|(counted, _)| *counted == what).map_or(0, |(_, count)| *count);
+    assert_eq!((count(Count::ModelLeftAlone), count(Count::JobRequeued)), (1, 2));
+}
+
+#[tokio::test]
+async fn what_was_pushed_is_kept_though_its_agent_met_a_limit_and_says_nothing_of_the_account() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.job(&on(Compute::Runners)).await;
+    let fence = works(&world, &job.id, Some(&runner), Status::Syncing).await;
+    let pushed = JobResult {
+        branch: job.branch.clone(),
+        head: "a".repeat(40),
+        number: 7,
+        url: "https://forge.example/acme/app/pull/7".into(),
+        files: 1,
+        insertions: 2,
+        deletions: 3,
+        replies: None,
+    };
+    let met = limited(ctx.clock.now().plus(HOUR));
+    let said = says("f1", End::Failed(met.clone(), Some(pushed.clone())));
+    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Failed);
+    let ended = world.stored(&job.id).await;
+    assert_eq!((ended.failure, ended.result), (Some(met), Some(pushed)));
+    assert!(ctx.store.breakers().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_is_proven_by_a_first_job_that_did_its_work_and_not_by_one_that_was_cancelled() {
+    for (end, stands) in [(End::Failed(Failure::NoChanges {}, None), false), (End::Cancelled, true)] {
+        let world = World::begin().await;
+        let ctx = &world.ctx;
+        let runner = world.runners(1, 1, 1).await.remove(0);
+        let job = world.job(&on(Compute::Runners)).await;
+        let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
+        let stored = async || ctx.store.breaker(&id).await.unwrap();
+        let limit = Trouble { cause: Cause::LimitReached, ends: None };
+        let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+        applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+        ctx.clock.advance(HOUR);
+        let tried = stored().await.unwrap().tried_by(&job.id, ctx.clock.now()).unwrap();
+        applied(ctx.store.put_breaker(&tried).await);
+        let claimed = stored().await.unwrap().claimed_by(&job.id, ctx.clock.now()).unwrap();
+        applied(ctx.store.put_breaker(&claimed).await);
+        applied(ctx.store.update_job(&job.tries_first()).await);
+        let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
+        assert!(finish(ctx, &fence, &says("f1", end)).await.unwrap().is_terminal());
+        assert_eq!(stored().await.is_some(), stands);
+    }
 }

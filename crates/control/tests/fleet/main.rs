@@ -1,6 +1,7 @@
 //! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
 //! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, in `trust` of
-//! what is gone, in `accounts` of models that answer nobody.
+//! what is gone, in `accounts` of models that answer nobody, in `starts` of what ECS says, in `rounds` of what is due,
+//! in `orders` of what people want of a runner.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -10,6 +11,9 @@
 
 mod accounts;
 mod claims;
+mod orders;
+mod rounds;
+mod starts;
 mod sweep;
 mod trust;
 mod weak;

@@ -4,8 +4,10 @@ use crate::world::{World, applied};
 use futures::StreamExt as _;
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{create_project, sweep};
+use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ClaimId, EventId, ProjectId, TicketKey};
+use pullyard_domain::job::{Job, Policy};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::ticket::{Entry, Ticket};
@@ -44,6 +46,18 @@ async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_
     assert!(matches!(other, Answer::Nothing), "{other:?}");
     let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("it stands where nobody looks") };
     assert_eq!(claimed.job.id, job.id);
+}
+
+#[tokio::test]
+async fn a_job_that_followed_its_project_to_runners_asks_its_model_as_before_with_its_projects_key() {
+    let world = World::begin().await;
+    let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
+    let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
+    applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
+    world.ctx.clock.advance(Duration::from_secs(120));
+    assert_eq!(sweep(&world.ctx).await.unwrap().started, 1);
+    let needs = world.ctx.store.class(&world.project, &job.class).await.unwrap().unwrap();
+    assert_eq!(needs.key, KeyOf::Project, "whoever claims it looks at that account");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 mod plans;
+mod put_off;
 mod starts;
 
 mod paper;
@@ -438,12 +439,4 @@ fn the_story_reaches_every_active_state() {
     for status in Status::ALL.into_iter().filter(|status| status.is_active()) {
         assert_eq!(worked_to(&starting(), status).status, status);
     }
-}
-
-#[test]
-fn a_job_that_goes_on_is_swept_at_its_usual_time() {
-    let put_off = |job: Job| Job { tries: 3, not_before: Some(at(90_000)), ..job };
-    let usual = |job: Result<Job, NotNow>| job.map(|job| (job.tries, job.not_before));
-    assert_eq!(usual(put_off(ready()).dispatched(at(10))), Ok((0, None)));
-    assert_eq!(usual(put_off(ready()).claimed(&claim(1, "c"), at(10))), Ok((0, None)));
 }

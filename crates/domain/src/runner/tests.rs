@@ -103,6 +103,34 @@ fn a_drain_is_acknowledged_when_the_runner_first_says_that_it_drains() {
 }
 
 #[test]
+fn a_runner_that_says_it_drains_no_more_acknowledges_a_drain_anew() {
+    let told =
+        Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(5)) }), ..runner("kite") };
+    let again = told.heard(heartbeat("i1"), at(6)).unwrap();
+    assert_eq!(again.drain.as_ref().unwrap().acknowledged, None);
+    let draining = Heartbeat { draining: true, ..heartbeat("i1") };
+    assert_eq!(again.heard(draining, at(7)).unwrap().drain.unwrap().acknowledged, Some(at(7)));
+}
+
+#[test]
+fn a_function_whose_clock_is_behind_makes_no_runner_look_silent() {
+    let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
+    assert_eq!(kite.heard(heartbeat("i1"), at(70)).unwrap().last_heartbeat, at(100));
+    assert_eq!(Runner::registered(Some(&kite), introduction("i1"), at(70)).unwrap().last_heartbeat, at(100));
+    assert_eq!(kite.heard(heartbeat("i1"), at(101)).unwrap().last_heartbeat, at(101));
+}
+
+#[test]
+fn a_runner_with_a_job_is_to_be_heard_three_times_as_often() {
+    let idle = runner("kite");
+    let secs = |runner: Runner| runner.next_heartbeat().as_secs();
+    assert_eq!(secs(idle.clone()), 30);
+    assert_eq!(secs(Runner { slots: [(job_id("j"), slot("c1", 1))].into(), ..idle.clone() }), 10);
+    // It runs what nobody knows of.
+    assert_eq!(secs(Runner { active: [job_id("j")].into(), ..idle }), 10);
+}
+
+#[test]
 fn a_runner_claims_only_while_it_is_heard_and_has_room() {
     let kite = runner("kite");
     let ask = |runner: &Runner, secs| runner.may_claim(&instance("i1"), &claim("c9"), at(secs)).unwrap();

@@ -1,0 +1,50 @@
+//! What people want of a self-hosted runner.
+
+use crate::world::World;
+use pullyard_control::Error;
+use pullyard_control::runner::{Answer, Command, Removed, claim, command, remove};
+use pullyard_domain::id::ClaimId;
+use pullyard_domain::runner::Refusal;
+
+fn drain(by: &str) -> Command {
+    Command::Drain { by: by.into() }
+}
+
+#[tokio::test]
+async fn the_first_who_drains_a_runner_is_named_until_somebody_lets_it_go_on() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let named = async |order: &Command| {
+        let said = command(ctx, &runner.id, order).await.unwrap().drain.map(|drain| drain.by);
+        let stored = ctx.store.runner(&runner.id).await.unwrap().unwrap().drain.map(|drain| drain.by);
+        assert_eq!(said, stored);
+        stored
+    };
+    assert_eq!(named(&drain("ana")).await.as_deref(), Some("ana"));
+    assert_eq!(named(&drain("bob")).await.as_deref(), Some("ana"));
+    for _ in 0..2 {
+        assert_eq!(named(&Command::Resume).await, None);
+    }
+    assert_eq!(named(&drain("bob")).await.as_deref(), Some("bob"));
+}
+
+#[tokio::test]
+async fn a_runner_that_is_being_removed_takes_no_order_and_one_that_is_gone_is_not_found() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 1).await;
+    world.jobs("one", 1, 1).await;
+    let [busy, idle] = &runners[..] else { panic!("two runners") };
+    let id = ClaimId::new("c1").unwrap();
+    let answer = claim(ctx, &world.token, &busy.id, &busy.instance, &id).await.unwrap();
+    assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
+    assert_eq!(remove(ctx, &busy.id).await.unwrap(), Removed::Begun);
+    assert_eq!(remove(ctx, &idle.id).await.unwrap(), Removed::Gone);
+    for order in [drain("ana"), Command::Resume] {
+        let refused = command(ctx, &busy.id, &order).await;
+        assert!(matches!(refused, Err(Error::Runner(Refusal::Deleting { .. }))), "{refused:?}");
+        let missing = command(ctx, &idle.id, &order).await;
+        assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+    }
+}

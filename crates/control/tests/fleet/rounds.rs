@@ -1,0 +1,182 @@
+//! What one round of the sweeper does, counts and leaves to the next.
+
+use crate::world::{World, applied};
+use pullyard_control::runner::heartbeat;
+use pullyard_control::sweep;
+use pullyard_domain::budget::Budget;
+use pullyard_domain::hook::recovery::{Look, Recovery};
+use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll};
+use pullyard_domain::id::{ClaimId, EventId, HookName, InstanceId, SecretName, TicketKey};
+use pullyard_domain::job::{Claim, Place, Status};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_domain::runner::Heartbeat;
+use pullyard_domain::ticket::{Entry, Ticket};
+use pullyard_domain::time::Timestamp;
+use pullyard_testkit::{Fault, Wire};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Nobody hears a wake-up.
+async fn unheard() -> World {
+    let wire = Wire::default();
+    wire.always("SendMessage", Fault::error(400, "AccessDenied"));
+    World::before(wire).await
+}
+
+#[tokio::test]
+async fn rounds_that_come_often_count_once_a_minute_and_keep_what_was_counted() {
+    let world = World::begin().await;
+    world.jobs("one", 1, 1).await;
+    let mut counts = Vec::new();
+    for secs in [0, 20, 41] {
+        world.ctx.clock.advance(Duration::from_secs(secs));
+        counts.push(sweep(&world.ctx).await.unwrap().gauges.is_some());
+        let kept = world.ctx.store.sweeps().await.unwrap().unwrap().gauges.unwrap();
+        assert_eq!(kept.waiting, 1, "after another {secs} s");
+    }
+    assert_eq!(counts, [true, false, true]);
+}
+
+#[tokio::test]
+async fn a_round_tells_jobs_on_fargate_that_wait_from_those_that_are_worked_on() {
+    let world = World::begin().await;
+    let (ctx, now) = (&world.ctx, world.ctx.clock.now());
+    // More than a round looks at.
+    for (number, job) in world.jobs("many", 12, 1).await.iter().enumerate() {
+        applied(ctx.store.update_job(&job.placed(Place::Fargate, now).unwrap()).await);
+        let claim = Claim {
+            attempt: 1,
+            claim: ClaimId::new(format!("c{number}")).unwrap(),
+            instance: InstanceId::new("i1").unwrap(),
+            runner: None,
+            task: Some(format!("task-{number}")),
+        };
+        applied(ctx.store.claim(&world.stored(&job.id).await.claimed(&claim, now).unwrap()).await);
+    }
+    let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
+    let gauges = sweep(ctx).await.unwrap().gauges.expect("all was looked at");
+    assert_eq!((gauges.waiting, gauges.oldest, gauges.running), (1, Some(waits.ready_since), 12));
+}
+
+#[tokio::test]
+async fn a_slot_whose_job_is_not_held_any_more_is_emptied_and_the_job_left_alone() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    let claim = Claim {
+        attempt: 1,
+        claim: ClaimId::new("c1").unwrap(),
+        instance: runner.instance.clone(),
+        runner: Some(runner.id.clone()),
+        task: None,
+    };
+    applied(ctx.store.claim(&job.claimed(&claim, ctx.clock.now()).unwrap()).await);
+    // Past the transaction that would have emptied it.
+    let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
+    applied(ctx.store.update_job(&back).await);
+    let stored = async || ctx.store.runner(&runner.id).await.unwrap().unwrap();
+    assert_eq!(stored().await.slots.len(), 1);
+    ctx.clock.advance(Duration::from_secs(70));
+    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    let report = sweep(ctx).await.unwrap();
+    assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
+    assert_eq!(stored().await.slots.len(), 0, "it takes jobs again");
+    let left = world.stored(&job.id).await;
+    assert_eq!((left.status, left.requeues), (Status::Ready, 1));
+}
+
+#[tokio::test]
+async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none_while_it_is_held() {
+    let world = unheard().await;
+    let ctx = &world.ctx;
+    let now = ctx.clock.now();
+    for number in 0..5 {
+        let key = TicketKey::new(format!("APP-{number}")).unwrap();
+        let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+        let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
+        applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+    }
+    let woken = async |settings: Settings| {
+        let mut project = ctx.store.project(&world.project).await.unwrap().unwrap();
+        project.settings = settings;
+        applied(ctx.store.put_project(&project).await);
+        ctx.clock.advance(Duration::from_secs(61));
+        sweep(ctx).await.unwrap().tickets
+    };
+    let runners = || Settings { compute: Compute::Runners, ..Settings::default() };
+    let two_a_day = Settings { budget: Budget { jobs_per_day: Some(2), ..Budget::default() }, ..runners() };
+    assert_eq!(woken(two_a_day.clone()).await, 2);
+    assert_eq!(woken(two_a_day.held("ana", "a freeze")).await, 0);
+    assert_eq!(woken(runners()).await, 5);
+}
+
+/// When what could not be woken is looked at again, and how often that failed.
+type PutOff = (Option<Timestamp>, u32);
+
+/// A hook, a repository that is looked at and the note of a pull request, all of them due.
+async fn due(world: &World) -> (Hook, Poll, PullRequest) {
+    let (ctx, repository) = (&world.ctx, world.repository());
+    let now = ctx.clock.now();
+    let hook = Hook {
+        name: HookName::new("acme").unwrap(),
+        integration: repository.integration.clone(),
+        home: world.project.clone(),
+        others: Vec::new(),
+        kind: HookKind::Organisation { login: "acme".into() },
+        secret: SecretName::new("hook-acme").unwrap(),
+        base_url: None,
+        forge_id: None,
+        created: now,
+        recovery: Recovery { next: now, ..Recovery::default() },
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    applied(ctx.store.put_hook(&hook).await);
+    let poll = Poll {
+        project: world.project.clone(),
+        integration: repository.integration.clone(),
+        repository: repository.id,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: now,
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    applied(ctx.store.put_poll(&poll).await);
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
+    let mut linked = PullRequest::linked(id, world.project.clone(), None, None);
+    linked.tell(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
+    applied(ctx.store.link_if_unlinked(&linked).await);
+    (hook, poll, linked)
+}
+
+#[tokio::test]
+async fn a_hook_a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_each_time() {
+    let world = unheard().await;
+    let ctx = &world.ctx;
+    let (hook, poll, linked) = due(&world).await;
+    let put_off = async || -> [PutOff; 3] {
+        let hook = ctx.store.hook(&hook.name).await.unwrap().unwrap();
+        let poll = ctx.store.poll(&poll.project, &poll.integration, poll.repository).await.unwrap().unwrap();
+        let linked = ctx.store.pull_request(&linked.id).await.unwrap().unwrap();
+        [(hook.not_before, hook.tries), (poll.not_before, poll.tries), (linked.not_before, linked.tries)]
+    };
+    for (times, secs) in [(1, 60), (2, 120)] {
+        let rest = Duration::from_secs(secs);
+        let least = ctx.clock.now().plus(rest);
+        assert_eq!(sweep(ctx).await.unwrap().failed, 3);
+        let most = ctx.clock.now().plus(rest);
+        for (not_before, tries) in put_off().await {
+            assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");
+            assert_eq!(tries, times);
+        }
+        assert_eq!(sweep(ctx).await.unwrap().failed, 0, "they keep no other waiting");
+        ctx.clock.advance(rest);
+    }
+}

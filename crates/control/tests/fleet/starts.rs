@@ -1,0 +1,203 @@
+//! Around the start of a task: its job changes while ECS is asked, its starts were given up, and it is to be stopped.
+
+use crate::world::{World, applied};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use pullyard_control::attempt::start;
+use pullyard_control::{Bootstrap, Dispatched, cancel_job, dispatch};
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_domain::job::{Claim, DispatchFault, Job, Status};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::published::ISOLATION_OF_RUNNER;
+use pullyard_testkit::{Fault, Wire};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
+
+/// A client by which somebody else has his turn while ECS is asked for a task.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    wire: Wire,
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+impl HttpClient for Held {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.wire.http_connector(settings, components);
+        SharedHttpConnector::new(Holding { held: self.clone(), inner })
+    }
+}
+
+#[derive(Debug)]
+struct Holding {
+    held: Held,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Holding {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let starts = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".RunTask"));
+        let sent = self.inner.call(request);
+        if !starts {
+            return sent;
+        }
+        let held = self.held.clone();
+        HttpConnectorFuture::new(async move {
+            held.asked.notify_one();
+            held.goes_on.notified().await;
+            sent.await
+        })
+    }
+}
+
+/// AWS answers this, and nothing is done.
+fn answered(body: Value) -> Fault {
+    Fault::Refused(200, body)
+}
+
+fn refused(words: &str) -> Fault {
+    Fault::Refused(400, json!({ "__type": "InvalidParameterException", "message": words }))
+}
+
+/// A job on Fargate that waits to be started; nobody hears a wake-up.
+async fn waiting(world: &World, wire: &Wire) -> Job {
+    wire.always("SendMessage", refused("Nobody is there."));
+    world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
+}
+
+/// Starts a job of which this becomes true while ECS is asked.
+async fn started_while(world: &World, held: &Held, job: &JobId, meanwhile: impl Future<Output = ()>) {
+    held.wire.next("RunTask", answered(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] })));
+    let mut start = Box::pin(dispatch(&world.ctx, job));
+    tokio::select! {
+        done = &mut start => panic!("{done:?}"),
+        () = held.asked.notified() => {}
+    }
+    meanwhile.await;
+    held.goes_on.notify_one();
+    assert_eq!(start.await.unwrap(), Dispatched::Started);
+}
+
+#[tokio::test]
+async fn a_task_is_known_by_name_though_its_job_was_told_something_while_it_was_asked_for() {
+    let held = Held::default();
+    let world = &World::before(held.clone()).await;
+    let job = waiting(world, &held.wire).await;
+    let told = async {
+        let told = world.stored(&job.id).await.told(world.ctx.clock.now()).unwrap();
+        applied(world.ctx.store.update_job(&told).await);
+    };
+    started_while(world, &held, &job.id, told).await;
+    let started = world.stored(&job.id).await;
+    assert_eq!((started.dispatch.task.as_deref(), started.inputs), (Some(TASK), 1));
+}
+
+#[tokio::test]
+async fn a_task_whose_job_is_cancelled_while_it_is_asked_for_is_stopped() {
+    let held = Held::default();
+    let world = &World::before(held.clone()).await;
+    let job = waiting(world, &held.wire).await;
+    // Whoever cancels it can't name the task.
+    let cancelled = async {
+        let ended = cancel_job(&world.ctx, &job.id, "ana", None).await.unwrap();
+        assert_eq!(ended.status, Status::Cancelled);
+    };
+    held.wire.next("StopTask", answered(json!({ "task": {} })));
+    started_while(world, &held, &job.id, cancelled).await;
+    assert_eq!(held.wire.calls("StopTask"), 1);
+}
+
+#[tokio::test]
+async fn a_wake_up_starts_nothing_for_a_job_whose_starts_were_given_up() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    let mut job = waiting(&world, &wire).await;
+    for _ in 0..3 {
+        let now = ctx.clock.now();
+        let fault = DispatchFault::Refused { reason: "no role".into(), times: 1 };
+        job = job.dispatched(now).unwrap();
+        job = job.start_failed(1, job.dispatch.number, fault, now).unwrap();
+    }
+    applied(ctx.store.update_job(&job).await);
+    // It is due; the sweeper has not been there yet.
+    ctx.clock.advance(Duration::from_secs(301));
+    assert_eq!(dispatch(ctx, &job.id).await.unwrap(), Dispatched::Nothing);
+    assert_eq!(wire.calls("RunTask"), 0);
+}
+
+#[tokio::test]
+async fn every_task_that_a_cancelled_job_left_is_stopped_and_one_that_was_not_is_tried_again() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    let job = waiting(&world, &wire).await;
+    // Asked for, and not named yet.
+    applied(ctx.store.update_job(&job.dispatched(ctx.clock.now()).unwrap()).await);
+    cancel_job(ctx, &job.id, "ana", None).await.unwrap();
+    let listed = || answered(json!({ "taskArns": [TASK, format!("{TASK}2")] }));
+    wire.next("ListTasks", listed());
+    wire.next("StopTask", refused("You may not."));
+    wire.next("StopTask", answered(json!({ "task": {} })));
+    assert!(dispatch(ctx, &job.id).await.is_err(), "its message comes again");
+    assert_eq!(wire.calls("StopTask"), 2);
+    // One that is gone is stopped.
+    wire.next("ListTasks", listed());
+    wire.next("StopTask", refused("The referenced task was not found."));
+    wire.next("StopTask", answered(json!({ "task": {} })));
+    assert_eq!(dispatch(ctx, &job.id).await.unwrap(), Dispatched::Stopped);
+    assert_eq!(wire.calls("StopTask"), 2);
+}
+
+/// What the task of start `number` claims that does not know its own name; of a job whose second start is the present
+/// one.
+async fn claimed_by(number: u32) -> Option<String> {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    world.connect().await;
+    let ctx = &world.ctx;
+    let job = waiting(&world, &wire).await;
+    let now = ctx.clock.now();
+    let first = job.dispatched(now).unwrap().start_named(1, 1, "task-1").unwrap();
+    let silent = first.start_failed(1, 1, DispatchFault::Silent { times: 1 }, now).unwrap();
+    let second = silent.dispatched(now).unwrap().start_named(1, 2, "task-2").unwrap();
+    applied(ctx.store.update_job(&second).await);
+    let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: number, expires: now };
+    let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
+    let begun = start(ctx, &bootstrap, claim, instance, None).await.unwrap();
+    assert_eq!(begun.isolation, ctx.task_isolation);
+    begun.job.run.unwrap().task
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_know_its_name_has_that_of_its_own_start_and_of_no_other() {
+    assert_eq!(claimed_by(2).await.as_deref(), Some("task-2"));
+    assert_eq!(claimed_by(1).await, None);
+}
+
+#[tokio::test]
+async fn an_attempt_of_a_self_hosted_runner_is_not_told_what_isolates_tasks() {
+    let world = World::begin().await;
+    world.connect().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    let claim = Claim {
+        attempt: 1,
+        claim: ClaimId::new("c1").unwrap(),
+        instance: runner.instance.clone(),
+        runner: Some(runner.id.clone()),
+        task: None,
+    };
+    applied(ctx.store.claim(&job.claimed(&claim, ctx.clock.now()).unwrap()).await);
+    let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: 0, expires: ctx.clock.now() };
+    let begun = start(ctx, &bootstrap, claim.claim, runner.instance, None).await.unwrap();
+    assert_eq!(begun.isolation, ISOLATION_OF_RUNNER);
+}
