@@ -1,6 +1,6 @@
 //! A pull request of ours on a desk: who reviews it, the agent that answers, and what stands at the forge after.
 
-use crate::story::{REPOSITORY, Setup, Story, TODO, Tasks, until};
+use crate::story::{REPOSITORY, Setup, Story, TODO, Task, Tasks, until};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::project::Settings;
@@ -35,13 +35,15 @@ pub(super) struct Begin {
     pub(super) hints: Hints,
     pub(super) hook: bool,
     pub(super) settings: fn(&mut Settings),
+    /// What the task of a job runs.
+    pub(super) task: fn() -> Task,
     /// What stands between the functions and DynamoDB.
     pub(super) between: Option<Between>,
 }
 
 impl Default for Begin {
     fn default() -> Self {
-        Self { hints: Hints::Arrive, hook: true, settings: |_| {}, between: None }
+        Self { hints: Hints::Arrive, hook: true, settings: |_| {}, task: || Task::Runner, between: None }
     }
 }
 
@@ -76,7 +78,8 @@ impl Desk {
         let mut settings = Settings { revise_on_review: true, ..Setup::default().settings };
         (begin.settings)(&mut settings);
         let before_dynamodb = begin.between.clone();
-        let story = Story::with(Setup { settings, hints: begin.hints, before_dynamodb, ..Setup::default() }).await;
+        let (task, hints) = ((begin.task)(), begin.hints);
+        let story = Story::with(Setup { task, settings, hints, before_dynamodb, ..Setup::default() }).await;
         let forge = story.local.forge();
         let ann = User { login: ANN.into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();
