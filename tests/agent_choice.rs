@@ -6,18 +6,26 @@ use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
+use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
-use pullyard_protocol::client::Error;
+use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::project::AddRepository;
 use pullyard_protocol::secret::SetSecret;
+use serde_json::json;
 
 /// A repository on which Claude Code works, and whose command is known as well.
 async fn story() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
-    let agent =
-        Agent { capability: "claude_code".into(), command: vec!["./agent.sh".into()], model: Some("opus".into()) };
+    connect(&story, "claude_code", Some("opus")).await;
+    story
+}
+
+/// What works on the repository from now on; its command is known as well.
+async fn connect(story: &Story, capability: &str, model: Option<&str>) {
+    let command = vec!["./agent.sh".into()];
+    let agent = Agent { capability: capability.into(), command, model: model.map(str::to_owned) };
     let add = AddRepository {
         integration: IntegrationId::new("gh1").unwrap(),
         name: RepositoryName::new(REPOSITORY).unwrap(),
@@ -26,7 +34,21 @@ async fn story() -> Story {
         commands: OwnCommands::default(),
     };
     story.api.add_repository(&story.project, &add).await.unwrap();
-    story
+}
+
+/// What the project chooses from now on.
+async fn chooses(story: &Story, agent: Option<&str>, model: Option<&str>) {
+    let project = story.api.project(&story.project).await.unwrap();
+    let (agent, model) = (agent.map(str::to_owned), model.map(str::to_owned));
+    let settings = Settings { agent, model, ..project.settings };
+    story.api.set_settings(&story.project, &settings, project.revision).await.unwrap();
+}
+
+/// A runner claims the job and is told which agent is to work on it.
+async fn works(story: &Story, job: &JobId, claim: &str, expected: (&str, Option<&str>)) -> AttemptClient {
+    let (assignment, client) = story.claim(job, claim).await.unwrap();
+    assert_eq!((assignment.agent.capability.as_str(), assignment.agent.model.as_deref()), expected);
+    client
 }
 
 fn asking(story: &Story, agent: Option<&str>, model: Option<&str>) -> CreateJob {
@@ -68,7 +90,6 @@ async fn told<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Opt
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
     let story = story().await;
-    let whole = |assigned: pullyard_protocol::attempt::Agent| (assigned.capability, assigned.model);
     for (agent, model, expected) in [
         (None, None, ("claude_code", Some("opus"))),
         (None, Some("haiku"), ("claude_code", Some("haiku"))),
@@ -77,16 +98,65 @@ async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
         (Some("auto"), None, ("auto", None)),
     ] {
         let job = made(&story, agent, model).await;
-        let (assignment, client) = story.claim(&job, "c1").await.unwrap();
-        let expected = (expected.0.to_owned(), expected.1.map(str::to_owned));
-        assert_eq!(whole(assignment.agent), expected);
+        let client = works(&story, &job, "c1", expected).await;
         client.finish(&failed()).await.unwrap();
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-        assert_eq!(whole(story.claim(&again, "c2").await.unwrap().0.agent), expected);
+        works(&story, &again, "c2", expected).await;
     }
     let refused = async |agent, model| told(story.api.create_job(&asking(&story, agent, model), None).await).await;
-    assert_eq!(refused(Some("magic"), None).await, (422, "invalid".into(), Some("/agent".into())));
+    for no_agent in ["magic", "project"] {
+        assert_eq!(refused(Some(no_agent), None).await, (422, "invalid".into(), Some("/agent".into())));
+    }
     assert_eq!(refused(Some("codex"), Some("--help")).await, (422, "invalid".into(), Some("/model".into())));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_chooses_for_the_jobs_of_repositories_that_choose_nothing() {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let silent = json!({ "integration": "gh1", "name": REPOSITORY }).to_string();
+    let token = Some(story.local.admin_token());
+    let (status, _, said) =
+        story.raw(reqwest::Method::POST, "/v1/projects/acme/repositories", token, silent.into()).await;
+    assert_eq!((status, &said["agent"]), (201, &json!({ "capability": "project" })), "{said}");
+
+    let claude = (Some("claude_code"), Some("opus"));
+    for (project, asked, expected) in [
+        ((None, None), (None, None), ("auto", None)),
+        (claude, (None, None), ("claude_code", Some("opus"))),
+        (claude, (Some("codex"), None), ("codex", None)),
+        ((Some("codex"), Some("gpt-5")), (None, Some("gpt-6")), ("codex", Some("gpt-6"))),
+    ] {
+        chooses(&story, project.0, project.1).await;
+        let job = made(&story, asked.0, asked.1).await;
+        let client = works(&story, &job, "c1", expected).await;
+        client.finish(&failed()).await.unwrap();
+        // Whatever is chosen later, the work is done again by the same.
+        chooses(&story, Some("claude_code"), Some("haiku")).await;
+        let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+        works(&story, &again, "c2", expected).await;
+    }
+    let entered = story.job_for("e1", "APP-1", 1).await;
+    works(&story, &entered, "c1", ("claude_code", Some("haiku"))).await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_chooses_takes_neither_agent_nor_model_of_its_project() {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    chooses(&story, Some("claude_code"), Some("opus")).await;
+    for (repository, asked, expected) in [
+        (("codex", None), None, ("codex", None)),
+        (("claude_code", None), None, ("claude_code", None)),
+        (("command", None), None, ("command", None)),
+        (("codex", Some("gpt-5")), Some("claude_code"), ("claude_code", None)),
+        (("project", None), Some("command"), ("command", None)),
+        (("project", None), None, ("claude_code", Some("opus"))),
+    ] {
+        connect(&story, repository.0, repository.1).await;
+        let job = made(&story, asked, None).await;
+        works(&story, &job, "c1", expected).await;
+    }
     story.end().await;
 }
 

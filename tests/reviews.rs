@@ -1,5 +1,6 @@
 //! The loop of a review, with real parts: the demo forge's signed webhooks, the functions, the runner as a task.
 
+mod agents;
 mod answered;
 mod comments;
 mod desk;

@@ -1,5 +1,6 @@
 //! Self-hosted runners, with the test speaking as the runner.
 
+mod agents;
 mod breakers;
 
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, is};

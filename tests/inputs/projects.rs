@@ -86,6 +86,10 @@ async fn settings_that_could_not_work_are_refused_with_their_place() {
         (json!({ "limits": { "wall_secs": 86_401 } }), "/limits/wall_secs"),
         (json!({ "limits": { "stall_secs": 9 } }), "/limits/stall_secs"),
         (json!({ "limits": { "requeues": 11 } }), "/limits/requeues"),
+        (json!({ "agent": "magic" }), "/agent"),
+        (json!({ "agent": "command" }), "/agent"),
+        (json!({ "model": "opus" }), "/model"),
+        (json!({ "agent": "codex", "model": "--help" }), "/model"),
     ] {
         let answer = set(Some("\"1\""), settings.clone()).await;
         check(&settings.to_string(), &answer, 422, "invalid", Some(pointer));
@@ -158,6 +162,11 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
         let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", body).await;
         check(&format!("{request:?}"), &answer, status, code, pointer);
     }
+    let mut inherits = add("gh1", REPOSITORY, "project", &[]);
+    inherits.agent.model = Some("opus".into());
+    let body = serde_json::to_vec(&inherits).unwrap();
+    let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", body).await;
+    check("a model without its agent", &answer, 422, "invalid", Some("/agent/model"));
     let body = serde_json::to_vec(&add("gh1", REPOSITORY, "command", &["x"])).unwrap();
     let answer = story.asked(Method::POST, "/v1/projects/nobody/repositories", body).await;
     check("no project", &answer, 404, "not_found", None);

@@ -29,10 +29,10 @@ pub struct JobRequest {
     pub repository: Option<RepositoryName>,
     /// The branch to start from.
     pub base: Option<String>,
-    /// Which agent; the repository's when none is named.
+    /// Which agent; the repository's when none is named, or its project's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Which model of it; the agent's own default, or the repository's, when none is named.
+    /// Which model of it; when none is named, the one that was named with that agent, or its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The ended job whose work this does again.

@@ -45,7 +45,7 @@ pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timesta
     Ok(stored.unwrap_or(Today::unused(day)))
 }
 
-/// What is known of the repository that is named, or of the project's default.
+/// What is known of the repository that is named, or of the project's default, with the agent that works on it.
 pub(crate) async fn repository_fact(
     ctx: &Context,
     project: &Project,
@@ -55,7 +55,7 @@ pub(crate) async fn repository_fact(
         return Ok(RepositoryFact::Unnamed);
     };
     Ok(match ctx.store.repository_named(&project.id, name).await? {
-        Some(repository) => RepositoryFact::Connected(Box::new(repository)),
+        Some(repository) => RepositoryFact::Connected(Box::new(repository.under(&project.settings))),
         None => RepositoryFact::NotConnected(name.clone()),
     })
 }

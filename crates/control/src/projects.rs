@@ -4,11 +4,11 @@ use crate::forge::{forge_at, forge_for_new};
 use crate::hold::wake_held;
 use crate::secrets::may_name;
 use crate::{Context, Error};
-use pullyard_domain::agent::{Agent, ModelKey};
+use pullyard_domain::agent::{self, Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository, SettingFault, Settings};
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
@@ -41,6 +41,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     if project.rev != revision {
         return Err(Error::ChangedMeanwhile { revision: project.rev });
     }
+    agent::check_change(&project.settings, &settings).map_err(refused)?;
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
         Write::Applied => {
@@ -81,7 +82,7 @@ pub async fn connect_forge(
 /// How a repository is worked on.
 #[derive(Clone, Debug)]
 pub struct RepositoryWork {
-    /// The agent that works on it.
+    /// The agent that works on it, or that its project chooses.
     pub agent: Agent,
     /// Jobs may change its workflows.
     pub workflows: bool,
@@ -144,8 +145,12 @@ pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     Ok(api_url)
 }
 
+fn refused(bad: SettingFault) -> Error {
+    Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() }
+}
+
 fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
-    settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+    settings.check().map_err(refused)?;
     // Runners are given their values.
     settings.model_secrets.named().try_for_each(|(key, secret)| {
         let pointer = match key {

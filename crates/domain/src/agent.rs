@@ -1,5 +1,6 @@
-//! Which agent works on a job, and what it proves itself with to its model.
+//! Which agent works on a job, who chooses it, and what it proves itself with to its model.
 
+use crate::project::{SettingFault, Settings};
 use serde::{Deserialize, Serialize};
 
 /// Drives any program by its output.
@@ -10,8 +11,14 @@ pub const CLAUDE_CODE: &str = "claude_code";
 pub const CODEX: &str = "codex";
 /// The first of Claude Code and Codex that is installed where the job runs.
 pub const AUTO: &str = "auto";
-/// Every agent that can be chosen.
+/// What a repository says in place of an agent where its project chooses. No job has it.
+pub const PROJECT: &str = "project";
+/// Every agent that a job may have.
 pub const AGENTS: [&str; 4] = [CLAUDE_CODE, CODEX, AUTO, COMMAND];
+/// What a repository may say.
+pub const OF_REPOSITORIES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
+/// What a project may choose: a command is a repository's own.
+pub const OF_PROJECTS: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
 
 /// The most arguments of a command.
 const MOST_ARGUMENTS: usize = 50;
@@ -26,12 +33,14 @@ const LONGEST_MODEL: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     /// What a runner must be able to drive: `claude_code`, `codex`, `command`, or `auto` for the first of
-    /// Claude Code and Codex that is installed where the job runs.
+    /// Claude Code and Codex that is installed where the job runs. A repository says `project` for what its project
+    /// chooses, which is `auto` if that chooses nothing.
     pub capability: String,
     /// Program and arguments of `command`; a relative program is found in the repository. Empty for the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// The model to ask for, as the agent names it; its own default if none. Not for `command`.
+    /// The model to ask for, as the agent names it; its own default if none. Not for `command`, nor for `project`,
+    /// whose model is the project's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
@@ -51,11 +60,23 @@ impl Agent {
         Self { capability: COMMAND.into(), command, model: None }
     }
 
-    /// Refuses agents that nobody could drive.
+    /// What a repository says whose project chooses.
+    pub fn of_project() -> Self {
+        Self { capability: PROJECT.into(), command: Vec::new(), model: None }
+    }
+
+    /// Refuses what a repository can't say: agents that nobody could drive, and a model without its agent.
     pub fn check(&self) -> Result<(), AgentFault> {
+        self.check_among(&OF_REPOSITORIES)
+    }
+
+    fn check_among(&self, choices: &[&str]) -> Result<(), AgentFault> {
         let fault = |field, fault: &str| Err(AgentFault { field, fault: fault.into() });
-        if !AGENTS.contains(&self.capability.as_str()) {
-            return fault("capability", &format!("choose one of {}", AGENTS.join(", ")));
+        if !choices.contains(&self.capability.as_str()) {
+            return fault("capability", &format!("choose one of {}", choices.join(", ")));
+        }
+        if self.capability == PROJECT && self.model.is_some() {
+            return fault("model", "a model belongs to an agent: name that as well, or set both for the project");
         }
         if self.capability == COMMAND {
             if self.model.is_some() {
@@ -74,31 +95,72 @@ impl Agent {
             );
         }
         match &self.model {
-            Some(model) if !is_model(model) => fault(
-                "model",
-                &format!(
-                    "use at most {LONGEST_MODEL} letters, digits and any of .:/_@[]-, beginning with a letter or digit"
-                ),
-            ),
+            Some(model) if !is_model(model) => fault("model", &model_fault()),
             _ => Ok(()),
         }
+    }
+
+    /// The agent that works where a repository of a project with these settings says this: itself, unless it leaves
+    /// the choice to its project; then the project's with the project's model, or whichever is installed. The program
+    /// stays known.
+    pub fn under(self, settings: &Settings) -> Self {
+        if self.capability != PROJECT {
+            return self;
+        }
+        let capability = settings.agent.clone().unwrap_or_else(|| AUTO.into());
+        Self { capability, model: settings.model.clone(), ..self }
+    }
+
+    /// The same with another agent or model. What is not named stays, but for a model when the agent changes: it was
+    /// named for that one.
+    pub fn with(&self, capability: Option<&str>, model: Option<&str>) -> Self {
+        let mut next = self.clone();
+        if let Some(capability) = capability.filter(|wanted| *wanted != self.capability) {
+            capability.clone_into(&mut next.capability);
+            next.model = None;
+        }
+        if let Some(model) = model {
+            next.model = Some(model.to_owned());
+        }
+        next
     }
 
     /// The agent that somebody chose for one job, where this one works as a rule. Its program stays known, so
     /// that `command` can be chosen where the repository has one.
     pub fn chosen(&self, capability: Option<&str>, model: Option<&str>) -> Result<Self, AgentFault> {
-        let mut chosen = self.clone();
-        if let Some(capability) = capability.filter(|wanted| *wanted != self.capability) {
-            capability.clone_into(&mut chosen.capability);
-            // Another agent's model is not this one's.
-            chosen.model = None;
-        }
-        if let Some(model) = model {
-            chosen.model = Some(model.to_owned());
-        }
-        chosen.check()?;
+        let chosen = self.with(capability, model);
+        chosen.check_among(&AGENTS)?;
         Ok(chosen)
     }
+}
+
+/// Refuses an agent that a project can't choose, and a model without its agent.
+pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
+    let fault = |pointer, fault: String| Err(SettingFault { pointer, fault: fault.into() });
+    match (&settings.agent, &settings.model) {
+        (Some(agent), _) if !OF_PROJECTS.contains(&agent.as_str()) => {
+            let choices = OF_PROJECTS.join(", ");
+            fault("/agent", format!("choose one of {choices}, or null; a command is set for its repository"))
+        }
+        (None, Some(_)) => fault("/model", "a model belongs to an agent: set `agent` as well".into()),
+        (Some(_), Some(model)) if !is_model(model) => fault("/model", model_fault()),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a model that only stayed when its project's agent was changed: it was named for the other one.
+pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
+    match (&before.agent, &before.model) {
+        (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
+            let fault = format!("{model} was named for {agent}: name one for the new agent, or null");
+            Err(SettingFault { pointer: "/model", fault: fault.into() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn model_fault() -> String {
+    format!("use at most {LONGEST_MODEL} letters, digits and any of .:/_@[]-, beginning with a letter or digit")
 }
 
 /// A model's name ends up among an agent's arguments.
@@ -181,6 +243,8 @@ mod tests {
         check(&agent("claude_code", &[], None), None);
         check(&agent("codex", &[], Some("gpt-5.2-codex")), None);
         check(&agent("auto", &["./agent.sh"], Some("us.anthropic/claude:1[1m]")), None);
+        check(&agent("project", &["./agent.sh"], None), None);
+        check(&agent("project", &[], Some("opus")), Some("model"));
         check(&agent("gpt", &[], None), Some("capability"));
         check(&agent("command", &[], None), Some("command"));
         check(&agent("command", &[""], None), Some("command"));
@@ -203,6 +267,85 @@ mod tests {
         assert_eq!(chosen(Some("command"), None), Ok(agent("command", &["./agent.sh"], None)));
         assert_eq!(chosen(Some("command"), Some("m")).map_err(|bad| bad.field), Err("model"));
         assert_eq!(agent("codex", &[], None).chosen(Some("command"), None).map_err(|bad| bad.field), Err("command"));
+        assert_eq!(chosen(Some("project"), None).map_err(|bad| bad.field), Err("capability"), "that is no agent");
+    }
+
+    type Named = (Option<&'static str>, Option<&'static str>);
+
+    fn settings((agent, model): Named) -> Settings {
+        Settings { agent: agent.map(str::to_owned), model: model.map(str::to_owned), ..Settings::default() }
+    }
+
+    /// The agent and model of a job, of a repository and of its project, and which of them work.
+    #[track_caller]
+    fn works(job: Named, repository: (&str, Option<&str>), project: Named, expected: (&str, Option<&str>)) {
+        let repository = agent(repository.0, &["./agent.sh"], repository.1);
+        let chosen = repository.under(&settings(project)).chosen(job.0, job.1);
+        assert_eq!(chosen, Ok(agent(expected.0, &["./agent.sh"], expected.1)));
+    }
+
+    #[test]
+    fn a_job_chooses_before_its_repository_that_before_its_project_and_that_before_what_is_installed() {
+        let (own, inherits, none) = (("codex", Some("gpt-5")), ("project", None), (None, None));
+        let project = (Some("claude_code"), Some("opus"));
+        works(none, inherits, none, ("auto", None));
+        works(none, inherits, (Some("claude_code"), None), ("claude_code", None));
+        works(none, inherits, project, ("claude_code", Some("opus")));
+        works(none, inherits, (Some("auto"), Some("opus")), ("auto", Some("opus")));
+        works(none, own, none, ("codex", Some("gpt-5")));
+        works(none, own, project, ("codex", Some("gpt-5")));
+        works((Some("auto"), None), own, project, ("auto", None));
+        works((Some("auto"), None), inherits, project, ("auto", None));
+        works((Some("command"), None), inherits, project, ("command", None));
+        works((Some("codex"), Some("gpt-6")), inherits, project, ("codex", Some("gpt-6")));
+    }
+
+    #[test]
+    fn a_model_goes_with_the_agent_that_it_was_named_for_and_with_no_other() {
+        let (inherits, none) = (("project", None), (None, None));
+        let project = (Some("claude_code"), Some("opus"));
+        works((None, Some("haiku")), inherits, project, ("claude_code", Some("haiku")));
+        works((None, Some("haiku")), inherits, none, ("auto", Some("haiku")));
+        works((Some("claude_code"), None), inherits, project, ("claude_code", Some("opus")));
+        works((Some("codex"), None), inherits, project, ("codex", None));
+        // A repository that names an agent has said which model, too: that one's own default.
+        works(none, ("codex", None), project, ("codex", None));
+        works(none, ("claude_code", None), project, ("claude_code", None));
+        works((Some("claude_code"), None), ("codex", Some("gpt-5")), project, ("claude_code", None));
+    }
+
+    fn check_of_project(project: Named, expected: Result<(), &str>) {
+        assert_eq!(settings(project).check().map_err(|bad| bad.pointer), expected, "{project:?}");
+    }
+
+    #[test]
+    fn a_project_chooses_an_agent_that_needs_no_repository_and_no_model_without_it() {
+        check_of_project((None, None), Ok(()));
+        for agent in OF_PROJECTS {
+            check_of_project((Some(agent), None), Ok(()));
+            check_of_project((Some(agent), Some("opus")), Ok(()));
+            check_of_project((Some(agent), Some("--help")), Err("/model"));
+        }
+        for agent in ["command", "project", "gpt", "", "Codex"] {
+            check_of_project((Some(agent), None), Err("/agent"));
+        }
+        check_of_project((None, Some("opus")), Err("/model"));
+    }
+
+    #[test]
+    fn a_model_does_not_stay_when_the_agent_of_its_project_is_changed() {
+        let check = |before, after, expected: Result<(), &str>| {
+            let changed = check_change(&settings(before), &settings(after));
+            assert_eq!(changed.map_err(|bad| bad.pointer), expected, "{before:?} to {after:?}");
+        };
+        let (claude, codex) = (Some("claude_code"), Some("codex"));
+        check((claude, Some("opus")), (codex, Some("opus")), Err("/model"));
+        check((claude, Some("opus")), (codex, Some("gpt-5")), Ok(()));
+        check((claude, Some("opus")), (codex, None), Ok(()));
+        check((claude, Some("opus")), (claude, Some("opus")), Ok(()));
+        check((claude, Some("opus")), (None, None), Ok(()));
+        check((claude, None), (codex, Some("gpt-5")), Ok(()));
+        check((None, None), (codex, Some("gpt-5")), Ok(()));
     }
 
     #[test]

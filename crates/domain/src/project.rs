@@ -1,6 +1,6 @@
 //! A project's settings, its repositories and the forges they live on.
 
-use crate::agent::{Agent, ModelSecrets};
+use crate::agent::{Agent, ModelSecrets, check as check_agent};
 use crate::auth::Auth;
 use crate::budget::Budget;
 use crate::checks::{Checks, OwnCommands, Setup, check as check_commands};
@@ -54,6 +54,11 @@ pub struct Settings {
     pub task_capacity: TaskCapacity,
     /// The repository of tickets that name none.
     pub default_repository: Option<RepositoryName>,
+    /// The agent of its repositories that name none: `claude_code`, `codex` or `auto`. None is `auto`, whichever of
+    /// the two is installed where a job runs.
+    pub agent: Option<String>,
+    /// The model of that agent, as the agent names it; its own default if none.
+    pub model: Option<String>,
     /// What a job may use up.
     pub limits: Limits,
     /// What becomes of a job whose runner died while the agent worked.
@@ -92,6 +97,8 @@ impl Default for Settings {
             task_size: TaskSize::Medium,
             task_capacity: TaskCapacity::Fargate,
             default_repository: None,
+            agent: None,
+            model: None,
             limits: Limits::default(),
             offline: OfflinePolicy::Fail,
             resume: Resume::Prefer,
@@ -294,7 +301,7 @@ pub struct Repository {
     pub default_branch: String,
     /// For git over HTTPS.
     pub clone_url: String,
-    /// The agent that works on it.
+    /// The agent that works on it, or that its project chooses.
     pub agent: Agent,
     /// Jobs may change the files under `.github/workflows`, which run with the repository's own secrets.
     #[serde(default)]
@@ -302,6 +309,13 @@ pub struct Repository {
     /// What is run around its agent, if not what its project says.
     #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
     pub commands: OwnCommands,
+}
+
+impl Repository {
+    /// The repository as new jobs of a project with these settings have it: with the agent that works in the end.
+    pub fn under(self, settings: &Settings) -> Self {
+        Self { agent: self.agent.under(settings), ..self }
+    }
 }
 
 /// What is wrong with a setting: its JSON pointer and the fault in words.
@@ -376,6 +390,7 @@ impl Settings {
         if !(60..=2_592_000).contains(&self.limits.input_secs) {
             return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
         }
+        check_agent(self)?;
         check_commands(self)?;
         check_commits(self)?;
         self.budget.check()

@@ -28,10 +28,10 @@ pub struct CreateJob {
     /// The branch to start from; the repository's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Which agent: `claude_code`, `codex`, `auto` or `command`; the repository's when absent.
+    /// Which agent: `claude_code`, `codex`, `auto` or `command`; the repository's when absent, or its project's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Which model of it; the repository's, or the agent's own default, when absent.
+    /// Which model of it; when absent, the one that was named with that agent, or its own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }

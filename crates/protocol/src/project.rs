@@ -132,7 +132,8 @@ pub struct AddRepository {
     pub integration: IntegrationId,
     /// `owner/name`.
     pub name: RepositoryName,
-    /// The agent that works on it.
+    /// The agent that works on it; its project chooses when absent.
+    #[serde(default = "Agent::of_project")]
     pub agent: Agent,
     /// Jobs may change the files under `.github/workflows`; an App's token is then asked for the right to.
     #[serde(default)]
@@ -156,7 +157,7 @@ pub struct Repository {
     pub default_branch: String,
     /// For git over HTTPS.
     pub clone_url: String,
-    /// The agent that works on it.
+    /// The agent that works on it, or `project` where its project chooses.
     pub agent: Agent,
     /// Jobs may change its workflows.
     #[serde(default)]

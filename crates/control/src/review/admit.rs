@@ -207,7 +207,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             review: Some(review),
             commands: project.as_ref().and_then(|project| JobCommands::of(&project.settings, &repository)),
             author: project.as_ref().and_then(|project| commits::Author::of(&project.settings)),
-            repository,
+            repository: repository.under(&project.map(|project| project.settings).unwrap_or_default()),
         },
     };
     Ok(Read::Context(Box::new(context)))

@@ -21,6 +21,7 @@ pub(super) async fn plan(
     review: &ReviewId,
     now: Timestamp,
 ) -> Result<(Job, Ticket, PullRequest), Error> {
+    let repository = &repository.clone().under(&project.settings);
     let text = ctx.store.ticket_text(&project.id, &ticket.key).await?;
     let labels = text.map(|stored| stored.text.runner_labels()).unwrap_or_default();
     let plan = Plan {

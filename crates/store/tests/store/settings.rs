@@ -2,8 +2,10 @@
 
 use crate::sample;
 use crate::world::World;
+use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::id::{ClassId, RepositoryName};
+use pullyard_domain::project::Settings;
 use pullyard_domain::select::Needs;
 use std::collections::BTreeSet;
 
@@ -20,6 +22,27 @@ async fn a_project_is_changed_only_over_the_revision_that_was_read() {
     world.refuses(world.store.put_project(&seen)).await;
     let stored = world.store.project(&new.id).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.settings), (2, seen.settings));
+}
+
+#[tokio::test]
+async fn a_project_keeps_its_agent_and_one_stored_before_there_was_any_has_none() {
+    let world = World::new().await;
+    let mut new = sample::settings_of("acme");
+    new.settings.agent = Some("codex".into());
+    new.settings.model = Some("gpt-5".into());
+    world.applies(world.store.put_project(&new)).await;
+    let stored = world.store.project(&new.id).await.unwrap().unwrap();
+    assert_eq!(stored.settings, new.settings);
+    // The row as it was before.
+    let mut item = world.item("PROJECT#", "SETTINGS").await;
+    let mut settings = item["settings"].as_m().unwrap().clone();
+    for name in ["agent", "model"] {
+        assert!(settings.remove(name).is_some(), "{name} is not in the row");
+    }
+    item.insert("settings".into(), AttributeValue::M(settings));
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    let stored = world.store.project(&new.id).await.unwrap().unwrap();
+    assert_eq!(stored.settings, Settings::default());
 }
 
 #[tokio::test]
