@@ -1,5 +1,6 @@
 //! Which agent works on a job, and the keys for its model. The test speaks as the runner.
 
+use crate::cli::User;
 use crate::story::{REPOSITORY, Setup, Story, Task};
 use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
 use pullyard_domain::checks::OwnCommands;
@@ -157,6 +158,42 @@ async fn a_repository_that_chooses_takes_neither_agent_nor_model_of_its_project(
         let job = made(&story, asked, None).await;
         works(&story, &job, "c1", expected).await;
     }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_sets_the_agent_of_a_project_and_gives_the_choice_back_to_it() {
+    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let mut user = User::of(&story);
+    user.tell("PULLYARD_PROJECT", "acme");
+    user.run(&["projects", "create", "other", "--agent", "command"]).await.ended(2, "command");
+    user.run(&["projects", "create", "other", "--model", "opus"]).await.ended(2, "--agent");
+    let other = ["projects", "create", "other", "--agent", "claude_code", "--model", "opus"];
+    let shown = user.run(&other).await.done();
+    assert!(shown.contains("agent\tclaude_code\nmodel\topus\n"), "{shown}");
+
+    let set = async |changes: &[&str]| user.run(&[&["settings", "set"][..], changes].concat()).await;
+    set(&["agent=command"]).await.ended(2, "choose one of claude_code, codex, auto, or null");
+    set(&["model=opus"]).await.ended(2, "a model belongs to an agent");
+    set(&["agent=claude_code", "model=opus"]).await.done();
+    set(&["agent=codex"]).await.ended(2, "opus was named for claude_code");
+    assert_eq!(set(&["agent=codex", "model=null"]).await.done(), "agent\tcodex\nmodel\t\n");
+
+    let list = async || user.run(&["repos", "list"]).await.done();
+    let row = |agent: &str| format!("{REPOSITORY}\tgh1\tmain\t{agent}\t\n");
+    assert_eq!(list().await, row("./agent.sh"));
+    user.run(&["repos", "add", REPOSITORY, "--integration", "gh1"]).await.done();
+    assert_eq!(list().await, row("project"));
+    let change = async |flags: &[&str]| user.run(&[&["repos", "set", REPOSITORY][..], flags].concat()).await;
+    change(&["--model", "gpt-5"]).await.ended(2, "a model belongs to an agent");
+    change(&["--agent", "claude_code", "--model", "opus"]).await.done();
+    assert_eq!(list().await, row("claude_code opus"));
+    change(&["--agent", "auto"]).await.done();
+    assert_eq!(list().await, row("auto"));
+    change(&["--agent", "project"]).await.done();
+    assert_eq!(list().await, row("project"));
+    let job = made(&story, None, None).await;
+    works(&story, &job, "c1", ("codex", None)).await;
     story.end().await;
 }
 

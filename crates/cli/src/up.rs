@@ -42,7 +42,7 @@ const LOCAL_FORGE: &str = "local";
 
 Then, in another terminal:
   pullyard projects create shop --name Shop
-  pullyard repos add --path . --agent auto
+  pullyard repos add --path .
   pullyard jobs create --prompt 'Greet in French' --wait")]
 pub(crate) struct Up {
     /// The folder of everything it keeps.

@@ -5,6 +5,7 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::{budgets, hold};
 use clap::Subcommand;
+use pullyard_domain::agent::OF_PROJECTS;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::{CreateProject, Project};
@@ -38,7 +39,8 @@ enum Command {
     /// Make a project; the same again is a repeat.
     #[command(after_help = "Examples:
   pullyard projects create acme
-  pullyard projects create acme --name Acme --auto-create --default-repository acme/app")]
+  pullyard projects create acme --name Acme --auto-create --default-repository acme/app
+  pullyard projects create acme --agent claude_code --model opus")]
     Create {
         /// Its short name.
         id: ProjectId,
@@ -51,6 +53,13 @@ enum Command {
         /// The repository of tickets that name none.
         #[arg(long, value_name = "OWNER/NAME")]
         default_repository: Option<RepositoryName>,
+        /// The agent of its repositories that name none: claude_code, codex or auto (whichever is installed where a
+        /// job runs), which is meant when it is not given; `pullyard settings set agent=…` changes it.
+        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_PROJECTS))]
+        agent: Option<String>,
+        /// The model of that agent, as the agent names it; its own default when not given.
+        #[arg(long, value_name = "MODEL", requires = "agent")]
+        model: Option<String>,
     },
 }
 
@@ -65,13 +74,13 @@ impl Projects {
                 };
                 show(session, &session.api.project(&id).await?)?;
             }
-            Command::Create { id, name, auto_create, default_repository } => {
-                let settings = Settings { auto_create, default_repository, ..Settings::default() };
+            Command::Create { id, name, auto_create, default_repository, agent, model } => {
+                let settings = Settings { auto_create, default_repository, agent, model, ..Settings::default() };
                 let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
                 let made = session.api.create_project(&request).await?;
                 show(session, &made)?;
                 let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-                session.screen.hint(&format!("connect a repository with `pullyard repos add {which} --agent auto`"));
+                session.screen.hint(&format!("connect a repository with `pullyard repos add {which}`"));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -106,7 +115,7 @@ fn show(session: &Session, project: &Project) -> Result<(), Fault> {
     if session.screen.is_json() {
         return session.screen.json(project);
     }
-    let Settings { statuses, auto_create, default_repository, budget, .. } = &project.settings;
+    let Settings { statuses, auto_create, default_repository, agent, model, budget, .. } = &project.settings;
     let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
     let lines = [
         ("Project", Cell::same(project.id.as_str())),
@@ -114,6 +123,8 @@ fn show(session: &Session, project: &Project) -> Result<(), Fault> {
         ("Auto-create", Cell::new(if *auto_create { "on" } else { "off" }, auto_create.to_string())),
         ("Statuses", Cell::same(flow)),
         ("Default repository", Cell::maybe(default_repository.as_ref().map(|name| name.as_str()))),
+        ("Agent", Cell::maybe(agent.as_ref())),
+        ("Model", Cell::maybe(model.as_ref())),
         ("Held by", Cell::maybe(hold::words(project).as_ref())),
         ("Budget", Cell::maybe(budgets::words(budget).as_ref())),
         ("Revision", Cell::same(project.revision.to_string())),

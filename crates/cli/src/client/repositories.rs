@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
-use pullyard_domain::agent::{Agent, COMMAND};
+use pullyard_domain::agent::{Agent, COMMAND, OF_REPOSITORIES, PROJECT};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_protocol::hook::SetIngress;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
   pullyard repos add acme/app --integration gh1 --agent claude_code
   pullyard repos add acme/app --integration gh1 --agent codex --model gpt-5.2-codex
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
-  pullyard repos add --path . --agent auto
+  pullyard repos add --path .
   pullyard repos test acme/app
   pullyard repos list")]
 pub(crate) struct Repos {
@@ -50,8 +50,9 @@ enum Command {
         /// Let jobs change the files under .github/workflows, which run with the repository's own secrets.
         #[arg(long)]
         workflows: bool,
-        /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), or command.
-        #[arg(long, value_name = "AGENT", required_unless_present = "agent_command", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+        /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), command, or
+        /// project (its project chooses), which is meant when neither this nor a command is given.
+        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_REPOSITORIES))]
         agent: Option<String>,
         /// The model to ask for, as the agent names it; its own default when not given.
         #[arg(long, value_name = "MODEL")]
@@ -134,7 +135,8 @@ impl Repos {
                     (None, Some(name), Some(integration)) => (name, integration),
                     (None, ..) => return Err(Fault::usage("name a repository and its integration, or a --path")),
                 };
-                let capability = agent.unwrap_or_else(|| COMMAND.into());
+                let unsaid = if agent_command.is_empty() { PROJECT } else { COMMAND };
+                let capability = agent.unwrap_or_else(|| unsaid.into());
                 let agent = Agent { capability, command: agent_command, model };
                 let made = session
                     .api
@@ -177,7 +179,7 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
         Column::Whole("REPOSITORY"),
         Column::Whole("INTEGRATION"),
         Column::Text("BRANCH"),
-        Column::Text("AGENT COMMAND"),
+        Column::Text("AGENT"),
         Column::Text("CHECKS"),
     ];
     let mut table = Table::new(columns);
@@ -186,9 +188,18 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
             Cell::same(repository.name.as_str()),
             Cell::same(repository.integration.as_str()),
             Cell::same(&repository.default_branch),
-            Cell::same(repository.agent.command.join(" ")),
+            Cell::same(works(&repository.agent)),
             Cell::maybe(repository.commands.checks.as_ref().map(|checks| checks.join("; "))),
         ]);
     }
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
+}
+
+/// A command as it is run, another agent with its model.
+fn works(agent: &Agent) -> String {
+    match (agent.capability.as_str(), &agent.model) {
+        (COMMAND, _) => agent.command.join(" "),
+        (capability, Some(model)) => format!("{capability} {model}"),
+        (capability, None) => capability.to_owned(),
+    }
 }

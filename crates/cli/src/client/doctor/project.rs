@@ -22,7 +22,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     };
     if repositories.is_empty() {
         let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-        let help = format!("Connect one: `pullyard repos add {which} --project {id} --agent auto`.");
+        let help = format!("Connect one: `pullyard repos add {which} --project {id}`.");
         return Finding::warning("project", format!("{id} has no repository."), help);
     }
     if let Some(name) = repositories.iter().find_map(|repository| gone(session, repository)) {
@@ -31,7 +31,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
             format!("{name} of {id} is not where it was connected."),
             format!(
                 "Put it back, or connect it where it is now, under another name: \
-                 `pullyard repos add local/NAME --path DIR --project {id} --agent auto`."
+                 `pullyard repos add local/NAME --path DIR --project {id}`."
             ),
         );
     }

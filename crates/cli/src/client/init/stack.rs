@@ -38,8 +38,9 @@ pub(super) struct StackSetUp {
     /// Connect this repository of the forge.
     #[arg(long, value_name = "OWNER/NAME", requires = "stack")]
     repo: Option<RepositoryName>,
-    /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), or command.
-    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "auto", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), command, or
+    /// project (its project chooses, which is auto at first).
+    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::OF_REPOSITORIES))]
     agent: String,
     /// The program of the agent `command` and its arguments, up to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]

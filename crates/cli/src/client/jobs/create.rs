@@ -29,10 +29,11 @@ pub(super) struct Create {
     /// The branch to start from; the repository's default when not given.
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
-    /// The agent: claude_code, codex, auto (whichever is installed) or command; the repository's when not given.
+    /// The agent: claude_code, codex, auto (whichever is installed) or command; the repository's when not given,
+    /// or its project's.
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: Option<String>,
-    /// The model, as the agent names it.
+    /// The model, as the agent names it; when not given, the one that was named with that agent, or its own default.
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// The same key again is the same request, and gets the same job.

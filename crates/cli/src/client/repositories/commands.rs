@@ -1,7 +1,8 @@
-//! `pullyard repos set`, and the flags of `repos add` that say the same: what is run around a repository's agent.
+//! `pullyard repos set`, and the flags of `repos add` that say the same: a repository's agent, and what is run around it.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
+use pullyard_domain::agent::OF_REPOSITORIES;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, Repository};
@@ -25,9 +26,11 @@ impl Commands {
     }
 }
 
-/// Set what is run around a repository's agent; what is not named stays.
+/// Set a repository's agent and what is run around it; what is not named stays.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  pullyard repos set acme/app --agent codex --model gpt-5.2-codex
+  pullyard repos set acme/app --agent project
   pullyard repos set acme/app --setup 'npm ci' --check 'npm test' --check 'npm run lint'
   pullyard repos set acme/app --no-checks
   pullyard repos set acme/app --project-commands")]
@@ -35,6 +38,13 @@ pub(super) struct Set {
     /// `owner/name`.
     #[arg(value_name = "OWNER/NAME")]
     name: RepositoryName,
+    /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), command, or
+    /// project (its project chooses). Another agent leaves the model of the one before it behind.
+    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_REPOSITORIES))]
+    agent: Option<String>,
+    /// The model to ask for, as its agent names it.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     #[command(flatten)]
     commands: Commands,
     /// Run nothing before the agent, whatever the project says.
@@ -51,7 +61,7 @@ pub(super) struct Set {
 impl Set {
     /// The repository with it.
     pub(super) async fn made(self, session: &Session, project: &ProjectId) -> Result<Repository, Fault> {
-        let Self { name, commands, no_setup, no_checks, project_commands } = self;
+        let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
         let there = session.api.repositories(project).await?.repositories;
         let same = |there: &Repository| there.name.as_str().eq_ignore_ascii_case(name.as_str());
         let there = there.into_iter().find(same).ok_or_else(|| {
@@ -68,7 +78,8 @@ impl Set {
                 checks: said.checks.or(none(no_checks)).or(there.commands.checks),
             }
         };
-        let Repository { integration, name, agent, workflows, .. } = there;
+        let agent = there.agent.with(agent.as_deref(), model.as_deref());
+        let Repository { integration, name, workflows, .. } = there;
         Ok(session
             .api
             .add_repository(project, &AddRepository { integration, name, agent, workflows, commands })

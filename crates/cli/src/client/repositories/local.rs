@@ -37,7 +37,7 @@ fn named_after(path: &Path) -> Result<RepositoryName, Fault> {
     let folder = folder.strip_suffix(".git").unwrap_or(folder);
     format!("local/{folder}").parse().map_err(|_| {
         Fault::usage(format!("a repository can't be named after the folder {}", whole.display()))
-            .help("name it: `pullyard repos add local/NAME --path DIR --agent auto`")
+            .help("name it: `pullyard repos add local/NAME --path DIR`")
     })
 }
 
