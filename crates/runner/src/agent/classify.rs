@@ -242,6 +242,8 @@ const UNREACHABLE: &[&str] = &[
     "connection failed",
     "stream disconnected",
     "error sending request",
+    // Somebody between it and the provider answered, or the answer broke off.
+    "api error: failed to parse json",
     // A Codex with a subscription that does not reach ChatGPT.
     "workspace routing discovery",
 ];
@@ -255,6 +257,7 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "credit balance",
             "quota exceeded",
             "insufficient_quota",
+            "402 payment required",
             "workspace is out of credits",
             "hit your spend cap",
         ],
@@ -271,7 +274,16 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "access token could not be refreshed",
         ],
     ),
-    (Meaning::Context, &["prompt is too long", "ran out of room", "context_length_exceeded", "context window"]),
+    (
+        Meaning::Context,
+        &[
+            "prompt is too long",
+            "ran out of room",
+            "context_length_exceeded",
+            "context window",
+            "413 payload too large",
+        ],
+    ),
     (
         Meaning::Model,
         &[
