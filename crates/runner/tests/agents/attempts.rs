@@ -12,7 +12,7 @@ mod rests;
 mod resumes;
 mod secrets;
 pub(crate) mod stage;
-mod steering;
+pub(crate) mod steering;
 mod stops;
 mod subscriptions;
 mod work;

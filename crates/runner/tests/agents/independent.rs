@@ -1,5 +1,9 @@
 //! The same against a model server that somebody else wrote, so that a mistake of ours in what we believe of the
 //! providers' answers is not a mistake in both the server and the test.
+//!
+//! What it can't do is told by our own server alone: an error within a stream that has begun, a provider's headers
+//! beside `retry-after`, what a refusal says beside its message, type and code, and a cut or a silence in an answer
+//! that is no stream.
 
 mod faults;
 mod limits;
@@ -13,6 +17,7 @@ use crate::scene::program;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -63,6 +68,15 @@ impl Independent {
         })
     }
 
+    /// The same, and nothing is begun again.
+    fn start_once(&self, stage: &Stage) -> Child {
+        stage.world.spawn(|command| {
+            stage.equip(command);
+            self.equip(command);
+            command.env("PULLYARD_AGENT_RETRY_SECS", "");
+        })
+    }
+
     /// What the model was asked, by its own account.
     async fn journal(&self) -> Vec<Value> {
         let journal = reqwest::get(format!("{}/__aimock/journal", self.url)).await.unwrap();
@@ -90,11 +104,30 @@ impl Independent {
         timeout(PATIENCE, look).await.unwrap();
     }
 
+    /// Its end in the middle of a story. Nobody else gets its address while what is returned is held.
+    async fn vanish(mut self) -> TcpSocket {
+        self.server.kill().await.unwrap();
+        let taken = TcpSocket::new_v4().unwrap();
+        // Connections that it had are still on their way out.
+        taken.set_reuseaddr(true).unwrap();
+        taken.bind(self.url.strip_prefix("http://").unwrap().parse().unwrap()).unwrap();
+        taken
+    }
+
     /// Its end, and the scene's.
     async fn end(mut self, stage: Stage) {
+        // What it has no answer for it refuses as if it were overloaded.
+        let journal = self.journal().await;
+        let strange: Vec<_> = journal.iter().filter(|entry| entry["response"]["fixture"].is_null()).collect();
+        assert!(strange.is_empty(), "{:?}: {strange:?}", stage.agent);
         self.server.kill().await.unwrap();
         stage.end();
     }
+}
+
+/// The same story with each agent, both at once: most of it is waiting.
+async fn both<S: Future<Output = ()>>(story: impl Fn(Agent) -> S) {
+    tokio::join!(story(Agent::ClaudeCode), story(Agent::Codex));
 }
 
 /// The model has a command run.
@@ -123,5 +156,20 @@ fn always(response: Value) -> Value {
 /// The same, so long after it was asked that nobody waits for it.
 fn silent(mut fixture: Value) -> Value {
     fixture["latency"] = json!(600_000);
+    fixture
+}
+
+/// The same, that falls silent after the first event of its stream.
+fn faltering(mut fixture: Value) -> Value {
+    fixture["streamingProfile"] = json!({ "ttft": 0, "tps": 0.001 });
+    fixture
+}
+
+/// The same, whose connection breaks after four events of its stream. They are sent one by one: what is written in one
+/// go is thrown away with the connection, and nobody would have got anything.
+fn cut(mut fixture: Value) -> Value {
+    fixture["latency"] = json!(50);
+    fixture["chunkSize"] = json!(8);
+    fixture["truncateAfterChunks"] = json!(4);
     fixture
 }

@@ -18,11 +18,11 @@ fn input() -> Input {
     Input { seq: 1, by: "ana".into(), question: None, text: "Greet in Latin.".into() }
 }
 
-/// A tool runs, and people say something; it ends once the runner knows. Then the model says `more`.
-async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
-    let first = stage.agent.shell("echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done");
-    stage.model.play(std::iter::once(first).chain(more));
-    let runner = stage.start();
+/// A command that runs until there is a file `go`.
+pub(crate) const UNTIL_TOLD: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done";
+
+/// People say something while that command runs; it ends once the runner knows.
+pub(crate) async fn say_while_it_runs(stage: &Stage) {
     let tree = stage.tree();
     appears(&tree.join("greeting.txt")).await;
     let api = &stage.world.api;
@@ -35,6 +35,13 @@ async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
         }
     }
     std::fs::write(tree.join("go"), "").unwrap();
+}
+
+/// Told while a tool runs. Then the model says `more`.
+async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
+    stage.model.play(std::iter::once(stage.agent.shell(UNTIL_TOLD)).chain(more));
+    let runner = stage.start();
+    say_while_it_runs(stage).await;
     runner
 }
 

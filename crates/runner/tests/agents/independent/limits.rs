@@ -1,6 +1,6 @@
 //! Silence, turns and money.
 
-use super::{Independent, always, shell, silent, words};
+use super::{Independent, always, both, faltering, shell, silent, words};
 use crate::attempts::stage::{Agent, BOTH, Stage};
 use crate::world::end_of;
 use pullyard_protocol::attempt::Limits;
@@ -20,9 +20,13 @@ async fn check(agent: Agent, fixture: Value, limit: fn(&mut Limits), code: &str)
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_model_that_never_answers_is_a_stall() {
-    for agent in BOTH {
-        check(agent, silent(always(words("Too late."))), |limits| limits.stall_secs = 8, "stalled").await;
+async fn a_model_that_never_answers_or_stops_in_the_middle_is_a_stall() {
+    for silence in [silent, faltering] {
+        both(|agent| async move {
+            let answer = silence(always(words("Too late.")));
+            check(agent, answer, |limits| limits.stall_secs = 8, "stalled").await;
+        })
+        .await;
     }
 }
 

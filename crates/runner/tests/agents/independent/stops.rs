@@ -1,11 +1,16 @@
-//! A cancel, and a runner that is killed.
+//! A cancel, a runner that is told to end, and one that is killed, whatever it was at.
 
-use super::{Independent, shell, silent, turn, words};
+use super::{Independent, always, both, shell, silent, turn, words};
 use crate::attempts::stage::{Agent, BOTH, Stage};
-use crate::running::appears;
+use crate::running::{PATIENCE, appears};
 use crate::world::{BRANCH, end_of};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_demo_forge::{Calls, Fault};
 use pullyard_protocol::attempt::FinishOutcome;
+use std::time::Duration;
 use tokio::process::Child;
+use tokio::time::{sleep, timeout};
 
 /// A tool runs until somebody stops it.
 async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Independent, Child) {
@@ -31,21 +36,127 @@ async fn a_cancelled_job_asks_the_model_nothing_more() {
     }
 }
 
+/// The model was asked, and has not answered yet.
+async fn while_the_model_thinks(agent: Agent) -> (Stage, Independent, Child) {
+    let stage = Stage::of(agent).await;
+    let other = Independent::with(&stage, &[silent(always(words("Too late.")))]).await;
+    let runner = other.start(&stage);
+    other.wait_for(1).await;
+    (stage, other, runner)
+}
+
+/// Nothing was asked yet: the runner does not get what it prepares with.
+async fn while_it_prepares(agent: Agent) -> (Stage, Independent, Child) {
+    let stage = Stage::of(agent).await;
+    stage.world.api.script(|script| {
+        script.lose.insert("credentials", u32::MAX);
+    });
+    let other = Independent::with(&stage, &[always(words("Too early."))]).await;
+    let runner = other.start(&stage);
+    stage.world.api.wait_for(|calls| calls.iter().any(|call| call.route == "credentials")).await;
+    (stage, other, runner)
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
+    both(|agent| async move {
+        let (stage, other, runner) = while_the_model_thinks(agent).await;
+        stage.world.api.script(|script| script.cancel = true);
+        assert_eq!(end_of(runner).await.code, Some(0), "{agent:?}");
+        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Cancelled, "{agent:?}");
+        assert_eq!(other.asked().await, 1, "{agent:?}");
+        other.end(stage).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn a_runner_that_is_told_to_end_asks_the_model_nothing_more() {
+    both(|agent| async move {
+        let (stage, other, runner) = with_a_tool_that_runs(agent).await;
+        kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(end_of(runner).await.code, Some(143), "{agent:?}");
+        assert!(stage.world.api.finishes().is_empty() && stage.world.head(BRANCH).is_none(), "{agent:?}");
+        assert_eq!(other.asked().await, 1, "{agent:?}");
+        other.end(stage).await;
+    })
+    .await;
+}
+
+/// Kills the first attempt, and has the second one do the work.
+async fn check_killed((stage, other, mut runner): (Stage, Independent, Child)) {
+    let agent = stage.agent;
+    runner.kill().await.unwrap();
+    drop(other);
+    stage.world.api.script(|script| script.lose.clear());
+    stage.world.api.assign(|job| job.attempt = 2);
+    let fixtures = [turn(0, shell(agent, "echo hello > greeting.txt")), turn(1, words("All done."))];
+    let other = Independent::with(&stage, &fixtures).await;
+    let ran = end_of(other.start(&stage)).await;
+    let finish = stage.world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+    assert_eq!(stage.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{agent:?}");
+    assert_eq!((stage.world.file(BRANCH, "dirty.txt"), other.asked().await), (None, 2), "{agent:?}");
+    other.end(stage).await;
+}
+
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
 async fn after_a_killed_runner_the_next_attempt_does_the_work_once() {
-    for agent in BOTH {
-        let (stage, other, mut runner) = with_a_tool_that_runs(agent).await;
-        runner.kill().await.unwrap();
-        drop(other);
-        stage.world.api.assign(|job| job.attempt = 2);
-        let fixtures = [turn(0, shell(agent, "echo hello > greeting.txt")), turn(1, words("All done."))];
-        let other = Independent::with(&stage, &fixtures).await;
-        let ran = end_of(other.start(&stage)).await;
-        let finish = stage.world.api.finish();
-        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
-        assert_eq!(stage.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{agent:?}");
-        assert_eq!((stage.world.file(BRANCH, "dirty.txt"), other.asked().await), (None, 2), "{agent:?}");
-        other.end(stage).await;
-    }
+    both(|agent| async move {
+        check_killed(while_it_prepares(agent).await).await;
+        check_killed(while_the_model_thinks(agent).await).await;
+        check_killed(with_a_tool_that_runs(agent).await).await;
+    })
+    .await;
+}
+
+/// Waits until there is something on the branch.
+async fn pushed(stage: &Stage) {
+    let look = async {
+        while stage.world.head(BRANCH).is_none() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn after_a_runner_that_was_killed_behind_its_push_no_model_is_asked_again() {
+    both(|agent| async move {
+        for opened in [false, true] {
+            let stage = Stage::of(agent).await;
+            if opened {
+                stage.world.api.script(|script| {
+                    script.lose.insert("finish", u32::MAX);
+                });
+            } else {
+                let opening = Calls { method: Some("POST".into()), path: "/pulls".into() };
+                stage.world.forge.order_fault(opening, usize::MAX, Fault::HangUpBefore);
+            }
+            let fixtures = [turn(0, shell(agent, "echo hello > greeting.txt")), turn(1, words("All done."))];
+            let other = Independent::with(&stage, &fixtures).await;
+            let mut runner = other.start(&stage);
+            if opened {
+                stage.world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
+            } else {
+                pushed(&stage).await;
+            }
+            runner.kill().await.unwrap();
+            assert_eq!(stage.world.open_pull_request(BRANCH).await.is_some(), opened, "{agent:?}");
+            let head = stage.world.head(BRANCH);
+            stage.world.forge.forget_faults();
+            stage.world.api.script(|script| script.lose.clear());
+            stage.world.api.assign(|job| job.attempt = 2);
+            let ran = end_of(other.start(&stage)).await;
+            assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
+            assert!(stage.world.open_pull_request(BRANCH).await.is_some(), "{agent:?} {}", ran.log);
+            assert_eq!((stage.world.head(BRANCH), other.asked().await), (head, 2), "{agent:?}: it was done again");
+            other.end(stage).await;
+        }
+    })
+    .await;
 }

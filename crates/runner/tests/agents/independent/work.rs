@@ -1,9 +1,11 @@
-//! Work that is done, and a question that is asked.
+//! Work that is done, a question that is asked, words that are heard, and what is not allowed.
 
-use super::{Independent, shell, turn, words};
-use crate::attempts::stage::{BOTH, Stage};
+use super::{Independent, both, shell, turn, words};
+use crate::attempts::stage::{Agent, BOTH, Stage};
+use crate::attempts::steering::{UNTIL_TOLD, say_while_it_runs};
 use crate::world::{BRANCH, end_of};
 use pullyard_protocol::attempt::{FinishOutcome, YieldOutcome};
+use serde_json::{Value, json};
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
@@ -37,4 +39,76 @@ async fn a_question_gives_the_job_back() {
         assert_eq!(stage.world.head(BRANCH), None, "{agent:?}");
         other.end(stage).await;
     }
+}
+
+/// With a thought before it, as models that think have one. The server refuses a request that does not give it back
+/// with its signature.
+fn thought(agent: Agent, mut answer: Value) -> Value {
+    if agent == Agent::ClaudeCode {
+        answer["reasoning"] = json!("I have it run.");
+        answer["reasoningSignature"] = json!("c2lnbmVk");
+    }
+    answer
+}
+
+/// What the model does depends on what it heard: it has no other answer that would leave this file.
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn what_people_say_reaches_the_agent_that_is_working() {
+    both(|agent| async move {
+        let stage = Stage::of(agent).await;
+        let said = "Greet in Latin.";
+        // Claude Code is told beside what its tool said, Codex by a turn of its own.
+        let (heard, then) = match agent {
+            Agent::ClaudeCode => (json!({ "turnIndex": 1, "toolResultContains": said }), 2),
+            Agent::Codex => (json!({ "turnIndex": 2, "userMessage": said }), 3),
+        };
+        if agent == Agent::ClaudeCode {
+            // To newer models it speaks in messages of the system's, and aimock 1.43.0 passes over these.
+            stage.world.api.assign(|job| job.agent.model = Some("claude-sonnet-4-5".into()));
+        }
+        let fixtures = [
+            json!({ "match": heard, "response": thought(agent, shell(agent, "echo salve > latin.txt")) }),
+            turn(then, words("All done.")),
+            turn(0, thought(agent, shell(agent, UNTIL_TOLD))),
+            turn(1, words("Nobody said anything.")),
+        ];
+        let other = Independent::with(&stage, &fixtures).await;
+        let runner = other.start(&stage);
+        say_while_it_runs(&stage).await;
+        let ran = end_of(runner).await;
+        let finish = stage.world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+        assert_eq!(stage.world.file(BRANCH, "latin.txt").as_deref(), Some("salve\n"), "{agent:?}");
+        let asked = if agent == Agent::ClaudeCode { 3 } else { 4 };
+        assert_eq!(other.asked().await, asked, "{agent:?}");
+        other.end(stage).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn what_an_agent_may_not_do_is_not_done_and_leaves_nothing_to_push() {
+    both(|agent| async move {
+        let stage = Stage::of(agent).await;
+        let (tool, denial, code) = match agent {
+            // Its own settings are what it asks a person about, whatever is allowed.
+            Agent::ClaudeCode => {
+                let write = json!({ "file_path": stage.tree().join(".claude/settings.json"), "content": "{}" });
+                let tool = json!({ "toolCalls": [{ "name": "Write", "arguments": write }] });
+                (tool, "requested permissions to write", "permission_denied")
+            }
+            // Nobody is asked: its sandbox says so to the model alone.
+            Agent::Codex => (shell(agent, "touch /etc/pullyard-canary"), "Read-only file system", "no_changes"),
+        };
+        let other = Independent::with(&stage, &[turn(0, tool), turn(1, words("I could not."))]).await;
+        let ran = end_of(other.start(&stage)).await;
+        assert_eq!(stage.world.api.failure(), code, "{agent:?} {}", ran.log);
+        assert!(other.heard().await.contains(denial), "{agent:?}: the model was not told");
+        assert!(!std::path::Path::new("/etc/pullyard-canary").exists(), "{agent:?}");
+        assert_eq!((stage.world.head(BRANCH), other.asked().await), (None, 2), "{agent:?}");
+        other.end(stage).await;
+    })
+    .await;
 }
