@@ -313,21 +313,32 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
 /// The settings that a repository of the runner's own has; written anew before each use.
 pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
     const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
-    tokio::fs::write(repository.join("config"), CONFIG).await?;
+    // The first of them would have git read another repository's settings.
+    for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
+        remove(&repository.join(foreign)).await?;
+    }
+    put(&repository.join("config"), CONFIG.as_bytes()).await?;
     let info = repository.join("objects/info");
     tokio::fs::create_dir_all(&info).await?;
     if let Some(mirror) = objects_of {
         let mut line = mirror.join("objects").into_os_string().into_encoded_bytes();
         line.push(b'\n');
-        tokio::fs::write(info.join("alternates"), line).await?;
-    }
-    for foreign in ["config.worktree", "info/attributes", "info/grafts", "shallow"] {
-        match tokio::fs::remove_file(repository.join(foreign)).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        put(&info.join("alternates"), &line).await?;
     }
     Ok(())
+}
+
+/// Writes a file anew. What stands there goes first: it may lead elsewhere, or keep whoever opens it waiting.
+async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    remove(path).await?;
+    tokio::fs::write(path, content).await
+}
+
+async fn remove(path: &Path) -> std::io::Result<()> {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the text is a branch's name and nothing else, such as an option or a revision.
@@ -401,5 +412,45 @@ mod tests {
         assert!(!carries(Call::new(["status"])));
         assert!(carries(Call::new(["fetch"]).reaching_forge()));
         assert_eq!(git.redacted(b"bad secret"), "bad [token]");
+        let header = format!("Authorization: Basic {}", git.basic());
+        assert_eq!(git.redacted(header.as_bytes()), "Authorization: Basic [token]");
+    }
+
+    #[tokio::test]
+    async fn files_are_no_way_to_a_forge_unless_they_are_the_forge() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("forge.git");
+        let files = Git::new(&format!("file://{}", path.display()), "");
+        init_bare(&files, path).await.unwrap();
+        let forge = Git::new("https://forge.test/a/b.git", "secret");
+        let asks = || Call::new(["ls-remote", "--", files.url()]);
+        assert!(files.run(asks().reaching_forge()).await.is_ok());
+        for call in [asks(), asks().reaching_forge()] {
+            let refused = forge.run(call).await.unwrap_err();
+            assert!(refused.reason().contains("transport 'file' not allowed"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_makes_git_read_other_settings_or_another_history_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "mine").unwrap();
+        let repository = dir.path().join("git");
+        let foreign = ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"];
+        std::fs::create_dir_all(repository.join("info")).unwrap();
+        std::fs::create_dir_all(repository.join("objects/info")).unwrap();
+        for file in foreign {
+            std::fs::write(repository.join(file), "planted").unwrap();
+        }
+        for link in ["config", "objects/info/alternates"] {
+            std::os::unix::fs::symlink(&victim, repository.join(link)).unwrap();
+        }
+        seal(&repository, Some(Path::new("/mirror"))).await.unwrap();
+        assert!(foreign.iter().all(|file| !repository.join(file).exists()));
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+        let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
+        assert_eq!(alternates, "/mirror/objects\n");
+        assert!(std::fs::read_to_string(repository.join("config")).unwrap().contains("bare = true"));
     }
 }

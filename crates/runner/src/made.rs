@@ -6,7 +6,7 @@ use crate::attempt::Attempt;
 use crate::beside::Beside;
 use crate::checkpoint::Taken;
 use crate::checks::{self, Checked, Results, Rounds};
-use crate::git::Git;
+use crate::git::{self, Fault, Git};
 use crate::job::Prepared;
 use crate::options::Isolation;
 use crate::patch::{self, Binaries};
@@ -108,7 +108,12 @@ impl Work<'_> {
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
             this.working.made(&tree);
             let (Some(beside), Some(commands)) = (self.beside, commands) else { break (tree, Results::default()) };
-            let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await?;
+            let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
+            // What they ran is the repository's: it may have written settings into ours, and what is signed and what
+            // carries the forge's token comes after it.
+            let sealed = git::seal(&workspace.repository(), Some(mirror.dir())).await;
+            let checked = checked?;
+            sealed.map_err(|error| Fault::Disk(error).of_workspace())?;
             rounds.checked += 1;
             match checked {
                 Checked::Publish(results) => break (tree, results),

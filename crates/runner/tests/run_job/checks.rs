@@ -17,7 +17,7 @@ const MENDS: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
 const CHECK: &str = "grep -q hello greeting.txt || { echo 'it says' $(cat greeting.txt); exit 4; }";
 
 /// A world whose job has these checks, run by a shell.
-async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnce(&mut JobCommands)) -> World {
+pub(crate) async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnce(&mut JobCommands)) -> World {
     let world = World::with_agent(agent).await;
     let commands = checks.iter().map(|line| line.replace("@DIR@", world.outside("").to_str().unwrap())).collect();
     let mut all = JobCommands {

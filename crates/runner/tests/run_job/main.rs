@@ -14,6 +14,7 @@ mod daemon_start;
 mod hostile;
 mod ledger;
 mod plane;
+mod planted;
 mod publish;
 mod questions;
 mod replies;

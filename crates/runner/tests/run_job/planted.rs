@@ -1,0 +1,162 @@
+//! What an agent, or a check that runs the repository's own programs, plants in the runner's repository: none of it
+//! reaches what is committed, signed and pushed with the forge's token.
+
+use crate::checks::with_checks;
+use crate::rests::commands;
+use crate::world::{BRANCH, World};
+use pullyard_protocol::attempt::FinishOutcome;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+
+const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
+const SECRET: &str = "the-model's/key+0123";
+
+/// What nobody ever signed with.
+pub(crate) const SIGNING_KEY: &str =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nbWFkZS11cC1rZXk\n-----END OPENSSH PRIVATE KEY-----";
+
+/// An `ssh-keygen` that signs as far as git looks, and writes down the key that it was given; and a path with it.
+pub(crate) fn signer(world: &World) -> OsString {
+    let folder = world.outside("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let program = folder.join("ssh-keygen");
+    let script = format!(
+        "#!/bin/sh\nfor last; do :; done\n\
+         while [ $# -gt 0 ]; do [ \"$1\" = -f ] && key=$2; shift; done\n\
+         {{ ls -l \"$key\" | cut -c1-10; cat \"$key\"; }} >> {}\n\
+         printf -- '-----BEGIN SSH SIGNATURE-----\\nZmFrZQ==\\n-----END SSH SIGNATURE-----\\n' > \"$last.sig\"\n",
+        world.outside("signed").display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
+}
+
+/// A program outside the worktree that leaves a mark, and passes on what it is given.
+fn leaves_a_mark(world: &World) {
+    let program = world.outside("evil.sh");
+    let script = format!("#!/bin/sh\ntouch {}\ncat\n", world.outside("pwned").display());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs it to a good end, with little time for a push that goes astray.
+async fn completes(world: &World) {
+    world.api.script(|script| script.push_for_secs = Some(60));
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    assert!(!world.outside("pwned").exists(), "something planted was run");
+    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+}
+
+#[tokio::test]
+async fn what_a_check_writes_into_our_settings_counts_neither_for_a_repair_nor_for_the_push() {
+    let check = "git --git-dir=../git config http.proxy http://127.0.0.1:1; \
+                 git --git-dir=../git config filter.evil.smudge @DIR@/evil.sh; echo dirt > README.md; \
+                 [ -e @DIR@/once ] || { touch @DIR@/once; exit 4; }";
+    let agent = format!("{GREET}; echo '* filter=evil' > .gitattributes");
+    let world = with_checks(&agent, &[check], |all| all.checks.repair = true).await;
+    leaves_a_mark(&world);
+    completes(&world).await;
+    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
+    assert_eq!(world.api.finish().work.unwrap().checks.len(), 2);
+}
+
+#[tokio::test]
+async fn a_check_does_not_choose_the_program_that_gets_the_signing_key() {
+    let check = "git --git-dir=../git config gpg.ssh.program @DIR@/evil.sh";
+    let world = with_checks(GREET, &[check], |_| ()).await;
+    leaves_a_mark(&world);
+    let path = signer(&world);
+    world.api.script(|script| script.signing_key = Some(SIGNING_KEY.into()));
+    let ran = world
+        .run_with(|command| {
+            command.env("PATH", path);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    assert!(!world.outside("pwned").exists(), "the key was handed to a program of the check's");
+    assert!(world.outside("signed").exists());
+}
+
+#[tokio::test]
+async fn the_settings_of_another_repository_do_not_count_though_ours_is_said_to_be_a_part_of_it() {
+    let world = World::with_agent(
+        "git init -q --bare @DIR@/common; git --git-dir=@DIR@/common config http.proxy http://127.0.0.1:1
+         mkdir -p @DIR@/common/objects/info; cp ../git/objects/info/alternates @DIR@/common/objects/info/
+         (cd ../git/objects && pwd) >> @DIR@/common/objects/info/alternates
+         echo @DIR@/common > ../git/commondir; echo hello > greeting.txt",
+    )
+    .await;
+    completes(&world).await;
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_our_settings_is_neither_waited_for_nor_written_through() {
+    let world = World::with_agent(
+        "rm ../git/config ../git/objects/info/alternates; mkfifo ../git/config
+         ln -s @DIR@/victim ../git/objects/info/alternates; echo hello > greeting.txt",
+    )
+    .await;
+    std::fs::write(world.outside("victim"), "mine\n").unwrap();
+    completes(&world).await;
+    assert_eq!(std::fs::read_to_string(world.outside("victim")).unwrap(), "mine\n");
+}
+
+#[tokio::test]
+async fn a_secret_is_found_though_another_text_is_said_to_stand_in_its_place() {
+    let world = World::with_agent("exit 1").await;
+    let fine = world.outside("fine");
+    std::fs::write(&fine, "fine\n").unwrap();
+    world.api.assign(|job| {
+        commands(
+            job,
+            &format!(
+                "cat > /dev/null; echo \"key = {SECRET}\" > settings.ini; secret=$(git hash-object settings.ini)
+                 fine=$(git --git-dir=../git hash-object -w {}) || exit 9
+                 git --git-dir=../git update-ref refs/replace/$secret $fine || exit 9",
+                fine.display()
+            ),
+        );
+    });
+    let ran = world
+        .run_with(|command| {
+            command.env("SOME_MODEL_KEY", SECRET);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((world.api.failure(), world.head(BRANCH)), ("secret_in_change", None), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn files_are_committed_as_they_are_whatever_is_planted_about_them() {
+    let world = World::with_agent(
+        "printf 'a\\r\\n' > crlf.txt; mkdir -p ../git/info; echo '* text' > ../git/info/attributes
+         echo hello > greeting.txt",
+    )
+    .await;
+    completes(&world).await;
+    assert_eq!(world.file(BRANCH, "crlf.txt").as_deref(), Some("a\r\n"));
+}
+
+#[tokio::test]
+async fn no_repository_has_hooks_of_the_machines_templates() {
+    let world = World::with_agent(
+        "ls -A .git/hooks ../git/hooks ../../../mirrors/*/hooks > @DIR@/hooks 2> /dev/null; echo hello > greeting.txt",
+    )
+    .await;
+    let hooks = world.outside("template/hooks");
+    std::fs::create_dir_all(&hooks).unwrap();
+    std::fs::write(hooks.join("pre-push"), "#!/bin/sh\nexit 1\n").unwrap();
+    let ran = world
+        .run_with(|command| {
+            command.env("GIT_TEMPLATE_DIR", world.outside("template"));
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(std::fs::read_to_string(world.outside("hooks")).unwrap(), "");
+}
