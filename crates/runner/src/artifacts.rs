@@ -219,6 +219,24 @@ mod tests {
         assert_eq!(count, MOST);
     }
 
+    #[tokio::test]
+    async fn what_is_too_large_or_too_much_is_not_taken_and_not_waited_for() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.open(dir.path().to_owned()).unwrap();
+        for (name, size, taken) in [("larger.txt", LARGEST + 1, false), ("largest.txt", LARGEST, true)] {
+            File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
+            assert_eq!(artifacts.hand_in(Kind::AgentOutput, name), taken, "{name}");
+        }
+        for number in 0..MOST + 5 {
+            artifacts.keep(Kind::CheckOutput, &format!("check-{number}.txt"), "ok");
+        }
+        while waiting.try_recv().is_ok() {
+            artifacts.0.done.send_modify(|done| *done += 1);
+        }
+        let flushed = timeout(Duration::from_secs(30), artifacts.flush(Duration::from_secs(3_600)));
+        assert!(flushed.await.is_ok(), "it waits for what nobody uploads");
+    }
+
     #[test]
     fn a_file_is_measured_as_others_measure_it() {
         let dir = tempfile::tempdir().unwrap();

@@ -212,7 +212,9 @@ mod tests {
         let path = outbox.keep(&letter).unwrap();
         assert_eq!(outbox.letters(), vec![path.clone()]);
         assert_eq!(outbox.waiting(), BTreeSet::from([(letter.job.clone(), 2)]));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for (private, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
+            assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, mode);
+        }
         let read: Letter = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(read == letter);
         forget(&path);

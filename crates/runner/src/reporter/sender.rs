@@ -181,7 +181,15 @@ fn is_a_note(request: &EventsRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
+    use super::super::queue::Queue;
     use super::*;
+    use crate::orders::Orders;
+    use crate::people::Given;
+    use crate::redact::Redactor;
+    use pullyard_domain::id::JobId;
+    use std::sync::{Mutex, OnceLock};
+    use tokio::sync::Notify;
 
     fn batch(first: u64, count: u64) -> EventsRequest {
         let event = |seq| Event {
@@ -189,6 +197,32 @@ mod tests {
             ..note_about(&EventsRequest { first_seq: seq, events: vec![], inputs: None }).remove(0)
         };
         EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
+    }
+
+    fn sender(heartbeat: Duration) -> Sender {
+        let shared = Shared {
+            redactor: Redactor::new([]),
+            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
+            record: OnceLock::new(),
+            changed: Notify::new(),
+            answered: Notify::new(),
+        };
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let client = AttemptClient::new("http://127.0.0.1:1", "lease", &job, 1).unwrap();
+        Sender::new(Arc::new(shared), client, heartbeat, Heeds { orders: Orders::new(), given: Given::new() })
+    }
+
+    #[tokio::test]
+    async fn however_the_server_was_set_nobody_calls_in_a_tight_loop_or_is_silent_for_hours() {
+        for (told, kept) in [(0, 1), (30, 30), (86_400, 600)] {
+            assert_eq!(sender(Duration::from_secs(told)).heartbeat, Duration::from_secs(kept));
+        }
+        for (send_every_ms, kept) in [(0, 20), (500, 500), (u64::MAX, 600_000)] {
+            let mut sender = sender(Duration::from_secs(30));
+            let answer = EventsAnswer { next_seq: 1, want: Want::Run, inputs: 0, watched: false, send_every_ms };
+            sender.heed(&answer);
+            assert_eq!(sender.send_every, Duration::from_millis(kept));
+        }
     }
 
     #[test]

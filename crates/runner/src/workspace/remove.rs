@@ -47,4 +47,20 @@ mod tests {
         assert!(!root.exists());
         tree(&root).unwrap();
     }
+
+    #[test]
+    fn a_link_in_it_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, outside] = ["root", "outside"].map(|name| dir.path().join(name));
+        for folder in [&root, &outside] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(outside.join("file"), "").unwrap();
+        fs::set_permissions(&outside, Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        unlock(&root);
+        assert_eq!(fs::metadata(&outside).unwrap().permissions().mode() & 0o777, 0o755);
+        tree(&root).unwrap();
+        assert!(!root.exists() && outside.join("file").exists());
+    }
 }

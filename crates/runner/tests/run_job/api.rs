@@ -52,6 +52,10 @@ pub(crate) struct Script {
     pub(crate) minted: VecDeque<String>,
     /// Signs commits.
     pub(crate) signing_key: Option<String>,
+    /// Keys for the agent's model, as they come over the wire.
+    pub(crate) model: Vec<Value>,
+    /// What is wanted by the time the runner asks for the right to push, and whether it gets it.
+    pub(crate) at_push: Option<(&'static str, bool)>,
 }
 
 impl Script {
@@ -255,7 +259,9 @@ async fn answer(
         }
         "credentials" => match script.minted.pop_front() {
             Some(minted) => json!({ "forge_token": minted, "expires_in_secs": 3_600 }),
-            None => json!({ "forge_token": inner.forge_token, "signing_key": script.signing_key }),
+            None => {
+                json!({ "forge_token": inner.forge_token, "signing_key": script.signing_key, "model": script.model })
+            }
         },
         "status" => {
             let _: StatusRequest = serde_json::from_value(body.clone()).unwrap();
@@ -265,7 +271,7 @@ async fn answer(
             let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
             let goes_on =
                 syncing && want == "run" && body["inputs"].as_u64().is_some_and(|told| u64::from(said) > told);
-            let granted = syncing && !goes_on;
+            let (want, granted) = script.at_push.filter(|_| syncing).unwrap_or((want, syncing && !goes_on));
             let push_for_secs = granted.then(|| script.push_for_secs.unwrap_or(120));
             json!({ "want": want, "push_for_secs": push_for_secs, "goes_on": goes_on })
         }

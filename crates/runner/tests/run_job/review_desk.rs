@@ -14,6 +14,8 @@ pub(crate) type Comment = (u64, u64, String);
 
 pub(crate) struct Desk {
     pub(crate) branch: String,
+    /// The branch that it goes to.
+    pub(crate) base: String,
     pub(crate) head_repository: Value,
     pub(crate) closed: bool,
     pub(crate) merged: bool,
@@ -43,6 +45,7 @@ impl ReviewDesk {
     pub(crate) async fn start(branch: &str, comments: Vec<Comment>) -> Self {
         let state = Arc::new(Mutex::new(Desk {
             branch: branch.into(),
+            base: "main".into(),
             head_repository: json!({ "id": 9 }),
             closed: false,
             merged: false,
@@ -97,7 +100,7 @@ async fn pull_request(State(desk): Shared, Path(number): Path<u64>) -> Json<Valu
         "state": if closed { "closed" } else { "open" }, "draft": false, "user": null,
         "updated_at": "2026-11-20T12:00:00Z", "merged_at": desk.merged.then_some("2026-11-20T12:00:00Z"),
         "head": { "ref": desk.branch, "sha": "a".repeat(40), "repo": desk.head_repository },
-        "base": { "ref": "main", "sha": "a".repeat(40), "repo": { "id": 9 } },
+        "base": { "ref": desk.base, "sha": "a".repeat(40), "repo": { "id": 9 } },
     }))
 }
 

@@ -4,6 +4,8 @@ use crate::api::Api;
 use crate::token_gate::{Gate, long_token};
 use crate::world::{BRANCH, TOKEN, World};
 use axum::Router;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pullyard_protocol::attempt::FinishOutcome;
 
 /// A world whose forge is behind a gate, and whose control plane gives these tokens, one after the other.
@@ -60,6 +62,18 @@ async fn an_attempt_that_was_superseded_takes_its_token_back_itself() {
     world.api.script(|script| script.refuse("events", 409, "lease_lost"));
     let ran = crate::world::end_of(child).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(gate.live().is_empty(), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_told_to_end_takes_its_token_back() {
+    let token = long_token(1);
+    let (world, gate) = world("echo waiting; sleep 60", std::slice::from_ref(&token)).await;
+    let child = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    let ran = crate::world::end_of(child).await;
+    assert_eq!(ran.code, Some(143), "{}", ran.log);
     assert!(gate.live().is_empty(), "{}", ran.log);
 }
 

@@ -1,0 +1,236 @@
+//! Every way in which an attempt ends: what is running afterwards, what is pushed, and what is told.
+
+use crate::checks::with_checks;
+use crate::plane::appears;
+use crate::publish::hook;
+use crate::world::{BRANCH, TOKEN, World, end_of};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, YieldOutcome};
+use tokio::process::Child;
+
+const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
+/// Says so, and waits until the test says go.
+const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
+/// Something that leaves its group, session and environment, and goes on.
+#[cfg(target_os = "linux")]
+const STAYS: &str = "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) \
+     & exit 0' > /dev/null 2>&1; while [ ! -e @DIR@/up ]; do sleep 0.02; done";
+/// Eight MiB that are really there.
+const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
+
+type Change = fn(&mut Assignment);
+#[cfg(target_os = "linux")]
+type Stops = fn(&World, &Child);
+
+fn sigterm(runner: &Child) {
+    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+}
+
+/// A runner on a machine that makes no process namespaces.
+#[cfg(target_os = "linux")]
+fn without_namespace(world: &World) -> Child {
+    world.spawn(|command| {
+        command.env("PULLYARD_PROCESS_NAMESPACE", "off").env("PULLYARD_AGENT_RETRY_SECS", "");
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nothing_runs_on_however_an_agent_came_to_its_end() {
+    let busy = "while :; do echo busy; sleep 0.1; done";
+    let asks = "echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'";
+    let (filling, leaking) = (format!("{FILLS}; {busy}"), format!("echo {TOKEN} > notes.txt"));
+    let cases: [(&str, Change, Option<&str>); 8] = [
+        ("exec sleep 600", |job| job.limits.stall_secs = 2, Some("stalled")),
+        (busy, |job| job.limits.wall_secs = 4, Some("time_limit")),
+        (filling.as_str(), |job| job.limits.disk_mib = Some(4), Some("disk_limit")),
+        (FILLS, |job| job.limits.disk_mib = Some(4), Some("disk_limit")),
+        ("true", |_| (), Some("no_changes")),
+        ("exit 75", |_| (), Some("agent_failed")),
+        (leaking.as_str(), |_| (), Some("secret_in_change")),
+        (asks, |_| (), None),
+    ];
+    for (ending, change, code) in cases {
+        let world = World::with_agent(&format!("{STAYS}; {ending}")).await;
+        world.api.assign(change);
+        let ran = end_of(without_namespace(&world)).await;
+        assert_eq!(ran.code, Some(0), "{ending}: {}", ran.log);
+        let failure = world.api.finishes().pop().and_then(|finish| finish.failure);
+        assert_eq!(failure.map(|failure| failure.code()), code, "{ending}");
+        assert_eq!((world.left_running(), world.head(BRANCH)), (vec![], None), "{ending}");
+        assert!(world.worktrees().is_empty(), "{ending}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nothing_runs_on_whatever_stopped_an_agent_that_does_not_listen() {
+    let stops: [(&str, Stops); 4] = [
+        ("cancel", |world, _| world.api.script(|script| script.cancel = true)),
+        ("pause", |world, _| world.api.script(|script| script.pause = true)),
+        ("lost lease", |world, _| world.api.script(|script| script.refuse("events", 409, "lease_lost"))),
+        ("SIGTERM", |_, runner| sigterm(runner)),
+    ];
+    let agent = format!("{STAYS}; echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done");
+    for (what, stop) in stops {
+        let world = World::with_agent(&agent).await;
+        let runner = without_namespace(&world);
+        world.api.wait_for_text("waiting").await;
+        stop(&world, &runner);
+        let ran = end_of(runner).await;
+        assert_eq!(ran.code, Some(if what == "SIGTERM" { 143 } else { 0 }), "{what}: {}", ran.log);
+        assert_eq!((world.left_running(), world.head(BRANCH)), (vec![], None), "{what}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_a_namespace_nothing_of_a_check_runs_on_either() {
+    let world = with_checks(GREET, &[STAYS], |_| ()).await;
+    let ran = end_of(without_namespace(&world)).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.left_running(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_check_ends_with_the_time_and_the_room_of_its_attempt() {
+    let fills = format!("{FILLS}; while :; do sleep 0.1; done");
+    let cases: [(&str, Change, &str); 2] = [
+        ("while :; do sleep 0.1; done", |job| job.limits.wall_secs = 5, "time_limit"),
+        (fills.as_str(), |job| job.limits.disk_mib = Some(4), "disk_limit"),
+    ];
+    for (check, change, code) in cases {
+        let world = with_checks(GREET, &[check], |_| ()).await;
+        world.api.assign(change);
+        let ran = world.run().await;
+        assert_eq!((ran.code, world.api.failure()), (Some(0), code), "{}", ran.log);
+        assert_eq!((world.left_running(), world.head(BRANCH)), (vec![], None), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_lost_before_the_push_is_no_push_and_no_finish() {
+    let world = World::with_agent(WAIT).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.refuse("status", 409, "lease_lost"));
+    std::fs::write(world.outside("go"), "").unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((world.api.finishes(), world.head(BRANCH)), (vec![], None));
+    assert!(world.worktrees().is_empty() && world.letters().is_empty());
+}
+
+#[tokio::test]
+async fn what_people_want_by_the_time_of_the_push_is_heeded_unless_the_push_was_granted() {
+    let world = World::with_agent(GREET).await;
+    world.api.script(|script| script.at_push = Some(("cancel", true)));
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!((world.api.finish().outcome, world.head(BRANCH)), (FinishOutcome::Cancelled, None));
+
+    let world = World::with_agent(GREET).await;
+    world.api.script(|script| script.at_push = Some(("pause", false)));
+    assert_eq!(world.run().await.code, Some(0));
+    let [told] = world.api.yields().try_into().unwrap();
+    assert_eq!((told.outcome, world.head(BRANCH)), (YieldOutcome::Paused, None));
+    assert!(world.api.finishes().is_empty());
+
+    let world = World::with_agent(GREET).await;
+    world.api.script(|script| script.at_push = Some(("pause", true)));
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert!(world.head(BRANCH).is_some() && world.api.yields().is_empty());
+}
+
+/// A world whose push waits at the forge, from the file `begun` on, until there is a file `go`.
+async fn pushing(takes: bool) -> (World, Child) {
+    let world = World::with_agent(GREET).await;
+    let [begun, go] = ["begun", "go"].map(|name| world.outside(name).display().to_string());
+    let end = if takes { "exit 0" } else { "exit 1" };
+    hook(&world, "pre-receive", &format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done; {end}"));
+    let runner = world.spawn(|_| ());
+    appears(&world.outside("begun")).await;
+    (world, runner)
+}
+
+#[tokio::test]
+async fn a_push_that_was_granted_is_not_given_up_for_a_cancel_or_a_pause() {
+    for what in ["cancel", "pause"] {
+        let (world, runner) = pushing(true).await;
+        world.api.script(|script| (script.cancel, script.pause) = (what == "cancel", what == "pause"));
+        // A second answer is not asked for before the first one was read.
+        let before = world.api.calls("events").len();
+        let heard = before + 2;
+        world.api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= heard).await;
+        std::fs::write(world.outside("go"), "").unwrap();
+        let ran = end_of(runner).await;
+        assert_eq!(ran.code, Some(0), "{what}: {}", ran.log);
+        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{what}: {:?}", world.api.finish());
+        assert!(world.head(BRANCH).is_some() && world.open_pull_request(BRANCH).await.is_some(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_push_ends_with_the_lease_and_nobody_sees_its_token_meanwhile() {
+    let (world, runner) = pushing(false).await;
+    let url = &world.repository.clone_url;
+    let mut lines = Vec::new();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        lines.push(String::from_utf8_lossy(&line).replace('\0', " "));
+    }
+    let encoded = STANDARD.encode(format!("x-access-token:{TOKEN}"));
+    let pushes: Vec<_> = lines.iter().filter(|line| line.contains(url.as_str())).collect();
+    let is_seen = pushes.iter().any(|line| line.starts_with("git push "));
+    assert_eq!(is_seen, cfg!(target_os = "linux"), "{pushes:?}");
+    assert!(pushes.iter().all(|line| !line.contains(TOKEN) && !line.contains(&encoded)), "{pushes:?}");
+
+    world.api.script(|script| script.refuse("events", 409, "lease_lost"));
+    let ran = end_of(runner).await;
+    std::fs::write(world.outside("go"), "").unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((world.api.finishes(), world.head(BRANCH)), (vec![], None));
+    assert!(world.worktrees().is_empty());
+}
+
+#[tokio::test]
+async fn a_finish_that_is_refused_for_good_is_not_sent_again() {
+    let world = World::with_agent(GREET).await;
+    world.api.script(|script| script.refuse("finish", 400, "bad_request"));
+    let ran = world.run().await;
+    assert!(ran.code.is_some_and(|code| code != 0 && code != 143), "{:?}: {}", ran.code, ran.log);
+    assert_eq!((world.api.finishes().len(), world.letters().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_runner_that_is_told_to_end_while_nobody_hears_its_finish_leaves_that_to_the_next_run() {
+    let world = World::with_agent(GREET).await;
+    world.api.script(|script| script.refuse("finish", 503, "busy"));
+    let runner = world.spawn(|_| ());
+    world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
+    sigterm(&runner);
+    let ran = end_of(runner).await;
+    assert!(ran.code.is_some_and(|code| code != 0), "{:?}: {}", ran.code, ran.log);
+    assert_eq!(world.letters().len(), 1);
+}
+
+#[tokio::test]
+async fn a_worktree_that_is_to_be_kept_stays_until_the_next_run() {
+    let world = World::with_agent(GREET).await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_KEEP_WORKTREE", "true");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let [kept] = world.worktrees().try_into().unwrap();
+    assert_eq!(std::fs::read_to_string(kept.join("tree/greeting.txt")).unwrap(), "hello\n");
+    world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+    world.api.assign(|job| job.attempt = 2);
+    assert_eq!(world.run().await.code, Some(0));
+    assert!(world.worktrees().is_empty());
+}

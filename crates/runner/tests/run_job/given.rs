@@ -1,0 +1,150 @@
+//! What an attempt is given, and what its machine has: the one is told nobody, whoever gave it, and of the other
+//! nobody inherits more than where programs are.
+
+use crate::api::{BOOTSTRAP, LEASE};
+use crate::checks::with_checks;
+use crate::rests::{commands, on_another_machine, resumes, unpacked};
+use crate::revise::under_review;
+use crate::world::{BRANCH, TOKEN, World, end_of};
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, Resume};
+use serde_json::json;
+
+/// What has the shape of a token, and is nobody's.
+const SHAPE: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+
+#[tokio::test]
+async fn what_an_attempt_is_given_is_told_nobody_whoever_gave_it() {
+    let line = "YS1saW5lLW9mLXRoZS1rZXktdGhhdC1zaWducy1jb21taXRz";
+    let model = "key-that-the-project-names";
+    let world = World::with_agent("exit 1").await;
+    world.api.script(|script| {
+        script.signing_key =
+            Some(format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{line}\n-----END OPENSSH PRIVATE KEY-----\n"));
+        script.model = vec![json!({ "key": "anthropic_api_key", "value": model })];
+    });
+    let all = [("bootstrap", BOOTSTRAP), ("lease", LEASE), ("line", line), ("model", model), ("forge", TOKEN)];
+    let says = all.map(|(what, secret)| format!("echo '{what} {secret}'")).join("; ");
+    world.api.assign(|job| commands(job, &format!("cat > /dev/null; {says}; exit 3")));
+    let ran = world.run().await;
+    assert_eq!((ran.code, world.api.failure()), (Some(0), "agent_failed"), "{}", ran.log);
+    let (texts, left) = (world.api.texts(), world.left());
+    assert!(left.iter().any(|(to, _)| to == "agent-output.jsonl"));
+    for (what, secret) in all {
+        assert!(texts.contains(&format!("{what} [redacted]")), "{what}: {texts}");
+        for (to, content) in &left {
+            assert!(!String::from_utf8_lossy(content).contains(secret), "{what} went to {to}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_to_reviewers_has_no_secret() {
+    let words = format!(r#"{{"12":"It is {TOKEN} and {SHAPE} by now"}}"#);
+    let script = format!("mkdir .pullyard; echo hello > greeting.txt; echo '{words}' > .pullyard/replies.json");
+    let (world, desk) = under_review(&script).await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let said = desk.replies(12).join("\n");
+    assert!(said.contains("It is [redacted] and [redacted] by now"), "{said}");
+}
+
+#[tokio::test]
+async fn words_for_reviewers_are_kept_for_the_next_attempt_and_have_no_secret() {
+    let words = format!(r#"{{"12":"It is {TOKEN} by now"}}"#);
+    let (world, desk) = under_review(&format!(
+        "mkdir .pullyard; echo half > half.txt; echo '{words}' > .pullyard/replies.json
+         echo waiting; while :; do sleep 0.05; done"
+    ))
+    .await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    assert_eq!(end_of(runner).await.code, Some(0));
+    let kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "replies.json", "work.patch"]);
+    assert_eq!(String::from_utf8_lossy(&kept["replies.json"]).trim(), words.replace(TOKEN, "[redacted]"));
+
+    world.api.next_attempt(|job| {
+        resumes(job, Policy::Require, &[]);
+        commands(job, "cat > /dev/null; echo end > end.txt");
+    });
+    let ran = on_another_machine(&world).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    assert_eq!(world.file("feature", "half.txt").as_deref(), Some("half\n"));
+    let said = desk.replies(12).join("\n");
+    assert!(said.contains("It is [redacted] by now"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_kept_of_setup_has_no_secret_of_its_commands() {
+    let setup = vec![format!("echo {TOKEN}")];
+    let world = with_checks("cat > /dev/null; echo hello > greeting.txt", &[], |all| all.setup.commands = setup).await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    let output = String::from_utf8(world.api.kept("setup-output.txt").unwrap()).unwrap();
+    assert_eq!(output, "$ echo [redacted]\n[redacted]\n\n");
+}
+
+/// What a person's shell, a cloud and a CI machine have in their environment.
+const OF_THE_MACHINE: [&str; 18] = [
+    "USER",
+    "LOGNAME",
+    "MAIL",
+    "EDITOR",
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_CONFIG_HOME",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "GITHUB_TOKEN",
+    "NPM_TOKEN",
+    "ANTHROPIC_API_KEY",
+    "OPENAI_API_KEY",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_AUTHOR_NAME",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_INDEX_FILE",
+];
+
+#[tokio::test]
+async fn of_the_machines_environment_nobody_inherits_more_than_where_programs_are() {
+    let agent = "cat > /dev/null; env > @DIR@/agent; echo hello > greeting.txt";
+    let world = with_checks(agent, &["env > @DIR@/check"], |_| ()).await;
+    let setup = format!("env > {}", world.outside("setup").display());
+    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = vec![setup]);
+    let ran = world
+        .run_with(|command| {
+            command.envs(OF_THE_MACHINE.map(|name| (name, "/planted/by-the-machine")));
+            // Of no use to whoever reaches nobody but this machine.
+            command.env("https_proxy", "http://planted.invalid:1").env("NO_PROXY", "planted.invalid");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    for who in ["setup", "agent", "check"] {
+        let env = std::fs::read_to_string(world.outside(who)).unwrap();
+        assert!(env.contains("PULLYARD_JOB=job_") && !env.contains("planted"), "{who}: {env}");
+    }
+    assert_eq!(world.git_line(&["log", "-1", "--format=%an, %cn", BRANCH]), "Pullyard, Pullyard");
+}
+
+#[tokio::test]
+async fn a_program_is_told_by_which_name_it_may_keep_what_it_learned() {
+    for session in [None, Some("its-own-name")] {
+        let world =
+            World::with_agent("printf %s \"$PULLYARD_SESSION\" > @DIR@/session; echo hello > greeting.txt").await;
+        let job = world.api.assignment().job;
+        world.api.assign(|job| {
+            let session = session.map(str::to_owned);
+            job.resume = Some(Resume { agent: None, session, read: 0, policy: Policy::Prefer, inputs: Vec::new() });
+        });
+        assert_eq!(world.run().await.code, Some(0));
+        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+        let told = std::fs::read_to_string(world.outside("session")).unwrap();
+        assert_eq!(told, session.unwrap_or(job.as_str()));
+    }
+}

@@ -1,0 +1,128 @@
+//! What is kept for the next attempt is the agent's work and nothing else, and is gone on with only if it is what was
+//! kept; and which agent goes on.
+
+use crate::agents::{CLAUDE, CODEX, Machine};
+use crate::checks::with_checks;
+use crate::rests::{commands, on_another_machine, paused, resumes, unpacked};
+use crate::world::{World, end_of};
+use pullyard_domain::project::Resume as Policy;
+use pullyard_protocol::attempt::{FinishOutcome, Resume};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+/// The work in the newest checkpoint.
+fn work(world: &World) -> String {
+    let kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
+    String::from_utf8_lossy(&kept["work.patch"]).into_owned()
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_differs_in_one_bit_is_not_gone_on_with() {
+    let works = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
+    let world = paused(works).await;
+    let mut bytes = world.api.kept("checkpoint.tar.zst").unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    world.api.replace("checkpoint.tar.zst", Some(bytes));
+    world.api.next_attempt(|job| {
+        resumes(job, Policy::Require, &[]);
+        commands(job, "exit 1");
+    });
+    let ran = on_another_machine(&world).await;
+    assert_eq!((ran.code, world.api.failure()), (Some(0), "session_lost"), "{}", ran.log);
+    let texts = world.api.texts();
+    assert!(texts.contains("because what was fetched is not what was kept"), "{texts}");
+}
+
+#[tokio::test]
+async fn what_checks_did_to_the_files_is_not_kept_as_the_agents_work() {
+    let agent = "cat > /dev/null; echo hullo > greeting.txt";
+    let world = with_checks(agent, &["echo dirt > dirt.txt; echo dirt > README.md; exit 4"], |_| ()).await;
+    let ran = world.run().await;
+    assert_eq!((ran.code, world.api.failure()), (Some(0), "checks_failed"), "{}", ran.log);
+    let work = work(&world);
+    assert!(work.contains("+hullo") && !work.contains("dirt"), "{work}");
+}
+
+#[tokio::test]
+async fn what_an_agent_mends_is_kept_though_its_work_was_written_down_before() {
+    let agent = "cat > /dev/null
+         if [ -e @DIR@/once ]; then echo mended > mended.txt; echo waiting; while :; do sleep 0.05; done; fi
+         touch @DIR@/once; echo hullo > greeting.txt";
+    let world = with_checks(agent, &["grep -q hello greeting.txt"], |all| all.checks.repair = true).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    let ran = end_of(runner).await;
+    assert_eq!((ran.code, world.api.yields().len()), (Some(0), 1), "{}", ran.log);
+    let work = work(&world);
+    assert!(work.contains("+hullo") && work.contains("+mended"), "{work}");
+}
+
+/// A machine with both agents, of which Codex does the work, and Claude Code says that it was begun.
+async fn with_both() -> Machine {
+    let machine = Machine::with(
+        CODEX,
+        "cat > /dev/null; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
+         cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
+    )
+    .await;
+    let other = machine.world.outside("other");
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{}'; exit 0; fi\ntouch {}\nexit 1\n",
+        CLAUDE.1,
+        machine.world.outside("other-began").display()
+    );
+    std::fs::write(&other, script).unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    machine.world.api.assign(|job| job.agent.capability = "auto".into());
+    machine
+}
+
+/// Whether Codex did it, where the runner has Claude Code's key or not.
+async fn codex_works(machine: &Machine, with_key: bool) -> bool {
+    let ran = machine
+        .world
+        .run_with(|command| {
+            machine.equip(command);
+            command.env(CLAUDE.0, machine.world.outside("other"));
+            if !with_key {
+                command.env_remove("ANTHROPIC_API_KEY");
+            }
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
+    let is_done = finish.outcome == FinishOutcome::Completed;
+    assert_eq!(is_done, !machine.world.outside("other-began").exists(), "{finish:?}");
+    is_done
+}
+
+#[tokio::test]
+async fn of_two_agents_the_one_that_began_goes_on_and_else_the_first_that_has_a_key() {
+    let machine = with_both().await;
+    assert!(!codex_works(&machine, true).await, "Claude Code is taken first");
+    let machine = with_both().await;
+    assert!(codex_works(&machine, false).await, "it has no key");
+    let machine = with_both().await;
+    machine.world.api.assign(|job| {
+        let agent = Some("codex".into());
+        job.resume = Some(Resume { agent, session: None, read: 0, policy: Policy::Prefer, inputs: Vec::new() });
+    });
+    assert!(codex_works(&machine, true).await, "it began");
+}
+
+#[tokio::test]
+async fn a_letter_that_can_not_be_read_is_kept_for_a_week_and_holds_nothing_up() {
+    let world = World::with_agent("echo hello > greeting.txt").await;
+    let outbox = world.work_dir().join("outbox");
+    std::fs::create_dir_all(&outbox).unwrap();
+    for (name, days) in [("fresh.json", 6), ("old.json", 8)] {
+        std::fs::write(outbox.join(name), "{").unwrap();
+        let file = std::fs::File::options().write(true).open(outbox.join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
+    }
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    assert_eq!(world.letters(), [outbox.join("fresh.json")]);
+}
