@@ -25,7 +25,7 @@ PARAMETERS = {"Architecture": "x86_64", "AlarmEmail": "operator@example.com"}
 
 # Parameters of parts that the emulator gives other values than AWS: name -> how they differ.
 UNPATTERNED = {
-    **dict.fromkeys(["ApiUrl", "DispatchQueueUrl", "DispatchDeadLetterUrl", "EffectsQueueUrl", "EffectsDeadLetterUrl"], "addresses are http here"),
+    **dict.fromkeys(["ApiUrl", "DispatchQueueUrl", "DispatchDeadLetterUrl", "EffectsQueueUrl", "EffectsDeadLetterUrl", "UndeliveredUrl"], "addresses are http here"),
     "KeySecretArn": "a Ref of a secret is its name here, not its ARN",
 }
 

@@ -234,6 +234,68 @@ async fn an_item_that_cant_be_read_hides_no_other_letter() {
     story.local.shutdown().await;
 }
 
+/// What EventBridge tells of a task of a job that stopped.
+fn death(job: &JobId, task: &str) -> Value {
+    let variables = json!([{ "name": "PULLYARD_BOOTSTRAP", "value": "a-token" }]);
+    json!({ "detail-type": "ECS Task State Change", "source": "aws.ecs", "detail": {
+        "taskArn": task, "lastStatus": "STOPPED", "startedBy": job.as_str(),
+        "stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited",
+        "containers": [{ "name": "runner", "exitCode": 137 }],
+        "overrides": { "containerOverrides": [{ "name": "runner", "environment": variables }] },
+    } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_it_is_sent_back() {
+    let story = alone().await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.wake(&job).await;
+    let task = story.task_of(&job, 1).await;
+    story.quiet().await;
+    story.claim(&job, "c1").await.unwrap();
+    let arn = task["taskArn"].as_str().unwrap();
+    // As Lambda keeps what a function failed on, and as EventBridge keeps what it could not hand on.
+    let kept = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": death(&job, arn) });
+    let sent = bury(&story, "undelivered", &kept.to_string()).await;
+    let letter = the_only(&story).await;
+    assert_eq!((letter.queue, letter.about), (Queue::Undelivered, About::Job));
+    assert_eq!((letter.code.as_str(), letter.advice), ("death_owed", Advice::Either), "{}", letter.sentence);
+    assert_eq!(letter.name.as_deref(), Some(job.as_str()));
+    assert!(letter.sentence.starts_with("The tasks function failed three times"), "{}", letter.sentence);
+    assert!(letter.body.contains(arn) && !letter.body.contains("a-token"), "{}", letter.body);
+    assert_eq!(user.run(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.done().trim(), sent);
+    let died = story.stored(&job).await["run"]["died"].clone();
+    assert!(died.is_object(), "the tasks function would have noted the same");
+    assert!(letters(&story).await.is_empty());
+    bury(&story, "undelivered", &death(&job, arn).to_string()).await;
+    let letter = the_only(&story).await;
+    assert_eq!((letter.code.as_str(), letter.advice), ("death_noted", Advice::Drop), "{}", letter.sentence);
+    assert!(letter.sentence.contains("was not reached"), "{}", letter.sentence);
+    user.run(&["dlq", "redrive", "--all"]).await.done();
+    assert_eq!(story.stored(&job).await["run"]["died"], died, "noted once");
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_that_cant_be_noted_stays() {
+    let story = alone().await;
+    let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
+    let sent = bury(&story, "undelivered", &death(&job, "a-task").to_string()).await;
+    let broken = json!({
+        "TableName": "pullyard", "Key": { "pk": { "S": format!("JOB#{job}") }, "sk": { "S": "JOB" } },
+        "UpdateExpression": "SET #s = :s", "ExpressionAttributeNames": { "#s": "status" },
+        "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
+    });
+    story.dynamodb("UpdateItem", broken).await;
+    let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
+    assert_eq!((moved.done.len(), moved.unreadable.len(), moved.missing.len()), (0, 1, 0));
+    let letter = the_only(&story).await;
+    assert_eq!((letter.id.as_str(), letter.code.as_str()), (sent.as_str(), "item_unreadable"));
+    story.local.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_queue_that_is_not_set_hides_none_of_the_other() {
     let story = alone().await;

@@ -288,6 +288,7 @@ impl Story {
             effects_queue_url: url(effects).await,
             dispatch_dlq_url: None,
             effects_dlq_url: None,
+            undelivered_dlq_url: None,
             cluster: "pullyard".into(),
             task_definitions: pullyard_entry::config::Definitions {
                 small: "pullyard-runner-small".into(),

@@ -17,7 +17,7 @@ pub(super) enum What {
     Dispatch,
     /// The FIFO queue that settles tickets.
     Effects,
-    /// Where messages go that failed too often.
+    /// Where messages go that failed too often, and events that reached nobody.
     DeadLetters,
     /// The secret that tokens of attempts are signed with.
     SigningKey,
@@ -47,7 +47,7 @@ impl What {
             List => ("the table", "`list`"),
             Dispatch => ("the dispatch queue", ""),
             Effects => ("the effects queue", ""),
-            DeadLetters => ("both dead-letter queues", ""),
+            DeadLetters => ("the dead-letter queues", ""),
             SigningKey => ("the signing key", ""),
             Peoples => ("people's secrets, `{table}/user/*`", ""),
             OfJobs => ("people's secrets for jobs, `{table}/job/*`", ""),
@@ -70,7 +70,7 @@ impl What {
             // The lost ones are those that a story has nobody read.
             (_, "dispatch" | "lost") => Some(Dispatch),
             (_, "effects.fifo" | "lost.fifo") => Some(Effects),
-            (_, "dispatch-dead" | "effects-dead.fifo") => Some(DeadLetters),
+            (_, "dispatch-dead" | "effects-dead.fifo" | "undelivered") => Some(DeadLetters),
             (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
             (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(Peoples),
             (_, secret) if secret.starts_with("secret:pullyard/job/") => Some(OfJobs),
@@ -98,7 +98,7 @@ impl What {
             List => (table("/index/list"), None),
             Dispatch => (queue("dispatch"), None),
             Effects => (queue("effects.fifo"), None),
-            DeadLetters => ([queue("dispatch-dead"), queue("effects-dead.fifo")].concat(), None),
+            DeadLetters => (["dispatch-dead", "effects-dead.fifo", "undelivered"].map(queue).concat(), None),
             SigningKey => (vec![secret("key")], None),
             Peoples => (vec![secret("user/github-token"), secret("user/hook-acme")], None),
             OfJobs => (vec![secret("job/anthropic"), secret("job/signing")], None),

@@ -84,7 +84,7 @@ impl Account {
     pub(super) async fn never_swept(story: &Story) -> Self {
         let at = story.local.aws().endpoints().clone();
         let mut dead_letters = Vec::new();
-        for name in ["dead-dispatch", "dead-effects", "undelivered"] {
+        for name in ["dead-dispatch", "dead-effects", "dead-undelivered"] {
             let made = sqs(&at.sqs, "CreateQueue", json!({ "QueueName": name })).await;
             dead_letters.push(made["QueueUrl"].as_str().unwrap().to_owned());
         }

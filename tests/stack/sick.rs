@@ -175,7 +175,7 @@ async fn alarms_that_nobody_hears_are_found() {
 async fn a_queue_that_is_backed_up_and_dead_letters_are_found() {
     let sick = Sick::healthy().await;
     sick.account.undelivered(&sick.story).await;
-    sick.says("queue", "warning", &["1 death of a task was not taken", "py-undelivered"]).await;
+    sick.says("queue", "warning", &["1 death of a task was not taken", "dlq list --queue undelivered"]).await;
     let attributes = |waiting: &str| json!({ "Attributes": { "ApproximateNumberOfMessages": waiting } }).to_string();
     sick.account.dead_letter(&sick.story).await;
     sick.says("queue", "wrong", &["dead-letter queue of dispatch keeps 1 message", "pullyard dlq list"]).await;

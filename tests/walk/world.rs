@@ -153,6 +153,7 @@ impl World {
             effects_queue_url: raw.create_queue(aws.sqs(), EFFECTS).await,
             dispatch_dlq_url: None,
             effects_dlq_url: None,
+            undelivered_dlq_url: None,
             cluster: "pullyard".into(),
             task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
             container: "runner".into(),

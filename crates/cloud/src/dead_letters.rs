@@ -41,6 +41,7 @@ pub struct DeadLetters {
     client: aws_sdk_sqs::Client,
     dispatch: Lane,
     effects: Lane,
+    undelivered: Option<String>,
 }
 
 /// A message that was taken for a moment.
@@ -84,12 +85,17 @@ impl DeadLetters {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, dispatch: Lane, effects: Lane) -> Self {
         let mut builder = aws_sdk_sqs::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self { client: aws_sdk_sqs::Client::from_conf(builder.build()), dispatch, effects }
+        Self { client: aws_sdk_sqs::Client::from_conf(builder.build()), dispatch, effects, undelivered: None }
+    }
+
+    /// With the queue of events that the tasks function did not get, or failed on; none if this process was not told.
+    pub fn and_undelivered(self, url: Option<String>) -> Self {
+        Self { undelivered: url, ..self }
     }
 
     /// Whether this process was told where a queue's dead letters are.
     pub fn knows(&self, queue: Queue) -> bool {
-        self.lane(queue).dead_url.is_some()
+        self.dead_url(queue).is_ok()
     }
 
     /// Takes messages until what is wanted was found or nothing more comes, at most `most` in all. Every look
@@ -145,16 +151,18 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// Sends a message back to the queue that it failed in, then deletes it here.
+    /// Sends a message back to the queue that it failed in, then deletes it here. What came from no queue is only
+    /// deleted: whoever asks has done what it says.
     ///
     /// Idempotent: stopped in between, it stands in both, and sending it once more does no harm: messages are
     /// hints. Its group is the one it had, so what is in turn stays in turn; its deduplication id is new, for
     /// the queue may have seen the old one a moment ago.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
+        let Some(lane) = self.lane(queue) else { return self.delete(queue, message).await };
         let fresh = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
         self.client
             .send_message()
-            .queue_url(&self.lane(queue).queue_url)
+            .queue_url(&lane.queue_url)
             .message_body(&message.body)
             .set_message_attributes(Some(message.attributes.clone()).filter(|all| !all.is_empty()))
             .set_message_group_id(message.group.clone())
@@ -192,15 +200,18 @@ impl DeadLetters {
         Ok(())
     }
 
-    fn lane(&self, queue: Queue) -> &Lane {
+    /// None for what no queue of ours leads to.
+    fn lane(&self, queue: Queue) -> Option<&Lane> {
         match queue {
-            Queue::Dispatch => &self.dispatch,
-            Queue::Effects => &self.effects,
+            Queue::Dispatch => Some(&self.dispatch),
+            Queue::Effects => Some(&self.effects),
+            Queue::Undelivered => None,
         }
     }
 
     fn dead_url(&self, queue: Queue) -> Result<&str, Error> {
-        self.lane(queue).dead_url.as_deref().ok_or(Error::NoDeadLetters { queue: queue.as_str() })
+        let url = self.lane(queue).map_or(&self.undelivered, |lane| &lane.dead_url);
+        url.as_deref().ok_or(Error::NoDeadLetters { queue: queue.as_str() })
     }
 }
 

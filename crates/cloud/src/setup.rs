@@ -12,6 +12,29 @@ const TRIES: u32 = 5;
 /// How long a dead letter is kept: as long as SQS can. Units: seconds.
 const KEPT_DEAD: u32 = 14 * 86_400;
 
+/// Makes a queue of what nobody reads but people, and returns where it is: messages that failed, or events that
+/// reached nobody.
+pub async fn create_dead_letter_queue(
+    config: &aws_config::SdkConfig,
+    endpoint: &str,
+    name: &str,
+) -> Result<String, Error> {
+    kept(&client(config, endpoint), name.to_owned()).await
+}
+
+fn client(config: &aws_config::SdkConfig, endpoint: &str) -> aws_sdk_sqs::Client {
+    let builder = aws_sdk_sqs::config::Builder::from(config).endpoint_url(endpoint);
+    aws_sdk_sqs::Client::from_conf(builder.build())
+}
+
+async fn kept(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Error> {
+    let fifo = name.ends_with(".fifo").then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
+    let kept = (QueueAttributeName::MessageRetentionPeriod, KEPT_DEAD.to_string());
+    let call = client.create_queue().queue_name(name).set_attributes(Some(fifo.into_iter().chain([kept]).collect()));
+    let made = call.send().await.map_err(|error| Error::unavailable("make a dead-letter queue", error))?;
+    Ok(made.queue_url.unwrap_or_default())
+}
+
 /// Makes a queue and its dead-letter queue, and returns where they are. A name that ends in `.fifo` makes
 /// both FIFO.
 pub async fn create_queue(
@@ -20,24 +43,14 @@ pub async fn create_queue(
     name: &str,
     visibility: Duration,
 ) -> Result<Lane, Error> {
-    let builder = aws_sdk_sqs::config::Builder::from(config).endpoint_url(endpoint);
-    let client = aws_sdk_sqs::Client::from_conf(builder.build());
+    let client = client(config, endpoint);
     let fifo = name.ends_with(".fifo");
     let dead_name = match name.strip_suffix(".fifo") {
         Some(stem) => format!("{stem}-dead.fifo"),
         None => format!("{name}-dead"),
     };
     let kind = || fifo.then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
-    let kept = (QueueAttributeName::MessageRetentionPeriod, KEPT_DEAD.to_string());
-    let dead = client
-        .create_queue()
-        .queue_name(dead_name)
-        .set_attributes(Some(kind().into_iter().chain([kept]).collect()))
-        .send()
-        .await
-        .map_err(|error| Error::unavailable("make a dead-letter queue", error))?
-        .queue_url
-        .unwrap_or_default();
+    let dead = kept(&client, dead_name).await?;
     let about = client
         .get_queue_attributes()
         .queue_url(&dead)

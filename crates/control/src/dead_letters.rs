@@ -3,11 +3,15 @@
 //!
 //! A queue is a hint and the table the truth, so a dead letter is explained from the table, not from the error
 //! that it met: that is in the log, under the message's id.
+//!
+//! A death of a task that the tasks function did not get stood in no queue of ours: sent back, it is noted here and
+//! now, by the use case that the function has.
 
-use crate::{Context, Error};
+use crate::{Context, Error, task_stopped};
 use pullyard_cloud::{DeadMessage, Look, Wanted};
 use pullyard_domain::dead_letter::{About, DeadLetter, Queue, Subject};
 use pullyard_domain::id::{MessageId, ProjectId};
+use pullyard_domain::task_stopped::Undelivered;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{Effect, JobWakeup};
 use std::collections::BTreeSet;
@@ -87,10 +91,13 @@ pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters
         _ => of_queue(ctx, one).await,
     };
     // Together: each waits a second where nothing stands.
-    let (dispatch, effects) = tokio::join!(of(Queue::Dispatch), of(Queue::Effects));
-    let (mut all, effects) = (dispatch?, effects?);
-    all.letters.extend(effects.letters);
-    all.more |= effects.more;
+    let (dispatch, effects, undelivered) =
+        tokio::join!(of(Queue::Dispatch), of(Queue::Effects), of(Queue::Undelivered));
+    let mut all = dispatch?;
+    for more in [effects?, undelivered?] {
+        all.letters.extend(more.letters);
+        all.more |= more.more;
+    }
     Ok(all)
 }
 
@@ -122,11 +129,11 @@ pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error>
     Err(Error::NotFound { what: "dead letter", name: id.to_string() })
 }
 
-/// Sends these back to the queues that they failed in, or drops them.
+/// Sends these back to the queues that they failed in, or drops them. A death that is sent back is noted.
 ///
-/// Idempotent: what is sent back twice is a hint twice, and what is dropped is gone; one that an earlier call
-/// moved is `missing`.
-/// Errors: a queue's; those that were done before it stay done.
+/// Idempotent: what is sent back twice is a hint twice, a death is noted once, and what is dropped is gone; one that
+/// an earlier call moved is `missing`.
+/// Errors: a queue's, or the table's; those that were done before it stay done.
 pub async fn move_dead_letters(ctx: &Context, ids: &BTreeSet<MessageId>, order: Order) -> Result<Moved, Error> {
     let mut moved = Moved::default();
     let mut left = ids.clone();
@@ -170,11 +177,17 @@ async fn do_one(
     let subject = subject(ctx, queue, &message.body).await?;
     let letter = explain(queue, message, &subject, ctx.clock.now());
     match order {
-        Order::Redrive if !subject.may_be_redriven() => {
+        Order::Redrive if !subject.may_be_redriven(queue) => {
             moved.unreadable.push(letter);
             return Ok(false);
         }
-        Order::Redrive => ctx.dead_letters.redrive(queue, message).await?,
+        Order::Redrive => {
+            // First what it says: stopped in between, it is said once more and changes nothing.
+            if let Subject::Death(_, stopped, _) = &subject {
+                task_stopped(ctx, stopped).await?;
+            }
+            ctx.dead_letters.redrive(queue, message).await?;
+        }
         Order::Drop => ctx.dead_letters.delete(queue, message).await?,
     }
     tracing::info!(message.id = %letter.id, queue = queue.as_str(), order = ?order, code = letter.says.code(), "a dead letter was moved");
@@ -207,8 +220,22 @@ fn explain(queue: Queue, message: &DeadMessage, subject: &Subject, now: Timestam
         name: subject.name(),
         project: subject.project(),
         says: subject.explained(now),
-        body: pullyard_domain::text::clipped(&message.body, LONGEST_BODY),
+        body: pullyard_domain::text::clipped(&shown(queue, &message.body), LONGEST_BODY),
     }
+}
+
+/// What may be shown of a message. Ours have nothing in them that is secret; ECS's events have the variables of their
+/// task, its token among them.
+fn shown(queue: Queue, body: &str) -> String {
+    if queue != Queue::Undelivered {
+        return body.to_owned();
+    }
+    let event = serde_json::from_str::<Undelivered>(body).ok().and_then(|kept| serde_json::to_string(&kept.event).ok());
+    event.unwrap_or_else(|| beginning(body))
+}
+
+fn beginning(body: &str) -> String {
+    body.chars().take(LONGEST_START).collect()
 }
 
 /// The same, whatever the table has: an item that can't be read is why some letters are here.
@@ -221,8 +248,14 @@ async fn subject(ctx: &Context, queue: Queue, body: &str) -> Result<Subject, Err
 
 /// What a message of this queue was about, with that as it is now.
 async fn subject_of(ctx: &Context, queue: Queue, body: &str) -> Result<Subject, Error> {
-    let unreadable = || Ok(Subject::Unreadable(body.chars().take(LONGEST_START).collect()));
+    let unreadable = || Ok(Subject::Unreadable(beginning(body)));
     let store = &ctx.store;
+    if queue == Queue::Undelivered {
+        let Ok(Undelivered { why, event }) = serde_json::from_str(body) else { return unreadable() };
+        let Some(stopped) = event.stopped() else { return Ok(Subject::DeathOfOther(why)) };
+        let stored = store.job(&stopped.job).await?.map(Box::new);
+        return Ok(Subject::Death(why, Box::new(stopped), stored));
+    }
     if queue == Queue::Dispatch {
         let Ok(JobWakeup { job }) = serde_json::from_str(body) else { return unreadable() };
         let stored = store.job(&job).await?.map(Box::new);

@@ -111,7 +111,7 @@ pub use settle_ticket::{Settled, settle_ticket};
 pub use sign_in::{SignInLink, SignedIn, current_token, sign_in, sign_in_link, sign_in_with_token};
 pub use sweep::{Report, sweep};
 pub use tally::{Count, Tally};
-pub use task_stopped::{TaskStopped, task_stopped};
+pub use task_stopped::task_stopped;
 pub use test_integration::{Tested, test_integration};
 pub use test_repository::{RepositoryTested, test_repository};
 pub use tokens::{MadeToken, create_token, revoke_token, token_hash, tokens};

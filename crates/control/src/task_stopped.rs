@@ -2,44 +2,9 @@
 
 use crate::tally::Count;
 use crate::{Context, Error};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::{DispatchFault, NotNow, Status};
+use pullyard_domain::job::NotNow;
+use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_store::Write;
-
-/// A task that stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskStopped {
-    /// The task.
-    pub arn: String,
-    /// The job it was started for.
-    pub job: JobId,
-    /// ECS's code: `EssentialContainerExited`, `TaskFailedToStart`, `UserInitiated`, `SpotInterruption`, ….
-    pub code: Option<String>,
-    /// ECS's words.
-    pub reason: String,
-    /// The container's exit code, if it ran.
-    pub exit: Option<i64>,
-}
-
-impl TaskStopped {
-    /// Before the exit code: whoever is interrupted ends with one, too.
-    fn failure(&self) -> Failure {
-        match (self.code.as_deref(), self.exit) {
-            (Some("SpotInterruption"), _) => Failure::SpotInterrupted {},
-            (Some("EssentialContainerExited") | None, Some(exit)) => Failure::RunnerCrashed { exit: exit_words(exit) },
-            // It ended by itself while nobody watched.
-            (Some("EssentialContainerExited"), None) => {
-                Failure::RunnerCrashed { exit: "an exit code that nobody saw".into() }
-            }
-            _ => Failure::TaskStopped { reason: self.reason.clone() },
-        }
-    }
-}
-
-fn exit_words(exit: i64) -> String {
-    if exit > 128 { format!("signal {}", exit - 128) } else { format!("exit code {exit}") }
-}
 
 /// Notes the death of a container. One that died before it claimed is started again later; one that
 /// held its job gives the finish a little time to arrive, then the sweeper decides.
@@ -56,17 +21,8 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             // It stopped because its job had ended, and nothing follows an end: mostly it is this.
             return Ok(());
         }
-        let unclaimed = job.status == Status::Ready && job.dispatch.task.as_deref() == Some(&stopped.arn);
-        let next = if unclaimed {
-            let fault = match stopped.failure() {
-                Failure::SpotInterrupted {} => DispatchFault::Interrupted { times: 1 },
-                other => DispatchFault::Died { reason: other.sentence(), times: 1 },
-            };
-            job.start_failed(job.attempt + 1, job.dispatch.number, fault, now)
-        } else {
-            job.container_died(&stopped.arn, stopped.failure(), now)
-        };
-        match next {
+        let unclaimed = job.awaits(&stopped.arn);
+        match job.task_stopped(stopped, now) {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
                 if unclaimed {
                     ctx.tally().add(Count::TaskStartFailed);

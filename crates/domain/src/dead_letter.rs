@@ -12,6 +12,7 @@ use crate::id::{DeliveryId, HookName, IntegrationId, JobId, ProjectId, TicketKey
 use crate::job::{Job, Place, Status};
 use crate::pull_request::{PullRequest, PullRequestId, label};
 use crate::review::ReviewEvent;
+use crate::task_stopped::{TaskStopped, Undone};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,17 +26,20 @@ pub enum Queue {
     Dispatch,
     /// What is worked through in turn by ticket, job or pull request.
     Effects,
+    /// Deaths of tasks that the tasks function did not get, or failed on. No queue of ours leads there.
+    Undelivered,
 }
 
 impl Queue {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Dispatch, Self::Effects];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Dispatch, Self::Effects, Self::Undelivered];
 
     /// As the wire has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dispatch => "dispatch",
             Self::Effects => "effects",
+            Self::Undelivered => "undelivered",
         }
     }
 }
@@ -110,6 +114,11 @@ vocabulary! {
         PollDue { repository: String, next: Timestamp } [Drop] "poll_due", "It would have looked at {repository}; the next look is at {next} anyway.", "Drop it.";
         ReviewDecided { pr: String, answer: String } [Drop] "review_decided", "It would have decided a review of {pr}, which was decided since: `{answer}`.", "Drop it.";
         ReviewOwed { pr: String, delivery: DeliveryId } [Redrive] "review_owed", "It would have decided a review of {pr}, which nobody has decided yet.", "Mend what its log names and redrive it, or `pullyard deliveries replay {delivery}`.";
+        DeathGone { job: JobId, why: String } [Drop] "death_gone", "The tasks function {why} when a task of job {job} stopped, which is gone.", "Drop it.";
+        DeathOver { job: JobId, why: String, status: String } [Drop] "death_over", "The tasks function {why} when a task of job {job} stopped, which is {status} by now.", "Drop it.";
+        DeathNoted { job: JobId, why: String } [Drop] "death_noted", "The tasks function {why} when a task of job {job} stopped; that is noted, or the job is past it.", "Drop it.";
+        DeathOwed { job: JobId, why: String, next: Timestamp } [Either] "death_owed", "The tasks function {why} when a task of job {job} stopped; the sweeper looks at {next}.", "Redrive it to note the death now, or drop it and leave that to the sweeper.";
+        DeathOfOther { why: String } [Drop] "death_of_other", "The tasks function {why} when a task stopped that no job had started.", "Drop it.";
         ItemUnreadable { reason: String } [Either] "item_unreadable", "What it was about can't be read from the table: {reason}.", "Mend that item, then redrive it; docs/operations.md says how.";
         Unreadable { start: String } [Drop] "unreadable", "This version of Pullyard can't read it: \"{start}\".", "Drop it; if a newer version wrote it, deploy that one and redrive it then.";
     }
@@ -141,6 +150,10 @@ pub enum Subject {
     },
     /// A review was to be decided.
     Review(Box<ReviewEvent>, Option<Box<Delivery>>),
+    /// The death of a job's task was to be noted.
+    Death(Undone, Box<TaskStopped>, Option<Box<Job>>),
+    /// The same of a task that no job had started.
+    DeathOfOther(Undone),
     /// What it was about can't be read from the table; why.
     Corrupt(String),
     /// Not a message of ours, or of another version; how it begins.
@@ -151,13 +164,13 @@ impl Subject {
     /// What kind of thing it was about.
     pub fn about(&self) -> About {
         match self {
-            Self::Start(..) | Self::Admit(..) => About::Job,
+            Self::Start(..) | Self::Admit(..) | Self::Death(..) => About::Job,
             Self::Settle(..) => About::Ticket,
             Self::Tell(..) => About::PullRequest,
             Self::Recover(..) => About::Hook,
             Self::Poll { .. } => About::Repository,
             Self::Review(..) => About::Review,
-            Self::Corrupt(_) | Self::Unreadable(_) => About::Unknown,
+            Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => About::Unknown,
         }
     }
 
@@ -165,30 +178,38 @@ impl Subject {
     pub fn name(&self) -> Option<String> {
         Some(match self {
             Self::Start(job, _) | Self::Admit(job, _) => job.to_string(),
+            Self::Death(_, stopped, _) => stopped.job.to_string(),
             Self::Settle(_, ticket, _) => ticket.to_string(),
             Self::Tell(id, stored) => pull_request(id, stored.as_deref()),
             Self::Recover(hook, _) => hook.to_string(),
             Self::Poll { integration, repository, .. } => format!("{integration}/{repository}"),
             Self::Review(event, _) => label(Some(&event.pull_request.repository), event.pull_request.id.number),
-            Self::Corrupt(_) | Self::Unreadable(_) => return None,
+            Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => return None,
         })
     }
 
     /// Whose it is, where that is known.
     pub fn project(&self) -> Option<ProjectId> {
         match self {
-            Self::Start(_, job) | Self::Admit(_, job) => job.as_ref().map(|job| job.project.clone()),
+            Self::Start(_, job) | Self::Admit(_, job) | Self::Death(_, _, job) => {
+                job.as_ref().map(|job| job.project.clone())
+            }
             Self::Settle(project, ..) | Self::Poll { project, .. } => Some(project.clone()),
             Self::Tell(_, stored) => stored.as_ref().map(|stored| stored.project.clone()),
             Self::Recover(_, hook) => hook.as_ref().map(|hook| hook.home.clone()),
             Self::Review(_, delivery) => delivery.as_ref().map(|delivery| delivery.project.clone()),
-            Self::Corrupt(_) | Self::Unreadable(_) => None,
+            Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => None,
         }
     }
 
-    /// Whether it may go back to its queue. What can't be read would only come again.
-    pub fn may_be_redriven(&self) -> bool {
-        !matches!(self, Self::Unreadable(_))
+    /// Whether it may go back to its queue. What can't be read would only come again; a death goes to no queue, and
+    /// can't be noted on an item that can't be read.
+    pub fn may_be_redriven(&self, queue: Queue) -> bool {
+        match self {
+            Self::Unreadable(_) => false,
+            Self::Corrupt(_) => queue != Queue::Undelivered,
+            _ => true,
+        }
     }
 
     /// What it would have done, whether that still matters, and what to do.
@@ -207,6 +228,8 @@ impl Subject {
                 }
             }
             Self::Review(event, decided) => review(event, decided.as_deref()),
+            Self::Death(why, stopped, job) => death(*why, stopped, job.as_deref(), now),
+            Self::DeathOfOther(why) => DeadLetter::DeathOfOther { why: why.words().into() },
             Self::Corrupt(reason) => DeadLetter::ItemUnreadable { reason: reason.clone() }.clipped(),
             Self::Unreadable(start) => DeadLetter::Unreadable { start: start.clone() }.clipped(),
         }
@@ -268,6 +291,16 @@ fn review(event: &ReviewEvent, decided: Option<&Delivery>) -> DeadLetter {
     match reason.filter(|reason| !matches!(reason, Reason::Queued { .. }) && is_answered(Some(reason))) {
         Some(reason) => DeadLetter::ReviewDecided { pr, answer: reason.code().into() },
         None => DeadLetter::ReviewOwed { pr, delivery: event.ledger_id() },
+    }
+}
+
+fn death(why: Undone, stopped: &TaskStopped, job: Option<&Job>, now: Timestamp) -> DeadLetter {
+    let (id, why) = (stopped.job.clone(), why.words().to_owned());
+    match job {
+        None => DeadLetter::DeathGone { job: id, why },
+        Some(job) if job.status.is_terminal() => DeadLetter::DeathOver { job: id, why, status: words(job) },
+        Some(job) if job.task_stopped(stopped, now).is_err() => DeadLetter::DeathNoted { job: id, why },
+        Some(job) => DeadLetter::DeathOwed { job: id, why, next: due_of_job(job, now) },
     }
 }
 

@@ -41,6 +41,7 @@ pub mod secret;
 pub mod select;
 pub mod sweep;
 pub mod task;
+pub mod task_stopped;
 pub mod text;
 pub mod ticket;
 pub mod time;

@@ -30,6 +30,8 @@ pub struct Config {
     pub dispatch_dlq_url: Option<String>,
     /// `PULLYARD_EFFECTS_DLQ_URL`: the same of the effects queue.
     pub effects_dlq_url: Option<String>,
+    /// `PULLYARD_UNDELIVERED_DLQ_URL`: where deaths of tasks go that the tasks function did not get, or failed on.
+    pub undelivered_dlq_url: Option<String>,
     /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
     pub cluster: String,
     /// `PULLYARD_TASK_DEFINITIONS`: of each size family, or family and revision: `small=F,medium=F,large=F`.
@@ -105,6 +107,7 @@ impl Config {
             effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
             dispatch_dlq_url: var("PULLYARD_DISPATCH_DLQ_URL"),
             effects_dlq_url: var("PULLYARD_EFFECTS_DLQ_URL"),
+            undelivered_dlq_url: var("PULLYARD_UNDELIVERED_DLQ_URL"),
             cluster: needed("PULLYARD_CLUSTER")?,
             task_definitions: Definitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
                 .ok_or(Missing("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
@@ -146,10 +149,11 @@ impl Config {
         let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
         let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
+        let dead_letters = DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects);
         let steady = clock.clone();
         Context::new(Parts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
-            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects),
+            dead_letters: dead_letters.and_undelivered(self.undelivered_dlq_url),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()).aged_by(move || steady.steady()),

@@ -13,6 +13,7 @@ impl Config {
             effects_queue_url,
             dispatch_dlq_url,
             effects_dlq_url,
+            undelivered_dlq_url,
             cluster,
             task_definitions,
             container,
@@ -41,6 +42,7 @@ impl Config {
         let optional = [
             ("PULLYARD_DISPATCH_DLQ_URL", dispatch_dlq_url),
             ("PULLYARD_EFFECTS_DLQ_URL", effects_dlq_url),
+            ("PULLYARD_UNDELIVERED_DLQ_URL", undelivered_dlq_url),
             ("PULLYARD_DEPLOYMENT", deployment),
             ("PULLYARD_DYNAMODB_ENDPOINT", dynamodb),
             ("PULLYARD_SQS_ENDPOINT", sqs),
@@ -85,6 +87,7 @@ mod tests {
             effects_queue_url: "http://q/effects.fifo".into(),
             dispatch_dlq_url: None,
             effects_dlq_url: None,
+            undelivered_dlq_url: None,
             cluster: "c".into(),
             task_definitions: Definitions::parse("small=s:3,medium=m,large=l").unwrap(),
             container: "other".into(),
@@ -99,6 +102,7 @@ mod tests {
         check(&config);
         config.dispatch_dlq_url = Some("http://q/dispatch-dead".into());
         config.effects_dlq_url = Some("http://q/effects-dead.fifo".into());
+        config.undelivered_dlq_url = Some("http://q/undelivered".into());
         config.deployment = Some("acme".into());
         config.endpoints = Endpoints {
             dynamodb: Some("http://d".into()),

@@ -233,6 +233,7 @@ impl Local {
         secrets.put(FORGE_SECRET, &keys.forge_token).await?;
         let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY).await?;
         let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY).await?;
+        let undelivered = setup::create_dead_letter_queue(&sdk, &at.sqs, "undelivered").await?;
 
         aws.s3().make(BUCKET, Some(KEPT))?;
         let lost = at.sqs.clone();
@@ -242,6 +243,7 @@ impl Local {
             effects_queue_url: effects_queue.queue_url.clone(),
             dispatch_dlq_url: dispatch_queue.dead_url.clone(),
             effects_dlq_url: effects_queue.dead_url.clone(),
+            undelivered_dlq_url: Some(undelivered),
             cluster: "pullyard".into(),
             task_definitions: task_definitions(),
             container: CONTAINER.into(),

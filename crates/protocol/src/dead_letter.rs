@@ -37,7 +37,7 @@ pub struct DeadLetter {
     pub help: String,
     /// The same for programs.
     pub advice: Advice,
-    /// The message, cut.
+    /// The message, cut; of an event about a task, what matters of it.
     pub body: String,
 }
 

@@ -74,8 +74,8 @@ fn undelivered(stack: &Stack, events: u64) -> Option<Finding> {
         "queue",
         format!("{what} not taken by the tasks function; the sweeper finds the same deaths, later."),
         format!(
-            "See why: `aws logs tail /pullyard/{name}/tasks --since 1d`. Nothing is to be sent again: purge the queue \
-             {name}-undelivered once it is mended."
+            "See why: `aws logs tail /pullyard/{name}/tasks --since 1d`. `pullyard dlq list --queue undelivered` \
+             explains each; redrive or drop them."
         ),
     ))
 }

@@ -32,7 +32,7 @@ enum Command {
     /// List them, each with what it would have done and whether that still matters.
     #[command(after_help = "Examples:\n  pullyard dlq list\n  pullyard dlq list --queue dispatch --json")]
     List {
-        /// Only of this queue: dispatch, effects.
+        /// Only of this queue: dispatch, effects, undelivered.
         #[arg(long, value_name = "QUEUE", value_parser = queue)]
         queue: Option<Queue>,
     },
@@ -44,7 +44,7 @@ enum Command {
         /// Its id, or the beginning of it.
         id: String,
     },
-    /// Send them back to the queue that they failed in. Doing it twice does no harm.
+    /// Send them back to the queue that they failed in, or note the death of a task. Doing it twice does no harm.
     #[command(after_help = "Examples:
   pullyard dlq redrive 5f0c2f0e
   pullyard dlq redrive --all --queue effects")]
@@ -71,7 +71,7 @@ struct Which {
     /// Of everything, only those for which the list advises this.
     #[arg(long, requires = "all")]
     advised: bool,
-    /// Of everything, only what failed in this queue: dispatch, effects.
+    /// Of everything, only what is in this queue: dispatch, effects, undelivered.
     #[arg(long, value_name = "QUEUE", value_parser = queue, requires = "all")]
     queue: Option<Queue>,
 }
@@ -102,7 +102,8 @@ impl Order {
 
 fn queue(word: &str) -> Result<Queue, String> {
     let meant = word.trim().to_lowercase();
-    Queue::ALL.into_iter().find(|queue| queue.as_str() == meant).ok_or_else(|| "use dispatch or effects".into())
+    let named = Queue::ALL.into_iter().find(|queue| queue.as_str() == meant);
+    named.ok_or_else(|| format!("use {}", Queue::ALL.map(Queue::as_str).join(", ")))
 }
 
 impl Dlq {
@@ -193,7 +194,11 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
     ];
     facts(&session.screen, &lines)?;
     session.screen.hint(&letter.help);
-    session.screen.hint(&format!("why it failed is in the log of the function, under message_id {}", letter.id));
+    let log = match letter.queue {
+        Queue::Undelivered => "why it was not taken is in the log of the tasks function".to_owned(),
+        _ => format!("why it failed is in the log of the function, under message_id {}", letter.id),
+    };
+    session.screen.hint(&log);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, 
 use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
 use pullyard_control::runner::{Answer, claim as take};
 use pullyard_control::{
-    Bootstrap, Dispatched, Error, NewTicket, TaskStopped, artifact_stored, create_ticket, dispatch, reserve_artifact,
-    settle_ticket, task_stopped,
+    Bootstrap, Dispatched, Error, NewTicket, artifact_stored, create_ticket, dispatch, reserve_artifact, settle_ticket,
+    task_stopped,
 };
 use pullyard_domain::artifact::{Kind as Kept, Offer};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
@@ -17,6 +17,7 @@ use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sh
 use pullyard_domain::job::{Claim, ContextFault, End, Fence, Job, Rest, Status, Yielded};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_domain::ticket::{Move, Target};
 use pullyard_testkit::Lag;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 fn check(subject: Subject, code: &str, advice: Advice) -> DeadLetter {
     let said = subject.explained(at(400));
     assert_eq!((said.code(), said.class()), (code, advice), "{}", said.sentence());
-    assert!(subject.may_be_redriven(), "{code}");
+    assert!(subject.may_be_redriven(Queue::Effects), "{code}");
     said
 }
 
@@ -169,6 +169,47 @@ fn an_item_that_cant_be_read_hides_no_other_letter() {
     let reason = format!("understand the item JOB#1 / JOB: {}", "x".repeat(500));
     let said = check(Subject::Corrupt(reason), "item_unreadable", Advice::Either);
     assert!(said.sentence().contains("understand the item JOB#1"), "{}", said.sentence());
+    // A death has no queue to go back to: sent nowhere it would be lost.
+    assert!(!Subject::Corrupt("x".into()).may_be_redriven(Queue::Undelivered));
+}
+
+#[test]
+fn a_death_matters_only_while_its_job_waits_for_that_task_or_is_held_by_it() {
+    let of = |job: &Job, task: &str| {
+        let stopped = TaskStopped {
+            arn: task.into(),
+            job: job.id.clone(),
+            code: Some("EssentialContainerExited".into()),
+            reason: "it ended".into(),
+            exit: Some(1),
+        };
+        Subject::Death(Undone::Failed, Box::new(stopped), Some(Box::new(job.clone())))
+    };
+    let gone = match of(&ready(), "task") {
+        Subject::Death(why, stopped, _) => Subject::Death(why, stopped, None),
+        other => other,
+    };
+    check(gone, "death_gone", Advice::Drop);
+    // On its way: the sweeper starts another when nobody claimed.
+    let started = ready().dispatched(at(390)).unwrap().start_named(1, 1, "task").unwrap();
+    let owed = check(of(&started, "task"), "death_owed", Advice::Either).sentence();
+    assert!(owed.contains("failed three times when") && owed.contains(&said(at(690))), "{owed}");
+    check(of(&started, "another"), "death_noted", Advice::Drop);
+    // At work: the sweeper finds it at its time limit only.
+    let mut working = active(Status::Executing);
+    if let Some(run) = &mut working.run {
+        run.task = Some("task".into());
+    }
+    check(of(&working, "task"), "death_owed", Advice::Either);
+    check(of(&working, "an-older-one"), "death_noted", Advice::Drop);
+    let noted = working.container_died("task", crate::failure::Failure::SpotInterrupted {}, at(399)).unwrap();
+    check(of(&noted, "task"), "death_noted", Advice::Drop);
+    let done = finished(&active(Status::Syncing), End::Completed(result()));
+    let over = check(of(&done, "task"), "death_over", Advice::Drop).sentence();
+    assert!(over.ends_with("which is completed by now."), "{over}");
+    let other = Subject::DeathOfOther(Undone::Unreached);
+    assert_eq!((other.about(), other.name(), other.project()), (About::Unknown, None, None));
+    check(other, "death_of_other", Advice::Drop);
 }
 
 #[test]
@@ -176,7 +217,7 @@ fn what_cant_be_read_is_shown_tamely_and_never_sent_again() {
     let subject = Subject::Unreadable(format!("\u{1b}[31m{}\n\u{202e}", "x".repeat(10_000)));
     let said = subject.explained(at(0));
     assert_eq!((said.code(), said.class()), ("unreadable", Advice::Drop));
-    assert!(!subject.may_be_redriven());
+    assert!(Queue::ALL.into_iter().all(|queue| !subject.may_be_redriven(queue)));
     let sentence = said.sentence();
     assert!(sentence.chars().count() <= 140 && !sentence.contains(['\u{1b}', '\n', '\u{202e}']), "{sentence}");
 }

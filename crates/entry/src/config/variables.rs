@@ -54,6 +54,13 @@ pub const VARIABLES: &[Variable] = &[
         "api",
         "The same of the effects queue.",
     ),
+    variable(
+        "PULLYARD_UNDELIVERED_DLQ_URL",
+        "URL",
+        Some("none: `pullyard dlq` shows none of this queue, and says so when asked for it"),
+        "api",
+        "Where deaths of tasks go that the tasks function did not get, or failed on.",
+    ),
     variable("PULLYARD_CLUSTER", "name or ARN", None, "dispatcher", "The ECS cluster of tasks."),
     variable(
         "PULLYARD_TASK_DEFINITIONS",

@@ -163,6 +163,7 @@ fn config() -> Config {
         effects_queue_url: Queues::url(Queue::Effects).into(),
         dispatch_dlq_url: None,
         effects_dlq_url: None,
+        undelivered_dlq_url: None,
         cluster: "pullyard".into(),
         task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
         container: "runner".into(),

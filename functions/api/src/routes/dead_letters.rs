@@ -10,7 +10,7 @@ use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, M
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Of which queue; of both when left out.
+/// Of which queue; of all when left out.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -40,7 +40,7 @@ pub(crate) async fn show(
     Ok(Json(shown(control::dead_letter(&ctx, &message).await?)))
 }
 
-/// Sends messages back to the queues that they failed in.
+/// Sends messages back to the queues that they failed in; deaths of tasks are noted.
 pub(crate) async fn redrive(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
