@@ -81,6 +81,7 @@ WRITES = {f"dynamodb:{one}" for one in (
 CLUSTER = ("ArnEquals", "ecs:cluster", ref("ClusterArn"))
 UNDER = {
     "ecs:RunTask": [CLUSTER, ("StringEqualsIfExists", "ecs:enable-execute-command", "false")], "ecs:StopTask": [CLUSTER], "ecs:ListTasks": [CLUSTER],
+    "ecs:TagResource": [("StringEquals", "ecs:CreateAction", "RunTask")],
     "iam:PassRole": [("StringEquals", "iam:PassedToService", "ecs-tasks.amazonaws.com")],
 }
 

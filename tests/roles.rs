@@ -121,7 +121,9 @@ fn each_role_allows_what_its_function_asks_for() {
         let (resources, cluster) = what.deployed();
         let key = items::allowed_key(function, action).filter(|_| *what == What::Table);
         let cluster = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str()));
-        let context = cluster.chain(key.iter().map(|key| (items::LEADING_KEYS, key.as_str()))).collect::<Vec<_>>();
+        let keys = key.iter().map(|key| (items::LEADING_KEYS, key.as_str()));
+        let made = (*action == "ecs:TagResource").then_some(("ecs:CreateAction", "RunTask"));
+        let context = cluster.chain(keys).chain(made).collect::<Vec<_>>();
         for resource in &resources {
             if !deployed.role(function).allows(&Request { action, resource, context: &context }) {
                 refused.push(format!("{function} {action} {resource}"));

@@ -66,6 +66,18 @@ async fn every_start_of_a_job_is_of_the_size_and_capacity_that_it_was_made_with(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_has_the_tags_of_its_definition_so_that_its_cost_is_somebodys() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
+    let record = std::fs::read(story.folder().join("ecs/tasks").join(id).join("task.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(record["request"]["propagateTags"], "TASK_DEFINITION", "{record}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interruption_before_the_claim_uses_up_no_attempt_and_is_never_given_up() {
     let story = Story::waiting().await;
     story.settings(|settings| settings.task_capacity = TaskCapacity::FargateSpot).await;

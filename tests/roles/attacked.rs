@@ -45,8 +45,22 @@ fn only_the_dispatcher_touches_tasks_and_only_those_of_its_own_cluster() {
     let others = ["production:1", "pullyard:1", "pullyard-medium-admin:1"];
     nobody(&deployed, &["ecs:RunTask"], &others.map(|other| arn("ecs", &format!("task-definition/{other}"))));
     nobody(&deployed, &["ecs:StopTask"], &[arn("ecs", "task/production/0123")]);
-    let changes = ["ecs:RegisterTaskDefinition", "ecs:UpdateService", "ecs:ExecuteCommand", "ecs:CreateCluster"];
-    nobody(&deployed, &changes, &["*".into(), task, ours]);
+    // What is there is tagged by nobody: tags go to a task while it is made.
+    let tags = |by: &str| {
+        let context = [("ecs:CreateAction", by)];
+        let request = Request { action: "ecs:TagResource", resource: &task, context: &context };
+        deployed.role("dispatcher").allows(&request)
+    };
+    assert!(tags("RunTask") && !tags("CreateCluster"));
+    let changes = [
+        "ecs:RegisterTaskDefinition",
+        "ecs:UpdateService",
+        "ecs:ExecuteCommand",
+        "ecs:CreateCluster",
+        "ecs:TagResource",
+        "ecs:UntagResource",
+    ];
+    nobody(&deployed, &changes, &["*".into(), task.clone(), ours]);
 }
 
 #[test]

@@ -77,6 +77,8 @@ impl What {
             ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
             (_, object) if object.starts_with("arn:aws:s3:::pullyard-artifacts/artifacts/") => Some(Artifacts),
             ("ecs:ListTasks", "*") if ours => Some(TaskList),
+            // Of a task that is being made: IAM is told of its making, and not of its cluster.
+            ("ecs:TagResource", task) if task.starts_with("task/pullyard/") => Some(Tasks),
             (_, task) if ours && task.starts_with("task/pullyard/") => Some(Tasks),
             (_, definition) if ours && definition.starts_with("task-definition/pullyard-") => Some(Definitions),
             _ => None,
@@ -204,6 +206,7 @@ pub(super) const LIST: &[Row] = &[
     ("dispatcher", "dynamodb:PutItem", Table, "the start of its task, over the revision that was read"),
     ("dispatcher", "secretsmanager:GetSecretValue", SigningKey, "the token that a task claims its job with"),
     ("dispatcher", "ecs:RunTask", Definitions, "one task for each start"),
+    ("dispatcher", "ecs:TagResource", Tasks, "a start hands the stack's tags on to its task, and at no other time"),
     ("dispatcher", "ecs:StopTask", Tasks, "the task of a job that was cancelled"),
     ("dispatcher", "ecs:ListTasks", TaskList, "the task of a job that was cancelled while it was asked for"),
     ("tasks", "dynamodb:GetItem", Table, "the job of the task that stopped"),

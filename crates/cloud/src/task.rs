@@ -4,7 +4,7 @@ use crate::Error;
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, KeyValuePair,
-    NetworkConfiguration, TaskOverride,
+    NetworkConfiguration, PropagateTags, TaskOverride,
 };
 use pullyard_domain::id::JobId;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
@@ -158,6 +158,8 @@ impl Tasks {
             // Never a launch type beside it: ECS refuses a call with both.
             .capacity_provider_strategy(strategy)
             .count(1)
+            // The stack's tags stand on its definitions; without this a task has none, and nobody sees whose bill it is.
+            .propagate_tags(PropagateTags::TaskDefinition)
             .client_token(format!("{}-{}-{}", start.job, start.attempt, start.dispatch))
             .started_by(start.job.as_str())
             .overrides(TaskOverride::builder().container_overrides(container.build()).build());

@@ -36,7 +36,7 @@ pub(super) fn asked(call: &Call) -> Vec<Permission> {
         Service::DynamoDb => dynamodb(call),
         Service::Sqs => vec![sqs(call)],
         Service::SecretsManager => vec![secretsmanager(call)],
-        Service::Ecs => vec![ecs(call)],
+        Service::Ecs => ecs(call),
         Service::S3 => vec![s3(call)],
     }
 }
@@ -149,7 +149,7 @@ fn s3(call: &Call) -> Permission {
     permission(format!("s3:{operation}"), format!("arn:aws:s3:::{}/{}", part("Bucket"), part("Key")))
 }
 
-fn ecs(call: &Call) -> Permission {
+fn ecs(call: &Call) -> Vec<Permission> {
     let last = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
     let cluster = last(word(&call.body, "cluster").unwrap_or("default"));
     let resource = match call.operation.as_str() {
@@ -164,8 +164,11 @@ fn ecs(call: &Call) -> Permission {
         _ => "*".to_owned(),
     };
     let action = format!("ecs:{}", call.operation);
-    let cluster = Some(arn("ecs", &format!("cluster/{cluster}")));
-    Permission { cluster, ..permission(action, resource) }
+    // The tags that a task is born with are asked for apart, with `ecs:CreateAction` and without a cluster.
+    let tags = word(&call.body, "propagateTags").filter(|_| call.operation == "RunTask");
+    let tags = tags.map(|_| permission("ecs:TagResource".to_owned(), arn("ecs", &format!("task/{cluster}/*"))));
+    let on = Some(arn("ecs", &format!("cluster/{cluster}")));
+    std::iter::once(Permission { cluster: on, ..permission(action, resource) }).chain(tags).collect()
 }
 
 #[cfg(test)]
@@ -278,6 +281,9 @@ mod tests {
             let found = call("RunTask", json!({ "cluster": "c", "taskDefinition": named }));
             assert_eq!(found, of("ecs:RunTask", definition));
         }
+        let tagged = json!({ "cluster": "c", "taskDefinition": "f", "propagateTags": "TASK_DEFINITION" });
+        let tags = [("ecs:RunTask", definition), ("ecs:TagResource", "arn:aws:ecs:us-east-1:000000000000:task/c/*")];
+        check(Service::Ecs, "RunTask", tagged, &tags);
         let task = "arn:aws:ecs:us-east-1:000000000000:task/c/1a";
         assert_eq!(call("StopTask", json!({ "cluster": "c", "task": task })), of("ecs:StopTask", task));
         assert_eq!(call("ListTasks", json!({ "cluster": "c" })), of("ecs:ListTasks", "*"));
