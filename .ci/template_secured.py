@@ -77,6 +77,10 @@ def unless(condition, value):
 WRITES = {f"dynamodb:{one}" for one in (
     "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete")}
 
+# What may only be allowed so, too, but to those that show people everything.
+READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+READ_ALL = {"ApiRole", "PagesRole"}
+
 # Actions that may be allowed only under conditions: action -> operator, key, value of each.
 CLUSTER = ("ArnEquals", "ecs:cluster", ref("ClusterArn"))
 UNDER = {
@@ -86,7 +90,7 @@ UNDER = {
 }
 
 
-def conditioned(policies, *_):
+def conditioned(policies, name, _):
     """Each statement has the conditions that its actions need, and each list of what is allowed refuses a request
     that names nothing."""
     for said in (said for one in policies for said in one["PolicyDocument"]["Statement"]):
@@ -99,7 +103,10 @@ def conditioned(policies, *_):
             return False
         if conditions.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys") == "TOKEN#*" and "dynamodb:Attributes" not in named:
             return False
-        if WRITES & set(many(said["Action"])) and "dynamodb:LeadingKeys" not in named:
+        actions, of_items = set(many(said["Action"])), "dynamodb:LeadingKeys" in named
+        if WRITES & actions and not of_items:
+            return False
+        if READS & actions and said["Resource"] == ref("TableArn") and not of_items and name not in READ_ALL:
             return False
     return True
 

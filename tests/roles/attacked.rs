@@ -163,6 +163,21 @@ fn who_signs_sessions_and_shows_no_page_finds_no_token_to_sign_for() {
 }
 
 #[test]
+fn who_shows_people_nothing_reads_no_session_no_request_and_no_word_of_an_agent() {
+    let deployed = Deployed::read();
+    for key in ["FIRST", "SIGNIN#nonce", "IDEMPOTENCY#caller#key", "EVENTS#job#0001", "NAME#runner#a"] {
+        assert_eq!(touch(&deployed, &items::READS, key), ["api", "pages"], "{key}");
+    }
+    // The ticket tool's own token is looked up by its hash, and a runner's by the hash that stands on it.
+    assert_eq!(touch(&deployed, &items::READS, "TOKEN#abc"), ["tickets", "api", "pages", "sweeper"]);
+    let list = arn("dynamodb", &format!("table/{DEPLOYMENT}/index/list"));
+    assert!(!may(&deployed, "dynamodb:Query", &list, CLUSTER).contains(&"tickets"), "it can't look through them");
+    let forges = ["webhook", "api", "pages", "effects"];
+    assert_eq!(touch(&deployed, &items::READS, "INTEGRATION#gh1"), forges);
+    assert_eq!(touch(&deployed, &items::READS, "ROTATION#hook-acme"), ["webhook", "api", "pages"]);
+}
+
+#[test]
 fn nobody_makes_or_deletes_what_the_stack_made_or_reads_what_is_others() {
     let deployed = Deployed::read();
     let table = arn("dynamodb", &format!("table/{DEPLOYMENT}"));

@@ -53,9 +53,28 @@ const DELETED: &[(&str, &[&str])] = &[
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];
 
-/// Who may read these items only: function and what their partition key begins with. The others may read the whole
-/// table.
-pub(super) const READ: &[(&str, &[&str])] = &[("dispatcher", &["JOB#", "BREAKER#"]), ("tasks", &["JOB#"])];
+/// Who may read these items only: function and what their partition key begins with. The others, api and pages, show
+/// people everything, and may read the whole table.
+///
+/// In no line is what nobody needs who shows people nothing: sessions that began, keys of requests, what agents said,
+/// which token was the first. Of tokens, tickets and sweeper read the one whose hash they have.
+pub(super) const READ: &[(&str, &[&str])] = &[
+    (
+        "webhook",
+        &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "HOOK#", "POLL#", "ROTATION#"],
+    ),
+    ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
+    ("dispatcher", &["JOB#", "BREAKER#"]),
+    ("tasks", &["JOB#"]),
+    ("effects", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "HOOK#", "POLL#"]),
+    (
+        "sweeper",
+        &[
+            "JOB#", "TICKET#", "PR#", "BUDGET#", "PROJECT#", "HOOK#", "POLL#", "POOL#", "RUNNERS#", "RUNNER#",
+            "BREAKER#", "TOKEN#", "SWEEPER",
+        ],
+    ),
+];
 
 /// Who notes that a token was used, and makes and changes none: an update that names these attributes only.
 pub(super) const NOTE_USES: &[&str] = &["tickets", "pages"];
@@ -78,7 +97,7 @@ const RARE: &[(&str, &str, &str)] = &[
 ];
 
 const WRITES: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
-const READS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:BatchGetItem"];
+pub(super) const READS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"];
 
 fn table() -> String {
     arn("dynamodb", &format!("table/{DEPLOYMENT}"))
@@ -225,6 +244,11 @@ fn who_reads_a_part_of_the_table_reads_no_other() {
                     "{function} {action} {items}"
                 );
             }
+        }
+        for action in READS.into_iter().filter(|action| only.is_some() && is_asked(function, action)) {
+            assert!(!may(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
+            let request = Request { action, resource: &table(), context: &[] };
+            assert!(!deployed.role(function).allows(&request), "{function} {action} of no item that is said");
         }
     }
 }

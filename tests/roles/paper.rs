@@ -50,10 +50,19 @@ fn written() -> String {
         NOTE_USES.join(" and "),
         OF_A_USE.map(|attribute| format!("`{attribute}`")).join(", "),
     );
+    let everything = FUNCTIONS.into_iter().filter(|function| READ.iter().all(|(of, _)| of != function));
+    let _ = writeln!(
+        page,
+        "- {} show people everything and read every item; the others read, by the same key, of the table itself:",
+        everything.collect::<Vec<_>>().join(" and ")
+    );
     for (function, items) in READ {
         let items = items.iter().map(|items| format!("`{items}`")).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(page, "- {function} reads {items} only.");
+        let _ = writeln!(page, "  - {function} reads {items} only.");
     }
+    page.push_str(
+        "- The indexes hold keys and nothing else, under keys of their own, so reading them is not limited so: the list of tokens is one of hashes.\n",
+    );
     page.push_str(
         "\n## What is allowed and never asked for by our code\n\n| function | action | on | why |\n|---|---|---|---|\n",
     );

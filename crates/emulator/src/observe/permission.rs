@@ -24,8 +24,8 @@ pub struct Permission {
     pub resource: String,
     /// The condition key `ecs:cluster`: the cluster's ARN.
     pub cluster: Option<String>,
-    /// The condition key `dynamodb:LeadingKeys`: the partition key of the one item it is about. None for a query,
-    /// whose key stands in an expression; no policy of ours limits one by it.
+    /// The condition key `dynamodb:LeadingKeys`: the partition key of the one item it is about, or of those that a
+    /// query of a table asks for. None for a query of an index: no policy of ours limits one by it.
     pub leading_key: Option<String>,
     /// The condition key `dynamodb:Attributes`, of updates only: what their key and expressions name, in order.
     pub attributes: Vec<String>,
@@ -56,6 +56,14 @@ fn word<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
 /// The partition key of an item or of a key; it has the same name in every table of ours.
 fn leading_key(of: &Value) -> Option<String> {
     Some(of.get(PARTITION)?.get("S")?.as_str()?.to_owned())
+}
+
+/// The partition key that a query of a table is about; in an index it has another name.
+fn queried(of: &Value) -> Option<String> {
+    let condition = word(of, "KeyConditionExpression")?;
+    let value = condition.strip_prefix(PARTITION)?.trim_start().strip_prefix('=')?.trim_start();
+    let value = value.split_whitespace().next()?;
+    Some(of.get("ExpressionAttributeValues")?.get(value)?.get("S")?.as_str()?.to_owned())
 }
 
 /// What is asked for one item: by itself or as a part of a transaction.
@@ -113,7 +121,9 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
                 Some(index) => format!("{table}/index/{index}"),
                 None => table,
             });
-            resource.into_iter().map(|resource| permission(own(), resource)).collect()
+            let key = queried(&call.body);
+            let asked = |resource| Permission { leading_key: key.clone(), ..permission(own(), resource) };
+            resource.into_iter().map(asked).collect()
         }
         _ => named(&call.body).into_iter().map(|table| permission(own(), table)).collect::<Vec<_>>(),
     };
@@ -226,6 +236,12 @@ mod tests {
         ] });
         assert_eq!(of("TransactWriteItems", whole), [plain(), plain(), updated()]);
         assert_eq!(of("Query", json!({ "TableName": "t" })), [(String::new(), String::new())]);
+        for (condition, key) in [("pk = :p", "JOB#1"), ("pk=:p AND begins_with(sk, :s)", "JOB#1"), ("lk = :p", "")] {
+            let values = json!({ ":p": { "S": "JOB#1" }, ":s": { "S": "ATTEMPT#" } });
+            let query =
+                json!({ "TableName": "t", "KeyConditionExpression": condition, "ExpressionAttributeValues": values });
+            assert_eq!(of("Query", query), [(key.to_owned(), String::new())], "{condition}");
+        }
     }
 
     #[test]
