@@ -119,8 +119,10 @@ OUR_API = sub("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId
 OUR_RULE = sub("arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${Deployment}-task-state-changes")
 UNDELIVERED = {"Sid": "TaskEventsThatWereNotDelivered", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
                "Action": "sqs:SendMessage", "Resource": att("UndeliveredQueue"), "Condition": {"ArnEquals": {"aws:SourceArn": OUR_RULE}}}
-ALARMS = {"Sid": "AlarmsOfThisAccount", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
-          "Action": "sns:Publish", "Resource": ref("AlarmTopic"), "Condition": OURS}
+OUR_GROUP = sub("arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default")
+OUR_ALARMS = sub("arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${Deployment}-*")
+ALARMS = {"Sid": "AlarmsOfThisDeployment", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
+          "Action": "sns:Publish", "Resource": ref("AlarmTopic"), "Condition": OURS | {"ArnLike": {"aws:SourceArn": OUR_ALARMS}}}
 TABLE, BUCKET, QUEUE, GROUP, ROLE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Logs::LogGroup", "AWS::IAM::Role"
 FUNCTION, PERMISSION, ALARM = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::CloudWatch::Alarm"
 TASK, CONTAINER = "AWS::ECS::TaskDefinition", "ContainerDefinitions.0."
@@ -198,7 +200,7 @@ SECURED = [
     Line("layers come from S3", "network", "S3Endpoint", "VpcEndpointType", "Gateway"),
     # --- who may be whom
     Line("who may assume", "functions", ROLES, "AssumeRolePolicyDocument", may_assume("lambda")),
-    Line("who may assume", "functions", "ScheduleRole", "AssumeRolePolicyDocument", may_assume("scheduler", **OURS)),
+    Line("who may assume", "functions", "ScheduleRole", "AssumeRolePolicyDocument", may_assume("scheduler", **OURS, ArnEquals={"aws:SourceArn": OUR_GROUP})),
     Line("who may assume", "tasks", "TaskExecutionRole", "AssumeRolePolicyDocument", may_assume("ecs-tasks", **OURS, ArnLike={"aws:SourceArn": OUR_TASKS})),
     Line("conditions", "*", ROLE, "Policies", conditioned),
     Line("a boundary", "*", ROLE, "PermissionsBoundary", unless("Bounded", ref("PermissionsBoundary"))),
