@@ -253,7 +253,7 @@ pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reaso
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
     let review = ReviewId::new(review).unwrap();
     Delivery {
-        id: DeliveryId::of_review(&pull_request, &review),
+        id: DeliveryId::of_review(&story.project, &pull_request, &review),
         project: story.project.clone(),
         source: Source::Webhook,
         event: EventId::new("d1").unwrap(),

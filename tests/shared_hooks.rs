@@ -1,19 +1,23 @@
-//! A hook that serves several projects: what it tells of is decided for the one that has the repository, at once or in
-//! its turn.
+//! Hooks and projects that share a repository: what a hook of several projects tells of is decided for the one that has
+//! the repository, at once or in its turn; what another project has is nothing that a hook hears of or touches.
 
 use crate::functions::invoke;
 use crate::story::Setup;
 use crate::webhooks::{SECRET, World, signed};
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId, TicketKey};
 use pullyard_domain::project::Settings;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config;
 use pullyard_local::Hints;
+use pullyard_protocol::decision::Decision;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::secret::SetSecret;
+use pullyard_protocol::ticket::CreateTicket;
+use pullyard_store::Write;
 use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
 
@@ -36,6 +40,39 @@ impl World {
         assert_eq!((&made.project, &made.others), (&home(), &wanted.others));
         let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         self.story.api.set_secret(&made.secret, &set).await.unwrap();
+    }
+
+    /// Two projects on one repository, each with a hook of its own: `acme`, which has the ticket, and `other`. Nothing
+    /// is read from the forge, which knows of no review.
+    async fn shared_by_two() -> Self {
+        let world = Self::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
+        world.by_hand("acme").await;
+        world.with_neighbour("other").await;
+        world
+    }
+
+    /// What a hook is answered when it tells a review of Ann's.
+    async fn told(&self, hook: &str, review: u64, action: &str) -> Decision {
+        let said = self.send(hook, EVENT, &self.review(review, action, "changes_requested")).await.1;
+        serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// An entry of the ledger, whole.
+    async fn entry(&self, told: &Decision) -> Value {
+        serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
+    }
+
+    fn pull_request(&self) -> PullRequestId {
+        let integration = IntegrationId::new("gh1").unwrap();
+        PullRequestId { integration, repository: self.repository, number: self.number }
+    }
+
+    /// This answer is in the ledger of the project that has the ticket, and its neighbour's own one in the other.
+    async fn each_has_its_own(&self, code: &str) {
+        let recorded = self.codes(&self.story.project).await;
+        let about_the_review = |there: &&String| [code, "no_linked_ticket"].contains(&there.as_str());
+        assert_eq!(recorded.iter().filter(about_the_review).collect::<Vec<_>>(), [code], "{recorded:?}");
+        assert_eq!(self.codes(&home()).await, ["no_linked_ticket"]);
     }
 
     /// The answers in a project's ledger.
@@ -115,5 +152,71 @@ async fn a_review_that_is_decided_in_its_turn_is_decided_for_the_same_projects()
     assert_eq!(done["batchItemFailures"], json!([]), "{done}");
     assert_eq!(world.revisions().await.len(), 1);
     world.is_recorded_where_it_belongs(&["accepted"]).await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_hears_nothing_of_the_job_of_another_projects_review() {
+    let world = World::shared_by_two().await;
+    let made = world.told("acme", 80, "submitted").await;
+    assert_eq!((made.code.as_str(), made.job.is_some()), ("accepted", true), "{}", made.sentence);
+    let before = world.entry(&made).await;
+    for _ in 0..2 {
+        let told = world.told("other", 80, "submitted").await;
+        assert_eq!((told.code.as_str(), &told.job), ("no_linked_ticket", &None), "{}", told.sentence);
+        assert_ne!(told.delivery, made.delivery);
+    }
+    assert_eq!(world.entry(&made).await, before, "nor is its ledger entry touched");
+    world.each_has_its_own("accepted").await;
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_of_a_review_that_waits_is_not_written_over_by_another_projects_hook() {
+    let world = World::shared_by_two().await;
+    world.story.settings(|settings| settings.held_by = Some("ann".into())).await;
+    // An answer that is not final, and that its job is to be noted in.
+    let waits = world.told("acme", 80, "submitted").await;
+    assert_eq!(waits.code, "project_held", "{}", waits.sentence);
+    let before = world.entry(&waits).await;
+    let told = world.told("other", 80, "submitted").await;
+    assert_eq!((told.code.as_str(), &told.job), ("no_linked_ticket", &None), "{}", told.sentence);
+    assert_eq!(world.entry(&waits).await, before);
+    world.each_has_its_own("project_held").await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_is_marked_as_edited_by_the_hook_of_its_own_project_alone() {
+    let world = World::shared_by_two().await;
+    let store = world.story.store().await;
+    let (id, review) = (world.pull_request(), ReviewId::new("80").unwrap());
+    let edited = async || store.review(&id, &review).await.unwrap().unwrap().edited;
+    assert_eq!(world.told("acme", 80, "submitted").await.code, "accepted");
+    assert_eq!(world.told("other", 80, "edited").await.code, "edited_review");
+    assert!(!edited().await);
+    assert_eq!(world.told("acme", 80, "edited").await.code, "edited_review");
+    assert!(edited().await);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_another_project_answered_names_no_job_once_its_pull_request_is_linked_elsewhere() {
+    let world = World::shared_by_two().await;
+    let made = world.told("acme", 80, "submitted").await;
+    assert_eq!(made.code, "accepted", "{}", made.sentence);
+    let ticket: CreateTicket =
+        serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
+    world.story.api.create_ticket(&ticket).await.unwrap();
+    let store = world.story.store().await;
+    let linked = store.pull_request(&world.pull_request()).await.unwrap().unwrap();
+    let elsewhere = PullRequest { project: home(), ticket: TicketKey::new("OTHER-1").ok(), ..linked };
+    assert_eq!(store.update_pull_request(&elsewhere).await.unwrap(), Write::Applied);
+    let told = world.told("other", 80, "submitted").await;
+    assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
+    // What nobody has had yet is theirs.
+    let next = world.told("other", 81, "submitted").await;
+    assert_eq!(next.code, "held_until", "the hour of the pull request runs on: {}", next.sentence);
     world.story.end().await;
 }

@@ -240,7 +240,7 @@ async fn entry(world: &World, review: u64) -> Delivery {
     let integration = IntegrationId::new("gh1").unwrap();
     let id = PullRequestId { integration, repository: world.repository, number: world.number };
     let review = ReviewId::new(review.to_string()).unwrap();
-    world.story.api.delivery(&DeliveryId::of_review(&id, &review)).await.unwrap()
+    world.story.api.delivery(&DeliveryId::of_review(&world.story.project, &id, &review)).await.unwrap()
 }
 
 async fn finish(world: &World, client: &AttemptClient, end: End) {

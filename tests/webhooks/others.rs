@@ -19,7 +19,7 @@ const EVENT: &str = "pull_request_review";
 
 impl World {
     /// Another project on the same repository, and a hook of its own that the test calls.
-    async fn with_neighbour(&self, hook: &str) {
+    pub(crate) async fn with_neighbour(&self, hook: &str) {
         let other = ProjectId::new("other").unwrap();
         let settings = Settings { revise_on_review: true, ..Settings::default() };
         let create = CreateProject { id: other.clone(), name: "Other".into(), settings };

@@ -73,6 +73,26 @@ async fn a_review_on_a_pull_request_that_one_round_could_not_read_is_found_by_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_another_projects_hook_told_is_found_where_its_own_hook_lost_it() {
+    let world = World::hooked().await;
+    world.with_neighbour("other").await;
+    // A lasting enough answer for a look: what a person switched off is theirs to switch on and send again.
+    let store = world.story.store().await;
+    let mut other = store.project(&ProjectId::new("other").unwrap()).await.unwrap().unwrap();
+    other.settings.revise_on_review = false;
+    assert_eq!(store.put_project(&other).await.unwrap(), Write::Applied);
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
+    let review = world.asks().await;
+    let told =
+        world.send("other", "pull_request_review", &world.review(review, "submitted", "changes_requested")).await;
+    assert_eq!(told.1["code"], "retrigger_disabled", "{}", told.1);
+    let found = world.recovered("acme").await;
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_never_came_is_asked_for_again_from_behind_a_whole_page_of_newer_ones() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();

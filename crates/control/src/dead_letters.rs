@@ -7,13 +7,14 @@
 //! A death of a task that the tasks function did not get stood in no queue of ours: sent back, it is noted here and
 //! now, by the use case that the function has.
 
+use crate::review::{Reach, project_of};
 use crate::{Context, Error, task_stopped};
 use pullyard_cloud::{DeadMessage, Look, Wanted};
 use pullyard_domain::dead_letter::{About, DeadLetter, Queue, Subject};
 use pullyard_domain::id::{MessageId, ProjectId};
 use pullyard_domain::task_stopped::Undelivered;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::wakeup::{Effect, JobWakeup};
+use pullyard_domain::wakeup::{Effect, JobWakeup, QueuedReview};
 use std::collections::BTreeSet;
 
 /// How many of each queue are shown at once.
@@ -285,8 +286,11 @@ async fn subject_of(ctx: &Context, queue: Queue, body: &str) -> Result<Subject, 
             Subject::Poll { project, integration, repository, poll }
         }
         Effect::Review(queued) => {
-            let decided = store.delivery(&queued.event.ledger_id()).await?.map(Box::new);
-            Subject::Review(Box::new(queued.event), decided)
+            let QueuedReview { hook, projects, event } = *queued;
+            let Some(reach) = Reach::over(hook, projects) else { return unreadable() };
+            let entry = event.ledger_id(&project_of(ctx, &reach, &event.pull_request).await?);
+            let decided = store.delivery(&entry).await?.map(Box::new);
+            Subject::Review(Box::new(event), entry, decided)
         }
     })
 }

@@ -23,6 +23,7 @@ pub use admit::{Admitted, admit_job};
 pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};
 pub use facts::Reach;
+pub(crate) use facts::project_of;
 pub use permission::Permissions;
 pub(crate) use repository::repository_changed;
 pub use request::{Named, link, repository_of, request_revision, unlink};

@@ -144,9 +144,14 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             note(ctx, hook, call, reason, None).await?
         }
         Told::Edited { pull_request, review } => {
-            // Stale: nothing was made of it, or it is not stored yet. Then it is read as it is after the edit, and
-            // not marked.
-            ctx.store.note_review_edited(&pull_request, &review).await?;
+            if let Some(known) = ctx.store.review(&pull_request, &review).await?
+                && reach.includes(&known.project)
+            {
+                // Stale: another project has it since.
+                ctx.store.note_review_edited(&pull_request, &review, &known.project).await?;
+            }
+            // Else nothing was made of it for whom this hook speaks, or it is not stored yet. Then it is read as it
+            // is after the edit, and not marked.
             note(ctx, hook, call, Reason::EditedReview {}, None).await?
         }
         Told::Nothing { event } => {

@@ -148,8 +148,8 @@ pub enum Subject {
         /// As the table has it.
         poll: Option<Box<Poll>>,
     },
-    /// A review was to be decided.
-    Review(Box<ReviewEvent>, Option<Box<Delivery>>),
+    /// A review was to be decided; its ledger entry, and what stands there.
+    Review(Box<ReviewEvent>, DeliveryId, Option<Box<Delivery>>),
     /// The death of a job's task was to be noted.
     Death(Undone, Box<TaskStopped>, Option<Box<Job>>),
     /// The same of a task that no job had started.
@@ -183,7 +183,7 @@ impl Subject {
             Self::Tell(id, stored) => pull_request(id, stored.as_deref()),
             Self::Recover(hook, _) => hook.to_string(),
             Self::Poll { integration, repository, .. } => format!("{integration}/{repository}"),
-            Self::Review(event, _) => label(Some(&event.pull_request.repository), event.pull_request.id.number),
+            Self::Review(event, ..) => label(Some(&event.pull_request.repository), event.pull_request.id.number),
             Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => return None,
         })
     }
@@ -197,7 +197,7 @@ impl Subject {
             Self::Settle(project, ..) | Self::Poll { project, .. } => Some(project.clone()),
             Self::Tell(_, stored) => stored.as_ref().map(|stored| stored.project.clone()),
             Self::Recover(_, hook) => hook.as_ref().map(|hook| hook.home.clone()),
-            Self::Review(_, delivery) => delivery.as_ref().map(|delivery| delivery.project.clone()),
+            Self::Review(.., delivery) => delivery.as_ref().map(|delivery| delivery.project.clone()),
             Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => None,
         }
     }
@@ -227,7 +227,7 @@ impl Subject {
                     None => DeadLetter::PollOff { repository },
                 }
             }
-            Self::Review(event, decided) => review(event, decided.as_deref()),
+            Self::Review(event, entry, decided) => review(event, entry, decided.as_deref()),
             Self::Death(why, stopped, job) => death(*why, stopped, job.as_deref(), now),
             Self::DeathOfOther(why) => DeadLetter::DeathOfOther { why: why.words().into() },
             Self::Corrupt(reason) => DeadLetter::ItemUnreadable { reason: reason.clone() }.clipped(),
@@ -285,12 +285,12 @@ fn recover(name: &HookName, stored: Option<&Hook>, now: Timestamp) -> DeadLetter
     }
 }
 
-fn review(event: &ReviewEvent, decided: Option<&Delivery>) -> DeadLetter {
+fn review(event: &ReviewEvent, entry: &DeliveryId, decided: Option<&Delivery>) -> DeadLetter {
     let pr = label(Some(&event.pull_request.repository), event.pull_request.id.number);
     let reason = decided.map(|delivery| &delivery.reason);
     match reason.filter(|reason| !matches!(reason, Reason::Queued { .. }) && is_answered(Some(reason))) {
         Some(reason) => DeadLetter::ReviewDecided { pr, answer: reason.code().into() },
-        None => DeadLetter::ReviewOwed { pr, delivery: event.ledger_id() },
+        None => DeadLetter::ReviewOwed { pr, delivery: entry.clone() },
     }
 }
 

@@ -280,11 +280,12 @@ impl DeliveryId {
         Self(derived("dlv_", "ticket-event", &[project.as_str(), event.as_str()]))
     }
 
-    /// The ledger entry of one review, however often and by whichever hook it is told: only what the
-    /// signed body says names it.
-    pub fn of_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
+    /// The ledger entry of one review of a project, however often and by whichever of its hooks it is told: only
+    /// what the signed body says names it. Projects that share a repository have an entry each, since what one of
+    /// them answers is nothing that another one may read or write over.
+    pub fn of_review(project: &ProjectId, pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
-        let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str()];
+        let parts = [project.as_str(), pull_request.integration.as_str(), &repository, &number, review.as_str()];
         Self(derived("dlv_", "review", &parts))
     }
 

@@ -147,7 +147,7 @@ mod tests {
         let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
         let review = ReviewId::new("12").unwrap();
         Delivery {
-            id: DeliveryId::of_review(&pull_request, &review),
+            id: DeliveryId::of_review(&project_id(), &pull_request, &review),
             project: project_id(),
             source: Source::Webhook,
             event: event_id("d1"),

@@ -40,9 +40,9 @@ pub struct ReviewEvent {
 }
 
 impl ReviewEvent {
-    /// Its ledger entry.
-    pub fn ledger_id(&self) -> DeliveryId {
-        DeliveryId::of_review(&self.pull_request.id, &self.review)
+    /// Its entry in the ledger of the project that it is decided for.
+    pub fn ledger_id(&self, project: &ProjectId) -> DeliveryId {
+        DeliveryId::of_review(project, &self.pull_request.id, &self.review)
     }
 }
 

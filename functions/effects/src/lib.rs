@@ -26,8 +26,7 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
 }
 
 async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
-    let mut projects = queued.projects.into_iter();
-    let home = projects.next().ok_or_else(|| Error::Inconsistent("a queued review is for no project".into()))?;
-    let reach = Reach { hook: queued.hook, home, others: projects.collect() };
+    let reach = Reach::over(queued.hook, queued.projects)
+        .ok_or_else(|| Error::Inconsistent("a queued review is for no project".into()))?;
     decide_review(ctx, &reach, &queued.event).await.map(|_| ())
 }

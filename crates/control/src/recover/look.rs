@@ -106,7 +106,9 @@ fn is_here(place: &Place<'_>, id: &PullRequestId) -> bool {
 
 /// How many reviews nobody had told of.
 async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Timestamp) -> Result<usize, Error> {
-    let Some(linked) = ctx.store.pull_request(id).await? else { return Ok(0) };
+    // The list may name one that was linked to a ticket of another project since.
+    let linked = ctx.store.pull_request(id).await?.filter(|linked| place.reach.includes(&linked.project));
+    let Some(linked) = linked else { return Ok(0) };
     // One that is connected no more is nobody's business.
     let Some(known) = ctx.store.repository(&linked.project, &id.integration, id.repository).await? else {
         return Ok(0);
@@ -126,7 +128,7 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
             continue;
         }
         let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), ctx.clock.now());
-        let first = ctx.store.delivery(&event.ledger_id()).await?;
+        let first = ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
         if is_answered(first.as_ref().map(|first| &first.reason)) {
             continue;
         }

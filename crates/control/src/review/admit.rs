@@ -323,7 +323,7 @@ async fn conclude(
         if !told.insert(review.id.clone()) {
             continue;
         }
-        let entry = DeliveryId::of_review(id, &review.id);
+        let entry = DeliveryId::of_review(&review.project, id, &review.id);
         // Looked at first: most reviews made their job themselves, and a write that is refused is charged, too.
         if ctx.store.eventually().delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
             continue;

@@ -1,6 +1,6 @@
 //! A review came in: decides it, and makes its job, remembers it, or records why not.
 
-use super::facts::{Loaded, Reach, job_of, load};
+use super::facts::{Loaded, Reach, job_of, load, project_of};
 use super::permission::ask;
 use super::start::{announce_revision, plan};
 use crate::move_ticket::Answer;
@@ -62,7 +62,9 @@ pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) 
                 Some(&event.pull_request.repository),
                 event.pull_request.id.number,
             );
-            Ok(Answer { delivery: event.ledger_id(), reason: Reason::Queued { pr }, job: None })
+            // Where its answer will stand.
+            let project = project_of(ctx, reach, &event.pull_request).await?;
+            Ok(Answer { delivery: event.ledger_id(&project), reason: Reason::Queued { pr }, job: None })
         }
         decided => decided,
     }
@@ -301,7 +303,7 @@ fn said(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) {
         pull_request = %event.pull_request.id,
         review = %event.review,
         decision.reason = reason.code(),
-        delivery = %event.ledger_id(),
+        delivery = %event.ledger_id(&loaded.facts.project),
         "a review was decided"
     );
 }
@@ -324,7 +326,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
         ..loaded.facts.clone()
     };
     Delivery {
-        id: event.ledger_id(),
+        id: event.ledger_id(&loaded.facts.project),
         project: loaded.facts.project.clone(),
         source: event.source,
         event: event.delivery.clone().unwrap_or_else(|| told_as(event)),

@@ -27,6 +27,13 @@ impl Reach {
         Self { hook: None, home: project, others: Vec::new() }
     }
 
+    /// These projects', the home first; none if there are none.
+    pub fn over(hook: Option<HookName>, projects: Vec<ProjectId>) -> Option<Self> {
+        let mut projects = projects.into_iter();
+        let home = projects.next()?;
+        Some(Self { hook, home, others: projects.collect() })
+    }
+
     /// It may be decided for this project.
     pub fn includes(&self, project: &ProjectId) -> bool {
         self.all().any(|one| one == project)
@@ -60,14 +67,12 @@ pub(super) async fn load(
     permission: Option<Permission>,
 ) -> Result<Loaded, Error> {
     let id = &event.pull_request.id;
-    let ledger = event.ledger_id();
     // Who our account is there does not change.
     let reads = ctx.store.eventually();
-    let (integration, pull_request, stored, first) = tokio::try_join!(
+    let (integration, pull_request, stored) = tokio::try_join!(
         reads.integration(&id.integration),
         ctx.store.pull_request(id),
         ctx.store.review(id, &event.review),
-        ctx.store.delivery(&ledger),
     )?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
@@ -77,13 +82,20 @@ pub(super) async fn load(
         Some(linked) => place_in(ctx, &linked.project, &event.pull_request).await?,
         None => place_of(ctx, reach, &event.pull_request).await?,
     };
-    let ticket = match pull_request.as_ref().and_then(|linked| Some((linked, linked.ticket.as_ref()?))) {
-        Some((linked, key)) => ctx.store.ticket(&linked.project, key).await?,
-        None => None,
+    let decided_for = place.project.as_ref().map_or_else(|| reach.home.clone(), |project| project.id.clone());
+    let ledger = event.ledger_id(&decided_for);
+    let ticket = async {
+        match pull_request.as_ref().and_then(|linked| Some((linked, linked.ticket.as_ref()?))) {
+            Some((linked, key)) => ctx.store.ticket(&linked.project, key).await,
+            None => Ok(None),
+        }
     };
+    let (first, ticket) = tokio::try_join!(ctx.store.delivery(&ledger), ticket)?;
     let stored_as = match &stored {
-        Some(review) => known(ctx, review).await?,
-        None => None,
+        Some(review) if reach.includes(&review.project) => known(ctx, review).await?,
+        // What another project made of it is told to nobody who does not speak for that, and is not written over.
+        Some(review) if pull_request.is_some() => known(ctx, review).await?.is_some().then_some(Known::Elsewhere {}),
+        _ => None,
     };
     // Whatever it says, the answer of a review that waits stands while it does.
     let waits = stored_as == Some(Known::Deferred {});
@@ -99,7 +111,7 @@ pub(super) async fn load(
         own: ReviewFacts::is_own(event, integration.account.id),
         first: lasting.map(|first| (first.reason.code().to_owned(), first.job.clone())),
         stored: stored_as,
-        project: place.project.as_ref().map_or_else(|| reach.home.clone(), |project| project.id.clone()),
+        project: decided_for,
         settings: place.project.as_ref().map(|project| (&project.settings).into()),
         integration: id.integration.clone(),
         repository: event.pull_request.repository.clone(),
@@ -122,6 +134,17 @@ pub(super) async fn load(
         ticket,
         review: stored,
     })
+}
+
+/// For which project something is decided: the one that its pull request is linked to, or else the first that has
+/// its repository.
+pub(crate) async fn project_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<ProjectId, Error> {
+    let linked = ctx.store.pull_request(&seen.id).await?.filter(|linked| reach.includes(&linked.project));
+    if let Some(linked) = linked {
+        return Ok(linked.project);
+    }
+    let place = place_of(ctx, reach, seen).await?;
+    Ok(place.project.map_or_else(|| reach.home.clone(), |project| project.id))
 }
 
 /// What of a ticket decides about reviews of this pull request.

@@ -107,7 +107,10 @@ async fn refuse(
     // The ledger first, and then the pull request: once the reviews say so, nobody comes back to them.
     for review in others.iter().chain([&newest]) {
         ctx.store
-            .conclude(&DeliveryId::of_review(id, &review.id), &Conclusion::Refused(reason.clone().clipped()))
+            .conclude(
+                &DeliveryId::of_review(&review.project, id, &review.id),
+                &Conclusion::Refused(reason.clone().clipped()),
+            )
             .await?;
     }
     if let Some(linked) = linked {

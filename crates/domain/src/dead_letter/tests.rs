@@ -133,9 +133,13 @@ fn event() -> ReviewEvent {
     }
 }
 
+fn ledger_entry() -> DeliveryId {
+    event().ledger_id(&project_id())
+}
+
 fn decided(reason: Reason) -> Subject {
     let delivery = Delivery {
-        id: event().ledger_id(),
+        id: ledger_entry(),
         project: project_id(),
         source: Source::Webhook,
         event: EventId::new("e").unwrap(),
@@ -147,14 +151,14 @@ fn decided(reason: Reason) -> Subject {
         review: None,
         seen: Vec::new(),
     };
-    Subject::Review(event().into(), Some(delivery.into()))
+    Subject::Review(event().into(), ledger_entry(), Some(delivery.into()))
 }
 
 #[test]
 fn a_review_that_nobody_decided_is_known_to_its_message_only() {
-    check(Subject::Review(event().into(), None), "review_owed", Advice::Redrive);
+    check(Subject::Review(event().into(), ledger_entry(), None), "review_owed", Advice::Redrive);
     let owed = check(decided(Reason::Queued { pr: "acme/app#231".into() }), "review_owed", Advice::Redrive);
-    assert!(owed.help().contains(event().ledger_id().as_str()), "{}", owed.help());
+    assert!(owed.help().contains(ledger_entry().as_str()), "{}", owed.help());
     check(
         decided(Reason::Contended { subject: "it".into(), left: crate::text::Span(1) }),
         "review_owed",

@@ -70,6 +70,8 @@ pub enum Known {
         /// Which.
         job: JobId,
     },
+    /// Another project has it, which whoever tells it does not speak for.
+    Elsewhere {},
 }
 
 /// What of a project's settings decides about reviews.
@@ -254,11 +256,12 @@ fn repeat(facts: &ReviewFacts) -> Option<Reason> {
     Some(Reason::Repeat { first: first.clone() })
 }
 
-/// The ledger forgets after a while; the review itself still names its job.
+/// The ledger forgets after a while; the review itself still names its job, to those whose job it is.
 fn duplicate_review(facts: &ReviewFacts) -> Option<Reason> {
-    match &facts.stored {
-        Some(Known::Started { job }) => Some(Reason::DuplicateReview { job: job.clone() }),
-        _ => None,
+    match facts.stored.as_ref()? {
+        Known::Started { job } => Some(Reason::DuplicateReview { job: job.clone() }),
+        Known::Elsewhere {} => Some(Reason::EventIgnored { event: "a review that another project has".into() }),
+        Known::Deferred {} => None,
     }
 }
 

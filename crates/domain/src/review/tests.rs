@@ -121,9 +121,17 @@ fn a_review_reads_back_as_it_was_stored_and_names_its_state() {
 fn the_same_review_has_one_ledger_entry_however_it_is_told() {
     let told = event(Asks::Changes {});
     let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };
-    assert_eq!(told.ledger_id(), again.ledger_id());
+    let project = project_id();
+    assert_eq!(told.ledger_id(&project), again.ledger_id(&project));
     let mut elsewhere = told.clone();
     elsewhere.pull_request.id.integration = IntegrationId::new("gh2").unwrap();
-    assert_ne!(told.ledger_id(), elsewhere.ledger_id());
-    assert_ne!(told.ledger_id(), ReviewEvent { review: review_id("81"), ..told.clone() }.ledger_id());
+    assert_ne!(told.ledger_id(&project), elsewhere.ledger_id(&project));
+    let other = ReviewEvent { review: review_id("81"), ..told.clone() };
+    assert_ne!(told.ledger_id(&project), other.ledger_id(&project));
+}
+
+#[test]
+fn projects_that_share_a_repository_have_a_ledger_entry_each() {
+    let told = event(Asks::Changes {});
+    assert_ne!(told.ledger_id(&project_id()), told.ledger_id(&ProjectId::new("neighbour").unwrap()));
 }

@@ -10,7 +10,7 @@ use crate::{Error, Store, Write, key};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{JobId, ReviewId};
+use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Review, ReviewState};
@@ -165,12 +165,21 @@ impl Store {
             .await
     }
 
-    /// Notes that the words of a review were changed after it was submitted.
+    /// Notes that the words of a project's review were changed after it was submitted.
     ///
-    /// Writes: REVIEW if it is there: `edited`.
+    /// Writes: REVIEW if it is there and that project's: `edited`.
     /// Idempotent: the same again is the same.
-    pub async fn note_review_edited(&self, pull_request: &PullRequestId, review: &ReviewId) -> Result<Write, Error> {
-        let condition = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+    pub async fn note_review_edited(
+        &self,
+        pull_request: &PullRequestId,
+        review: &ReviewId,
+        project: &ProjectId,
+    ) -> Result<Write, Error> {
+        // One that is not there is nobody's.
+        let condition = Condition::of("#project = :project")
+            .name("#project", "project")
+            .value(":project", text(project.as_str()))
+            .value(":yes", AttributeValue::Bool(true));
         Transaction::new("note that a review was edited")
             .update(key::review(pull_request, review), "edited = :yes", "", condition)
             .commit(self)

@@ -238,7 +238,7 @@ async fn that_a_review_was_edited_is_never_written_over() {
         async move {
             match number % 2 {
                 0 => revising.settled(&world.store).await,
-                _ => world.store.note_review_edited(&id(), &review_id("r1")).await,
+                _ => world.store.note_review_edited(&id(), &review_id("r1"), &sample::project()).await,
             }
         }
     })

@@ -60,7 +60,7 @@ fn reason() -> Reason {
 
 pub(crate) fn entry(name: &str, reason: Reason) -> Delivery {
     Delivery {
-        id: DeliveryId::of_review(&id(), &review_id(name)),
+        id: DeliveryId::of_review(&sample::project(), &id(), &review_id(name)),
         source: Source::Webhook,
         reason,
         review: Some(ReviewSubject {
@@ -161,7 +161,7 @@ impl World {
     }
 
     async fn entry(&self, name: &str) -> Delivery {
-        let id = DeliveryId::of_review(&id(), &review_id(name));
+        let id = DeliveryId::of_review(&sample::project(), &id(), &review_id(name));
         self.store.delivery(&id).await.unwrap().expect("the entry")
     }
 }
@@ -342,7 +342,19 @@ async fn a_review_that_has_its_lasting_answer_gets_no_job() {
 #[tokio::test]
 async fn a_review_that_nobody_knows_is_not_noted_as_edited() {
     let world = World::with_linked().await;
-    world.refuses(world.store.note_review_edited(&id(), &review_id("gone"))).await;
+    world.refuses(world.store.note_review_edited(&id(), &review_id("gone"), &sample::project())).await;
+}
+
+#[tokio::test]
+async fn a_review_is_noted_as_edited_for_the_project_that_has_it_alone() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1"]).await;
+    let edited = async || world.store.review(&id(), &review_id("r1")).await.unwrap().unwrap().edited;
+    let other = pullyard_domain::id::ProjectId::new("neighbour").unwrap();
+    world.refuses(world.store.note_review_edited(&id(), &review_id("r1"), &other)).await;
+    assert!(!edited().await);
+    world.applies(world.store.note_review_edited(&id(), &review_id("r1"), &sample::project())).await;
+    assert!(edited().await);
 }
 
 /// A mark that is noted between the read of a stored review and `write` is still there after it.
@@ -355,7 +367,7 @@ async fn check_mark_stays(what: &str, write: impl AsyncFn(&World, &Review) -> Wr
     }
     let read = world.store.review(&id(), &review_id("r1")).await.unwrap().unwrap();
     assert!(!read.edited);
-    world.applies(world.store.note_review_edited(&id(), &read.id)).await;
+    world.applies(world.store.note_review_edited(&id(), &read.id, &read.project)).await;
     assert_eq!(write(&world, &read).await, Write::Applied, "{what}");
     let stored = world.store.review(&id(), &read.id).await.unwrap().unwrap();
     assert!(stored.edited, "{what}");

@@ -150,6 +150,13 @@ fn what_has_its_lasting_answer_gets_that_again() {
 }
 
 #[test]
+fn a_review_that_another_project_has_starts_nothing_and_names_no_job() {
+    let facts = ReviewFacts { stored: Some(Known::Elsewhere {}), ..accepted() };
+    let reason = Reason::EventIgnored { event: "a review that another project has".into() };
+    check(&facts, &reason, Follow::Record);
+}
+
+#[test]
 fn a_review_whose_entry_is_forgotten_still_names_its_job() {
     check_alone("duplicate_review", &Reason::DuplicateReview { job: job_id("j1") });
 }
