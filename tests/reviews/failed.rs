@@ -6,6 +6,7 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Kind, Status};
 use pullyard_local::{Calls, Fault};
+use pullyard_protocol::job::CancelJob;
 
 impl Desk {
     /// A revision that failed while another review waited for it: the job, and that review.
@@ -97,7 +98,7 @@ async fn a_ticket_whose_pull_request_was_closed_since_is_worked_on_without_the_r
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_does_not_wait_for_ever_for_refused_reviews_that_its_forge_does_not_give() {
-    let (desk, ..) = Desk::failed().await;
+    let (desk, _, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
     desk.wait();
@@ -106,17 +107,97 @@ async fn a_ticket_does_not_wait_for_ever_for_refused_reviews_that_its_forge_does
     let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
     for tried in 1..=5 {
         desk.story.quiet().await;
-        let waits = desk.story.api.job(&job).await.unwrap().waits.unwrap();
-        assert_eq!((waits.code.as_str(), waits.facts["n"].as_u64()), ("context_fetch", Some(tried + 1)));
+        let wait = desk.story.api.job(&job).await.unwrap().waits.unwrap();
+        assert_eq!((wait.code.as_str(), wait.facts["n"].as_u64()), ("context_fetch", Some(tried + 1)));
         desk.story.pass(HOUR).await;
     }
     desk.story.quiet().await;
     let seen = desk.story.api.job(&job).await.unwrap();
     assert_ne!(seen.status, Status::Pending, "{:?}", seen.waits);
     assert_eq!(desk.frozen(&job).await.review, None);
+    // It is told of none, so none is said to be its own: what waits for it gets a revision once it has ended.
+    let entry = desk.entry(waits).await;
+    assert_eq!((entry.code.as_str(), &entry.job), ("held_for_job", &None), "{}", entry.sentence);
     desk.story.local.forge().forget_faults();
     desk.go();
     let job = desk.completed(&job).await;
     assert_eq!((job.kind, job.result.unwrap().number), (Kind::Implement, desk.number));
+    let next = desk.nth_revision(2).await;
+    desk.completed(&next.id).await;
+    let told = desk.frozen(&next.id).await.prompt();
+    assert!(told.contains("Second.") && told.contains("The second line."), "{told}");
+    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_waits_refused_reviews_that_no_job_could_be_told_of_keep_their_answer() {
+    let (desk, _, waits) = Desk::failed().await;
+    desk.story.settings(|settings| settings.coalesce = false).await;
+    desk.go();
+    desk.shown().await;
+    // A lasting refusal: nobody tries again.
+    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
+    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(404));
+    let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    desk.completed(&job).await;
+    assert_eq!(desk.frozen(&job).await.review, None);
+    let entry = desk.entry(waits).await;
+    assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
+    // Somebody has to ask for it, and is told of it then.
+    desk.story.local.forge().forget_faults();
+    let answer = desk.story.api.revise(&desk.revise("Now, please."), None).await.unwrap();
+    let revision = answer.job.unwrap();
+    desk.completed(&revision).await;
+    assert!(desk.frozen(&revision).await.prompt().contains("Second."));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retry_of_a_job_that_was_told_of_reviews_is_told_of_them_and_none_after_it() {
+    let (desk, _, waits) = Desk::failed().await;
+    desk.shown().await;
+    // It is told of them, and fails as well.
+    let first = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    assert_eq!(desk.story.ended(&first).await.status, Status::Failed);
+    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&first));
+    desk.story.quiet().await;
+    desk.shown().await;
+    desk.go();
+    let answer = desk.story.api.retry_job(&first, None).await.unwrap();
+    assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
+    let again = desk.completed(&answer.job.unwrap()).await;
+    assert_eq!((again.kind, again.result.unwrap().number), (Kind::Implement, desk.number));
+    let told = desk.frozen(&again.id).await.prompt();
+    for words in ["First.", "The first line.", "Second.", "The second line."] {
+        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
+    }
+    let last = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
+    desk.completed(&last).await;
+    assert_eq!(desk.frozen(&last).await.review, None, "they were answered");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reviews_of_a_job_that_was_cancelled_before_they_were_read_are_told_to_the_next() {
+    let (desk, _, waits) = Desk::failed().await;
+    desk.go();
+    desk.shown().await;
+    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
+    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
+    let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    desk.story.quiet().await;
+    assert_eq!(desk.story.api.job(&job).await.unwrap().status, Status::Pending);
+    desk.story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    assert_eq!(desk.story.ended(&job).await.status, Status::Cancelled);
+    let entry = desk.entry(waits).await;
+    assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
+    desk.story.local.forge().forget_faults();
+    desk.shown().await;
+    let next = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
+    desk.completed(&next).await;
+    let told = desk.frozen(&next).await.prompt();
+    assert!(told.contains("Second.") && told.contains("The second line."), "{told}");
+    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next));
     desk.end().await;
 }

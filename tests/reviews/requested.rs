@@ -33,7 +33,7 @@ async fn a_persons_request_passes_the_guards_of_reviews_and_takes_along_what_nob
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
     let job = answer.job.unwrap();
     let prompt = desk.prompt(&job).await;
-    for words in ["Use tabs.", "Second.", "By Ann.", "Third."] {
+    for words in ["Use tabs.", "First.", "Second.", "By Ann.", "Third."] {
         assert!(prompt.contains(words), "{words}: {prompt}");
     }
     assert!(!prompt.contains("evil") && !prompt.contains("By Ben."), "{prompt}");

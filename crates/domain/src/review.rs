@@ -9,9 +9,11 @@ pub mod settle;
 use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use crate::project::Settings;
 use crate::pull_request::{PullRequestId, PullRequestState};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The longest message of a person who asks for a revision. Units: characters.
 pub const LONGEST_MESSAGE: usize = 4_000;
@@ -210,20 +212,55 @@ impl Review {
         Self { version: refused.version.saturating_add(1), edited: self.edited || refused.edited, ..self }
     }
 
+    /// The job that has it, if one does.
+    pub fn job(&self) -> Option<&JobId> {
+        match &self.state {
+            ReviewState::Started { job } => Some(job),
+            ReviewState::Deferred {} | ReviewState::Absorbed { .. } | ReviewState::Refused { .. } => None,
+        }
+    }
+
+    /// The same review as this job's, whatever became of it before.
+    pub fn taken_by(&self, job: &JobId) -> Self {
+        Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.after(Some(self))
+    }
+
+    /// The same review once more, waiting, whatever became of it before; none where its project has nothing wait.
+    pub fn waiting_anew(&self, settings: &Settings) -> Option<Self> {
+        settings.coalesce.then(|| Self { state: ReviewState::Deferred {}, ..self.clone() }.after(Some(self)))
+    }
+
     /// The older comes first; the forge's clock decides, then ours, then the name.
     pub fn is_older_than(&self, other: &Self) -> bool {
         (self.submitted_at, self.at, &self.id) < (other.submitted_at, other.at, &other.id)
     }
 }
 
-/// The reviews that waited for a job which then failed: the ticket's next job is told of them.
-pub fn unanswered<'a>(all: &'a [Review], project: &ProjectId, ticket: &TicketKey) -> Vec<&'a Review> {
-    let waited = |review: &&Review| {
-        matches!(&review.state, ReviewState::Refused { reason: Reason::PreviousJobNotCompleted { .. }, .. })
-            && review.project == *project
-            && review.ticket == *ticket
+/// The reviews that nobody answered: they waited for a job which then failed, or one of `unfinished` was to answer them,
+/// which have ended without that. The ticket's next job is told of them.
+pub fn unanswered<'a>(
+    all: &'a [Review],
+    project: &ProjectId,
+    ticket: &TicketKey,
+    unfinished: &BTreeSet<JobId>,
+) -> Vec<&'a Review> {
+    let is_left = |state: &ReviewState| match state {
+        ReviewState::Refused { reason, .. } => matches!(reason, Reason::PreviousJobNotCompleted { .. }),
+        ReviewState::Started { job } => unfinished.contains(job),
+        // What was absorbed goes with what absorbed it.
+        ReviewState::Deferred {} | ReviewState::Absorbed { .. } => false,
     };
-    all.iter().filter(waited).collect()
+    let is_ours = |review: &Review| review.project == *project && review.ticket == *ticket;
+    all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
+}
+
+/// The reviews that stand behind these: they were absorbed by one of them.
+pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
+    let is_behind = |review: &Review| {
+        let stands_for_it = &resolved(review, all).id;
+        *stands_for_it != review.id && these.iter().any(|one| one.id == *stands_for_it)
+    };
+    all.iter().filter(|review| is_behind(review)).collect()
 }
 
 /// What became of a review that was absorbed, of all reviews of its pull request: the state of the one at

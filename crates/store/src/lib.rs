@@ -67,7 +67,7 @@ mod write {
     pub use ledger::Conclusion;
     pub use register::Registered;
     pub use rest::Rested;
-    pub use review::TriggerReview;
+    pub use review::{TriggerReview, WaitsForJob};
     pub use snapshot::Snapshot;
     pub use trigger::{Request, Trigger};
 }
@@ -77,7 +77,9 @@ pub use item::hook::{HookHeard, Rotation};
 pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
-pub use write::{Batch, Conclusion, Ended, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview};
+pub use write::{
+    Batch, Conclusion, Ended, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview, WaitsForJob,
+};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::AsyncSleep;

@@ -2,6 +2,7 @@
 //!
 //! A forge that is away costs time and nothing else: the job waits, its ticket stays locked, its hour runs.
 
+use super::owed::{covered_with, first_of, have_wait, owed, take_over, unfinished};
 use super::permission::ask;
 use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
 use crate::ending::write_end;
@@ -17,7 +18,7 @@ use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Author, Permission, Review, ReviewState, covered, unanswered};
+use pullyard_domain::review::{Author, Permission, Review, ReviewState, absorbed_by, covered};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Forge;
@@ -27,9 +28,6 @@ use std::time::Duration;
 
 /// How often a job that can do without them asks for reviews.
 const MOST_TRIES: u32 = 5;
-
-/// How many retries of one revision are followed back.
-const MOST_RETRIES: usize = 50;
 
 /// What became of a job whose review was to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +59,7 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
             return Ok(Admitted::Nothing);
         }
         let read = match read(ctx, &job).await? {
-            // It can do its work without them, and must not wait for ever.
-            Read::Closed(_) | Read::Dismissed | Read::Unavailable if job.kind == Kind::Implement => {
-                frozen_alone(ctx, &job).await?
-            }
-            Read::Fault(_) if job.kind == Kind::Implement && tries_of(&job) >= MOST_TRIES => {
-                frozen_alone(ctx, &job).await?
-            }
+            read if may_go_on_alone(&read, &job) => alone(ctx, &job, read).await?,
             read => read,
         };
         let next = match read {
@@ -99,6 +91,31 @@ pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
 
 fn tries_of(job: &Job) -> u32 {
     job.waits.as_ref().map_or(0, |waits| waits.tries)
+}
+
+/// It can do its work without them, and must not wait for ever.
+fn may_go_on_alone(read: &Read, job: &Job) -> bool {
+    job.kind == Kind::Implement
+        && match read {
+            Read::Closed(_) | Read::Dismissed | Read::Unavailable => true,
+            Read::Fault(_) => tries_of(job) >= MOST_TRIES,
+            Read::Context(_) => false,
+        }
+}
+
+/// A job goes on without the reviews that it can't be told of; those that may still be answered wait for its end.
+/// Where some are its own already, since somebody died before it could begin with them, they are waited for or given
+/// up with it: nobody else would be told of them.
+async fn alone(ctx: &Context, job: &Job, read: Read) -> Result<Read, Error> {
+    let may_be_answered = matches!(read, Read::Unavailable | Read::Fault(_));
+    if let Some(id) = job.reviewed().filter(|_| may_be_answered) {
+        let all = ctx.store.reviews(&id).await?;
+        if !covered(&job.id, &all).is_empty() {
+            return Ok(read);
+        }
+        have_wait(ctx, job, &id, &all).await?;
+    }
+    frozen_alone(ctx, job).await
 }
 
 async fn frozen_alone(ctx: &Context, job: &Job) -> Result<Read, Error> {
@@ -156,10 +173,21 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         ctx.store.reviews(&id),
         ctx.store.ticket_text(&job.project, key),
     )?;
-    let mut covered: Vec<Review> = covered(&first_of(ctx, job).await?, &all).into_iter().cloned().collect();
-    // Before anything that may end the job: what it was made for names it, however it ends.
     let mut told = BTreeSet::new();
-    conclude(ctx, job, &id, &covered, &mut told).await?;
+    // What it covers, and those of it that it gets only once it was read what they say.
+    let (first, mut covered, owed) = match job.kind {
+        Kind::Revise => {
+            let first = first_of(ctx, job).await?;
+            let covered: Vec<Review> = covered(&first, &all).into_iter().cloned().collect();
+            // Before anything that may end the job: what it was made for names it, however it ends.
+            conclude(ctx, job, &id, &covered, &mut told).await?;
+            (first, covered, Vec::new())
+        }
+        Kind::Implement => {
+            let owed = owed(ctx, job, &all).await?;
+            (job.id.clone(), covered_with(&job.id, &all, &owed), owed)
+        }
+    };
     let (Some(integration), Some(repository)) = (integration, repository) else {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
@@ -167,19 +195,10 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     if let Some(linked) = linked.as_ref().filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
-    if job.kind == Kind::Implement {
-        for review in unanswered(&all, &job.project, key) {
-            let state = ReviewState::Started { job: job.id.clone() };
-            let taken = Review { state, version: review.version.saturating_add(1), ..review.clone() };
-            // Stale: somebody sent it again meanwhile, and it has its own way.
-            if ctx.store.take_review(&taken).await? == Write::Applied {
-                covered.push(taken);
-            }
-        }
-    }
     let asked = match forge_of(ctx, &integration, &repository).await {
         Ok(forge) => {
-            let source = Source { ctx, job, integration: &integration, forge: &forge, repository: &repository };
+            let (integration, repository) = (&integration, &repository);
+            let source = Source { ctx, job, first: &first, integration, forge: &forge, repository };
             source.read(&id, &mut covered, &all).await
         }
         Err(Error::Forge(error)) => Err(Stopped::Unread(Unread::Forge(error))),
@@ -187,17 +206,29 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Error::Cloud(error)) => return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) })),
         Err(error) => return Err(error),
     };
-    let review = match asked {
+    let mut review = match asked {
         Ok(review) => review,
         Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
         Err(Stopped::Unread(Unread::Dismissed)) => return Ok(Read::Dismissed),
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
         Err(Stopped::Ours(error)) => return Err(error),
     };
+    let taken = take_over(ctx, &job.id, &owed).await?;
+    if taken.len() < owed.len() {
+        covered = covered_with(&job.id, &all, &taken);
+        review.reviews.retain(|read| covered.iter().any(|review| review.id.as_str() == read.id.to_string()));
+    }
+    if job.kind == Kind::Implement && covered.is_empty() {
+        return frozen_alone(ctx, job).await;
+    }
     conclude(ctx, job, &id, &covered, &mut told).await?;
     let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
     let context = match frozen(ctx, job).await? {
-        Some(frozen) => prompt::Context { review: Some(review), ..frozen },
+        Some(frozen) => {
+            let instructions: Vec<String> = frozen.instructions.iter().cloned().chain(messages).collect();
+            let instructions = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
+            prompt::Context { review: Some(review), instructions, ..frozen }
+        }
         None => prompt::Context {
             v: 2,
             kind: Kind::Revise,
@@ -218,30 +249,12 @@ async fn frozen(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Err
     if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.context(&job.id, &job.context).await?) }
 }
 
-/// The job that the reviews were given to: of retries the first.
-async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
-    let mut first = job.clone();
-    for _ in 0..MOST_RETRIES {
-        let Some(of) = first.retry_of.clone() else { break };
-        match ctx.store.job(&of).await?.filter(|of| of.kind == Kind::Revise) {
-            Some(of) => first = of,
-            None => break,
-        }
-    }
-    Ok(first.id)
-}
-
-/// Whether reviews that waited for a failed job are to be read for this one, which goes on with their pull
-/// request.
-pub(crate) async fn has_unanswered(ctx: &Context, job: &Job) -> Result<bool, Error> {
-    let (Some(id), Some(key)) = (job.reviewed(), &job.ticket) else { return Ok(false) };
-    Ok(!unanswered(&ctx.store.reviews(&id).await?, &job.project, key).is_empty())
-}
-
 /// Where a job's reviews are read.
 struct Source<'a> {
     ctx: &'a Context,
     job: &'a Job,
+    /// The job that they were given to: of retries the first.
+    first: &'a JobId,
     integration: &'a Integration,
     forge: &'a Forge,
     repository: &'a Repository,
@@ -270,9 +283,13 @@ impl Source<'_> {
         let pull = read_pull_request(self.forge, name, id.number).await?;
         // A person's request without a review is for those that nobody answered.
         if self.job.kind == Kind::Revise && covered.iter().all(|review| review.request.is_some()) {
-            for review in read_unanswered(self.forge, name, id.number, all).await? {
-                covered.extend(self.take(id, review, all).await.map_err(Stopped::Ours)?);
+            let unfinished = unfinished(self.ctx, self.job, self.first, all).await.map_err(Stopped::Ours)?;
+            let mut taken = Vec::new();
+            for review in read_unanswered(self.forge, name, id.number, all, &unfinished).await? {
+                taken.extend(self.take(id, review, all).await.map_err(Stopped::Ours)?);
             }
+            covered.extend(absorbed_by(&taken, all).into_iter().cloned());
+            covered.extend(taken);
         }
         Ok(read_reviews(self.forge, name, pull, covered).await?)
     }
@@ -305,8 +322,9 @@ impl Source<'_> {
             state: ReviewState::Started { job: self.job.id.clone() },
             edited: false,
         };
-        let taken = taken.after(all.iter().find(|known| known.id == name));
-        let written = self.ctx.store.take_review(&taken).await?;
+        let known = all.iter().find(|known| known.id == name);
+        let taken = taken.after(known);
+        let written = self.ctx.store.take_review(&taken, known.and_then(Review::job)).await?;
         Ok((written == Write::Applied).then_some(taken))
     }
 }

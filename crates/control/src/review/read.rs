@@ -1,5 +1,6 @@
 //! What a forge says of a pull request and of the reviews that a job covers, in the domain's shape.
 
+use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::review::{
     Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
 };
@@ -8,7 +9,7 @@ use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge as forge;
 use pullyard_forge::{Forge, Lines, ReviewComment, Side};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// How long after it was submitted a change of a review still is the forge's own writing.
@@ -43,17 +44,18 @@ pub(super) async fn read_pull_request(
     }
 }
 
-/// The reviews that ask for changes and are in no job: what a person means who asks for a revision and
-/// names none.
+/// The reviews that ask for changes and are in no job, or in one that is `unfinished`: what a person means who asks
+/// for a revision and names none.
 pub(super) async fn read_unanswered(
     forge: &Forge,
     repository: &str,
     number: u64,
     known: &[Review],
+    unfinished: &BTreeSet<JobId>,
 ) -> Result<Vec<forge::Review>, Unread> {
     let listed = forge.reviews(repository, number).await?;
     let asks = |review: &forge::Review| review.state == forge::ReviewState::ChangesRequested;
-    Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known)).collect())
+    Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known, unfinished)).collect())
 }
 
 /// Reads the `covered` reviews of a pull request with all their comments. One that was dismissed meanwhile is
@@ -102,10 +104,14 @@ fn forge_id(review: &Review) -> Option<u64> {
     review.id.as_str().parse().ok()
 }
 
-/// Another job was made for it.
-fn is_taken(id: u64, all: &[Review]) -> bool {
+/// Another job was made for it, and does or did what it asks.
+fn is_taken(id: u64, all: &[Review], unfinished: &BTreeSet<JobId>) -> bool {
     let of = all.iter().find(|review| forge_id(review) == Some(id));
-    of.is_some_and(|review| !matches!(review.state, ReviewState::Refused { .. }))
+    of.is_some_and(|review| match &review.state {
+        ReviewState::Refused { .. } => false,
+        ReviewState::Started { job } => !unfinished.contains(job),
+        ReviewState::Deferred {} | ReviewState::Absorbed { .. } => true,
+    })
 }
 
 /// The domain's word for a pull request's state.

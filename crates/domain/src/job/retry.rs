@@ -1,7 +1,8 @@
 //! A job that does the work of an ended one again: a new job, made as a person's request makes one.
 
-use super::{Continues, Job, Status};
+use super::{Continues, Job, Kind, Status};
 use crate::failure::Failure;
+use crate::id::JobId;
 use crate::project::Settings;
 use crate::ticket::Ticket;
 
@@ -38,6 +39,13 @@ pub fn leaves_work(failure: &Failure) -> bool {
 pub fn goes_on_from(retry: &Job, of: &Job) -> bool {
     let same = retry.integration == of.integration && retry.repository == of.repository && retry.kind == of.kind;
     retry.retry_of.as_ref() == Some(&of.id) && same && of.failure.as_ref().is_some_and(leaves_work)
+}
+
+/// Whether the reviews that a job was given are left to its ticket's next job. `last` is the first of those that the
+/// ticket's last job did again, if that did not complete: a retry of a revision leaves the reviews with the first, so
+/// that of an earlier one nobody knows whether a retry has answered them.
+pub fn leaves_reviews(of: &Job, last: Option<&JobId>) -> bool {
+    may_be_retried(of).is_ok() && (of.kind == Kind::Implement || last == Some(&of.id))
 }
 
 /// Makes a planned job, and the ticket that has it, the retry of another.

@@ -70,6 +70,48 @@ fn a_job_covers_nothing_of_another_and_nothing_that_waits() {
     assert!(covered(&job_id("j3"), &all).is_empty());
 }
 
+fn failed_before() -> ReviewState {
+    let reason = Reason::PreviousJobNotCompleted { ticket: key(), outcome: "failed".into() };
+    ReviewState::Refused { reason, at: at(9) }
+}
+
+#[test]
+fn the_next_job_is_told_of_what_waited_in_vain_and_of_what_an_unfinished_job_had() {
+    let closed = Reason::PullRequestClosed { pr: "#231".into(), state: "closed".into() };
+    let others = ProjectId::new("neighbour").unwrap();
+    let all = [
+        review("a", 1, failed_before()),
+        started("b", 2, "failed"),
+        absorbed("c", 1, "b"),
+        started("d", 3, "completed"),
+        review("e", 4, ReviewState::Deferred {}),
+        review("f", 5, ReviewState::Refused { reason: closed, at: at(9) }),
+        Review { project: others.clone(), ..review("g", 6, failed_before()) },
+        Review { project: others, ..started("h", 7, "failed") },
+    ];
+    let told = |unfinished: &[&str]| {
+        let unfinished = unfinished.iter().map(|job| job_id(job)).collect();
+        names(&unanswered(&all, &project_id(), &key(), &unfinished))
+    };
+    assert_eq!(told(&["failed"]), ["a", "b"]);
+    assert_eq!(told(&[]), ["a"]);
+    assert_eq!(names(&absorbed_by(&[all[1].clone()], &all)), ["c"]);
+    assert!(absorbed_by(&[all[3].clone()], &all).is_empty());
+}
+
+#[test]
+fn a_review_that_another_job_takes_or_that_waits_anew_is_a_version_later_and_still_edited() {
+    let before = Review { version: 4, edited: true, ..started("a", 1, "failed") };
+    let taken = before.taken_by(&job_id("next"));
+    assert_eq!((taken.job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
+    let mut settings = crate::story::settings();
+    settings.coalesce = true;
+    let waits = before.waiting_anew(&settings).unwrap();
+    assert_eq!((&waits.state, waits.job(), waits.version, waits.edited), (&ReviewState::Deferred {}, None, 5, true));
+    settings.coalesce = false;
+    assert_eq!(before.waiting_anew(&settings), None);
+}
+
 #[test]
 fn a_way_that_leads_nowhere_ends_where_it_is() {
     let gone = [absorbed("a", 1, "gone")];

@@ -3,10 +3,11 @@
 //! Each of these changes a review only while it is `deferred` (or unknown), so that no review belongs to
 //! two jobs, whoever else is at work.
 
+use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::write::budget;
 use crate::write::ledger::unless_final;
-use crate::{Error, Store, Write, key};
+use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
@@ -32,6 +33,21 @@ pub struct TriggerReview<'a> {
     pub delivery: Option<&'a Delivery>,
     /// What the job takes from its project's budget, if there is one.
     pub charge: Option<&'a Charge>,
+}
+
+/// A review that waits for a job which could not be told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitsForJob<'a> {
+    /// The review, waiting, a version later than it was read.
+    pub review: &'a Review,
+    /// The job that had it, if one did.
+    pub from: Option<&'a JobId>,
+    /// Its ledger entry, if that is to say so.
+    pub delivery: Option<&'a Delivery>,
+    /// The job that it waits for.
+    pub job: &'a JobId,
+    /// Not before.
+    pub opens_at: Timestamp,
 }
 
 impl Store {
@@ -73,9 +89,28 @@ impl Store {
 
     /// Gives a review that nobody waits for to a job that is there already.
     ///
-    /// Writes: REVIEW if absent, or refused in the version before. `Stale`: it waits or has its job.
-    pub async fn take_review(&self, review: &Review) -> Result<Write, Error> {
-        Transaction::new("give a review to a job").put_review(review, over_refused(review))?.commit(self).await
+    /// Writes: REVIEW if absent, or refused in the version before; or, if `from` names one, if it is that job's.
+    /// `Stale`: it waits or has its job.
+    pub async fn take_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
+        Transaction::new("give a review to a job").put_review(review, over(review, from))?.commit(self).await
+    }
+
+    /// Has a review wait for a job that could not be told of it, and its ticket know that: the end of the job settles
+    /// it. All in one, since the job may end at any moment: a mark alone would be taken off by that, and a review
+    /// alone be forgotten.
+    ///
+    /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if there is one, if absent or not final; TICKET as
+    /// [`Self::defer_for_job`]. `Stale`: somebody sent it again, or the job has ended.
+    pub async fn wait_for_job(&self, wait: &WaitsForJob<'_>) -> Result<Write, Error> {
+        let WaitsForJob { review, from, delivery, job, opens_at } = *wait;
+        let ticket = key::ticket(&review.project, &review.ticket);
+        let mut transaction = Transaction::new("have a review wait for a job")
+            .put_review(review, over(review, from))?
+            .mark_for_job(ticket, &review.pull_request, job, opens_at);
+        if let Some(delivery) = delivery {
+            transaction = transaction.put(delivery, unless_final())?;
+        }
+        transaction.commit(self).await
     }
 
     /// Has a ticket know that a review waits for its job to end.
@@ -90,16 +125,8 @@ impl Store {
         job: &JobId,
         opens_at: Timestamp,
     ) -> Result<Write, Error> {
-        let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
-            // A word of DynamoDB's own.
-            .name("#deferred", "deferred")
-            .name("#pr", &pull_request.to_string())
-            .value(":job", text(job.as_str()))
-            .value(":at", number(opens_at.millis()))
-            .value(":one", number(1));
-        let sets = "#deferred.#pr = if_not_exists(#deferred.#pr, :at), rev = rev + :one";
         Transaction::new("have a ticket know that a review waits")
-            .update(key::ticket(&ticket.project, &ticket.key), sets, "", condition)
+            .mark_for_job(key::ticket(&ticket.project, &ticket.key), pull_request, job, opens_at)
             .commit(self)
             .await
     }
@@ -207,6 +234,19 @@ impl Transaction {
     fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
         self.put_but(review, "edited", &["request"], condition)
     }
+
+    /// The part that has a ticket know that reviews wait for its job to end.
+    fn mark_for_job(self, ticket: Key, pull_request: &PullRequestId, job: &JobId, opens_at: Timestamp) -> Self {
+        let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
+            // A word of DynamoDB's own.
+            .name("#deferred", "deferred")
+            .name("#pr", &pull_request.to_string())
+            .value(":job", text(job.as_str()))
+            .value(":at", number(opens_at.millis()))
+            .value(":one", number(1));
+        let sets = "#deferred.#pr = if_not_exists(#deferred.#pr, :at), rev = rev + :one";
+        self.update(ticket, sets, "", condition)
+    }
 }
 
 /// Nobody knows the review, or it was refused: a person may have mended the cause and sent it again.
@@ -222,6 +262,17 @@ fn over_refused(review: &Review) -> Condition {
     match review.version.checked_sub(1) {
         None => Condition::absent(),
         Some(before) => in_version("#state.#is = :refused", before).value(":refused", text("refused")),
+    }
+}
+
+/// That job has the review; where none is named, nobody does.
+fn over(review: &Review, from: Option<&JobId>) -> Condition {
+    match from {
+        None => over_refused(review),
+        Some(job) => Condition::of("#state.#job = :from")
+            .name("#state", "state")
+            .name("#job", "job")
+            .value(":from", text(job.as_str())),
     }
 }
 

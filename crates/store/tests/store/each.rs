@@ -2,7 +2,7 @@
 //! alone. What is left out of one of these conditions is missed here, however many others stand beside it.
 
 use crate::rests::{Resting, asks, giving_back, telling};
-use crate::reviews::{Revising, entry, held, linked, waits};
+use crate::reviews::{Revising, entry, held, linked, refused, review, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, Item, World, requeue_of};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -10,7 +10,9 @@ use pullyard_domain::budget::{Budget, Charge};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Claim, Job, Status};
+use pullyard_domain::review::Review;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Ended, Error, Proof, Request, Trigger, TriggerReview, Write};
 use std::pin::Pin;
@@ -151,6 +153,21 @@ async fn a_review_is_remembered_over_nothing_that_others_made() {
     let prepare = async || (World::with_linked().await, ());
     let write = async |world: &World, (): &()| world.store.remember_review(&waits("r1"), &held("r1")).await;
     check(prepare, write, (2, &[])).await;
+}
+
+#[tokio::test]
+async fn a_review_waits_for_a_job_over_nothing_that_others_changed() {
+    let prepare = async || {
+        let (world, job) = World::with_busy().await;
+        world.applies(world.store.take_review(&review("r1", refused()), None)).await;
+        (world, job)
+    };
+    let write = async |world: &World, job: &JobId| {
+        let (anew, entry) = (Review { version: 1, ..waits("r1") }, held("r1"));
+        world.store.wait_for_job(&waits_for(&anew, &entry, job)).await
+    };
+    // The ticket is not read for it: whatever else became of it, its job is what is asked about.
+    check(prepare, write, (2, &["TICKET#"])).await;
 }
 
 /// A job of a ticket that reserved from its day, and that a runner or a task works on.

@@ -1,7 +1,7 @@
 //! Sixty-four callers at once about reviews, and two kinds of callers against each other.
 
 use crate::races::{RACERS, race, winner};
-use crate::reviews::{self, Revising, absorbed, held, id, refused, review, review_id, waits};
+use crate::reviews::{self, Revising, absorbed, held, id, refused, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
 use pullyard_domain::job::Job;
@@ -117,6 +117,33 @@ async fn the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_review_that_begins_to_wait_while_its_job_ends_waits_with_its_mark_or_not_at_all() {
+    let (world, job) = World::with_busy().await;
+    world.applies(world.store.take_review(&review("n1", refused()), None)).await;
+    let job = world.store.job(&job).await.unwrap().unwrap();
+    let ending = Arc::new(giving_up(&world, &job).await);
+    let world = Arc::new(world);
+    let answers = race(&world, |world, number| {
+        let (ending, job) = (Arc::clone(&ending), job.id.clone());
+        async move {
+            let (anew, entry) = (Review { version: 1, ..waits("n1") }, held("n1"));
+            match number {
+                0 => world.store.end(&ending.ended()).await,
+                _ => world.store.wait_for_job(&waits_for(&anew, &entry, &job)).await,
+            }
+        }
+    })
+    .await;
+    let waiting = answers[1..].iter().filter(|answer| **answer == Write::Applied).count();
+    let (after, state) = (world.ticket("APP-1").await, world.state("n1").await);
+    match answers[0] {
+        Write::Applied => assert_eq!((waiting, after.deferred.len(), state), (0, 0, refused())),
+        // The end has not seen the mark, and is decided again.
+        Write::Stale => assert_eq!((waiting, after.deferred.len(), state), (1, 1, ReviewState::Deferred {})),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_absorbed_while_its_newest_gets_its_job_is_covered_by_that() {
     for _ in 0..3 {
         let world = linked().await;
@@ -189,7 +216,7 @@ async fn one_of_many_gives_an_unknown_review_to_the_job_that_is_there() {
         let started = review("n1", ReviewState::Started { job: job.clone() });
         async move {
             match number % 2 {
-                0 => world.store.take_review(&started).await,
+                0 => world.store.take_review(&started, None).await,
                 _ => world.store.remember_review(&waits("n1"), &held("n1")).await,
             }
         }

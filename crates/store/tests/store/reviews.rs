@@ -10,7 +10,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Author, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Conclusion, Error, Store, TriggerReview, Write};
+use pullyard_store::{Conclusion, Error, Store, TriggerReview, WaitsForJob, Write};
 use pullyard_testkit::Fault;
 use std::collections::BTreeSet;
 
@@ -215,11 +215,11 @@ async fn a_review_that_was_refused_is_remembered_when_it_is_sent_again() {
 async fn check_not_told_again(stored: &[Review]) {
     let world = World::with_linked().await;
     for review in stored {
-        world.applies(world.store.take_review(review)).await;
+        world.applies(world.store.take_review(review, None)).await;
     }
     let again = Review { version: 1, ..waits("r1") };
     world.refuses(world.store.remember_review(&again, &held("r1"))).await;
-    world.refuses(world.store.take_review(&again)).await;
+    world.refuses(world.store.take_review(&again, None)).await;
 }
 
 #[tokio::test]
@@ -395,7 +395,7 @@ async fn a_review_that_is_edited_while_it_gets_its_job_or_waits_anew_is_still_kn
     .await;
     check_mark_stays("taken", async |world, read| {
         let taken = anew(ReviewState::Started { job: sample::job_id("j1") }, read);
-        world.store.take_review(&taken).await.unwrap()
+        world.store.take_review(&taken, None).await.unwrap()
     })
     .await;
 }
@@ -404,10 +404,67 @@ async fn a_review_that_is_edited_while_it_gets_its_job_or_waits_anew_is_still_kn
 async fn a_review_that_is_told_again_is_replaced_but_for_that_mark() {
     let world = World::with_linked().await;
     let request = Some(pullyard_domain::review::Request { message: Some("Again.".into()) });
-    world.applies(world.store.take_review(&Review { request, ..review("r1", refused()) })).await;
+    world.applies(world.store.take_review(&Review { request, ..review("r1", refused()) }, None)).await;
     let again = Review { version: 1, at: at(900), ..waits("r1") };
-    world.applies(world.store.take_review(&again)).await;
+    world.applies(world.store.take_review(&again, None)).await;
     assert_eq!(world.store.reviews(&id()).await.unwrap(), vec![again]);
+}
+
+// Take over, and wait for a job.
+
+fn started(name: &str, version: u32, job: &str) -> Review {
+    Review { version, ..review(name, ReviewState::Started { job: sample::job_id(job) }) }
+}
+
+#[tokio::test]
+async fn a_review_is_taken_over_from_the_job_that_has_it_and_from_no_other() {
+    let world = World::with_linked().await;
+    world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
+    let next = started("r1", 1, "j2");
+    world.refuses(world.store.take_review(&next, None)).await;
+    world.refuses(world.store.take_review(&next, Some(&sample::job_id("j3")))).await;
+    world.applies(world.store.take_review(&next, Some(&sample::job_id("j1")))).await;
+    assert_eq!(world.state("r1").await, next.state);
+    world.refuses(world.store.take_review(&started("r1", 2, "j3"), Some(&sample::job_id("j1")))).await;
+    // What waits is no job's.
+    world.remembers(&["r2"]).await;
+    world.refuses(world.store.take_review(&started("r2", 1, "j2"), Some(&sample::job_id("j1")))).await;
+}
+
+/// What waits for this job from now on, after it was refused.
+pub(crate) fn waits_for<'a>(review: &'a Review, delivery: &'a Delivery, job: &'a JobId) -> WaitsForJob<'a> {
+    WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
+}
+
+#[tokio::test]
+async fn a_refused_review_waits_for_a_job_with_its_entry_and_the_mark_of_its_ticket() {
+    let (world, job) = World::with_busy().await;
+    world.applies(world.store.take_review(&review("r1", refused()), None)).await;
+    world.applies(world.store.record(&entry("r1", reason()))).await;
+    let (anew, entry) = (Review { version: 1, ..waits("r1") }, held("r1"));
+    let wait = waits_for(&anew, &entry, &job);
+    world.faults.next("TransactWriteItems", Fault::LostAnswer);
+    world.applies(world.store.wait_for_job(&wait)).await;
+    assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, entry.clone()));
+    assert_eq!(world.ticket("APP-1").await.deferred[&id().to_string()], at(500));
+    world.refuses(world.store.wait_for_job(&wait)).await;
+}
+
+#[tokio::test]
+async fn nothing_waits_for_a_job_that_its_ticket_does_not_have_or_over_another_job_of_its_own() {
+    let (world, job) = World::with_busy().await;
+    world.applies(world.store.take_review(&review("r1", refused()), None)).await;
+    let (anew, entry) = (Review { version: 1, ..waits("r1") }, held("r1"));
+    let over = sample::job_id("over");
+    world.refuses(world.store.wait_for_job(&waits_for(&anew, &entry, &over))).await;
+    world.applies(world.store.take_review(&started("r2", 0, "j1"), None)).await;
+    let anew = Review { version: 1, ..waits("r2") };
+    let (j1, j2) = (sample::job_id("j1"), sample::job_id("j2"));
+    let wait = |from| WaitsForJob { from, delivery: None, ..waits_for(&anew, &entry, &job) };
+    world.refuses(world.store.wait_for_job(&wait(None))).await;
+    world.refuses(world.store.wait_for_job(&wait(Some(&j2)))).await;
+    world.applies(world.store.wait_for_job(&wait(Some(&j1)))).await;
+    assert_eq!(world.state("r2").await, ReviewState::Deferred {});
 }
 
 // Absorb.

@@ -33,6 +33,19 @@ fn only_what_failed_or_was_cancelled_is_done_again() {
 }
 
 #[test]
+fn what_did_not_complete_leaves_its_reviews_and_a_revision_only_as_the_last_job() {
+    let syncing = active(Status::Syncing);
+    let failed = finished(&syncing, End::Failed(no_changes(), None));
+    assert!(leaves_reviews(&failed, None));
+    assert!(!leaves_reviews(&finished(&syncing, End::Completed(result())), None));
+    assert!(!leaves_reviews(&syncing, None));
+    let revision = Job { kind: Kind::Revise, ..failed };
+    assert!(leaves_reviews(&revision, Some(&revision.id)));
+    assert!(!leaves_reviews(&revision, None));
+    assert!(!leaves_reviews(&revision, Some(&job_id("other"))));
+}
+
+#[test]
 fn a_retry_puts_the_ticket_into_the_trigger_status_takes_its_badge_off_and_can_move_it_on() {
     let (job, ticket) = job_and_ticket();
     let failed = finished(&worked_to(&job, Status::Executing), End::Failed(no_changes(), None));

@@ -66,6 +66,7 @@ const WRITES: &[(&str, &str)] = &[
     ("update_pull_request", "one_of_many_changes_of_a_pull_request_is_stored"),
     ("update_ticket", "one_of_many_changes_of_a_ticket_is_stored"),
     ("use_sign_in", "one_sign_in_link_is_used_up_by_one"),
+    ("wait_for_job", "a_review_that_begins_to_wait_while_its_job_ends_waits_with_its_mark_or_not_at_all"),
 ];
 
 /// What stands among the writes and only reads.

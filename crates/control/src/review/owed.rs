@@ -1,0 +1,130 @@
+//! The reviews that nobody answered: a ticket's next job is told of them, and where it can't be they wait for its end.
+//!
+//! They become a job's when it was read what they say, and not before: a job that goes on without them, or ends
+//! before it could begin, leaves them to the next one.
+
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use pullyard_domain::job::{Job, Kind, leaves_reviews};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::{Review, covered, unanswered};
+use pullyard_domain::ticket::LastOutcome;
+use pullyard_store::{WaitsForJob, Write};
+use std::collections::BTreeSet;
+
+/// How many retries of one revision are followed back.
+const MOST_RETRIES: usize = 50;
+
+/// Whether reviews that nobody answered are to be read for this job, which goes on with their pull request.
+pub(crate) async fn has_unanswered(ctx: &Context, job: &Job) -> Result<bool, Error> {
+    let Some(id) = job.reviewed() else { return Ok(false) };
+    Ok(!owed(ctx, job, &ctx.store.reviews(&id).await?).await?.is_empty())
+}
+
+/// Those that this job is to be told of, as they are stored. `all` are its pull request's.
+pub(super) async fn owed(ctx: &Context, job: &Job, all: &[Review]) -> Result<Vec<Review>, Error> {
+    let Some(key) = &job.ticket else { return Ok(Vec::new()) };
+    let unfinished = unfinished(ctx, job, &job.id, all).await?;
+    Ok(unanswered(all, &job.project, key, &unfinished).into_iter().cloned().collect())
+}
+
+/// The jobs that have reviews of this job's ticket, have ended, and left those to its next job. `first` is the one
+/// that this job's own reviews were given to.
+pub(super) async fn unfinished(
+    ctx: &Context,
+    job: &Job,
+    first: &JobId,
+    all: &[Review],
+) -> Result<BTreeSet<JobId>, Error> {
+    let mut unfinished = BTreeSet::new();
+    let Some(key) = &job.ticket else { return Ok(unfinished) };
+    let of_ticket = all.iter().filter(|review| review.project == job.project && review.ticket == *key);
+    let having: BTreeSet<&JobId> = of_ticket.filter_map(Review::job).filter(|by| *by != first).collect();
+    if having.is_empty() {
+        return Ok(unfinished);
+    }
+    let last = last_undone(ctx, &job.project, key).await?;
+    for id in having {
+        if let Some(by) = ctx.store.job(id).await?
+            && leaves_reviews(&by, last.as_ref())
+        {
+            unfinished.insert(id.clone());
+        }
+    }
+    Ok(unfinished)
+}
+
+/// The last job of a ticket that an agent worked on, if it did not complete; of retries the first.
+async fn last_undone(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, Error> {
+    let last = ctx.store.ticket(project, key).await?.and_then(|ticket| ticket.last_job);
+    let Some(last) = last.filter(|last| last.outcome != LastOutcome::Completed) else { return Ok(None) };
+    match ctx.store.job(&last.id).await? {
+        Some(job) => first_of(ctx, &job).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The job that the reviews were given to: of retries the first.
+pub(super) async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
+    let mut first = job.clone();
+    for _ in 0..MOST_RETRIES {
+        let Some(of) = first.retry_of.clone() else { break };
+        match ctx.store.job(&of).await?.filter(|of| of.kind == Kind::Revise) {
+            Some(of) => first = of,
+            None => break,
+        }
+    }
+    Ok(first.id)
+}
+
+/// What a job covers once it has taken these over, oldest first.
+pub(super) fn covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec<Review> {
+    let is_taken = |review: &Review| taken.iter().any(|one| one.id == review.id);
+    let each = all.iter().map(|review| if is_taken(review) { review.taken_by(job) } else { review.clone() });
+    let all: Vec<Review> = each.collect();
+    covered(job, &all).into_iter().cloned().collect()
+}
+
+/// Makes them this job's, and returns those that are: what somebody sent again meanwhile has its own way.
+pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Result<Vec<Review>, Error> {
+    let mut taken = Vec::with_capacity(owed.len());
+    for review in owed {
+        if ctx.store.take_review(&review.taken_by(job), review.job()).await? == Write::Applied {
+            taken.push(review.clone());
+        }
+    }
+    Ok(taken)
+}
+
+/// Has those that a job could not be told of wait for its end, which has them settled.
+pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
+    let Some(project) = ctx.store.project(&job.project).await? else { return Ok(()) };
+    for review in owed(ctx, job, all).await? {
+        let Some(waits) = review.waiting_anew(&project.settings) else { continue };
+        // One whose own job was made can't be given another: whoever takes its pull request up next is told of it.
+        if ctx.store.job(&JobId::of_review(id, &review.id)).await?.is_some() {
+            continue;
+        }
+        // The entry of one that a job had names that.
+        let entry = match review.job() {
+            None => ctx.store.delivery(&DeliveryId::of_review(&review.project, id, &review.id)).await?,
+            Some(_) => None,
+        };
+        let reason = Reason::HeldForJob { job: job.id.clone() };
+        let entry = entry.map(|entry| Delivery { reason, ..entry });
+        let wait = WaitsForJob {
+            review: &waits,
+            from: review.job(),
+            delivery: entry.as_ref(),
+            job: &job.id,
+            opens_at: ctx.clock.now(),
+        };
+        // Stale: somebody sent it again meanwhile, or the job has ended.
+        if ctx.store.wait_for_job(&wait).await? == Write::Applied {
+            tracing::info!(job.id = %job.id, pull_request = %id, review = %review.id, "a review waits for a job that could not be told of it");
+        }
+    }
+    Ok(())
+}
