@@ -302,7 +302,7 @@ async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_co
     story.local.forge().create_repository("acme/secret", "main", &[("README.md", "# Secret\n", false)]).await.unwrap();
     for (key, name, code, sentence) in [
         ("APP-1", "acme/gone", "source_not_found", "acme/gone can't be found, or the token may not see it."),
-        ("APP-2", "acme/secret", "source_denied", "GitHub refused the credentials for acme/secret."),
+        ("APP-2", "acme/secret", "source_denied", "The local forge refused the credentials for acme/secret."),
     ] {
         let mut event = story.event(&format!("e-{key}"), key, TRIGGER, 1);
         event.ticket.repository = Some(RepositoryName::new(name).unwrap());

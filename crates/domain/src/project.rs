@@ -234,6 +234,24 @@ impl ForgeKind {
             Self::GitHub => "GitHub",
         }
     }
+
+    /// The forge whose API is at this address, as people read it. One on this machine speaks as this kind does and is
+    /// somebody else's: a repository of a folder is, or that of the demo.
+    pub fn at(self, api_url: &str) -> String {
+        let address = api_url.split_once("://").map_or(api_url, |(_, address)| address);
+        let authority = address.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, _)) => host,
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        let is_ours = |host: &str| host.starts_with("127.") && host.chars().all(|c| c == '.' || c.is_ascii_digit());
+        match (self, host) {
+            (_, "localhost" | "::1") => "The local forge".into(),
+            (_, host) if is_ours(host) => "The local forge".into(),
+            (Self::GitHub, "api.github.com") => self.words().into(),
+            (_, host) => format!("{} at {host}", self.words()),
+        }
+    }
 }
 
 /// A connected forge. It holds the names of its secrets, never a secret.

@@ -232,6 +232,13 @@ pub struct AssignedRepository {
     pub clone_url: String,
 }
 
+impl AssignedRepository {
+    /// Its forge, as sentences about the job name it.
+    pub fn forge_name(&self) -> String {
+        self.forge.at(&self.api_url)
+    }
+}
+
 /// A pull request to go on with.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ pub(crate) struct Access {
 pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
     let credentials = this.credentials().await?;
     let repository = &this.assignment.repository;
-    let denied = |_| Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() };
+    let denied = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
     let token = credentials.forge_token;
     let forge = match repository.forge {
         ForgeKind::GitHub => {

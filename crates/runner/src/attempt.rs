@@ -127,7 +127,7 @@ impl Attempt<'_> {
         let refused = |error: &Error| match error.code() {
             // The forge gives no token, or its secret is gone: nothing is wrong with the job.
             Some("forge_refused" | "secret_missing") => {
-                Failure::SourceDenied { forge: repository.forge.words().into(), repo: repository.name.clone() }
+                Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
             }
             Some("model_secret_missing") => Failure::ModelSecretMissing { reason: error.to_string() },
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },

@@ -303,7 +303,7 @@ async fn prepare<'a>(
     private_dirs(&options.work_dir).map_err(failed)?;
     // Git runs in other folders than we do.
     let work_dir = options.work_dir.canonicalize().map_err(failed)?;
-    let of_source = |fault: Fault| fault.of_source(repository.forge.words(), &repository.name);
+    let of_source = |fault: Fault| fault.of_source(&repository.forge_name(), &repository.name);
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror =
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
@@ -362,13 +362,14 @@ async fn publish(
         let commit = commit.to_owned();
         return Ok(Some(Published { head: target.expected.clone().unwrap_or_else(|| commit.clone()), commit }));
     }
+    let forge = this.assignment.repository.forge_name();
     let push = Push {
         git,
         repository: &workspace.repository(),
         target,
         commit,
         job: &this.assignment.job,
-        forge: this.assignment.repository.forge.words(),
+        forge: &forge,
         name: &this.assignment.repository.name,
     };
     this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)

@@ -66,7 +66,7 @@ pub(crate) async fn find_or_open(
             return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }
         Ok(Err(pullyard_forge::Error::Forbidden { .. })) => {
-            let (forge, repo) = (assignment.repository.forge.words().into(), assignment.repository.name.clone());
+            let (forge, repo) = (assignment.repository.forge_name(), assignment.repository.name.clone());
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
         }
         // The forge's own reason reads best; the rest of the sentence is ours.
@@ -74,6 +74,6 @@ pub(crate) async fn find_or_open(
         Ok(Err(error)) => format!("failed to {error}"),
         Err(_) => "it did not answer in time".into(),
     };
-    let forge = assignment.repository.forge.words().into();
+    let forge = assignment.repository.forge_name();
     Err(Failure::PullRequestRefused { forge, reason }.into())
 }

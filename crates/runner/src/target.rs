@@ -68,7 +68,7 @@ pub(crate) async fn revised_pull_request(
     let here = forge.repository(name).await.map_err(failed)?.id;
     if pull.head_repository.is_some_and(|id| id != here) {
         let reason = "the branch of the pull request is in another repository".into();
-        return Err(Failure::PushRejected { forge: repository.forge.words().into(), reason }.into());
+        return Err(Failure::PushRejected { forge: repository.forge_name(), reason }.into());
     }
     if pull.head_repository.is_none() {
         return Err(Failure::BranchDeleted { branch: pull.head_branch }.into());
@@ -79,7 +79,7 @@ pub(crate) async fn revised_pull_request(
 /// The failure that a forge's refusal to be read is.
 fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> Failure {
     use pullyard_forge::Error;
-    let (forge, repo) = (repository.forge.words().to_owned(), repository.name.clone());
+    let (forge, repo) = (repository.forge_name(), repository.name.clone());
     match error {
         Error::NotFound { .. } => Failure::SourceNotFound { repo },
         Error::Settings { .. } | Error::Denied { .. } | Error::Forbidden { .. } => {

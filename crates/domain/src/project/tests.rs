@@ -112,3 +112,17 @@ fn an_app_survives_being_stored() {
     let read: Auth = serde_json::from_str(&serde_json::to_string(&auth).unwrap()).unwrap();
     assert_eq!((read.issuer().as_deref(), &read), (Some("Iv23"), &auth));
 }
+
+#[test]
+fn a_forge_is_named_by_what_stands_at_its_address() {
+    let check = |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.at(api_url), expected, "{api_url}");
+    check("https://api.github.com", "GitHub");
+    check("https://github.acme.example/api/v3", "GitHub at github.acme.example");
+    check("https://github.acme.example:8443/api/v3", "GitHub at github.acme.example");
+    for local in ["http://127.0.0.1:4100/api/v3", "http://localhost:4100", "http://[::1]:4100/api/v3"] {
+        check(local, "The local forge");
+    }
+    // Whoever may name a host may not have it taken for this machine.
+    check("https://127.0.0.1.acme.example", "GitHub at 127.0.0.1.acme.example");
+    check("https://api.github.com.acme.example", "GitHub at api.github.com.acme.example");
+}

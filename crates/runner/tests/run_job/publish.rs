@@ -275,7 +275,7 @@ async fn a_push_that_takes_too_long_is_killed() {
     std::fs::write(go, "").unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let failure = world.api.finish().failure.unwrap();
-    assert_eq!(failure.sentence(), "GitHub rejected the push: it took too long.");
+    assert_eq!(failure.sentence(), "The local forge rejected the push: it took too long.");
     assert_eq!(world.head(BRANCH), None);
 }
 
@@ -321,7 +321,7 @@ async fn an_account_that_may_push_and_open_nothing_has_no_right_to_open() {
     assert_eq!(world.run().await.code, Some(0));
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "permission_missing");
-    assert_eq!(failure.sentence(), "GitHub gives this account no right to open pull requests in acme/app.");
+    assert_eq!(failure.sentence(), "The local forge gives this account no right to open pull requests in acme/app.");
     assert!(world.head(BRANCH).is_some(), "the work is pushed, for a retry");
 }
 
@@ -346,6 +346,6 @@ async fn an_account_that_may_only_read_has_no_right_to_push() {
     assert_eq!(world.run().await.code, Some(0));
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "permission_missing");
-    assert_eq!(failure.sentence(), "GitHub gives this account no right to push in acme/app.");
+    assert_eq!(failure.sentence(), "The local forge gives this account no right to push in acme/app.");
     assert_eq!(world.head(BRANCH), None);
 }

@@ -227,7 +227,7 @@ async fn a_pull_request_that_is_not_to_be_worked_on_costs_no_agent() {
         (
             |desk| desk.head_repository = json!({ "id": 10 }),
             "push_rejected",
-            "GitHub rejected the push: the branch of the pull request is in another…",
+            "The local forge rejected the push: the branch of the pull request is in another…",
         ),
     ];
     for (change, code, sentence) in cases {

@@ -64,7 +64,7 @@ async fn a_repository_that_is_not_there_is_not_found() {
 async fn a_repository_that_may_not_be_read_is_denied() {
     let mut world = World::with_agent("touch @DIR@/began").await;
     world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
-    check_in(&world, "source_denied", "GitHub refused the credentials for acme/app.").await;
+    check_in(&world, "source_denied", "The local forge refused the credentials for acme/app.").await;
 
     let forbidden = server(StatusCode::FORBIDDEN, "text/plain", "Resource not accessible").await;
     check(|_, job| job.repository.clone_url = forbidden, "source_denied", "refused the credentials").await;
