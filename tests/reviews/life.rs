@@ -1,6 +1,6 @@
 //! The life of a pull request under a revision: closed, merged, opened again, moved, without its branch, renamed.
 
-use super::desk::{ANN, Begin, Desk, HOUR};
+use super::desk::{ANN, Begin, Desk, HOUR, KEY};
 use crate::story::{REPOSITORY, TODO, is};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
@@ -121,6 +121,34 @@ async fn a_merge_refuses_what_waits_and_what_comes_after() {
     desk.story.pass(HOUR).await;
     desk.story.quiet().await;
     assert_eq!(desk.revisions().await.len(), 1);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_of_two_pull_requests_of_one_ticket_revise_each_its_own() {
+    let desk = Desk::linked().await;
+    let newer = desk.open("newer").await;
+    desk.link(newer, KEY).await;
+    desk.wait();
+    let of_the_older = desk.ask("Not here.", &[]).await;
+    let first = desk.revision().await;
+    desk.prompt(&first.id).await;
+    let forge = desk.story.local.forge();
+    let of_the_newer = forge.request_changes(REPOSITORY, newer, ANN, "Nor there.", &[]).await.unwrap();
+    forge.deliveries_settled().await;
+    assert_eq!(desk.entry(of_the_newer).await.code, "held_for_job");
+    desk.go();
+    let first = desk.completed(&first.id).await;
+    assert_eq!(first.result.unwrap().number, desk.number);
+    // No hour of the other one is in its way.
+    let next = desk.nth_revision(2).await;
+    let prompt = desk.prompt(&next.id).await;
+    assert!(prompt.contains("Nor there.") && !prompt.contains("Not here."), "{prompt}");
+    let next = desk.completed(&next.id).await;
+    assert_eq!(next.result.unwrap().number, newer);
+    for (review, job) in [(of_the_older, &first.id), (of_the_newer, &next.id)] {
+        assert_eq!(desk.entry(review).await.job.as_ref(), Some(job));
+    }
     desk.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! A review is told by two hooks, found by looking, sent again, and lost: one job, none lost.
 
-use super::desk::{Desk, HOUR, repository};
+use super::desk::{Desk, HOUR, KEY, repository};
 use crate::story::Tasks;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::HookName;
@@ -74,5 +74,26 @@ async fn reviews_that_never_came_before_the_system_was_gone_are_found_after() {
         let entry = desk.entry(review).await;
         assert!(entry.job.is_some(), "{}", entry.sentence);
     }
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_came_before_its_pull_request_was_linked_is_found_by_looking() {
+    let desk = Desk::linked().await;
+    // A reviewer is quicker than the end of the job that opened it.
+    desk.story.api.unlink(&desk.which()).await.unwrap();
+    let review = desk.ask("Not yet.", &[]).await;
+    assert_eq!(desk.entry(review).await.code, "no_linked_ticket");
+    desk.link(desk.number, KEY).await;
+    let look = async || {
+        desk.story.pass(Duration::from_secs(301)).await;
+        desk.story.quiet().await;
+    };
+    look().await;
+    let job = desk.revision().await;
+    assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job.id));
+    desk.completed(&job.id).await;
+    look().await;
+    assert_eq!(desk.revisions().await.len(), 1);
     desk.end().await;
 }

@@ -93,6 +93,28 @@ async fn a_review_that_another_projects_hook_told_is_found_where_its_own_hook_lo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_review_whose_author_the_forge_does_not_vouch_for_for_hours_is_decided_when_it_does() {
+    let world = World::hooked().await;
+    let forge = world.story.local.forge();
+    let asking = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
+    forge.order_fault(asking, 10_000, Fault::status(500));
+    world.asks().await;
+    forge.deliveries_settled().await;
+    for _ in 0..3 {
+        // Longer than the clocks of a forge and of ours may be apart.
+        world.story.clock.advance(HOUR);
+        let found = world.recovered("acme").await;
+        assert_eq!((found.reviews, found.problems.len()), (0, 1), "{:?}", found.problems);
+    }
+    assert!(world.revisions().await.is_empty());
+    forge.forget_faults();
+    let found = world.recovered("acme").await;
+    assert_eq!((found.reviews, found.problems), (1, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_never_came_is_asked_for_again_from_behind_a_whole_page_of_newer_ones() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();

@@ -77,7 +77,7 @@ vocabulary! {
         PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason; the branch is pushed.";
         Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` begins again on the new head.";
         LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was thrown away.", "Nothing to do.";
-        ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "Replay the delivery.";
+        ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";
         NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "Nobody took it within {limit}: {why}.", "Start a matching runner: `pullyard doctor` says how; then `pullyard jobs retry`.";
         SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job asks for it.", "`pullyard jobs retry` begins a new one.";
         HeadMoved {} [Repo] "head_moved", "The branch moved again while it was brought up to date.", "`pullyard jobs retry` works on the new head.";

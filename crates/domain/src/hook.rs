@@ -165,5 +165,11 @@ pub fn is_answered(first: Option<&Reason>) -> bool {
     !matches!(first, None | Some(Reason::PermissionUnknown { .. } | Reason::Contended { .. }))
 }
 
+/// The same of a review whose pull request is linked to a ticket: that it was not is no answer any more. A job that
+/// opens one links it when it ends, and a quick reviewer may be sooner.
+pub fn is_answered_when_linked(first: Option<&Reason>) -> bool {
+    is_answered(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,10 @@ use crate::forge::{forge_of, too_slow};
 use crate::review::translate::{review_event, seen};
 use crate::review::{Reach, decide_review, pull_request_changed};
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::is_answered;
 use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::{is_answered, is_answered_when_linked};
 use pullyard_domain::project::Integration;
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
@@ -65,7 +66,10 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
             for (nth, (id, row)) in ids.iter().enumerate().filter(|(_, (id, _))| is_here(place, id)) {
                 found.pull_requests += 1;
                 match in_time(place, compare(ctx, place, id, since)).await {
-                    Ok(reviews) => found.reviews += reviews,
+                    Ok(compared) => {
+                        found.reviews += compared.reviews;
+                        problem = compared.undecided.or(problem);
+                    }
                     Err(Error::Store(error)) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
@@ -104,24 +108,33 @@ fn is_here(place: &Place<'_>, id: &PullRequestId) -> bool {
     id.integration == place.integration.id && place.only.is_none_or(|only| only == id.repository)
 }
 
-/// How many reviews nobody had told of.
-async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Timestamp) -> Result<usize, Error> {
+/// What the comparison of one pull request found.
+#[derive(Default)]
+struct Compared {
+    /// How many reviews nobody had told of.
+    reviews: usize,
+    /// Why one could not be decided yet: the forge did not say whose it is. Were what was seen moved on, nobody would
+    /// look at that again.
+    undecided: Option<String>,
+}
+
+async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Timestamp) -> Result<Compared, Error> {
+    let mut compared = Compared::default();
     // The list may name one that was linked to a ticket of another project since.
     let linked = ctx.store.pull_request(id).await?.filter(|linked| place.reach.includes(&linked.project));
-    let Some(linked) = linked else { return Ok(0) };
+    let Some(linked) = linked else { return Ok(compared) };
     // One that is connected no more is nobody's business.
     let Some(known) = ctx.store.repository(&linked.project, &id.integration, id.repository).await? else {
-        return Ok(0);
+        return Ok(compared);
     };
     let (name, forge) = (known.name.clone(), forge_of(ctx, place.integration, &known).await?);
     let told = forge.pull_request(name.as_str(), id.number).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
     pull_request_changed(ctx, place.reach, &now).await?;
     if now.state != PullRequestState::Open {
-        return Ok(0);
+        return Ok(compared);
     }
     let reviews = forge.reviews(name.as_str(), id.number).await?.found;
-    let mut told = 0;
     for review in standing(&reviews) {
         let at = review.submitted_at.map(|at| Timestamp::from_millis(at.millis()));
         if at.is_none_or(|at| at < since) {
@@ -129,13 +142,21 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         }
         let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), ctx.clock.now());
         let first = ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
-        if is_answered(first.as_ref().map(|first| &first.reason)) {
+        let first = first.as_ref().map(|first| &first.reason);
+        let answered = match linked.ticket {
+            Some(_) => is_answered_when_linked(first),
+            None => is_answered(first),
+        };
+        if answered {
             continue;
         }
-        Box::pin(decide_review(ctx, place.reach, &event)).await?;
-        told += 1;
+        let answer = Box::pin(decide_review(ctx, place.reach, &event)).await?;
+        match answer.reason {
+            Reason::PermissionUnknown { .. } => compared.undecided = Some(answer.reason.sentence()),
+            _ => compared.reviews += 1,
+        }
     }
-    Ok(told)
+    Ok(compared)
 }
 
 /// The reviews that still ask for changes: whoever approved afterwards asks for nothing any more.

@@ -152,6 +152,13 @@ fn a_review_that_was_answered_is_not_decided_again_by_looking() {
 }
 
 #[test]
+fn that_a_pull_request_had_no_ticket_is_no_answer_once_it_has_one() {
+    let unlinked = Reason::NoLinkedTicket { pr: "acme/app#7".into() };
+    assert!(is_answered(Some(&unlinked)) && !is_answered_when_linked(Some(&unlinked)));
+    assert!(is_answered_when_linked(Some(&Reason::OwnReview {})) && !is_answered_when_linked(None));
+}
+
+#[test]
 fn a_repositorys_hook_speaks_for_that_repository_only() {
     let kind = HookKind::Repository { name: RepositoryName::new("acme/app").unwrap(), id: 9 };
     let mut hook = Hook {
