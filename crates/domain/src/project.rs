@@ -235,8 +235,8 @@ impl ForgeKind {
         }
     }
 
-    /// The forge whose API is at this address, as people read it. One on this machine speaks as this kind does and is
-    /// somebody else's: a repository of a folder is, or that of the demo.
+    /// The forge whose API is at this address, as people read it. One on this machine, as the demo's is, only speaks
+    /// as this kind does.
     pub fn at(self, api_url: &str) -> String {
         let address = api_url.split_once("://").map_or(api_url, |(_, address)| address);
         let authority = address.split('/').next().unwrap_or_default();
