@@ -27,6 +27,9 @@ struct Waits<K: Key, A, V> {
     turn: oneshot::Sender<Turn<K, A, V>>,
 }
 
+/// Where one who waits hears of its turn.
+type Word<K, A, V> = oneshot::Receiver<Turn<K, A, V>>;
+
 /// What one who waited gets.
 #[derive(Debug)]
 enum Turn<K: Key, A, V> {
@@ -49,7 +52,12 @@ impl<K: Key, A: Clone, V: Clone> Together<K, A, V> {
     /// Errors: those of `read`, for this one alone. Where a read for several fails, each of them reads for itself, all
     /// at once: nobody fails for what another one asked, and a table that answers nobody in time is not waited for by
     /// one after the other.
-    pub(crate) async fn read<E>(&self, key: &K, ask: A, read: impl AsyncFn(Vec<A>) -> Result<V, E>) -> Result<V, E> {
+    pub(crate) async fn read<E, R: Future<Output = Result<V, E>>>(
+        &self,
+        key: &K,
+        ask: A,
+        read: impl Fn(Vec<A>) -> R,
+    ) -> Result<V, E> {
         let turn = match self.join(key, &ask) {
             Ok(round) => Turn::Round(round),
             Err(turn) => turn.await.unwrap_or(Turn::Alone),
@@ -67,7 +75,7 @@ impl<K: Key, A: Clone, V: Clone> Together<K, A, V> {
     }
 
     /// A round of its own where nobody reads, else word of its turn.
-    fn join(&self, key: &K, ask: &A) -> Result<Round<K, A, V>, oneshot::Receiver<Turn<K, A, V>>> {
+    fn join(&self, key: &K, ask: &A) -> Result<Round<K, A, V>, Word<K, A, V>> {
         let mut keys = locked(&self.0);
         if let Some(waiting) = keys.get_mut(key) {
             let (turn, word) = oneshot::channel();
@@ -107,8 +115,7 @@ impl<K: Key, A, V: Clone> Round<K, A, V> {
 impl<K: Key, A, V> Drop for Round<K, A, V> {
     fn drop(&mut self) {
         while !self.is_over {
-            let Some((first, others)) = self.next() else { return };
-            let round = Self { keys: self.keys.clone(), key: self.key.clone(), others, is_over: false };
+            let Some((first, round)) = self.next() else { return };
             match first.turn.send(Turn::Round(round)) {
                 Err(Turn::Round(mut back)) => {
                     back.is_over = true;
@@ -121,8 +128,8 @@ impl<K: Key, A, V> Drop for Round<K, A, V> {
 }
 
 impl<K: Key, A, V> Round<K, A, V> {
-    /// Who reads next and for whom else: first those whom this read was for and who got no answer.
-    fn next(&mut self) -> Option<(Waits<K, A, V>, VecDeque<Waits<K, A, V>>)> {
+    /// Who reads next, and its round: before all others those whom this one was for and who got no answer.
+    fn next(&mut self) -> Option<(Waits<K, A, V>, Self)> {
         let mut keys = locked(&self.keys);
         let waiting = keys.get_mut(&self.key)?;
         for other in self.others.drain(..).rev() {
@@ -134,7 +141,8 @@ impl<K: Key, A, V> Round<K, A, V> {
             return None;
         };
         let most = waiting.len().min(MOST - 1);
-        Some((first, waiting.drain(..most).collect()))
+        let others = waiting.drain(..most).collect();
+        Some((first, Self { keys: self.keys.clone(), key: self.key.clone(), others, is_over: false }))
     }
 }
 
@@ -156,7 +164,7 @@ mod tests {
     impl Reads {
         async fn one(&self, key: &'static str, ask: usize) -> Result<(u64, Vec<usize>), &'static str> {
             self.together
-                .read(&key, ask, async |asked| {
+                .read(&key, ask, |asked| async move {
                     let number = self.begun.fetch_add(1, SeqCst);
                     if let Some(gate) = &self.let_go {
                         gate.acquire().await.unwrap().forget();

@@ -265,4 +265,36 @@ mod tests {
         assert!(shown.contains(TASK) && shown.contains("137"), "{shown}");
         assert!(!shown.contains("a-token") && !shown.contains("environment"), "{shown}");
     }
+
+    #[test]
+    fn a_death_is_called_what_is_known_of_it() {
+        let exited = Some("EssentialContainerExited");
+        for (code, exit, expected) in [
+            (exited, Some(1), "exit code 1"),
+            (exited, Some(128), "exit code 128"),
+            (exited, Some(129), "signal 1"),
+            (exited, Some(137), "signal 9"),
+            (exited, None, "an exit code that nobody saw"),
+            (None, Some(2), "exit code 2"),
+            (None, None, "the task is retired"),
+            // Its container was told to stop, and ended with a code of its own.
+            (Some("UserInitiated"), Some(143), "the task is retired"),
+            (Some("TaskFailedToStart"), None, "the task is retired"),
+            (Some("SpotInterruption"), Some(143), "spot_interrupted"),
+        ] {
+            let stopped = TaskStopped {
+                arn: "task-1".into(),
+                job: job_id("j"),
+                code: code.map(str::to_owned),
+                reason: "the task is retired".into(),
+                exit,
+            };
+            let called = match stopped.failure() {
+                Failure::RunnerCrashed { exit } => exit,
+                Failure::TaskStopped { reason } => reason,
+                other => other.code().to_owned(),
+            };
+            assert_eq!(called, expected, "{code:?} {exit:?}");
+        }
+    }
 }

@@ -30,9 +30,15 @@ pub(crate) struct Waiting {
     projects: Together<(), (), Arc<Vec<ProjectId>>>,
     classes: Together<ProjectId, (), Arc<Vec<(ClassId, Needs)>>>,
     ready: Together<(ClassId, usize), (), Arc<Rows>>,
-    oldest: Together<(), (Option<JobId>, BTreeSet<BreakerId>), Arc<(Vec<Job>, Vec<Breaker>)>>,
+    oldest: Together<(), Wanted, Arc<Stand>>,
     hands: Hands,
 }
+
+/// The oldest job that a claim may try, and the accounts that jobs of its classes would ask.
+type Wanted = (Option<JobId>, BTreeSet<BreakerId>);
+
+/// Of what several claims wanted that which stands.
+type Stand = (Vec<Job>, Vec<Breaker>);
 
 /// The first rows of a class, as the index had them.
 #[derive(Debug)]
@@ -73,7 +79,7 @@ fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A runner, as it is now, with what it can do.
 pub(super) async fn member(ctx: &Context, id: &RunnerId) -> Result<Option<Member>, Error> {
     let read =
-        async |asked: Vec<RunnerId>| Ok::<_, Error>(Arc::new(ctx.store.members(&asked.into_iter().collect()).await?));
+        |asked: Vec<RunnerId>| async move { ctx.store.members(&asked.into_iter().collect()).await.map(Arc::new) };
     let found = ctx.waiting().members.read(&(), id.clone(), read).await?;
     Ok(found.iter().find(|member| member.runner.id == *id).cloned())
 }
@@ -89,11 +95,11 @@ pub(super) struct Class {
 pub(super) async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Result<Vec<Class>, Error> {
     let projects = match &token.projects {
         Some(projects) => Arc::new(projects.iter().cloned().collect()),
-        None => ctx.waiting().projects.read(&(), (), async |_| all_projects(ctx).await).await?,
+        None => ctx.waiting().projects.read(&(), (), |_| all_projects(ctx)).await?,
     };
     let mut found = Vec::new();
     for project in projects.iter() {
-        let read = async |_| Ok::<_, Error>(Arc::new(ctx.store.classes(project).await?));
+        let read = |_| async move { ctx.store.classes(project).await.map(Arc::new) };
         let classes = ctx.waiting().classes.read(project, (), read).await?;
         let of = classes.iter().filter(|(_, needs)| matches(needs, profile));
         found.extend(of.map(|(id, needs)| Class { project: project.clone(), id: id.clone(), needs: needs.clone() }));
@@ -278,8 +284,9 @@ impl<'a> Seeker<'a> {
     }
 
     async fn rows(&self, class: &ClassId, most: usize) -> Result<Arc<Rows>, Error> {
-        let read = async |_| {
-            let rows = self.ctx.store.ready(class, i32::try_from(most).unwrap_or(i32::MAX)).await?;
+        let limit = i32::try_from(most).unwrap_or(i32::MAX);
+        let read = |_| async move {
+            let rows = self.ctx.store.ready(class, limit).await?;
             Ok(Arc::new(Rows { rows, gone: Mutex::default() }))
         };
         self.ctx.waiting().ready.read(&(class.clone(), most), (), read).await
@@ -294,10 +301,10 @@ impl<'a> Seeker<'a> {
         if job.is_none() && ids.is_empty() {
             return Ok((None, Vec::new()));
         }
-        let read = async |asked: Vec<(Option<JobId>, BTreeSet<BreakerId>)>| {
+        let read = |asked: Vec<Wanted>| async move {
             let (jobs, breakers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
             let (jobs, breakers) = (jobs.into_iter().flatten().collect(), breakers.into_iter().flatten().collect());
-            Ok::<_, Error>(Arc::new(self.ctx.store.jobs_and_breakers(&jobs, &breakers).await?))
+            self.ctx.store.jobs_and_breakers(&jobs, &breakers).await.map(Arc::new)
         };
         let found = self.ctx.waiting().oldest.read(&(), (job.cloned(), ids.clone()), read).await?;
         let (jobs, breakers) = &*found;
