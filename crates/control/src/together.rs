@@ -153,6 +153,9 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
     use tokio::sync::Semaphore;
 
+    /// What nobody can read.
+    const ILL: usize = usize::MAX;
+
     /// Reads that end when they are let, each bringing its number and what it was for.
     #[derive(Default)]
     struct Reads {
@@ -169,7 +172,7 @@ mod tests {
                     if let Some(gate) = &self.let_go {
                         gate.acquire().await.unwrap().forget();
                     }
-                    if key == "down" || asked.contains(&13) { Err(key) } else { Ok((number, asked)) }
+                    if key == "down" || asked.contains(&ILL) { Err(key) } else { Ok((number, asked)) }
                 })
                 .await
         }
@@ -241,7 +244,7 @@ mod tests {
     async fn nobody_fails_for_what_another_one_asked() {
         for ill in [0, 1, 2] {
             let reads = Reads::slow();
-            let all = join_all((0..3).map(|ask| reads.one("a", if ask == ill { 13 } else { ask })));
+            let all = join_all((0..3).map(|ask| reads.one("a", if ask == ill { ILL } else { ask })));
             let (answers, ()) = tokio::join!(all, async {
                 tokio::task::yield_now().await;
                 reads.let_go(4);
