@@ -199,7 +199,10 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
     agent.phase("preparing").await;
     agent.phase("executing").await;
     let used = |turns: u32, micros: u64| json!({ "kind": "usage", "data": { "so_far": true, "turns": turns, "cost_usd_micros": micros } });
-    agent.says(&[used(1, 40_000), text("one"), used(3, 120_000), text("two")]).await;
+    // In one batch each, behind which somebody may have read so far.
+    for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
+        agent.says(&batch).await;
+    }
     let address = format!("/jobs/{job}");
     let page = browser.get(&address).await;
     assert!(page.says(">so far $0.12, 3 turns</span>") && !page.says("$0.04"), "{}", page.body);

@@ -1,5 +1,6 @@
 //! Connecting a forge as its App: one that GitHub makes of a manifest, or one that is there.
 
+use crate::forge::endpoint;
 use crate::projects::usable;
 use crate::secrets::{may_name, set_secret};
 use crate::{Context, Error};
@@ -7,7 +8,7 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, SecretName};
 use pullyard_domain::project::{Account, ForgeKind, Integration};
 use pullyard_domain::secret::SecretKind;
-use pullyard_forge::{Endpoint, GitHubApp, convert_manifest};
+use pullyard_forge::{GitHubApp, convert_manifest};
 use pullyard_store::Write;
 
 /// An App that is there, and the names of its secrets.
@@ -37,7 +38,7 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     if ctx.store.integration(&id).await?.is_some() {
         return Err(Error::Taken { what: "integration", name: id.to_string() });
     }
-    let made = convert_manifest(&Endpoint { api_url: api_url.clone() }, code).await?;
+    let made = convert_manifest(&endpoint(ctx, &api_url), code).await?;
     let (app_id, page) = (made.id, &made.html_url);
     // Named by the App, so that no other one's key is ever replaced.
     let named = |what: &str| {
@@ -80,7 +81,7 @@ pub async fn connect_app(
         return Err(Error::Taken { what: "integration", name: id.to_string() });
     }
     let (key, _) = tokio::try_join!(ctx.secrets.get(&key_secret), ctx.secrets.get(&webhook_secret))?;
-    let github = GitHubApp::new(Endpoint { api_url: api_url.clone() }, app_id.to_string(), &key)?;
+    let github = GitHubApp::new(endpoint(ctx, &api_url), app_id.to_string(), &key)?;
     let app = github.app().await?;
     if app.id != app_id {
         return Err(Error::Invalid { pointer: "/app_id", fault: format!("the key is of the App {}", app.id) });

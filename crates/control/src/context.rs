@@ -10,6 +10,7 @@ use pullyard_domain::id::{JobId, ProjectId, SecretName, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_forge::Connections;
 use pullyard_store::Store;
 use rand::RngExt;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ struct Inner {
     permissions: Permissions,
     strangers: Strangers,
     waiting: Waiting,
+    connections: Connections,
     tally: Tally,
 }
 
@@ -78,6 +80,7 @@ impl Context {
             permissions: Permissions::default(),
             strangers: Strangers::default(),
             waiting: Waiting::default(),
+            connections: Connections::default(),
             tally: Tally::default(),
         }))
     }
@@ -100,6 +103,11 @@ impl Context {
     /// What this process noted lately of deliveries that were not let in.
     pub(crate) fn strangers(&self) -> &Strangers {
         &self.0.strangers
+    }
+
+    /// The connections to forges of this process.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.0.connections
     }
 
     /// What claims of this process read for each other.

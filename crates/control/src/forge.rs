@@ -25,7 +25,7 @@ pub(crate) async fn forge_of(
             ctx.forge_tokens.get((integration.id.clone(), repository.id), &ctx.clock, mint).await?
         }
     };
-    client(integration.kind, &integration.api_url, token)
+    client(ctx, integration.kind, &integration.api_url, token)
 }
 
 /// The client of a connected forge, for a repository that is being connected.
@@ -38,7 +38,7 @@ pub(crate) async fn forge_for_new(
         Auth::Token { secret } => read(ctx, secret).await?,
         Auth::App { .. } => mint(ctx, integration, repository, Only::Name(repository.as_str()), own).await?.token,
     };
-    client(integration.kind, &integration.api_url, token)
+    client(ctx, integration.kind, &integration.api_url, token)
 }
 
 /// The client of a forge that is being connected by a token.
@@ -48,7 +48,7 @@ pub(crate) async fn forge_at(
     api_url: &str,
     token_secret: &str,
 ) -> Result<Forge, Error> {
-    client(kind, api_url, read(ctx, token_secret).await?)
+    client(ctx, kind, api_url, read(ctx, token_secret).await?)
 }
 
 /// The client for a webhook of ours. An App's own hook is a setting of the App: the App itself is asked, by its
@@ -64,7 +64,7 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
                 fault: format!("{} is connected by a token, which can't touch an App's hook", integration.id),
             }),
         },
-        (Auth::Token { secret }, _) => client(integration.kind, &integration.api_url, read(ctx, secret).await?),
+        (Auth::Token { secret }, _) => client(ctx, integration.kind, &integration.api_url, read(ctx, secret).await?),
         (Auth::App { .. }, HookKind::Repository { name, id }) => {
             match ctx.store.repository(&hook.home, &integration.id, *id).await? {
                 Some(known) => forge_of(ctx, integration, &known).await,
@@ -83,7 +83,7 @@ pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<O
     match (&integration.auth, integration.auth.issuer()) {
         (Auth::App { key_secret, .. }, Some(issuer)) => {
             let key = ctx.secrets.get(key_secret).await?;
-            Ok(Some(GitHubApp::new(endpoint(&integration.api_url), issuer, &key)?))
+            Ok(Some(GitHubApp::new(endpoint(ctx, &integration.api_url), issuer, &key)?))
         }
         _ => Ok(None),
     }
@@ -124,8 +124,8 @@ pub(crate) fn too_slow(integration: &Integration, within: Duration) -> Error {
     Error::Forge(pullyard_forge::Error::Unreachable { host: integration.api_url.clone(), reason })
 }
 
-pub(crate) fn endpoint(api_url: &str) -> Endpoint {
-    Endpoint { api_url: api_url.to_owned() }
+pub(crate) fn endpoint(ctx: &Context, api_url: &str) -> Endpoint {
+    Endpoint { api_url: api_url.to_owned(), connections: ctx.connections().clone() }
 }
 
 fn own(granted: &Granted) -> Granted {
@@ -136,8 +136,8 @@ async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
     Ok(Token::new(ctx.secrets.get(secret).await?.as_ref()))
 }
 
-fn client(kind: ForgeKind, api_url: &str, token: Token) -> Result<Forge, Error> {
+fn client(ctx: &Context, kind: ForgeKind, api_url: &str, token: Token) -> Result<Forge, Error> {
     match kind {
-        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(endpoint(api_url), token)?)),
+        ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(endpoint(ctx, api_url), token)?)),
     }
 }

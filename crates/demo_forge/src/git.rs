@@ -46,6 +46,9 @@ const CONFIG: &str = "\
 pub(crate) struct Git {
     home: PathBuf,
     config: PathBuf,
+    /// Whole, where it was found: a name that is to be looked up on a path of the child's own makes the child a copy of
+    /// this process first, which takes longer the larger this is.
+    git: PathBuf,
     http_backend: PathBuf,
 }
 
@@ -78,13 +81,20 @@ impl Output {
     }
 }
 
+/// Git's own place, or its name where the path has none: the error of its start says so then.
+fn on_path() -> PathBuf {
+    let name = format!("git{}", std::env::consts::EXE_SUFFIX);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|git| git.is_file()).unwrap_or("git".into())
+}
+
 impl Git {
     /// Finds git on the path and writes the configuration it will read.
     pub(crate) async fn find(dir: &Path) -> Result<Self, Error> {
         // An owner's folder can't have this name: owners have no dots.
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
-        let mut git = Self { home: dir.to_owned(), config, http_backend: PathBuf::new() };
+        let mut git = Self { home: dir.to_owned(), config, git: on_path(), http_backend: PathBuf::new() };
         let exec_path = git.run(None, &["--exec-path"]).await?.text();
         let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
         let http_backend = Path::new(exec_path.trim()).join(name);
@@ -138,7 +148,7 @@ impl Git {
     ) -> Result<Output, Error> {
         let name = args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('='));
         let name = name.copied().unwrap_or_default().to_owned();
-        let mut command = self.command(Path::new("git"));
+        let mut command = self.command(&self.git);
         if let Some(repository) = repository {
             command.env("GIT_DIR", repository);
         }

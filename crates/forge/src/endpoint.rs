@@ -1,15 +1,45 @@
-//! Where a forge's REST API is.
+//! Where a forge's REST API is, and the connections to it.
+
+use std::sync::{Arc, OnceLock};
 
 /// The address of a forge's REST API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server.
     pub api_url: String,
+    /// Those that its clients share.
+    pub connections: Connections,
 }
 
 impl Endpoint {
+    /// With connections of its own.
+    pub fn new(api_url: impl Into<String>) -> Self {
+        Self { api_url: api_url.into(), connections: Connections::default() }
+    }
+
     /// GitHub as everyone uses it.
     pub fn github_com() -> Self {
-        Self { api_url: "https://api.github.com".to_owned() }
+        Self::new("https://api.github.com")
+    }
+}
+
+/// Open connections, shared by all copies: a client that is made for each call would read the system's authorities
+/// and greet the forge anew each time.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(Arc<[OnceLock<reqwest::Client>; 2]>);
+
+impl Connections {
+    /// Those to this machine, or to the world; `begin` says how, the first time.
+    pub(crate) fn to(
+        &self,
+        this_machine: bool,
+        begin: impl FnOnce() -> Result<reqwest::Client, reqwest::Error>,
+    ) -> Result<reqwest::Client, reqwest::Error> {
+        let [world, machine] = &*self.0;
+        let cell = if this_machine { machine } else { world };
+        match cell.get() {
+            Some(client) => Ok(client.clone()),
+            None => begin().map(|client| cell.get_or_init(|| client).clone()),
+        }
     }
 }

@@ -23,7 +23,7 @@ pub mod webhook;
 
 pub use actor::Actor;
 pub use comment::Comment;
-pub use endpoint::Endpoint;
+pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, Meaning};
 pub use forge::Forge;
 pub use github::{

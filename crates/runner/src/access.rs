@@ -46,7 +46,7 @@ pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
 }
 
 fn endpoint(repository: &AssignedRepository) -> Endpoint {
-    Endpoint { api_url: repository.api_url.clone() }
+    Endpoint::new(repository.api_url.clone())
 }
 
 /// The tokens that were made for this attempt alone.

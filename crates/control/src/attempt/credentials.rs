@@ -107,7 +107,7 @@ async fn minted(
         mint(ctx, integration, &name, only, |_| of_attempt(workflows)).await?;
     // Meanwhile the attempt may have been superseded, and its runner is to get nothing new.
     if let Err(lost) = held(ctx, fence).await {
-        if let Err(error) = revoke_installation_token(&endpoint(&integration.api_url), token).await {
+        if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {
             tracing::warn!(job.id = %job.id, error = %error, "a token that nobody got was not revoked; it ends by itself");
         }
         return Err(lost);

@@ -24,6 +24,9 @@ use crate::{Endpoint, Error, Token};
 /// For one try, with its redirects and its body.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// How long a connection is kept without a call. A process that a function platform holds still notices late that the
+/// other end has closed one, and an order that was written into such a one may or may not have been heard.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: u32 = 3;
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// What GitHub asks for when it limits us without saying for how long.
@@ -109,21 +112,9 @@ impl Client {
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err(refuse("the API's address has no host")),
         };
-        let headers = HeaderMap::from_iter([
-            (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
-            (USER_AGENT, HeaderValue::from_static("pullyard")),
-            (API_VERSION, HeaderValue::from_static("2022-11-28")),
-        ]);
-        let mut http = reqwest::Client::builder()
-            .default_headers(headers)
-            .connect_timeout(CONNECT_LIMIT)
-            // Followed by hand: reqwest would turn a redirected POST into a GET.
-            .redirect(redirect::Policy::none());
-        if is_loopback(&api_url) {
-            // A proxy can't reach what is on this machine.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|error| refuse(&innermost(&error)))?;
+        let this_machine = is_loopback(&api_url);
+        let http = endpoint.connections.to(this_machine, || connections(this_machine));
+        let http = http.map_err(|error| refuse(&innermost(&error)))?;
         Ok(Self { http, api_url, host, credential })
     }
 
@@ -352,6 +343,22 @@ fn written(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> {
 
 fn unexpected(status: StatusCode, message: &str) -> Error {
     Error::Unexpected { status: status.as_u16(), message: message.to_owned() }
+}
+
+fn connections(to_this_machine: bool) -> Result<reqwest::Client, reqwest::Error> {
+    let headers = HeaderMap::from_iter([
+        (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
+        (USER_AGENT, HeaderValue::from_static("pullyard")),
+        (API_VERSION, HeaderValue::from_static("2022-11-28")),
+    ]);
+    let http = reqwest::Client::builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_LIMIT)
+        .pool_idle_timeout(IDLE_LIMIT)
+        // Followed by hand: reqwest would turn a redirected POST into a GET.
+        .redirect(redirect::Policy::none());
+    // A proxy can't reach what is on this machine.
+    if to_this_machine { http.no_proxy() } else { http }.build()
 }
 
 fn is_loopback(address: &Url) -> bool {

@@ -22,7 +22,7 @@ fn list(status: u16) -> Line {
 
 async fn access(lines: impl IntoIterator<Item = Line>) -> (Result<pullyard_forge::TokenAccess, Error>, Vec<String>) {
     let scripted = Scripted::start(lines).await;
-    let github = GitHub::new(Endpoint { api_url: scripted.url.clone() }, Token::new(TOKEN)).unwrap();
+    let github = GitHub::new(Endpoint::new(scripted.url.clone()), Token::new(TOKEN)).unwrap();
     let access = github.access("acme/app").await;
     (access, scripted.requests())
 }

@@ -73,7 +73,7 @@ impl Stage {
     }
 
     fn endpoint(&self) -> Endpoint {
-        Endpoint { api_url: self.url.clone() }
+        Endpoint::new(self.url.clone())
     }
 
     fn seen(&self) -> Vec<(String, Option<String>, Value)> {
@@ -179,7 +179,7 @@ async fn a_jwt_that_a_server_repeats_is_not_repeated_by_us() {
     };
     let routes = Router::new().fallback(repeat);
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let app = GitHubApp::new(Endpoint { api_url: url }, "7", &keys().2).unwrap();
+    let app = GitHubApp::new(Endpoint::new(url), "7", &keys().2).unwrap();
     let refused = app.app().await.unwrap_err();
     let jwt = seen.lock().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
     assert!(!format!("{refused} {refused:?}").contains(&jwt[..20]), "{refused:?}");
@@ -259,7 +259,7 @@ async fn a_manifests_code_is_traded_once_and_its_key_is_never_printed() {
 
 #[test]
 fn what_is_no_key_is_refused_without_a_word_of_it() {
-    let endpoint = || Endpoint { api_url: "http://127.0.0.1:1".to_owned() };
+    let endpoint = || Endpoint::new("http://127.0.0.1:1");
     let short = pem("RSA PRIVATE KEY", b"no key at all, but s3cret");
     for bad in ["", "s3cret", short.as_str(), &pem("CERTIFICATE", b"s3cret")] {
         let error = GitHubApp::new(endpoint(), "7", bad).unwrap_err();

@@ -263,7 +263,7 @@ async fn a_connection_that_is_hung_up_is_unreachable() {
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_at_once() {
-    let new = |api_url: &str, token: &str| GitHub::new(Endpoint { api_url: api_url.to_owned() }, Token::new(token));
+    let new = |api_url: &str, token: &str| GitHub::new(Endpoint::new(api_url), Token::new(token));
     for bad in ["", "api.github.com", "ftp://forge", "https://user:pw@forge", "file:///etc"] {
         let error = new(bad, TOKEN).unwrap_err();
         assert!(matches!(error, Error::Settings { .. }), "{bad}: {error:?}");

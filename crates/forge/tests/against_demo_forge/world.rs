@@ -44,7 +44,7 @@ impl World {
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint { api_url: self.api_url.clone() }
+        Endpoint::new(self.api_url.clone())
     }
 
     pub(crate) fn forge_with(&self, token: &str) -> Forge {
@@ -77,7 +77,7 @@ pub(crate) async fn start(dir: &Path) -> DemoForge {
 }
 
 pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
-    let endpoint = Endpoint { api_url: api_url.to_owned() };
+    let endpoint = Endpoint::new(api_url);
     Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
 }
 

@@ -157,7 +157,7 @@ impl World {
     }
 
     pub(crate) fn rest(&self) -> Forge {
-        let endpoint = Endpoint { api_url: self.forge.api_url() };
+        let endpoint = Endpoint::new(self.forge.api_url());
         Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
     }
 
