@@ -135,7 +135,7 @@ async fn a_stream_that_is_cut_every_time_is_a_lost_connection_to_codex() {
     let half = cut(always(words("Half of what it would have said, and nobody hears the rest.")));
     let failure = check(Agent::Codex, half, "agent_unreachable").await;
     // It had begun.
-    assert!(failure.sentence().contains("response body"), "{failure:?}");
+    assert!(format!("{failure:?}").contains("response body"), "{failure:?}");
 }
 
 #[tokio::test]
