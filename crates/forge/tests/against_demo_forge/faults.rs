@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use pullyard_forge::{Endpoint, Error, GitHub, Token};
+use axum::{Json, Router, http::HeaderMap, serve::ListenerExt};
+use pullyard_forge::{Connections, Endpoint, Error, GitHub, Token};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -270,4 +271,36 @@ async fn settings_that_cannot_work_are_refused_at_once() {
     }
     assert!(matches!(new("https://forge", "a\nb").unwrap_err(), Error::Settings { .. }));
     assert!(new(&Endpoint::github_com().api_url, TOKEN).is_ok());
+}
+
+#[tokio::test]
+async fn clients_of_one_process_share_connections_and_each_asks_as_itself() {
+    const CLIENTS: usize = 20;
+    let (opened, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (opens, asks) = (opened.clone(), asked.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let account = async move |headers: HeaderMap| {
+        asks.lock().unwrap().push(headers["authorization"].to_str().unwrap().to_owned());
+        Json(json!({ "id": 7, "login": "pullyard-bot" }))
+    };
+    let counted = listener.tap_io(move |_| {
+        opens.fetch_add(1, Ordering::SeqCst);
+    });
+    tokio::spawn(async move { axum::serve(counted, Router::new().fallback(account)).await });
+    let connections = Connections::default();
+    let client = |connections: &Connections, token: &str| {
+        let endpoint = Endpoint { api_url: url.clone(), connections: connections.clone() };
+        GitHub::new(endpoint, Token::new(token)).unwrap()
+    };
+    for number in 0..CLIENTS {
+        client(&connections, &format!("token-{number}")).account().await.unwrap();
+    }
+    let shared = opened.load(Ordering::SeqCst);
+    // One that is not yet back when the next call begins is not waited for.
+    assert!(shared <= CLIENTS / 2, "{shared} connections");
+    let expected: Vec<_> = (0..CLIENTS).map(|number| format!("Bearer token-{number}")).collect();
+    assert_eq!(*asked.lock().unwrap(), expected);
+    client(&Connections::default(), "another").account().await.unwrap();
+    assert_eq!(opened.load(Ordering::SeqCst), shared + 1);
 }
