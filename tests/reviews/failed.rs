@@ -201,3 +201,25 @@ async fn the_reviews_of_a_job_that_was_cancelled_before_they_were_read_are_told_
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next));
     desk.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_person_whose_revision_failed_are_told_once_to_the_next_job_and_to_its_retry() {
+    let desk = Desk::linked().await;
+    desk.fail();
+    let asked = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap().job.unwrap();
+    assert_eq!(desk.story.ended(&asked).await.status, Status::Failed);
+    desk.story.quiet().await;
+    desk.shown().await;
+    let next = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    assert_eq!(desk.story.ended(&next).await.status, Status::Failed);
+    desk.story.quiet().await;
+    desk.shown().await;
+    desk.go();
+    let again = desk.story.api.retry_job(&next, None).await.unwrap().job.unwrap();
+    desk.completed(&again).await;
+    for job in [&next, &again] {
+        let told = desk.frozen(job).await.prompt();
+        assert_eq!(told.matches("Use tabs.").count(), 1, "{told}");
+    }
+    desk.end().await;
+}

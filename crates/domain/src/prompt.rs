@@ -48,6 +48,19 @@ pub const REPLIES_FILE: &str = ".pullyard/replies.json";
 pub const QUESTION_FILE: &str = ".pullyard/question.md";
 
 impl Context {
+    /// The same with what people asked for beside its reviews. What the instructions say already is not said again: a
+    /// retry begins with those of the job before it, and is given that one's requests as well.
+    pub fn asked_for(mut self, messages: &[String]) -> Self {
+        for message in messages {
+            self.instructions = Some(match self.instructions.take() {
+                None => message.clone(),
+                Some(said) if says(&said, message) => said,
+                Some(said) => format!("{said}\n\n{message}"),
+            });
+        }
+        self
+    }
+
     /// One line that names the work.
     pub fn title(&self) -> String {
         let words = match (&self.ticket, &self.instructions) {
@@ -127,6 +140,11 @@ impl Context {
     pub fn repository_name(&self) -> &RepositoryName {
         &self.repository.name
     }
+}
+
+/// Whether these words stand among the others as paragraphs of their own.
+fn says(said: &str, words: &str) -> bool {
+    format!("\n\n{said}\n\n").contains(&format!("\n\n{words}\n\n"))
 }
 
 /// A key that can't end the link it is the text of.

@@ -224,11 +224,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     conclude(ctx, job, &id, &covered, &mut told).await?;
     let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
     let context = match frozen(ctx, job).await? {
-        Some(frozen) => {
-            let instructions: Vec<String> = frozen.instructions.iter().cloned().chain(messages).collect();
-            let instructions = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
-            prompt::Context { review: Some(review), instructions, ..frozen }
-        }
+        Some(frozen) => prompt::Context { review: Some(review), ..frozen.asked_for(&messages) },
         None => prompt::Context {
             v: 2,
             kind: Kind::Revise,

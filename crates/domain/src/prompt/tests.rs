@@ -66,6 +66,21 @@ fn only_what_there_is_is_told() {
     assert_eq!(context(None, None).repository_name(), &repository().name);
 }
 
+#[test]
+fn what_people_asked_for_is_said_once_also_where_the_instructions_begin_with_it() {
+    let asked = |instructions: Option<&str>, messages: &[&str]| {
+        let messages: Vec<String> = messages.iter().map(|message| (*message).to_owned()).collect();
+        context(None, instructions).asked_for(&messages).instructions
+    };
+    let both = Some("Make it red.\n\nUse tabs.".to_owned());
+    assert_eq!(asked(None, &[]), None);
+    assert_eq!(asked(None, &["Make it red.", "Use tabs."]), both);
+    assert_eq!(asked(Some("Make it red."), &["Use tabs."]), both);
+    assert_eq!(asked(both.as_deref(), &["Make it red.", "Use tabs."]), both);
+    // Words that are only part of others were not said.
+    assert_eq!(asked(Some("Use tabs. Really."), &["Use tabs."]).as_deref(), Some("Use tabs. Really.\n\nUse tabs."));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
