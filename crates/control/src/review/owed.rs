@@ -103,7 +103,8 @@ pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all:
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(()) };
     for review in owed(ctx, job, all).await? {
         let Some(waits) = review.waiting_anew(&project.settings) else { continue };
-        // One whose own job was made can't be given another: whoever takes its pull request up next is told of it.
+        // One whose own job was made can't be given another. Where that was a revision, and this job completes, only a
+        // retry of that one is told of it.
         if ctx.store.job(&JobId::of_review(id, &review.id)).await?.is_some() {
             continue;
         }
