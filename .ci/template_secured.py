@@ -106,7 +106,7 @@ def conditioned(policies, name, _):
         actions, of_items = set(many(said["Action"])), "dynamodb:LeadingKeys" in named
         if WRITES & actions and not of_items:
             return False
-        if READS & actions and said["Resource"] == ref("TableArn") and not of_items and name not in READ_ALL:
+        if READS & actions and ref("TableArn") in many(said["Resource"]) and not of_items and name not in READ_ALL:
             return False
     return True
 
