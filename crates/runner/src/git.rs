@@ -37,6 +37,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
+    // It says of a commit what its tree is, and is believed before the commit.
+    ("core.commitGraph", "false"),
     ("core.askPass", ""),
     ("credential.helper", ""),
     ("safe.directory", "*"),
@@ -429,6 +431,39 @@ mod tests {
             let refused = forge.run(call).await.unwrap_err();
             assert!(refused.reason().contains("transport 'file' not allowed"), "{refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_what_it_is_and_not_what_a_planted_graph_says_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("https://forge.test/a/b.git", "");
+        let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+        let run = async |args: &[&str], input: &str| {
+            let call = Call::new(args).repository(&repository).input(input.as_bytes()).commits();
+            git.line(call).await.unwrap()
+        };
+        let empty = run(&["mktree"], "").await;
+        let file = run(&["hash-object", "-w", "--stdin"], "added").await;
+        let full = run(&["mktree"], &format!("100644 blob {file}\tadded.txt\n")).await;
+        let start = run(&["commit-tree", &empty], "start").await;
+        let made = run(&["commit-tree", &full, "-p", &start], "made").await;
+
+        let graphs = ["-c", "core.commitGraph=true"];
+        run(&[&graphs[..], &["commit-graph", "write", "--stdin-commits"]].concat(), &format!("{start}\n")).await;
+        let bytes = |id: &str| -> Vec<u8> {
+            (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect()
+        };
+        let (before, after) = (bytes(&empty), bytes(&full));
+        let graph = repository.join("objects/info/commit-graph");
+        let mut said = std::fs::read(&graph).unwrap();
+        let at = said.windows(before.len()).position(|part| part == before).unwrap();
+        said[at..at + after.len()].copy_from_slice(&after);
+        std::fs::remove_file(&graph).unwrap();
+        std::fs::write(&graph, said).unwrap();
+
+        let diff = ["diff", "--name-only", &start, &made];
+        assert_eq!(run(&[&graphs[..], &diff].concat(), "").await, "", "nobody is deceived by it");
+        assert_eq!(run(&diff, "").await, "added.txt");
     }
 
     #[tokio::test]
