@@ -218,6 +218,9 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
     let page = browser.get(&address).await;
     assert!(page.says("Used $0.13, 7 tokens written") && !page.says("so far"), "{}", page.body);
     assert_eq!(rows(&page), ["1.2", "1.4", "1.5"]);
+    // Whoever looked on is not left with it either.
+    let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
+    assert!(fragment.says("<span id=\"used\"></span>") && !fragment.says("so far"), "{}", fragment.body);
     story.end().await;
 }
 

@@ -185,11 +185,11 @@ pub(crate) async fn show(
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
-        let fragment = JobFragment {
-            head: Head::new(&view, &visit),
-            entries: log::entries(&id, &read.events, view.job.created, begin.0),
-            used: log::used_so_far(&read.events, begin.0),
-        };
+        let head = Head::new(&view, &visit);
+        // Of one that has ended, what is kept of its attempts says it.
+        let used = if head.ended_for_good { Some(String::new()) } else { log::used_so_far(&read.events, begin.0) };
+        let entries = log::entries(&id, &read.events, view.job.created, begin.0);
+        let fragment = JobFragment { head, entries, used };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
     }
     let (mut events, mut cursor) = (Vec::new(), begin);
