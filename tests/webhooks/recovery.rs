@@ -115,6 +115,23 @@ async fn a_review_whose_author_the_forge_does_not_vouch_for_for_hours_is_decided
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_author_whom_a_forge_never_vouches_for_holds_no_look_up_for_longer_than_a_day() {
+    let world = World::hooked().await;
+    let forge = world.story.local.forge();
+    let asking = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
+    forge.order_fault(asking, 10_000, Fault::status(404));
+    world.asks().await;
+    forge.deliveries_settled().await;
+    for (hours, problems) in [(23, 1), (2, 0)] {
+        world.story.clock.advance(HOUR * hours);
+        let found = world.recovered("acme").await;
+        assert_eq!((found.reviews, found.problems.len()), (0, problems), "{:?}", found.problems);
+    }
+    assert!(world.revisions().await.is_empty());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_never_came_is_asked_for_again_from_behind_a_whole_page_of_newer_ones() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();

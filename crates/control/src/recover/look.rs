@@ -30,6 +30,9 @@ const ONE: Duration = Duration::from_secs(15);
 /// How far the forge's clock and ours may be apart.
 const APART: Duration = Duration::from_secs(600);
 
+/// How long a review is looked at anew whose author the forge does not vouch for.
+const UNDECIDED_FOR: Duration = Duration::from_secs(24 * 3600);
+
 /// Where to look.
 pub(super) struct Place<'a> {
     /// For whose projects.
@@ -152,6 +155,8 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         }
         let answer = Box::pin(decide_review(ctx, place.reach, &event)).await?;
         match answer.reason {
+            // Where a forge never says it, a look would never be whole again.
+            Reason::PermissionUnknown { .. } if at.is_some_and(|at| ctx.clock.now().since(at) >= UNDECIDED_FOR) => {}
             Reason::PermissionUnknown { .. } => compared.undecided = Some(answer.reason.sentence()),
             _ => compared.reviews += 1,
         }
