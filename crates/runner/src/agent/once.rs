@@ -2,49 +2,41 @@
 //! everything it started when this returns. What its end means is in `classify`, when it is started again
 //! in `agent`.
 
-use super::adapter::{InputEnds, Launch, Meter, Reader};
+mod input;
+mod listen;
+
+use super::adapter::{Launch, Meter};
 use super::disk;
-use super::line::{self, Stream};
-use super::lines::Lines;
 use super::record::{Record, Shared};
-use super::sign::{Sign, Terminal};
+use super::sign::Terminal;
 use super::so_far::{SoFar, TELL_EVERY};
 use super::watch::{Limits, Spent};
 use crate::attempt::later;
 use crate::enclosure::{Enclosure, Exit};
 use crate::group::Group;
-use crate::ids;
 use crate::options::ProcessNamespace;
 use crate::orders::Orders;
-use crate::people::{People, newest, while_it_works};
-use crate::redact::Block;
+use crate::people::People;
 use crate::reporter::Events;
-use crate::said::Said;
 use crate::stop::Stop;
 use crate::stray;
 use crate::workspace::Workspace;
+use input::Input;
+use listen::{hear, listen, listen_to_errors};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
-use pullyard_protocol::attempt::Input as Words;
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::process::Child;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
 /// How long the last words may take to be read once nobody is left to say more. What could hold the pipe open is
 /// ended before, as a rule: then this is how long a busy machine may take over a line of megabytes.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked at what an agent writes beside its lines, while it prints none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long an agent that said how it ended may take to begin with what it was told, before that or since. What it has
-/// not taken up by then is told to the next start.
-const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 /// How long an agent may take to end after it was told that nothing more comes.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -298,196 +290,6 @@ async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace:
     };
     if input.close() && !takes_more {
         let _ = timeout(LEAVE_LIMIT.min(grace), child.wait()).await;
-    }
-}
-
-/// The agent's standard input, on a task of its own: an agent that never reads its prompt must not stop us
-/// from reading its words. Closed when this ends or is dropped.
-struct Input {
-    further: Option<UnboundedSender<Vec<u8>>>,
-    interrupt: Option<Vec<u8>>,
-    tell: Option<fn(&str, &str) -> Vec<u8>>,
-    /// What it was told while it works: marks, each with the number of its newest input.
-    told: Vec<(String, u32)>,
-    /// When it was told something last.
-    told_at: Option<Instant>,
-    writer: Option<AbortOnDropHandle<()>>,
-}
-
-impl Input {
-    fn begin(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnds) -> Self {
-        let (further, more) = unbounded_channel();
-        let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
-        let nothing_more = Self { further: None, interrupt: None, tell: None, told: Vec::new(), told_at: None, writer };
-        match ends {
-            InputEnds::AfterPrompt => nothing_more,
-            InputEnds::AfterItsEnd { interrupt, tell } => {
-                Self { further: Some(further), interrupt: Some(interrupt), tell: Some(tell), ..nothing_more }
-            }
-        }
-    }
-
-    /// Asks for no further request. Whether that could be asked.
-    fn interrupt(&mut self) -> bool {
-        match (&self.further, self.interrupt.take()) {
-            (Some(further), Some(interrupt)) => further.send(interrupt).is_ok(),
-            _ => false,
-        }
-    }
-
-    /// Whether it listens to more than its prompt, and has not ended.
-    fn may_be_told(&self) -> bool {
-        self.further.is_some() && self.tell.is_some()
-    }
-
-    /// Hands over what people said. Whether it is heard, its lines say; what is not is told to the next start.
-    fn tell(&mut self, words: &[Words], people: &People<'_>) {
-        let (Some(further), Some(tell)) = (&self.further, self.tell) else { return };
-        let mark = ids::uuid();
-        if further.send(tell(&while_it_works(words), &mark)).is_ok() {
-            people.show(words);
-            self.told.push((mark, newest(words)));
-            self.told_at = Some(Instant::now());
-        }
-    }
-
-    /// It was told something that the model was not told yet.
-    fn has_more(&self, record: &Record) -> bool {
-        self.told.iter().any(|(mark, _)| !record.has_taken_up(mark))
-    }
-
-    /// It was told something that the model has not answered to.
-    fn has_unheard(&self, record: &Record) -> bool {
-        self.told.iter().any(|(mark, _)| !record.heard.contains(mark))
-    }
-
-    /// When it may be closed, if the agent has ended: what it was told too late for its turn it takes up in another
-    /// one, and can be asked to stop only as long as this is open.
-    fn waited_for_until(&self, record: &Record) -> Option<Instant> {
-        let ended_at = record.ended_at.filter(|_| record.has_ended())?;
-        Some(match self.told_at {
-            Some(told_at) if self.has_more(record) => later(ended_at.max(told_at), TAKE_UP_LIMIT),
-            _ => ended_at,
-        })
-    }
-
-    /// Notes what the agent has heard by now.
-    fn hears(&self, record: &Record, bounds: &Bounds<'_>) {
-        if record.turns > 0 {
-            bounds.people.heard(bounds.told);
-        }
-        for (_, input) in self.told.iter().filter(|(mark, _)| record.heard.contains(mark)) {
-            bounds.people.heard(*input);
-        }
-    }
-
-    /// Says that nothing more comes, and takes back what was not read by then.
-    fn ends(&mut self) {
-        self.close();
-        self.writer = None;
-    }
-
-    /// Says that nothing more comes. Whether that was news.
-    fn close(&mut self) -> bool {
-        self.further.take().is_some()
-    }
-}
-
-async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiver<Vec<u8>>) {
-    let mut next = Some(prompt);
-    while let Some(bytes) = next {
-        // An agent that doesn't want to read further is free to close it.
-        if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
-            return;
-        }
-        next = more.recv().await;
-    }
-}
-
-fn hear(signs: Vec<Sign>, events: &Events, shared: &Shared) {
-    for sign in signs {
-        shared.note(&sign);
-        if let Sign::Said(said) = sign {
-            events.add(said);
-        }
-    }
-}
-
-fn listen(
-    pipe: impl AsyncRead + Unpin + Send + 'static,
-    mut reader: Box<dyn Reader>,
-    events: &Events,
-    shared: &Shared,
-) -> AbortOnDropHandle<()> {
-    let (events, shared) = (events.clone(), shared.clone());
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = Lines::new(pipe);
-        let mut kept = Unkeyed::default();
-        while let Some(line) = lines.next().await {
-            let signs = reader.read(&line);
-            // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
-            if !signs.contains(&Sign::Piece) {
-                events.raw(&kept.line(&line));
-            }
-            let signs = signs.into_iter().map(|sign| match sign {
-                Sign::Said(said) => Sign::Said(kept.said(said)),
-                other => other,
-            });
-            hear(signs.collect(), &events, &shared);
-        }
-    }))
-}
-
-fn listen_to_errors(
-    pipe: impl AsyncRead + Unpin + Send + 'static,
-    events: &Events,
-    shared: &Shared,
-) -> AbortOnDropHandle<()> {
-    let (events, shared) = (events.clone(), shared.clone());
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = Lines::new(pipe);
-        let mut kept = Unkeyed::default();
-        while let Some(line) = lines.next().await {
-            events.raw(&kept.line(&line));
-            if let Some(said) = line::read(Stream::Err, &line) {
-                // What its end means is judged by what it said, which stays here.
-                let words = said.text.clone().unwrap_or_default();
-                let said = kept.said(said);
-                shared.note_error(&words, &said);
-                events.add(said);
-            }
-        }
-    }))
-}
-
-/// What one pipe says, without the private keys whose lines come one by one.
-#[derive(Default)]
-struct Unkeyed {
-    lines: Block,
-    texts: Block,
-}
-
-impl Unkeyed {
-    /// A line as it came.
-    fn line<'l>(&mut self, line: &'l [u8]) -> Cow<'l, [u8]> {
-        // One of JSON is no line of a key, whatever it tells of one.
-        match std::str::from_utf8(line) {
-            Ok(text) if !text.trim_start().starts_with('{') => match self.lines.clean(text) {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            },
-            _ => Cow::Borrowed(line),
-        }
-    }
-
-    /// What it means.
-    fn said(&mut self, mut said: Said) -> Said {
-        if let Some(text) = &mut said.text
-            && let Cow::Owned(clean) = self.texts.clean(text)
-        {
-            *text = clean;
-        }
-        said
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::access::Minted;
 use crate::agent::Tally;
-use crate::agent::sign::Tokens;
+use crate::agent::adapter::InputEnds;
+use crate::agent::sign::{Sign, Tokens};
 use crate::artifacts::Uploads;
 use crate::attempt::Attempt;
 use crate::checkpoint::Working;
