@@ -87,7 +87,7 @@ impl<K: Key, A: Clone, V: Clone> Together<K, A, V> {
     }
 }
 
-fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whole values only stand in it, so a panic elsewhere can't have left half of one.
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

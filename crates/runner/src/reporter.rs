@@ -42,6 +42,16 @@ struct State {
 }
 
 impl Shared {
+    fn new(redactor: Redactor) -> Arc<Self> {
+        Arc::new(Self {
+            redactor,
+            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
+            record: OnceLock::new(),
+            changed: Notify::new(),
+            answered: Notify::new(),
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,13 +124,7 @@ impl Events {
 #[cfg(test)]
 impl Events {
     pub(crate) fn unsent() -> Self {
-        Self(Arc::new(Shared {
-            redactor: Redactor::new([]),
-            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
-            record: OnceLock::new(),
-            changed: Notify::new(),
-            answered: Notify::new(),
-        }))
+        Self(Shared::new(Redactor::new([])))
     }
 
     /// What was said since this was asked last, once there is something.
@@ -150,13 +154,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Begins to report, with a heartbeat at least this often.
     pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: Heeds, redactor: Redactor) -> Self {
-        let shared = Arc::new(Shared {
-            redactor,
-            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
-            record: OnceLock::new(),
-            changed: Notify::new(),
-            answered: Notify::new(),
-        });
+        let shared = Shared::new(redactor);
         let sender = sender::Sender::new(shared.clone(), client, heartbeat, heeds);
         Self { events: Events(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
     }

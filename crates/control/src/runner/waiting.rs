@@ -3,7 +3,7 @@
 //! Claims of one process that come at once look together, and none of them tries what another one is trying.
 
 use super::RunnerToken;
-use crate::together::Together;
+use crate::together::{Together, locked};
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
 use pullyard_domain::fleet::Member;
@@ -12,7 +12,7 @@ use pullyard_domain::job::{Job, Status};
 use pullyard_domain::runner::Profile;
 use pullyard_domain::select::{Candidate, Needs, Next, Search, in_order, is_claimable, matches};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How many projects are read at once.
@@ -69,11 +69,6 @@ impl Drop for Hand {
     fn drop(&mut self) {
         locked(&self.hands).remove(&self.row.job);
     }
-}
-
-fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole values only stand in it, so a panic elsewhere can't have left half of one.
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A runner, as it is now, with what it can do.

@@ -181,15 +181,11 @@ fn is_a_note(request: &EventsRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
-    use super::super::queue::Queue;
     use super::*;
     use crate::orders::Orders;
     use crate::people::Given;
     use crate::redact::Redactor;
     use pullyard_domain::id::JobId;
-    use std::sync::{Mutex, OnceLock};
-    use tokio::sync::Notify;
 
     fn batch(first: u64, count: u64) -> EventsRequest {
         let event = |seq| Event {
@@ -200,16 +196,10 @@ mod tests {
     }
 
     fn sender(heartbeat: Duration) -> Sender {
-        let shared = Shared {
-            redactor: Redactor::new([]),
-            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
-            record: OnceLock::new(),
-            changed: Notify::new(),
-            answered: Notify::new(),
-        };
+        let shared = Shared::new(Redactor::new([]));
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let client = AttemptClient::new("http://127.0.0.1:1", "lease", &job, 1).unwrap();
-        Sender::new(Arc::new(shared), client, heartbeat, Heeds { orders: Orders::new(), given: Given::new() })
+        Sender::new(shared, client, heartbeat, Heeds { orders: Orders::new(), given: Given::new() })
     }
 
     #[tokio::test]
