@@ -171,5 +171,14 @@ pub fn is_answered_when_linked(first: Option<&Reason>) -> bool {
     is_answered(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
 }
 
+/// How long a review is looked at anew whose author its forge does not vouch for.
+const UNDECIDED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a review that was submitted so long ago, and was looked at now, has to be looked at again. Where a forge
+/// never says whose it is, that ends after a day: no look would be whole again.
+pub fn is_undecided(answer: &Reason, age: Duration) -> bool {
+    matches!(answer, Reason::PermissionUnknown { .. }) && age < UNDECIDED_FOR
+}
+
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::recovery::Look;
-use pullyard_domain::hook::{is_answered, is_answered_when_linked};
+use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided};
 use pullyard_domain::project::Integration;
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
@@ -29,9 +29,6 @@ const ONE: Duration = Duration::from_secs(15);
 
 /// How far the forge's clock and ours may be apart.
 const APART: Duration = Duration::from_secs(600);
-
-/// How long a review is looked at anew whose author the forge does not vouch for.
-const UNDECIDED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Where to look.
 pub(super) struct Place<'a> {
@@ -140,9 +137,7 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
     let reviews = forge.reviews(name.as_str(), id.number).await?.found;
     for review in standing(&reviews) {
         let at = review.submitted_at.map(|at| Timestamp::from_millis(at.millis()));
-        if at.is_none_or(|at| at < since) {
-            continue;
-        }
+        let Some(at) = at.filter(|at| *at >= since) else { continue };
         let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), ctx.clock.now());
         let first = ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
         let first = first.as_ref().map(|first| &first.reason);
@@ -155,9 +150,8 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         }
         let answer = Box::pin(decide_review(ctx, place.reach, &event)).await?;
         match answer.reason {
-            // Where a forge never says it, a look would never be whole again.
-            Reason::PermissionUnknown { .. } if at.is_some_and(|at| ctx.clock.now().since(at) >= UNDECIDED_FOR) => {}
-            Reason::PermissionUnknown { .. } => compared.undecided = Some(answer.reason.sentence()),
+            reason if is_undecided(&reason, ctx.clock.now().since(at)) => compared.undecided = Some(reason.sentence()),
+            Reason::PermissionUnknown { .. } => {}
             _ => compared.reviews += 1,
         }
     }

@@ -152,6 +152,15 @@ fn a_review_that_was_answered_is_not_decided_again_by_looking() {
 }
 
 #[test]
+fn a_review_whose_author_a_forge_never_vouches_for_is_looked_at_for_a_day() {
+    let unknown = Reason::PermissionUnknown { forge: IntegrationId::new("gh1").unwrap(), author: "ann".into() };
+    let day = Duration::from_secs(24 * 3600);
+    assert!(is_undecided(&unknown, Duration::ZERO) && is_undecided(&unknown, day - Duration::from_millis(1)));
+    assert!(!is_undecided(&unknown, day));
+    assert!(!is_undecided(&Reason::OwnReview {}, Duration::ZERO));
+}
+
+#[test]
 fn that_a_pull_request_had_no_ticket_is_no_answer_once_it_has_one() {
     let unlinked = Reason::NoLinkedTicket { pr: "acme/app#7".into() };
     assert!(is_answered(Some(&unlinked)) && !is_answered_when_linked(Some(&unlinked)));
