@@ -1,7 +1,8 @@
 //! Who may import whom. An edge that is not listed here is refused, so that a new one is a decision.
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 /// Every room with the rooms of ours it may import.
 const ROOMS: [(&str, &str); 25] = [
@@ -63,14 +64,38 @@ const RESERVED: [(&str, &str); 16] = [
 /// What the pure room may link: nothing that reads a clock, a socket or a random number.
 const PURE: &str = "data-encoding schemars serde sha2 time";
 
+/// What is read of `cargo metadata`. A crate for it has serde_json built with a feature that no program of ours has,
+/// and everything on top of that once more for the tests.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev` or `build`; none for what is linked.
+    kind: Option<String>,
+}
+
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
-    let normal = |package: &cargo_metadata::Package| {
-        let kinds = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
-        kinds.map(|dependency| dependency.name.clone()).collect()
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest]);
+    let said = cargo.output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let metadata: Metadata = serde_json::from_slice(&said.stdout).unwrap();
+    let linked = |package: Package| {
+        let linked = package.dependencies.into_iter().filter(|dependency| dependency.kind.is_none());
+        (package.name, linked.map(|dependency| dependency.name).collect())
     };
-    metadata.packages.iter().map(|package| (package.name.to_string(), normal(package))).collect()
+    metadata.packages.into_iter().map(linked).collect()
 }
 
 fn words(list: &str) -> BTreeSet<String> {

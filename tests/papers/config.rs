@@ -8,7 +8,13 @@ use std::fmt::Write as _;
 
 /// What no flag shows, with the file that reads it: name, reader, unit, default, what it says.
 pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
-    ("RUST_LOG", "every function, `up`", "levels by target: `info,pullyard=debug`", "`info`", "What is logged."),
+    (
+        "RUST_LOG",
+        "every function, `up`, runner",
+        "levels by target: `info,pullyard=debug`",
+        "`info`",
+        "What is logged.",
+    ),
     ("NO_COLOR", "command line", "anything", "not set", "No colours, unless `--color always`."),
     ("LC_ALL", "command line", "locale", "not set", "With LC_CTYPE and LANG: whether shapes beyond ASCII are shown."),
     ("LC_CTYPE", "command line", "locale", "not set", "As LC_ALL, which is stronger."),

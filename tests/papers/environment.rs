@@ -17,6 +17,7 @@ const READERS: &[(&str, &str)] = &[
     ("crates/runner/src/daemon/args.rs", "the runner's one reader"),
     ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),
     ("crates/runner/src/git.rs", "what git inherits"),
+    ("crates/runner/src/main.rs", "what is logged"),
 ];
 
 fn root() -> PathBuf {

@@ -2,7 +2,10 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Runs Pullyard's jobs.
 #[derive(Parser)]
@@ -12,10 +15,16 @@ struct Line {
     command: pullyard_runner::Command,
 }
 
+/// What `RUST_LOG` wants written: levels by target and no more, as everywhere in Pullyard.
+fn wanted() -> Targets {
+    let told = std::env::var("RUST_LOG").ok().filter(|told| !told.is_empty()).and_then(|told| told.parse().ok());
+    told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let Line { command } = Line::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(wanted())).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(command.run(&[]));
     // A thread that waits for a disk must not keep the process.
