@@ -121,7 +121,7 @@ UNDELIVERED = {"Sid": "TaskEventsThatWereNotDelivered", "Effect": "Allow", "Prin
                "Action": "sqs:SendMessage", "Resource": att("UndeliveredQueue"), "Condition": {"ArnEquals": {"aws:SourceArn": OUR_RULE}}}
 OUR_GROUP = sub("arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default")
 OUR_ALARMS = sub("arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${Deployment}-*")
-ALARMS = {"Sid": "AlarmsOfThisDeployment", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
+ALARMS = {"Sid": "AlarmsNamedAfterThisDeployment", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
           "Action": "sns:Publish", "Resource": ref("AlarmTopic"), "Condition": OURS | {"ArnLike": {"aws:SourceArn": OUR_ALARMS}}}
 TABLE, BUCKET, QUEUE, GROUP, ROLE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Logs::LogGroup", "AWS::IAM::Role"
 FUNCTION, PERMISSION, ALARM = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::CloudWatch::Alarm"
