@@ -138,9 +138,14 @@ pub(super) fn check(asked: &BTreeSet<Asked>) {
     let deployed = Deployed::read();
     let mut refused = Vec::new();
     for one in asked {
-        let Some(items) = &one.items else { continue };
-        let attributes = one.attributes.iter().map(String::as_str).collect::<Vec<_>>();
         let (function, action) = (one.function.as_str(), one.action.as_str());
+        let Some(items) = &one.items else {
+            // What an index is asked by is no item's key.
+            let of_items = READS.contains(&action) || WRITES.contains(&action);
+            assert!(!of_items || one.resource.contains("/index/"), "of which items is {one:?}?");
+            continue;
+        };
+        let attributes = one.attributes.iter().map(String::as_str).collect::<Vec<_>>();
         if !may(&deployed, function, action, &example(items), &attributes) {
             refused.push(format!("{function} {action} {items} {attributes:?}\n"));
         }
