@@ -125,6 +125,14 @@ ids! {
     Sha256Hex checked by sha256_hex, r"^[0-9a-f]{64}$";
 }
 
+impl TicketKey {
+    /// Whether it can stand in the path of an address. Gateways decode paths: where another key ends, or what of it
+    /// was written encoded, nobody could tell any more.
+    pub fn fits_a_path(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
+    }
+}
+
 fn slug(text: &str) -> Result<(), BadId> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let first = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

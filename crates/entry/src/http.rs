@@ -8,6 +8,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 pub use lambda_http::Error;
+use lambda_http::lambda_runtime;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent, RequestExt};
 use serde_json::Value;
@@ -33,7 +34,8 @@ pub fn logged(function: &'static str, ctx: &Context, router: Router) -> Router {
 
 /// Runs a router in Lambda until the environment ends.
 pub async fn run(router: Router) -> Result<(), Error> {
-    lambda_http::run(tower::service_fn(move |request| answer(router.clone(), request))).await
+    let service = tower::service_fn(move |request| answer(router.clone(), request));
+    lambda_runtime::run(Adapter::from(service).map_request(encoded_anew)).await
 }
 
 /// Feeds one whole API Gateway event to a router, by the very code that Lambda's runtime uses.
@@ -41,8 +43,33 @@ pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
     let event = LambdaEvent::new(payload, LambdaContext::default());
     let service = tower::service_fn(move |request| answer(router.clone(), request));
-    let response = Adapter::from(service).oneshot(event).await.map_err(|error| error.to_string())?;
+    let response =
+        Adapter::from(service).map_request(encoded_anew).oneshot(event).await.map_err(|error| error.to_string())?;
     serde_json::to_value(response).map_err(|error| error.to_string())
+}
+
+/// API Gateway hands the path of an HTTP API on decoded, in the payload formats 1.0 and 2.0 alike, and what reads it
+/// next takes it for encoded: <https://github.com/honojs/hono/issues/2156>.
+fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+    if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload
+        && let Some(path) = &mut request.raw_path
+    {
+        *path = encoded(path);
+    }
+    event
+}
+
+/// A path with what would mean something else in an address, or nothing, encoded.
+fn encoded(path: &str) -> String {
+    let mut said = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c.is_ascii_control() || matches!(c, '%' | '#' | '?' | '\\') {
+            said.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            said.push(c);
+        }
+    }
+    said
 }
 
 /// The answer with its whole body: Lambda takes answers in one piece.
@@ -134,6 +161,12 @@ fn named<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decoded_path_means_what_it_meant() {
+        assert_eq!(encoded("/v1/tickets/APP-1"), "/v1/tickets/APP-1");
+        assert_eq!(encoded("/v1/tickets/A#1 50%?ü\\\n"), "/v1/tickets/A%231 50%25%3Fü%5C%0A");
+    }
 
     #[test]
     fn only_ids_of_a_path_are_named() {

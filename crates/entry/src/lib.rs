@@ -25,7 +25,7 @@ pub mod telemetry;
 pub use auth::{Caller, Leased, SignedIn, Starting, scope};
 pub use config::Config;
 pub use idempotency::Key;
-pub use params::{Path, Query};
+pub use params::{Path, Query, ticket_named};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};
 pub use revision::Revision;

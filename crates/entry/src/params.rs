@@ -5,6 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
+use pullyard_domain::id::TicketKey;
 use pullyard_domain::text::clipped;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +16,21 @@ pub struct Path<T>(pub T);
 /// Values of the query. One that is missing, unknown or can't be used: 400 with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
+
+/// What stands in the path for a ticket that the query names.
+const ELSEWHERE: &str = "-";
+
+/// The ticket that a request is about: the one of the path, or of the query where a path can't carry its key
+/// ([`TicketKey::fits_a_path`]).
+///
+/// Errors: the two name different ones.
+pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
+    match query {
+        None => Ok(path),
+        Some(key) if path == key || path.as_str() == ELSEWHERE => Ok(key),
+        Some(_) => Err(Problem::bad_parameter("key", "the path names another ticket: write - there")),
+    }
+}
 
 /// The most of a fault's words that is said again.
 const MOST: usize = 200;
@@ -60,4 +76,20 @@ fn of_query(said: &str) -> Problem {
         (None, None) => ("query", said),
     };
     Problem::bad_parameter(&clipped(name, MOST), &clipped(fault, MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_named_by_the_path_or_by_the_query_and_never_by_both_differently() {
+        let key = |key: &str| TicketKey::new(key).unwrap();
+        let named = |path: &str, query: Option<&str>| ticket_named(key(path), query.map(key));
+        assert_eq!(named("APP-1", None).unwrap(), key("APP-1"));
+        assert_eq!(named("-", Some("acme/app#12")).unwrap(), key("acme/app#12"));
+        assert_eq!(named("-", None).unwrap(), key("-"), "a ticket may be called that");
+        assert_eq!(named("APP-1", Some("APP-1")).unwrap(), key("APP-1"));
+        assert!(named("APP-1", Some("APP-2")).is_err());
+    }
 }

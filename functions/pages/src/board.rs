@@ -149,7 +149,7 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
     Card {
         key: line(ticket.key.as_str()),
         address: address_of(&ticket.project, &ticket.key),
-        move_address: address_of(&ticket.project, &ticket.key).replacen('?', "/move?", 1),
+        move_address: move_address_of(&ticket.project, &ticket.key),
         title: line(&card.view.text.title),
         pill,
         job: job.map(|job| format!("/jobs/{job}")),
@@ -163,10 +163,19 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
     }
 }
 
-/// The page of a ticket. A key may be any word, also that of the page for new ones.
+/// The page of a ticket. A key may be any text: what a path can't carry stands in the query, and so does the word of
+/// the page for new ones.
 pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
-    let word = if key.as_str() == "new" { "%6Eew".to_owned() } else { encoded(key.as_str()) };
-    format!("/tickets/{word}?project={project}")
+    if key.fits_a_path() && key.as_str() != "new" {
+        format!("/tickets/{key}?project={project}")
+    } else {
+        format!("/tickets/-?project={project}&key={}", encoded(key.as_str()))
+    }
+}
+
+/// Where it is moved.
+pub(crate) fn move_address_of(project: &ProjectId, key: &TicketKey) -> String {
+    address_of(project, key).replacen('?', "/move?", 1)
 }
 
 pub(crate) fn pull_request(ticket: &Ticket) -> Option<Link> {

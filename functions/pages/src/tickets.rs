@@ -1,6 +1,6 @@
 //! One ticket: writing it, looking at it, moving it.
 
-use crate::board::{Link, Move, NoProject, address_of, moves, pull_request, statuses_of};
+use crate::board::{Link, Move, NoProject, address_of, move_address_of, moves, pull_request, statuses_of};
 use crate::fault::Fault;
 use crate::form::{Form, given};
 use crate::frame::{Frame, go, own_path, page};
@@ -17,7 +17,7 @@ use pullyard_control::{self as control, Error, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_entry::{Path, Problem, Query, limits};
+use pullyard_entry::{Path, Problem, Query, limits, ticket_named};
 use pullyard_protocol::ticket::{CreateTicket, MoveTicket};
 use serde::Deserialize;
 
@@ -25,6 +25,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     project: Option<ProjectId>,
+    key: Option<TicketKey>,
     said: Option<DeliveryId>,
 }
 
@@ -32,6 +33,7 @@ pub(crate) struct Asked {
 #[derive(Deserialize)]
 pub(crate) struct In {
     project: ProjectId,
+    key: Option<TicketKey>,
 }
 
 #[derive(Template)]
@@ -42,8 +44,8 @@ struct TicketPage {
     key: Text,
     /// As it is sent.
     raw_key: String,
-    path: String,
     address: String,
+    move_address: String,
     title: Text,
     description: Text,
     status: Text,
@@ -70,6 +72,7 @@ pub(crate) async fn show(
     asked: Result<Query<Asked>, Problem>,
 ) -> Result<Response, Fault> {
     let (Path(key), Query(asked)) = (key?, asked?);
+    let key = ticket_named(key, asked.key)?;
     let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
     let view = match control::ticket_view(&visit.ctx, &project.id, &key).await {
         Err(Error::NotFound { .. }) => {
@@ -87,7 +90,6 @@ pub(crate) async fn show(
         project: project.id.to_string(),
         key: line(key.as_str()),
         raw_key: key.to_string(),
-        path: address.split('?').next().unwrap_or_default().to_owned(),
         title: line(&text.title),
         description: block(&text.description),
         status: line(&ticket.status),
@@ -108,6 +110,7 @@ pub(crate) async fn show(
         jobs: jobs.iter().map(Row::new).collect(),
         refresh: words::refresh(ticket.active_job.is_some()),
         once: once(),
+        move_address: move_address_of(&project.id, &key),
         address,
     };
     Ok(page(StatusCode::OK, &shown))
@@ -236,7 +239,8 @@ pub(crate) async fn put(
     asked: Result<Query<In>, Problem>,
     Form(to): Form<Put>,
 ) -> Result<Response, Fault> {
-    let (Path(key), Query(In { project })) = (key?, asked?);
+    let (Path(key), Query(In { project, key: other })) = (key?, asked?);
+    let key = ticket_named(key, other)?;
     visit.must_work()?;
     let project = visit.named(&project).await?;
     let wanted = MoveTicket { status: to.status };

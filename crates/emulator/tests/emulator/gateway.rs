@@ -57,7 +57,7 @@ async fn a_text_request_is_a_whole_event() {
     let event = events.lock().unwrap()[0].clone();
     assert_eq!(event["version"], "2.0");
     assert_eq!(event["routeKey"], "$default");
-    assert_eq!(event["rawPath"], "/a/b%20c");
+    assert_eq!(event["rawPath"], "/a/b c");
     assert_eq!(event["rawQueryString"], "x=1&x=2&y=%C3%A9");
     assert_eq!(event["queryStringParameters"], json!({ "x": "1,2", "y": "é" }));
     assert_eq!(event["headers"]["x-twice"], "one,two");
@@ -69,7 +69,7 @@ async fn a_text_request_is_a_whole_event() {
     assert_eq!(event["isBase64Encoded"], false);
     let context = &event["requestContext"];
     assert_eq!(context["http"]["method"], "POST");
-    assert_eq!(context["http"]["path"], "/a/b%20c");
+    assert_eq!(context["http"]["path"], "/a/b c");
     assert_eq!(context["http"]["protocol"], "HTTP/1.1");
     assert_eq!(context["http"]["sourceIp"], "127.0.0.1");
     assert_eq!(context["http"]["userAgent"], "test");

@@ -136,7 +136,7 @@ impl Operator {
     /// Puts a ticket in another column.
     pub async fn move_ticket(&self, project: &ProjectId, key: &TicketKey, status: &str) -> Result<TicketAnswer, Error> {
         let body = MoveTicket { status: status.into() };
-        self.http.post(&format!("{}/move?project={project}", ticket_path(key)), &body, Repeat::Never).await
+        self.http.post(&ticket_path(project, key, "/move"), &body, Repeat::Never).await
     }
 
     /// Changes a ticket's text.
@@ -146,13 +146,13 @@ impl Operator {
         key: &TicketKey,
         edit: &EditTicket,
     ) -> Result<TicketAnswer, Error> {
-        let request = self.http.request(Method::PATCH, &format!("{}?project={project}", ticket_path(key))).json(edit);
+        let request = self.http.request(Method::PATCH, &ticket_path(project, key, "")).json(edit);
         self.http.send(request, Repeat::Never).await
     }
 
     /// A ticket.
     pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
-        self.http.get(&format!("{}?project={project}", ticket_path(key))).await
+        self.http.get(&ticket_path(project, key, "")).await
     }
 
     /// A project's tickets, by key.
@@ -267,9 +267,13 @@ impl Operator {
     }
 }
 
-/// A ticket's key is free text, so it is percent-encoded.
-fn ticket_path(key: &TicketKey) -> String {
-    format!("/v1/tickets/{}", encoded(key.as_str()))
+/// A ticket, or what is done with it. Its key is free text: what a path can't carry stands in the query.
+fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
+    if key.fits_a_path() {
+        format!("/v1/tickets/{key}{deed}?project={project}")
+    } else {
+        format!("/v1/tickets/-{deed}?project={project}&key={}", encoded(key.as_str()))
+    }
 }
 
 /// Free text as a part of an address.

@@ -8,7 +8,7 @@ use pullyard_control::{self as control, Answer, Context, Edit, Move, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_entry::openapi::Created;
-use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
+use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope, ticket_named};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +31,9 @@ pub(crate) struct Page {
 pub(crate) struct In {
     /// Whose ticket.
     project: ProjectId,
+    /// The ticket, where a path can't carry its key: one with more than letters, digits and `-._~`. In the path stands
+    /// `-` then.
+    key: Option<TicketKey>,
 }
 
 async fn answered(
@@ -79,10 +82,11 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Path(key): Path<TicketKey>,
-    Query(In { project }): Query<In>,
+    Path(path): Path<TicketKey>,
+    Query(In { project, key }): Query<In>,
 ) -> Result<Json<Ticket>, Problem> {
     caller.may_touch(&project)?;
+    let key = ticket_named(path, key)?;
     Ok(Json(wire::ticket(control::ticket_view(&ctx, &project, &key).await?)))
 }
 
@@ -90,12 +94,13 @@ pub(crate) async fn show(
 pub(crate) async fn put(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Path(key): Path<TicketKey>,
-    Query(In { project }): Query<In>,
+    Path(path): Path<TicketKey>,
+    Query(In { project, key }): Query<In>,
     Key(request): Key,
     Strict(to): Strict<MoveTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
+    let key = ticket_named(path, key)?;
     limits::put(&to)?;
     let (project_id, ticket) = (project.clone(), key.clone());
     let wanted = Move { project, key, status: to.status, caller: caller.requester(), request };
@@ -107,11 +112,12 @@ pub(crate) async fn put(
 pub(crate) async fn edit(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Path(key): Path<TicketKey>,
-    Query(In { project }): Query<In>,
+    Path(path): Path<TicketKey>,
+    Query(In { project, key }): Query<In>,
     Strict(change): Strict<EditTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
+    let key = ticket_named(path, key)?;
     limits::edit(&change)?;
     let EditTicket { title, description, labels, repository } = change;
     let edit = Edit { title, description, labels, repository };

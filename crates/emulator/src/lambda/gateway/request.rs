@@ -22,7 +22,7 @@ const OF_THE_CONNECTION: [&str; 7] =
 /// The event of a request.
 pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
     let moment = Moment::now();
-    let path = head.uri.path();
+    let path = path(head.uri.path());
     let query = head.uri.query().unwrap_or_default();
     let (headers, cookies) = headers(&head.headers, body, client, port);
     let host = headers.get("host").cloned();
@@ -79,6 +79,14 @@ pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Val
     event
 }
 
+/// A path as an HTTP API hands it on: decoded, and cut where a question mark comes to light
+/// (<https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>).
+fn path(sent: &str) -> String {
+    let mut path = unescaped(sent.bytes());
+    path.truncate(path.find('?').unwrap_or(path.len()));
+    path
+}
+
 /// Names in lower case, duplicates joined; cookies go to a list of their own.
 fn headers(given: &HeaderMap, body: &[u8], client: IpAddr, port: u16) -> (Map<String, Value>, Vec<String>) {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
@@ -133,10 +141,15 @@ fn parameters(query: &str) -> BTreeMap<String, String> {
     joined
 }
 
-/// `+` and `%xx` undone; a `%` without two digits stays what it is.
+/// `+` and `%xx` undone.
 fn decoded(text: &str) -> String {
+    unescaped(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
+}
+
+/// `%xx` undone; a `%` without two digits stays what it is.
+fn unescaped(bytes: impl Iterator<Item = u8>) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let bytes = text.as_bytes();
+    let bytes = bytes.collect::<Vec<_>>();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter();
     while let Some(byte) = rest.next() {
@@ -146,7 +159,6 @@ fn decoded(text: &str) -> String {
                 plain.push(u8::try_from(high * 16 + low).unwrap_or_default());
                 rest.nth(1);
             }
-            (b'+', _, _) => plain.push(b' '),
             _ => plain.push(*byte),
         }
     }
@@ -156,6 +168,19 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_decoded_and_cut_at_a_question_mark() {
+        for (sent, handed_on) in [
+            ("/a/b", "/a/b"),
+            ("/a%2Fb%20c+d", "/a/b c+d"),
+            ("/50%", "/50%"),
+            ("/x%3Fy%26z", "/x"),
+            ("/%C3%A9%2523", "/é%23"),
+        ] {
+            assert_eq!(path(sent), handed_on);
+        }
+    }
 
     #[test]
     fn queries_are_decoded_and_joined() {
