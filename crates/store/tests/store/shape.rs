@@ -1,7 +1,7 @@
 //! What the items look like: keys from hostile text, and the types of what they hold.
 
 mod lists;
-pub(crate) mod sizes;
+mod sizes;
 
 use crate::sample::{self, at};
 use crate::world::{Item, Items, World, alone, count, of_ticket};

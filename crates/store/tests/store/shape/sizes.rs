@@ -1,17 +1,21 @@
 //! How large items are: what usual ones cost, and what the largest ones are.
 
+use crate::reviews::{held, review, review_id};
 use crate::sample::{self, at};
 use crate::world::{Item, World, alone, fence, of_ticket};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{EventId, IntegrationId, ProjectId, TicketKey};
+use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{DispatchFault, End, EndedBy, Job, Replies, Revises, Status};
+use pullyard_domain::pull_request::{LastRevision, Note, PullRequest, PullRequestId};
+use pullyard_domain::review::{Author, LONGEST_MESSAGE, Request, Review, ReviewState};
 use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 use std::collections::BTreeMap;
 
 /// DynamoDB's own arithmetic: names and values; about half a byte per digit; a map or a list costs 3
 /// bytes and 1 more per element.
-pub(crate) fn size(item: &Item) -> usize {
+fn size(item: &Item) -> usize {
     fn value(of: &AttributeValue) -> usize {
         match of {
             AttributeValue::S(text) => text.len(),
@@ -87,7 +91,7 @@ async fn usual_jobs_and_tickets_cost_one_write_unit() {
 }
 
 /// The widest text of so many characters.
-pub(crate) fn wide(characters: usize) -> String {
+fn wide(characters: usize) -> String {
     "\u{1f980}".repeat(characters)
 }
 
@@ -169,4 +173,61 @@ async fn even_the_largest_job_and_ticket_stay_small() {
     println!("largest JOB {job} bytes, largest TICKET {ticket} bytes");
     assert!(job <= 8 * 1_024, "{job}");
     assert!(ticket <= 8 * 1_024, "{ticket}");
+}
+
+#[tokio::test]
+async fn even_the_largest_pull_request_review_and_ticket_that_waits_stay_small() {
+    let world = World::new().await;
+    let slug = "p".repeat(40);
+    let id =
+        |number| PullRequestId { integration: IntegrationId::new(slug.clone()).unwrap(), repository: u64::MAX, number };
+    let name = RepositoryName::new(format!("{}/{}", "o".repeat(39), "r".repeat(60))).unwrap();
+    let author = "a".repeat(500);
+    let reason = Reason::AuthorNotPermitted { author, repo: name.clone() }.clipped();
+    let job = sample::job_id("one");
+    let before = LastRevision::begun(&job, at(0), None);
+    let mut pull_request = PullRequest {
+        url: format!("https://{}", "u".repeat(200)),
+        branch: "b".repeat(244),
+        head: "f".repeat(64),
+        repository_name: Some(name),
+        updated_at: Some(at(0)),
+        revised: Some(LastRevision::begun(&job, at(1), Some(before))),
+        comment: Some(u64::MAX),
+        not_before: Some(at(0)),
+        job: Some(job),
+        ..PullRequest::linked(
+            id(u64::MAX),
+            ProjectId::new(slug.clone()).unwrap(),
+            Some(TicketKey::new(wide(64)).unwrap()),
+            None,
+        )
+    };
+    pull_request.tell(Note::Decision { reason: reason.clone() });
+    world.applies(world.store.update_pull_request(&pull_request)).await;
+
+    let mut ticket = sample::ticket(&wide(64));
+    ticket.project = pull_request.project.clone();
+    for number in 0..pullyard_domain::ticket::MOST_DEFERRED as u64 {
+        ticket = ticket.deferring(&id(u64::MAX - number), at(0)).unwrap();
+    }
+    world.applies(world.store.update_ticket(&ticket)).await;
+
+    let review = Review {
+        pull_request: id(u64::MAX),
+        id: review_id(&"r".repeat(64)),
+        project: pull_request.project.clone(),
+        ticket: ticket.key.clone(),
+        author: Author { id: u64::MAX, login: "a".repeat(48), bot: false },
+        request: Some(Request { message: Some(wide(LONGEST_MESSAGE)) }),
+        ..review("r1", ReviewState::Refused { reason, at: at(0) })
+    };
+    world.applies(world.store.remember_review(&review, &held("r1"))).await;
+    let pr = size(&world.item("PR#", "PR").await);
+    let (ticket, review) = (size(&world.item("TICKET#", "TICKET").await), size(&world.item("PR#", "REVIEW#").await));
+    println!("largest PR {pr} bytes, REVIEW {review}, TICKET that waits for ten {ticket}");
+    assert!(pr <= 4 * 1_024, "{pr}");
+    assert!(ticket <= 4 * 1_024, "{ticket}");
+    // Sixteen of these are a person's own words.
+    assert!(review <= 20 * 1_024, "{review}");
 }

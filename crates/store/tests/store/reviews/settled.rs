@@ -1,0 +1,134 @@
+//! What gets no job of its own: it is absorbed or refused, and its entry is concluded.
+
+use super::{Revising, absorbed, check, entry, held, id, older, reason, refused, review_id, waits};
+use crate::sample;
+use crate::world::World;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::review::{Review, ReviewState};
+use pullyard_store::{Conclusion, Store};
+use pullyard_testkit::Fault;
+
+// Absorb.
+
+#[tokio::test]
+async fn older_reviews_are_absorbed_once_though_the_answer_was_lost() {
+    let remembered = async |world: &World| world.remembers(&["r1", "r2", "r3"]).await;
+    let absorb = async |store: &Store| store.absorb_reviews(&id(), &review_id("r3"), &older(&["r1", "r2"])).await;
+    check(remembered, absorb).await;
+    let world = World::with_linked().await;
+    remembered(&world).await;
+    world.applies(absorb(&world.store)).await;
+    world.refuses(absorb(&world.store)).await;
+    for (name, state) in [("r1", absorbed("r3")), ("r2", absorbed("r3")), ("r3", ReviewState::Deferred {})] {
+        assert_eq!(world.state(name).await, state, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_absorbed_by_what_waits_no_more_or_is_unknown() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1", "r2"]).await;
+    world.refuses(world.store.absorb_reviews(&id(), &review_id("gone"), &older(&["r1"]))).await;
+    world.refuses(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1", "gone"]))).await;
+    world.applies(Revising::of(&world, "r2").await.settled(&world.store)).await;
+    world.refuses(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1"]))).await;
+}
+
+#[tokio::test]
+async fn as_many_are_absorbed_at_once_as_the_domain_says() {
+    let world = World::with_linked().await;
+    let names: Vec<String> =
+        (0..=pullyard_domain::review::settle::MOST_ABSORBED).map(|number| format!("r{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.remembers(&names).await;
+    let (newest, rest) = names.split_last().unwrap();
+    world.applies(world.store.absorb_reviews(&id(), &review_id(newest), &older(rest))).await;
+    let newest = Review { version: 1, ..waits(newest) };
+    let rest: Vec<Review> = rest.iter().map(|name| waits(name)).collect();
+    world.applies(world.store.refuse_with(&newest, &rest.iter().collect::<Vec<_>>(), &refused())).await;
+}
+
+// Refuse.
+
+#[tokio::test]
+async fn what_waited_or_was_absorbed_is_refused_while_the_newest_waits() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1", "r2", "r3"]).await;
+    world.applies(world.store.absorb_reviews(&id(), &review_id("r3"), &older(&["r1"]))).await;
+    let newest = Review { version: 1, ..waits("r3") };
+    world.faults.next("TransactWriteItems", Fault::LostAnswer);
+    world.applies(world.store.refuse_with(&newest, &[&waits("r1"), &waits("r2")], &refused())).await;
+    world.refuses(world.store.refuse_with(&newest, &[&waits("r1"), &waits("r2")], &refused())).await;
+    world.faults.next("UpdateItem", Fault::LostAnswer);
+    world.applies(world.store.refuse_review(&newest, &refused())).await;
+    world.refuses(world.store.refuse_review(&newest, &refused())).await;
+    for name in ["r1", "r2", "r3"] {
+        assert_eq!(world.state(name).await, refused(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_absorbed_another_since_it_was_read_is_not_refused() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1", "r2"]).await;
+    world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1"]))).await;
+    world.refuses(world.store.refuse_review(&waits("r2"), &refused())).await;
+    world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
+}
+
+#[tokio::test]
+async fn what_has_its_job_or_is_unknown_is_not_refused() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1", "r2"]).await;
+    world.refuses(world.store.refuse_review(&waits("gone"), &refused())).await;
+    world.refuses(world.store.refuse_with(&waits("r1"), &[&waits("gone")], &refused())).await;
+    world.applies(Revising::of(&world, "r2").await.settled(&world.store)).await;
+    world.refuses(world.store.refuse_review(&waits("r2"), &refused())).await;
+    world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
+}
+
+// The ledger.
+
+#[tokio::test]
+async fn a_held_entry_names_its_job_and_keeps_its_answer() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1"]).await;
+    let job = sample::job_id("j1");
+    world.faults.next("UpdateItem", Fault::LostAnswer);
+    world.applies(world.store.conclude(&held("r1").id, &Conclusion::Covered(job.clone()))).await;
+    assert_eq!(world.entry("r1").await, Delivery { job: Some(job.clone()), ..held("r1") });
+    world.refuses(world.store.conclude(&held("r1").id, &Conclusion::Covered(sample::job_id("j2")))).await;
+    world.refuses(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
+    world.refuses(world.store.record(&held("r1"))).await;
+}
+
+#[tokio::test]
+async fn a_last_answer_replaces_that_it_is_held_and_may_be_decided_again() {
+    let world = World::with_linked().await;
+    world.remembers(&["r1"]).await;
+    for _ in 0..2 {
+        world.applies(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
+        assert_eq!(world.entry("r1").await, Delivery { reason: reason(), ..held("r1") });
+    }
+    world.applies(world.store.record(&entry("r1", Reason::OwnReview {}))).await;
+}
+
+#[tokio::test]
+async fn what_was_refused_and_is_covered_all_the_same_says_so() {
+    let world = World::with_linked().await;
+    let paused = entry("r1", Reason::ProjectHeld { project: sample::project(), who: "ann".into() });
+    world.applies(world.store.remember_review(&waits("r1"), &paused)).await;
+    let job = sample::job_id("j1");
+    world.applies(world.store.conclude(&paused.id, &Conclusion::Covered(job.clone()))).await;
+    let accepted = Reason::Accepted { job: job.clone() };
+    assert_eq!(world.entry("r1").await, Delivery { reason: accepted, job: Some(job), ..paused.clone() });
+    world.refuses(world.store.record(&paused)).await;
+}
+
+#[tokio::test]
+async fn what_is_not_on_record_is_not_concluded() {
+    let world = World::with_linked().await;
+    world.refuses(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
+    world.refuses(world.store.conclude(&held("r1").id, &Conclusion::Covered(sample::job_id("j1")))).await;
+}
