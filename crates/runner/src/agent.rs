@@ -14,6 +14,7 @@ mod environment;
 mod given;
 mod installed;
 mod instructions;
+mod json_lines;
 mod line;
 mod lines;
 mod once;

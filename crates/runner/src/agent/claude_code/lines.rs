@@ -6,6 +6,7 @@
 
 use super::prices::{self, Answer};
 use crate::agent::adapter::Reader;
+use crate::agent::json_lines::{self, inside, raw, text};
 use crate::agent::sign::{Sign, Terminal, Tokens, micros};
 use crate::said::Said;
 use pullyard_domain::time::Timestamp;
@@ -116,7 +117,7 @@ impl Lines {
             "Bash" => Said { text: text(&input, "command").map(str::to_owned), ..Said::new(EventKind::Command) },
             "AskUserQuestion" => Said { text: Some(question(&input)), ..Said::new(EventKind::Question) },
             _ => Said {
-                path: input.get("file_path").and_then(Value::as_str).map(|path| self.inside(path)),
+                path: input.get("file_path").and_then(Value::as_str).map(|path| inside(&self.tree, path)),
                 ..Said::new(EventKind::ToolCall)
             },
         };
@@ -152,7 +153,7 @@ impl Lines {
         let path = about.and_then(|about| text(about, "filePath").or_else(|| text(about, "notebook_path")));
         if let Some(path) = path.filter(|_| edits && !failed) {
             let change = if about.and_then(|about| text(about, "type")) == Some("create") { "add" } else { "update" };
-            let said = Said { call: Some(id.clone()), ..file_edit(self.inside(path), change) };
+            let said = Said { call: Some(id.clone()), ..file_edit(inside(&self.tree, path), change) };
             signs.push(Sign::Said(said));
         }
         let words = match block.get("content") {
@@ -274,47 +275,25 @@ impl Lines {
         self.limit_until = seconds.and_then(|secs| secs.checked_mul(1_000)).map(Timestamp::from_millis);
         vec![log("The model account's limit was reported.".into(), object)]
     }
-
-    /// As people name a file of the repository.
-    fn inside(&self, path: &str) -> String {
-        let inner = Path::new(path).strip_prefix(&self.tree).ok().and_then(Path::to_str);
-        inner.unwrap_or(path).to_owned()
-    }
 }
 
 impl Reader for Lines {
     fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        let words = String::from_utf8_lossy(line);
-        let words = words.trim();
-        if words.is_empty() {
-            return Vec::new();
-        }
-        let Ok(object @ Value::Object(_)) = serde_json::from_str::<Value>(words) else {
-            return vec![Sign::Said(Said::words(EventKind::Raw, words))];
-        };
-        match text(&object, "type") {
-            Some("system") => self.system(&object),
-            Some("assistant") => self.assistant(&object),
-            Some("user") => self.user(&object),
-            Some("stream_event") => self.stream(&object),
-            Some("result") => self.result(&object),
-            Some("rate_limit_event") => self.limit(&object),
+        json_lines::signs(line, |object| match text(object, "type") {
+            Some("system") => self.system(object),
+            Some("assistant") => self.assistant(object),
+            Some("user") => self.user(object),
+            Some("stream_event") => self.stream(object),
+            Some("result") => self.result(object),
+            Some("rate_limit_event") => self.limit(object),
             Some("control_response" | "keep_alive") => vec![Sign::Alive],
-            _ => vec![raw(&object)],
-        }
+            _ => vec![raw(object)],
+        })
     }
-}
-
-fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    object.get(name).and_then(Value::as_str)
 }
 
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()
-}
-
-fn raw(object: &Value) -> Sign {
-    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) })
 }
 
 fn log(words: String, object: &Value) -> Sign {

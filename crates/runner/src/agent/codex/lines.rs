@@ -6,6 +6,7 @@
 
 use super::rollout::Rollouts;
 use crate::agent::adapter::Reader;
+use crate::agent::json_lines::{self, inside, raw, text};
 use crate::agent::sign::{Sign, Terminal, Tokens};
 use crate::said::Said;
 use pullyard_protocol::event::EventKind;
@@ -89,7 +90,9 @@ impl Lines {
         let name = Some("apply_patch".to_owned());
         let changes = item.get("changes").and_then(Value::as_array).into_iter().flatten();
         let changes: Vec<(String, &str)> = changes
-            .filter_map(|change| Some((self.inside(text(change, "path")?), text(change, "kind").unwrap_or("update"))))
+            .filter_map(|change| {
+                Some((inside(&self.tree, text(change, "path")?), text(change, "kind").unwrap_or("update")))
+            })
             .collect();
         let data = json!({ "changes": changes.iter().map(|(path, kind)| json!({"path": path, "kind": kind})).collect::<Vec<_>>() });
         let mut signs =
@@ -131,32 +134,18 @@ impl Lines {
         let said = Said { data: Some(json!({ "well": well })), ..Said::words(EventKind::Result, words.clone()) };
         vec![Sign::Said(said), Sign::Ended(Terminal { well, words, ..Terminal::default() })]
     }
-
-    /// As people name a file of the repository.
-    fn inside(&self, path: &str) -> String {
-        let inner = Path::new(path).strip_prefix(&self.tree).ok().and_then(Path::to_str);
-        inner.unwrap_or(path).to_owned()
-    }
 }
 
 impl Reader for Lines {
     fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        let words = String::from_utf8_lossy(line);
-        let words = words.trim();
-        if words.is_empty() {
-            return Vec::new();
-        }
-        let Ok(object @ Value::Object(_)) = serde_json::from_str::<Value>(words) else {
-            return vec![Sign::Said(Said::words(EventKind::Raw, words))];
-        };
-        match text(&object, "type") {
-            Some("thread.started") => match text(&object, "thread_id") {
+        json_lines::signs(line, |object| match text(object, "type") {
+            Some("thread.started") => match text(object, "thread_id") {
                 Some(id) => vec![Sign::Alive, Sign::Session(id.to_owned())],
-                None => vec![raw(&object)],
+                None => vec![raw(object)],
             },
             Some("turn.started") => vec![Sign::Alive],
-            Some("item.started" | "item.updated") => self.item(&object, false),
-            Some("item.completed") => self.item(&object, true),
+            Some("item.started" | "item.updated") => self.item(object, false),
+            Some("item.completed") => self.item(object, true),
             Some("turn.completed") => {
                 let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
                 counted.note_thread(tokens(object.get("usage").unwrap_or(&Value::Null)));
@@ -170,11 +159,11 @@ impl Reader for Lines {
             }
             // Not an end: it tells so of each new try as well. The end is the failed turn that follows.
             Some("error") => {
-                let words = text(&object, "message").unwrap_or_default();
+                let words = text(object, "message").unwrap_or_default();
                 vec![Sign::Said(Said::words(EventKind::Log, words))]
             }
-            _ => vec![raw(&object)],
-        }
+            _ => vec![raw(object)],
+        })
     }
 }
 
@@ -182,14 +171,6 @@ impl Reader for Lines {
 pub(super) fn tokens(usage: &Value) -> Tokens {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
     Tokens { input: count("input_tokens"), cached: count("cached_input_tokens"), output: count("output_tokens") }
-}
-
-pub(super) fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    object.get(name).and_then(Value::as_str)
-}
-
-fn raw(object: &Value) -> Sign {
-    Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) })
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 //! The files stand where the agent's commands may write as well: nothing is followed, waited for or
 //! believed beyond a count.
 
-use super::lines::{text, tokens};
+use super::lines::tokens;
 use super::prices::{AS_OF, Cost, Prices};
 use crate::agent::adapter::Meter;
+use crate::agent::json_lines::text;
 use crate::agent::sign::{Sign, Tokens};
 use crate::said::Said;
 use nix::fcntl::OFlag;
