@@ -24,6 +24,7 @@ mod read {
     mod ledger;
     mod list;
     mod many;
+    mod partition;
     mod project;
     mod review;
     mod runner;

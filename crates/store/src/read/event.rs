@@ -1,9 +1,8 @@
 //! Events, in order.
 
-use crate::item::blob;
-use crate::key::{self, Key};
+use crate::item::{blob, key_of};
 use crate::transaction::text;
-use crate::{Error, Store};
+use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -57,8 +56,7 @@ impl Store {
         items
             .into_iter()
             .map(|item| {
-                let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-                let key = Key { pk: word("pk"), sk: word("sk") };
+                let key = key_of(&item);
                 let corrupt = |reason: &str| Error::Corrupt { key: key.to_string(), reason: reason.into() };
                 let first = key.sk.parse().map_err(|_| corrupt("its number is none"))?;
                 let at = item

@@ -1,9 +1,8 @@
 //! What people said to a job's agent, in order.
 
-use crate::item;
-use crate::key::{self, Key};
+use crate::item::decoded;
 use crate::transaction::text;
-use crate::{Error, Store};
+use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
 
@@ -34,11 +33,7 @@ impl Store {
                 break;
             }
         }
-        let read = found.into_iter().map(|item| {
-            let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-            let key = Key { pk: word("pk"), sk: word("sk") };
-            item::decode::<Input>(item, &key)
-        });
+        let read = found.into_iter().map(decoded::<Input>);
         // The first is the one that is known already.
         let inputs = read.filter(|input| input.as_ref().map_or(true, |input| input.seq > after));
         inputs.collect()

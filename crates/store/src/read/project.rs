@@ -1,9 +1,6 @@
 //! Projects, their repositories, connected forges.
 
-use crate::item::decode;
-use crate::key::Key;
 use crate::read::list::Order;
-use crate::transaction::text;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
@@ -27,31 +24,7 @@ impl Store {
 
     /// All repositories of a project, by forge, read strongly.
     pub async fn repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
-        let pk = key::project(project).pk;
-        let mut repositories = Vec::new();
-        let mut start = None;
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                .expression_attribute_values(":pk", text(&pk))
-                .expression_attribute_values(":sk", text("REPO#"))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Error::unavailable("read a project's repositories", error))?;
-            for item in page.items.unwrap_or_default() {
-                let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-                repositories.push(decode(item, &Key { pk: pk.clone(), sk })?);
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(repositories);
-            }
-        }
+        self.below(&key::project(project).pk, "REPO#", "read a project's repositories").await
     }
 
     /// The ids of all connected forges, by id, and where the next page begins.

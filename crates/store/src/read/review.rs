@@ -1,10 +1,7 @@
 //! Reviews and the pull requests they are of.
 
-use crate::item::decode;
-use crate::key::{self, Key, REVIEWS};
 use crate::read::list::Order;
-use crate::transaction::text;
-use crate::{Error, Store};
+use crate::{Error, Store, key};
 use pullyard_domain::id::{ProjectId, ReviewId};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Review;
@@ -17,30 +14,7 @@ impl Store {
 
     /// All that is known of a pull request's reviews, read strongly: whoever absorbs must see them all.
     pub async fn reviews(&self, pull_request: &PullRequestId) -> Result<Vec<Review>, Error> {
-        let pk = key::pull_request(pull_request).pk;
-        let mut reviews = Vec::new();
-        let mut start = None;
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :reviews)")
-                .expression_attribute_values(":pk", text(&pk))
-                .expression_attribute_values(":reviews", text(REVIEWS))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Error::unavailable("read the reviews of a pull request", error))?;
-            start = page.last_evaluated_key().cloned();
-            for item in page.items.unwrap_or_default() {
-                reviews.push(decode(item, &Key { pk: pk.clone(), sk: REVIEWS.into() })?);
-            }
-            if start.is_none() {
-                return Ok(reviews);
-            }
-        }
+        self.below(&key::pull_request(pull_request).pk, key::REVIEWS, "read the reviews of a pull request").await
     }
 
     /// The open pull requests that a project's tickets are linked to, and where the next page begins.

@@ -2,9 +2,8 @@
 
 use crate::item::class::Class;
 use crate::item::sweeps::Sweeps;
-use crate::item::{Attributes, Name, decoded, key_of};
+use crate::item::{Name, decoded, key_of};
 use crate::key::{self, RUNNER_SHARDS};
-use crate::transaction::text;
 use crate::{Error, Store};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
@@ -50,7 +49,7 @@ impl Store {
         let mut runners = Vec::new();
         for shard in 0..RUNNER_SHARDS {
             let pk = key::runner_shard(shard);
-            for item in self.partition(&pk, "", "read the runners").await? {
+            for item in self.partition_weakly(&pk, "", "read the runners").await? {
                 runners.push(decoded(item));
             }
         }
@@ -66,7 +65,7 @@ impl Store {
     /// The classes of a project's jobs, with what each asks of a runner.
     pub async fn classes(&self, project: &ProjectId) -> Result<Vec<(ClassId, Needs)>, Error> {
         let pk = key::class_pool(project);
-        let items = self.partition(&pk, "CLASS#", "read the classes of a project").await?;
+        let items = self.partition_weakly(&pk, "CLASS#", "read the classes of a project").await?;
         items.into_iter().map(|item| decoded::<Class>(item).map(|class| (class.class, class.needs))).collect()
     }
 
@@ -78,27 +77,5 @@ impl Store {
     /// When the sweeper last went round, read strongly.
     pub async fn sweeps(&self) -> Result<Option<Sweeps>, Error> {
         self.get(&key::sweeps()).await
-    }
-
-    async fn partition(&self, pk: &str, sk: &str, operation: &'static str) -> Result<Vec<Attributes>, Error> {
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let condition = if sk.is_empty() { "pk = :pk" } else { "pk = :pk AND begins_with(sk, :sk)" };
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression(condition)
-                .expression_attribute_values(":pk", text(pk))
-                .set_exclusive_start_key(start);
-            let page = if sk.is_empty() { page } else { page.expression_attribute_values(":sk", text(sk)) };
-            let page = page.send().await.map_err(|error| Error::unavailable(operation, error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
     }
 }

@@ -1,0 +1,59 @@
+//! Every item of a partition, or those of them whose sort keys begin alike.
+
+use crate::item::{Attributes, decoded};
+use crate::transaction::text;
+use crate::{Error, Store};
+use serde::de::DeserializeOwned;
+
+impl Store {
+    /// The values of the items whose sort keys begin so, in their order and read strongly.
+    pub(crate) async fn below<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        begins: &str,
+        operation: &'static str,
+    ) -> Result<Vec<T>, Error> {
+        let items = self.pages(pk, begins, true, operation).await?;
+        items.into_iter().map(decoded).collect()
+    }
+
+    /// The items whose sort keys begin so, or all of them, for half the units: what was written a moment ago may be
+    /// missing.
+    pub(crate) async fn partition_weakly(
+        &self,
+        pk: &str,
+        begins: &str,
+        operation: &'static str,
+    ) -> Result<Vec<Attributes>, Error> {
+        self.pages(pk, begins, false, operation).await
+    }
+
+    async fn pages(
+        &self,
+        pk: &str,
+        begins: &str,
+        strongly: bool,
+        operation: &'static str,
+    ) -> Result<Vec<Attributes>, Error> {
+        // No condition takes an empty text.
+        let condition = if begins.is_empty() { "pk = :pk" } else { "pk = :pk AND begins_with(sk, :sk)" };
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression(condition)
+                .expression_attribute_values(":pk", text(pk))
+                .consistent_read(strongly)
+                .set_exclusive_start_key(start);
+            let page = if begins.is_empty() { page } else { page.expression_attribute_values(":sk", text(begins)) };
+            let page = page.send().await.map_err(|error| Error::unavailable(operation, error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+}
