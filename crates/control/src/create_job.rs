@@ -2,7 +2,7 @@
 
 use crate::facts::{repository_fact, today};
 use crate::move_ticket::Answer;
-use crate::new_job::{NewJob, announce, prepare};
+use crate::new_job::{NewJob, make};
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::Today;
 use pullyard_domain::decision::Reason;
@@ -12,7 +12,7 @@ use pullyard_domain::guard::{braked, decide_request};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Request, Trigger, Write};
+use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -165,21 +165,7 @@ async fn decide_once(
                 retry_of: request.retry_of.as_ref(),
                 now,
             };
-            let made = prepare(ctx, new).await?;
-            let charge = project.settings.budget.charge(&made.job);
-            let trigger = Trigger {
-                job: &made.job,
-                ticket: made.ticket.as_ref(),
-                pull_request: made.pull_request.as_ref(),
-                delivery: Some(&delivery),
-                charge: charge.as_ref(),
-                request: key,
-            };
-            let written = ctx.store.trigger(&trigger).await?;
-            if written == Write::Applied {
-                announce(ctx, &made).await;
-            }
-            written
+            make(ctx, new, &delivery, key).await?
         }
         _ => ctx.store.record(&delivery).await?,
     };

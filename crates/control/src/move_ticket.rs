@@ -1,7 +1,7 @@
 //! A ticket was created, changed or moved: decides it, and makes its job if it gets one.
 
 use crate::facts::facts_of;
-use crate::new_job::{NewJob, announce, prepare};
+use crate::new_job::{NewJob, make};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN};
@@ -10,7 +10,7 @@ use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, Follow};
 use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Trigger, Write};
+use pullyard_store::Write;
 
 /// The answer to whatever asked for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,21 +152,7 @@ pub(crate) async fn trigger(
         retry_of: None,
         now: facts.now,
     };
-    let made = prepare(ctx, new).await?;
-    let charge = project.settings.budget.charge(&made.job);
-    let trigger = Trigger {
-        job: &made.job,
-        ticket: made.ticket.as_ref(),
-        pull_request: made.pull_request.as_ref(),
-        delivery: Some(delivery),
-        charge: charge.as_ref(),
-        request: None,
-    };
-    let written = ctx.store.trigger(&trigger).await?;
-    if written == Write::Applied {
-        announce(ctx, &made).await;
-    }
-    Ok(written)
+    make(ctx, new, delivery, None).await
 }
 
 /// The ticket as the event shows it.

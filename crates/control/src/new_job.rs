@@ -1,8 +1,9 @@
-//! What a new job is made of, before it is written, and the bells that ring once it is.
+//! A new job: what it is made of, how it is written with the answer to what asked for it, and the bells that ring then.
 
 use crate::{Context, Error, review};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits::Author;
+use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
@@ -14,6 +15,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
+use pullyard_store::{Request, Trigger, Write};
 
 /// Everything a new job is made from.
 pub(crate) struct NewJob<'a> {
@@ -36,19 +38,47 @@ pub(crate) struct NewJob<'a> {
 }
 
 /// A new job and what it changes.
-pub(crate) struct Prepared {
+struct Prepared {
     /// The job.
-    pub(crate) job: Job,
+    job: Job,
     /// The ticket that has it.
-    pub(crate) ticket: Option<Ticket>,
+    ticket: Option<Ticket>,
     /// The pull request that it revises.
-    pub(crate) pull_request: Option<PullRequest>,
+    pull_request: Option<PullRequest>,
+}
+
+/// Makes a new job, with its ticket's lock and its ledger entry, all or nothing.
+///
+/// Writes: as `Store::trigger` does; before that the context, which stays behind unread if the job is then not made.
+/// Idempotent: by the job's id.
+pub(crate) async fn make(
+    ctx: &Context,
+    new: NewJob<'_>,
+    delivery: &Delivery,
+    request: Option<&Request>,
+) -> Result<Write, Error> {
+    let budget = &new.project.settings.budget;
+    let made = prepare(ctx, new).await?;
+    let charge = budget.charge(&made.job);
+    let trigger = Trigger {
+        job: &made.job,
+        ticket: made.ticket.as_ref(),
+        pull_request: made.pull_request.as_ref(),
+        delivery: Some(delivery),
+        charge: charge.as_ref(),
+        request,
+    };
+    let written = ctx.store.trigger(&trigger).await?;
+    if written == Write::Applied {
+        announce(ctx, &made).await;
+    }
+    Ok(written)
 }
 
 /// Freezes the context of a new job, and makes the job and the ticket that has it.
 ///
 /// Writes: the context, which stays behind unread if the job is then not made.
-pub(crate) async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
+async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
     let mut plan = Plan {
         id: new.id.clone(),
@@ -130,7 +160,7 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
 }
 
 /// Rings the bells of a new job. Losing them costs a minute.
-pub(crate) async fn announce(ctx: &Context, made: &Prepared) {
+async fn announce(ctx: &Context, made: &Prepared) {
     let job = &made.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a job was made");
     if job.status == Status::Pending {
