@@ -5,8 +5,8 @@ use pullyard_control::attempt::{Finish, finish, progress};
 use pullyard_control::{Count, pause_job};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId};
-use pullyard_domain::job::{AttemptEnd, Claim, End, Fence, JobResult, Status, Work};
+use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::job::{AttemptEnd, End, Fence, JobResult, Status, Work};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::Runner;
 use pullyard_domain::text::Until;
@@ -21,17 +21,7 @@ fn on(compute: Compute) -> Settings {
 
 /// The next attempt of a job, come as far as this; of a runner, or of a task.
 async fn works(world: &World, job: &JobId, runner: Option<&Runner>, last: Status) -> Fence {
-    let job = world.stored(job).await;
-    let attempt = job.attempt + 1;
-    let claim = Claim {
-        attempt,
-        claim: ClaimId::new(format!("c{attempt}")).unwrap(),
-        instance: runner.map_or_else(|| InstanceId::new("i1").unwrap(), |runner| runner.instance.clone()),
-        runner: runner.map(|runner| runner.id.clone()),
-        task: None,
-    };
-    applied(world.ctx.store.claim(&job.claimed(&claim, world.ctx.clock.now()).unwrap()).await);
-    let fence = Fence { job: job.id, attempt, claim: claim.claim };
+    let fence = world.claimed(job, runner).await;
     for phase in [Status::Preparing, Status::Executing, Status::Syncing].into_iter().filter(|phase| *phase <= last) {
         progress(&world.ctx, &fence, phase, None).await.unwrap();
     }

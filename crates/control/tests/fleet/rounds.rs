@@ -65,14 +65,7 @@ async fn a_slot_whose_job_is_not_held_any_more_is_emptied_and_the_job_left_alone
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
-    let claim = Claim {
-        attempt: 1,
-        claim: ClaimId::new("c1").unwrap(),
-        instance: runner.instance.clone(),
-        runner: Some(runner.id.clone()),
-        task: None,
-    };
-    applied(ctx.store.claim(&job.claimed(&claim, ctx.clock.now()).unwrap()).await);
+    world.claimed(&job.id, Some(&runner)).await;
     // Past the transaction that would have emptied it.
     let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
     applied(ctx.store.update_job(&back).await);

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pullyard_control::attempt::start;
 use pullyard_control::{Bootstrap, Dispatched, cancel_job, dispatch};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{Claim, DispatchFault, Job, Status};
+use pullyard_domain::job::{DispatchFault, Job, Status};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::published::ISOLATION_OF_RUNNER;
 use pullyard_testkit::{Fault, Wire};
@@ -189,15 +189,8 @@ async fn an_attempt_of_a_self_hosted_runner_is_not_told_what_isolates_tasks() {
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    let claim = Claim {
-        attempt: 1,
-        claim: ClaimId::new("c1").unwrap(),
-        instance: runner.instance.clone(),
-        runner: Some(runner.id.clone()),
-        task: None,
-    };
-    applied(ctx.store.claim(&job.claimed(&claim, ctx.clock.now()).unwrap()).await);
-    let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: 0, expires: ctx.clock.now() };
-    let begun = start(ctx, &bootstrap, claim.claim, runner.instance, None).await.unwrap();
+    let fence = world.claimed(&job.id, Some(&runner)).await;
+    let bootstrap = Bootstrap { job: fence.job, attempt: fence.attempt, dispatch: 0, expires: ctx.clock.now() };
+    let begun = start(ctx, &bootstrap, fence.claim, runner.instance, None).await.unwrap();
     assert_eq!(begun.isolation, ISOLATION_OF_RUNNER);
 }

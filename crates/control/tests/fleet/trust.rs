@@ -7,8 +7,8 @@ use pullyard_control::runner::{Removed, RunnerToken, remove};
 use pullyard_control::{Bootstrap, Error, cancel_job, pause_job, reserve_artifact};
 use pullyard_domain::artifact::{Kind, Offer};
 use pullyard_domain::budget::Budget;
-use pullyard_domain::id::{ArtifactName, ClaimId, RunnerId, Sha256Hex};
-use pullyard_domain::job::{Claim, Fence, Status};
+use pullyard_domain::id::{ArtifactName, RunnerId, Sha256Hex};
+use pullyard_domain::job::{Fence, Status};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_store::Token;
 use std::time::Duration;
@@ -25,15 +25,8 @@ impl Held {
         world.connect().await;
         let runner = world.runners(1, 1, 1).await.remove(0);
         let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-        let claim = Claim {
-            attempt: 1,
-            claim: ClaimId::new("c1").unwrap(),
-            instance: runner.instance,
-            runner: Some(runner.id.clone()),
-            task: None,
-        };
-        applied(world.ctx.store.claim(&job.claimed(&claim, world.ctx.clock.now()).unwrap()).await);
-        let held = Self { world, runner: runner.id, fence: Fence { job: job.id, attempt: 1, claim: claim.claim } };
+        let fence = world.claimed(&job.id, Some(&runner)).await;
+        let held = Self { world, runner: runner.id, fence };
         for phase in [Status::Preparing, Status::Executing] {
             progress(&held.world.ctx, &held.fence, phase, None).await.unwrap();
         }

@@ -15,8 +15,8 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Job, Kind, Plan, plan_without_ticket};
+use pullyard_domain::id::{ClaimId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::{Claim, Fence, Job, Kind, Plan, plan_without_ticket};
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Repository, Settings};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
@@ -169,6 +169,21 @@ impl World {
         let alone = Trigger { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
         applied(self.ctx.store.trigger(&alone).await);
         self.stored(&job.id).await
+    }
+
+    /// The next attempt of a job, claimed by this runner, or by a task.
+    pub(crate) async fn claimed(&self, job: &JobId, runner: Option<&Runner>) -> Fence {
+        let job = self.stored(job).await;
+        let attempt = job.attempt + 1;
+        let claim = Claim {
+            attempt,
+            claim: ClaimId::new(format!("c{attempt}")).unwrap(),
+            instance: runner.map_or_else(|| InstanceId::new("i1").unwrap(), |runner| runner.instance.clone()),
+            runner: runner.map(|runner| runner.id.clone()),
+            task: None,
+        };
+        applied(self.ctx.store.claim(&job.claimed(&claim, self.ctx.clock.now()).unwrap()).await);
+        Fence { job: job.id, attempt, claim: claim.claim }
     }
 
     /// A job, as it is in truth.
