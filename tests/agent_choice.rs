@@ -1,18 +1,14 @@
 //! Which agent works on a job, and the keys for its model. The test speaks as the runner.
 
 use crate::cli::User;
-use crate::story::{REPOSITORY, Setup, Story, Task};
+use crate::story::{REPOSITORY, Setup, Story, Task, failed};
 use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
-use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
+use pullyard_domain::id::{JobId, SecretName};
 use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::CreateJob;
-use pullyard_protocol::project::AddRepository;
 use pullyard_protocol::secret::SetSecret;
 use serde_json::json;
 
@@ -27,14 +23,7 @@ async fn story() -> Story {
 async fn connect(story: &Story, capability: &str, model: Option<&str>) {
     let command = vec!["./agent.sh".into()];
     let agent = Agent { capability: capability.into(), command, model: model.map(str::to_owned) };
-    let add = AddRepository {
-        integration: IntegrationId::new("gh1").unwrap(),
-        name: RepositoryName::new(REPOSITORY).unwrap(),
-        agent,
-        workflows: false,
-        commands: OwnCommands::default(),
-    };
-    story.api.add_repository(&story.project, &add).await.unwrap();
+    story.connect(agent).await;
 }
 
 /// What the project chooses from now on.
@@ -70,17 +59,6 @@ async fn made(story: &Story, agent: Option<&str>, model: Option<&str>) -> JobId 
     decision.job.unwrap()
 }
 
-fn failed() -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new("f1").unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    }
-}
-
 async fn told<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Option<String>) {
     match answer {
         Err(Error::Problem(problem)) => (problem.status, problem.code, problem.pointer),
@@ -100,7 +78,7 @@ async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
     ] {
         let job = made(&story, agent, model).await;
         let client = works(&story, &job, "c1", expected).await;
-        client.finish(&failed()).await.unwrap();
+        client.finish(&failed("f1")).await.unwrap();
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
         works(&story, &again, "c2", expected).await;
     }
@@ -131,7 +109,7 @@ async fn a_project_chooses_for_the_jobs_of_repositories_that_choose_nothing() {
         chooses(&story, project.0, project.1).await;
         let job = made(&story, asked.0, asked.1).await;
         let client = works(&story, &job, "c1", expected).await;
-        client.finish(&failed()).await.unwrap();
+        client.finish(&failed("f1")).await.unwrap();
         // Whatever is chosen later, the work is done again by the same.
         chooses(&story, Some("claude_code"), Some("haiku")).await;
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();

@@ -4,13 +4,12 @@
 mod events;
 mod finish;
 
-use crate::story::{Setup, Story, Task, told};
+use crate::story::{Setup, Story, Task, begin_all, failed, told};
 use futures::future::join_all;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Status, Want};
 use pullyard_domain::project::{Limits, Settings};
-use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::attempt::{Phase, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -33,46 +32,6 @@ fn lease_lost(recorded: bool) -> (u16, String, Option<bool>) {
 
 async fn begin(client: &AttemptClient, phase: Phase) {
     client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-}
-
-async fn begin_all(client: &AttemptClient, last: Phase) {
-    for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-        begin(client, phase).await;
-    }
-}
-
-fn finish_id(id: &str) -> FinishId {
-    FinishId::new(id).unwrap()
-}
-
-fn failed(id: &str) -> FinishRequest {
-    FinishRequest {
-        finish_id: finish_id(id),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    }
-}
-
-fn completed(id: &str, number: u64) -> FinishRequest {
-    FinishRequest {
-        finish_id: finish_id(id),
-        outcome: FinishOutcome::Completed,
-        failure: None,
-        result: Some(FinishResult {
-            branch: "pullyard/acme/app-1-1".into(),
-            head: "a".repeat(40),
-            pull_request: FinishPullRequest { number, url: format!("https://forge.test/acme/app/pull/{number}") },
-            files: 1,
-            insertions: 2,
-            deletions: 3,
-            replies: None,
-        }),
-        spent_usd_micros: None,
-        work: None,
-    }
 }
 
 /// A claimed job of the ticket APP-1, and its task.

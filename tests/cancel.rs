@@ -1,13 +1,12 @@
 //! Cancelling a job in each of its states, against everything that may happen at the same time.
 
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, is, started_by_agent, until};
-use futures::future::{join, join_all};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, JobId};
-use pullyard_domain::job::{Status, Want};
-use pullyard_protocol::attempt::{
-    EventsRequest, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest,
+use crate::story::{
+    Setup, Story, TODO, TRIGGER, Task, begin_all, completed, failed, finish, is, refusal, started_by_agent, until,
 };
+use futures::future::{join, join_all};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Status, Want};
+use pullyard_protocol::attempt::{EventsRequest, FinishOutcome, Phase, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::{CancelJob, Job};
 use pullyard_store::Scope;
@@ -20,47 +19,6 @@ const GRACE: Duration = Duration::from_secs(16);
 
 async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
     story.api.cancel_job(job, &CancelJob::default()).await
-}
-
-fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
-    match answer.unwrap_err() {
-        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
-        other => panic!("{other}"),
-    }
-}
-
-fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new(id).unwrap(),
-        outcome,
-        failure: None,
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    }
-}
-
-fn failed(id: &str) -> FinishRequest {
-    FinishRequest { failure: Some(Failure::NoChanges {}), ..finish(id, FinishOutcome::Failed) }
-}
-
-fn completed(id: &str, number: u64) -> FinishRequest {
-    let result = FinishResult {
-        branch: "pullyard/acme/app-1-1".into(),
-        head: "a".repeat(40),
-        pull_request: FinishPullRequest { number, url: format!("https://forge.test/acme/app/pull/{number}") },
-        files: 1,
-        insertions: 2,
-        deletions: 3,
-        replies: None,
-    };
-    FinishRequest { result: Some(result), ..finish(id, FinishOutcome::Completed) }
-}
-
-async fn begin_all(client: &AttemptClient, last: Phase) {
-    for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-    }
 }
 
 async fn want(client: &AttemptClient) -> Want {

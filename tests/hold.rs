@@ -1,14 +1,13 @@
 //! A project is held, or has used up its day: what asks for a job is refused and written down, and caught up.
 
 use crate::cli::User;
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
+use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::budget::{Budget, Day};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{DeliveryId, EventId, FinishId, JobId};
+use pullyard_domain::id::{DeliveryId, EventId, JobId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
 use pullyard_local::Hints;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase, StatusRequest};
+use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::project::HoldProject;
@@ -138,7 +137,7 @@ async fn an_entry_during_a_job_that_ends_while_the_project_is_held_waits_for_the
     story.tell("e2", "APP-1", TODO, 2).await;
     assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
     story.api.hold(&story.project, &freeze()).await.unwrap();
-    attempt.finish(&failed("f1", None)).await.unwrap();
+    attempt.finish(&failed("f1")).await.unwrap();
     answered(&story, "e3", "project_held").await;
     story.api.release(&story.project).await.unwrap();
     let next = answered(&story, "e3", "accepted").await.unwrap();
@@ -176,17 +175,6 @@ async fn the_days_jobs_are_made_and_the_rest_waits_for_the_next_day_oldest_first
     story.end().await;
 }
 
-fn failed(id: &str, spent_usd_micros: Option<u64>) -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new(id).unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros,
-        work: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn dollars_that_were_not_spent_come_back_once_and_let_the_next_in() {
     let five = Budget { usd_micros_per_day: Some(8 * DOLLAR), usd_micros_per_job: 5 * DOLLAR, ..Budget::default() };
@@ -195,11 +183,10 @@ async fn dollars_that_were_not_spent_come_back_once_and_let_the_next_in() {
     let refused = story.tell("e2", "APP-2", TRIGGER, 1).await;
     assert_eq!(refused.sentence, "acme has used $0.00 and reserved $5.00 of $8.00 for today.");
     let attempt = story.claim(&job, "c1").await.unwrap().1;
-    for status in [Phase::Preparing, Phase::Executing] {
-        attempt.status(&StatusRequest { status, inputs: None }).await.unwrap();
-    }
+    begin_all(&attempt, Phase::Executing).await;
+    let finish = FinishRequest { spent_usd_micros: Some(2 * DOLLAR), ..failed("f1") };
     for _ in 0..2 {
-        attempt.finish(&failed("f1", Some(2 * DOLLAR))).await.unwrap();
+        attempt.finish(&finish).await.unwrap();
     }
     let used = story.api.budget(&story.project).await.unwrap();
     assert_eq!((used.jobs, used.spent_usd_micros, used.reserved_usd_micros), (1, 2 * DOLLAR, 0));
@@ -218,10 +205,8 @@ async fn a_persons_request_and_a_retry_obey_the_budget() {
     let story = with_budget(jobs(1)).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let attempt = story.claim(&job, "c1").await.unwrap().1;
-    for status in [Phase::Preparing, Phase::Executing] {
-        attempt.status(&StatusRequest { status, inputs: None }).await.unwrap();
-    }
-    attempt.finish(&failed("f1", None)).await.unwrap();
+    begin_all(&attempt, Phase::Executing).await;
+    attempt.finish(&failed("f1")).await.unwrap();
     let Err(Error::Problem(problem)) = story.api.retry_job(&job, None).await else { panic!("a job was made") };
     assert_eq!(problem.code, "budget_exhausted");
     story.end().await;

@@ -6,15 +6,13 @@ mod between;
 pub(crate) use between::Lagging;
 
 use crate::runners::Process;
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
+use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::{Compute, OfflinePolicy, Settings};
 use pullyard_local::Hints;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase, StatusRequest};
-use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::attempt::{Phase, StatusRequest};
 use pullyard_protocol::job::CancelJob;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,23 +32,6 @@ async fn lagging(seed: u64, setup: Setup) -> (Story, Lagging) {
 async fn before(lag: Lagging, setup: Setup) -> (Story, Lagging) {
     let story = Story::with(Setup { before_dynamodb: Some(lag.between()), ..setup }).await;
     (story, lag)
-}
-
-fn failed(id: &str) -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new(id).unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    }
-}
-
-async fn work(client: &AttemptClient) {
-    for status in [Phase::Preparing, Phase::Executing] {
-        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
-    }
 }
 
 /// Goes round until it is so: an index that lags shows it to one of the next sweeps.
@@ -113,7 +94,7 @@ async fn an_entry_that_is_told_again_and_again_makes_one_job_with_one_task() {
             story.wake(&job).await;
             story.local.sweep().await.unwrap();
         }
-        work(&client).await;
+        begin_all(&client, Phase::Executing).await;
         // Entered again while it works: that waits for its end.
         let second = story.tell("e2", "APP-1", TODO, 2).await;
         assert_eq!(second.job, None);
@@ -128,7 +109,7 @@ async fn an_entry_that_is_told_again_and_again_makes_one_job_with_one_task() {
         story.quiet().await;
         assert_eq!((story.tasks_of(&job).await.len(), story.tasks_of(&next).await.len()), (1, 1));
         let (_, client) = story.claim(&next, "c2").await.unwrap();
-        work(&client).await;
+        begin_all(&client, Phase::Executing).await;
         client.finish(&failed("f2")).await.unwrap();
         failed_on(&story, "APP-1").await;
         rests(&story, &lag, 2).await;
@@ -165,7 +146,7 @@ async fn a_job_whose_every_hint_is_lost_is_started_once_and_again_only_when_its_
         assert_eq!(story.stored(&job).await["requeues"], 1);
         let (assignment, client) = story.claim(&job, "c2").await.unwrap();
         assert_eq!(assignment.attempt, 2);
-        work(&client).await;
+        begin_all(&client, Phase::Executing).await;
         client.finish(&failed("f1")).await.unwrap();
         failed_on(&story, "APP-1").await;
         rests(&story, &lag, 1).await;
@@ -243,7 +224,7 @@ async fn a_cancel_and_an_overdue_job_end_once() {
         for job in [&one, &two] {
             story.task_of(job, 1).await;
             let (_, client) = story.claim(job, "c1").await.unwrap();
-            work(&client).await;
+            begin_all(&client, Phase::Executing).await;
         }
         story.api.cancel_job(&one, &CancelJob::default()).await.unwrap();
         story.clock.advance(WAKE);
@@ -283,7 +264,7 @@ async fn a_job_goes_its_way_though_every_copy_is_of_its_first_moment() {
     let (first, client) = story.claim(&job, "c1").await.unwrap();
     let (again, _) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(first.lease, again.lease);
-    work(&client).await;
+    begin_all(&client, Phase::Executing).await;
     client.status(&StatusRequest { status: Phase::Executing, inputs: None }).await.unwrap();
     client.finish(&failed("f1")).await.unwrap();
     client.finish(&failed("f1")).await.unwrap();

@@ -1,6 +1,6 @@
 //! Pull requests and their reviews through the public API, and the ledger that is asked about them.
 
-use crate::story::{REPOSITORY, Setup, Story, TODO, Task};
+use crate::story::{REPOSITORY, Setup, Story, TODO, Task, refusal};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, RepositoryName, ReviewId, TicketKey};
@@ -9,7 +9,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_local::Hints;
-use pullyard_protocol::client::{Error, Operator};
+use pullyard_protocol::client::Operator;
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
@@ -61,13 +61,6 @@ fn which(story: &Story, number: u64) -> PullRequestQuery {
 pub(crate) fn revise(story: &Story, number: u64, message: Option<&str>) -> RevisePullRequest {
     let message = message.map(str::to_owned);
     RevisePullRequest { project: story.project.clone(), repository: repository(), number, integration: None, message }
-}
-
-fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
-    match answer.unwrap_err() {
-        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
-        other => panic!("{other}"),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,13 @@
 //! API, the command line and the board.
 
 use crate::cli::User;
-use crate::story::{Story, TODO, TRIGGER, is};
+use crate::story::{Story, TODO, TRIGGER, begin_all, completed, is};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::id::{FinishId, JobId};
 use pullyard_domain::job::{Status, Want, Work};
 use pullyard_protocol::artifact::AttemptOutcome;
 use pullyard_protocol::attempt::{
-    Assignment, EventsRequest, FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest,
-    YieldAnswer, YieldOutcome, YieldRequest,
+    Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::CancelJob;
@@ -23,14 +22,8 @@ async fn working() -> (Story, JobId, AttemptClient) {
     let job = story.job_for("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.resume, None);
-    begin(&client, &[Phase::Preparing, Phase::Executing]).await;
+    begin_all(&client, Phase::Executing).await;
     (story, job, client)
-}
-
-async fn begin(client: &AttemptClient, phases: &[Phase]) {
-    for phase in phases {
-        client.status(&StatusRequest { status: *phase, inputs: None }).await.unwrap();
-    }
 }
 
 /// What the next heartbeat hears: what people want, and how many inputs they gave.
@@ -81,25 +74,8 @@ async fn completes(story: &Story, job: &JobId) -> Assignment {
     story.job_until(job, is(Status::Ready)).await;
     story.task_of(job, 2).await;
     let (assignment, client) = story.claim(job, "c2").await.unwrap();
-    begin(&client, &[Phase::Preparing, Phase::Executing, Phase::Syncing]).await;
-    let result = FinishResult {
-        branch: "pullyard/acme/app-1-1".into(),
-        head: "a".repeat(40),
-        pull_request: FinishPullRequest { number: 7, url: "https://forge.test/acme/app/pull/7".into() },
-        files: 1,
-        insertions: 2,
-        deletions: 3,
-        replies: None,
-    };
-    let request = FinishRequest {
-        finish_id: FinishId::new("f2").unwrap(),
-        outcome: FinishOutcome::Completed,
-        failure: None,
-        result: Some(result),
-        spent_usd_micros: None,
-        work: None,
-    };
-    assert_eq!(client.finish(&request).await.unwrap().status, Status::Completed);
+    begin_all(&client, Phase::Syncing).await;
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
     assignment
 }
 

@@ -1,7 +1,7 @@
 //! Doing the work of an ended job again.
 
 use crate::artifacts::keep;
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, refusal};
 use crate::webhooks::World;
 use futures::future::join_all;
 use pullyard_domain::artifact;
@@ -12,20 +12,13 @@ use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::text::Span;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
-use pullyard_protocol::client::{AttemptClient, Error};
+use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery};
 use pullyard_protocol::ticket::EditTicket;
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::json;
-
-fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
-    match answer.unwrap_err() {
-        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
-        other => panic!("{other}"),
-    }
-}
 
 /// Claims a job and lets it fail.
 async fn fails(story: &Story, job: &JobId) {

@@ -3,12 +3,11 @@
 mod agents;
 mod breakers;
 
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, is};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, ProjectId, RunnerId};
+use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is};
+use pullyard_domain::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
 use pullyard_domain::job::{Place, Status};
 use pullyard_domain::project::{Compute, OfflinePolicy, Settings};
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, Phase, StartRequest, StatusRequest};
+use pullyard_protocol::attempt::{Assignment, Phase, StartRequest, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error, RunnerClient};
 use pullyard_protocol::fleet::{RunnerOrder, RunnerStatus};
 use pullyard_protocol::project::CreateProject;
@@ -108,9 +107,7 @@ impl Story {
     async fn run(&self, process: &Process, claim: &str, last: Phase) -> (JobId, AttemptClient) {
         let claimed = process.claim(claim).await.expect("a job");
         let (_, client) = self.start(&claimed, claim).await.unwrap();
-        for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-            client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-        }
+        begin_all(&client, last).await;
         (claimed.job, client)
     }
 
@@ -157,17 +154,6 @@ fn introduction(name: &str, instance: &str) -> RegisterRequest {
         version: "0.1.0".into(),
         slots: 2,
         active: BTreeSet::new(),
-    }
-}
-
-fn failed(id: &str) -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new(id).unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros: None,
-        work: None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! `PULLYARD_STORM=1000` sends a thousand of one review; what is printed is for docs/benchmarks.md, and nothing
 //! depends on it.
 
-use crate::story::{REPOSITORY, is, until};
+use crate::story::{REPOSITORY, begin_all, is, until};
 use crate::webhooks::{ANNS_TOKEN, BRANCH, SECRET, World, signed};
 use futures::StreamExt as _;
 use pullyard_domain::decision::Verdict;
@@ -12,7 +12,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{DeliveryId, FinishId, IntegrationId, JobId, ReviewId};
 use pullyard_domain::job::Status;
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::secret::RotateSecret;
@@ -126,9 +126,7 @@ async fn while_a_job_ends(end: End) {
     assert_eq!(said["code"], "accepted", "{said}");
     let running = JobId::new(said["job"].as_str().unwrap()).unwrap();
     let (_, client) = story.claim(&running, "c1").await.unwrap();
-    for status in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
-        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
-    }
+    begin_all(&client, Phase::Syncing).await;
 
     let reviews: Vec<u64> =
         futures::stream::iter(1..=count).map(|n| asked_for(&world, n)).buffer_unordered(4).collect().await;

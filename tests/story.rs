@@ -3,8 +3,10 @@
 //! Two kinds: with the real runner as the task, or with a task that only waits, so that the test itself
 //! speaks for the attempt.
 
+mod attempt;
 mod aws;
 
+pub(crate) use attempt::{begin_all, completed, failed, finish};
 pub(crate) use aws::told;
 
 use crate::calls::Calls;
@@ -19,7 +21,7 @@ use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
 use pullyard_local::{Between, Clock, Functions, Hints, Local, Options};
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::{Error, Operator};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
@@ -158,9 +160,8 @@ impl Story {
     async fn set_up(&self, agent: &str, command: Vec<String>, settings: Settings) {
         let files = [("README.md", "# App\n", false), ("agent.sh", agent, true)];
         self.local.forge().create_repository(REPOSITORY, "main", &files).await.unwrap();
-        let integration = IntegrationId::new("gh1").unwrap();
         let connect = CreateIntegration {
-            id: integration.clone(),
+            id: IntegrationId::new("gh1").unwrap(),
             kind: ForgeKind::GitHub,
             api_url: self.local.forge().api_url(),
             token_secret: self.local.forge_secret().into(),
@@ -168,14 +169,7 @@ impl Story {
         self.api.create_integration(&connect).await.unwrap();
         let create = CreateProject { id: self.project.clone(), name: "Acme".into(), settings };
         self.api.create_project(&create).await.unwrap();
-        let add = AddRepository {
-            integration,
-            name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent: Agent { capability: "command".into(), command, model: None },
-            workflows: false,
-            commands: OwnCommands::default(),
-        };
-        self.api.add_repository(&self.project, &add).await.unwrap();
+        self.connect(Agent { capability: "command".into(), command, model: None }).await;
     }
 
     /// A call of the ticket tool about `key` in `status`, `minute` minutes into the tool's day.
@@ -320,17 +314,22 @@ impl Story {
         assert_eq!(store.put_project(&project).await.unwrap(), pullyard_store::Write::Applied);
     }
 
-    /// What works on the repository from now on.
-    pub(crate) async fn agent(&self, command: &[&str]) {
-        let command = command.iter().map(|word| word.to_string()).collect();
+    /// The repository is connected, and this works on it from now on.
+    pub(crate) async fn connect(&self, agent: Agent) {
         let add = AddRepository {
             integration: IntegrationId::new("gh1").unwrap(),
             name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent: Agent { capability: "command".into(), command, model: None },
+            agent,
             workflows: false,
             commands: OwnCommands::default(),
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
+    }
+
+    /// This command works on the repository from now on.
+    pub(crate) async fn agent(&self, command: &[&str]) {
+        let command = command.iter().map(|word| word.to_string()).collect();
+        self.connect(Agent { capability: "command".into(), command, model: None }).await;
     }
 
     pub(crate) async fn ticket(&self, key: &str) -> Ticket {
@@ -451,6 +450,14 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
 /// The status of a job, for short.
 pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
+}
+
+/// What the API refused: HTTP status, code and sentence.
+pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
+    match answer.unwrap_err() {
+        Error::Problem(problem) => (problem.status, problem.code, problem.detail),
+        other => panic!("{other}"),
+    }
 }
 
 /// The processes that are there because of the agent of a job, itself among them: by their folder for temporary

@@ -4,15 +4,12 @@
 mod deaths;
 mod entries;
 
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, is, told, until};
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is, told, until};
 use futures::future::join_all;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::FinishId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::{Limits, OfflinePolicy, Settings};
 use pullyard_local::Hints;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase, StatusRequest};
-use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -24,23 +21,6 @@ const GRACE: Duration = Duration::from_secs(16);
 
 fn settings(limits: Limits, offline: OfflinePolicy) -> Settings {
     Settings { limits, offline, ..Setup::default().settings }
-}
-
-fn failed(id: &str) -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new(id).unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    }
-}
-
-async fn begin_all(client: &AttemptClient, last: Phase) {
-    for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
-        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-    }
 }
 
 /// Goes round until it is so: where hints are lost, every step waits for a sweep.

@@ -1,10 +1,10 @@
 //! What a job's task is like: its size, its capacity, and what becomes of it when Spot takes that back.
 
-use crate::story::{Story, until};
+use crate::story::{Story, begin_all, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
-use pullyard_protocol::attempt::{Phase, StatusRequest};
+use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -113,9 +113,7 @@ async fn an_interruption_while_the_agent_works_puts_the_job_back_until_the_limit
     for number in 1..=2 {
         let task = story.task_of(&job, number).await;
         let (_, client) = story.claim(&job, &format!("c{number}")).await.unwrap();
-        for phase in [Phase::Preparing, Phase::Executing] {
-            client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-        }
+        begin_all(&client, Phase::Executing).await;
         interrupt(&story, &job, &task).await;
         story.died(&job).await;
         story.pass(GRACE).await;

@@ -1,7 +1,7 @@
 //! The events of an attempt: batches, repeats, heartbeats, and how they are read.
 
-use super::{GRACE, claimed, dies, failed, lease_lost, refusal};
-use crate::story::{Story, until};
+use super::{GRACE, claimed, dies, lease_lost, refusal};
+use crate::story::{Story, failed, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Want;

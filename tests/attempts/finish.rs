@@ -1,7 +1,7 @@
 //! The end of an attempt: repeated, refused, late, and in a race with its death.
 
-use super::{GRACE, begin, begin_all, claimed, claimed_under, completed, dies, failed, lease_lost, refusal};
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, is, until};
+use super::{GRACE, begin, claimed, claimed_under, dies, lease_lost, refusal};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, completed, failed, is, until};
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, ProjectId};

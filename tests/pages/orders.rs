@@ -1,10 +1,10 @@
 //! What people order done with a job on its page.
 
 use super::Browser;
-use crate::story::{Story, TRIGGER};
+use crate::story::{Story, TRIGGER, begin_all};
 use pullyard_domain::id::FinishId;
 use pullyard_domain::job::Status;
-use pullyard_protocol::attempt::{Phase, StatusRequest, YieldOutcome, YieldRequest};
+use pullyard_protocol::attempt::{Phase, YieldOutcome, YieldRequest};
 use pullyard_store::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,9 +52,7 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
 
     story.task_of(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    for phase in [Phase::Preparing, Phase::Executing] {
-        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-    }
+    begin_all(&client, Phase::Executing).await;
     let asks = YieldRequest {
         yield_id: FinishId::new("y1").unwrap(),
         outcome: YieldOutcome::Asks,

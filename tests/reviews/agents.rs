@@ -1,15 +1,11 @@
 //! Which agent works on a revision. The test speaks as the runner.
 
 use super::desk::{Begin, Desk};
-use crate::story::{REPOSITORY, Task};
+use crate::story::{Task, failed};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Kind;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::project::AddRepository;
 
 impl Desk {
     /// A runner claims the revision, and is told that Codex is to work on it with the model of the project.
@@ -32,26 +28,11 @@ async fn a_revision_has_the_agent_that_its_project_chooses_and_its_retry_has_it_
         ..Begin::default()
     };
     let desk = Desk::begin(begin).await;
-    let add = AddRepository {
-        integration: IntegrationId::new("gh1").unwrap(),
-        name: RepositoryName::new(REPOSITORY).unwrap(),
-        agent: Agent::of_project(),
-        workflows: false,
-        commands: OwnCommands::default(),
-    };
-    desk.story.api.add_repository(&desk.story.project, &add).await.unwrap();
+    desk.story.connect(Agent::of_project()).await;
     desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;
     let client = desk.claimed(&job.id, "c1").await;
-    let failed = FinishRequest {
-        finish_id: FinishId::new("f1").unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(Failure::NoChanges {}),
-        result: None,
-        spent_usd_micros: None,
-        work: None,
-    };
-    client.finish(&failed).await.unwrap();
+    client.finish(&failed("f1")).await.unwrap();
     desk.shown().await;
     desk.story
         .settings(|settings| {

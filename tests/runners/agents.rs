@@ -1,12 +1,9 @@
 //! Which self-hosted runner may take a job whose agent its project chose.
 
 use super::introduction;
-use crate::story::{REPOSITORY, Setup, Story};
+use crate::story::{Setup, Story, failed};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::Settings;
-use pullyard_protocol::project::AddRepository;
 use pullyard_protocol::runner::RegisterRequest;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,14 +12,7 @@ use std::time::Duration;
 async fn a_job_goes_to_a_runner_that_has_the_agent_its_project_had_chosen_when_it_was_made() {
     let settings = Settings { agent: Some("codex".into()), ..Setup::default().settings };
     let story = Story::of_runners(settings).await;
-    let add = AddRepository {
-        integration: IntegrationId::new("gh1").unwrap(),
-        name: RepositoryName::new(REPOSITORY).unwrap(),
-        agent: Agent::of_project(),
-        workflows: false,
-        commands: OwnCommands::default(),
-    };
-    story.api.add_repository(&story.project, &add).await.unwrap();
+    story.connect(Agent::of_project()).await;
     let token = story.runner_token("t", None, None).await;
     let kite = story.runner(&token, "kite", "i1").await;
     let codex = RegisterRequest { capabilities: BTreeSet::from(["codex".into()]), ..introduction("gull", "i1") };
@@ -40,7 +30,7 @@ async fn a_job_goes_to_a_runner_that_has_the_agent_its_project_had_chosen_when_i
     assert_eq!(claimed.job, second);
     let (assignment, client) = story.start(&claimed, "g2").await.unwrap();
     assert_eq!(assignment.agent.capability, "codex");
-    client.finish(&super::failed("f2")).await.unwrap();
+    client.finish(&failed("f2")).await.unwrap();
     assert!(gull.claim("g3").await.is_none(), "it has no Claude Code");
     story.waits_for(&third, "no_capability").await;
     story.end().await;

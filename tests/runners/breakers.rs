@@ -1,7 +1,7 @@
 //! A model's account that answers nobody, on self-hosted runners: whoever has another one goes on.
 
-use super::{Process, failed, introduction};
-use crate::story::Story;
+use super::{Process, introduction};
+use crate::story::{Story, failed};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;

@@ -2,18 +2,16 @@
 
 use super::{context, dispatch};
 use crate::cli::User;
-use crate::story::{REPOSITORY, Setup, Story, Task, is};
+use crate::story::{Setup, Story, Task, begin_all, failed, is};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, IntegrationId, JobId, RepositoryName, SecretName};
+use pullyard_domain::id::{JobId, SecretName};
 use pullyard_domain::job::Status;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase, StatusRequest};
+use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::project::AddRepository;
 use pullyard_protocol::secret::SetSecret;
 use std::time::Duration;
 
@@ -23,35 +21,19 @@ async fn story() -> Story {
     let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
     let secret = story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
     story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(secret)).await;
-    let add = AddRepository {
-        integration: IntegrationId::new("gh1").unwrap(),
-        name: RepositoryName::new(REPOSITORY).unwrap(),
-        agent: Agent { capability: "claude_code".into(), command: Vec::new(), model: None },
-        workflows: false,
-        commands: OwnCommands::default(),
-    };
-    story.api.add_repository(&story.project, &add).await.unwrap();
+    story.connect(Agent { capability: "claude_code".into(), command: Vec::new(), model: None }).await;
     story
 }
 
 async fn works(story: &Story, job: &JobId, attempt: usize) -> AttemptClient {
     story.task_of(job, attempt).await;
     let (_, client) = story.claim(job, &format!("c{attempt}")).await.unwrap();
-    for status in [Phase::Preparing, Phase::Executing] {
-        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
-    }
+    begin_all(&client, Phase::Executing).await;
     client
 }
 
 fn ends(id: &str, failure: Failure) -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new(id).unwrap(),
-        outcome: FinishOutcome::Failed,
-        failure: Some(failure),
-        result: None,
-        spent_usd_micros: Some(1_000),
-        work: None,
-    }
+    FinishRequest { failure: Some(failure), spent_usd_micros: Some(1_000), ..failed(id) }
 }
 
 fn limited(id: &str, ends_at: Timestamp) -> FinishRequest {

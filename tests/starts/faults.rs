@@ -2,12 +2,12 @@
 //! or never.
 
 use super::{START_WITHIN, context, dispatch, named, tell, waits};
-use crate::story::{Setup, Story, Task, is, until};
-use pullyard_domain::id::{FinishId, JobId};
+use crate::story::{Setup, Story, Task, begin_all, completed, is, until};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_emulator::ecs::Outcome;
 use pullyard_local::Hints;
-use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::attempt::Phase;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -202,25 +202,6 @@ async fn a_death_before_the_claim_that_nobody_tells_is_found_at_the_deadline_of_
     story.end().await;
 }
 
-fn completed() -> FinishRequest {
-    FinishRequest {
-        finish_id: FinishId::new("late").unwrap(),
-        outcome: FinishOutcome::Completed,
-        failure: None,
-        result: Some(FinishResult {
-            branch: "pullyard/acme/APP-1-1".into(),
-            head: "9f3c2b1a9f3c2b1a9f3c2b1a9f3c2b1a9f3c2b1a".into(),
-            pull_request: FinishPullRequest { number: 7, url: "https://forge.test/acme/app/pull/7".into() },
-            files: 1,
-            insertions: 1,
-            deletions: 0,
-            replies: None,
-        }),
-        spent_usd_micros: None,
-        work: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_its_late_result_kept() {
     let story = Story::waiting().await;
@@ -228,9 +209,7 @@ async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_it
     let job = story.job_for("e1", "APP-1", 1).await;
     let task = story.task_of(&job, 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
-        client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-    }
+    begin_all(&client, Phase::Syncing).await;
     story.kill(&task).await;
     story.task_stopped(&task).await;
     story.pass(Duration::from_secs(3_600)).await;
@@ -238,7 +217,7 @@ async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_it
     story.pass(Duration::from_secs(61)).await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "time_limit");
     let before = story.stored(&job).await;
-    let late = client.finish(&completed()).await.unwrap_err();
+    let late = client.finish(&completed("late", 7)).await.unwrap_err();
     assert_eq!(late.code(), Some("lease_lost"));
     assert_eq!(story.stored(&job).await, before, "it is over");
     let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
@@ -253,13 +232,11 @@ async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_a
         let job = story.job_for("e1", "APP-1", 1).await;
         let task = story.task_of(&job, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        for phase in [Phase::Preparing, Phase::Executing, Phase::Syncing] {
-            client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
-        }
+        begin_all(&client, Phase::Syncing).await;
         story.kill(&task).await;
         story.died(&job).await;
         if !late {
-            assert_eq!(client.finish(&completed()).await.unwrap().status, Status::Completed);
+            assert_eq!(client.finish(&completed("late", 7)).await.unwrap().status, Status::Completed);
             assert_eq!(story.ended(&job).await.result.unwrap().number, 7);
         } else {
             // Not before it may no longer push.
@@ -267,7 +244,7 @@ async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_a
             story.job_until(&job, is(Status::Syncing)).await;
             story.pass(Duration::from_secs(120)).await;
             assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");
-            assert_eq!(client.finish(&completed()).await.unwrap_err().code(), Some("lease_lost"));
+            assert_eq!(client.finish(&completed("late", 7)).await.unwrap_err().code(), Some("lease_lost"));
             let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
             assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
         }

@@ -1,8 +1,8 @@
 //! Moves at a bad time: a second entry during a job, and writing back late.
 
 use super::deaths::Holds;
-use super::{WAKE, assert_done_once, assert_failed, begin_all, failed, swept};
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, WORKING_AGENT, until};
+use super::{WAKE, assert_done_once, assert_failed, swept};
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, WORKING_AGENT, begin_all, failed, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_local::Hints;

@@ -1,0 +1,44 @@
+//! What a test says that speaks for an attempt: how far it is, and how it ended.
+
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::FinishId;
+use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::client::AttemptClient;
+
+/// It begins every phase up to this one.
+pub(crate) async fn begin_all(client: &AttemptClient, last: Phase) {
+    for status in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
+        client.status(&StatusRequest { status, inputs: None }).await.unwrap();
+    }
+}
+
+/// It ended so, and says nothing of it.
+pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
+    FinishRequest {
+        finish_id: FinishId::new(id).unwrap(),
+        outcome,
+        failure: None,
+        result: None,
+        spent_usd_micros: None,
+        work: None,
+    }
+}
+
+/// It failed for want of changes.
+pub(crate) fn failed(id: &str) -> FinishRequest {
+    FinishRequest { failure: Some(Failure::NoChanges {}), ..finish(id, FinishOutcome::Failed) }
+}
+
+/// It opened this pull request.
+pub(crate) fn completed(id: &str, number: u64) -> FinishRequest {
+    let result = FinishResult {
+        branch: "pullyard/acme/app-1-1".into(),
+        head: "a".repeat(40),
+        pull_request: FinishPullRequest { number, url: format!("https://forge.test/acme/app/pull/{number}") },
+        files: 1,
+        insertions: 2,
+        deletions: 3,
+        replies: None,
+    };
+    FinishRequest { result: Some(result), ..finish(id, FinishOutcome::Completed) }
+}
