@@ -3,7 +3,7 @@
 use crate::checks::with_checks;
 use crate::plane::appears;
 use crate::publish::hook;
-use crate::world::{BRANCH, TOKEN, World, end_of};
+use crate::world::{BRANCH, TOKEN, WAIT, World, end_of};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
@@ -12,8 +12,6 @@ use pullyard_protocol::attempt::{Assignment, FinishOutcome, YieldOutcome};
 use tokio::process::Child;
 
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
-/// Says so, and waits until the test says go.
-const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
 /// Something that leaves its group, session and environment, and goes on.
 #[cfg(target_os = "linux")]
 const STAYS: &str = "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) \
@@ -115,12 +113,7 @@ async fn a_check_ends_with_the_time_and_the_room_of_its_attempt() {
 #[tokio::test]
 async fn a_lease_that_is_lost_before_the_push_is_no_push_and_no_finish() {
     let world = World::with_agent(WAIT).await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.refuse("status", 409, "lease_lost"));
-    std::fs::write(world.outside("go"), "").unwrap();
-    let ran = end_of(runner).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    world.meanwhile(async || world.api.script(|script| script.refuse("status", 409, "lease_lost"))).await;
     assert_eq!((world.api.finishes(), world.head(BRANCH)), (vec![], None));
     assert!(world.worktrees().is_empty() && world.letters().is_empty());
 }

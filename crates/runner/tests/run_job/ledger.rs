@@ -1,7 +1,7 @@
 //! What is kept, repeated and found again: events, claims and finishes whose answers are lost.
 
 use crate::api::{Call, TASK};
-use crate::world::{World, end_of};
+use crate::world::{WAIT, World};
 use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::FinishOutcome;
 use std::collections::HashMap;
@@ -47,15 +47,10 @@ async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
 
 #[tokio::test]
 async fn a_heartbeat_comes_while_the_agent_is_silent() {
-    let world =
-        World::with_agent("echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt")
-            .await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
+    let world = World::with_agent(WAIT).await;
     let is_heartbeat = |call: &&Call| call.route == "events" && call.body["events"].as_array().unwrap().is_empty();
-    world.api.wait_for(|calls| calls.iter().filter(is_heartbeat).count() >= 2).await;
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(end_of(runner).await.code, Some(0));
+    let two = |calls: &[Call]| calls.iter().filter(is_heartbeat).count() >= 2;
+    world.meanwhile(async || world.api.wait_for(two).await).await;
 }
 
 #[tokio::test]

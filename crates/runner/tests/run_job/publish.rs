@@ -2,7 +2,7 @@
 
 use crate::api::LEASE;
 use crate::checks::pull_request;
-use crate::world::{BRANCH, TOKEN, World, end_of};
+use crate::world::{BRANCH, TOKEN, WAIT, World};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,8 +14,6 @@ use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
 
 const GREET: &str = "echo hello > greeting.txt; echo done";
-/// Says so, and waits until the test says go.
-const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
 
 #[tokio::test]
 async fn a_ticket_becomes_a_pull_request() {
@@ -175,11 +173,8 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
         job.attempt = 2;
         job.pull_request.body = of_a_runner();
     });
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(end_of(runner).await.code, Some(0));
+    let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
+    let pushed = world.meanwhile(async || world.commit_on(BRANCH, &ours)).await;
     assert_eq!(world.api.finish().result.unwrap().head, pushed);
     assert_eq!(world.head(BRANCH), Some(pushed));
     let body = body(&world).await;
@@ -189,11 +184,7 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
 #[tokio::test]
 async fn a_branch_that_a_stranger_moved_is_never_overwritten() {
     let world = World::with_agent(WAIT).await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    let theirs = world.commit_on(BRANCH, "Not yours");
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(end_of(runner).await.code, Some(0));
+    let theirs = world.meanwhile(async || world.commit_on(BRANCH, "Not yours")).await;
     assert_eq!(world.api.failure(), "push_rejected");
     assert_eq!(world.head(BRANCH), Some(theirs));
 }

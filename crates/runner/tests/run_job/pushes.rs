@@ -6,7 +6,7 @@ use crate::checks::{pull_request, with_checks};
 use crate::planted::{SIGNING_KEY, signer};
 use crate::publish::hook;
 use crate::revise::under_review;
-use crate::world::{BRANCH, Ran, TOKEN, World, end_of};
+use crate::world::{BRANCH, Ran, TOKEN, WAIT, World, end_of};
 use axum::http::StatusCode;
 use axum::{Json, Router};
 use pullyard_forge::NewPullRequest;
@@ -15,8 +15,6 @@ use serde_json::json;
 use std::ffi::OsString;
 
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
-/// Says so, and waits until the test says go.
-const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
 
 async fn signing(agent: &str) -> (World, OsString) {
     let world = World::with_agent(agent).await;
@@ -87,11 +85,8 @@ async fn of_a_commit_that_a_twin_pushed_our_own_agents_words_are_not_told() {
     let world = World::with_agent(&format!("{WAIT}; echo 'I greet.'")).await;
     let job = world.api.assignment().job;
     world.api.assign(|job| job.attempt = 2);
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(end_of(runner).await.code, Some(0));
+    let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
+    let pushed = world.meanwhile(async || world.commit_on(BRANCH, &ours)).await;
     assert_eq!(world.api.finish().result.unwrap().head, pushed);
     assert!(world.api.texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();

@@ -1,7 +1,7 @@
 //! A review at a forge that refuses what GitHub refuses: from "request changes" to the commit, the answers and
 //! the new request.
 
-use crate::world::{World, end_of};
+use crate::world::World;
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::job::{Kind, Replies};
 use pullyard_domain::marker::Marker;
@@ -120,11 +120,8 @@ async fn a_pull_request_that_its_people_closed_is_left_alone() {
 async fn a_pull_request_that_is_closed_while_the_agent_works_gets_its_commit_all_the_same() {
     let wait = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo three >> new.txt";
     let (world, _, pull) = reviewed(wait).await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({ "state": "closed" })).await;
-    std::fs::write(world.outside("go"), "").unwrap();
     // Ending it is the control plane's: it cancels the job. Without a cancel the work is done.
-    assert_eq!(end_of(runner).await.code, Some(0));
+    let path = format!("pulls/{}", pull.number);
+    world.meanwhile(async || as_ann(&world, "PATCH", &path, json!({ "state": "closed" })).await).await;
     assert_eq!(Some(world.api.finish().result.unwrap().head), world.head(BRANCH));
 }

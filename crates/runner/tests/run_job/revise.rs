@@ -2,7 +2,7 @@
 
 use crate::publish::hook;
 use crate::review_desk::{Desk, ReviewDesk};
-use crate::world::{World, end_of};
+use crate::world::{WAIT, World};
 use pullyard_domain::job::Kind;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
 use pullyard_domain::time::Timestamp;
@@ -10,8 +10,6 @@ use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedReview, R
 use serde_json::{Value, json};
 
 const GREET: &str = "echo hello > greeting.txt";
-/// Says so, and waits until the test says go.
-const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
 const BRANCH: &str = "feature";
 
 /// The number of the pull request.
@@ -55,16 +53,6 @@ fn write_on(world: &World, branch: &str, path: &str, text: &str) -> String {
     commit
 }
 
-/// Runs the job; once its agent works, the world changes.
-async fn meanwhile(world: &World, change: impl FnOnce()) {
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    change();
-    std::fs::write(world.outside("go"), "").unwrap();
-    let ran = end_of(runner).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-}
-
 fn parent(world: &World, commit: &str) -> String {
     world.git_line(&["rev-parse", &format!("{commit}^")])
 }
@@ -103,8 +91,7 @@ async fn words_for_reviewers_are_no_work() {
 #[tokio::test]
 async fn the_work_goes_on_top_of_what_a_person_pushed_meanwhile() {
     let (world, _) = under_review(WAIT).await;
-    let mut theirs = String::new();
-    meanwhile(&world, || theirs = write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
+    let theirs = world.meanwhile(async || write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
     let head = world.api.finish().result.unwrap().head;
     assert_eq!((world.head(BRANCH), parent(&world, &head)), (Some(head.clone()), theirs));
     assert_eq!(world.file(&head, "theirs.txt").as_deref(), Some("theirs\n"));
@@ -116,12 +103,11 @@ async fn the_work_goes_on_top_of_what_a_person_pushed_meanwhile() {
 #[tokio::test]
 async fn a_branch_that_a_person_rewrote_is_appended_to_as_it_is() {
     let (world, _) = under_review(WAIT).await;
-    let mut theirs = String::new();
-    meanwhile(&world, || {
+    let rewrite = async || {
         world.git_line(&["update-ref", "refs/heads/feature", &world.head("main").unwrap()]);
-        theirs = write_on(&world, BRANCH, "rewritten.txt", "new\n");
-    })
-    .await;
+        write_on(&world, BRANCH, "rewritten.txt", "new\n")
+    };
+    let theirs = world.meanwhile(rewrite).await;
     let head = world.api.finish().result.unwrap().head;
     assert_eq!(parent(&world, &head), theirs);
     assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{head}")]), "2");
@@ -130,8 +116,7 @@ async fn a_branch_that_a_person_rewrote_is_appended_to_as_it_is() {
 #[tokio::test]
 async fn the_same_change_by_a_person_leaves_nothing_to_add() {
     let (world, _) = under_review(WAIT).await;
-    let mut theirs = String::new();
-    meanwhile(&world, || theirs = write_on(&world, BRANCH, "greeting.txt", "hello\n")).await;
+    let theirs = world.meanwhile(async || write_on(&world, BRANCH, "greeting.txt", "hello\n")).await;
     assert_eq!(world.api.finish().result.unwrap().head, theirs);
     assert_eq!(world.head(BRANCH), Some(theirs));
 }
@@ -139,8 +124,7 @@ async fn the_same_change_by_a_person_leaves_nothing_to_add() {
 #[tokio::test]
 async fn work_that_conflicts_with_a_persons_is_given_up() {
     let (world, _) = under_review(WAIT).await;
-    let mut theirs = String::new();
-    meanwhile(&world, || theirs = write_on(&world, BRANCH, "greeting.txt", "goodbye\n")).await;
+    let theirs = world.meanwhile(async || write_on(&world, BRANCH, "greeting.txt", "goodbye\n")).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.sentence(), "The work conflicts with `feature` in 1 files.");
     assert_eq!(world.head(BRANCH), Some(theirs));
@@ -163,10 +147,7 @@ async fn a_branch_that_keeps_moving_is_left_alone() {
 #[tokio::test]
 async fn a_branch_that_is_gone_is_a_failure_of_its_own() {
     let (world, _) = under_review(WAIT).await;
-    meanwhile(&world, || {
-        world.git_line(&["update-ref", "-d", "refs/heads/feature"]);
-    })
-    .await;
+    world.meanwhile(async || world.git_line(&["update-ref", "-d", "refs/heads/feature"])).await;
     assert_eq!(world.api.failure(), "branch_deleted");
     assert_eq!(world.head(BRANCH), None);
 }
@@ -194,11 +175,11 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit_also_below_a_perso
     let (world, _) = under_review(WAIT).await;
     let job = world.api.assignment().job;
     world.api.assign(|job| job.attempt = 2);
-    meanwhile(&world, || {
+    let twin = async || {
         world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: {job}/1"));
-        world.commit_on(BRANCH, "On top");
-    })
-    .await;
+        world.commit_on(BRANCH, "On top")
+    };
+    world.meanwhile(twin).await;
     assert_eq!(Some(world.api.finish().result.unwrap().head), world.head(BRANCH));
     assert_eq!(world.git_line(&["rev-list", "--count", "main..feature"]), "3");
 }

@@ -1,6 +1,6 @@
 //! Whose name stands on commits, and that those of a project with a key are signed with it.
 
-use crate::world::{BRANCH, Ran, World};
+use crate::world::{BRANCH, Ran, WAIT, World};
 use pullyard_domain::commits::Author;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
@@ -65,18 +65,13 @@ async fn a_commit_is_signed_by_the_projects_key_which_its_agent_never_sees() {
 async fn work_that_goes_on_top_of_somebody_elses_is_signed_as_well() {
     let dir = tempfile::tempdir().unwrap();
     let (private, public) = key(dir.path(), "");
-    let wait = "cat > /dev/null; echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
-    let world = signing(wait, &private).await;
+    let world = signing(&format!("cat > /dev/null; {WAIT}"), &private).await;
     world.commit_on("feature", "Earlier work");
     let (title, body, to) = ("T".into(), String::new(), "feature".to_owned());
     let new = NewPullRequest { title, body, head: to, base: "main".into(), draft: false };
     let number = world.rest().create_pull_request("acme/app", &new).await.unwrap().number;
     world.api.assign(|job| job.continues = Some(Continues { number, branch: "feature".into() }));
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    let theirs = world.commit_on("feature", "Meanwhile");
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(crate::world::end_of(runner).await.code, Some(0));
+    let theirs = world.meanwhile(async || world.commit_on("feature", "Meanwhile")).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish().failure);
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), theirs);
     assert!(verified(&world, &public, "feature") && !verified(&world, &public, "feature^"));

@@ -43,11 +43,7 @@ async fn a_job_cancelled_at_the_last_moment_is_not_pushed() {
     let world =
         World::with_agent("echo hello > greeting.txt; echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done")
             .await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.refuse("status", 409, "unwanted"));
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(end_of(runner).await.code, Some(0));
+    world.meanwhile(async || world.api.script(|script| script.refuse("status", 409, "unwanted"))).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Cancelled);
     assert_eq!(world.head(BRANCH), None);
 }

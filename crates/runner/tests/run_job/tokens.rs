@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::token_gate::{Gate, long_token};
-use crate::world::{BRANCH, TOKEN, World};
+use crate::world::{BRANCH, TOKEN, WAIT, World};
 use axum::Router;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,8 +26,7 @@ async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
 #[tokio::test]
 async fn work_that_outlived_its_token_is_published_with_a_new_one() {
     let tokens = [long_token(1), long_token(2)];
-    let wait = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
-    let (world, gate) = world(wait, &tokens).await;
+    let (world, gate) = world(WAIT, &tokens).await;
     let child = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
     gate.end(&tokens[0]);

@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 pub(crate) const TOKEN: &str = "forge-secret-5e0c";
 pub(crate) const BRANCH: &str = "pullyard/acme/app-17-1";
+/// An agent that says that it waits, and works when the test says go.
+pub(crate) const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) struct World {
@@ -116,6 +118,17 @@ impl World {
 
     pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> Ran {
         end_of(self.spawn(change)).await
+    }
+
+    /// Runs the job; while its agent waits, the world changes.
+    pub(crate) async fn meanwhile<T>(&self, change: impl AsyncFnOnce() -> T) -> T {
+        let runner = self.spawn(|_| ());
+        self.api.wait_for_text("waiting").await;
+        let changed = change().await;
+        std::fs::write(self.outside("go"), "").unwrap();
+        let ran = end_of(runner).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        changed
     }
 
     /// Git in the forge's own repository.
