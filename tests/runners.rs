@@ -68,6 +68,14 @@ impl Story {
         Self::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await
     }
 
+    /// A story whose jobs wait for runners, and one of those.
+    async fn with_kite() -> (Self, Process) {
+        let story = Self::with_runners().await;
+        let token = story.runner_token("t", None, None).await;
+        let kite = story.runner(&token, "kite", "i1").await;
+        (story, kite)
+    }
+
     /// A new token for runners, of some projects or of all, for one name or for any.
     pub(crate) async fn runner_token(&self, name: &str, projects: Option<&[&str]>, only: Option<&str>) -> String {
         let token = format!("rnt_{name}");
@@ -159,9 +167,7 @@ fn introduction(name: &str, instance: &str) -> RegisterRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_claims_a_job_once_however_often_it_asks_and_its_run_job_ends_it() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     assert!(kite.claim("c0").await.is_none());
     let job = story.job_for("e1", "APP-1", 1).await;
     story.waits_for(&job, "starting_now").await;
@@ -244,9 +250,7 @@ async fn of_two_runners_one_gets_the_job_and_a_job_of_another_project_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_falls_silent_while_an_agent_works_fails_its_job_and_comes_back_with_a_heartbeat() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
@@ -296,9 +300,7 @@ async fn a_job_whose_agent_had_not_begun_or_whose_policy_says_so_goes_to_another
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     let (job, _) = story.run(&kite, "c1", Phase::Syncing).await;
@@ -313,9 +315,7 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweeper_that_was_down_takes_no_job_from_a_runner_that_could_not_be_heard() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
@@ -336,9 +336,7 @@ async fn a_sweeper_that_was_down_takes_no_job_from_a_runner_that_could_not_be_he
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_its_living_runner_does_not_name_has_lost_its_process() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     story.job_for("e2", "APP-2", 2).await;
@@ -424,9 +422,7 @@ async fn a_name_belongs_to_one_token_and_a_token_may_be_for_one_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_registered_and_said_nothing_more_was_never_heard() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     story.runner_is("kite", RunnerStatus::Online).await;
     story.clock.advance(Duration::from_secs(91));
     story.runner_is("kite", RunnerStatus::NeverHeard).await;
@@ -438,9 +434,7 @@ async fn a_runner_that_registered_and_said_nothing_more_was_never_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_runner_keeps_its_job_takes_no_other_and_says_so() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     story.job_for("e1", "APP-1", 1).await;
     let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
     let drained = story.api.command_runner("kite", RunnerOrder::Drain).await.unwrap();

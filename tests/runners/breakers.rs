@@ -95,9 +95,7 @@ async fn what_is_shut_for_one_capability_does_not_stand_in_the_way_of_another() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_keeps_failing_is_left_alone_ever_longer_and_a_job_does_not_try_for_ever() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let mut waited = Duration::ZERO;
     for (number, secs) in [300, 600, 1_200, 2_400, 3_600, 3_600].into_iter().enumerate() {
@@ -118,9 +116,7 @@ async fn a_provider_that_keeps_failing_is_left_alone_ever_longer_and_a_job_does_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_ends_in_days_fails_the_job_at_once_and_says_when_to_come_back() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let (story, kite) = Story::with_kite().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let ends = story.clock.now().plus(Duration::from_secs(5 * 86_400));
     let (_, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
