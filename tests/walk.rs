@@ -108,6 +108,17 @@ async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_asks_gets_all_that_nobody_answered_whatever_dies() {
+    walk(flows::reviews::asked_and_revised().own(), 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_person_who_asks_gets_all_that_nobody_answered_wherever_it_dies() {
+    walk(flows::reviews::asked_and_revised(), 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pull_request_ends_its_job_whatever_dies() {
     walk(flows::reviews::closed_while_it_waits(), 63).await;
 }

@@ -6,6 +6,7 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::job::Status;
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::client::Error;
+use pullyard_protocol::job::CancelJob;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_persons_request_passes_the_guards_of_reviews_and_takes_along_what_nobody_answered() {
@@ -43,6 +44,31 @@ async fn a_persons_request_passes_the_guards_of_reviews_and_takes_along_what_nob
         assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job));
     }
     assert_eq!(desk.entry(stranger).await.job, None);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_together_with_a_review_takes_along_what_nobody_answered_as_well() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    let first = desk.ask("First.", &[]).await;
+    let revision = desk.revision().await;
+    desk.prompt(&revision.id).await;
+    let second = desk.ask("Second.", &[]).await;
+    desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
+    desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
+    assert_eq!(desk.story.ended(&revision.id).await.status, Status::Cancelled);
+    // Once this one completed, nobody would be told of what the other had.
+    let job = desk.nth_revision(2).await;
+    let prompt = desk.prompt(&job.id).await;
+    for words in ["Use tabs.", "First.", "Second."] {
+        assert_eq!(prompt.matches(words).count(), 1, "{words}: {prompt}");
+    }
+    desk.go();
+    desk.completed(&job.id).await;
+    for (review, job) in [(first, &revision.id), (second, &job.id)] {
+        assert_eq!(desk.entry(review).await.job.as_ref(), Some(job));
+    }
     desk.end().await;
 }
 

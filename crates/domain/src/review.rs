@@ -254,6 +254,12 @@ pub fn unanswered<'a>(
     all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
 }
 
+/// Whether the job that covers these is told of what nobody answered as well: a person asked for it, with whatever
+/// else they cover by now. So is one whose reviews others have since, or it had nothing to do.
+pub fn takes_unanswered(covered: &[Review]) -> bool {
+    covered.is_empty() || covered.iter().any(|review| review.request.is_some())
+}
+
 /// The reviews that stand behind these: they were absorbed by one of them.
 pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     let is_behind = |review: &Review| {

@@ -83,6 +83,12 @@ async fn twice_asked(world: &World) {
     asks_for_changes(world, "review 2").await;
 }
 
+/// Two reviews of Ann's that nobody tells us of, and nobody looks for.
+async fn untold(world: &World) {
+    pull_request(world).await;
+    asks_for_changes(world, "review 2").await;
+}
+
 async fn polled(world: &World) {
     pull_request(world).await;
     let polled = json!({ "repository": REPOSITORY, "ingress": "poll" });
@@ -208,6 +214,22 @@ pub(in crate::walk) fn held_and_completed() -> Flow {
     steps.extend(known(attempted().into_iter().chain(published("two.txt")).chain([Step::messages()])));
     let ends = &["completed", "completed"];
     prepared("a review waits for a job, which completes", ends, |world| twice_asked(world).boxed(), steps)
+}
+
+/// A person asks, with a key, for whatever reviewers wrote.
+fn asked() -> Step {
+    let make = |world: &World| {
+        let number = number(world, "number");
+        let wish = json!({ "project": "acme", "repository": REPOSITORY, "number": number, "message": "Use tabs." });
+        Some(post("/v1/pulls/revise", wish).with("idempotency-key", "key-1").into())
+    };
+    Step::call("a person asks for a revision", make)
+}
+
+pub(in crate::walk) fn asked_and_revised() -> Flow {
+    let mut steps = vec![asked(), Step::messages()];
+    steps.extend(known(attempted().into_iter().chain(published("one.txt")).chain([Step::messages()])));
+    prepared("a person asks for what nobody answered", &["completed"], |world| untold(world).boxed(), steps)
 }
 
 pub(in crate::walk) fn closed_while_it_waits() -> Flow {

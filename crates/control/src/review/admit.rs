@@ -18,7 +18,7 @@ use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Author, Permission, Review, ReviewState, absorbed_by, covered};
+use pullyard_domain::review::{Author, Permission, Review, ReviewState, absorbed_by, covered, takes_unanswered};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Forge;
@@ -277,8 +277,8 @@ impl Source<'_> {
     ) -> Result<ReviewContext, Stopped> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
-        // A person's request without a review is for those that nobody answered.
-        if self.job.kind == Kind::Revise && covered.iter().all(|review| review.request.is_some()) {
+        // Also if it took some of them before: whoever did that may have died before the rest.
+        if self.job.kind == Kind::Revise && takes_unanswered(covered) {
             let unfinished = unfinished(self.ctx, self.job, self.first, all).await.map_err(Stopped::Ours)?;
             let mut taken = Vec::new();
             for review in read_unanswered(self.forge, name, id.number, all, &unfinished).await? {
@@ -315,7 +315,8 @@ impl Source<'_> {
             request: None,
             at: self.ctx.clock.now(),
             version: 0,
-            state: ReviewState::Started { job: self.job.id.clone() },
+            // Of retries the first has them: what one of them took would be nobody's once that died.
+            state: ReviewState::Started { job: self.first.clone() },
             edited: false,
         };
         let known = all.iter().find(|known| known.id == name);

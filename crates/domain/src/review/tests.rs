@@ -113,6 +113,17 @@ fn a_review_that_another_job_takes_or_that_waits_anew_is_a_version_later_and_sti
 }
 
 #[test]
+fn a_person_who_asks_takes_what_nobody_answered_also_once_some_of_it_is_taken() {
+    let request = Review { request: Some(Request { message: None }), ..started("q", 9, "j") };
+    let (one, absorbed) = (started("a", 1, "j"), absorbed("b", 2, "a"));
+    assert!(takes_unanswered(std::slice::from_ref(&request)));
+    assert!(takes_unanswered(&[one.clone(), request.clone()]), "some were taken before it died");
+    assert!(takes_unanswered(&[request, absorbed.clone()]), "they waited together");
+    assert!(takes_unanswered(&[]), "others have its own by now");
+    assert!(!takes_unanswered(&[one, absorbed]));
+}
+
+#[test]
 fn a_way_that_leads_nowhere_ends_where_it_is() {
     let gone = [absorbed("a", 1, "gone")];
     assert_eq!(resolved(&gone[0], &gone).id, review_id("a"));
