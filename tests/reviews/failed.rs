@@ -25,7 +25,7 @@ impl Desk {
         (desk, job.id, waits)
     }
 
-    async fn frozen(&self, job: &JobId) -> pullyard_domain::prompt::Context {
+    pub(super) async fn frozen(&self, job: &JobId) -> pullyard_domain::prompt::Context {
         let store = self.story.store().await;
         let stored = store.job(job).await.unwrap().unwrap();
         store.context(job, &stored.context).await.unwrap().unwrap()

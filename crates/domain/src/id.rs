@@ -269,6 +269,13 @@ impl JobId {
         Self(derived("job_", "review", &parts))
     }
 
+    /// The job of the same review after that one, which had it and did not answer it: again never two.
+    pub fn of_review_after(pull_request: &PullRequestId, review: &ReviewId, had: &Self) -> Self {
+        let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
+        let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str(), had.as_str()];
+        Self(derived("job_", "review-after", &parts))
+    }
+
     /// The last four characters in capitals, as sentences and tables show it: `7F2K`.
     pub fn short(&self) -> String {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
@@ -390,6 +397,23 @@ mod tests {
         let entry =
             crate::ticket::Entry { at: crate::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
         assert_ne!(JobId::of_entry(&project, &ticket, &entry), JobId::of_request(&project, "A-1", "5"));
+    }
+
+    #[test]
+    fn a_review_names_its_job_and_one_more_after_each_that_had_it() {
+        let pull_request =
+            PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
+        let review = ReviewId::new("80").unwrap();
+        let mut jobs = vec![JobId::of_review(&pull_request, &review)];
+        for _ in 0..3 {
+            let had = jobs.last().unwrap();
+            let after = JobId::of_review_after(&pull_request, &review, had);
+            assert_eq!(after, JobId::of_review_after(&pull_request, &review, had));
+            jobs.push(after);
+        }
+        let other = ReviewId::new("81").unwrap();
+        jobs.push(JobId::of_review_after(&pull_request, &other, &jobs[0]));
+        assert_eq!(jobs.iter().collect::<std::collections::BTreeSet<_>>().len(), jobs.len());
     }
 
     #[test]

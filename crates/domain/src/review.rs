@@ -9,6 +9,7 @@ pub mod settle;
 use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
+use crate::job::{Job, may_be_retried};
 use crate::project::Settings;
 use crate::pull_request::{PullRequestId, PullRequestState};
 use crate::time::Timestamp;
@@ -138,6 +139,10 @@ pub struct Review {
     /// Its words were changed after it was submitted, as the forge told us: asked for a review, it does not say.
     #[serde(default)]
     pub edited: bool,
+    /// Which job had it last when it waited, or was refused, anew: its next one is named after that, since each is made
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub had: Option<JobId>,
 }
 
 /// A person's request for a revision.
@@ -203,13 +208,20 @@ impl Review {
             state,
             version: 0,
             edited: false,
+            had: None,
         }
     }
 
-    /// The same review once more, after it was refused, if it was: a version later, and still known as edited.
+    /// The same review once more, after it was refused, if it was: a version later, still known as edited, and by the
+    /// job that had it.
     pub fn after(self, refused: Option<&Self>) -> Self {
         let Some(refused) = refused else { return self };
-        Self { version: refused.version.saturating_add(1), edited: self.edited || refused.edited, ..self }
+        Self {
+            version: refused.version.saturating_add(1),
+            edited: self.edited || refused.edited,
+            had: self.had.or_else(|| refused.had.clone()),
+            ..self
+        }
     }
 
     /// The job that has it, if one does.
@@ -220,6 +232,14 @@ impl Review {
         }
     }
 
+    /// The job that is made for it next: the same for whoever makes it.
+    pub fn next_job(&self) -> JobId {
+        match &self.had {
+            None => JobId::of_review(&self.pull_request, &self.id),
+            Some(had) => JobId::of_review_after(&self.pull_request, &self.id, had),
+        }
+    }
+
     /// The same review as this job's, whatever became of it before.
     pub fn taken_by(&self, job: &JobId) -> Self {
         Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.after(Some(self))
@@ -227,7 +247,24 @@ impl Review {
 
     /// The same review once more, waiting, whatever became of it before; none where its project has nothing wait.
     pub fn waiting_anew(&self, settings: &Settings) -> Option<Self> {
-        settings.coalesce.then(|| Self { state: ReviewState::Deferred {}, ..self.clone() }.after(Some(self)))
+        settings.coalesce.then(|| self.anew(ReviewState::Deferred {}))
+    }
+
+    /// The same review with the answer that it had got, had it waited for the job which has it; none if that is not
+    /// this one, or did not end without its work. Whoever asks is told of it then, also when others completed since.
+    pub fn given_back(&self, by: &Job, at: Timestamp) -> Option<Self> {
+        if self.job() != Some(&by.id) || may_be_retried(by).is_err() {
+            return None;
+        }
+        let outcome = by.status.as_str().to_owned();
+        let reason = Reason::PreviousJobNotCompleted { ticket: self.ticket.clone(), outcome }.clipped();
+        Some(self.anew(ReviewState::Refused { reason, at }))
+    }
+
+    /// The same review once more, without the job that had it.
+    fn anew(&self, state: ReviewState) -> Self {
+        let had = self.job().or(self.had.as_ref()).cloned();
+        Self { state, had, ..self.clone() }.after(Some(self))
     }
 
     /// The older comes first; the forge's clock decides, then ours, then the name.

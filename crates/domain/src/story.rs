@@ -160,8 +160,19 @@ pub(crate) fn revision(
     linked: &PullRequest,
     now: Timestamp,
 ) -> (Job, Ticket, PullRequest) {
+    revision_as(JobId::of_review(&linked.id, &review_id(review)), review, ticket, linked, now)
+}
+
+/// The same by this name.
+pub(crate) fn revision_as(
+    id: JobId,
+    review: &str,
+    ticket: &Ticket,
+    linked: &PullRequest,
+    now: Timestamp,
+) -> (Job, Ticket, PullRequest) {
     let plan = Plan {
-        id: JobId::of_review(&linked.id, &review_id(review)),
+        id,
         project: &ticket.project,
         settings: &settings(),
         repository: &repository(),

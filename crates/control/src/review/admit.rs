@@ -318,6 +318,7 @@ impl Source<'_> {
             // Of retries the first has them: what one of them took would be nobody's once that died.
             state: ReviewState::Started { job: self.first.clone() },
             edited: false,
+            had: None,
         };
         let known = all.iter().find(|known| known.id == name);
         let taken = taken.after(known);

@@ -26,7 +26,8 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     let mut permission = vouched(event);
     loop {
         let mut loaded = load(ctx, reach, event, permission).await?;
-        let job = JobId::of_review(&event.pull_request.id, &event.review);
+        let own = || JobId::of_review(&event.pull_request.id, &event.review);
+        let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
         let decision = loop {
             match decide(&loaded.facts, job.clone()) {
                 Verdict::Decided(decision) => break decision,

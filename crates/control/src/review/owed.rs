@@ -98,23 +98,35 @@ pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Re
     Ok(taken)
 }
 
+/// Where nothing waits, one that a failed job had is nobody's, like one that waited for that: were it left where it is,
+/// nobody would be told of it once another job completed.
+async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
+    let Some(id) = review.job() else { return Ok(()) };
+    let by = ctx.store.job(id).await?;
+    if let Some(back) = by.and_then(|by| review.given_back(&by, ctx.clock.now())) {
+        // Stale: somebody took it meanwhile.
+        ctx.store.take_review(&back, Some(id)).await?;
+    }
+    Ok(())
+}
+
 /// Has those that a job could not be told of wait for its end, which has them settled.
+///
+/// Idempotent: each changes hands once, and whoever looks again finds those that are left.
 pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(()) };
     for review in owed(ctx, job, all).await? {
-        let Some(waits) = review.waiting_anew(&project.settings) else { continue };
-        // One whose own job was made can't be given another. Where that was a revision, and this job completes, only a
-        // retry of that one is told of it.
-        if ctx.store.job(&JobId::of_review(id, &review.id)).await?.is_some() {
+        let Some(waits) = review.waiting_anew(&project.settings) else {
+            give_back(ctx, &review).await?;
             continue;
-        }
-        // The entry of one that a job had names that.
+        };
+        // The entry of one that a job had names that, for good.
         let entry = match review.job() {
             None => ctx.store.delivery(&DeliveryId::of_review(&review.project, id, &review.id)).await?,
             Some(_) => None,
         };
         let reason = Reason::HeldForJob { job: job.id.clone() };
-        let entry = entry.map(|entry| Delivery { reason, ..entry });
+        let entry = entry.filter(|entry| !entry.reason.is_final()).map(|entry| Delivery { reason, ..entry });
         let wait = WaitsForJob {
             review: &waits,
             from: review.job(),

@@ -1,6 +1,7 @@
 //! The exhaustive check of the corner where reviews wait: every interleaving of a few reviews of one pull
 //! request, delivered and delivered again, with a running job, the settling of what waits, a pull request that
-//! is closed and reopened, a project that is held and released, and the hour.
+//! is closed and reopened, a project that is held and released, and the hour; and, where a job failed, with a next
+//! one of the ticket that can't be told of its reviews.
 //!
 //! The rules are the domain's own; this owns a small table whose writes have the conditions of
 //! `crates/store/src/write/review.rs`, and the steps of `crates/control/src/review` over it, one write
@@ -36,6 +37,8 @@ struct Setting {
     holds: u8,
     /// A job runs at the beginning.
     busy: bool,
+    /// After a job that failed the ticket gets one that is told of no review.
+    alone: bool,
     /// The hour passes this often.
     hours: u8,
     /// The rule left out, if one is.
@@ -67,6 +70,10 @@ enum Rule {
     RefuseAsRead,
     /// A request that was absorbed is still a request.
     RequestsStayRequests,
+    /// What a failed job had waits for one that is not told of it.
+    WaitAnew,
+    /// The next job of a review is named after the one that had it.
+    NamedAfterLast,
 }
 
 /// The number of states, or the shortest way to one that must not be.

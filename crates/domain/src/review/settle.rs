@@ -108,8 +108,7 @@ pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     }
     let mut older = others(&waiting);
     if older.is_empty() {
-        let job = JobId::of_review(&newest.pull_request, &newest.id);
-        return Settlement::Start { review: newest.id.clone(), job };
+        return Settlement::Start { review: newest.id.clone(), job: newest.next_job() };
     }
     older.truncate(MOST_ABSORBED);
     Settlement::Absorb { into: newest.id.clone(), older }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::id::IntegrationId;
-use crate::story::{at, job_id, key, linked, project_id, review_id};
+use crate::job::{End, Status};
+use crate::story::{at, finished, job_id, key, linked, no_changes, project_id, result, review_id};
 
 fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }
@@ -113,6 +114,45 @@ fn a_review_that_another_job_takes_or_that_waits_anew_is_a_version_later_and_sti
 }
 
 #[test]
+fn a_review_that_waits_anew_remembers_which_job_had_it_last_and_its_next_one_is_named_after_that() {
+    let settings = crate::story::settings();
+    let first = review("a", 1, failed_before());
+    assert_eq!(first.next_job(), JobId::of_review(&first.pull_request, &first.id));
+    // Nobody had it: its own job was never made.
+    assert_eq!(first.waiting_anew(&settings).unwrap().next_job(), first.next_job());
+    let mut had = vec![first.next_job()];
+    let mut waits = first;
+    for _ in 0..3 {
+        waits = waits.taken_by(had.last().unwrap()).waiting_anew(&settings).unwrap();
+        assert_eq!(waits.had.as_ref(), had.last());
+        had.push(waits.next_job());
+        // Refused and told again, it still is the one that this job had.
+        let refused = Review { state: failed_before(), ..waits.clone() };
+        let again = review("a", 1, ReviewState::Deferred {}).after(Some(&refused));
+        assert_eq!(again.next_job(), waits.next_job());
+        assert_eq!(refused.waiting_anew(&settings).unwrap().next_job(), waits.next_job());
+    }
+    assert_eq!(had.iter().collect::<BTreeSet<_>>().len(), had.len());
+}
+
+#[test]
+fn a_review_is_given_back_by_the_job_that_has_it_once_that_is_over_without_its_work() {
+    let syncing = crate::story::active(Status::Syncing);
+    let failed = finished(&syncing, End::Failed(no_changes(), None));
+    let has = started("a", 1, "j").taken_by(&failed.id);
+    let back = has.given_back(&failed, at(9)).unwrap();
+    assert_eq!((&back.state, &back.had, back.version), (&failed_before(), &Some(failed.id.clone()), has.version + 1));
+    // Whatever completes in between, the next job and whoever asks are told of it.
+    assert_eq!(names(&unanswered(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
+    assert_eq!(started("a", 1, "other").given_back(&failed, at(9)), None);
+    assert_eq!(has.given_back(&syncing, at(9)), None);
+    assert_eq!(has.given_back(&finished(&syncing, End::Completed(result())), at(9)), None);
+    let cancelled = has.given_back(&finished(&syncing, End::Cancelled), at(9)).unwrap();
+    let ReviewState::Refused { reason, .. } = &cancelled.state else { panic!("{cancelled:?}") };
+    assert!(reason.sentence().contains("cancelled"), "{}", reason.sentence());
+}
+
+#[test]
 fn a_person_who_asks_takes_what_nobody_answered_also_once_some_of_it_is_taken() {
     let request = Review { request: Some(Request { message: None }), ..started("q", 9, "j") };
     let (one, absorbed) = (started("a", 1, "j"), absorbed("b", 2, "a"));
@@ -168,6 +208,17 @@ fn a_review_reads_back_as_it_was_stored_and_names_its_state() {
         assert_eq!((text["state"]["is"].as_str(), stored.state.as_str()), (Some(name), name));
         assert_eq!(serde_json::from_value::<Review>(text).unwrap(), stored);
     }
+}
+
+#[test]
+fn a_review_of_before_reads_as_one_that_no_job_had() {
+    let stored = review("a", 1, ReviewState::Deferred {});
+    let mut text = serde_json::to_value(&stored).unwrap();
+    assert_eq!(text.get("had"), None);
+    assert_eq!(serde_json::from_value::<Review>(text.clone()).unwrap(), stored);
+    text["had"] = serde_json::to_value(job_id("j")).unwrap();
+    let read = serde_json::from_value::<Review>(text).unwrap();
+    assert_eq!(read, Review { had: Some(job_id("j")), ..stored });
 }
 
 #[test]

@@ -87,10 +87,10 @@ impl Store {
             .await
     }
 
-    /// Gives a review that nobody waits for to a job that is there already.
+    /// Gives a review that nobody waits for to a job that is there already, or takes it back from one that is over.
     ///
     /// Writes: REVIEW if absent, or refused in the version before; or, if `from` names one, if it is that job's.
-    /// `Stale`: it waits or has its job.
+    /// `Stale`: it waits or has its job, or another one.
     pub async fn take_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
         Transaction::new("give a review to a job").put_review(review, over(review, from))?.commit(self).await
     }
@@ -232,7 +232,7 @@ impl Transaction {
     /// The part that writes a whole review, but for `edited`: the forge tells that at any time, and it is noted
     /// without reading anything, so a write of what was read before would take the mark off.
     fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
-        self.put_but(review, "edited", &["request"], condition)
+        self.put_but(review, "edited", &["request", "had"], condition)
     }
 
     /// The part that has a ticket know that reviews wait for its job to end.

@@ -92,7 +92,7 @@ const KINDS: &[Kind] = &[
         "REVIEW",
         "PR#{integration}#{repository id}#{number}",
         "REVIEW#{review}",
-        "What became of one review or request.",
+        "What became of one review or request, and which job had it before it waited anew.",
         &["review"],
     ),
     of("DELIVERY", "DELIVERY#{delivery}", "DELIVERY", "One decision with its facts.", &["ledger", "trigger", "review"]),

@@ -46,6 +46,7 @@ pub(crate) fn review(name: &str, state: ReviewState) -> Review {
         state,
         version: 0,
         edited: false,
+        had: None,
     }
 }
 

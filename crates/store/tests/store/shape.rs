@@ -10,6 +10,7 @@ use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
 use pullyard_domain::job::{Job, Status};
+use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Badge;
@@ -222,6 +223,8 @@ async fn others(world: &World, runner: &Runner) {
     world.applies(world.store.update_job(&heard)).await;
     let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
     world.applies(world.store.remember_review(&waits, &held)).await;
+    let anew = Review { had: Some(job.id.clone()), ..crate::reviews::waits("r2") };
+    world.applies(world.store.take_review(&anew, None)).await;
 }
 
 /// What kind of item a key names.

@@ -1,22 +1,25 @@
 //! The domain's rules, asked about the cells of a state. Every answer is the real function's, remembered.
 
-use super::state::{Entry, FIRST_JOB, Hour, Known, Last, MOST, Revised, Stored, TicketCells, Work};
+use super::state::{
+    Entry, FIRST_JOB, Hour, JOBS, Known, Last, NEXT_JOB, Reviews, Revised, Stored, TicketCells, Work, review_of, second,
+    slot,
+};
 use super::{Rule, Setting};
 use crate::budget::{Budget, Day, Today};
 use crate::due::{self, Due};
 use crate::explore::Fast;
-use crate::id::JobId;
+use crate::id::{JobId, ReviewId};
 use crate::job::{Cancel, Job, Status};
 use crate::outcome::{pull_request_after, ticket_after};
 use crate::pull_request::{LastRevision, PullRequest, PullRequestState};
 use crate::review::guard::{self, FACTS, Follow, ReviewFacts, ReviewSettings, TicketFacts, Verdict, decide};
 use crate::review::settle::{Settlement, asks, at_stake, newest, settle};
-use crate::review::{Asks, Author, Permission, Request, Review, ReviewState, covered, resolved};
-use crate::story::{self, at, linked, review_id, revision, ticket_in};
+use crate::review::{Asks, Author, Permission, Request, Review, ReviewState, covered, resolved, unanswered};
+use crate::story::{self, at, linked, review_id, revision_as, ticket_in};
 use crate::ticket::{LastJob, LastOutcome, Settling, Ticket};
 use crate::time::Timestamp;
-
-pub(super) type Reviews = [Stored; MOST];
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// What a decision about one review looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +66,7 @@ pub(super) enum Settled {
     },
     Start {
         review: u8,
+        job: u8,
         request: bool,
     },
     Refuse {
@@ -77,8 +81,11 @@ pub(super) enum Change {
     Remember(Hour),
     Wait(Hour),
     Clear,
+    /// With this job.
     Direct(u8, Hour),
     Settled(u8, Hour),
+    /// With the next job.
+    Next,
     End(u8, Work, Hour),
 }
 
@@ -92,6 +99,8 @@ pub(super) struct Rules {
     covered: Fast<(u8, Reviews), u8>,
     known: Fast<(u8, Reviews), Option<Known>>,
     needs: Fast<(TicketCells, Hour), bool>,
+    last: Fast<(u8, Work), Option<Last>>,
+    owed: Fast<(u8, Reviews), u8>,
 }
 
 pub(super) fn is_lasting(entry: Entry, known: Option<Known>) -> bool {
@@ -135,6 +144,11 @@ impl Rules {
                 at_stake.retain(|review| review.state == ReviewState::Deferred {});
             }
             let request = matches!(asks, Asks::Revision { .. });
+            let start = |review: &ReviewId, job: &JobId| {
+                let review = index(review);
+                let job = if without(Rule::NamedAfterLast) { review } else { job_index(job) };
+                Settled::Start { review, job, request }
+            };
             let cells = TicketCells { active: None, last: waiting.last, deferred: Some(0), row: Some(0) };
             let question = Question {
                 request,
@@ -151,9 +165,9 @@ impl Rules {
                 Settlement::Wait { opens_at } => Settled::Wait(hour(opens_at)),
                 Settlement::Hold => Settled::Hold,
                 Settlement::Start { .. } | Settlement::Absorb { .. } if without(Rule::Absorb) => {
-                    Settled::Start { review: index(&newest.id), request }
+                    start(&newest.id, &newest.next_job())
                 }
-                Settlement::Start { review, .. } => Settled::Start { review: index(&review), request },
+                Settlement::Start { review, job } => start(&review, &job),
                 Settlement::Absorb { into, older } => Settled::Absorb { into: index(&into), older: set(&older) },
                 Settlement::Refuse { newest, others, .. } => {
                     Settled::Refuse { newest: index(&newest), others: set(&others) }
@@ -170,11 +184,13 @@ impl Rules {
                 Change::Remember(opens) => (before.remembering(&pull.id, time(opens)), pull),
                 Change::Wait(opens) => (before.deferring(&pull.id, time(opens)).unwrap_or(before), pull),
                 Change::Clear => (before.without_deferred(&pull.id), pull),
-                Change::Direct(review, now) => planned(review, &before, &pull, now),
-                Change::Settled(review, now) => planned(review, &before.without_deferred(&pull.id), &pull, now),
+                Change::Direct(job, now) => planned(job, &before, &pull, now),
+                Change::Settled(job, now) => planned(job, &before.without_deferred(&pull.id), &pull, now),
+                Change::Next => (story::planned(&story::settings(), job_id(NEXT_JOB), &before, time(0)).1, pull),
                 Change::End(job, work, now) => {
                     let ended = ended(job, work, now);
-                    let pull = if job == FIRST_JOB { pull } else { pull_request_after(&ended, &pull) };
+                    let revised = !matches!(job, FIRST_JOB | NEXT_JOB);
+                    let pull = if revised { pull_request_after(&ended, &pull) } else { pull };
                     (ticket_after(&ended, &before), pull)
                 }
             };
@@ -204,6 +220,23 @@ impl Rules {
         })
     }
 
+    /// How the ticket's last job ended, if this is it once it has ended so.
+    pub(super) fn last(&mut self, job: u8, work: Work) -> Option<Last> {
+        *self.last.entry((job, work)).or_insert_with(|| {
+            let last = ticket_after(&ended(job, work, 0), &ticket_in(story::REVIEW)).last_job;
+            last.filter(|last| last.id == job_id(job)).map(|last| last_of(last.outcome))
+        })
+    }
+
+    /// What the ticket's next job is to be told of, where this one was the last and failed.
+    pub(super) fn owed(&mut self, undone: u8, stored: &Reviews) -> u8 {
+        *self.owed.entry((undone, *stored)).or_insert_with(|| {
+            let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(undone)]));
+            let owed = unanswered(&all, &story::project_id(), &story::key(), &unfinished);
+            owed.iter().fold(0, |set, review| set | 1 << index(&review.id))
+        })
+    }
+
     /// The ticket needs its reviews to be settled.
     pub(super) fn needs_settling(&mut self, cells: TicketCells, now: Hour) -> bool {
         *self
@@ -218,16 +251,15 @@ impl Rules {
     }
 }
 
-fn planned(review: u8, ticket: &Ticket, pull: &PullRequest, now: Hour) -> (Ticket, PullRequest) {
-    let (_, ticket, pull) = revision(&name(review), ticket, pull, time(now));
+fn planned(job: u8, ticket: &Ticket, pull: &PullRequest, now: Hour) -> (Ticket, PullRequest) {
+    let (_, ticket, pull) = revision_as(job_id(job), &name(review_of(job)), ticket, pull, time(now));
     (ticket, pull)
 }
 
 fn ended(job: u8, work: Work, now: Hour) -> Job {
-    let made = if job == FIRST_JOB {
-        Job { id: job_id(FIRST_JOB), ..story::ready() }
-    } else {
-        revision(&name(job), &ticket_in(story::REVIEW), &linked(), time(now)).0
+    let made = match job {
+        FIRST_JOB | NEXT_JOB => Job { id: job_id(job), ..story::ready() },
+        _ => revision_as(job_id(job), &name(review_of(job)), &ticket_in(story::REVIEW), &linked(), time(now)).0,
     };
     let (status, worked) = match work {
         Work::Completed => (Status::Completed, true),
@@ -313,16 +345,21 @@ fn read(ticket: Ticket) -> TicketCells {
     });
     TicketCells {
         active: ticket.active_job.as_ref().map(job_index),
-        last: ticket.last_job.map(|last| match last.outcome {
-            LastOutcome::Completed => Last::Completed,
-            LastOutcome::Failed | LastOutcome::Cancelled => Last::Failed,
-        }),
+        last: ticket.last_job.map(|last| last_of(last.outcome)),
         deferred: ticket.deferred.values().next().map(|opens| hour(*opens)),
         row,
     }
 }
 
-fn reviews(stored: &Reviews, requests: u8) -> Vec<Review> {
+fn last_of(outcome: LastOutcome) -> Last {
+    match outcome {
+        LastOutcome::Completed => Last::Completed,
+        LastOutcome::Failed | LastOutcome::Cancelled => Last::Failed,
+    }
+}
+
+fn reviews((stored, had): &Reviews, requests: u8) -> Vec<Review> {
+    let had = |index: u8| *had & 1 << index != 0;
     let known = (0u8..).zip(stored).filter(|(_, stored)| **stored != Stored::Absent);
     known
         .map(|(index, stored)| Review {
@@ -337,11 +374,12 @@ fn reviews(stored: &Reviews, requests: u8) -> Vec<Review> {
             state: match stored {
                 Stored::Absent | Stored::Deferred => ReviewState::Deferred {},
                 Stored::Absorbed(into) => ReviewState::Absorbed { into: review_id(&name(*into)) },
-                Stored::Started => ReviewState::Started { job: job_id(index) },
+                Stored::Started => ReviewState::Started { job: job_id(if had(index) { second(index) } else { index }) },
                 Stored::Refused => ReviewState::Refused { reason: crate::decision::Reason::OwnReview {}, at: at(0) },
             },
             version: 0,
             edited: false,
+            had: had(index).then(|| job_id(index)),
         })
         .collect()
 }
@@ -350,20 +388,32 @@ fn name(review: u8) -> String {
     format!("r{review}")
 }
 
-fn index(review: &crate::id::ReviewId) -> u8 {
+fn index(review: &ReviewId) -> u8 {
     review.as_str()[1..].parse().unwrap()
 }
 
-fn set(reviews: &[crate::id::ReviewId]) -> u8 {
+fn set(reviews: &[ReviewId]) -> u8 {
     reviews.iter().fold(0, |set, review| set | 1 << index(review))
 }
 
+/// What each job is called, in the order of [`JOBS`].
+static NAMES: LazyLock<[JobId; JOBS.len()]> = LazyLock::new(|| {
+    let own = |review: u8| JobId::of_review(&linked().id, &review_id(&name(review)));
+    JOBS.map(|job| match job {
+        FIRST_JOB => story::job_id("first"),
+        NEXT_JOB => story::job_id("next"),
+        job if job == review_of(job) => own(job),
+        job => JobId::of_review_after(&linked().id, &review_id(&name(review_of(job))), &own(review_of(job))),
+    })
+});
+
 fn job_id(job: u8) -> JobId {
-    if job == FIRST_JOB { story::job_id("first") } else { JobId::of_review(&linked().id, &review_id(&name(job))) }
+    NAMES[slot(job)].clone()
 }
 
 fn job_index(job: &JobId) -> u8 {
-    (0..3).find(|index| job_id(*index) == *job).unwrap_or(FIRST_JOB)
+    let named = JOBS.into_iter().zip(NAMES.iter()).find(|(_, name)| *name == job);
+    named.map_or(FIRST_JOB, |(index, _)| index)
 }
 
 fn time(hour: Hour) -> Timestamp {

@@ -5,8 +5,20 @@ use super::Setting;
 /// The most reviews of an exploration.
 pub(super) const MOST: usize = 3;
 
-/// The job that ran at the beginning. The others are named by their review.
+/// The job that ran at the beginning. The others are named by their review, but for the next one.
 pub(super) const FIRST_JOB: u8 = 9;
+
+/// The ticket's next job after one that failed: it is told of no review.
+pub(super) const NEXT_JOB: u8 = 8;
+
+/// How many jobs reviews have: each its own, and one more after that failed.
+pub(super) const OF_REVIEWS: usize = 2 * MOST;
+
+/// Every job that there may be.
+pub(super) const JOBS: [u8; OF_REVIEWS + 2] = [0, 1, 2, 3, 4, 5, NEXT_JOB, FIRST_JOB];
+
+/// What became of each review, and the set of those whose own job had them before they waited anew.
+pub(super) type Reviews = ([Stored; MOST], u8);
 
 /// Hours since the beginning.
 pub(super) type Hour = u8;
@@ -31,13 +43,28 @@ pub(super) struct Table {
     pub(super) revised: Revised,
     pub(super) ticket: TicketCells,
     pub(super) reviews: [Stored; MOST],
+    /// The reviews whose own job had them before they waited anew.
+    pub(super) had: u8,
     pub(super) ledger: [Entry; MOST],
-    /// The last is the job that ran at the beginning.
-    pub(super) jobs: [Work; MOST + 1],
+    /// In the order of [`JOBS`].
+    pub(super) jobs: [Work; OF_REVIEWS + 2],
     /// What each job has been told to do, once it was.
-    pub(super) covers: [u8; MOST],
+    pub(super) covers: [u8; OF_REVIEWS],
     /// When each job was made.
-    pub(super) begun: [Hour; MOST],
+    pub(super) begun: [Hour; OF_REVIEWS],
+    /// The ticket's last job, where that failed; known only in settings with a next one.
+    pub(super) undone: Option<u8>,
+}
+
+impl Table {
+    pub(super) fn reviews(&self) -> Reviews {
+        (self.reviews, self.had)
+    }
+
+    /// The job that a review would get now.
+    pub(super) fn next_job(&self, review: u8) -> u8 {
+        if self.had & 1 << review != 0 { second(review) } else { review }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,6 +191,7 @@ pub(super) enum Settler {
     },
     Start {
         review: u8,
+        job: u8,
         then: Hour,
         ticket: bool,
         pr: bool,
@@ -204,6 +232,8 @@ impl State {
         let active = setting.busy.then_some(FIRST_JOB);
         let last = (!setting.busy).then_some(Last::Completed);
         let none = Entry { answer: Answer::None, job: None };
+        let mut jobs = [Work::None; OF_REVIEWS + 2];
+        jobs[slot(FIRST_JOB)] = if setting.busy { Work::Running } else { Work::Completed };
         Self {
             table: Table {
                 now: 0,
@@ -212,10 +242,12 @@ impl State {
                 revised: None,
                 ticket: TicketCells { active, last, deferred: None, row: None },
                 reviews: [Stored::Absent; MOST],
+                had: 0,
                 ledger: [none; MOST],
-                jobs: [Work::None, Work::None, Work::None, if setting.busy { Work::Running } else { Work::Completed }],
-                covers: [0; MOST],
-                begun: [0; MOST],
+                jobs,
+                covers: [0; OF_REVIEWS],
+                begun: [0; OF_REVIEWS],
+                undone: None,
             },
             hooks: [Hook::Idle; MOST + 1],
             settlers: [Settler::Idle; 2],
@@ -282,5 +314,19 @@ impl State {
 
 /// The job's place in [`Table::jobs`].
 pub(super) fn slot(job: u8) -> usize {
-    if job == FIRST_JOB { MOST } else { usize::from(job) }
+    match job {
+        FIRST_JOB => OF_REVIEWS + 1,
+        NEXT_JOB => OF_REVIEWS,
+        of_review => usize::from(of_review),
+    }
+}
+
+/// The job of a review after its own failed.
+pub(super) fn second(review: u8) -> u8 {
+    review + 3
+}
+
+/// The review that one of [`OF_REVIEWS`] is for.
+pub(super) fn review_of(job: u8) -> u8 {
+    job % 3
 }

@@ -1,7 +1,7 @@
 //! What may happen next in a state, and what must never be so.
 
 use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
-use super::state::{Answer, FIRST_JOB, Hook, Known, MOST, Settler, State, Stored, Work, slot};
+use super::state::{Answer, FIRST_JOB, Hook, JOBS, Known, MOST, NEXT_JOB, Settler, State, Stored, Work, slot};
 use super::table::{self, New, members};
 use super::{Rule, Setting};
 use crate::explore::{self, Step};
@@ -53,7 +53,7 @@ impl World {
 
     fn read_for(&mut self, state: &State, review: usize) -> Hook {
         let table = &state.table;
-        let known = self.rules.known(u8::try_from(review).unwrap_or(0), &table.reviews);
+        let known = self.rules.known(u8::try_from(review).unwrap_or(0), &table.reviews());
         let first = is_lasting(table.ledger[review], known);
         Hook::Read { known, first, closed: table.closed, revised: table.revised, pr: true }
     }
@@ -131,7 +131,7 @@ impl World {
                 self.write(does("delivery records,"), state, written, next, [&answered, &dies, &again]);
             }
             Hook::Trigger { then, ticket, pr } => {
-                let new = New { review: id, then, request, fresh: ticket && pr };
+                let new = New { review: id, job: table.next_job(id), then, request, fresh: ticket && pr };
                 let written = table::trigger(state, &new, &mut self.rules, &self.setting)?;
                 let again = self.read_for(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
@@ -198,7 +198,7 @@ impl World {
             }
             Settler::Read { last, ticket } => {
                 let waiting = Waiting {
-                    reviews: table.reviews,
+                    reviews: table.reviews(),
                     last,
                     revised: table.revised,
                     now: table.now,
@@ -213,8 +213,8 @@ impl World {
                         Settled::Hold => Settler::Idle,
                         Settled::Wait(opens) => Settler::Wait { opens, ticket },
                         Settled::Absorb { into, older } => Settler::Absorb { into, older },
-                        Settled::Start { review, request } => {
-                            Settler::Start { review, then: table.now, ticket, pr: true, request }
+                        Settled::Start { review, job, request } => {
+                            Settler::Start { review, job, then: table.now, ticket, pr: true, request }
                         }
                         Settled::Refuse { newest, others } => {
                             Settler::Conclude { newest, others, ticket, as_read: true }
@@ -234,11 +234,11 @@ impl World {
                 let written = table::absorb(state, into, older, &self.setting);
                 self.write(does("settling absorbs,"), state, written, next, [&idle, &idle, &idle]);
             }
-            Settler::Start { review, then, ticket, pr, request } => {
-                let new = New { review, then, request, fresh: ticket && pr };
+            Settler::Start { review, job, then, ticket, pr, request } => {
+                let new = New { review, job, then, request, fresh: ticket && pr };
                 let written = table::start(state, &new, &mut self.rules)?;
                 self.write(
-                    Step::of("settling starts job", usize::from(review)),
+                    Step::of("settling starts job", usize::from(job)),
                     state,
                     written,
                     next,
@@ -278,16 +278,20 @@ impl World {
 
     /// Jobs go on and end. Whoever writes that reads it all again until it is written.
     fn jobs(&mut self, state: &State, next: &mut Next) {
-        for job in (0..3).chain([FIRST_JOB]) {
+        for job in JOBS {
             let work = state.table.jobs[slot(job)];
             let mut ends = |name, work: Work| {
                 let ended = table::end(state, job, work, &mut self.rules, &self.setting);
                 next.push((Step::of(name, usize::from(job)), ended));
             };
             match work {
+                Work::Pending if job == NEXT_JOB => {
+                    ends("ends before it began: job", Work::NeverBegan);
+                    self.goes_on_alone(state, next);
+                }
                 Work::Pending => {
                     ends("ends before it began: job", Work::NeverBegan);
-                    let covers = self.rules.covered(job, &state.table.reviews);
+                    let covers = self.rules.covered(job, &state.table.reviews());
                     let mut admitted = table::conclude_covered(state, covers, job);
                     admitted.table.jobs[slot(job)] = Work::Running;
                     admitted.table.covers[usize::from(job)] = covers;
@@ -296,7 +300,7 @@ impl World {
                 Work::Running => {
                     ends("completes: job", Work::Completed);
                     ends("fails: job", Work::Failed);
-                    if state.table.closed && job != FIRST_JOB {
+                    if state.table.closed && !matches!(job, FIRST_JOB | NEXT_JOB) {
                         ends("is called off: job", Work::Cancelled);
                     }
                 }
@@ -305,8 +309,32 @@ impl World {
         }
     }
 
+    /// The next job has what it can't be told of wait, one after the other: whoever dies in between begins anew with
+    /// what is left.
+    fn goes_on_alone(&mut self, state: &State, next: &mut Next) {
+        let owed = state.table.undone.map_or(0, |undone| self.rules.owed(undone, &state.table.reviews()));
+        if owed == 0 || self.without(Rule::WaitAnew) {
+            let mut alone = *state;
+            alone.table.jobs[slot(NEXT_JOB)] = Work::Running;
+            next.push((Step::of("goes on alone: job", usize::from(NEXT_JOB)), alone));
+            return;
+        }
+        for review in 0..MOST {
+            if owed & 1 << review != 0 {
+                let waits = u8::try_from(review).ok().and_then(|id| table::wait_for_next(state, id, &self.setting));
+                next.extend(waits.map(|waits| (Step::of("waits for the next job: review", review), waits)));
+            }
+        }
+    }
+
     /// The hour passes, the pull request is closed and reopened, the project is held and released.
     fn surroundings(&mut self, state: &State, next: &mut Next) {
+        let table = &state.table;
+        let none_yet = table.ticket.active.is_none() && table.jobs[slot(NEXT_JOB)] == Work::None;
+        if self.setting.alone && none_yet && table.undone.is_some() {
+            let begun = table::next_job(state, &mut self.rules);
+            next.extend(begun.map(|begun| (Step::of("the next begins: job", usize::from(NEXT_JOB)), begun)));
+        }
         if state.table.now < self.setting.hours {
             let mut later = *state;
             later.table.now += 1;
@@ -336,7 +364,12 @@ impl World {
         let table = &state.table;
         let entry = table.ledger[review];
         let id = u8::try_from(review).unwrap_or(0);
-        let fine = match (table.reviews[review], self.rules.known(id, &table.reviews)) {
+        let alone = self.setting.alone;
+        let failed = |job: u8| alone && table.jobs[slot(job)] == Work::Failed;
+        // Its entry names the first that had it.
+        let had = entry.job.is_some_and(failed);
+        let fine = match (table.reviews[review], self.rules.known(id, &table.reviews())) {
+            (Stored::Refused, _) if had => true,
             (Stored::Absent | Stored::Refused, _) => {
                 // What a person asked for is refused for nothing but a closed pull request.
                 let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
@@ -344,11 +377,15 @@ impl World {
             }
             (Stored::Started | Stored::Absorbed(_), Some(Known::Started(job))) => {
                 let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
-                let named = entry.job == Some(job) && entry.answer != Answer::Refused;
-                cut_short || named && members(table.covers[usize::from(job)]).any(|covered| covered == review)
+                let named = (entry.job == Some(job) || had) && entry.answer != Answer::Refused;
+                // What a failed job had is told to the next one while that is the ticket's last.
+                let told = !failed(job) || table.undone == Some(job);
+                let covers = |covered: u8| members(covered).any(|covered| covered == review);
+                cut_short || named && told && covers(table.covers[usize::from(job)])
             }
             (Stored::Deferred | Stored::Absorbed(_), Some(Known::Deferred)) => {
-                table.ticket.deferred.is_some() && table.ticket.row.is_some() && entry.job.is_none()
+                let is_marked = table.ticket.deferred.is_some() && table.ticket.row.is_some();
+                is_marked && (entry.job.is_none() || had)
             }
             _ => false,
         };
@@ -366,15 +403,21 @@ impl explore::World for World {
     /// What must never be so, in any state.
     fn wrong(&mut self, state: &State) -> Result<(), String> {
         let table = &state.table;
-        let active: Vec<u8> = (0..3)
-            .chain([FIRST_JOB])
+        let active: Vec<u8> = JOBS
+            .into_iter()
             .filter(|job| matches!(table.jobs[slot(*job)], Work::Pending | Work::Running))
             .collect();
         if active.len() > 1 || active.first() != table.ticket.active.as_ref() {
             return Err(format!("jobs {active:?} are active, and the ticket names {:?}", table.ticket.active));
         }
-        if table.covers.iter().enumerate().any(|(at, one)| table.covers[..at].iter().any(|other| one & other != 0)) {
-            return Err("a review is in two jobs".into());
+        let alone = self.setting.alone;
+        let failed = |at: usize| alone && table.jobs[at] == Work::Failed;
+        let both = |one: usize, other: usize| table.covers[one] & table.covers[other] != 0;
+        for one in 0..table.covers.len() {
+            // Where one of them failed, the other came after it.
+            if (0..one).any(|other| both(one, other) && !failed(one) && !failed(other)) {
+                return Err("a review is in two jobs".into());
+            }
         }
         if !self.without(Rule::EndSettles) && self.rules.row(table.ticket) != table.ticket.row {
             return Err("the ticket's row is not what it should be".into());

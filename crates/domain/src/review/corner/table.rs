@@ -2,7 +2,7 @@
 //! facts were stale. `Err`: it would break what must always hold.
 
 use super::facts::{Change, Rules};
-use super::state::{Answer, Entry, Hour, State, Stored, Work, slot};
+use super::state::{Answer, Entry, Hour, Last, NEXT_JOB, State, Stored, Work, slot};
 use super::{Rule, Setting};
 
 type Write = Result<Option<State>, String>;
@@ -10,6 +10,7 @@ type Write = Result<Option<State>, String>;
 /// What a new job is made for.
 pub(super) struct New {
     pub(super) review: u8,
+    pub(super) job: u8,
     pub(super) then: Hour,
     pub(super) request: bool,
     /// The ticket and the pull request are as they were read.
@@ -27,30 +28,33 @@ pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules, setting: &Set
     };
     let entry = state.table.ledger[at];
     let unless_final = !matches!(entry.answer, Answer::Held | Answer::Accepted) || waiting_too;
-    if !(new.fresh && over && unless_final && state.table.jobs[at] == Work::None) {
+    if !(new.fresh && over && unless_final && state.table.jobs[slot(new.job)] == Work::None) {
         return Ok(None);
     }
     if state.table.ticket.deferred.is_some() {
         return Err(format!("the job of r{at} passes reviews that wait"));
     }
-    let mut next = begin(state, new, Change::Direct(new.review, new.then), rules)?;
-    next.table.ledger[at] = Entry { answer: Answer::Accepted, job: Some(new.review) };
+    let mut next = begin(state, new, Change::Direct(new.job, new.then), rules)?;
+    next.table.ledger[at] = Entry { answer: Answer::Accepted, job: Some(new.job) };
     Ok(Some(next))
 }
 
 /// `trigger_review` of a review that waited.
 pub(super) fn start(state: &State, new: &New, rules: &mut Rules) -> Write {
-    let at = usize::from(new.review);
-    if !(new.fresh && state.table.reviews[at] == Stored::Deferred && state.table.jobs[at] == Work::None) {
+    if !(new.fresh && state.table.reviews[usize::from(new.review)] == Stored::Deferred) {
         return Ok(None);
     }
-    begin(state, new, Change::Settled(new.review, new.then), rules).map(Some)
+    if state.table.jobs[slot(new.job)] != Work::None {
+        // Refused for ever: nobody would ever see to it again.
+        return Err(format!("r{} waits for a job that was made before", new.review));
+    }
+    begin(state, new, Change::Settled(new.job, new.then), rules).map(Some)
 }
 
 fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<State, String> {
     let mut next = *state;
     let table = &mut next.table;
-    let at = usize::from(new.review);
+    let at = slot(new.job);
     let active = |work: &Work| matches!(work, Work::Pending | Work::Running);
     if table.jobs.iter().any(active) {
         return Err(format!("job {at} begins while another is active"));
@@ -63,7 +67,7 @@ fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<
     }
     let (ticket, revised) = rules.change(change, table.ticket, table.revised);
     (table.ticket, table.revised) = (ticket, revised);
-    table.reviews[at] = Stored::Started;
+    table.reviews[usize::from(new.review)] = Stored::Started;
     table.jobs[at] = Work::Pending;
     table.begun[at] = new.then;
     next.ticket_written();
@@ -201,6 +205,26 @@ pub(super) fn refuse_newest(state: &State, newest: u8, as_read: bool) -> Option<
     Some(next)
 }
 
+/// `trigger`: the ticket's next job, over the ticket that was read just before.
+pub(super) fn next_job(state: &State, rules: &mut Rules) -> Option<State> {
+    let mut next = change_ticket(state, Change::Next, true, rules)?;
+    next.table.jobs[slot(NEXT_JOB)] = Work::Pending;
+    Some(next)
+}
+
+/// `wait_for_job`: over the job that has the review, while the ticket has the one that is not told of it.
+pub(super) fn wait_for_next(state: &State, review: u8, setting: &Setting) -> Option<State> {
+    let at = usize::from(review);
+    if state.table.reviews[at] != Stored::Started {
+        return None;
+    }
+    let mut next = mark_for_job(state, NEXT_JOB, state.table.now, setting)?;
+    next.table.reviews[at] = Stored::Deferred;
+    next.table.had |= 1 << review;
+    next.has_a_new_version(review);
+    Some(next)
+}
+
 /// `end`: it has read everything just before, or would do so again.
 pub(super) fn end(state: &State, job: u8, work: Work, rules: &mut Rules, setting: &Setting) -> State {
     let mut next = *state;
@@ -211,6 +235,13 @@ pub(super) fn end(state: &State, job: u8, work: Work, rules: &mut Rules, setting
         next.table.ticket.row = None;
     }
     next.table.jobs[slot(job)] = work;
+    if setting.alone {
+        match rules.last(job, work) {
+            Some(Last::Completed) => next.table.undone = None,
+            Some(Last::Failed) => next.table.undone = Some(job),
+            None => {}
+        }
+    }
     next.ticket_written();
     next.pull_request_written();
     next

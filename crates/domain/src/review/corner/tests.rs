@@ -11,12 +11,16 @@ const TWO: Setting = Setting {
     closes: 0,
     holds: 0,
     busy: true,
+    alone: false,
     hours: 1,
     without: None,
 };
 
 /// The same, each delivered until it is answered.
 const ONCE: Setting = Setting { redelivered: 0, ..TWO };
+
+/// One review whose job may fail before the hour is over, and the ticket's next job, which is told of nothing.
+const ALONE: Setting = Setting { reviews: 1, busy: false, alone: true, ..ONCE };
 
 #[track_caller]
 fn check(name: &str, settings: &[Setting]) {
@@ -58,6 +62,12 @@ fn a_persons_request_goes_before_the_hour_and_keeps_it_for_others() {
     check("a request of three", &[Setting { reviews: 3, requests: 1, hours: 0, ..ONCE }]);
 }
 
+#[test]
+fn what_a_failed_job_had_and_the_next_is_not_told_of_gets_one_job_more() {
+    let again = Setting { redelivered: 1, twice_at_once: true, settlers: 2, faults: 1, ..ALONE };
+    check("alone", &[again, Setting { reviews: 2, ..ALONE }, Setting { holds: 2, ..ALONE }]);
+}
+
 /// Everything at once: minutes, and gigabytes. `cargo test --release -p pullyard-domain -- --ignored corner`
 #[test]
 #[ignore = "takes minutes"]
@@ -71,6 +81,7 @@ fn everything_at_once() {
             Setting { faults: 1, closes: 1, holds: 1, settlers: 2, ..ONCE },
             Setting { reviews: 3, settlers: 2, requests: 2, ..ONCE },
             Setting { reviews: 3, faults: 1, ..ONCE },
+            Setting { reviews: 2, settlers: 2, faults: 1, ..ALONE },
         ],
     );
 }
@@ -134,4 +145,14 @@ fn refusing_a_review_that_has_absorbed_another_meanwhile_loses_that() {
 #[test]
 fn a_request_that_is_absorbed_and_forgotten_is_refused_for_the_hour() {
     fails_without(Rule::RequestsStayRequests, Setting { requests: 1, ..ONCE }, "is lost");
+}
+
+#[test]
+fn a_failed_jobs_review_that_does_not_wait_for_the_next_is_lost() {
+    fails_without(Rule::WaitAnew, ALONE, "is lost");
+}
+
+#[test]
+fn a_review_that_waits_anew_for_the_job_it_had_waits_for_ever() {
+    fails_without(Rule::NamedAfterLast, ALONE, "was made before");
 }

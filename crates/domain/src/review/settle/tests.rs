@@ -19,6 +19,7 @@ fn review(name: &str, secs: u64, state: ReviewState) -> Review {
         state,
         version: 0,
         edited: false,
+        had: None,
     }
 }
 
@@ -71,6 +72,20 @@ fn one_review_gets_its_job() {
     let start = Settlement::Start { review: review_id("a"), job };
     assert_eq!(decided(|_| {}, &[waits("a", 1)]), start);
     assert_eq!(decided(|_| {}, &[waits("a", 1), absorbed("b", 0, "a")]), start, "what it absorbed comes along");
+}
+
+#[test]
+fn one_that_a_job_had_before_gets_another_the_same_for_whoever_settles_it() {
+    let (linked, a) = (linked().id, review_id("a"));
+    let own = JobId::of_review(&linked, &a);
+    let had = |had: &JobId| [Review { had: Some(had.clone()), ..waits("a", 1) }, absorbed("b", 0, "a")];
+    let second = JobId::of_review_after(&linked, &a, &own);
+    for _ in 0..2 {
+        let start = Settlement::Start { review: a.clone(), job: second.clone() };
+        assert_eq!(decided(|_| {}, &had(&own)), start);
+    }
+    let third = Settlement::Start { review: a.clone(), job: JobId::of_review_after(&linked, &a, &second) };
+    assert_eq!(decided(|_| {}, &had(&second)), third);
 }
 
 #[test]

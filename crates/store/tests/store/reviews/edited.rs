@@ -71,7 +71,8 @@ async fn a_review_that_is_edited_while_it_gets_its_job_or_waits_anew_is_still_kn
 async fn a_review_that_is_told_again_is_replaced_but_for_that_mark() {
     let world = World::with_linked().await;
     let request = Some(pullyard_domain::review::Request { message: Some("Again.".into()) });
-    world.applies(world.store.take_review(&Review { request, ..review("r1", refused()) }, None)).await;
+    let had = Some(sample::job_id("j0"));
+    world.applies(world.store.take_review(&Review { request, had, ..review("r1", refused()) }, None)).await;
     let again = Review { version: 1, at: at(900), ..waits("r1") };
     world.applies(world.store.take_review(&again, None)).await;
     assert_eq!(world.store.reviews(&id()).await.unwrap(), vec![again]);

@@ -1,6 +1,6 @@
 //! A review is taken over from the job that has it, or waits until a job has ended.
 
-use super::{entry, held, id, reason, refused, review, waits, waits_for};
+use super::{absorbed, entry, held, id, older, reason, refused, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::review::{Review, ReviewState};
@@ -85,4 +85,35 @@ async fn nothing_waits_for_a_job_that_its_ticket_does_not_have_or_over_another_j
     world.refuses(world.store.wait_for_job(&wait(Some(&j2)))).await;
     world.applies(world.store.wait_for_job(&wait(Some(&j1)))).await;
     assert_eq!(world.state("r2").await, ReviewState::Deferred {});
+}
+
+#[tokio::test]
+async fn a_review_that_waits_after_a_job_had_it_says_which_until_it_has_the_next_one() {
+    let (world, job) = World::with_busy().await;
+    world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
+    let had = Some(sample::job_id("j1"));
+    let anew = Review { version: 1, had: had.clone(), ..waits("r1") };
+    let entry = held("r1");
+    let wait = WaitsForJob { from: had.as_ref(), delivery: None, ..waits_for(&anew, &entry, &job) };
+    world.applies(world.store.wait_for_job(&wait)).await;
+    assert_eq!(world.store.reviews(&id()).await.unwrap()[1], anew);
+    // Neither who stands for it nor its last answer makes it forget.
+    world.remembers(&["r2"]).await;
+    world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1"]))).await;
+    let newest = Review { version: 1, ..waits("r2") };
+    let absorbed = Review { state: absorbed("r2"), ..anew };
+    world.applies(world.store.refuse_with(&newest, &[&absorbed], &refused())).await;
+    assert_eq!(world.store.reviews(&id()).await.unwrap()[1], Review { state: refused(), ..absorbed });
+}
+
+#[tokio::test]
+async fn a_review_is_taken_back_from_the_job_that_has_it_and_from_no_other() {
+    let world = World::with_linked().await;
+    world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
+    let (j1, j2) = (sample::job_id("j1"), sample::job_id("j2"));
+    let back = Review { version: 1, had: Some(j1.clone()), ..review("r1", refused()) };
+    world.refuses(world.store.take_review(&back, Some(&j2))).await;
+    world.applies(world.store.take_review(&back, Some(&j1))).await;
+    assert_eq!(world.store.reviews(&id()).await.unwrap(), vec![back.clone()]);
+    world.refuses(world.store.take_review(&back, Some(&j1))).await;
 }
