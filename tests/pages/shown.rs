@@ -5,7 +5,9 @@ use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
 use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::job::CancelJob;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Everything that has ever run where it should have been read.
 pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
@@ -59,6 +61,11 @@ impl Agent {
 
 fn text(words: &str) -> Value {
     json!({ "kind": "text", "text": words })
+}
+
+/// What an attempt has used so far.
+fn used(turns: u32, micros: u64) -> Value {
+    json!({ "kind": "usage", "data": { "so_far": true, "turns": turns, "cost_usd_micros": micros } })
 }
 
 /// The same row by its beginning.
@@ -198,7 +205,6 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
     let mut agent = Agent::begin(&story, &job).await;
     agent.phase("preparing").await;
     agent.phase("executing").await;
-    let used = |turns: u32, micros: u64| json!({ "kind": "usage", "data": { "so_far": true, "turns": turns, "cost_usd_micros": micros } });
     // In one batch each, behind which somebody may have read so far.
     for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
         agent.says(&batch).await;
@@ -212,15 +218,44 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
     assert!(fragment.says("<span id=\"used\">so far $0.12, 3 turns</span>"), "{}", fragment.body);
     let fragment = browser.fragment(&format!("{address}?after=1.3")).await;
     assert!(fragment.says("two") && !fragment.says("id=\"used\""), "{}", fragment.body);
-    // At its end each start says what it used, and that is one.
+    // At its end each start says what it used, and that is one; the sums are on record then.
     agent.says(&[json!({ "kind": "usage", "data": { "cost_usd_micros": 130_000, "output_tokens": 7 } })]).await;
-    agent.finish(json!({ "finish_id": "f1", "outcome": "cancelled" })).await;
+    let work = json!({ "agent": "claude_code", "isolation": "none", "starts": 1, "turns": 4, "output_tokens": 7 });
+    let took = json!({ "finish_id": "f1", "outcome": "cancelled", "spent_usd_micros": 130_000, "work": work });
+    agent.finish(took).await;
     let page = browser.get(&address).await;
     assert!(page.says("Used $0.13, 7 tokens written") && !page.says("so far"), "{}", page.body);
     assert_eq!(rows(&page), ["1.2", "1.4", "1.5"]);
     // Whoever looked on is not left with it either.
     let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
     assert!(fragment.says("<span id=\"used\"></span>") && !fragment.says("so far"), "{}", fragment.body);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attempt_had_used_whose_runner_never_came_to_say_it_is_a_row_of_its_ended_job() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let mut agent = Agent::begin(&story, &job).await;
+    agent.phase("preparing").await;
+    agent.phase("executing").await;
+    for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
+        agent.says(&batch).await;
+    }
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    story.pass(Duration::from_secs(61)).await;
+    let address = format!("/jobs/{job}");
+    let page = browser.get(&address).await;
+    assert!(page.says("Cancelled") && page.says("id=\"used\"></span>"), "{}", page.body);
+    assert!(page.says("Used so far $0.12, 3 turns") && !page.says("$0.04"), "{}", page.body);
+    assert_eq!(rows(&page), ["1.2", "1.3", "1.4"]);
+    // Whoever looked on has it above the log until it is a row.
+    let fragment = browser.fragment(&format!("{address}?after=1.4")).await;
+    assert!(fragment.says("Cancelled") && !fragment.says("id=\"used\""), "{}", fragment.body);
+    let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
+    assert!(fragment.says("<span id=\"used\"></span>"), "{}", fragment.body);
+    assert_eq!(rows(&fragment), ["1.3", "1.4"]);
     story.end().await;
 }
 

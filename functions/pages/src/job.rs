@@ -186,9 +186,15 @@ pub(crate) async fn show(
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
         let head = Head::new(&view, &visit);
-        // Of one that has ended, what is kept of its attempts says it.
-        let used = if head.ended_for_good { Some(String::new()) } else { log::used_so_far(&read.events, begin.0) };
-        let entries = log::entries(&id, &read.events, view.job.created, begin.0);
+        // Of one that has ended, the record of its attempt says it, or a row.
+        let unsaid = if head.ended_for_good { kept::unsaid(&visit.ctx, &id).await? } else { Vec::new() };
+        let used = match log::used_so_far(&read.events, begin.0) {
+            // Its row would be among what was read before: it stays where it stands.
+            None if unsaid.contains(&begin.0) => None,
+            _ if head.ended_for_good => Some(String::new()),
+            used => used,
+        };
+        let entries = log::entries(&view.job, &read.events, begin.0, &unsaid);
         let fragment = JobFragment { head, entries, used };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
     }
@@ -207,10 +213,13 @@ pub(crate) async fn show(
     let kept = kept::of(&visit.ctx, &id).await?;
     let head = Head::new(&view, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
+    // Of one that has ended, the record of each attempt says what it used, or a row.
+    let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.as_slice()).unwrap_or_default();
+    let seen = if after.is_some() { begin.0 } else { 0 };
+    let entries = log::entries(&view.job, &events, seen, unsaid);
     let shown = JobPage {
         frame: visit.frame(&title, "jobs", Some(&view.job.project)),
-        entries: log::entries(&id, &events, view.job.created, if after.is_some() { begin.0 } else { 0 }),
-        // Of one that has ended, what is kept of its attempts says it.
+        entries,
         used: log::used_so_far(&events, begin.0).filter(|_| !head.ended_for_good).unwrap_or_default(),
         later: after.is_some_and(|after| after != "1.0"),
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),

@@ -17,6 +17,8 @@ use std::time::Duration;
 pub(crate) struct Kept {
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) attempts: Vec<Provenance>,
+    /// Those of them of which nothing here says what they took.
+    pub(crate) unsaid: Vec<u32>,
 }
 
 /// One artifact.
@@ -63,7 +65,17 @@ pub(crate) async fn of(ctx: &Context, job: &JobId) -> Result<Option<Kept>, Fault
         size: words::bytes(one.size_bytes),
         attempt,
     });
-    Ok(Some(Kept { artifacts: artifacts.collect(), attempts: attempts.iter().map(provenance).collect() }))
+    let unsaid = unsaid_among(&attempts);
+    Ok(Some(Kept { artifacts: artifacts.collect(), attempts: attempts.iter().map(provenance).collect(), unsaid }))
+}
+
+/// The attempts that have ended and of which only their log says what they took.
+pub(crate) async fn unsaid(ctx: &Context, job: &JobId) -> Result<Vec<u32>, Fault> {
+    Ok(unsaid_among(&control::attempts_of(ctx, job).await?))
+}
+
+fn unsaid_among(attempts: &[Attempt]) -> Vec<u32> {
+    attempts.iter().filter(|attempt| !attempt.says_what_it_took()).map(|attempt| attempt.number).collect()
 }
 
 fn provenance(attempt: &Attempt) -> Provenance {

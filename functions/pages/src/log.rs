@@ -4,6 +4,7 @@ use crate::text::{self, Text, block, line, output};
 use crate::words;
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId};
+use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{Event, EventKind};
 use std::collections::HashMap;
@@ -61,8 +62,19 @@ pub(crate) fn used_so_far(events: &[(u32, Timestamp, Event)], seen: u32) -> Opti
     used.next().or_else(|| (newest != seen).then(String::new))
 }
 
-/// The rows of these events of a job. A head says which attempt begins, unless `seen` is that attempt.
-pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Timestamp, seen: u32) -> Vec<Entry> {
+/// Where the newest of what each of these attempts has used stands.
+fn newest_used(events: &[(u32, Timestamp, Event)], attempts: &[u32]) -> Vec<usize> {
+    let newest = |of: &u32| {
+        let of_it = |(attempt, _, event): &(u32, Timestamp, Event)| attempt == of && event.used_so_far().is_some();
+        events.iter().rposition(of_it)
+    };
+    attempts.iter().filter_map(newest).collect()
+}
+
+/// The rows of these events of a job. A head says which attempt begins, unless `seen` is that attempt. Of the attempts
+/// in `unsaid` the newest of what they have used is a row, too: nothing else says it.
+pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, unsaid: &[u32]) -> Vec<Entry> {
+    let stays = newest_used(events, unsaid);
     let mut entries: Vec<Entry> = Vec::new();
     let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
     let mut attempt = seen.max(1);
@@ -71,7 +83,7 @@ pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Ti
         let happened = arrived.minus(Duration::from_millis(event.age_ms));
         let row = |id: String, look: Look| Entry {
             id,
-            at: words::length(happened.since(since)),
+            at: words::length(happened.since(job.created)),
             exact: happened.to_string(),
             look,
             call: event.call.as_deref().map(line),
@@ -82,8 +94,8 @@ pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Ti
             calls.clear();
             entries.push(row(format!("a{attempt}"), Look::Head(line(&format!("Attempt {attempt}")))));
         }
-        if event.used_so_far().is_some() {
-            // That stands above, and once.
+        if event.used_so_far().is_some() && !stays.contains(&at) {
+            // That stands above, and once, or is on record.
             continue;
         }
         let id = format!("e{number}.{}", event.seq);
@@ -103,7 +115,7 @@ pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Ti
             && let Some(begun) = call.and_then(|call| calls.get(&call))
             && let Some(Entry { look: Look::Step { under, .. }, whole: all, .. }) = entries.get_mut(*begun)
         {
-            all.extend(whole(job, *number, event));
+            all.extend(whole(&job.id, *number, event));
             let answer = answer(event);
             *under = Some(match under.take() {
                 Some(before) => output(&format!("{before}\n{answer}")),
@@ -114,7 +126,7 @@ pub(crate) fn entries(job: &JobId, events: &[(u32, Timestamp, Event)], since: Ti
         if let (EventKind::ToolCall | EventKind::Command, Some(call)) = (event.kind, call) {
             calls.insert(call, entries.len());
         }
-        let whole = whole(job, *number, event).into_iter().collect();
+        let whole = whole(&job.id, *number, event).into_iter().collect();
         entries.push(Entry { whole, ..row(id, look(event)) });
     }
     entries

@@ -28,6 +28,13 @@ pub struct Attempt {
     pub spent_usd_micros: Option<u64>,
 }
 
+impl Attempt {
+    /// Whether it says what its agent used and what that cost. Where it does not, about that stands in its log alone.
+    pub fn says_what_it_took(&self) -> bool {
+        self.work.is_some() && self.spent_usd_micros.is_some()
+    }
+}
+
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
@@ -103,5 +110,46 @@ impl Work {
             checks: CheckRun::kept(self.checks),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Status;
+    use crate::story::{active, at};
+
+    #[test]
+    fn a_record_says_what_its_attempt_took_where_it_has_its_work_and_its_cost() {
+        let work = Work {
+            agent: "codex".into(),
+            version: None,
+            model: None,
+            session: None,
+            isolation: "none".into(),
+            starts: 1,
+            turns: 3,
+            input_tokens: 300,
+            cached_input_tokens: 0,
+            output_tokens: 30,
+            checks: Vec::new(),
+        };
+        let job = active(Status::Executing);
+        let check = |work: Option<&Work>, spent_usd_micros: Option<u64>, expected: bool| {
+            let attempt = Attempt {
+                job: job.id.clone(),
+                number: job.attempt,
+                run: job.run.clone().unwrap(),
+                ended_at: at(9),
+                ended: AttemptEnd::Cancelled {},
+                work: work.cloned(),
+                spent_usd_micros,
+            };
+            assert_eq!(attempt.says_what_it_took(), expected, "{attempt:?}");
+        };
+        check(Some(&work), Some(0), true);
+        check(Some(&work), None, false);
+        check(None, Some(7), false);
+        check(None, None, false);
     }
 }
