@@ -155,6 +155,10 @@ async fn the_command_line_sets_the_agent_of_a_project_and_gives_the_choice_back_
     set(&["model=opus"]).await.ended(2, "a model belongs to an agent");
     set(&["agent=claude_code", "model=opus"]).await.done();
     set(&["agent=codex"]).await.ended(2, "opus was named for claude_code");
+    // Nor does the server see that it was named; what works is said.
+    set(&["agent=auto", "model=opus"]).await.ended(2, "opus itself is taken by a change after that");
+    set(&["agent=auto", "model=null"]).await.done();
+    assert_eq!(set(&["model=opus"]).await.done(), "model\topus\n");
     assert_eq!(set(&["agent=codex", "model=null"]).await.done(), "agent\tcodex\nmodel\t\n");
 
     let list = async || user.run(&["repos", "list"]).await.done();

@@ -148,11 +148,15 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
     }
 }
 
-/// Refuses a model that only stayed when its project's agent was changed: it was named for the other one.
+/// Refuses a model that is the same when its project's agent was changed: it was named for the other one. A change is
+/// all of the settings and does not say what somebody named in it, so whoever means that model sets it once more.
 pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
     match (&before.agent, &before.model) {
         (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
-            let fault = format!("{model} was named for {agent}: name one for the new agent, or null");
+            let fault = format!(
+                "{model} was named for {agent}: with the new agent name another, or null; {model} itself is taken by a \
+                 change after that"
+            );
             Err(SettingFault { pointer: "/model", fault: fault.into() })
         }
         _ => Ok(()),
@@ -346,6 +350,16 @@ mod tests {
         check((claude, Some("opus")), (None, None), Ok(()));
         check((claude, None), (codex, Some("gpt-5")), Ok(()));
         check((None, None), (codex, Some("gpt-5")), Ok(()));
+    }
+
+    #[test]
+    fn who_means_the_same_model_for_the_new_agent_is_told_what_works() {
+        let named = |agent, model| settings((Some(agent), model));
+        let same = (named("auto", Some("opus")), named("claude_code", Some("opus")));
+        let fault = check_change(&same.0, &same.1).unwrap_err().fault;
+        assert!(fault.contains("or null; opus itself is taken by a change after that"), "{fault}");
+        let between = named("claude_code", None);
+        assert_eq!(check_change(&same.0, &between).and_then(|()| check_change(&between, &same.1)), Ok(()));
     }
 
     #[test]
