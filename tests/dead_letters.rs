@@ -272,6 +272,10 @@ async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_
     let letter = the_only(&story).await;
     assert_eq!((letter.code.as_str(), letter.advice), ("death_noted", Advice::Drop), "{}", letter.sentence);
     assert!(letter.sentence.contains("was not reached"), "{}", letter.sentence);
+    // A function that never ran has no log.
+    let shown = user.run(&["dlq", "show", letter.id.as_str()]).await;
+    assert!(shown.err.contains("if it was not reached, at FailedInvocations of the rule"), "{shown:?}");
+    shown.done();
     user.run(&["dlq", "redrive", "--all"]).await.done();
     assert_eq!(story.stored(&job).await["run"]["died"], died, "noted once");
     assert!(letters(&story).await.is_empty());

@@ -194,12 +194,19 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
     ];
     facts(&session.screen, &lines)?;
     session.screen.hint(&letter.help);
-    let log = match letter.queue {
-        Queue::Undelivered => "why it was not taken is in the log of the tasks function".to_owned(),
-        _ => format!("why it failed is in the log of the function, under message_id {}", letter.id),
-    };
-    session.screen.hint(&log);
+    session.screen.hint(&where_why_stands(letter.queue, &letter.id));
     Ok(())
+}
+
+/// A function that never ran has no log: what the sentence says of it decides where to look.
+fn where_why_stands(queue: Queue, id: &MessageId) -> String {
+    let of_death = "if the tasks function failed, its log says why; if it had no room, look at its Throttles in \
+                    CloudWatch, and if it was not reached, at FailedInvocations of the rule that ends in \
+                    -task-state-changes";
+    match queue {
+        Queue::Undelivered => of_death.to_owned(),
+        _ => format!("why it failed is in the log of the function, under message_id {id}"),
+    }
 }
 
 fn id(said: &str) -> Result<MessageId, Fault> {
