@@ -192,6 +192,45 @@ async fn what_an_agent_has_used_so_far_is_told_as_it_grows() {
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(watch.wait().await.unwrap().code(), Some(6));
+    // No record says what it used, and no event more than the newest.
+    let log = user.run(&["jobs", "logs", job.as_str()]).await;
+    assert!(log.err.contains("-- so far $0.25, 4 turns --") && !log.err.contains("$0.13"), "{log:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_an_ended_job_ends_with_what_its_agent_used_in_all() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let sums = |turns: u32, cost: &str, micros: u64| json!({ "so_far": true, "turns": turns, cost: micros });
+    let end = |micros: u64| json!({ "cost_usd_micros": micros, "output_tokens": 7 });
+    let work = json!({
+        "agent": "claude_code", "isolation": "none", "starts": 2, "turns": 4, "input_tokens": 400, "output_tokens": 200,
+    });
+    let (recorded, without_cost) = (json!({ "spent_usd_micros": 160_000, "work": work }), json!({ "work": work }));
+    let about = sums(3, "about_usd_micros", 120_000);
+    let cases = [
+        // All starts together, whatever the events say of one.
+        (vec![about.clone(), end(130_000)], &recorded, "$0.16, 4 turns, 400 tokens read, 200 written"),
+        (vec![about.clone(), end(130_000)], &Value::Null, "$0.13, 7 tokens written"),
+        (vec![end(100_000), sums(4, "cost_usd_micros", 150_000), end(50_000)], &Value::Null, "so far $0.15, 4 turns"),
+        (vec![about], &without_cost, "so far about $0.12, 3 turns"),
+    ];
+    for (n, (told, took, expected)) in cases.into_iter().enumerate() {
+        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
+        let (_, client) = story.claim(&job, "c1").await.unwrap();
+        let numbered = told.iter().zip(1..);
+        let events = numbered.map(|(data, seq)| json!({ "seq": seq, "age_ms": 0, "kind": "usage", "data": data }));
+        let batch = json!({ "first_seq": 1, "events": events.collect::<Vec<_>>() });
+        client.events(&serde_json::from_value(batch).unwrap()).await.unwrap();
+        let mut finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } });
+        finish.as_object_mut().unwrap().extend(took.as_object().cloned().unwrap_or_default());
+        client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+        let log = user.run(&["jobs", "logs", job.as_str()]).await;
+        assert_eq!(log.err.matches("$0.").count(), 1, "{told:?}: {log:?}");
+        assert!(log.err.contains(&format!("-- {expected} --")), "{told:?}: {log:?}");
+        assert_eq!(log.done(), "");
+    }
     story.end().await;
 }
 

@@ -6,6 +6,8 @@ use crate::client::screen::{Colour, Screen, tame};
 use crate::client::session::Session;
 use crate::client::watch;
 use pullyard_domain::id::JobId;
+use pullyard_domain::usage::Usage;
+use pullyard_protocol::artifact::Attempt;
 use pullyard_protocol::event::{EventKind, EventPage, SeenEvent};
 use std::process::ExitCode;
 
@@ -59,7 +61,7 @@ impl Logs {
             )));
         }
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
-        let mut heard = true;
+        let (mut heard, mut used) = (true, Used::default());
         let mut cursor = self.attempt.map(|attempt| format!("{attempt}.0"));
         loop {
             let page = session.api.events(id, cursor.as_deref()).await?;
@@ -68,17 +70,24 @@ impl Logs {
             let over = self.attempt.is_some_and(|only| page.events.iter().any(|seen| seen.attempt > only));
             let ours = page.events.into_iter().filter(|seen| self.attempt.is_none_or(|only| seen.attempt == only));
             let ours: Vec<SeenEvent> = ours.collect();
-            // Of what was used so far, the newest says all.
-            let newest = ours.iter().rfind(|seen| seen.event.used_so_far().is_some());
-            let newest = newest.map(|seen| (seen.attempt, seen.event.seq));
-            for seen in ours {
+            let ended = over || page.end;
+            // Of what was used so far, the newest says all, and in the end it is known what was used in all.
+            let newest = ours.iter().rposition(|seen| seen.event.used_so_far().is_some()).filter(|_| !ended);
+            for (at, seen) in ours.into_iter().enumerate() {
+                used.note(&seen);
                 if whole {
                     all.events.push(seen);
                 } else if self.jsonl {
                     as_json(screen, &seen)?;
-                } else if seen.event.kind != EventKind::Usage || newest == Some((seen.attempt, seen.event.seq)) {
+                } else {
                     say(screen, id, &seen)?;
+                    if newest == Some(at) {
+                        used.tell_so_far(screen);
+                    }
                 }
+            }
+            if ended && !whole && !self.jsonl {
+                used.tell_in_all(session, id).await?;
             }
             all.cursor.clone_from(&page.cursor);
             all.end = page.end;
@@ -101,7 +110,75 @@ impl Logs {
     }
 }
 
-/// The words of one event; a phase and what was used so far are talk, and what has no words is not for reading.
+/// What the agent of an attempt used, by its events.
+#[derive(Default)]
+struct Used {
+    /// The newest that said anything of it.
+    attempt: u32,
+    /// The newest sums of the attempt.
+    so_far: Option<String>,
+    /// How many starts of the agent said what they used themselves.
+    ends: u32,
+    /// What the last of them said, with its cost, and after the newest sums.
+    end: Option<String>,
+    /// What people were told last.
+    told: Option<String>,
+}
+
+impl Used {
+    fn note(&mut self, seen: &SeenEvent) {
+        let Some(usage) = seen.event.usage() else { return };
+        if seen.attempt != self.attempt {
+            *self = Self { attempt: seen.attempt, told: self.told.take(), ..Self::default() };
+        }
+        let said = usage.sentence();
+        if !usage.so_far {
+            self.ends += 1;
+            self.end = said.filter(|_| usage.cost_usd_micros.is_some());
+        } else if said.is_some() {
+            (self.so_far, self.end) = (said, None);
+        }
+    }
+
+    fn tell_so_far(&mut self, screen: &Screen) {
+        self.tell(screen, self.so_far.clone());
+    }
+
+    /// When the attempt has ended, its record says it. Where that does not, as of a `command` or of a runner that never
+    /// came to say it, the end of the only start does; the ends of several are only parts of the sums.
+    async fn tell_in_all(&mut self, session: &Session, job: &JobId) -> Result<(), Fault> {
+        if self.so_far.is_none() {
+            return Ok(());
+        }
+        let attempts = session.api.attempts(job).await?.attempts;
+        let record = attempts.iter().find(|record| record.attempt == self.attempt).and_then(recorded);
+        let end = self.end.clone().filter(|_| self.ends == 1);
+        self.tell(&session.screen, record.or(end).or_else(|| self.so_far.clone()));
+        Ok(())
+    }
+
+    fn tell(&mut self, screen: &Screen, said: Option<String>) {
+        if let Some(said) = said.filter(|said| self.told.as_ref() != Some(said)) {
+            screen.note(&format!("-- {said} --"));
+            self.told = Some(said);
+        }
+    }
+}
+
+/// What an attempt used, by its record; none where that does not say what it cost, for its log may.
+fn recorded(record: &Attempt) -> Option<String> {
+    let (work, cost) = (record.work.as_ref()?, record.spent_usd_micros?);
+    let used = Usage {
+        turns: Some(work.turns.into()),
+        input_tokens: Some(work.input_tokens),
+        output_tokens: Some(work.output_tokens),
+        cost_usd_micros: Some(cost),
+        ..Usage::default()
+    };
+    used.sentence()
+}
+
+/// The words of one event; a phase is talk, what was used is told by `Used`, and what has no words is not for reading.
 fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
@@ -111,12 +188,7 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
             return Ok(());
         }
-        EventKind::Usage => {
-            if let Some(used) = event.used_so_far() {
-                screen.note(&format!("-- {used} --"));
-            }
-            return Ok(());
-        }
+        EventKind::Usage => return Ok(()),
         EventKind::Command => ("$ ", None),
         EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Muted)),
         EventKind::Log => ("", Some(Colour::Muted)),
