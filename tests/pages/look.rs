@@ -45,6 +45,18 @@ fn the_first_page_weighs_little() {
     assert!(STYLE.len() + SCRIPT.len() < 40_000, "{} + {}", STYLE.len(), SCRIPT.len());
 }
 
+#[test]
+fn what_was_used_is_written_although_somebody_has_selected_it() {
+    let replace = SCRIPT.split("const replace = ").nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap();
+    let guards: Vec<&str> = replace.lines().filter(|line| line.contains("inUse(")).map(str::trim).collect();
+    assert_eq!(guards, [r#"if (id !== "used" && inUse(here)) return;"#], "all else comes again with each answer");
+    // It has nothing that somebody could stand in.
+    let used = "id=\"used\">{{ used }}</span>";
+    for name in ["job.html", "job_fragment.html"] {
+        assert!(templates().iter().any(|(path, source)| path.ends_with(name) && source.contains(used)), "{name}");
+    }
+}
+
 /// Both colours of every name.
 fn colours() -> BTreeMap<String, [f64; 2]> {
     let mut colours = BTreeMap::new();

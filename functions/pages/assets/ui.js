@@ -95,7 +95,9 @@
   const replace = (id, fresh) => {
     const here = byId(id);
     const there = fresh.getElementById(id);
-    if (!here || !there || last[id] === there.innerHTML || inUse(here)) return;
+    if (!here || !there || last[id] === there.innerHTML) return;
+    // What was used comes once, when it is news: left out, it would stay as it was until the next of it.
+    if (id !== "used" && inUse(here)) return;
     last[id] = there.innerHTML;
     here.replaceChildren(...there.childNodes);
   };
