@@ -1,8 +1,8 @@
 //! The domain's rules, asked about the cells of a state. Every answer is the real function's, remembered.
 
 use super::state::{
-    Entry, FIRST_JOB, Hour, JOBS, Known, Last, NEXT_JOB, Reviews, Revised, Stored, TicketCells, Work, review_of, second,
-    slot,
+    Entry, FIRST_JOB, Hour, JOBS, Known, Last, NEXT_JOB, Reviews, Revised, Stored, TicketCells, Work, review_of,
+    second, slot,
 };
 use super::{Rule, Setting};
 use crate::budget::{Budget, Day, Today};

@@ -403,10 +403,8 @@ impl explore::World for World {
     /// What must never be so, in any state.
     fn wrong(&mut self, state: &State) -> Result<(), String> {
         let table = &state.table;
-        let active: Vec<u8> = JOBS
-            .into_iter()
-            .filter(|job| matches!(table.jobs[slot(*job)], Work::Pending | Work::Running))
-            .collect();
+        let active: Vec<u8> =
+            JOBS.into_iter().filter(|job| matches!(table.jobs[slot(*job)], Work::Pending | Work::Running)).collect();
         if active.len() > 1 || active.first() != table.ticket.active.as_ref() {
             return Err(format!("jobs {active:?} are active, and the ticket names {:?}", table.ticket.active));
         }
