@@ -7,6 +7,7 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words::{now, when, wire};
 use clap::Subcommand;
+use pullyard_domain::runner::check_name;
 use pullyard_protocol::fleet::{Runner, RunnerOrder, RunnerStatus};
 use std::process::ExitCode;
 
@@ -58,9 +59,26 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whom it is about.
+    fn runner(&self) -> Option<&str> {
+        match self {
+            Self::List => None,
+            Self::Show { runner } | Self::Drain { runner } | Self::Resume { runner } | Self::Delete { runner, .. } => {
+                Some(runner)
+            }
+        }
+    }
+}
+
 impl Runners {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        match self.command.unwrap_or(Command::List) {
+        let command = self.command.unwrap_or(Command::List);
+        if let Some(runner) = command.runner().filter(|runner| check_name(runner).is_err()) {
+            // No address can name it either: gateways decode paths.
+            return Err(Fault::not_found(format!("there is no runner {runner}")));
+        }
+        match command {
             Command::List => list(session).await?,
             Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
             Command::Drain { runner } => {

@@ -26,7 +26,7 @@ impl Operator {
     }
 }
 
-/// Whatever was said for a name stays one part of the address.
+/// An id, or a name. What can be neither names nothing.
 fn path(runner: &str) -> String {
     let mut path = String::from("/v1/runners/");
     for byte in runner.bytes() {
