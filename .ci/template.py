@@ -139,7 +139,7 @@ NAMES = {
     "ClusterArn": AWS.format("ecs", "cluster/pullyard"),
     "TaskExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/pullyard-TaskExecutionRole",
     "Repository.Arn": AWS.format("ecr", "repository/pullyard-runner"),
-    "TaskLogs.Arn": AWS.format("logs", "log-group:/pullyard/pullyard/task:*"),
+    "TaskLogs.Arn": AWS.format("logs", "log-group:/pullyard/pullyard/runner:*"),
     "SweeperFunction.Arn": AWS.format("lambda", "function:pullyard-sweeper"),
 }
 for name in FUNCTIONS:

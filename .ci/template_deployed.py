@@ -333,7 +333,10 @@ def rule(aws, id, said):
 
 def log_group(aws, id, said):
     found = only([one for one in aws("logs").describe_log_groups(logGroupNamePrefix=id)["logGroups"] if one["logGroupName"] == id])
-    return {"LogGroupName": found["logGroupName"], "RetentionInDays": found.get("retentionInDays")}
+    # What CloudWatch takes where nothing is said.
+    kind = found.get("logGroupClass")
+    return {"LogGroupName": found["logGroupName"], "LogGroupClass": "" if kind == "STANDARD" else kind,
+            "RetentionInDays": found.get("retentionInDays")}
 
 
 def metric_filter(aws, id, said):

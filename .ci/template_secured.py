@@ -191,6 +191,7 @@ SECURED = [
     Line("time to end", "*", TASK, CONTAINER + "StopTimeout", 120),
     Line("the image of our own repository", "*", TASK, CONTAINER + "Image", sub("${Repository.RepositoryUri}:${ImageTag}")),
     Line("who pulls it", "*", TASK, "ExecutionRoleArn", att("TaskExecutionRole")),
+    Line("agents make no metrics", "tasks", "TaskLogs", "LogGroupClass", "INFREQUENT_ACCESS"),
     Line("one container", "*", TASK, "ContainerDefinitions", lambda all, *_: len(all) == 1),
     Line("EC2.15", "*", "AWS::EC2::Subnet", "MapPublicIpOnLaunch", False),
     Line("EC2.18", "network", "TaskSecurityGroup", "SecurityGroupIngress", absent),
