@@ -16,7 +16,7 @@ NO_VALUE = object()
 UNSEEN = {
     "AWS::ApiGatewayV2::Stage": {
         "DefaultRouteSettings": "it keeps the map, and forgets the limits in it",
-        "RouteSettings.ANY /webhooks/{proxy+}": "as above",
+        **{f"RouteSettings.ANY {path}": "as above" for path in ("/webhooks/{proxy+}", "/healthz", "/readyz", "/metrics", "/openapi.json")},
     },
     "AWS::CloudFormation::Stack": {"TemplateURL": "it says where a template was from of no stack"},
     "AWS::DynamoDB::Table": {

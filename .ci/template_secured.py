@@ -127,8 +127,13 @@ TABLE, BUCKET, QUEUE, GROUP, ROLE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "
 FUNCTION, PERMISSION, ALARM = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::CloudWatch::Alarm"
 TASK, CONTAINER = "AWS::ECS::TaskDefinition", "ContainerDefinitions.0."
 KEPT = (BUCKET, "AWS::S3::BucketPolicy", TABLE, "AWS::SecretsManager::Secret")
-WEBHOOKS = "RouteSettings.ANY /webhooks/{proxy+}."
+LOOKS = ["/healthz", "/readyz", "/metrics", "/openapi.json"]
 MOUNTS = [{"SourceVolume": name, "ContainerPath": f"/{name}", "ReadOnly": False} for name in ("work", "tmp")]
+
+
+def limits(calls):
+    """What a route lets in each second, and at once."""
+    return {f"Throttling{kind}Limit": calls for kind in ("Rate", "Burst")}
 
 
 def absent(value, *_):
@@ -227,8 +232,8 @@ SECURED = [
     Line("tries end", "functions", "SweeperSchedule", "Target.RetryPolicy", {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 1}),
     # --- the doors
     Line("APIGateway.9", "api", "Stage", "AccessLogSettings", lambda said, *_: said.get("DestinationArn") == att("AccessLogs") and "$context.identity.sourceIp" in said.get("Format", {}).get("Fn::Sub", "")),
-    Line("a storm starves nobody", "api", "Stage", "DefaultRouteSettings", {f"Throttling{kind}Limit": ref("RequestsPerSecond") for kind in ("Rate", "Burst")}),
-    *(Line("a storm starves nobody", "api", "Stage", f"{WEBHOOKS}Throttling{kind}Limit", ref("WebhooksPerSecond")) for kind in ("Rate", "Burst")),
+    Line("a storm starves nobody", "api", "Stage", "DefaultRouteSettings", limits(ref("RequestsPerSecond"))),
+    Line("a storm starves nobody", "api", "Stage", "RouteSettings", {"ANY /webhooks/{proxy+}": limits(ref("WebhooksPerSecond")), **{f"ANY {path}": limits(10) for path in LOOKS}}),
     Line("one door", "template", "Api", "DisableExecuteApiEndpoint", {"Fn::If": ["OwnDomain", True, False]}),
     Line("TLS 1.2", "api", "Domain", "DomainNameConfigurations", [{"CertificateArn": ref("CertificateArn"), "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}]),
     # --- who is told
