@@ -3,6 +3,8 @@
 use super::keep;
 use crate::figures::flows::{EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
 use crate::roles::template::read;
+use pullyard_domain::project::Settings;
+use pullyard_domain::task::TaskSize;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -41,9 +43,11 @@ const DASHBOARDS: f64 = 1.0;
 /// Lambda's own pollers: five a queue, each asking every 20 s.
 const POLLS_A_MINUTE: f64 = 15.0;
 const MINUTES: f64 = 30.0 * 24.0 * 60.0;
-/// A task of the size `small`: 1 vCPU and 2 GB for ten minutes.
-const TASK_VCPU: f64 = 1.0;
-const TASK_GB: f64 = 2.0;
+/// A task of the size that a project's have unless it says otherwise.
+const TASK: Size = Size { name: TaskSize::Medium, vcpu: 2.0, gb: 4.0 };
+/// And of the smallest.
+const SMALL: Size = Size { name: TaskSize::Small, vcpu: 1.0, gb: 2.0 };
+/// Ten minutes.
 const TASK_HOURS: f64 = 10.0 / 60.0;
 /// What the template gives a task unless it is told otherwise: its disk, and an address of its own.
 const TASK_DISK_GB: f64 = 30.0;
@@ -59,6 +63,13 @@ const ARTIFACT_MONTHS: f64 = 3.0;
 const PUT_THOUSAND: f64 = 0.005;
 const GET_THOUSAND: f64 = 0.000_4;
 const STORED_GB_MONTH: f64 = 0.023;
+
+/// What a task has, as the template says.
+struct Size {
+    name: TaskSize,
+    vcpu: f64,
+    gb: f64,
+}
 
 /// One line of a bill: what, and its dollars.
 type Line = (&'static str, f64);
@@ -102,11 +113,11 @@ fn artifacts() -> Vec<Line> {
 }
 
 /// The containers of a thousand jobs.
-fn containers() -> Vec<Line> {
+fn containers(size: &Size) -> Vec<Line> {
     let hours = 1_000.0 * TASK_HOURS;
     vec![
-        ("Fargate, processor", hours * TASK_VCPU * VCPU_HOUR),
-        ("Fargate, memory", hours * TASK_GB * GB_HOUR),
+        ("Fargate, processor", hours * size.vcpu * VCPU_HOUR),
+        ("Fargate, memory", hours * size.gb * GB_HOUR),
         ("Fargate, disk beyond 20 GB", hours * (TASK_DISK_GB - DISK_FREE_GB) * DISK_GB_HOUR),
         ("public IPv4 addresses", hours * TASK_ADDRESSES * ADDRESS_HOUR),
     ]
@@ -156,7 +167,9 @@ fn the_arithmetic_is_the_price_lists() {
     close(units(Flow { written: 1e6, read: 0.0, requests: 0.0, messages: 0.0 }), 0.625);
     close(units(Flow { written: 0.0, read: 1e6, requests: 0.0, messages: 0.0 }), 0.125);
     close(invocations(1e6), 0.20 + 1e6 * 0.25 * 0.05 * 0.000_013_333_4);
-    close(total(&containers()), 1_000.0 / 6.0 * (0.032_38 + 2.0 * 0.003_56 + 10.0 * 0.000_111 + 0.005));
+    let hours = |vcpu: f64, gb: f64| vcpu * 0.032_38 + gb * 0.003_56 + 10.0 * 0.000_111 + 0.005;
+    close(total(&containers(&SMALL)), 1_000.0 / 6.0 * hours(1.0, 2.0));
+    close(total(&containers(&TASK)), 1_000.0 / 6.0 * hours(2.0, 4.0));
     close(total(&[("a", 1.0), ("b", 0.5)]), 1.5);
     close(SECRET_CALLS * 10_000.0, 0.05);
 }
@@ -176,7 +189,8 @@ fn the_month_of_nothing_has_every_alarm_and_dashboard_of_the_template() {
 }
 
 #[test]
-fn a_task_that_is_reckoned_with_is_the_smallest_of_the_template() {
+fn a_task_that_is_reckoned_with_is_what_a_project_gets_unless_it_says_otherwise() {
+    assert_eq!(Settings::default().task_size, TASK.name);
     let root = read(include_str!("../../infra/template.yaml"));
     let default = |name: &str| root["Parameters"][name]["Default"].clone();
     assert_eq!(default("TaskDiskGiB").as_f64(), Some(TASK_DISK_GB));
@@ -184,10 +198,13 @@ fn a_task_that_is_reckoned_with_is_the_smallest_of_the_template() {
     let addresses = if default("AssignPublicIp") == "true" { 1.0 } else { 0.0 };
     assert_eq!(addresses, TASK_ADDRESSES);
     let tasks = read(include_str!("../../infra/tasks.yaml"));
-    let small = &tasks["Resources"]["SmallTask"]["Properties"];
-    assert_eq!(small["Cpu"], (TASK_VCPU * 1_024.0).to_string());
-    assert_eq!(small["Memory"], (TASK_GB * 1_024.0).to_string());
-    assert_eq!(small["EphemeralStorage"]["SizeInGiB"]["Ref"], "TaskDiskGiB");
+    for (size, resource) in [(TASK, "MediumTask"), (SMALL, "SmallTask")] {
+        let definition = &tasks["Resources"][resource]["Properties"];
+        assert_eq!(definition["Family"]["Fn::Sub"], format!("${{Deployment}}-{}", size.name.as_str()));
+        assert_eq!(definition["Cpu"], (size.vcpu * 1_024.0).to_string());
+        assert_eq!(definition["Memory"], (size.gb * 1_024.0).to_string());
+        assert_eq!(definition["EphemeralStorage"]["SizeInGiB"]["Ref"], "TaskDiskGiB");
+    }
 }
 
 #[test]
@@ -211,13 +228,18 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
     bill(&mut page, &artifacts());
-    writeln!(page, "\nFargate arm64, {TASK_VCPU} vCPU, {TASK_GB} GB and {TASK_DISK_GB} GiB of disk for ten minutes each, with a public address; on self-hosted runners nothing of that, and in subnets behind a NAT gateway of yours no address:\n").unwrap();
-    bill(&mut page, &containers());
+    let Size { name, vcpu, gb } = TASK;
+    writeln!(page, "\nFargate arm64, for ten minutes each, of the size that a project's tasks have unless it says otherwise (`{}`): {vcpu} vCPU, {gb} GB and {TASK_DISK_GB} GiB of disk, with a public address; on self-hosted runners nothing of that, and in subnets behind a NAT gateway of yours no address:\n", name.as_str()).unwrap();
+    bill(&mut page, &containers(&TASK));
+    let talked = total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts());
     writeln!(
         page,
-        "\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {:.2}.\n",
-        total(&containers()) + total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
-        total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts()),
+        "\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {talked:.2}.\nOf the size `{}`, {} vCPU and {} GB, they cost {:.2}.\n",
+        total(&containers(&TASK)) + talked,
+        SMALL.name.as_str(),
+        SMALL.vcpu,
+        SMALL.gb,
+        total(&containers(&SMALL)) + talked,
     )
     .unwrap();
     page.push_str("## A thousand revise jobs\n\n");
