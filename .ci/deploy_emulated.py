@@ -185,6 +185,7 @@ def noticed(root):
         ("queues", "OnlyOverTls", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "EffectsQueue"), Attributes={"Policy": ""})),
         ("queues", "UndeliveredPolicy", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "UndeliveredQueue"), Attributes={"Policy": anything})),
         ("queues", "DispatchQueue", lambda id: sqs.set_queue_attributes(QueueUrl=id, Attributes={"RedrivePolicy": ""})),
+        ("queues", "EffectsDeadLetterQueue", lambda id: sqs.set_queue_attributes(QueueUrl=id, Attributes={"RedriveAllowPolicy": ""})),
         ("tasks", "Repository", lambda id: client("ecr").put_image_scanning_configuration(repositoryName=id, imageScanningConfiguration={"scanOnPush": False})),
         ("tasks", "TaskLogs", lambda id: client("logs").delete_retention_policy(logGroupName=id)),
         ("tasks", "SmallTask", lambda id: client("ecs").register_task_definition(

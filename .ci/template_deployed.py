@@ -232,7 +232,7 @@ def secret(aws, id, said):
 
 def queue(aws, id, said):
     found = aws("sqs").get_queue_attributes(QueueUrl=id, AttributeNames=["All"])["Attributes"]
-    names = "DeduplicationScope FifoQueue FifoThroughputLimit MessageRetentionPeriod ReceiveMessageWaitTimeSeconds RedrivePolicy SqsManagedSseEnabled VisibilityTimeout"
+    names = "DeduplicationScope FifoQueue FifoThroughputLimit MessageRetentionPeriod ReceiveMessageWaitTimeSeconds RedriveAllowPolicy RedrivePolicy SqsManagedSseEnabled VisibilityTimeout"
     # What SQS takes where nothing is said.
     defaults = {"ReceiveMessageWaitTimeSeconds": "0", "VisibilityTimeout": "30"}
     shown = {name: found[name] for name in names.split() if name in found and (name in said or found[name] != defaults.get(name))}

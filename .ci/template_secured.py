@@ -119,6 +119,7 @@ OUR_API = sub("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId
 OUR_RULE = sub("arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${Deployment}-task-state-changes")
 UNDELIVERED = {"Sid": "TaskEventsThatWereNotDelivered", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
                "Action": "sqs:SendMessage", "Resource": att("UndeliveredQueue"), "Condition": {"ArnEquals": {"aws:SourceArn": OUR_RULE}}}
+OUR_QUEUES = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Deployment}-"
 OUR_GROUP = sub("arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/default")
 OUR_ALARMS = sub("arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${Deployment}-*")
 ALARMS = {"Sid": "AlarmsNamedAfterThisDeployment", "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"},
@@ -175,6 +176,9 @@ SECURED = [
     Line("dead letters are kept", "queues", ("DispatchDeadLetterQueue", "EffectsDeadLetterQueue", "UndeliveredQueue"), "MessageRetentionPeriod", 1209600),
     Line("dead letters", "queues", "DispatchQueue", "RedrivePolicy", {"deadLetterTargetArn": att("DispatchDeadLetterQueue"), "maxReceiveCount": 5}),
     Line("dead letters", "queues", "EffectsQueue", "RedrivePolicy", {"deadLetterTargetArn": att("EffectsDeadLetterQueue"), "maxReceiveCount": 5}),
+    *(Line("whose dead letters", "queues", f"{name}DeadLetterQueue", "RedriveAllowPolicy", {"redrivePermission": "byQueue", "sourceQueueArns": [sub(f"{OUR_QUEUES}{queue}")]})
+      for name, queue in [("Dispatch", "dispatch"), ("Effects", "effects.fifo")]),
+    Line("whose dead letters", "queues", "UndeliveredQueue", "RedriveAllowPolicy", {"redrivePermission": "denyAll"}),
     # --- what agents run in
     Line("ECR.1", "tasks", "Repository", "ImageScanningConfiguration", {"ScanOnPush": True}),
     Line("ECR.2", "tasks", "Repository", "ImageTagMutability", "IMMUTABLE_WITH_EXCLUSION"),
