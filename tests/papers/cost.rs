@@ -5,6 +5,7 @@ use crate::figures::flows::{EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWE
 use crate::roles::template::read;
 use pullyard_domain::project::Settings;
 use pullyard_domain::task::TaskSize;
+use pullyard_entry::metrics;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -27,6 +28,7 @@ const DISK_FREE_GB: f64 = 20.0;
 /// A public IPv4 address, of AWS's own, that is in use.
 const ADDRESS_HOUR: f64 = 0.005;
 const LOGS_GB: f64 = 0.50;
+const SCHEDULER_MILLION: f64 = 1.00;
 const METRIC_MONTH: f64 = 0.30;
 const ALARM_MONTH: f64 = 0.10;
 const DASHBOARD_MONTH: f64 = 3.00;
@@ -36,7 +38,10 @@ const FUNCTION_GB: f64 = 0.25;
 const FUNCTION_SECONDS: f64 = 0.05;
 const LOG_BYTES: f64 = 1_000.0;
 const SECRETS: f64 = 5.0;
-const METRICS: f64 = 12.0;
+/// What each round of the sweeper tells; and all that a deployment may tell, with the one that CloudWatch counts in the
+/// access log.
+const METRICS: f64 = 9.0;
+const ALL_METRICS: f64 = 25.0;
 /// An alarm costs as much as the metrics that it looks at.
 const ALARM_METRICS: f64 = 35.0;
 const DASHBOARDS: f64 = 1.0;
@@ -128,6 +133,7 @@ fn idle() -> Vec<Line> {
     vec![
         ("sweeper, DynamoDB", MINUTES * units(SWEEP)),
         ("sweeper, Lambda", invocations(MINUTES)),
+        ("sweeper, schedule", MINUTES / 1e6 * SCHEDULER_MILLION),
         ("queues that Lambda asks", MINUTES * POLLS_A_MINUTE / 1e6 * (STANDARD_MILLION + FIFO_MILLION)),
         ("secrets", SECRETS * SECRET_MONTH + 8.0 * MINUTES / 60.0 * SECRET_CALLS),
         ("metrics", METRICS * METRIC_MONTH),
@@ -189,6 +195,31 @@ fn the_month_of_nothing_has_every_alarm_and_dashboard_of_the_template() {
 }
 
 #[test]
+fn the_month_of_nothing_has_every_metric_of_a_round_and_no_other() {
+    let source = include_str!("../../crates/entry/src/metrics.rs");
+    let (_, after) = source.split_once("fn of_sweep(").unwrap();
+    let (body, _) = after.split_once("\n}\n").unwrap();
+    let told = metrics::METRICS.iter().filter(|metric| body.contains(&format!("({}, ", constant(metric.name))));
+    assert_eq!(told.count() as f64, METRICS);
+    let api = read(include_str!("../../infra/api.yaml"));
+    let all = api["Resources"].as_object().unwrap().values();
+    let counted = all.filter(|one| one["Type"] == "AWS::Logs::MetricFilter").count();
+    assert_eq!((metrics::METRICS.len() + counted) as f64, ALL_METRICS);
+}
+
+/// How the source calls a metric: `JobsWaiting` is `JOBS_WAITING`.
+fn constant(name: &str) -> String {
+    let mut all = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !all.is_empty() {
+            all.push('_');
+        }
+        all.push(letter.to_ascii_uppercase());
+    }
+    all
+}
+
+#[test]
 fn a_task_that_is_reckoned_with_is_what_a_project_gets_unless_it_says_otherwise() {
     assert_eq!(Settings::default().task_size, TASK.name);
     let root = read(include_str!("../../infra/template.yaml"));
@@ -246,12 +277,13 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     bill(&mut page, &a_thousand(REVISE));
     writeln!(page, "\n## A month in which nothing happens\n\n{SECRETS} secrets, {METRICS} metrics, alarms on {ALARM_METRICS} of them and of AWS's own, a dashboard, one sweep a minute, and Lambda's own polling of two queues ({POLLS_A_MINUTE} times a minute each).\n").unwrap();
     bill(&mut page, &idle());
-    page.push_str("\nThe VPC of the template has no NAT gateway; one would cost more than everything here.\n\n## A month of one idle self-hosted runner\n\nIt asks for a job every 3 s and is heard every 30 s.\n\n");
+    writeln!(page, "\nA metric is paid for in the hours in which it is told: {METRICS} are the sweeper's, and a deployment that is never idle tells all {ALL_METRICS}, for {:.2} dollars more.", (ALL_METRICS - METRICS) * METRIC_MONTH).unwrap();
+    page.push_str("The VPC of the template has no NAT gateway; one would cost more than everything here.\n\n## A month of one idle self-hosted runner\n\nIt asks for a job every 3 s and is heard every 30 s.\n\n");
     bill(&mut page, &idle_runner());
-    writeln!(page, "\nTen thousand of them cost {:.0} dollars a month for asking alone: `--poll-interval-ms` makes them ask more seldom.\n", 10_000.0 * total(&idle_runner())).unwrap();
+    writeln!(page, "\nTen thousand of them cost at most {:.0} dollars a month for asking alone, for beyond 300 million requests a month API Gateway is cheaper; `--poll-interval-ms` makes them ask more seldom.\n", 10_000.0 * total(&idle_runner())).unwrap();
     writeln!(
         page,
-        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), the image's registry, X-Ray.",
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), the image's registry, X-Ray.",
         FUNCTION_SECONDS * 1_000.0,
         FUNCTION_GB * 1_024.0,
         LOG_BYTES,
