@@ -14,6 +14,7 @@ mod read;
 mod repository;
 mod request;
 mod settle;
+mod source;
 mod start;
 mod tell;
 pub(crate) mod translate;

@@ -2,9 +2,9 @@
 //!
 //! A forge that is away costs time and nothing else: the job waits, its ticket stays locked, its hour runs.
 
-use super::owed::{covered_with, first_of, have_wait, owed, take_over, unfinished};
-use super::permission::ask;
-use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
+use super::owed::{covered_with, first_of, have_wait, owed, take_over};
+use super::read::Unread;
+use super::source::{Source, Stopped};
 use crate::ending::write_end;
 use crate::forge::forge_of;
 use crate::{Context, Error};
@@ -13,15 +13,11 @@ use pullyard_domain::commits;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
 use pullyard_domain::job::{Cancel, ContextFault, Job, Kind, NotNow, Place, Status};
-use pullyard_domain::marker::Marker;
-use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt;
-use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Author, Permission, Review, ReviewState, absorbed_by, covered, takes_unanswered};
+use pullyard_domain::review::{Review, covered};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::Forge;
 use pullyard_store::{Conclusion, Proof, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -243,88 +239,6 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
 /// What was frozen when the job was made, if anything was.
 async fn frozen(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
     if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.context(&job.id, &job.context).await?) }
-}
-
-/// Where a job's reviews are read.
-struct Source<'a> {
-    ctx: &'a Context,
-    job: &'a Job,
-    /// The job that they were given to: of retries the first.
-    first: &'a JobId,
-    integration: &'a Integration,
-    forge: &'a Forge,
-    repository: &'a Repository,
-}
-
-/// Why the reviews are not read: by the forge, or by a fault of our own services.
-enum Stopped {
-    Unread(Unread),
-    Ours(Error),
-}
-
-impl From<Unread> for Stopped {
-    fn from(unread: Unread) -> Self {
-        Self::Unread(unread)
-    }
-}
-
-impl Source<'_> {
-    async fn read(
-        &self,
-        id: &PullRequestId,
-        covered: &mut Vec<Review>,
-        all: &[Review],
-    ) -> Result<ReviewContext, Stopped> {
-        let name = self.repository.name.as_str();
-        let pull = read_pull_request(self.forge, name, id.number).await?;
-        // Also if it took some of them before: whoever did that may have died before the rest.
-        if self.job.kind == Kind::Revise && takes_unanswered(covered) {
-            let unfinished = unfinished(self.ctx, self.job, self.first, all).await.map_err(Stopped::Ours)?;
-            let mut taken = Vec::new();
-            for review in read_unanswered(self.forge, name, id.number, all, &unfinished).await? {
-                taken.extend(self.take(id, review, all).await.map_err(Stopped::Ours)?);
-            }
-            covered.extend(absorbed_by(&taken, all).into_iter().cloned());
-            covered.extend(taken);
-        }
-        Ok(read_reviews(self.forge, name, pull, covered).await?)
-    }
-
-    /// Makes a review one of this job's, if its author may start jobs and nobody else has it.
-    async fn take(
-        &self,
-        id: &PullRequestId,
-        review: pullyard_forge::Review,
-        all: &[Review],
-    ) -> Result<Option<Review>, Error> {
-        let (Some(author), Some(key)) = (review.author, &self.job.ticket) else { return Ok(None) };
-        let author = Author { id: author.id, login: author.login, bot: author.is_bot };
-        let ours = author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body));
-        if ours || ask(self.ctx, self.integration, self.repository, &author).await? != Permission::Write {
-            return Ok(None);
-        }
-        let name = ReviewId::new(review.id.to_string())
-            .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
-        let taken = Review {
-            pull_request: id.clone(),
-            id: name.clone(),
-            project: self.job.project.clone(),
-            ticket: key.clone(),
-            author,
-            submitted_at: review.submitted_at.map_or(self.job.created, time_of),
-            request: None,
-            at: self.ctx.clock.now(),
-            version: 0,
-            // Of retries the first has them: what one of them took would be nobody's once that died.
-            state: ReviewState::Started { job: self.first.clone() },
-            edited: false,
-            had: None,
-        };
-        let known = all.iter().find(|known| known.id == name);
-        let taken = taken.after(known);
-        let written = self.ctx.store.take_review(&taken, known.and_then(Review::job)).await?;
-        Ok((written == Write::Applied).then_some(taken))
-    }
 }
 
 /// Reviews that waited are in a job now: their ledger entries name it. `told` are those that do.
