@@ -223,3 +223,23 @@ async fn the_words_of_a_person_whose_revision_failed_are_told_once_to_the_next_j
     }
     desk.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_is_told_of_reviews_that_were_decided_before_though_the_forge_says_of_nobody_who_may() {
+    let (desk, failed, waits) = Desk::failed().await;
+    desk.go();
+    desk.shown().await;
+    // What was said of Ann when they were decided is believed for ten minutes.
+    desk.story.pass(HOUR).await;
+    let calls = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
+    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
+    let job = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap().job.unwrap();
+    desk.completed(&job).await;
+    let told = desk.frozen(&job).await.prompt();
+    for words in ["Use tabs.", "First.", "The first line.", "Second.", "The second line."] {
+        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
+    }
+    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&job));
+    assert_ne!(job, failed);
+    desk.end().await;
+}

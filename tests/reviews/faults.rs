@@ -16,6 +16,20 @@ impl Desk {
         self.story.local.forge().order_fault(Calls { method: Some("GET".into()), path }, times, fault);
     }
 
+    /// A review that the project did not want, so that nothing is remembered of it, and a person who asks for a revision
+    /// while this happens to so many questions whether somebody may start jobs: the review, and the job.
+    async fn asked_while(&self, times: usize, fault: Fault) -> (u64, JobId) {
+        self.story.settings(|settings| settings.revise_on_review = false).await;
+        let review = self.ask("First.", &[("change.txt", 1, "The first line.")]).await;
+        assert_eq!(self.entry(review).await.code, "retrigger_disabled");
+        // What was said of Ann then is believed for ten minutes.
+        self.story.pass(HOUR).await;
+        let calls = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
+        self.story.local.forge().order_fault(calls, times, fault);
+        let answer = self.story.api.revise(&self.revise("Use tabs."), None).await.unwrap();
+        (review, answer.job.unwrap())
+    }
+
     /// Somebody does this to the secret with our token.
     async fn secrets(&self, operation: &str) {
         let answer = reqwest::Client::new()
@@ -148,5 +162,32 @@ async fn a_job_whose_forge_has_no_token_any_more_waits_until_it_has() {
     desk.prompt(&job).await;
     desk.go();
     desk.completed(&job).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_asks_waits_for_a_forge_that_does_not_say_who_may_and_is_told_of_the_review_then() {
+    let desk = Desk::linked().await;
+    let (review, job) = desk.asked_while(1, Fault::status(500)).await;
+    desk.waits(&job, "context_fetch").await;
+    assert_eq!(desk.entry(review).await.job, None, "nobody's until that is known");
+    desk.story.pass(HOUR).await;
+    let prompt = desk.prompt(&job).await;
+    for words in ["Use tabs.", "First.", "The first line."] {
+        assert_eq!(prompt.matches(words).count(), 1, "{words}: {prompt}");
+    }
+    desk.completed(&job).await;
+    assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_asks_does_not_wait_for_a_forge_that_will_not_say_who_may() {
+    let desk = Desk::linked().await;
+    let (review, job) = desk.asked_while(10_000, Fault::status(404)).await;
+    let prompt = desk.prompt(&job).await;
+    assert!(prompt.contains("Use tabs.") && !prompt.contains("First."), "{prompt}");
+    desk.completed(&job).await;
+    assert_eq!(desk.entry(review).await.job, None);
     desk.end().await;
 }

@@ -197,16 +197,17 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             let source = Source { ctx, job, first: &first, integration, forge: &forge, repository };
             source.read(&id, &mut covered, &all).await
         }
-        Err(Error::Forge(error)) => Err(Stopped::Unread(Unread::Forge(error))),
-        // Somebody took our credentials away; the day that they have to bring them back runs.
-        Err(Error::Cloud(error)) => return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) })),
-        Err(error) => return Err(error),
+        Err(error) => Err(error.into()),
     };
     let mut review = match asked {
         Ok(review) => review,
         Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
         Err(Stopped::Unread(Unread::Dismissed)) => return Ok(Read::Dismissed),
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
+        // Somebody took our credentials away; the day that they have to bring them back runs.
+        Err(Stopped::Ours(Error::Cloud(error))) => {
+            return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) }));
+        }
         Err(Stopped::Ours(error)) => return Err(error),
     };
     let taken = take_over(ctx, &job.id, &owed).await?;

@@ -1,7 +1,7 @@
 //! A review came in: decides it, and makes its job, remembers it, or records why not.
 
 use super::facts::{Loaded, Reach, job_of, load, project_of};
-use super::permission::ask;
+use super::permission::ask_now;
 use super::start::{announce_revision, plan};
 use crate::move_ticket::Answer;
 use crate::{Context, Error};
@@ -36,7 +36,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
                         return Err(Error::Inconsistent("an author was asked about without a repository".into()));
                     };
                     // The rest is not read again for it: what changed meanwhile is refused when it is written.
-                    permission = Some(ask(ctx, &loaded.integration, repository, &event.author).await?);
+                    permission = Some(ask_now(ctx, &loaded.integration, repository, &event.author).await);
                     loaded.facts.permission = permission;
                 }
             }

@@ -32,7 +32,8 @@ pub struct Permissions {
 
 /// Whether the author may write to the repository. One call of at most a few seconds.
 ///
-/// Only an answer of the forge is remembered: `Unknown` is asked again the next time.
+/// Only an answer of the forge is remembered: where it gave none, it is asked again the next time.
+/// Errors: `Forge` where it did not say, `Cloud` where its token could not be read.
 pub(super) async fn ask(
     ctx: &Context,
     integration: &Integration,
@@ -55,24 +56,30 @@ pub(super) async fn ask(
     {
         return Ok(permission);
     }
-    let asked = match forge_of(ctx, integration, repository).await {
-        Ok(forge) => forge.permission(repository.name.as_str(), &author.login).await.map_err(Error::from),
-        Err(error) => Err(error),
+    let forge = forge_of(ctx, integration, repository).await?;
+    let access = forge.permission(repository.name.as_str(), &author.login).await?;
+    // A name may have been given to somebody else since the review was written.
+    let same = access.account.is_none_or(|account| account == author.id);
+    let permission = match access.permission {
+        Access::Admin | Access::Write if same => Permission::Write,
+        _ => Permission::Less,
     };
-    match asked {
-        Ok(access) => {
-            // A name may have been given to somebody else since the review was written.
-            let same = access.account.is_none_or(|account| account == author.id);
-            let permission = match access.permission {
-                Access::Admin | Access::Write if same => Permission::Write,
-                _ => Permission::Less,
-            };
-            *answer = Some((permission, now));
-            Ok(permission)
-        }
+    *answer = Some((permission, now));
+    Ok(permission)
+}
+
+/// The same for whoever decides at once: `Unknown` where the forge does not say.
+pub(super) async fn ask_now(
+    ctx: &Context,
+    integration: &Integration,
+    repository: &Repository,
+    author: &Author,
+) -> Permission {
+    match ask(ctx, integration, repository, author).await {
+        Ok(permission) => permission,
         Err(error) => {
             tracing::warn!(integration = %integration.id, repository = %repository.name, error = %error, "the forge did not say whether somebody may start jobs");
-            Ok(Permission::Unknown)
+            Permission::Unknown
         }
     }
 }

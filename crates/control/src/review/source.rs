@@ -13,7 +13,7 @@ use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{Author, Permission, Review, ReviewState, absorbed_by, takes_unanswered};
-use pullyard_forge::Forge;
+use pullyard_forge::{Forge, Meaning};
 use pullyard_store::Write;
 
 /// Where a job's reviews are read.
@@ -39,6 +39,15 @@ impl From<Unread> for Stopped {
     }
 }
 
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Forge(error) => Self::Unread(Unread::Forge(error)),
+            error => Self::Ours(error),
+        }
+    }
+}
+
 impl Source<'_> {
     /// Reads the `covered` reviews, and what the job takes on the way, which are covered then.
     pub(super) async fn read(
@@ -51,10 +60,13 @@ impl Source<'_> {
         let pull = read_pull_request(self.forge, name, id.number).await?;
         // Also if it took some of them before: whoever did that may have died before the rest.
         if self.job.kind == Kind::Revise && takes_unanswered(covered) {
-            let unfinished = unfinished(self.ctx, self.job, self.first, all).await.map_err(Stopped::Ours)?;
-            let mut taken = Vec::new();
-            for review in read_unanswered(self.forge, name, id.number, all, &unfinished).await? {
-                taken.extend(self.take(id, review, all).await.map_err(Stopped::Ours)?);
+            let unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
+            let found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
+            // None is taken before it is known of each whether it may be: the forge may say that later.
+            let admitted = self.admitted(id, found, all).await?;
+            let mut taken = Vec::with_capacity(admitted.len());
+            for review in admitted {
+                taken.extend(self.take(review, all).await?);
             }
             covered.extend(absorbed_by(&taken, all).into_iter().cloned());
             covered.extend(taken);
@@ -62,39 +74,71 @@ impl Source<'_> {
         Ok(read_reviews(self.forge, name, pull, covered).await?)
     }
 
-    /// Makes a review one of this job's, if its author may start jobs and nobody else has it.
-    async fn take(
+    /// Those whose authors may start jobs, as this job's. The author of one that the table knows was asked about before
+    /// it was remembered, whatever became of it since.
+    async fn admitted(
         &self,
         id: &PullRequestId,
-        review: pullyard_forge::Review,
+        found: Vec<pullyard_forge::Review>,
         all: &[Review],
-    ) -> Result<Option<Review>, Error> {
-        let (Some(author), Some(key)) = (review.author, &self.job.ticket) else { return Ok(None) };
-        let author = Author { id: author.id, login: author.login, bot: author.is_bot };
-        let ours = author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body));
-        if ours || ask(self.ctx, self.integration, self.repository, &author).await? != Permission::Write {
+    ) -> Result<Vec<Review>, Error> {
+        let Some(key) = &self.job.ticket else { return Ok(Vec::new()) };
+        let mut admitted = Vec::with_capacity(found.len());
+        for review in found {
+            let name = ReviewId::new(review.id.to_string())
+                .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
+            let (project, ticket) = (self.job.project.clone(), key.clone());
+            if let Some(known) = all.iter().find(|known| known.id == name) {
+                admitted.push(Review { project, ticket, ..known.taken_by(self.first) });
+            } else if let Some(author) = self.permitted(&review).await? {
+                admitted.push(Review {
+                    pull_request: id.clone(),
+                    id: name,
+                    project,
+                    ticket,
+                    author,
+                    submitted_at: review.submitted_at.map_or(self.job.created, time_of),
+                    request: None,
+                    at: self.ctx.clock.now(),
+                    version: 0,
+                    // Of retries the first has them: what one of them took would be nobody's once that died.
+                    state: ReviewState::Started { job: self.first.clone() },
+                    edited: false,
+                    had: None,
+                });
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// Who wrote a review that nothing is remembered of, if they may start jobs and it is not our own.
+    ///
+    /// Errors: the forge does not say for now. Where it says that it won't, that costs the review and not the job.
+    async fn permitted(&self, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
+        let Some(author) = &review.author else { return Ok(None) };
+        let author = Author { id: author.id, login: author.login.clone(), bot: author.is_bot };
+        if author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body)) {
             return Ok(None);
         }
-        let name = ReviewId::new(review.id.to_string())
-            .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
-        let taken = Review {
-            pull_request: id.clone(),
-            id: name.clone(),
-            project: self.job.project.clone(),
-            ticket: key.clone(),
-            author,
-            submitted_at: review.submitted_at.map_or(self.job.created, time_of),
-            request: None,
-            at: self.ctx.clock.now(),
-            version: 0,
-            // Of retries the first has them: what one of them took would be nobody's once that died.
-            state: ReviewState::Started { job: self.first.clone() },
-            edited: false,
-            had: None,
-        };
-        let known = all.iter().find(|known| known.id == name);
-        let taken = taken.after(known);
-        let written = self.ctx.store.take_review(&taken, known.and_then(Review::job)).await?;
-        Ok((written == Write::Applied).then_some(taken))
+        match ask(self.ctx, self.integration, self.repository, &author).await {
+            Ok(permission) => Ok((permission == Permission::Write).then_some(author)),
+            Err(Error::Forge(error)) if is_lasting(&error) => {
+                tracing::warn!(job.id = %self.job.id, review = review.id, error = %error, "a review is left out: the forge will not say whether its author may start jobs");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
+
+    /// Makes a review one of this job's, if nobody took it or told it again meanwhile.
+    async fn take(&self, review: Review, all: &[Review]) -> Result<Option<Review>, Error> {
+        let from = all.iter().find(|known| known.id == review.id).and_then(Review::job);
+        let written = self.ctx.store.take_review(&review, from).await?;
+        Ok((written == Write::Applied).then_some(review))
+    }
+}
+
+/// The forge says the same tomorrow.
+fn is_lasting(error: &pullyard_forge::Error) -> bool {
+    matches!(error.meaning(), Meaning::Missing | Meaning::Denied | Meaning::Refused)
 }
