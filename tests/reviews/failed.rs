@@ -7,6 +7,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Kind, Status};
 use pullyard_local::{Calls, Fault};
 use pullyard_protocol::job::CancelJob;
+use serde_json::json;
 
 impl Desk {
     /// A revision that failed while another review waited for it: the job, and that review.
@@ -221,6 +222,29 @@ async fn the_words_of_a_person_whose_revision_failed_are_told_once_to_the_next_j
         let told = desk.frozen(job).await.prompt();
         assert_eq!(told.matches("Use tabs.").count(), 1, "{told}");
     }
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_job_that_cant_be_read_is_in_the_way_of_no_new_one_of_its_pull_request() {
+    let (desk, _, waits) = Desk::failed().await;
+    desk.go();
+    desk.shown().await;
+    let old = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    desk.completed(&old).await;
+    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&old));
+    desk.story.quiet().await;
+    let broken = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": format!("JOB#{old}") }, "sk": { "S": "JOB" } },
+        "UpdateExpression": "SET #status = :status",
+        "ExpressionAttributeNames": { "#status": "status" },
+        "ExpressionAttributeValues": { ":status": { "S": "dancing" } },
+    });
+    desk.story.dynamodb("UpdateItem", broken).await;
+    let next = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
+    desk.completed(&next).await;
+    assert_eq!(desk.frozen(&next).await.review, None);
     desk.end().await;
 }
 

@@ -291,6 +291,18 @@ pub fn unanswered<'a>(
     all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
 }
 
+/// Which of the jobs that have reviews have to be read to know whether they left them, as [`leaves_reviews`] says: of
+/// revisions `last` alone. A revision is known by its name, which is made of one of `all` the pull request's reviews;
+/// one whose review had another job since may not be, and is read in vain.
+///
+/// [`leaves_reviews`]: crate::job::leaves_reviews
+pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
+    let made_for = |review: &Review| [JobId::of_review(&review.pull_request, &review.id), review.next_job()];
+    let revisions: BTreeSet<JobId> = all.iter().flat_map(made_for).collect();
+    let may = |id: &&JobId| last == Some(*id) || !revisions.contains(*id);
+    having.iter().copied().filter(may).cloned().collect()
+}
+
 /// Whether the job that covers these is told of what nobody answered as well: a person asked for it, with whatever
 /// else they cover by now. So is one whose reviews others have since, or it had nothing to do.
 pub fn takes_unanswered(covered: &[Review]) -> bool {

@@ -4,15 +4,19 @@
 //! before it could begin, leaves them to the next one.
 
 use crate::{Context, Error};
+use futures::future::try_join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
 use pullyard_domain::job::{Job, Kind, leaves_reviews};
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::{Review, covered, unanswered};
+use pullyard_domain::review::{Review, covered, may_leave_reviews, unanswered};
 use pullyard_domain::ticket::LastOutcome;
-use pullyard_store::{WaitsForJob, Write};
+use pullyard_store::{Error as StoreError, WaitsForJob, Write};
 use std::collections::BTreeSet;
+
+/// How many jobs are read at once: there may be as many of a pull request as it had revisions.
+const AT_ONCE: usize = 16;
 
 /// How many retries of one revision are followed back.
 const MOST_RETRIES: usize = 50;
@@ -31,7 +35,8 @@ pub(super) async fn owed(ctx: &Context, job: &Job, all: &[Review]) -> Result<Vec
 }
 
 /// The jobs that have reviews of this job's ticket, have ended, and left those to its next job. `first` is the one
-/// that this job's own reviews were given to.
+/// that this job's own reviews were given to. One that can't be read left none: it must not be in the way of every new
+/// job of its pull request.
 pub(super) async fn unfinished(
     ctx: &Context,
     job: &Job,
@@ -46,22 +51,36 @@ pub(super) async fn unfinished(
         return Ok(unfinished);
     }
     let last = last_undone(ctx, &job.project, key).await?;
-    for id in having {
-        if let Some(by) = ctx.store.job(id).await?
-            && leaves_reviews(&by, last.as_ref())
-        {
-            unfinished.insert(id.clone());
-        }
+    for some in may_leave_reviews(&having, all, last.as_ref()).chunks(AT_ONCE) {
+        let read = try_join_all(some.iter().map(|id| legible_job(ctx, id))).await?;
+        let left = read.into_iter().flatten().filter(|by| leaves_reviews(by, last.as_ref()));
+        unfinished.extend(left.map(|by| by.id));
     }
     Ok(unfinished)
+}
+
+/// A job, unless it is none that this version understands.
+async fn legible_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
+    if_legible(id, ctx.store.job(id).await.map_err(Error::from))
+}
+
+/// What was read for this job, and nothing where that is not understood.
+fn if_legible<T>(id: &JobId, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
+            tracing::warn!(job.id = %id, error = %error, "a job can't be read: if it left reviews, nobody is told of them");
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 /// The last job of a ticket that an agent worked on, if it did not complete; of retries the first.
 async fn last_undone(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, Error> {
     let last = ctx.store.ticket(project, key).await?.and_then(|ticket| ticket.last_job);
     let Some(last) = last.filter(|last| last.outcome != LastOutcome::Completed) else { return Ok(None) };
-    match ctx.store.job(&last.id).await? {
-        Some(job) => first_of(ctx, &job).await.map(Some),
+    match legible_job(ctx, &last.id).await? {
+        Some(job) => if_legible(&last.id, first_of(ctx, &job).await.map(Some)),
         None => Ok(None),
     }
 }

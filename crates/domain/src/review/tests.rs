@@ -101,6 +101,25 @@ fn the_next_job_is_told_of_what_waited_in_vain_and_of_what_an_unfinished_job_had
 }
 
 #[test]
+fn of_the_jobs_that_have_reviews_a_revision_has_to_be_read_only_as_the_last_undone_one() {
+    let made_for = |id: &str| JobId::of_review(&linked().id, &review_id(id));
+    let given = |id: &str, job: JobId| review(id, 1, ReviewState::Started { job });
+    let again = Review { had: Some(made_for("b")), ..review("b", 1, failed_before()) };
+    let again = again.taken_by(&again.next_job());
+    let (one, more, other) = (made_for("a"), again.next_job(), job_id("implements"));
+    // `c` was taken along by the revision of `a`.
+    let all = [given("a", one.clone()), again, given("c", one.clone()), given("d", other.clone())];
+    let having: BTreeSet<&JobId> = all.iter().filter_map(Review::job).collect();
+    assert_eq!(having, BTreeSet::from([&one, &more, &other]));
+    let read = |last: Option<&JobId>| BTreeSet::from_iter(may_leave_reviews(&having, &all, last));
+    assert_eq!(read(None), BTreeSet::from([other.clone()]));
+    assert_eq!(read(Some(&one)), BTreeSet::from([other.clone(), one.clone()]));
+    assert_eq!(read(Some(&more)), BTreeSet::from([other.clone(), more.clone()]));
+    // Whose name is made of nothing that is known might be any job.
+    assert_eq!(BTreeSet::from_iter(may_leave_reviews(&having, &all[3..], None)), BTreeSet::from([one, more, other]));
+}
+
+#[test]
 fn a_review_that_another_job_takes_or_that_waits_anew_is_a_version_later_and_still_edited() {
     let before = Review { version: 4, edited: true, ..started("a", 1, "failed") };
     let taken = before.taken_by(&job_id("next"));
