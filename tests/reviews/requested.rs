@@ -73,6 +73,39 @@ async fn a_request_that_waits_together_with_a_review_takes_along_what_nobody_ans
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_is_told_of_all_that_a_failed_request_was_to_do_and_nobody_after_that() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("First.", &[]).await;
+    let revision = desk.revision().await;
+    desk.prompt(&revision.id).await;
+    desk.ask("Second.", &[]).await;
+    desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
+    desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
+    assert_eq!(desk.story.ended(&revision.id).await.status, Status::Cancelled);
+    let failed = desk.nth_revision(2).await;
+    desk.prompt(&failed.id).await;
+    desk.fail();
+    std::fs::remove_file(desk.waiting()).unwrap();
+    assert_eq!(desk.story.ended(&failed.id).await.status, Status::Failed);
+    desk.story.quiet().await;
+    desk.shown().await;
+    desk.go();
+    let next = desk.story.api.revise(&desk.revise("And shorter lines."), None).await.unwrap().job.unwrap();
+    desk.completed(&next).await;
+    let told = desk.frozen(&next).await.prompt();
+    for words in ["Use tabs.", "First.", "Second.", "And shorter lines."] {
+        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
+    }
+    assert!(told.find("Use tabs.") < told.find("And shorter lines."), "the older words first: {told}");
+    let last = desk.story.api.revise(&desk.revise("Once more."), None).await.unwrap().job.unwrap();
+    desk.completed(&last).await;
+    let told = desk.frozen(&last).await.prompt();
+    assert!(told.contains("Once more.") && !told.contains("Use tabs.") && !told.contains("Second."), "{told}");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_is_unlinked_starts_nothing_until_it_is_linked_again() {
     let desk = Desk::linked().await;
     desk.story.api.unlink(&desk.which()).await.unwrap();

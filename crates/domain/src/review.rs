@@ -291,6 +291,29 @@ pub fn unanswered<'a>(
     all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
 }
 
+/// The same of what people asked for alone: no list of the forge's has that.
+pub fn unanswered_requests<'a>(
+    all: &'a [Review],
+    project: &ProjectId,
+    ticket: &TicketKey,
+    unfinished: &BTreeSet<JobId>,
+) -> Vec<&'a Review> {
+    let mut left = unanswered(all, project, ticket, unfinished);
+    left.retain(|review| review.request.is_some());
+    left
+}
+
+/// What people want beside the reviews that a job covers, in the order of these: what was said again, with a request
+/// that follows one whose revision failed, stands where it was said last.
+pub fn messages(covered: &[Review]) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for message in covered.iter().filter_map(|review| review.request.as_ref()?.message.as_ref()) {
+        messages.retain(|before| before != message);
+        messages.push(message.clone());
+    }
+    messages
+}
+
 /// Which of the jobs that have reviews have to be read to know whether they left them, as [`leaves_reviews`] says: of
 /// revisions `last` alone. A revision is known by its name, which is made of one of `all` the pull request's reviews;
 /// one whose review had another job since may not be, and is read in vain.

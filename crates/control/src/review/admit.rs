@@ -15,7 +15,7 @@ use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
 use pullyard_domain::job::{Cancel, ContextFault, Job, Kind, NotNow, Place, Status};
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Review, covered};
+use pullyard_domain::review::{Review, covered, messages};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, Proof, Write};
@@ -219,7 +219,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         return frozen_alone(ctx, job).await;
     }
     conclude(ctx, job, &id, &covered, &mut told).await?;
-    let messages: Vec<String> = covered.iter().filter_map(|review| review.request.as_ref()?.message.clone()).collect();
+    let messages = messages(&covered);
     let context = match frozen(ctx, job).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen.asked_for(&messages) },
         None => prompt::Context {

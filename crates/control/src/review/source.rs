@@ -1,6 +1,6 @@
 //! Where the reviews of a job are read: its pull request at the forge.
 //!
-//! A job that a person asked for takes on the way what nobody answered. What is frozen of it is `admit`'s.
+//! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for. What is frozen of it is `admit`'s.
 
 use super::owed::unfinished;
 use super::permission::ask;
@@ -12,7 +12,9 @@ use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::{Author, Permission, Review, ReviewState, absorbed_by, takes_unanswered};
+use pullyard_domain::review::{
+    Author, Permission, Review, ReviewState, absorbed_by, takes_unanswered, unanswered_requests,
+};
 use pullyard_forge::{Forge, Meaning};
 use pullyard_store::Write;
 
@@ -63,13 +65,19 @@ impl Source<'_> {
             let unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
             let found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
             // None is taken before it is known of each whether it may be: the forge may say that later.
-            let admitted = self.admitted(id, found, all).await?;
+            let mut admitted = self.admitted(id, found, all).await?;
+            if let Some(key) = &self.job.ticket {
+                let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
+                admitted.extend(requests.into_iter().map(|request| request.taken_by(self.first)));
+            }
             let mut taken = Vec::with_capacity(admitted.len());
             for review in admitted {
                 taken.extend(self.take(review, all).await?);
             }
             covered.extend(absorbed_by(&taken, all).into_iter().cloned());
             covered.extend(taken);
+            // As whoever comes after a death reads them: what a person said last is told last.
+            covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
         Ok(read_reviews(self.forge, name, pull, covered).await?)
     }

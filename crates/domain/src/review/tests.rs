@@ -100,6 +100,43 @@ fn the_next_job_is_told_of_what_waited_in_vain_and_of_what_an_unfinished_job_had
     assert!(absorbed_by(&[all[3].clone()], &all).is_empty());
 }
 
+fn asked(name: &str, state: ReviewState, message: Option<&str>) -> Review {
+    Review { request: Some(Request { message: message.map(str::to_owned) }), ..review(name, 1, state) }
+}
+
+#[test]
+fn what_a_person_asked_for_in_vain_is_told_again_and_no_review_of_the_forges_with_it() {
+    let given = |job: &str| ReviewState::Started { job: job_id(job) };
+    let all = [
+        asked("request-a", given("failed"), None),
+        asked("request-b", failed_before(), Some("Use tabs.")),
+        asked("request-c", given("completed"), None),
+        asked("request-d", ReviewState::Deferred {}, None),
+        review("80", 1, failed_before()),
+        started("81", 1, "failed"),
+    ];
+    let told = |ticket: &TicketKey| {
+        let unfinished = BTreeSet::from([job_id("failed")]);
+        names(&unanswered_requests(&all, &project_id(), ticket, &unfinished))
+    };
+    assert_eq!(told(&key()), ["request-a", "request-b"]);
+    assert!(told(&TicketKey::new("APP-18").unwrap()).is_empty());
+}
+
+#[test]
+fn what_people_ask_for_is_told_in_its_order_and_the_same_words_once() {
+    let given = || ReviewState::Started { job: job_id("j") };
+    let covered = [
+        asked("request-a", given(), Some("Use tabs.")),
+        started("80", 1, "j"),
+        asked("label-b", given(), None),
+        asked("request-c", given(), Some("Use spaces.")),
+        asked("comment-d", given(), Some("Use tabs.")),
+    ];
+    assert_eq!(messages(&covered), ["Use spaces.", "Use tabs."]);
+    assert!(messages(&covered[1..3]).is_empty());
+}
+
 #[test]
 fn of_the_jobs_that_have_reviews_a_revision_has_to_be_read_only_as_the_last_undone_one() {
     let made_for = |id: &str| JobId::of_review(&linked().id, &review_id(id));
