@@ -51,6 +51,12 @@ fn adopts_orphans() -> bool {
     false
 }
 
+/// Whether there are children of ours that nobody else waits for: also where we are the first process of a container.
+#[cfg(target_os = "linux")]
+fn inherits_orphans() -> bool {
+    adopts_orphans() || nix::unistd::getpid().as_raw() == 1
+}
+
 async fn end(temporary: &Path, descendants: bool) -> Result<(), Outlived> {
     let mut mark = b"TMPDIR=".to_vec();
     mark.extend_from_slice(temporary.as_os_str().as_encoded_bytes());
@@ -79,7 +85,7 @@ async fn end(temporary: &Path, descendants: bool) -> Result<(), Outlived> {
 
 #[cfg(target_os = "linux")]
 fn found(mark: &[u8], with_descendants: bool) -> BTreeSet<Pid> {
-    let processes: BTreeMap<i32, Process> = listed();
+    let processes: BTreeMap<i32, Process> = listed(inherits_orphans());
     let marked = processes.keys().copied().filter(|pid| is_marked(*pid, mark));
     let below =
         if with_descendants { descendants(&processes, nix::unistd::getpid().as_raw()) } else { BTreeSet::new() };
@@ -97,9 +103,9 @@ struct Process {
 }
 
 #[cfg(target_os = "linux")]
-fn listed() -> BTreeMap<i32, Process> {
+fn listed(reaps: bool) -> BTreeMap<i32, Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let each = entries.filter_map(|entry| {
+    let each = entries.filter_map(move |entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         // `pid (name) state parent …`; the name may contain anything, even brackets.
@@ -107,8 +113,11 @@ fn listed() -> BTreeMap<i32, Process> {
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
         if matches!(state, "Z" | "X") {
-            // Nothing of it runs; what is ours of them is waited for, so that none stay.
-            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+            // Nothing of it runs. What is ours of them is waited for, so that none stay; where orphans do not come to
+            // us, each of ours has somebody who waits for it.
+            if reaps {
+                let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+            }
             return None;
         }
         Some((pid, Process { parent }))
@@ -144,5 +153,23 @@ mod tests {
         let processes = parents.into_iter().map(|(pid, parent)| (pid, Process { parent })).collect();
         assert_eq!(descendants(&processes, 2), [3, 4, 7].into());
         assert_eq!(descendants(&processes, 7), BTreeSet::new());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_end_of_another_child_is_left_to_whoever_waits_for_it() {
+        let mut other = std::process::Command::new("true").spawn().unwrap();
+        let is_dead = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+            stat.contains(") Z ")
+        };
+        let dead = async {
+            while !is_dead() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, dead).await.unwrap();
+        end_marked(tempfile::tempdir().unwrap().path()).await.unwrap();
+        assert!(other.wait().unwrap().success());
     }
 }

@@ -184,7 +184,8 @@ impl Living {
                     Some(0 | 143) => Ended::Well,
                     code => Ended::Badly(code.unwrap_or(-1)),
                 },
-                Err(_) => Ended::Badly(-1),
+                // It is over, and a look for what another job left has taken its status.
+                Err(_) => Ended::Well,
             },
             Self::Adopted(lock) => {
                 while is_held(&lock) {
