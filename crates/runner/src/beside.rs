@@ -151,6 +151,7 @@ impl Beside<'_> {
         let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
         if let Some(error) = alive {
             tracing::error!(error, "failed to {error}");
+            self.workspace.keep_for_the_next_look();
             // Whatever it is, it may still write: nothing of this is published.
             return Err(
                 Failure::WorkspaceFailed { reason: "processes of a command could not be stopped".into() }.into()

@@ -30,15 +30,24 @@ pub(crate) fn adopt_orphans() {
     }
 }
 
+/// Whose processes are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Those that carry the mark of one attempt.
+    Marked,
+    /// They, and whatever descends from this process, which has no other child at work.
+    Below,
+}
+
 /// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted,
 /// everything that descends from this process. No other child of ours may be at work.
 pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
-    end(temporary, adopts_orphans()).await
+    end(temporary, if adopts_orphans() { Reach::Below } else { Reach::Marked }).await
 }
 
 /// Ends whatever was started with this `TMPDIR`: an earlier attempt's, whose runner is dead.
 pub(crate) async fn end_marked(temporary: &Path) -> Result<(), Outlived> {
-    end(temporary, false).await
+    end(temporary, Reach::Marked).await
 }
 
 #[cfg(target_os = "linux")]
@@ -57,43 +66,89 @@ fn inherits_orphans() -> bool {
     adopts_orphans() || nix::unistd::getpid().as_raw() == 1
 }
 
-async fn end(temporary: &Path, descendants: bool) -> Result<(), Outlived> {
-    let mut mark = b"TMPDIR=".to_vec();
-    mark.extend_from_slice(temporary.as_os_str().as_encoded_bytes());
+async fn end(temporary: &Path, reach: Reach) -> Result<(), Outlived> {
+    let mark = mark_of(temporary);
     let until = Instant::now() + LIMIT;
     let mut told = false;
+    let mut before: Option<BTreeSet<Pid>> = None;
     loop {
-        let strays = found(&mark, descendants);
-        if strays.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() > until {
-            return Err(Outlived(strays.len()));
-        }
-        if !told {
+        let strays = held(&mark, reach);
+        if !told && !strays.is_empty() {
             tracing::warn!(count = strays.len(), "{} processes outlived the agent and are killed", strays.len());
             told = true;
         }
-        for stray in strays {
-            // It may be gone meanwhile, or not be ours to wait for.
-            let _ = kill(stray, Signal::SIGKILL);
-            let _ = waitpid(stray, Some(WaitPidFlag::WNOHANG));
+        let is_late = !strays.is_empty() && Instant::now() > until;
+        match next(before.as_ref(), &strays) {
+            Next::Gone => return Ok(()),
+            Next::LookAgain if !is_late => tokio::task::yield_now().await,
+            Next::LookAgain | Next::Kill => {
+                // The youngest first: what is stopped and loses its parent may be told to go on by the kernel.
+                for stray in strays.iter().rev() {
+                    // It may be gone meanwhile, or not be ours to wait for.
+                    let _ = kill(*stray, Signal::SIGKILL);
+                    let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
+                }
+                if is_late {
+                    return Err(Outlived(strays.len()));
+                }
+                sleep(LOOK_EVERY).await;
+            }
         }
-        sleep(LOOK_EVERY).await;
+        before = Some(strays);
     }
 }
 
+fn mark_of(temporary: &Path) -> Vec<u8> {
+    let mut mark = b"TMPDIR=".to_vec();
+    mark.extend_from_slice(temporary.as_os_str().as_encoded_bytes());
+    mark
+}
+
+/// What follows from a look.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Nothing is left.
+    Gone,
+    LookAgain,
+    /// Everything is stopped that was found: nobody is left to start anew what dies.
+    Kill,
+}
+
+/// A walk through all processes is no moment: what is forked behind its back is found by the one after it. So only two
+/// that found nothing say that nothing is left, and only one that found nothing new that all are held.
+fn next(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> Next {
+    match before {
+        Some(before) if now.is_empty() && before.is_empty() => Next::Gone,
+        Some(before) if !now.is_empty() && now.is_subset(before) => Next::Kill,
+        _ => Next::LookAgain,
+    }
+}
+
+/// Finds them, and stops each as soon as it is seen: it forks no more, so that the walk overtakes what forks.
 #[cfg(target_os = "linux")]
-fn found(mark: &[u8], with_descendants: bool) -> BTreeSet<Pid> {
-    let processes: BTreeMap<i32, Process> = listed(inherits_orphans());
-    let marked = processes.keys().copied().filter(|pid| is_marked(*pid, mark));
-    let below =
-        if with_descendants { descendants(&processes, nix::unistd::getpid().as_raw()) } else { BTreeSet::new() };
-    marked.chain(below).map(Pid::from_raw).collect()
+fn held(mark: &[u8], reach: Reach) -> BTreeSet<Pid> {
+    let (mut processes, mut strays) = (BTreeMap::new(), BTreeSet::new());
+    let mut hold = |pid: i32| {
+        let pid = Pid::from_raw(pid);
+        if strays.insert(pid) {
+            // It may be gone meanwhile.
+            let _ = kill(pid, Signal::SIGSTOP);
+        }
+    };
+    for (pid, process) in running() {
+        if is_marked(pid, mark) {
+            hold(pid);
+        }
+        processes.insert(pid, process);
+    }
+    if reach == Reach::Below {
+        descendants(&processes, nix::unistd::getpid().as_raw()).into_iter().for_each(hold);
+    }
+    strays
 }
 
 #[cfg(not(target_os = "linux"))]
-fn found(_: &[u8], _: bool) -> BTreeSet<Pid> {
+fn held(_: &[u8], _: Reach) -> BTreeSet<Pid> {
     BTreeSet::new()
 }
 
@@ -102,10 +157,12 @@ struct Process {
     parent: i32,
 }
 
+/// Each process that runs, read when it is asked for.
 #[cfg(target_os = "linux")]
-fn listed(reaps: bool) -> BTreeMap<i32, Process> {
+fn running() -> impl Iterator<Item = (i32, Process)> {
+    let reaps = inherits_orphans();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let each = entries.filter_map(move |entry| {
+    entries.filter_map(move |entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         // `pid (name) state parent …`; the name may contain anything, even brackets.
@@ -121,8 +178,7 @@ fn listed(reaps: bool) -> BTreeMap<i32, Process> {
             return None;
         }
         Some((pid, Process { parent }))
-    });
-    each.collect()
+    })
 }
 
 #[cfg(target_os = "linux")]
@@ -146,6 +202,48 @@ fn descendants(processes: &BTreeMap<i32, Process>, root: i32) -> BTreeSet<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pids<const N: usize>(numbers: [i32; N]) -> BTreeSet<Pid> {
+        numbers.map(Pid::from_raw).into()
+    }
+
+    #[test]
+    fn one_look_that_finds_nothing_proves_nothing() {
+        assert_eq!(next(None, &pids([])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([2])), &pids([])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([])), &pids([])), Next::Gone);
+    }
+
+    #[test]
+    fn nothing_is_killed_while_looks_find_what_is_not_stopped_yet() {
+        assert_eq!(next(None, &pids([2])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([])), &pids([2])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([2])), &pids([2, 3])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([2, 3])), &pids([2, 3])), Next::Kill);
+        assert_eq!(next(Some(&pids([2, 3])), &pids([3])), Next::Kill);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_a_look_finds_is_stopped_by_it_and_dead_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+        };
+        assert_eq!(held(&mark_of(dir.path()), Reach::Marked), pids([pid]));
+        let stopped = async {
+            while state() != Some('T') {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, stopped).await.unwrap();
+        end_marked(dir.path()).await.unwrap();
+        assert!(matches!(state(), None | Some('Z')), "{:?}", state());
+    }
 
     #[test]
     fn descent_is_followed_to_its_end_and_nowhere_else() {

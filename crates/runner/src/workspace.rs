@@ -18,6 +18,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// By this folder's name in their environment, an attempt's processes are found.
 const TEMPORARY: &str = "tmp";
@@ -30,6 +31,8 @@ const LIVING: &str = "lock";
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
+    /// Processes of it may run that could not be ended.
+    outlived: AtomicBool,
     _living: File,
 }
 
@@ -69,6 +72,7 @@ impl Workspace {
         let workspace = Self {
             // Git and the agent run in folders of their own.
             root: root.canonicalize()?,
+            outlived: AtomicBool::new(false),
             _living: living,
         };
         for dir in [workspace.tree(), workspace.home(), workspace.temporary()] {
@@ -171,8 +175,19 @@ impl Workspace {
         write.await.map_err(Fault::Disk)
     }
 
+    /// Notes that processes of the attempt could not be ended. Its folders stay: whoever looks next knows by them that
+    /// there is something to look for, and by what name.
+    pub(crate) fn keep_for_the_next_look(&self) {
+        self.outlived.store(true, Ordering::Relaxed);
+    }
+
     /// Removes the folders, unless they shall be kept.
     pub(crate) async fn end(self, afterwards: Afterwards) {
+        if self.outlived.load(Ordering::Relaxed) {
+            let root = self.root.display();
+            tracing::warn!(worktree = %root, "a worktree is kept: the next run looks for its processes again");
+            return;
+        }
         if afterwards == Afterwards::Kept {
             tracing::info!(worktree = %self.root.display(), "the worktree is kept until the next run");
             return;
@@ -291,5 +306,24 @@ mod tests {
         assert!(!living.exists());
         three.end(Afterwards::Kept).await;
         assert!(dead.is_dir());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn processes_that_outlived_their_attempt_are_found_by_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let folder = one.root().to_owned();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", one.temporary()).kill_on_drop(true).spawn().unwrap();
+        let environ = format!("/proc/{}/environ", child.id().unwrap());
+        assert!(!fs::read(&environ).unwrap().is_empty());
+        one.keep_for_the_next_look();
+        one.end(Afterwards::Removed).await;
+        assert!(folder.is_dir());
+        Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
+        // The dead have no environment.
+        assert!(fs::read(&environ).unwrap_or_default().is_empty());
+        assert!(!folder.exists());
     }
 }

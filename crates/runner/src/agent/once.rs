@@ -132,6 +132,7 @@ pub(super) async fn run(
     let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
     if let Some(error) = alive {
         tracing::error!(error, "failed to {error}");
+        workspace.keep_for_the_next_look();
         // Whatever it is, it may still write: nothing of this is published.
         let reason = "processes of the agent could not be stopped".into();
         return Err(Failure::WorkspaceFailed { reason }.into());
