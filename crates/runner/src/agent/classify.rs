@@ -3,7 +3,8 @@
 //! Nothing that an agent says of itself is believed alone. It has done its work when nobody stopped it, it
 //! said that all went well, its exit code is 0, and it was not kept from working. What went wrong is told
 //! by what its line was marked with, then by the provider's status, then by its words. What nobody knows is
-//! a failure, and not tried again.
+//! a failure, and not tried again. What would hold other jobs up, too, a limit of the account or trouble of its
+//! provider, is believed only of an agent that ended as it does when it fails: a tool can write where it writes.
 
 use super::quota;
 use super::sign::Terminal;
@@ -16,6 +17,11 @@ use pullyard_domain::time::Timestamp;
 
 /// The exit code by which any program says that it may be tried again: EX_TEMPFAIL.
 const TRY_AGAIN: i32 = 75;
+/// The exit code of an agent whose last word says that it failed: that of both, with every failure that was measured.
+const FAILED: i32 = 1;
+/// What an agent is marked with that was interrupted in a tool or an answer. We stop one that we interrupt: so it was
+/// somebody else, and no word of the provider's.
+const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
 
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,12 @@ pub(super) enum Transient {
     Unreachable {
         reason: String,
     },
+    /// It said that it failed by its account or its provider, and did not end as one that did.
+    Doubtful {
+        agent: String,
+        exit: Exit,
+        last_words: String,
+    },
     /// It said so itself.
     Asked {
         agent: String,
@@ -85,6 +97,7 @@ impl Transient {
             Self::Overloaded => "The model was overloaded".into(),
             Self::SlowDown => "The provider asked to slow down".into(),
             Self::Unreachable { .. } => "The connection broke".into(),
+            Self::Doubtful { agent, exit, .. } => format!("{agent} said that it failed, and ended with {exit}"),
             Self::Asked { agent, .. } => format!("{agent} asked to be started again"),
         }
     }
@@ -94,7 +107,7 @@ impl Transient {
         match self {
             Self::Overloaded | Self::SlowDown => Failure::AgentOverloaded { n: retries },
             Self::Unreachable { reason } => Failure::AgentUnreachable { reason },
-            Self::Asked { agent, exit, last_words } => {
+            Self::Doubtful { agent, exit, last_words } | Self::Asked { agent, exit, last_words } => {
                 Failure::AgentFailed { agent, exit: exit.to_string(), last_words }
             }
         }
@@ -145,7 +158,15 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     if is_session_lost(words) {
         return Verdict::SessionLost;
     }
-    let meaning = by_mark(terminal).or_else(|| by_status(terminal)).or_else(|| by_words(words));
+    let meaning = meaning(terminal);
+    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED) {
+        // Its model answered it after that, it was killed, or somebody else said so: another start tells.
+        return Verdict::Again(Transient::Doubtful {
+            agent: ended.agent.into(),
+            exit: ended.exit,
+            last_words: ended.last_words.into(),
+        });
+    }
     let failure = match meaning {
         Some(Meaning::Turns) => watch::turns(ended.turns.unwrap_or_default()),
         Some(Meaning::Cost) => watch::cost(ended.spent, ended.cost.unwrap_or_default()),
@@ -182,6 +203,25 @@ enum Meaning {
     SlowDown,
     Overloaded,
     Unreachable,
+}
+
+impl Meaning {
+    /// The account is left alone for it: other jobs wait as well.
+    fn holds_others(self) -> bool {
+        matches!(self, Self::Limit | Self::SlowDown | Self::Overloaded | Self::Unreachable)
+    }
+}
+
+fn meaning(terminal: &Terminal) -> Option<Meaning> {
+    if INTERRUPTED.iter().any(|mark| terminal.is_marked(mark)) {
+        return None;
+    }
+    by_mark(terminal).or_else(|| by_status(terminal)).or_else(|| by_words(&terminal.words))
+}
+
+/// Whether an agent that ended so failed by its account or its provider, as far as that is its own word.
+pub(super) fn is_of_the_account(terminal: &Terminal) -> bool {
+    !terminal.well && meaning(terminal).is_some_and(Meaning::holds_others)
 }
 
 /// What an end was marked with, where that leaves no doubt.

@@ -1,6 +1,7 @@
 //! What one start of an agent has come to so far: facts, kept as they are heard, for the watchdogs and for
 //! the judgement at the end.
 
+use super::classify::is_of_the_account;
 use super::line::{Stream, kind_name};
 use super::sign::{Sign, Terminal, Tokens};
 use crate::said::Said;
@@ -156,8 +157,13 @@ impl Record {
                 self.ended_at = Some(now);
                 self.turns_at_end = self.turns;
                 self.works_again = false;
-                // A second one is of a turn for what came late; the first failure stays.
-                if self.terminal.as_ref().is_none_or(|known| known.well) {
+                // A second one is of a turn for what came late; the first failure stays. That of its account gives way
+                // to any other: who has met the end of that does nothing more that could go wrong.
+                let stays = self.terminal.as_ref().is_some_and(|known| {
+                    let gives_way = is_of_the_account(known) && !terminal.well && !is_of_the_account(terminal);
+                    !known.well && !gives_way
+                });
+                if !stays {
                     self.terminal = Some(terminal.clone());
                 }
             }
@@ -303,6 +309,16 @@ mod tests {
     fn a_failure_is_not_undone_by_a_later_success() {
         let heard = record(&[ended(true, "fine"), ended(false, "overloaded"), ended(true, "fine again")]);
         assert_eq!(heard.terminal.unwrap().words, "overloaded");
+    }
+
+    #[test]
+    fn a_limit_that_is_said_stays_neither_before_nor_after_another_failure() {
+        let (limit, other) = (ended(false, "You've hit your session limit"), ended(false, "it was interrupted"));
+        for said in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
+            let said: Vec<Sign> = said.into_iter().cloned().collect();
+            assert_eq!(record(&said).terminal.unwrap().words, "it was interrupted", "{said:?}");
+        }
+        assert_eq!(record(&[limit, ended(true, "fine")]).terminal.unwrap().words, "You've hit your session limit");
     }
 
     #[test]

@@ -305,6 +305,63 @@ fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
     }
 }
 
+/// What a tool writes that claims to be Claude Code and to have met a limit.
+const CLAIMS: [&str; 2] = [
+    r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}"#,
+    r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your session limit"}"#,
+];
+const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","permission_denials":[]}"#;
+
+fn said_by_claude<'l>(lines: impl IntoIterator<Item = &'l str>) -> Terminal {
+    end_of(crate::agent::claude_code::lines_for_tests(Path::new("/workspace")), lines).unwrap()
+}
+
+#[test]
+fn what_would_hold_other_jobs_up_is_believed_only_of_who_ended_as_one_that_failed() {
+    for (words, others) in [
+        ("You've hit your session limit", true),
+        ("API Error: Request rejected (429) · slow down", true),
+        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", true),
+        ("API Error: Unable to connect to API (ECONNRESET)", true),
+        ("Credit balance is too low", false),
+        ("Invalid API key", false),
+        ("Prompt is too long", false),
+        ("something new", false),
+    ] {
+        let terminal = Terminal { words: words.into(), ..Terminal::default() };
+        for exit in [Exit::Code(0), Exit::Code(2), Exit::Code(143), Exit::Signal(9), Exit::Unknown] {
+            let verdict = classify(&Ended { exit, ..claude(&terminal) });
+            let doubtful = matches!(&verdict, Again(Transient::Doubtful { exit: said, .. }) if *said == exit);
+            assert_eq!(doubtful, others, "{words} {exit}: {verdict:?}");
+        }
+        let believed = classify(&claude(&terminal));
+        assert!(!matches!(believed, Again(Transient::Doubtful { .. })), "{words}: {believed:?}");
+    }
+    let doubtful = Transient::Doubtful { agent: "Codex".into(), exit: Exit::Code(0), last_words: "bye".into() };
+    assert_eq!(doubtful.cause(), "Codex said that it failed, and ended with exit code 0");
+    assert_eq!(Failed(doubtful.for_good(3)), failed_with("Codex", "exit code 0", "bye"));
+}
+
+#[test]
+fn a_limit_that_a_tool_wrote_in_the_agents_name_holds_nobody_up() {
+    // Measured: it goes on with its work, and its exit code is that of its own last word.
+    let terminal = said_by_claude(CLAIMS.into_iter().chain([WELL]));
+    let Again(transient) = classify(&Ended { exit: Exit::Code(0), ..claude(&terminal) }) else {
+        panic!("{terminal:?}")
+    };
+    assert_eq!(transient.for_good(3).code(), "agent_failed");
+    // Measured: a tool that interrupts it as well makes it fail.
+    let interrupted = std::fs::read_to_string(format!(
+        "{}/tests/goldens/claude_code-2.1.197/interrupted_in_tool.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap();
+    for claims in [&CLAIMS[..], &CLAIMS[..1]] {
+        let terminal = said_by_claude(claims.iter().copied().chain(interrupted.lines()));
+        assert_eq!(meaning(&terminal), "agent_failed", "{terminal:?}");
+    }
+}
+
 #[test]
 fn success_needs_everything_at_once() {
     let terminal = well();

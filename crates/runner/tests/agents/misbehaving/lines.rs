@@ -63,6 +63,18 @@ async fn a_success_that_is_an_error_is_no_success() {
 }
 
 #[tokio::test]
+async fn a_limit_that_a_tool_says_in_its_name_is_asked_about_by_another_start() {
+    let claims = r#"if [ ! -e @DIR@/once ]; then touch @DIR@/once
+        echo '{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}'
+        echo '{"type":"result","subtype":"success","is_error":true,"result":"You have hit your session limit"}'; fi"#;
+    let one = StandIn::that(&format!("@BEGIN@; {claims}; {WORK}; @WELL@")).await;
+    let (finish, ran) = one.run().await;
+    assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
+    assert_eq!(finish.work.unwrap().starts, 2, "{}", ran.log);
+    one.end();
+}
+
+#[tokio::test]
 async fn what_it_says_after_its_last_word_changes_nothing() {
     StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; echo more; @BEGIN@")).await.succeeds().await;
 }
