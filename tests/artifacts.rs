@@ -299,6 +299,7 @@ async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
         input_tokens: 12_000,
         cached_input_tokens: 9_000,
         output_tokens: 345,
+        about_usd_micros: Some(20_000),
         checks: Vec::new(),
     };
     let finish = json!({
@@ -310,15 +311,24 @@ async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
     let told = user.json(&["jobs", "provenance", job.as_str()]).await;
     let attempt = &told["attempts"][0];
     assert_eq!((&attempt["how"], &attempt["spent_usd_micros"]), (&json!("failed"), &json!(420_000)));
+    assert_eq!(attempt["work"]["about_usd_micros"], 20_000, "what of it the agent did not come to say");
     assert_eq!(attempt["failure"]["code"], "no_changes");
     assert_eq!((&attempt["work"]["turns"], &attempt["work"]["input_tokens"]), (&json!(7), &json!(12_000)));
     assert_eq!(attempt["work"]["model"].as_str().unwrap().chars().count(), 200, "a runner's words are bounded");
     let lines = user.run(&["jobs", "provenance", &short(&job)]).await.done();
-    for line in ["agent\tclaude_code", "version\t2.1.197", "session\t4f2a", "tokens_written\t345", "cost\t420000"] {
+    for line in [
+        "agent\tclaude_code",
+        "version\t2.1.197",
+        "session\t4f2a",
+        "tokens_written\t345",
+        "cost\t420000",
+        "only_about\t20000",
+    ] {
         assert!(lines.lines().any(|said| said == line), "{line}: {lines}");
     }
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
-    for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", "7 turns, 12000 tokens read", "$0.42"] {
+    for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", "7 turns, 12000 tokens read", "about $0.42"]
+    {
         assert!(page.says(words), "{words}: {}", page.body);
     }
     assert!(!page.says("<b>"), "{}", page.body);

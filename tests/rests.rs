@@ -57,6 +57,7 @@ fn work() -> Work {
         input_tokens: 30,
         cached_input_tokens: 0,
         output_tokens: 4,
+        about_usd_micros: None,
         checks: Vec::new(),
     }
 }

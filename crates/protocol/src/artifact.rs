@@ -114,7 +114,8 @@ pub struct Attempt {
     pub failure: Option<Explained>,
     /// Which agent worked and what it took; none when none began, or its runner did not come to say.
     pub work: Option<Work>,
-    /// What it cost, if that is known. Units: millionths of a US dollar.
+    /// What it cost, if that is known; what of it is only about right stands in `work`. Units: millionths of a US
+    /// dollar.
     pub spent_usd_micros: Option<u64>,
 }
 

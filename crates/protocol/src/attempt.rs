@@ -176,7 +176,8 @@ pub struct YieldRequest {
     /// How many of the job's inputs the agent has read.
     #[serde(default)]
     pub inputs: u32,
-    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    /// What the attempt cost, if that is known; what of it is only about right stands in `work`. Units: millionths of a
+    /// US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
     /// Which agent worked, and what it took; absent when none began.
@@ -472,7 +473,8 @@ pub struct FinishRequest {
     /// Required when completed; may be there when a pushed attempt failed afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
-    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    /// What the attempt cost, if that is known; what of it is only about right stands in `work`. Units: millionths of a
+    /// US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
     /// Which agent worked, and what it took; absent when none began.

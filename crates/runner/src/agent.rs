@@ -233,7 +233,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         };
         let env = common_environment(run, environment);
         let end = once::run(&adapter.program(), launch, env, run.workspace, run.events, bounds).await?;
-        spent.add(&end.record);
+        spent.add_ended(&end.record);
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
             Verdict::Done => {

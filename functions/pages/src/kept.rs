@@ -118,7 +118,8 @@ fn usage(work: Option<&Work>, spent_usd_micros: Option<u64>) -> String {
         let turns = words::count(work.turns.into(), "turn");
         format!("{turns}, {} tokens read, {} written", work.input_tokens, work.output_tokens)
     });
-    let cost = spent_usd_micros.map(|micros| format!("${:.2}", micros as f64 / 1e6));
+    let about = if work.is_some_and(|work| work.about_usd_micros.is_some()) { "about " } else { "" };
+    let cost = spent_usd_micros.map(|micros| format!("{about}${:.2}", micros as f64 / 1e6));
     [tokens, cost].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 

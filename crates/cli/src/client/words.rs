@@ -86,14 +86,14 @@ pub(super) fn bytes(size: u64) -> Cell {
     Cell::new(shown, size.to_string())
 }
 
-/// `$0.42`, a dash where it is not known; in millionths for programs.
-pub(super) fn dollars(micros: Option<u64>) -> Cell {
-    match micros {
-        None => Cell::maybe(None::<&str>),
-        // A tenth of a cent is the least that anybody looks at.
-        Some(micros) if micros < 10_000 => Cell::new(format!("${:.4}", micros as f64 / 1e6), micros.to_string()),
-        Some(micros) => Cell::new(format!("${:.2}", micros as f64 / 1e6), micros.to_string()),
-    }
+/// `$0.42`, a dash where it is not known, `about $0.42` where a part of it is only about right; in millionths for
+/// programs.
+pub(super) fn dollars(micros: Option<u64>, about: Option<u64>) -> Cell {
+    let Some(micros) = micros else { return Cell::maybe(None::<&str>) };
+    // A tenth of a cent is the least that anybody looks at.
+    let digits = if micros < 10_000 { 4 } else { 2 };
+    let about = if about.is_some() { "about " } else { "" };
+    Cell::new(format!("{about}${:.digits$}", micros as f64 / 1e6), micros.to_string())
 }
 
 /// `0:40`, `1 h 04`.

@@ -17,7 +17,7 @@ pub struct Finish {
     pub id: FinishId,
     /// How it ended.
     pub end: End,
-    /// What it cost, if that is known. Units: millionths of a US dollar.
+    /// What it cost, if that is known, or about. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
     /// Which agent worked and what it took; none when none began.
     pub work: Option<Work>,

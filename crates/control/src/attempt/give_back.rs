@@ -11,7 +11,7 @@ use pullyard_store::{Proof, Write};
 pub struct GivesBack {
     /// Why, and what the next attempt can go on with.
     pub yielded: Yielded,
-    /// What the attempt cost, if that is known. Units: millionths of a US dollar.
+    /// What the attempt cost, if that is known, or about. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
     /// Which agent worked and what it took; none when none began, or an older runner does not say.
     pub work: Option<Work>,

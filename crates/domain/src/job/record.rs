@@ -23,7 +23,7 @@ pub struct Attempt {
     /// Which agent worked and what it took; none when none began, or its runner did not come to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
-    /// What it cost, if that is known. Units: millionths of a US dollar.
+    /// What it cost, as far as that is known, or about (`Work::about_usd_micros`). Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
 }
@@ -91,6 +91,10 @@ pub struct Work {
     /// Tokens written, those of its reasoning among them.
     #[serde(default)]
     pub output_tokens: u64,
+    /// What of the attempt's cost the agent did not come to say: about what that part cost, by public prices; none
+    /// where it said all of it. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about_usd_micros: Option<u64>,
     /// What came of the checks on what it made, in the order in which they were run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
@@ -132,6 +136,7 @@ mod tests {
             input_tokens: 300,
             cached_input_tokens: 0,
             output_tokens: 30,
+            about_usd_micros: None,
             checks: Vec::new(),
         };
         let job = active(Status::Executing);

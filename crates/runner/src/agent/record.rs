@@ -42,7 +42,7 @@ pub(super) struct Record {
     pub(super) cost: Option<u64>,
     /// What it cost at most.
     pub(super) cost_at_most: u64,
-    /// The same as it is shown while the agent works; no limit and no record of the attempt rests on it.
+    /// The same as it is shown while the agent works; no limit rests on it by then.
     pub(super) cost_so_far: CostSoFar,
     /// Marks of what was handed over and the model has answered to.
     pub(super) heard: Vec<String>,
@@ -190,6 +190,17 @@ impl Record {
         if self.stderr.len() > 2 * TAIL_BYTES {
             let from = self.stderr.ceil_char_boundary(self.stderr.len() - TAIL_BYTES);
             self.stderr.drain(..from);
+        }
+    }
+
+    /// About what it cost beyond what its agent said, where that did not come to say all of it. Units: millionths of a
+    /// US dollar.
+    pub(super) fn unsaid_cost(&self) -> Option<u64> {
+        match self.cost_so_far {
+            CostSoFar::About(about) => {
+                Some(about.saturating_sub(self.cost.unwrap_or_default())).filter(|more| *more > 0)
+            }
+            CostSoFar::Unknown | CostSoFar::Known(_) | CostSoFar::AtMost(_) => None,
         }
     }
 
@@ -361,13 +372,16 @@ mod tests {
     fn about_what_it_cost_is_shown_until_it_is_said_and_is_no_cost() {
         let mut heard = record(&[Sign::CostAbout(Some(30))]);
         assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (None, 0, CostSoFar::About(30)));
+        assert_eq!(heard.unsaid_cost(), Some(30));
         heard.note(&Sign::Cost(20), Instant::now());
         assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (Some(20), 20, CostSoFar::Known(20)));
+        assert_eq!(heard.unsaid_cost(), None);
         // It went on with what people said: what it said before still counts for limits and records.
         heard.note(&Sign::CostAbout(Some(25)), Instant::now());
         assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (Some(20), 20, CostSoFar::About(25)));
+        assert_eq!(heard.unsaid_cost(), Some(5));
         heard.note(&Sign::CostAbout(None), Instant::now());
-        assert_eq!((heard.cost, heard.cost_so_far), (Some(20), CostSoFar::Unknown));
+        assert_eq!((heard.cost, heard.cost_so_far, heard.unsaid_cost()), (Some(20), CostSoFar::Unknown, None));
     }
 
     #[test]

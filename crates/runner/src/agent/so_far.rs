@@ -1,8 +1,8 @@
 //! What an agent has used so far, told to whoever looks on while it works: the sums of the attempt, once the model
 //! has answered, and not more often than people read.
 //!
-//! Nothing is counted here, and nothing rests on it: what the attempt took is kept in `tally`, what it may take in
-//! `watch`.
+//! Nothing is counted here, and nothing rests on what is told: what the attempt took is kept in `tally`, what it may
+//! take in `watch`.
 
 use super::record::{CostSoFar, Record};
 use super::sign::Tokens;
@@ -69,6 +69,7 @@ impl SoFar {
         };
         match record.cost_so_far {
             CostSoFar::Unknown => {}
+            CostSoFar::Known(_) if self.spent.about > 0 => usage.about_usd_micros = sum.cost,
             CostSoFar::Known(_) => usage.cost_usd_micros = sum.cost,
             CostSoFar::About(cost) => usage.about_usd_micros = Some(before.saturating_add(cost)),
             CostSoFar::AtMost(_) => usage.at_most_usd_micros = Some(sum.cost_at_most),
@@ -111,6 +112,7 @@ mod tests {
             turns: 2,
             tokens: Tokens { input: 1_000, cached: 0, output: 100 },
             cost: Some(50_000),
+            about: 0,
             cost_at_most: 60_000,
         };
         let with = |name: &str, micros: u64| {
@@ -122,6 +124,8 @@ mod tests {
         assert_eq!(told(spent, Sign::Cost(7)), with("cost_usd_micros", 50_007));
         assert_eq!(told(spent, Sign::CostAbout(Some(8))), with("about_usd_micros", 50_008));
         assert_eq!(told(spent, Sign::CostAtMost(9)), with("at_most_usd_micros", 60_009));
+        let earlier = Spent { about: 10, ..spent };
+        assert_eq!(told(earlier, Sign::Cost(7)), with("about_usd_micros", 50_007));
         let unknown = told(spent, Sign::CostAbout(None));
         assert_eq!((&unknown["turns"], &unknown["about_usd_micros"]), (&json!(3), &Value::Null));
     }

@@ -34,6 +34,7 @@ impl Tally {
             input_tokens: 0,
             cached_input_tokens: 0,
             output_tokens: 0,
+            about_usd_micros: None,
             checks: Vec::new(),
         });
         work.starts = work.starts.saturating_add(1);
@@ -50,6 +51,7 @@ impl Tally {
             work.input_tokens = spent.tokens.input;
             work.cached_input_tokens = spent.tokens.cached;
             work.output_tokens = spent.tokens.output;
+            work.about_usd_micros = Some(spent.about).filter(|about| *about > 0);
         }
     }
 
@@ -66,7 +68,7 @@ impl Tally {
         }
     }
 
-    /// For the finish: what worked, and what that cost in millionths of a US dollar.
+    /// For the finish: what worked, and what that cost in millionths of a US dollar, what is only about right included.
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (told.work, told.spent.cost)

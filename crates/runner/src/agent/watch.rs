@@ -30,8 +30,10 @@ pub(super) struct Limits {
 pub(super) struct Spent {
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
-    /// As far as it is known.
+    /// As far as it is known, or about.
     pub(super) cost: Option<u64>,
+    /// Of that, what no agent came to say.
+    pub(super) about: u64,
     /// What it can't have passed.
     pub(super) cost_at_most: u64,
 }
@@ -46,6 +48,17 @@ impl Spent {
             (known, None) | (None, known) => known,
         };
         self.cost_at_most = self.cost_at_most.saturating_add(record.cost_at_most);
+    }
+
+    /// The same once it has ended: of what its agent did not come to say, about what it cost counts. Until then it may
+    /// still say it.
+    pub(super) fn add_ended(&mut self, record: &Record) {
+        self.add(record);
+        if let Some(unsaid) = record.unsaid_cost() {
+            self.cost = Some(self.cost.unwrap_or_default().saturating_add(unsaid));
+            self.about = self.about.saturating_add(unsaid);
+            self.cost_at_most = self.cost_at_most.saturating_add(unsaid);
+        }
     }
 }
 
@@ -232,6 +245,24 @@ mod tests {
         spent.add(&record(&[Sign::Cost(5), Sign::Turn]));
         spent.add(&record(&[Sign::CostAtMost(7)]));
         assert_eq!((spent.turns, spent.cost, spent.cost_at_most), (1, Some(5), 12));
+    }
+
+    #[test]
+    fn what_an_agent_did_not_come_to_say_counts_for_the_next_start_and_not_before() {
+        let asks = [Sign::Turn, Sign::MoreFollows, Sign::CostAbout(Some(1_500_000))];
+        check(Spent::default(), &asks, None);
+        let mut spent = Spent::default();
+        spent.add_ended(&record(&[Sign::Cost(5), Sign::CostAbout(Some(700_005))]));
+        assert_eq!((spent.cost, spent.about, spent.cost_at_most), (Some(700_005), 700_000, 700_005));
+        assert_eq!(LIMITS.cost_left(&spent), Some(299_995));
+        spent.add_ended(&record(&asks));
+        assert_eq!((spent.cost, spent.about), (Some(2_200_005), 2_200_000));
+        assert_eq!(LIMITS.used_up(&spent).unwrap().code(), "cost_limit");
+        // Who said it, and whose price nobody knows.
+        let mut spent = Spent::default();
+        spent.add_ended(&record(&[Sign::CostAbout(Some(30)), Sign::Cost(20)]));
+        spent.add_ended(&record(&[Sign::CostAbout(None)]));
+        assert_eq!((spent.cost, spent.about, spent.cost_at_most), (Some(20), 0, 20));
     }
 
     #[test]

@@ -146,6 +146,20 @@ async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it
 }
 
 #[tokio::test]
+async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_it() {
+    // It is killed, as by the machine's memory guard, when its first answer is there.
+    let says = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
+    let (machine, failure, _) = fails(CLAUDE, says, |_| ()).await;
+    assert_eq!(failure.code(), "agent_failed");
+    let finish = machine.world.api.finish();
+    assert_eq!((finish.spent_usd_micros, finish.work.unwrap().about_usd_micros), (Some(1_750), Some(1_750)));
+    // One that says it leaves nothing that is only about right.
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    let finish = machine.run().await;
+    assert_eq!((finish.spent_usd_micros, finish.work.unwrap().about_usd_micros), (Some(7_000), None));
+}
+
+#[tokio::test]
 async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
     let pinned = [
         // It calls nobody but the model.

@@ -47,7 +47,9 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
         Some(work) => lines.extend(of_work(work)),
         None => lines.push(("Agent", Cell::maybe(None::<&str>))),
     }
-    lines.push(("Cost", words::dollars(attempt.spent_usd_micros)));
+    let about = attempt.work.as_ref().and_then(|work| work.about_usd_micros);
+    lines.push(("Cost", words::dollars(attempt.spent_usd_micros, about)));
+    lines.extend(about.map(|about| ("Only about", words::dollars(Some(about), None))));
     lines
 }
 
