@@ -30,13 +30,16 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
 /// How long the last words may take to be read once nobody is left to say more. What could hold the pipe open is
 /// ended before, as a rule: then this is how long a busy machine may take over a line of megabytes.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked at what an agent writes beside its lines, while it prints none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The same while the next answer may pass a limit: of a call that fails Codex prints nothing, and it asks its model
+/// again some 20 to 40 ms after the answer before stands in its files.
+const NEAR_EVERY: Duration = Duration::from_millis(10);
 /// How long an agent may take to end after it was told that nothing more comes.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -107,7 +110,7 @@ pub(super) async fn run(
     ];
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let so_far = SoFar::new(&bounds.spent, TELL_EVERY);
-    let mut counted = Counted { meter: launch.meter, look_every: LOOK_EVERY, so_far };
+    let mut counted = Counted { meter: launch.meter, look_every: LOOK_EVERY, near_every: NEAR_EVERY, so_far };
 
     let around = Around { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
     let ending = supervise(&mut child, &mut input, &mut counted, &around).await;
@@ -166,6 +169,7 @@ struct Ending {
 struct Counted {
     meter: Option<Box<dyn Meter>>,
     look_every: Duration,
+    near_every: Duration,
     so_far: SoFar,
 }
 
@@ -187,10 +191,12 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
     tokio::pin!(too_large);
     let mut looks = interval(counted.look_every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut near_looks = interval_at(Instant::now() + counted.near_every, counted.near_every);
+    near_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Until then an agent whose input was closed over its silence may leave.
     let mut may_leave_until = Instant::now();
     loop {
-        let (silent_until, passed, close_at, let_go, said, tell_at) = {
+        let (silent_until, passed, is_near, close_at, let_go, said, tell_at) = {
             let record = shared.record();
             input.hears(&record, bounds);
             let goes = input.has_unheard(&record) && bounds.limits.leave_no_turn(&bounds.spent, &record);
@@ -198,6 +204,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
             (
                 bounds.limits.silent_until(&record).max(may_leave_until),
                 bounds.limits.passed(&bounds.spent, &record),
+                bounds.limits.are_near(&bounds.spent, &record),
                 input.waited_for_until(&record),
                 record.terminal.clone().filter(|_| goes),
                 said,
@@ -251,6 +258,9 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
             // By that line a tool may have ended, and the model is asked next: what it took so far is counted first.
             () = shared.changed() => look(&mut counted.meter, events, shared).await,
             _ = looks.tick(), if counted.meter.is_some() => look(&mut counted.meter, events, shared).await,
+            _ = near_looks.tick(), if is_near && counted.meter.is_some() => {
+                look(&mut counted.meter, events, shared).await;
+            }
         }
     }
 }

@@ -92,6 +92,15 @@ impl Limits {
         self.used_up_with(spent, record)
     }
 
+    /// Whether the next answer may be one too many to ask again after: of the turns it is the last one, of the cost half
+    /// is used up.
+    pub(super) fn are_near(&self, spent: &Spent, record: &Record) -> bool {
+        let mut sum = *spent;
+        sum.add(record);
+        let turns = self.turns.is_some_and(|most| sum.turns.saturating_add(1) >= most);
+        turns || self.cost.is_some_and(|most| sum.cost_at_most >= most / 2)
+    }
+
     /// Whether an agent that ended well has no turn left for what people said too late for its last one.
     pub(super) fn leave_no_turn(&self, spent: &Spent, record: &Record) -> bool {
         record.has_ended_well() && self.used_up_with(spent, record).is_some()
@@ -165,6 +174,20 @@ mod tests {
         // It ended, and went on with what people said.
         let two = three[..4].to_vec();
         check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("It used all 3 turns."));
+    }
+
+    #[test]
+    fn a_limit_is_near_when_the_next_answer_may_pass_it() {
+        let near = |spent: Spent, signs: &[Sign]| LIMITS.are_near(&spent, &record(signs));
+        let none = Spent::default();
+        assert!(!near(none, &[Sign::Turn]));
+        assert!(near(none, &[Sign::Turn, Sign::Turn]));
+        assert!(near(Spent { turns: 1, ..none }, &[Sign::Turn]));
+        assert!(!near(none, &[Sign::CostAtMost(499_999)]));
+        assert!(near(none, &[Sign::CostAtMost(500_000)]));
+        assert!(near(Spent { cost_at_most: 400_000, ..none }, &[Sign::Cost(100_000)]));
+        let unlimited = Limits { turns: None, cost: None, ..LIMITS };
+        assert!(!unlimited.are_near(&Spent { turns: 9, cost_at_most: u64::MAX, ..none }, &record(&[])));
     }
 
     #[test]

@@ -62,12 +62,12 @@ impl Outside<'_> {
     }
 }
 
-/// Starts an agent that may ask its model `turns` times, whose files say this at each look, and of which is told
-/// every so often. What stopped it.
+/// Starts an agent that may ask its model `turns` times, whose files say this at each look, of which is told every so
+/// often, and whose files are looked at that often while a limit is near. What stopped it.
 async fn watched(
     turns: Option<u32>,
     signs: impl IntoIterator<Item = Vec<Sign>>,
-    tell_every: Duration,
+    (tell_every, near_every): (Duration, Duration),
     meanwhile: impl AsyncFnOnce(Outside<'_>),
 ) -> Stop {
     let dir = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ async fn watched(
     let finds = Finds { signs: signs.into_iter().collect(), looks };
     let so_far = SoFar::new(&bounds.spent, tell_every);
     // It looks once as it begins, and from there on at what makes it look.
-    let mut counted = Counted { meter: Some(Box::new(finds)), look_every: NEVER, so_far };
+    let mut counted = Counted { meter: Some(Box::new(finds)), look_every: NEVER, near_every, so_far };
     let outside = Outside { shared: &shared, events: &events, orders: &orders, looks: looked };
     let both = async { tokio::join!(supervise(&mut child, &mut input, &mut counted, &around), meanwhile(outside)) };
     let (ending, ()) = timeout(PATIENCE, both).await.expect("nobody looked, told or stopped");
@@ -135,7 +135,7 @@ fn answer(cost: u64) -> Vec<Sign> {
 #[tokio::test]
 async fn a_limit_holds_with_the_line_by_which_it_was_passed() {
     // Nothing is written beside its lines before its first one; then a request stands there.
-    let stopped = watched(Some(1), [Vec::new(), answer(7)], NEVER, async |mut outside: Outside<'_>| {
+    let stopped = watched(Some(1), [Vec::new(), answer(7)], (NEVER, NEVER), async |mut outside: Outside<'_>| {
         outside.looked(1).await;
         outside.shared.note(&Sign::Alive);
     });
@@ -144,9 +144,18 @@ async fn a_limit_holds_with_the_line_by_which_it_was_passed() {
 }
 
 #[tokio::test]
+async fn a_limit_that_the_next_answer_may_pass_holds_without_a_line() {
+    // A call that fails at once is told by none.
+    let near_every = Duration::from_millis(1);
+    let stopped = watched(Some(1), [Vec::new(), answer(7)], (NEVER, near_every), async |_: Outside<'_>| {});
+    let Stop::Failed(failure) = stopped.await else { panic!("it was not a limit that stopped it") };
+    assert_eq!(failure.code(), "turn_limit");
+}
+
+#[tokio::test]
 async fn what_it_has_used_is_told_while_it_works_although_it_says_nothing_more() {
     let tell_every = Duration::from_millis(500);
-    let stopped = watched(None, [answer(120_000)], tell_every, async |outside: Outside<'_>| {
+    let stopped = watched(None, [answer(120_000)], (tell_every, NEVER), async |outside: Outside<'_>| {
         let first = outside.used().await;
         assert_eq!(
             (&first["so_far"], &first["turns"], &first["cost_usd_micros"]),

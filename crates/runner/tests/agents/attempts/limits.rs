@@ -37,6 +37,21 @@ async fn the_limit_of_money_lets_no_further_request_out() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn a_call_that_no_line_of_codex_tells_of_lets_no_row_of_requests_out() {
+    let stage = Stage::of(Agent::Codex).await;
+    stage.world.api.assign(|job| job.limits.turns = Some(2));
+    // It is answered at once that there is no such tool, and the model is asked again within 40 ms.
+    stage.model.keep(Answer::tool("no_such_tool", json!({})));
+    let failure = stage.fails().await;
+    assert_eq!(failure.code(), "turn_limit", "{failure:?}");
+    // On a machine that is busy one more may go out.
+    let asked = stage.model.turns().len();
+    assert!((2..=3).contains(&asked), "{asked}");
+    stage.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_model_that_never_answers_is_a_stall() {
     for agent in BOTH {
         for silence in [Step::Hang, Answer::text("Let me").hanging_after(4).into()] {
