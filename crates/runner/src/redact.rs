@@ -10,6 +10,7 @@ mod broken;
 mod credentials;
 mod forms;
 mod names;
+mod quoted;
 mod samples;
 mod scan;
 mod shapes;

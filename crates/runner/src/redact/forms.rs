@@ -1,6 +1,7 @@
 //! The forms in which programs write a secret: as it is, in base64 wherever it stands in what is encoded, in
-//! URLs and in JSON.
+//! URLs, and quoted in JSON, in HTML and for a shell.
 
+use super::quoted;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
@@ -45,9 +46,9 @@ pub(super) fn of(secret: &str) -> BTreeSet<Form> {
                 add(percent(part, style, hex), false);
             }
         }
-        let json = serde_json::Value::from(part).to_string();
-        let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
-        add(inner.to_owned(), false);
+        for text in quoted::all(part) {
+            add(text, false);
+        }
     }
     forms.retain(|form| form.bytes.len() >= SHORTEST);
     forms
@@ -93,8 +94,9 @@ const STYLES: [Style; 9] = [
     Style { leaves: "~/", space: "+" },
 ];
 
+/// The letters of a number.
 #[derive(Clone, Copy)]
-enum Hex {
+pub(super) enum Hex {
     Upper,
     Lower,
 }

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 mod escaped;
 mod hostile;
+mod quoted;
 mod wrapped;
 
 const SECRET: &str = "s3cr3t/+ü \"value\"";

@@ -1,0 +1,64 @@
+//! A secret as programs quote it where not every character can stand.
+
+use super::*;
+
+const KEY: &str = "p4ss/+&'<=>\"ü!";
+
+#[track_caller]
+fn check_all(before: &str, written: &[&str], after: &str) {
+    let redactor = knowing(&[KEY]);
+    for written in written {
+        let said = format!("{before}{written}{after}");
+        assert_eq!(redactor.text(&said), format!("{before}{MARK}{after}"), "{said}");
+        assert!(redactor.knows_one_in(said.as_bytes()), "{said}");
+    }
+}
+
+#[test]
+fn a_known_secret_is_found_as_any_language_writes_it_into_json() {
+    let written = [
+        // JavaScript; Python; PHP in three ways.
+        r#"p4ss/+&'<=>\"ü!"#,
+        r#"p4ss/+&'<=>\"\u00fc!"#,
+        r#"p4ss\/+&'<=>\"\u00fc!"#,
+        r#"p4ss\/+&'<=>\"ü!"#,
+        r"p4ss\/+\u0026\u0027\u003C=\u003E\u0022\u00FC!",
+        // Go; Gson; .NET.
+        r#"p4ss/+\u0026'\u003c=\u003e\"ü!"#,
+        r#"p4ss/+\u0026\u0027\u003c\u003d\u003e\"ü!"#,
+        r"p4ss/\u002B\u0026\u0027\u003C=\u003E\u0022\u00FC!",
+    ];
+    check_all("{\"key\":\"", &written, "\"}");
+    let redactor = knowing(&["a-key-\u{1f511}\n\u{1b}-of-mine"]);
+    assert_eq!(redactor.text(r#""a-key-\ud83d\udd11\n\u001b-of-mine""#), format!("\"{MARK}\""));
+}
+
+#[test]
+fn a_known_secret_is_found_as_any_language_writes_it_into_html() {
+    let written = [
+        "p4ss/+&amp;'&lt;=&gt;\"ü!",
+        "p4ss/+&amp;'&lt;=&gt;&quot;ü!",
+        "p4ss/+&amp;&apos;&lt;=&gt;&quot;ü!",
+        "p4ss/+&amp;&#39;&lt;=&gt;&quot;ü!",
+        "p4ss/+&amp;&#x27;&lt;=&gt;&quot;ü!",
+        "p4ss/+&amp;&#039;&lt;=&gt;&quot;ü!",
+        "p4ss/+&amp;&#39;&lt;=&gt;&#34;ü!",
+        "p4ss/&#43;&amp;&#39;&lt;=&gt;&#34;ü!",
+        "p4ss/+&amp;&#x27;&lt;&#x3D;&gt;&quot;ü!",
+        "p4ss&#x2F;+&amp;&#39;&lt;&#x3D;&gt;&quot;ü!",
+    ];
+    check_all("<td>", &written, "</td>");
+}
+
+#[test]
+fn a_known_secret_is_found_between_the_quotes_of_a_shell() {
+    check_all("KEY='", &[r#"p4ss/+&'\''<=>"ü!"#, r#"p4ss/+&'"'"'<=>"ü!"#], "'");
+    let redactor = knowing(&[r#"p4$$\"4711`"#]);
+    assert_eq!(redactor.text(r#"declare -x KEY="p4\$\$\\\"4711\`""#), format!("declare -x KEY=\"{MARK}\""));
+}
+
+#[test]
+fn a_secret_in_which_nothing_is_quoted_has_no_further_forms() {
+    let forms = forms::of("sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789");
+    assert_eq!(forms.iter().filter(|form| !form.may_break).count(), 1);
+}
