@@ -12,7 +12,7 @@ const LONGEST: usize = 8 * 1024;
 /// How often the same four characters may stand in a token: in a long JSON Web Token some do a few times.
 const MOST_ALIKE: usize = 16;
 /// What files call a secret, and nobody a variable of the environment.
-const SHORT_NAMES: &[&str] = &["pass", "pwd", "pin", "auth"];
+const SHORT_NAMES: &[&str] = &["pwd", "pin"];
 /// Shorter parts of a word with a digit in it are versions and sizes. Units: characters.
 const LONGEST_NUMBER: usize = 4;
 

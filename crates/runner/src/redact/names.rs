@@ -3,6 +3,7 @@
 /// Words that say so wherever they stand in a name.
 const WORDS: &[&str] = &[
     "KEY",
+    "KEYS",
     "APIKEY",
     "TOKEN",
     "SECRET",
@@ -10,10 +11,17 @@ const WORDS: &[&str] = &[
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
+    "PASS",
+    "PWD",
     "PAT",
+    "AUTH",
     "CREDENTIAL",
     "CREDENTIALS",
+    "CREDS",
+    "DSN",
 ];
+/// Names of where a shell is, and of a file whose tokens are learned: the paths are no secrets.
+const OF_PATHS: [&str; 3] = ["PWD", "OLDPWD", "PULLYARD_CODEX_AUTH"];
 /// What names end with that say so, also within a word.
 const ENDINGS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "BOOTSTRAP"];
 /// Last words of names that say of a secret where it is, how it is called or what it is for.
@@ -44,6 +52,7 @@ const ABOUT_ONE: &[&str] = &[
     "LENGTH",
     "LIMIT",
     "MANAGER",
+    "METHOD",
     "MODE",
     "NAME",
     "PATH",
@@ -55,6 +64,7 @@ const ABOUT_ONE: &[&str] = &[
     "SCOPE",
     "SERVICE",
     "SIZE",
+    "SOCK",
     "SPEC",
     "STORE",
     "TTL",
@@ -74,6 +84,9 @@ pub(crate) fn is_name_of_file_of_secrets(name: &str) -> bool {
 /// Whether an environment variable of this name holds a secret.
 pub(crate) fn is_name_of_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
+    if OF_PATHS.contains(&name.as_str()) {
+        return false;
+    }
     // The second of several is one like the first.
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).map(|word| word.trim_end_matches(char::is_numeric));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();

@@ -144,6 +144,14 @@ fn the_environments_secrets_are_known_by_their_names() {
         "GITHUB_PAT_1",
         "PASSWORD1",
         "KEY_STAGING",
+        "DB_PASS",
+        "SMTP_PASS_2",
+        "MYSQL_PWD",
+        "API_KEYS",
+        "AWS_CREDS",
+        "SENTRY_DSN",
+        "NPM_CONFIG__AUTH",
+        "DOCKER_AUTH_CONFIG",
     ] {
         assert!(is_name_of_secret(name), "{name}");
     }
@@ -164,8 +172,13 @@ fn the_environments_secrets_are_known_by_their_names() {
         "TOKEN_URL",
         "MAX_TOKENS",
         "PWD",
+        "OLDPWD",
+        "SSH_AUTH_SOCK",
+        "AUTH_METHOD",
+        "GIT_AUTHOR_NAME",
         "MONKEY_BUSINESS",
         "COMPASS",
+        "BYPASS",
         "2",
     ] {
         assert!(!is_name_of_secret(name), "{name}");
