@@ -3,9 +3,10 @@
 
 use crate::agent::{Waits, waits};
 use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
-use crate::redact::is_name_of_secret;
+use crate::redact::{credentials_in_addresses, is_name_of_secret};
 use crate::{Error, Exit};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ impl RunJob {
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
             process_namespace: self.process_namespace,
-            secrets: secrets(),
+            secrets: secrets(std::env::vars_os()),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
             agent_waits: self.agent_retry_secs,
             raw_capture: self.raw_capture,
@@ -98,10 +99,18 @@ impl RunJob {
     }
 }
 
-/// Every value of this process's environment whose name says that it is a secret.
-fn secrets() -> Vec<String> {
-    let named = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_name_of_secret));
-    named.filter_map(|(_, value)| value.into_string().ok()).collect()
+/// Every value of an environment whose name says that it is a secret, and what stands before the hosts of addresses in
+/// all of them: the way through a proxy is no secret, and its password is.
+fn secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let texts = variables.filter_map(|(name, value)| Some((name, value.into_string().ok()?)));
+    let secrets = texts.flat_map(|(name, value)| {
+        let mut secrets = credentials_in_addresses(&value);
+        if name.to_str().is_some_and(is_name_of_secret) {
+            secrets.push(value);
+        }
+        secrets
+    });
+    secrets.collect()
 }
 
 /// Every child is started with an environment made for it, so none inherits the bootstrap token. On
@@ -132,6 +141,20 @@ mod tests {
         for arg in command.get_arguments() {
             assert!(arg.get_env().is_some(), "{} has no environment name", arg.get_id());
         }
+    }
+
+    #[test]
+    fn what_an_address_in_the_environment_has_before_its_host_is_a_secret() {
+        let variables = [
+            ("HTTPS_PROXY", "http://me:planted-pw@proxy.example:3128"),
+            ("SOME_KEY", "planted-key"),
+            ("OPENAI_BASE_URL", "https://model.example/v1"),
+            ("HOME", "/home/me"),
+        ];
+        let mut secrets = super::secrets(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        secrets.sort_unstable();
+        secrets.dedup();
+        assert_eq!(secrets, ["me:planted-pw", "planted-key", "planted-pw"]);
     }
 
     #[test]

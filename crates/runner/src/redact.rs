@@ -4,6 +4,7 @@
 //!
 //! Deliberately not here: what leaves the machine. Events pass here in `reporter`, the finish in `job`.
 
+mod addresses;
 mod block;
 mod boundary;
 mod broken;
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub(crate) use addresses::credentials_in_addresses;
 pub(crate) use block::Block;
 pub(crate) use names::{is_name_of_file_of_secrets, is_name_of_secret};
 pub(crate) use stream::{Search, Stream};

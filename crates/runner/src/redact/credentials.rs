@@ -1,6 +1,7 @@
 //! What of a file of credentials is secret: an agent that is signed in keeps its tokens in one, beside dates, scopes
 //! and the names of plans, which are words that people write.
 
+use super::addresses::credentials_in_addresses;
 use super::names::is_name_of_secret;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -16,10 +17,13 @@ const SHORT_NAMES: &[&str] = &["pwd", "pin"];
 /// Shorter parts of a word with a digit in it are versions and sizes. Units: characters.
 const LONGEST_NUMBER: usize = 4;
 
-/// The secrets in a value: of a JSON object its tokens, else all of it, line by line.
+/// The secrets in a value: of a JSON object its tokens, else all of it, line by line; and what its addresses have of
+/// credentials, by itself.
 pub(super) fn of(value: &str) -> Vec<String> {
     let tokens = tokens(value).filter(|tokens| (1..MOST).contains(&tokens.len()));
-    tokens.unwrap_or_else(|| vec![value.to_owned()])
+    let mut secrets = tokens.unwrap_or_else(|| vec![value.to_owned()]);
+    secrets.extend(credentials_in_addresses(value));
+    secrets
 }
 
 /// The tokens in a file, so many at most; none if it is no JSON object.

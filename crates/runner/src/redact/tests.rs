@@ -240,6 +240,15 @@ fn the_tokens_of_who_is_signed_in_are_known_one_by_one() {
 }
 
 #[test]
+fn the_password_of_an_address_that_is_given_is_known_by_itself() {
+    let redactor = knowing(&["postgres://app:pl%40nted-pw@db.example/app"]);
+    assert_eq!(redactor.text("PGPASSWORD=pl@nted-pw psql"), "PGPASSWORD=[redacted] psql");
+    let header = STANDARD.encode("app:pl@nted-pw");
+    assert!(redactor.knows_one_in(format!("Proxy-Authorization: Basic {header}").as_bytes()));
+    assert_eq!(redactor.text("db.example and app"), "db.example and app");
+}
+
+#[test]
 fn what_comes_in_pieces_is_searched_over_their_borders() {
     let redactor = knowing(&["the-secret"]);
     let text = format!("{}the-secret{}", "x".repeat(1_000), "y".repeat(1_000));

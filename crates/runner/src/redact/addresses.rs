@@ -1,0 +1,111 @@
+//! What stands before the hosts of addresses: who asks, and by what password. A variable that holds an address is not
+//! called a secret, and is none as a whole.
+
+/// In the place of a password where the user is a token.
+const IS_USER: &str = "x-oauth-basic";
+/// Passwords as they came, which are everybody's, and words of texts.
+const OF_ALL: [&str; 3] = ["changeme", "password", "postgres"];
+/// A user without a password is a token from this length on, and below it a name. Units: bytes.
+const SHORTEST_TOKEN: usize = 20;
+
+/// The credentials in a value's addresses, as they stand there and without percent signs: each password by itself, and
+/// with its user, as they are encoded together.
+pub(crate) fn credentials_in_addresses(value: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, begin) in value.match_indices("://") {
+        let (scheme, rest) = (value.get(..at).unwrap_or_default(), value.get(at + begin.len()..).unwrap_or_default());
+        let authority = rest.split(ends_authority).next().unwrap_or_default();
+        let Some((who, _)) = authority.rsplit_once('@') else { continue };
+        let (user, password) = who.split_once(':').unwrap_or((who, ""));
+        let secrets = match password {
+            "" | IS_USER if is_web(scheme) && user.len() >= SHORTEST_TOKEN => vec![user],
+            "" | IS_USER => continue,
+            _ if password == user || OF_ALL.contains(&password) => continue,
+            _ => vec![password, who],
+        };
+        for secret in secrets {
+            found.push(secret.to_owned());
+            found.extend(decoded(secret));
+        }
+    }
+    found
+}
+
+fn ends_authority(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '\\')
+}
+
+/// Elsewhere the user is a name: whoever proves himself does so by a key.
+fn is_web(before: &str) -> bool {
+    before.ends_with("http") || before.ends_with("https")
+}
+
+/// What a text is without its percent signs; none if that is no text.
+fn decoded(text: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let byte = if *first == b'%' { after.first_chunk::<2>().and_then(of_digits) } else { None };
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn of_digits(digits: &[u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? * 16 + low?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &str, expected: &[&str]) {
+        let mut found = credentials_in_addresses(value);
+        found.sort_unstable();
+        found.dedup();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{value}");
+    }
+
+    #[test]
+    fn passwords_are_found_as_they_stand_in_addresses_and_decoded() {
+        check("http://user:planted-pw@proxy.example:3128", &["planted-pw", "user:planted-pw"]);
+        let encoded = ["pl%40nted%2fpw", "pl@nted/pw", "us%65r:pl%40nted%2fpw", "user:pl@nted/pw"];
+        check("https://us%65r:pl%40nted%2fpw@model.example/v1?x=y@z", &encoded);
+        check("postgres://app:p@nted-pw@db/app", &["app:p@nted-pw", "p@nted-pw"]);
+        check("redis://:planted-pw@cache", &[":planted-pw", "planted-pw"]);
+        let several = "amqp://a:planted-one@h1,amqp://b:planted-two@h2 {\"url\":\"http://c:planted-3@h\"}";
+        let all = ["a:planted-one", "b:planted-two", "c:planted-3", "planted-3", "planted-one", "planted-two"];
+        check(several, &all);
+        // What is no number stays as it is.
+        check("http://u:100%-planted%2@h", &["100%-planted%2", "u:100%-planted%2"]);
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_user_is_found_and_a_name_is_none() {
+        let token = "0123456789abcdefghijKLMN";
+        for value in [format!("https://{token}@h/x"), format!("a https://{token}:x-oauth-basic@h")] {
+            check(&value, &[token]);
+        }
+        check(&format!("https://x-access-token:{token}@h"), &[token, &format!("x-access-token:{token}")]);
+        for value in ["https://a-person@h/x", "ssh://the-name-of-a-machines-user@h", "postgres://app@db"] {
+            check(value, &[]);
+        }
+    }
+
+    #[test]
+    fn what_is_everybodys_is_no_secret() {
+        for value in [
+            "postgres://postgres:postgres@db",
+            "http://app:password@h",
+            "http://same-same:same-same@h",
+            "https://registry.example/@scope/package:1",
+            "https://h:8080/?mail=a:long-word@b",
+            "planted:password@nowhere",
+        ] {
+            check(value, &[]);
+        }
+    }
+}
