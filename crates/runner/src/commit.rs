@@ -139,11 +139,13 @@ fn message(assignment: &Assignment, checks: Option<Verdict>, redactor: &Redactor
     let title = redactor.text(&assignment.pull_request.title);
     // One line: what follows an empty line could pass for a trailer of ours.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    // In one line a secret may be whole that had something else between two of its words.
+    let title = redactor.text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
     let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
-        message.push_str(&format!("{TICKET_TRAILER}: {}\n", ticket.key));
+        message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.text(ticket.key.as_str())));
     }
     if let Some(checks) = checks {
         message.push_str(&format!("{CHECKS_TRAILER}: {}\n", checks.word()));
@@ -235,6 +237,24 @@ mod tests {
         let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
         assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
         assert_eq!(counted(b""), Size::default());
+    }
+
+    #[test]
+    fn no_line_of_a_message_has_a_secret() {
+        let job = format!("job_{}", "a".repeat(26));
+        let ticket = serde_json::json!({ "key": "planted-4711", "title": "t", "url": null });
+        let assignment: Assignment = serde_json::from_value(serde_json::json!({
+            "job": job, "attempt": 1, "lease": "pyl_x", "kind": "implement", "ticket": ticket,
+            "repository": { "forge": "github", "api_url": "http://x", "name": "acme/app", "clone_url": "x" },
+            "base": "main", "branch": "b", "continues": null, "prompt": "Do it.",
+            "agent": { "capability": "command", "command": [] },
+            "pull_request": { "title": "Use correct  horse\tbattery", "body": "b" },
+            "limits": { "wall_secs": 600, "stall_secs": 300 }, "heartbeat_secs": 1,
+        }))
+        .unwrap();
+        let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
+        let said = message(&assignment, None, &redactor);
+        assert_eq!(said, format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n"));
     }
 
     #[test]

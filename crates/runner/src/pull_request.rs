@@ -6,6 +6,7 @@ use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published::{self, Checked};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
@@ -43,16 +44,9 @@ pub(crate) async fn find_or_open(
     if let Some(pull) = &target.pull_request {
         return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
-    // Before anything of it is cut.
-    let clean = |text: &str| said.redactor.text(text).into_owned();
-    let (beginning, summary) = (clean(&assignment.pull_request.body), said.summary.map(clean));
-    let beginning = match said.isolation {
-        Some(isolation) => published::isolated(&beginning, isolation.word()),
-        None => beginning,
-    };
     let new = NewPullRequest {
-        title: clean(&assignment.pull_request.title),
-        body: published::body(&beginning, summary.as_deref(), said.checks),
+        title: said.redactor.text(&assignment.pull_request.title).into_owned(),
+        body: body(&assignment.pull_request.body, said),
         head: target.branch.clone(),
         base: assignment.base.clone(),
         draft: said.checks.failed(),
@@ -76,4 +70,50 @@ pub(crate) async fn find_or_open(
     };
     let forge = assignment.repository.forge_name();
     Err(Failure::PullRequestRefused { forge, reason }.into())
+}
+
+/// The whole text of a new one, without secrets.
+fn body(beginning: &str, said: &Said<'_>) -> String {
+    let clean = |text: &str| said.redactor.text(text).into_owned();
+    // Before anything of it is cut, and once nothing invisible stands between two parts of a secret.
+    let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
+    let beginning = clean(beginning);
+    let beginning = match said.isolation {
+        Some(isolation) => published::isolated(&beginning, isolation.word()),
+        None => beginning,
+    };
+    // What is made one line there loses the same.
+    clean(&published::body(&beginning, summary.as_deref(), said.checks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::checks::{CheckOutcome, CheckRun};
+
+    #[test]
+    fn a_secret_with_something_invisible_in_it_is_not_whole_in_the_text() {
+        let redactor = Redactor::new(["the-secret-of-all".to_owned()]);
+        let run = CheckRun {
+            command: "check the-secret\u{2060}-of-all".into(),
+            round: 0,
+            outcome: CheckOutcome::Passed,
+            exit_code: Some(0),
+            signal: None,
+            took_ms: 1_000,
+            truncated: false,
+            artifact: None,
+        };
+        // The second one would be cut in its middle.
+        let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
+        let said = Said {
+            isolation: None,
+            summary: Some(&words),
+            checks: Checked::Now(std::slice::from_ref(&run)),
+            redactor: &redactor,
+        };
+        let body = body("Ticket: APP-1\n", &said);
+        assert!(body.contains("It is [redacted]. xxx") && body.contains("`check [redacted]` passed"), "{body}");
+        assert!(!body.contains("the-sec"), "{body}");
+    }
 }
