@@ -8,6 +8,7 @@ mod words;
 pub(crate) use words::{Words, put_back, text_of_agent, words_of_agent};
 
 use crate::attempt::Attempt;
+use crate::redact::Redactor;
 use crate::retry::BackOff;
 use crate::said::Said;
 use pullyard_domain::id::JobId;
@@ -99,7 +100,7 @@ impl Answers<'_> {
             let said = match threads.found.iter().find(|one| one.comments.contains(&thread)) {
                 Some(at) => self
                     .forge
-                    .reply(&at.id, &Marker::Job(job.clone()).on(&this.redactor.text(&self.text(thread))))
+                    .reply(&at.id, &Marker::Job(job.clone()).on(&self.text(thread, &this.redactor)))
                     .await
                     .map(drop),
                 None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
@@ -127,12 +128,12 @@ impl Answers<'_> {
         Ok((comments, threads))
     }
 
-    /// What is said in a thread: the agent's words for its comments, if it left any, and the commit.
-    fn text(&self, thread: u64) -> String {
+    /// What is said in a thread: the agent's words for its comments without secrets, if it left any, and the commit.
+    fn text(&self, thread: u64, redactor: &Redactor) -> String {
         let commit = self.commit.get(..SHORT).unwrap_or(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
         let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
-        match self.words.of(&ids) {
+        match self.words.of(&ids, redactor) {
             // It may be words about why something was not done.
             Some(words) => format!("In {commit}:\n\n{words}"),
             None => format!("Done in {commit}."),

@@ -2,6 +2,7 @@
 
 use crate::git::Git;
 use crate::left;
+use crate::redact::Redactor;
 use crate::workspace::Workspace;
 use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +20,11 @@ const LONGEST: usize = 4_000;
 pub(crate) struct Words(BTreeMap<u64, String>);
 
 impl Words {
-    /// The words for the comments of one thread, in the order of the comments.
-    pub(super) fn of(&self, comments: &BTreeSet<u64>) -> Option<String> {
+    /// The words for the comments of one thread without secrets, in the order of the comments.
+    pub(super) fn of(&self, comments: &BTreeSet<u64>, redactor: &Redactor) -> Option<String> {
         let words: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
-        (!words.is_empty()).then(|| untrusted::capped(&words.join("\n\n"), LONGEST))
+        // Before they are cut: half of a secret is none to the redactor.
+        (!words.is_empty()).then(|| untrusted::capped(&redactor.text(&words.join("\n\n")), LONGEST))
     }
 
     fn read(text: &str) -> Result<Self, serde_json::Error> {
@@ -95,13 +97,22 @@ mod tests {
         let words =
             Words::read(r#"{"1":" Kept.<!-- pullyard:status --> ","2":"","x":"y","3":4,"18446744073709551615":"b"}"#);
         let words = words.unwrap();
-        let said = words.of(&BTreeSet::from([1, 2, 3])).unwrap();
+        let redactor = Redactor::new([]);
+        let said = words.of(&BTreeSet::from([1, 2, 3]), &redactor).unwrap();
         assert_eq!(said, "Kept.(hidden text left out)");
         assert!(!Marker::is_on(&said));
-        assert_eq!(words.of(&BTreeSet::from([u64::MAX])).as_deref(), Some("b"));
-        assert_eq!(words.of(&BTreeSet::from([2])), None);
+        assert_eq!(words.of(&BTreeSet::from([u64::MAX]), &redactor).as_deref(), Some("b"));
+        assert_eq!(words.of(&BTreeSet::from([2]), &redactor), None);
         assert!(Words::read("[]").is_err() && Words::read("").is_err());
-        let long = Words(BTreeMap::from([(1, "ü".repeat(9_000))])).of(&BTreeSet::from([1])).unwrap();
+        let long = Words(BTreeMap::from([(1, "ü".repeat(9_000))])).of(&BTreeSet::from([1]), &redactor).unwrap();
         assert!(long.chars().count() < LONGEST + 60 && long.contains("5000 more characters left out"));
+    }
+
+    #[test]
+    fn words_that_are_cut_within_a_secret_leave_no_part_of_it() {
+        let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
+        let words = format!("{}planted-secret-4711 and on", "x".repeat(LONGEST - 10));
+        let said = Words(BTreeMap::from([(1, words)])).of(&BTreeSet::from([1]), &redactor).unwrap();
+        assert!(said.contains("xxx[redacted]") && !said.contains("planted"), "{said}");
     }
 }
